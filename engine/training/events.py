@@ -1,0 +1,227 @@
+"""What the engine asks of a trainer worker and what the worker says, as JSON lines.
+
+One request or event a line; pydantic validates both directions. Imported by the executor (engine process), so it must
+never import torch. Paths are absolute here; the store makes them relative to the run's directory.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class End(StrEnum):
+    """How a segment ended. Only FINISHED, STOPPED and EARLY_STOPPED leave checkpoints worth a score."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"  # a human asked
+    EARLY_STOPPED = "early-stopped"  # the comparator asked
+    OUT_OF_MEMORY = "out-of-memory"
+    NAN = "nan"
+    CRASHED = "crashed"
+    HUNG = "hung"
+
+
+class Message(BaseModel):
+    """Base of everything that crosses the pipe. Unknown keys are errors: both ends are of one version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Evaluation(Message):
+    """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`."""
+
+    n: int = Field(ge=1)
+    greedy: int = Field(ge=0)
+    sampled: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+
+
+class EvaluationSpec(Message):
+    """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too."""
+
+    split: Literal["validation", "test"] = "validation"
+    n: int = Field(ge=1)
+    seed: int = 0
+    batch_size: int = Field(default=256, ge=1)
+
+
+class SegmentSpec(Message):
+    """One GRPO segment, complete: a worker needs nothing else.
+
+    Attributes:
+        job: names the segment in every event (the node id as text).
+        task: name in the registry or "file.py:Class".
+        base: model directory or hub id of the untrained policy (tokenizer too).
+        parent: model directory to start from (equals `base` for a root).
+        optimizer: directory that holds `optimizer.pt` of the parent checkpoint, or None to start Adam anew.
+        reference: model directory whose policy the KL penalty is measured against (base, or the branch point).
+        configuration: value of every hyperparameter by its name in `engine.space`.
+        trl: extra fields of trl.GRPOConfig resolved from the configuration (TRL's name → value).
+        steps: GRPO steps of this segment. seed: of data order and sampling, one per segment.
+        directory: where checkpoints are written: `checkpoint-<step>/` each with `manifest.json` written last.
+        checkpoint_every: steps between checkpoints (each is scored); the last step always has one.
+        batch_size: completions per GRPO step. micro_batch: completions per forward pass; divides batch_size.
+        precision: "auto" is bf16 on an accelerator that has it and fp32 on a CPU.
+        threads: CPU threads for torch, 0 leaves torch's default.
+    """
+
+    job: str
+    task: str
+    base: str
+    parent: str
+    optimizer: str | None
+    reference: str
+    configuration: dict[str, float | int]
+    trl: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    steps: int = Field(ge=1)
+    seed: int
+    directory: str
+    checkpoint_every: int = Field(ge=1)
+    evaluation: EvaluationSpec
+    batch_size: int = Field(ge=2)
+    micro_batch: int = Field(ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    vllm: Literal["off", "colocate", "server"] = "off"
+    threads: int = Field(default=0, ge=0)
+    samples_every: int = Field(default=5, ge=1)
+
+
+# ---- requests: engine → worker -------------------------------------------------------------------------------------
+
+
+class Train(Message):
+    """Train one segment. Answered by Started, Metrics…, Samples…, Checkpoint…, and exactly one Ended."""
+
+    kind: Literal["train"] = "train"
+    segment: SegmentSpec
+
+
+class Evaluate(Message):
+    """Score a policy without training; answered by Evaluated, or by Ended with a failure.
+
+    Several directories mean their *soup*: the policy whose weights are the mean of theirs, written to `save_to`.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    job: str
+    task: str
+    base: str
+    directories: list[str] = Field(min_length=1)
+    evaluation: EvaluationSpec
+    save_to: str | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: int = Field(default=0, ge=0)
+
+
+class Stop(Message):
+    """End the running segment after the step in progress, with a checkpoint; `end` says who asked."""
+
+    kind: Literal["stop"] = "stop"
+    job: str
+    end: Literal[End.STOPPED, End.EARLY_STOPPED]
+
+
+class Pause(Message):
+    """Hold before the next step until Continue; the process and its memory stay."""
+
+    kind: Literal["pause"] = "pause"
+
+
+class Continue(Message):
+    """Go on after Pause."""
+
+    kind: Literal["continue"] = "continue"
+
+
+Request = Annotated[Train | Evaluate | Stop | Pause | Continue, Field(discriminator="kind")]
+REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+
+# ---- events: worker → engine ---------------------------------------------------------------------------------------
+
+
+class Ready(Message):
+    """The worker has imported torch and TRL and waits for a request."""
+
+    kind: Literal["ready"] = "ready"
+    pid: int
+    device: str
+    versions: dict[str, str]
+
+
+class Started(Message):
+    """The first step is about to begin; `setup_seconds` from the request to here (load, trainer, optimizer state)."""
+
+    kind: Literal["started"] = "started"
+    job: str
+    setup_seconds: float
+
+
+class Metrics(Message):
+    """One GRPO step's metrics by TRL's names, plus `step_seconds` (wall time of the step without evaluation)."""
+
+    kind: Literal["metrics"] = "metrics"
+    job: str
+    step: int
+    values: dict[str, float]
+
+
+class Sample(Message):
+    """One rollout; text is cut at 4,000 characters."""
+
+    prompt: str
+    completion: str
+    answer: str
+    reward: float
+    correct: bool
+    truncated: bool
+
+
+class Samples(Message):
+    """A few rollouts of a step: best, worst, truncated."""
+
+    kind: Literal["samples"] = "samples"
+    job: str
+    step: int
+    samples: list[Sample]
+
+
+class Checkpoint(Message):
+    """A checkpoint is complete on disk and scored on the validation set."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    job: str
+    step: int
+    directory: str
+    bytes: int
+    evaluation: Evaluation
+
+
+class Evaluated(Message):
+    """Answer to Evaluate."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    job: str
+    split: Literal["validation", "test"]
+    seed: int
+    evaluation: Evaluation
+
+
+class Ended(Message):
+    """A segment (or an evaluation that failed) is over. `detail` quotes the cause in one line; `traceback` is for the log."""
+
+    kind: Literal["ended"] = "ended"
+    job: str
+    end: End
+    steps: int
+    trainer_seconds: float
+    detail: str = ""
+    traceback: str = ""
+
+
+Event = Annotated[
+    Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended, Field(discriminator="kind")
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,0 +1,116 @@
+"""What a task is: prompts for three disjoint splits, and an exact verifier.
+
+A task is asked by the trainer (prompts, rewards), by the evaluator (correctness) and by the command line
+(`llmzero tasks`). It must not import torch: listing tasks is instant. It must not evaluate model output as code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Split(StrEnum):
+    """The three disjoint sets of prompts: gradient steps, search decisions, the one reported measurement."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class TaskError(Exception):
+    """A task's own fault (an exception, a NaN, a wrong type in scoring): names the task, the item, the completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One prompt with what its verifier needs. `data` holds JSON values only, so that an item crosses processes."""
+
+    prompt: str
+    answer: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What one completion earned.
+
+    Attributes:
+        correct: exact correctness by the verifier; what validation and test accuracy count.
+        total: the (possibly shaped) reward that GRPO sees; finite.
+        components: named parts of `total` before weighting, for the metrics.
+    """
+
+    correct: bool
+    total: float
+    components: Mapping[str, float] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """A verifiable task.
+
+    Subclasses set `name` and `summary`, and implement `generate` and `score`.
+
+    Attributes:
+        name: as in the run file and in `llmzero tasks`.
+        summary: one line for the list of tasks.
+        max_completion_length: tokens that an evaluation may generate, the same for every node of a run, so that
+            scores compare; range 1 to the model's positions less the prompt.
+    """
+
+    name: str
+    summary: str
+    max_completion_length: int
+
+    @abstractmethod
+    def generate(self, rng: random.Random) -> Item:
+        """Draw one item of the target distribution. Deterministic given `rng`."""
+
+    @abstractmethod
+    def score(self, completion: str, item: Item) -> Reward:
+        """Verify one completion (text after the prompt, without the end token). Pure, safe on any text."""
+
+    def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
+        """Ranges that suit this task: parameter → {"low", "high", "default"} or {"choices", "default"}.
+
+        They replace the general defaults of `engine.space`; a run file replaces them in turn.
+        """
+        return {}
+
+    def default_model(self) -> str | None:
+        """The base model shipped for this task, relative to the project's root, or None."""
+        return None
+
+    def items(self, split: Split, n: int, seed: int = 0) -> list[Item]:
+        """`n` items of a split, the same for the same seed.
+
+        The splits are disjoint by content: an item's split follows from a hash of its prompt (`split_of`), so no
+        prompt of one split occurs in another, whatever the seeds. Within a split items may repeat.
+
+        Raises:
+            TaskError: when the task yields no item of that split in 1,000 draws per wanted item.
+        """
+        rng = random.Random(f"{self.name}/{split}/{seed}")
+        found: list[Item] = []
+        for _ in range(1000 * n):
+            if len(found) == n:
+                break
+            item = self.generate(rng)
+            if split_of(item.prompt) is split:
+                found.append(item)
+        if len(found) < n:
+            raise TaskError(f"task {self.name}: only {len(found)} of {n} {split} items in {1000 * n} draws")
+        return found
+
+
+def split_of(prompt: str) -> Split:
+    """The split a prompt belongs to: 3/4 train, 1/8 validation, 1/8 test, by the first byte of its BLAKE2 hash."""
+    byte = hashlib.blake2b(prompt.encode(), digest_size=1).digest()[0]
+    if byte < 32:
+        return Split.VALIDATION
+    return Split.TEST if byte < 64 else Split.TRAIN
