@@ -107,3 +107,7 @@ class Transition:
     label: str = ""
     rationale: str = ""
     expected: str = ""
+
+
+class Space:
+    """The parameters of a run and the rules between them. Written by the search helper."""

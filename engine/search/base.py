@@ -1,0 +1,57 @@
+"""Search strategies: which node to expand next, and why. Ask/tell over a tree that holds all of the state.
+
+The controller asks when a worker is, or is about to be, free. A strategy keeps settings only: given the same tree and the
+same budget it gives the same answer, so a killed run goes on after a resume.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from engine.space import Intent
+from engine.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """What may still be spent, in-flight segments already taken off.
+
+    Attributes:
+        steps: GRPO steps left over the whole tree; for a budget in time, the estimate at the measured seconds a step.
+        fraction_spent: 0..1 of whichever limit is nearest.
+    """
+
+    steps: int
+    fraction_spent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The node to expand and what kind of child is wanted.
+
+    Attributes:
+        parent, step: node id and the step of its checkpoint to branch from (0 for the root).
+        intent: see `engine.space.Intent`; CHANGE lets the advisor choose what to change.
+        steps: GRPO steps of the child.
+        reason: one line with the numbers that decided; shown to the human and logged.
+        candidates: other (node, step) pairs the search finds nearly as good, best first: an advisor may choose among
+            them.
+    """
+
+    parent: int
+    step: int
+    intent: Intent
+    steps: int
+    reason: str
+    candidates: tuple[tuple[int, int], ...] = ()
+
+
+class Strategy(ABC):
+    """A search strategy. Conformance (tests/): deterministic; never expands a pruned, failed-below-repair or fileless
+    place; never asks for more steps than are left; with budget left and nothing in flight it always finds an expansion.
+    """
+
+    @abstractmethod
+    def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
+        """The next expansion; None when it is right to wait for what is in flight, or when the budget is spent."""

@@ -1,0 +1,232 @@
+"""The search tree: nodes, scores, visits. Pure values and arithmetic: no clock, no file, no torch.
+
+The controller is the only one who changes a tree; strategies and advisors read it. A tree rebuilt from the database
+equals the one that was killed, so a strategy asks the same question again after a resume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from engine.space import Configuration, Transition
+
+SAMPLED_WEIGHT = 2 / 3
+"""Share of the T=1 accuracy in the steering value: greedy accuracy jumps late (FACTS.md, Search)."""
+
+
+class State(StrEnum):
+    """Life of a node. The last seven are ends (`engine.training.events.End` plus REJECTED, which never trained)."""
+
+    PROPOSED = "proposed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    EARLY_STOPPED = "early-stopped"
+    OUT_OF_MEMORY = "out-of-memory"
+    NAN = "nan"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    REJECTED = "rejected"
+
+    @property
+    def in_flight(self) -> bool:
+        """Waiting or training: counts as a visit without a value (WU-UCT)."""
+        return self in (State.PROPOSED, State.QUEUED, State.RUNNING)
+
+    @property
+    def failed(self) -> bool:
+        """Ended by a fault: a visit without a value."""
+        return self in (State.OUT_OF_MEMORY, State.NAN, State.CRASHED, State.HUNG)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Correct completions out of `n` prompts: greedy decoding, and one sample per prompt at T=1."""
+
+    n: int
+    greedy: int
+    sampled: int
+
+    @property
+    def value(self) -> float:
+        """Steering value in [0, 1]: accuracies weighted 1/3 greedy, 2/3 sampled."""
+        return (1 - SAMPLED_WEIGHT) * self.greedy / self.n + SAMPLED_WEIGHT * self.sampled / self.n
+
+    @property
+    def standard_error(self) -> float:
+        """Binomial standard error of `value`, the two accuracies taken as independent; never 0 (add-one smoothing)."""
+        parts = ((self.greedy, 1 - SAMPLED_WEIGHT), (self.sampled, SAMPLED_WEIGHT))
+        variance = 0.0
+        for correct, weight in parts:
+            p = (correct + 1) / (self.n + 2)
+            variance += weight**2 * p * (1 - p) / self.n
+        return math.sqrt(variance)
+
+    def trails(self, other: Score, errors: float = 2.0) -> bool:
+        """Whether this score is below `other` by more than `errors` standard errors of the difference."""
+        gap = other.value - self.value
+        return gap > errors * math.hypot(self.standard_error, other.standard_error)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A saved policy: `step` GRPO steps into its segment (0 for the root), its validation score, whether files remain."""
+
+    step: int
+    score: Score
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A segment of training, or the root (the base model, evaluated, untrained).
+
+    Attributes:
+        id: position in the order of proposal; the root is 0.
+        transition: the edge that leads here; None for the root.
+        configuration: value of every hyperparameter.
+        start_steps: GRPO steps from the base to the beginning of this segment.
+        steps: GRPO steps trained in this segment so far.
+        planned_steps: GRPO steps this segment was given.
+        checkpoints: in order of step.
+        pruned: a human closed this subtree: not expanded any more.
+    """
+
+    id: int
+    transition: Transition | None
+    configuration: Configuration
+    state: State
+    start_steps: int = 0
+    steps: int = 0
+    planned_steps: int = 0
+    checkpoints: tuple[Checkpoint, ...] = ()
+    pruned: bool = False
+
+    @property
+    def parent(self) -> int | None:
+        return self.transition.parent if self.transition else None
+
+    @property
+    def total_steps(self) -> int:
+        """GRPO steps from the base to the end of what was trained here."""
+        return self.start_steps + self.steps
+
+    @property
+    def last(self) -> Checkpoint | None:
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    @property
+    def best(self) -> Checkpoint | None:
+        """The checkpoint with the highest steering value; the latest of equals."""
+        return max(self.checkpoints, key=lambda c: (c.score.value, c.step), default=None)
+
+
+class Tree:
+    """All nodes of a run by id. Every change replaces one frozen Node."""
+
+    def __init__(self, root: Node) -> None:
+        self._nodes: dict[int, Node] = {root.id: root}
+        self._children: dict[int, list[int]] = {root.id: []}
+        self._root = root.id
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __getitem__(self, node_id: int) -> Node:
+        return self._nodes[node_id]
+
+    @property
+    def root(self) -> Node:
+        return self._nodes[self._root]
+
+    @property
+    def nodes(self) -> Mapping[int, Node]:
+        return dict(self._nodes)
+
+    def add(self, node: Node) -> None:
+        """Add a node below its parent. Raises ValueError for an id taken or a parent unknown."""
+        if node.id in self._nodes:
+            raise ValueError(f"node {node.id} is in the tree already")
+        if node.parent is None or node.parent not in self._nodes:
+            raise ValueError(f"node {node.id}: parent {node.parent} is not in the tree")
+        self._nodes[node.id] = node
+        self._children[node.id] = []
+        self._children[node.parent].append(node.id)
+
+    def set_state(self, node_id: int, state: State) -> None:
+        self._nodes[node_id] = replace(self._nodes[node_id], state=state)
+
+    def set_steps(self, node_id: int, steps: int) -> None:
+        self._nodes[node_id] = replace(self._nodes[node_id], steps=steps)
+
+    def replan(self, node_id: int, transition: Transition, configuration: Configuration) -> None:
+        """Change a node that has not begun (a human edited the proposal). The parent stays.
+
+        Raises ValueError when the node has begun or the parent differs.
+        """
+        node = self._nodes[node_id]
+        if node.state not in (State.PROPOSED, State.QUEUED) or transition.parent != node.parent:
+            raise ValueError(f"node {node_id} ({node.state}) cannot be changed to a child of {transition.parent}")
+        self._nodes[node_id] = replace(node, transition=transition, configuration=configuration)
+
+    def prune(self, node_id: int) -> None:
+        """Close a node and everything below it to expansion."""
+        for each in self.subtree(node_id):
+            self._nodes[each.id] = replace(self._nodes[each.id], pruned=True)
+
+    def add_checkpoint(self, node_id: int, checkpoint: Checkpoint) -> None:
+        """Record a scored checkpoint; telling the same step twice changes nothing."""
+        node = self._nodes[node_id]
+        if any(c.step == checkpoint.step for c in node.checkpoints):
+            return
+        ordered = tuple(sorted((*node.checkpoints, checkpoint), key=lambda c: c.step))
+        self._nodes[node_id] = replace(node, checkpoints=ordered)
+
+    def forget_files(self, node_id: int, step: int) -> None:
+        """The files of a checkpoint were deleted: it keeps its score and cannot be branched from."""
+        node = self._nodes[node_id]
+        kept = tuple(replace(c, kept=False) if c.step == step else c for c in node.checkpoints)
+        self._nodes[node_id] = replace(node, checkpoints=kept)
+
+    def children(self, node_id: int) -> tuple[Node, ...]:
+        return tuple(self._nodes[child] for child in self._children[node_id])
+
+    def path(self, node_id: int) -> tuple[Node, ...]:
+        """The trajectory root … node."""
+        found: list[Node] = []
+        current: int | None = node_id
+        while current is not None:
+            found.append(self._nodes[current])
+            current = self._nodes[current].parent
+        return tuple(reversed(found))
+
+    def depth(self, node_id: int) -> int:
+        return len(self.path(node_id)) - 1
+
+    def subtree(self, node_id: int) -> tuple[Node, ...]:
+        """The node and all below it, parents before children."""
+        found = [self._nodes[node_id]]
+        for node in found:
+            found.extend(self.children(node.id))
+        return tuple(found)
+
+    def visits(self, node_id: int) -> int:
+        """Ended and in-flight segments in the subtree, itself included; rejected ones never happened."""
+        return sum(node.state is not State.REJECTED for node in self.subtree(node_id))
+
+    def best(self) -> tuple[Node, Checkpoint]:
+        """The incumbent: the checkpoint with the highest steering value in the whole tree, later nodes losing ties.
+
+        Raises ValueError when not even the root has been scored.
+        """
+        scored = [(n, c) for n in self for c in n.checkpoints]
+        if not scored:
+            raise ValueError("the tree holds no scored checkpoint")
+        return max(scored, key=lambda pair: (pair[1].score.value, -pair[0].id))
