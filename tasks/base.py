@@ -1,7 +1,8 @@
 """What a task is: prompts for three disjoint splits, and an exact verifier.
 
 A task is asked by the trainer (prompts, rewards), by the evaluator (correctness) and by the command line
-(`llmzero tasks`). It must not import torch: listing tasks is instant. It must not evaluate model output as code.
+(`llmzero tasks`). It must not import torch: listing tasks is instant. It must not evaluate model output as
+code.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ class Split(StrEnum):
 
 
 class TaskError(Exception):
-    """A task's own fault (an exception, a NaN, a wrong type in scoring): names the task, the item, the completion."""
+    """A task's own fault (an exception, a NaN, a wrong type in scoring): names task, item and completion."""
+
+
+class TaskNotFound(Exception):
+    """No task of that name, or no such class in a user's file; the message is one line with what is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One prompt with what its verifier needs. `data` holds JSON values only, so that an item crosses processes."""
+    """One prompt with what its verifier needs. `data` holds JSON values only: items cross processes."""
 
     prompt: str
     answer: str
@@ -59,8 +64,8 @@ class Task(ABC):
     Attributes:
         name: as in the run file and in `llmzero tasks`.
         summary: one line for the list of tasks.
-        max_completion_length: tokens that an evaluation may generate, the same for every node of a run, so that
-            scores compare; range 1 to the model's positions less the prompt.
+        max_completion_length: tokens that an evaluation may generate, the same for every node of a run, so
+            that scores compare; range 1 to the model's positions less the prompt.
     """
 
     name: str
@@ -74,6 +79,10 @@ class Task(ABC):
     @abstractmethod
     def score(self, completion: str, item: Item) -> Reward:
         """Verify one completion (text after the prompt, without the end token). Pure, safe on any text."""
+
+    def gold(self, item: Item) -> str | None:
+        """A completion that `score` finds correct, or None where the task has none to give."""
+        return None
 
     def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
         """Ranges that suit this task: parameter → {"low", "high", "default"} or {"choices", "default"}.
@@ -89,8 +98,8 @@ class Task(ABC):
     def items(self, split: Split, n: int, seed: int = 0) -> list[Item]:
         """`n` items of a split, the same for the same seed.
 
-        The splits are disjoint by content: an item's split follows from a hash of its prompt (`split_of`), so no
-        prompt of one split occurs in another, whatever the seeds. Within a split items may repeat.
+        The splits are disjoint by content: an item's split follows from a hash of its prompt (`split_of`), so
+        no prompt of one split occurs in another, whatever the seeds. Within a split items may repeat.
 
         Raises:
             TaskError: when the task yields no item of that split in 1,000 draws per wanted item.
@@ -109,7 +118,7 @@ class Task(ABC):
 
 
 def split_of(prompt: str) -> Split:
-    """The split a prompt belongs to: 3/4 train, 1/8 validation, 1/8 test, by the first byte of its BLAKE2 hash."""
+    """The split of a prompt: 3/4 train, 1/8 validation, 1/8 test, by the first byte of its BLAKE2 hash."""
     byte = hashlib.blake2b(prompt.encode(), digest_size=1).digest()[0]
     if byte < 32:
         return Split.VALIDATION

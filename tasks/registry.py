@@ -1,0 +1,97 @@
+"""Finds a task by the name in a run file: one that ships here, or a class in a file of the user's.
+
+Asked by the configuration check, the trainer and `llmzero tasks`. It must not import torch, and it runs code
+of the user's only when the name is of the form `file.py:Class`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from tasks.base import Task, TaskError, TaskNotFound
+from tasks.knights import Knights
+
+_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Knights,)}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the shipped tasks, in alphabetical order."""
+    return tuple(sorted(_SHIPPED))
+
+
+def get(name: str) -> Task:
+    """The task called `name`.
+
+    Args:
+        name: a name of `names()`, or "path/to/file.py:Class", absolute or relative to the working directory.
+            The file is executed, so it must be one that the user named.
+
+    Raises:
+        TaskNotFound: no such name, file or class.
+        TaskError: the user's file fails when executed, or its class is not a usable task.
+
+    Both messages are one line.
+    """
+    if name in _SHIPPED:
+        return _SHIPPED[name]()
+    path, colon, class_name = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _from_file(Path(path), class_name)
+    known = ", ".join(difflib.get_close_matches(name, names(), n=3, cutoff=0.5) or names())
+    raise TaskNotFound(f'task {name!r} is unknown; nearest: {known}; or "my_task.py:MyTask"')
+
+
+def _from_file(path: Path, class_name: str) -> Task:
+    found = getattr(_execute(path), class_name, None)
+    if found is None:
+        raise TaskNotFound(f"task file {str(path)!r} has no class {class_name!r}")
+    where = f"task {str(path) + ':' + class_name!r}"
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise TaskError(f"{where} is not a subclass of tasks.base.Task")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise TaskError(f"{where} lacks {missing}")
+    try:
+        task = found()
+    except Exception as error:  # the user's constructor may raise anything
+        raise TaskError(f"{where} cannot be constructed without arguments: {_one_line(error)}") from error
+    _check_attributes(task, where)
+    return task
+
+
+def _check_attributes(task: Task, where: str) -> None:
+    for attribute in ("name", "summary"):
+        value = getattr(task, attribute, None)
+        if not isinstance(value, str) or not value:
+            raise TaskError(f"{where}: {attribute} must be a text, got {value!r}")
+    cap = getattr(task, "max_completion_length", None)
+    if not isinstance(cap, int) or isinstance(cap, bool) or cap < 1:
+        raise TaskError(f"{where}: max_completion_length must be an integer of at least 1, got {cap!r}")
+
+
+def _execute(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TaskNotFound(f"task file {str(path)!r} does not exist (working directory: {str(Path.cwd())!r})")
+    digest = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
+    module_name = f"llmzero_user_task_{path.stem}_{digest}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise TaskNotFound(f"task file {str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and pickle look their module up here
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code may raise anything, a SyntaxError included
+        sys.modules.pop(module_name, None)
+        raise TaskError(f"task file {str(path)!r} cannot be executed: {_one_line(error)}") from error
+    return module
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
