@@ -1,0 +1,215 @@
+"""The run file: what a user asks for, as pydantic models with every default.
+
+Read by the command line (check, run, new) and by the engine at start. Knows the shape and the ranges of single keys;
+what needs the task, the model or the machine is checked in `engine.preflight`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from engine.errors import UserError
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Section(BaseModel):
+    """Base of every table of the run file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class TaskSection(Section):
+    """[task]: what is trained for."""
+
+    name: str = Field(min_length=1)
+    """A name that `llmzero tasks` lists, or a file of yours: "my_task.py:MyTask"."""
+
+
+class ModelSection(Section):
+    """[model]: the policy before training."""
+
+    path: str = ""
+    """A directory or a hub id such as "Qwen/Qwen3-0.6B"; empty takes the base shipped with the task."""
+
+
+class BudgetSection(Section):
+    """[budget]: the run ends at whichever limit is reached first; 0 means no limit, at least one must be set."""
+
+    steps: int = Field(default=2000, ge=0)
+    """GRPO steps over the whole tree."""
+    gpu_hours: float = Field(default=0, ge=0)
+    """Hours of trainer time, summed over workers."""
+    minutes: float = Field(default=0, ge=0)
+    """Wall-clock minutes since the engine began, pauses and downtime left out."""
+    nodes: int = Field(default=0, ge=0)
+    """Segments, failed ones included."""
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if not (self.steps or self.gpu_hours or self.minutes or self.nodes):
+            raise ValueError("all four limits are 0; set at least one of steps, gpu_hours, minutes, nodes")
+        return self
+
+
+class SearchSection(Section):
+    """[search]: how the tree grows."""
+
+    strategy: str = "llmzero"
+    """llmzero, or a baseline: random, grid, fixed."""
+    segment_steps: int = Field(default=50, ge=1, le=100_000)
+    """GRPO steps of one segment."""
+    roots: int = Field(default=4, ge=1, le=16)
+    """Diverse first segments that race from the base."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Segments trained at the same time."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    comparator: Literal["on", "shadow", "off"] = "on"
+    """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
+
+
+class EvaluationSection(Section):
+    """[evaluation]: sizes of the prompt sets, and how often checkpoints are scored."""
+
+    validation_prompts: int = Field(default=256, ge=8, le=100_000)
+    """Prompts of the set that steers the search; its standard error near .5 is .5/sqrt(n)."""
+    rerank_prompts: int = Field(default=512, ge=8, le=100_000)
+    """Prompts of the second validation set, on which the best three are compared at the end."""
+    test_prompts: int = Field(default=1024, ge=8, le=100_000)
+    """Prompts of the test set: used once, for what is reported."""
+    checkpoints: int = Field(default=2, ge=1, le=100)
+    """Checkpoints a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
+
+
+class AdvisorSection(Section):
+    """[advisor]: who diagnoses and proposes."""
+
+    kind: Literal["auto", "ollama", "rules"] = "auto"
+    """auto takes ollama if it answers and has a vision model, else rules; the screen says which."""
+    model: str = "qwen3-vl:8b"
+    host: str = "http://127.0.0.1:11434"
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+
+
+class GateSection(Section):
+    """[gate]: whether a transition waits for the human."""
+
+    mode: Literal["auto", "timeout", "manual"] = "auto"
+    """auto: never waits. timeout: goes ahead after `seconds`. manual: waits until approved, edited or rejected."""
+    seconds: float = Field(default=120, gt=0, le=86_400)
+
+
+class TrainingSection(Section):
+    """[training]: how a segment is run on this machine."""
+
+    batch_size: int = Field(default=32, ge=2, le=65_536)
+    """Completions in one GRPO step; every group size of the space divides it."""
+    micro_batch: int = Field(default=0, ge=0)
+    """Completions in one forward pass; divides batch_size; 0 takes the whole batch."""
+    vllm: Literal["off", "colocate", "server"] = "off"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    hang_seconds: float = Field(default=900, gt=0)
+    """A worker that says nothing for so long is taken for hung and replaced."""
+    threads: int = Field(default=0, ge=0, le=1024)
+    """CPU threads of one worker; 0 shares the cores among the workers."""
+    keep_checkpoints: int = Field(default=8, ge=1)
+    """Scored checkpoints kept on disk beside the incumbent's path and what is in flight; others are deleted."""
+
+    @model_validator(mode="after")
+    def _micro_batch_divides(self) -> Self:
+        if self.micro_batch and self.batch_size % self.micro_batch:
+            raise ValueError(
+                f"micro_batch = {self.micro_batch} does not divide batch_size = {self.batch_size}; "
+                "take a divisor, or 0 for the whole batch"
+            )
+        return self
+
+
+class RunConfig(Section):
+    """A whole run file."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    task: TaskSection
+    model: ModelSection = ModelSection()
+    budget: BudgetSection = BudgetSection()
+    search: SearchSection = SearchSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    space: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    advisor: AdvisorSection = AdvisorSection()
+    gate: GateSection = GateSection()
+    training: TrainingSection = TrainingSection()
+
+    def to_toml(self) -> str:
+        """The run file with every default written out; `parse` of it gives an equal configuration."""
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+def load(path: Path, *, default_name: str | None = None) -> RunConfig:
+    """Read a run file. `default_name` names a run whose file gives no name.
+
+    Raises:
+        UserError: one line naming the file, the key, the value and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8 expected at byte {error.start})") from error
+    return parse(text, source=str(path), default_name=default_name)
+
+
+def parse(text: str, *, source: str = "run file", default_name: str | None = None) -> RunConfig:
+    """Read the text of a run file; see `load`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{source}: not TOML: {one_line(str(error))}") from error
+    if default_name is not None:
+        data.setdefault("name", default_name)
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_explain(error)}") from error
+
+
+def one_line(text: str) -> str:
+    """`text` with line breaks and control characters replaced by spaces."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()
+
+
+def _explain(error: ValidationError) -> str:
+    """The first error as one line: key, value, what is allowed; and how many more there are."""
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        line = f"unknown key {key}{_nearest(first['loc'])}"
+    elif first["type"] == "missing":
+        line = f"{key} is missing"
+    elif key == "name" and first["type"] == "string_pattern_mismatch":
+        line = f"name = {first['input']!r}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {first['input']!r}"
+        line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return one_line(line) + more
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """The known keys beside an unknown one: the nearest, or all of them."""
+    fields: Any = RunConfig.model_fields
+    for part in location[:-1]:
+        model = fields[part].annotation
+        fields = model.model_fields
+    known = sorted(fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"

@@ -1,0 +1,131 @@
+"""A run's directory: the names of its files, and the lock that says whether an engine holds it.
+
+The lock is an advisory `flock` on engine.lock, so the kernel frees it however the engine dies; engine.json only says who
+holds it. Used by the daemon, the launcher and the face; never creates or deletes anything but the lock and engine.json.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The engine that holds a run: process id, package version, UTC start time (ISO 8601)."""
+
+    pid: int
+    version: str
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths inside one run's directory."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "run.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "run.duckdb"
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "engine.sock"
+
+    @property
+    def holder_file(self) -> Path:
+        return self.path / "engine.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "engine.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "engine.log"
+
+    @property
+    def worker_log(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def segments(self) -> Path:
+        return self.path / "segments"
+
+    @property
+    def strategy(self) -> Path:
+        return self.path / "strategy.toml"
+
+    def segment(self, node_id: int) -> Path:
+        """Directory of one node's checkpoints."""
+        return self.segments / str(node_id)
+
+    def holder(self) -> Holder | None:
+        """The living engine of this run, or None. A leftover engine.json of a dead engine does not count."""
+        try:
+            handle = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._read_holder()
+        finally:
+            os.close(handle)
+        return None
+
+    def _read_holder(self) -> Holder:
+        """Who holds the lock; an engine that has the lock but has not written its name yet is pid 0."""
+        try:
+            fields = json.loads(self.holder_file.read_text())
+            return Holder(pid=int(fields["pid"]), version=str(fields["version"]), started=str(fields["started"]))
+        except (OSError, ValueError, KeyError):
+            return Holder(pid=0, version="", started="")
+
+
+class RunLock:
+    """The exclusive hold of an engine on its run, for as long as the object is open."""
+
+    def __init__(self, directory: RunDirectory, holder: Holder) -> None:
+        """Take the lock and write engine.json.
+
+        Raises:
+            UserError: one line that names the engine holding the run, or why the directory cannot be written.
+        """
+        self._directory = directory
+        try:
+            self._handle = os.open(directory.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UserError(f"{directory.path}: not writable: {error.strerror}") from error
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._handle)
+            other = directory.holder() or Holder(0, "", "")
+            raise UserError(held_line(directory.name, other)) from error
+        directory.holder_file.write_text(json.dumps(asdict(holder)))
+
+    def release(self) -> None:
+        """Give the run back: engine.json goes first, so nobody reads a name without a lock."""
+        self._directory.holder_file.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+def held_line(name: str, holder: Holder) -> str:
+    """One line: who holds the run, and what to do."""
+    who = f"engine {holder.pid} since {holder.started}" if holder.pid else "an engine that is just starting"
+    return f"run {name} is held by {who}; `llmzero attach {name}` shows it, `llmzero stop {name}` ends it"
