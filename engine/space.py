@@ -6,28 +6,27 @@ clock, no torch; imported by every room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
-Value = float | int
-Configuration = Mapping[str, Value]
-"""A value for every hyperparameter of a space, by name."""
+from engine.parameters import (
+    Configuration,
+    Kind,
+    Parameter,
+    Scale,
+    Value,
+    format_value,
+    nearest_names,
+    resolve,
+)
 
-
-class Kind(StrEnum):
-    """Capacity parameters tend to accumulate, regularization parameters to oscillate (arXiv 2606.18388)."""
-
-    CAPACITY = "capacity"
-    REGULARIZATION = "regularization"
-
-
-class Scale(StrEnum):
-    """How a step in a parameter is measured: by difference, by ratio, or by position in a list of choices."""
-
-    LINEAR = "linear"
-    LOG = "log"
-    CHOICE = "choice"
+LABEL_LENGTH = 24
+"""Characters of a transition's label: what fits into the tree at 120 columns."""
 
 
 class Optimizer(StrEnum):
@@ -55,38 +54,6 @@ class Intent(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """One hyperparameter.
-
-    Attributes:
-        name: as in the run file, in tables and on screens (TRL's name where there is one).
-        label: short form for narrow columns, e.g. "lr".
-        kind: capacity or regularization.
-        low, high: inclusive range of a numeric parameter (of the positive values, when `zero` is set).
-        default: the value of the untouched configuration; inside the range.
-        scale: how steps are measured.
-        integer: values are whole numbers.
-        zero: 0 is allowed besides low..high ("off": the KL coefficient).
-        choices: the allowed values of a CHOICE parameter, ascending.
-        trl: field of trl.GRPOConfig it sets; None for a parameter that belongs to the task (difficulty).
-        doc: meaning and unit, one line.
-    """
-
-    name: str
-    label: str
-    kind: Kind
-    low: float
-    high: float
-    default: Value
-    scale: Scale
-    doc: str
-    integer: bool = False
-    zero: bool = False
-    choices: tuple[Value, ...] = ()
-    trl: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Transition:
     """An edge of the tree: from a checkpoint of the parent, under a changed configuration.
 
@@ -110,4 +77,195 @@ class Transition:
 
 
 class Space:
-    """The parameters of a run and the rules between them. Written by the search helper."""
+    """The parameters of a run and the rules between them. Immutable."""
+
+    def __init__(self, parameters: Iterable[Parameter]) -> None:
+        self.parameters: tuple[Parameter, ...] = tuple(parameters)
+        self._by_name = {p.name: p for p in self.parameters}
+
+    @classmethod
+    def build(
+        cls,
+        settings: Mapping[str, Mapping[str, Any]],
+        suggested: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        *,
+        batch_size: int,
+    ) -> Space:
+        """General defaults, replaced by the task's suggestion, replaced by the run file's [space.NAME] tables.
+
+        Args:
+            settings: parameter → {"low", "high", "default"}, {"choices", "default"} or {"fixed"}, from the run file.
+            suggested: the same from the task; a name unknown here becomes a parameter of the task's own, and may
+                also carry "label", "kind", "scale", "integer" and "doc".
+            batch_size: completions per GRPO step; group sizes must divide it.
+
+        Raises:
+            UserError: an unknown name or key, a value of a wrong type or out of what is allowed.
+        """
+        return cls(resolve(settings, suggested, batch_size))
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.parameters == other.parameters
+
+    def __hash__(self) -> int:
+        return hash(self.parameters)
+
+    def default(self) -> dict[str, Value]:
+        """The untouched configuration."""
+        return {p.name: p.default for p in self.parameters}
+
+    def apply(self, configuration: Configuration, changes: Configuration) -> dict[str, Value]:
+        """`configuration` with `changes` written over it, integers as int. Does not check: see `violations`.
+
+        Raises KeyError for a name that is not in the space.
+        """
+        changed = {name: self[name].coerce(value) for name, value in changes.items()}
+        return {**configuration, **changed}
+
+    def changes(self, before: Configuration, after: Configuration) -> dict[str, Value]:
+        """The values of `after` that differ from `before`, in the order of the space."""
+        return {p.name: after[p.name] for p in self.parameters if after[p.name] != before.get(p.name)}
+
+    def trl(self, configuration: Configuration) -> dict[str, Value]:
+        """The fields of trl.GRPOConfig that a configuration sets."""
+        return {p.trl: configuration[p.name] for p in self.parameters if p.trl is not None}
+
+    def violations(self, configuration: Configuration) -> tuple[str, ...]:
+        """What is wrong with a configuration: one line each with name, value and what is allowed."""
+        found = self._unknown(configuration)
+        for parameter in self.parameters:
+            if parameter.name not in configuration:
+                found.append(f"{parameter.name} is missing; allowed: {parameter.allowed}")
+            elif not parameter.allows(value := configuration[parameter.name]):
+                found.append(f"{parameter.name} = {value!r} is not allowed; allowed: {parameter.allowed}")
+        return tuple(found)
+
+    def check_transition(self, parent_configuration: Configuration, transition: Transition) -> tuple[str, ...]:
+        """What is wrong with a proposed transition from a node with `parent_configuration`: one line each."""
+        found = self._unknown(transition.changes)
+        for name, value in transition.changes.items():
+            if name in self and not self[name].allows(value):
+                found.append(f"{name} = {value!r} is not allowed; allowed: {self[name].allowed}")
+        if not found:
+            found += self._intent(parent_configuration, transition)
+        found += _texts(transition)
+        if transition.step < 0:
+            found.append(f"step = {transition.step} is not allowed; allowed: 0 or more")
+        return tuple(found)
+
+    def move(self, configuration: Configuration, name: str, by: float) -> Value:
+        """The value of `name` moved from its place in `configuration`, kept in the range and rounded.
+
+        `by` is a factor on a log scale, a difference on a linear one, a number of places among choices. On a log
+        scale with `zero`, a move below the lowest positive value is 0, and a move up from 0 is to the default, or to
+        the geometric middle of the range when the default is 0.
+        """
+        return self[name].moved(configuration[name], by)
+
+    def nearest(self, name: str, value: float) -> Value:
+        """The allowed value nearest to `value`, rounded to two significant digits on a log scale, else three."""
+        return self[name].nearest(value)
+
+    def sample(self, rng: random.Random) -> dict[str, Value]:
+        """A configuration drawn uniformly on each parameter's scale; "off" one time in four where allowed."""
+        return {p.name: p.sample(rng) for p in self.parameters}
+
+    def describe(self, parent_configuration: Configuration, changes: Configuration) -> str:
+        """A label of at most 24 characters, e.g. "lr↑ kl .02"; "keep" when nothing changes."""
+        moved = [
+            (self[name], parent_configuration.get(name), value)
+            for name, value in changes.items()
+            if name in self and value != parent_configuration.get(name)
+        ]
+        if not moved:
+            return "keep"
+        arrows = [f"{p.label}{_arrow(before, value)}" for p, before, value in moved]
+        values = [
+            arrow if p.name == "learning_rate" else f"{p.label} {format_value(value)}"
+            for arrow, (p, _, value) in zip(arrows, moved, strict=True)
+        ]
+        for words in (values, arrows):
+            if len(" ".join(words)) <= LABEL_LENGTH:
+                return " ".join(words)
+        return " ".join(arrows)[: LABEL_LENGTH - 1] + "…"
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every parameter as JSON values, for the store and the prompts."""
+        return [{**asdict(p), "choices": list(p.choices)} for p in self.parameters]
+
+    @classmethod
+    def from_json(cls, items: Iterable[Mapping[str, Any]]) -> Space:
+        """The space that `to_json` wrote."""
+        return cls(
+            Parameter(
+                **{
+                    **item,
+                    "kind": Kind(item["kind"]),
+                    "scale": Scale(item["scale"]),
+                    "choices": tuple(item["choices"]),
+                }
+            )
+            for item in items
+        )
+
+    def _unknown(self, names: Iterable[str]) -> list[str]:
+        return [
+            f"{name!r} is not a parameter; nearest: {nearest_names(name, self._by_name)}"
+            for name in names
+            if name not in self
+        ]
+
+    def _intent(self, parent: Configuration, transition: Transition) -> list[str]:
+        changed = {n: v for n, v in transition.changes.items() if parent.get(n) != v}
+        intent, rate = transition.intent, "learning_rate"
+        if intent is Intent.KEEP and changed:
+            return [f"a keep changes nothing, but {', '.join(changed)} would change"]
+        same = transition.optimizer is Optimizer.KEEP and transition.reference is Reference.BASE
+        if intent is Intent.CHANGE and not changed and same:
+            return ["a change that changes nothing: give at least one value that differs from the parent's"]
+        if intent is Intent.ANNEAL and rate in changed and changed[rate] > parent.get(rate, math.inf):
+            return [f"an anneal lowers learning_rate, but {changed[rate]!r} is above {parent[rate]!r}"]
+        return []
+
+
+def _texts(transition: Transition) -> list[str]:
+    found = []
+    if not transition.label.strip():
+        found.append("label is empty")
+    elif len(transition.label) > LABEL_LENGTH or not transition.label.isprintable():
+        found.append(f"label {transition.label!r} must be one line of at most {LABEL_LENGTH} characters")
+    if not transition.rationale.strip():
+        found.append("rationale is empty")
+    return found
+
+
+def _arrow(before: Value | None, after: Value) -> str:
+    return "↑" if before is None or after > before else "↓"
+
+
+__all__ = [
+    "LABEL_LENGTH",
+    "Configuration",
+    "Intent",
+    "Kind",
+    "Optimizer",
+    "Parameter",
+    "Reference",
+    "Scale",
+    "Space",
+    "Transition",
+    "Value",
+    "format_value",
+]
