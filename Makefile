@@ -1,0 +1,58 @@
+# `make demo` and `make test` do all the set-up on a machine that has Python 3.11 or newer; nothing is installed outside .venv.
+# The set-up is done once and again when pyproject.toml or constraints.txt change. A GPU workstation: make setup EXTRAS=vllm
+
+EXTRAS ?=
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+comma := ,
+USER_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
+
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check lint format bench
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
+
+setup: $(DEV_STAMP)  ## .venv with everything to develop (EXTRAS=vllm adds vLLM)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(USER_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+	@touch $(USER_STAMP) $@
+
+demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the terminal
+	$(BIN)/llmzero demo
+
+test: $(DEV_STAMP)  ## every test that needs no GPU and less than a minute
+	$(BIN)/python -m pytest
+
+test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
+	$(BIN)/python -m pytest -m slow
+
+lint: $(DEV_STAMP)  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)  ## rewrite the sources in the house's style
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+check: format lint test  ## the whole loop before a commit
+
+bench: $(DEV_STAMP)  ## overhead against a bare TRL script, and the answer time of the terminal
+	@for each in benchmarks/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
