@@ -7,7 +7,7 @@ equals the one that was killed, so a strategy asks the same question again after
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -74,7 +74,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A saved policy: `step` GRPO steps into its segment (0 for the root), its validation score, whether files remain."""
+    """A saved policy: `step` GRPO steps into its segment (0 for the root), its score, whether its files remain."""
 
     step: int
     score: Score
@@ -132,6 +132,12 @@ class Tree:
         self._nodes: dict[int, Node] = {root.id: root}
         self._children: dict[int, list[int]] = {root.id: []}
         self._root = root.id
+        self._depths = {root.id: 0}
+        self._visits = {root.id: 0}
+        self._best: tuple[int, Checkpoint] | None = None
+        self._count(root, +1)
+        for checkpoint in root.checkpoints:
+            self._consider(root.id, checkpoint)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -159,9 +165,36 @@ class Tree:
         self._nodes[node.id] = node
         self._children[node.id] = []
         self._children[node.parent].append(node.id)
+        self._depths[node.id] = self._depths[node.parent] + 1
+        self._visits[node.id] = 0
+        self._count(node, +1)
+        for checkpoint in node.checkpoints:
+            self._consider(node.id, checkpoint)
+
+    def copy(self) -> Tree:
+        """An independent tree of the same (frozen) nodes, for a reader in another thread."""
+        return self.without(())
+
+    def without(self, node_ids: Collection[int]) -> Tree:
+        """A copy that lacks some leaves: how the tree would look without proposals that may never train.
+
+        Raises ValueError for a node that has children or is the root.
+        """
+        if any(self._children[node_id] or node_id == self._root for node_id in node_ids):
+            raise ValueError(f"only leaves can be left out, got {sorted(node_ids)}")
+        tree = Tree(self.root)
+        tree._nodes = {node.id: node for node in self if node.id not in node_ids}
+        tree._children = {
+            node_id: [child for child in children if child not in node_ids]
+            for node_id, children in self._children.items()
+            if node_id not in node_ids
+        }
+        return tree
 
     def set_state(self, node_id: int, state: State) -> None:
+        self._count(self._nodes[node_id], -1)
         self._nodes[node_id] = replace(self._nodes[node_id], state=state)
+        self._count(self._nodes[node_id], +1)
 
     def set_steps(self, node_id: int, steps: int) -> None:
         self._nodes[node_id] = replace(self._nodes[node_id], steps=steps)
@@ -188,6 +221,7 @@ class Tree:
             return
         ordered = tuple(sorted((*node.checkpoints, checkpoint), key=lambda c: c.step))
         self._nodes[node_id] = replace(node, checkpoints=ordered)
+        self._consider(node_id, checkpoint)
 
     def forget_files(self, node_id: int, step: int) -> None:
         """The files of a checkpoint were deleted: it keeps its score and cannot be branched from."""
@@ -208,7 +242,7 @@ class Tree:
         return tuple(reversed(found))
 
     def depth(self, node_id: int) -> int:
-        return len(self.path(node_id)) - 1
+        return self._depths[node_id]
 
     def subtree(self, node_id: int) -> tuple[Node, ...]:
         """The node and all below it, parents before children."""
@@ -219,14 +253,32 @@ class Tree:
 
     def visits(self, node_id: int) -> int:
         """Ended and in-flight segments in the subtree, itself included; rejected ones never happened."""
-        return sum(node.state is not State.REJECTED for node in self.subtree(node_id))
+        return self._visits[node_id]
 
     def best(self) -> tuple[Node, Checkpoint]:
         """The incumbent: the checkpoint with the highest steering value in the whole tree, later nodes losing ties.
 
         Raises ValueError when not even the root has been scored.
         """
-        scored = [(n, c) for n in self for c in n.checkpoints]
-        if not scored:
+        if self._best is None:
             raise ValueError("the tree holds no scored checkpoint")
-        return max(scored, key=lambda pair: (pair[1].score.value, -pair[0].id))
+        node_id, checkpoint = self._best
+        return self._nodes[node_id], next(c for c in self._nodes[node_id].checkpoints if c.step == checkpoint.step)
+
+    def _count(self, node: Node, by: int) -> None:
+        """Keep the visits of the node and of all above it: a search of 10,000 nodes asks for them every time."""
+        if node.state is State.REJECTED:
+            return
+        current: int | None = node.id
+        while current is not None:
+            self._visits[current] += by
+            current = self._nodes[current].parent
+
+    def _consider(self, node_id: int, checkpoint: Checkpoint) -> None:
+        """Keep the incumbent: the highest value, of equals the earlier node, within a node the later step."""
+
+        def rank(found: tuple[int, Checkpoint]) -> tuple[float, int, int]:
+            return found[1].score.value, -found[0], found[1].step
+
+        if self._best is None or rank((node_id, checkpoint)) > rank(self._best):
+            self._best = (node_id, checkpoint)

@@ -1,0 +1,82 @@
+"""What a run has spent and what it may still spend. Pure arithmetic over the limits of the run file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.config import BudgetSection
+from engine.search.base import BudgetLeft
+
+UNLIMITED = 10**9
+"""Stands for "no limit" in steps: more than any run trains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Consumption so far: GRPO steps, segments begun, trainer seconds over all workers, wall seconds of work."""
+
+    steps: int = 0
+    nodes: int = 0
+    trainer_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """What running and accepted segments will still take: GRPO steps, and segments not begun yet."""
+
+    steps: int = 0
+    nodes: int = 0
+
+
+class Budget:
+    """The limits of a run. Each limit that is set turns into steps; the tightest one rules."""
+
+    def __init__(self, limits: BudgetSection, *, segment_steps: int, workers: int) -> None:
+        self._limits = limits
+        self._segment_steps = segment_steps
+        self._workers = workers
+
+    def fraction(self, spent: Spent) -> float:
+        """Share of the nearest limit that is spent, 0..1."""
+        limits = self._limits
+        shares = [0.0]
+        if limits.steps:
+            shares.append(spent.steps / limits.steps)
+        if limits.nodes:
+            shares.append(spent.nodes / limits.nodes)
+        if limits.gpu_hours:
+            shares.append(spent.trainer_seconds / (3600 * limits.gpu_hours))
+        if limits.minutes:
+            shares.append(spent.wall_seconds / (60 * limits.minutes))
+        return min(1.0, max(shares))
+
+    def out_of_time(self, spent: Spent) -> bool:
+        """Whether a limit in time is reached: then running segments are stopped, too."""
+        limits = self._limits
+        return bool(
+            (limits.minutes and spent.wall_seconds >= 60 * limits.minutes)
+            or (limits.gpu_hours and spent.trainer_seconds >= 3600 * limits.gpu_hours)
+        )
+
+    def left(self, spent: Spent, in_flight: InFlight, seconds_per_step: float) -> BudgetLeft:
+        """What may still be started.
+
+        Args:
+            seconds_per_step: wall seconds of one worker per GRPO step, evaluation included; 0 while unknown, and then
+                limits in time do not bind.
+        """
+        limits = self._limits
+        steps = UNLIMITED
+        if limits.steps:
+            steps = min(steps, limits.steps - spent.steps - in_flight.steps)
+        if limits.nodes:
+            steps = min(steps, (limits.nodes - spent.nodes - in_flight.nodes) * self._segment_steps)
+        if seconds_per_step > 0:
+            if limits.gpu_hours:
+                seconds = 3600 * limits.gpu_hours - spent.trainer_seconds
+                steps = min(steps, int(seconds / seconds_per_step) - in_flight.steps)
+            if limits.minutes:
+                seconds = (60 * limits.minutes - spent.wall_seconds) * self._workers
+                steps = min(steps, int(seconds / seconds_per_step) - in_flight.steps)
+        return BudgetLeft(steps=max(0, steps), fraction_spent=self.fraction(spent))

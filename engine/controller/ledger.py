@@ -1,0 +1,322 @@
+"""The tree and its rows as one thing: every change of the tree is written to the store in the same call.
+
+The controller changes a run only through here, and a resume rebuilds the same tree from the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.advisors.base import Advice, Series
+from engine.rundir import RunDirectory
+from engine.space import Configuration, Intent, Optimizer, Reference, Transition
+from engine.store.writer import Writer
+from engine.training import events
+from engine.tree import Checkpoint, Node, Score, State, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A transition that waits, or waited, at the gate. `revision` grows with each edit; a stale approval is refused."""
+
+    id: int
+    revision: int
+    node: int
+    transition: Transition
+    advisor: str
+    deadline: datetime | None = None
+
+
+def now() -> datetime:
+    """UTC, without a zone: what the store's TIMESTAMP columns hold."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Ledger:
+    """The run's tree with its store. Not thread-safe: the controller's event loop owns it."""
+
+    def __init__(
+        self, writer: Writer, directory: RunDirectory, base: str, tree: Tree, proposals: dict[int, Proposal]
+    ) -> None:
+        """`base` is the model directory or hub id of the untrained policy: the root's checkpoint."""
+        self.writer = writer
+        self.directory = directory
+        self.base = base
+        self.tree = tree
+        self.proposals = proposals
+
+    @classmethod
+    def begin(
+        cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration
+    ) -> Ledger:
+        """A new run: the root is the base model, not yet scored."""
+        root = Node(id=0, transition=None, configuration=dict(configuration), state=State.FINISHED)
+        ledger = cls(writer, directory, base, Tree(root), {})
+        ledger._insert_node(root, seed=0, advisor="", proposal=None)
+        return ledger
+
+    @classmethod
+    def load(cls, writer: Writer, directory: RunDirectory, base: str) -> Ledger | None:
+        """The ledger of an earlier engine on this run, or None when there is none.
+
+        Segments that were queued or in flight are queued again, from the beginning: that is all a crash loses.
+        """
+        rows = writer.rows("SELECT * FROM nodes ORDER BY node_id")
+        if not rows:
+            return None
+        tree = Tree(_node(rows[0]))
+        for row in rows[1:]:
+            tree.add(_node(row))
+        for row in writer.rows("SELECT * FROM checkpoints ORDER BY seq"):
+            if not tree[row["node_id"]].state.in_flight:
+                score = Score(n=row["n"], greedy=row["greedy"], sampled=row["sampled"])
+                tree.add_checkpoint(row["node_id"], Checkpoint(row["step"], score, row["kept"]))
+        proposals = {
+            row["node_id"]: Proposal(
+                row["proposal_id"], row["revision"], row["node_id"], _transition(row), row["advisor"], row["deadline"]
+            )
+            for row in writer.rows("SELECT * FROM proposals WHERE state = 'pending' ORDER BY proposal_id")
+        }
+        ledger = cls(writer, directory, base, tree, proposals)
+        for row in rows:
+            if row["state"] == State.RUNNING:
+                ledger._requeue(row["node_id"])
+        return ledger
+
+    def _requeue(self, node_id: int) -> None:
+        """Put a segment that an engine's death interrupted back into the queue; its rows of the first try go."""
+        self.tree.set_state(node_id, State.QUEUED)
+        self.tree.set_steps(node_id, 0)
+        for table in ("metrics", "checkpoints", "completions"):
+            self.writer.delete(table, node_id=node_id)
+        self.writer.update(
+            "nodes", {"node_id": node_id}, state=State.QUEUED, trained_steps=0, trainer_seconds=0.0, started=None,
+            reason="interrupted with the engine; trained again from its parent's checkpoint",
+        )  # fmt: skip
+        self.event("warning", "requeued", f"#{node_id} was in flight when the engine ended; queued again", node_id)
+
+    # ---- proposals ------------------------------------------------------------------------------------------------
+
+    def propose(
+        self, transition: Transition, configuration: Configuration, *, steps: int, seed: int, advisor: str,
+        call_id: int | None, deadline: datetime | None,
+    ) -> Proposal:  # fmt: skip
+        """Add a node that waits at the gate, with its proposal row."""
+        node_id = self.writer.next_id("nodes")
+        parent = self.tree[transition.parent]
+        node = Node(
+            id=node_id, transition=transition, configuration=dict(configuration), state=State.PROPOSED,
+            start_steps=parent.start_steps + transition.step, planned_steps=steps,
+        )  # fmt: skip
+        proposal = Proposal(self.writer.next_id("proposals"), 1, node_id, transition, advisor, deadline)
+        self.tree.add(node)
+        self.proposals[node_id] = proposal
+        self._insert_node(node, seed=seed, advisor=advisor, proposal=proposal.id)
+        self.writer.insert(
+            "proposals", proposal_id=proposal.id, revision=1, node_id=node_id, parent_id=transition.parent,
+            branch_step=transition.step, intent=transition.intent, label=transition.label,
+            changes=json.dumps(dict(transition.changes)), optimizer=transition.optimizer,
+            reference=transition.reference, rationale=transition.rationale, expected=transition.expected,
+            advisor=advisor, call_id=call_id, state="pending", reason="", deadline=deadline, decided_by="",
+            created=now(), decided=None,
+        )  # fmt: skip
+        return proposal
+
+    def set_deadline(self, proposal: Proposal, deadline: datetime | None) -> Proposal:
+        """Change until when a proposal waits; None waits for a human."""
+        changed = Proposal(
+            proposal.id, proposal.revision, proposal.node, proposal.transition, proposal.advisor, deadline
+        )
+        self.proposals[proposal.node] = changed
+        self.writer.update("proposals", {"proposal_id": proposal.id}, deadline=deadline)
+        return changed
+
+    def edit(self, proposal: Proposal, transition: Transition, configuration: Configuration, author: str) -> None:
+        """Replace what a proposal would change; the caller has validated it. The revision grows."""
+        self.tree.replan(proposal.node, transition, configuration)
+        self.proposals[proposal.node] = Proposal(
+            proposal.id, proposal.revision + 1, proposal.node, transition, author, proposal.deadline
+        )
+        shared: dict[str, Any] = {
+            "label": transition.label,
+            "changes": json.dumps(dict(transition.changes)),
+            "optimizer": transition.optimizer,
+            "reference": transition.reference,
+            "rationale": transition.rationale,
+            "expected": transition.expected,
+            "advisor": author,
+        }
+        self.writer.update("proposals", {"proposal_id": proposal.id}, revision=proposal.revision + 1, **shared)
+        self.writer.update(
+            "nodes", {"node_id": proposal.node}, configuration=json.dumps(dict(configuration)), **shared
+        )
+
+    def decide(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
+        """Close a proposal: approved or edited nodes are queued, rejected and superseded ones never happen."""
+        del self.proposals[proposal.node]
+        queued = state in ("approved", "edited")
+        self.writer.update(
+            "proposals", {"proposal_id": proposal.id}, state=state, decided_by=by, reason=reason, decided=now()
+        )
+        self.set_state(proposal.node, State.QUEUED if queued else State.REJECTED, reason)
+
+    # ---- nodes ----------------------------------------------------------------------------------------------------
+
+    def set_state(self, node_id: int, state: State, reason: str = "") -> None:
+        """Change a node's state with one line of reason; ends get their time."""
+        self.tree.set_state(node_id, state)
+        values: dict[str, Any] = {"state": state, "reason": reason}
+        if state is State.RUNNING:
+            values["started"] = now()
+        elif not state.in_flight:
+            values["ended"] = now()
+        self.writer.update("nodes", {"node_id": node_id}, **values)
+
+    def progress(self, node_id: int, steps: int, trainer_seconds: float | None = None) -> None:
+        """GRPO steps trained so far, and the trainer's seconds when known."""
+        self.tree.set_steps(node_id, steps)
+        seconds = {} if trainer_seconds is None else {"trainer_seconds": trainer_seconds}
+        self.writer.update("nodes", {"node_id": node_id}, trained_steps=steps, **seconds)
+
+    def prune(self, node_id: int) -> None:
+        """Close a subtree to expansion."""
+        self.tree.prune(node_id)
+        for node in self.tree.subtree(node_id):
+            self.writer.update("nodes", {"node_id": node.id}, pruned=True)
+
+    def score(self, node_id: int, step: int, path: Path, evaluation: events.Evaluation, size: int) -> None:
+        """Record a checkpoint with its validation score; the incumbent follows."""
+        score = Score(n=evaluation.n, greedy=evaluation.greedy, sampled=evaluation.sampled)
+        self.tree.add_checkpoint(node_id, Checkpoint(step, score))
+        self.writer.insert(
+            "checkpoints", node_id=node_id, step=step, path=self.relative(path), bytes=size, n=score.n,
+            greedy=score.greedy, sampled=score.sampled, value=score.value, kept=True,
+        )  # fmt: skip
+        best, checkpoint = self.tree.best()
+        self.writer.update(
+            "runs", {"name": self.directory.name}, best_node=best.id, best_step=checkpoint.step,
+            best_path=self.relative(self.checkpoint_path(best.id, checkpoint.step)),
+        )  # fmt: skip
+
+    def forget_files(self, node_id: int, step: int) -> None:
+        """The files of a checkpoint were deleted; the score stays."""
+        self.tree.forget_files(node_id, step)
+        self.writer.update("checkpoints", {"node_id": node_id, "step": step}, kept=False)
+
+    # ---- what happened --------------------------------------------------------------------------------------------
+
+    def metrics(self, event: events.Metrics, node_id: int) -> None:
+        for name, value in event.values.items():
+            self.writer.insert("metrics", node_id=node_id, step=event.step, name=name, value=value)
+
+    def samples(self, event: events.Samples, node_id: int) -> None:
+        for sample in event.samples:
+            self.writer.insert("completions", node_id=node_id, step=event.step, **sample.model_dump())
+
+    def evaluation(self, event: events.Evaluated, node_id: int, step: int, path: Path, kind: str) -> None:
+        measured = event.evaluation
+        self.writer.insert(
+            "evaluations", node_id=node_id, step=step, path=self.relative(path), kind=kind, split=event.split,
+            seed=event.seed, n=measured.n, greedy=measured.greedy, sampled=measured.sampled, seconds=measured.seconds,
+        )  # fmt: skip
+
+    def advice(self, advice: Advice, node_id: int) -> int | None:
+        """Log an advice: its calls, and its diagnoses of `node_id`. Returns the last call's id."""
+        call_id: int | None = None
+        for call in advice.calls:
+            call_id = self.writer.next_id("agent_calls")
+            self.writer.insert(
+                "agent_calls", call_id=call_id, node_id=node_id, advisor=advice.advisor, role=call.role,
+                model=call.model, prompt_version=call.prompt_version, request=call.request, response=call.response,
+                rationale=call.rationale, images=json.dumps(list(call.images)), prompt_tokens=call.prompt_tokens,
+                completion_tokens=call.completion_tokens, milliseconds=call.milliseconds, error=call.error,
+            )  # fmt: skip
+        for diagnosis in advice.diagnoses:
+            signals = [
+                {"metric": s.metric, "baseline": s.baseline, "value": s.value, "steps": [s.first_step, s.last_step]}
+                for s in diagnosis.signals
+            ]
+            self.writer.insert(
+                "diagnoses", node_id=node_id, call_id=call_id or 0, pathology=diagnosis.pathology,
+                severity=diagnosis.severity, evidence=diagnosis.text, signals=json.dumps(signals),
+            )  # fmt: skip
+        return call_id
+
+    def event(
+        self, level: str, kind: str, message: str, node_id: int | None = None, **detail: object
+    ) -> None:
+        """One line for the log: level info, warning or error."""
+        self.writer.insert(
+            "events", level=level, kind=kind, node_id=node_id, message=message, detail=json.dumps(detail)
+        )
+
+    def series(self, node_id: int, last_step: int) -> Series:
+        """Metrics of a segment up to a step, by name. Safe to call in any thread."""
+        rows = self.writer.rows(
+            "SELECT name, step, value FROM metrics WHERE node_id = ? AND step <= ? ORDER BY name, step",
+            (node_id, last_step),
+        )
+        found: dict[str, list[tuple[int, float]]] = {}
+        for row in rows:
+            found.setdefault(row["name"], []).append((row["step"], row["value"]))
+        return found
+
+    # ---- paths ----------------------------------------------------------------------------------------------------
+
+    def relative(self, path: Path) -> str:
+        """A path as the database names it: relative to the run's directory where it lies inside."""
+        return str(path.relative_to(self.directory.path)) if path.is_relative_to(self.directory.path) else str(path)
+
+    def checkpoint_path(self, node_id: int, step: int) -> Path:
+        """Directory of a checkpoint; the root's is where the base model lies."""
+        if node_id == self.tree.root.id:
+            return Path(self.base)
+        return self.directory.segment(node_id) / f"checkpoint-{step}"
+
+    def _insert_node(self, node: Node, *, seed: int, advisor: str, proposal: int | None) -> None:
+        transition = node.transition
+        self.writer.insert(
+            "nodes", node_id=node.id, parent_id=node.parent, branch_step=transition.step if transition else None,
+            depth=self.tree.depth(node.id), state=node.state, reason="",
+            intent=transition.intent if transition else "base", label=transition.label if transition else "base",
+            configuration=json.dumps(dict(node.configuration)),
+            changes=json.dumps(dict(transition.changes) if transition else {}),
+            optimizer=transition.optimizer if transition else Optimizer.RESET,
+            reference=transition.reference if transition else Reference.BASE,
+            rationale=transition.rationale if transition else "", expected=transition.expected if transition else "",
+            advisor=advisor, proposal_id=proposal, seed=seed, planned_steps=node.planned_steps, trained_steps=0,
+            start_steps=node.start_steps, trainer_seconds=0.0, pruned=False, created=now(), started=None,
+            ended=None if transition else now(),
+        )  # fmt: skip
+
+
+def _transition(row: Mapping[str, Any]) -> Transition:
+    return Transition(
+        parent=row["parent_id"],
+        step=row["branch_step"],
+        intent=Intent(row["intent"]),
+        changes=json.loads(row["changes"]),
+        optimizer=Optimizer(row["optimizer"]),
+        reference=Reference(row["reference"]),
+        label=row["label"],
+        rationale=row["rationale"],
+        expected=row["expected"],
+    )
+
+
+def _node(row: Mapping[str, Any]) -> Node:
+    return Node(
+        id=row["node_id"],
+        transition=None if row["parent_id"] is None else _transition(row),
+        configuration=json.loads(row["configuration"]),
+        state=State(row["state"]),
+        start_steps=row["start_steps"],
+        steps=row["trained_steps"],
+        planned_steps=row["planned_steps"],
+        pruned=row["pruned"],
+    )

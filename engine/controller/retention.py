@@ -1,0 +1,57 @@
+"""Which checkpoints stay on disk, and whether there is room for more. Disk is a budget: a 0.6B policy with Adam is 6 GB.
+
+Kept: the incumbent's trajectory, places that waiting or running segments branch from, the last checkpoint of every line
+that may still grow among the best, and the best `keep` scores. The rest is deleted by the controller.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from engine.tree import Node, State, Tree
+
+SPARE_BYTES = 256 * 2**20
+"""Free space below which no segment starts, whatever its checkpoints weigh."""
+
+
+def superfluous(tree: Tree, keep: int) -> list[tuple[int, int]]:
+    """Checkpoints (node id, step) whose files may go.
+
+    Args:
+        keep: how many of the best-scored checkpoints stay whatever else is true.
+    """
+    needed = _branch_points(tree) | _incumbent_line(tree)
+    present = [(n, c) for n in tree if n.id != tree.root.id for c in n.checkpoints if c.kept]
+    ranked = sorted(present, key=lambda pair: (-pair[1].score.value, pair[0].id, pair[1].step))
+    needed |= {(node.id, checkpoint.step) for node, checkpoint in ranked[:keep]}
+    return [(n.id, c.step) for n, c in present if (n.id, c.step) not in needed and n.state is not State.RUNNING]
+
+
+def _branch_points(tree: Tree) -> set[tuple[int, int]]:
+    """Where a segment in flight starts, and the newest checkpoint of each live leaf (the line may go on there)."""
+    points = {
+        (node.transition.parent, node.transition.step)
+        for node in tree
+        if node.transition and node.state.in_flight
+    }
+    for node in tree:
+        if not node.pruned and node.last and not _trained_children(tree, node):
+            points.add((node.id, node.last.step))
+    return points
+
+
+def _trained_children(tree: Tree, node: Node) -> bool:
+    return any(child.state is State.FINISHED for child in tree.children(node.id))
+
+
+def _incumbent_line(tree: Tree) -> set[tuple[int, int]]:
+    """Every checkpoint on the path to the incumbent: the strategy can be replayed, resumed and averaged."""
+    best, _ = tree.best()
+    return {(node.id, checkpoint.step) for node in tree.path(best.id) for checkpoint in node.checkpoints}
+
+
+def missing_bytes(directory: Path, checkpoint_bytes: int, checkpoints: int) -> int:
+    """Bytes that lack for the next segment's checkpoints plus SPARE_BYTES; 0 when there is room."""
+    needed = SPARE_BYTES + checkpoint_bytes * (checkpoints + 1)
+    return max(0, needed - shutil.disk_usage(directory).free)
