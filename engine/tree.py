@@ -183,12 +183,9 @@ class Tree:
         if any(self._children[node_id] or node_id == self._root for node_id in node_ids):
             raise ValueError(f"only leaves can be left out, got {sorted(node_ids)}")
         tree = Tree(self.root)
-        tree._nodes = {node.id: node for node in self if node.id not in node_ids}
-        tree._children = {
-            node_id: [child for child in children if child not in node_ids]
-            for node_id, children in self._children.items()
-            if node_id not in node_ids
-        }
+        for node in self:
+            if node.id != self._root and node.id not in node_ids:
+                tree.add(node)
         return tree
 
     def set_state(self, node_id: int, state: State) -> None:
