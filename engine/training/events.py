@@ -210,7 +210,7 @@ class Evaluated(Message):
 
 
 class Ended(Message):
-    """A segment (or an evaluation that failed) is over. `detail` quotes the cause in one line; `traceback` is for the log."""
+    """A segment, or an evaluation that failed, is over. `detail` is the cause in one line, `traceback` for the log."""
 
     kind: Literal["ended"] = "ended"
     job: str
@@ -221,7 +221,24 @@ class Ended(Message):
     traceback: str = ""
 
 
-Event = Annotated[
-    Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended, Field(discriminator="kind")
-]
+class Beat(Message):
+    """Alive inside a long evaluation or load. Feeds the executor's watchdog; the executor keeps it to itself."""
+
+    kind: Literal["beat"] = "beat"
+
+
+class Leaving(Message):
+    """The worker exits after its next answer: its memory is in doubt. The executor keeps this to itself."""
+
+    kind: Literal["leaving"] = "leaving"
+
+
+Event = Annotated[Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended, Field(discriminator="kind")]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+# What crosses the pipe: every Event, and what executors keep to themselves.
+Line = Annotated[
+    Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended | Beat | Leaving,
+    Field(discriminator="kind"),
+]
+LINE: TypeAdapter[Line] = TypeAdapter(Line)

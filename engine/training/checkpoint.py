@@ -1,0 +1,87 @@
+"""Writes checkpoints: policy, tokenizer, Adam's state and score in one directory, `manifest.json` last.
+
+Called by segments (and for soups by the worker). A directory without a manifest is not a checkpoint, and nothing may
+read it as one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import UserError
+
+MANIFEST = "manifest.json"
+OPTIMIZER = "optimizer.pt"
+
+
+def write_checkpoint(
+    directory: Path, model: Any, tokenizer: Any, optimizer: Any | None, record: Mapping[str, Any]
+) -> int:
+    """Write a complete checkpoint and return its size in bytes. What lay there from a lost attempt is replaced.
+
+    Args:
+        optimizer: torch optimizer whose state is kept, or None (a soup has none).
+        record: JSON values for the manifest (job, step, configuration, evaluation …).
+
+    Raises:
+        OSError: the disk is full or the directory is not writable; no manifest is left then.
+    """
+    if directory.exists():
+        (directory / MANIFEST).unlink(missing_ok=True)  # first, so that it never vouches for half a directory
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    if optimizer is not None:
+        torch.save(optimizer.state_dict(), directory / OPTIMIZER)
+    files = {path.name: path.stat().st_size for path in sorted(directory.iterdir())}
+    for name in files:
+        _sync(directory / name)
+    _write_manifest(directory, {**record, "files": files})
+    return sum(files.values()) + (directory / MANIFEST).stat().st_size
+
+
+def load_optimizer(optimizer: Any, directory: str) -> None:
+    """Give a fresh torch optimizer the moments and step counts saved in `directory`; its own settings stay.
+
+    The saved param_groups carry the parent's learning rate, betas and weight decay (and `initial_lr`, which a
+    scheduler would trust), so they are overwritten by those of the segment's configuration.
+
+    Raises:
+        UserError: there is no optimizer state, or it is of another model.
+    """
+    path = Path(directory) / OPTIMIZER
+    if not path.is_file():
+        raise UserError(f"{str(path)!r} does not exist: choose optimizer = reset, or a checkpoint that has it")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    ours = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise UserError(f"{str(path)!r} is of another model: {error}") from error
+    for group, settings in zip(optimizer.param_groups, ours, strict=True):
+        group.update(settings)
+        group["initial_lr"] = group["lr"]
+
+
+def _write_manifest(directory: Path, record: Mapping[str, Any]) -> None:
+    partial = directory / f"{MANIFEST}.partial"
+    partial.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _sync(partial)
+    partial.replace(directory / MANIFEST)
+    _sync(directory)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

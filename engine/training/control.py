@@ -1,0 +1,47 @@
+"""What a human or the comparator asked of the running segment: stop or pause, handed from the reader thread of the
+worker to the thread that trains. It never interrupts a step and must not import torch.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from engine.training.events import Continue, End, Pause, Stop
+
+
+class Control:
+    """Stop and pause requests, by job. One thread gives them (`take`), another asks between steps."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._stops: dict[str, End] = {}
+        self._paused = False
+
+    def take(self, request: Stop | Pause | Continue) -> None:
+        """Note a request. The first stop of a job wins: a human's stop is not relabelled by the comparator."""
+        with self._changed:
+            if isinstance(request, Stop):
+                self._stops.setdefault(request.job, request.end)
+            else:
+                self._paused = isinstance(request, Pause)
+            self._changed.notify_all()
+
+    def stop_of(self, job: str) -> End | None:
+        """How `job` was asked to end, or None when nobody asked."""
+        with self._changed:
+            return self._stops.get(job)
+
+    def forget(self, job: str) -> None:
+        """Drop the stop of a job that is over, so that a later job of the same name starts afresh."""
+        with self._changed:
+            self._stops.pop(job, None)
+
+    def hold(self, job: str) -> float:
+        """Wait while paused, unless `job` is asked to stop. Returns the seconds waited."""
+        began = time.perf_counter()
+        with self._changed:
+            if not self._paused:
+                return 0.0
+            self._changed.wait_for(lambda: not self._paused or job in self._stops)
+        return time.perf_counter() - began

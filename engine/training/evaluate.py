@@ -1,0 +1,164 @@
+"""Scores a policy on a task's prompts, greedily and at temperature 1, by batched generation.
+
+Called by a segment at its checkpoints and by the worker for `Evaluate`. It leaves the model's mode and every random
+number generator as it found them, so that evaluating does not change what is trained next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from engine.errors import UserError
+from engine.training.events import Evaluation, EvaluationSpec
+from engine.training.rewards import score
+from tasks.base import Item, Split, Task
+
+
+def evaluate(
+    model: Any,
+    tokenizer: Any,
+    task: Task,
+    spec: EvaluationSpec,
+    *,
+    bf16: bool = False,
+    beat: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Numbers of correct completions out of `spec.n` prompts of `spec.split`.
+
+    Args:
+        model: a causal language model of transformers, on any device, in any mode.
+        tokenizer: its tokenizer; prompts are taken as plain text, as in training.
+        bf16: generate under bf16 autocast.
+        beat: called after each batch, so that a long evaluation is not taken for a hang.
+
+    Raises:
+        TaskError: the task yields too few items or its verdict is unusable.
+        UserError: a prompt with a completion is longer than the model's positions, or has unknown characters.
+    """
+    began = time.perf_counter()
+    items = task.items(Split(spec.split), spec.n, spec.seed)
+    prompts = encode(tokenizer, [item.prompt for item in items], task)
+    check_positions(model, prompts, task.max_completion_length, "evaluation")
+    with _untouched(model, spec.seed), _autocast(model, bf16):
+        greedy = _count(model, tokenizer, task, items, prompts, spec.batch_size, False, beat)
+        torch.manual_seed(spec.seed)
+        sampled = _count(model, tokenizer, task, items, prompts, spec.batch_size, True, beat)
+    return Evaluation(n=len(items), greedy=greedy, sampled=sampled, seconds=time.perf_counter() - began)
+
+
+def encode(tokenizer: Any, prompts: Sequence[str], task: Task) -> list[list[int]]:
+    """Token ids of each prompt.
+
+    Raises:
+        UserError: a prompt is empty or has characters that the tokenizer does not know.
+    """
+    rows: list[list[int]] = tokenizer(text=list(prompts))["input_ids"]
+    unknown = tokenizer.unk_token_id
+    for prompt, ids in zip(prompts, rows, strict=True):
+        if not ids:
+            raise UserError(f"task {task.name}: the prompt {prompt[:80]!r} has no tokens")
+        if unknown is not None and unknown in ids:
+            strange = [c for c in dict.fromkeys(prompt) if unknown in tokenizer(text=c)["input_ids"]]
+            named = " ".join(map(repr, strange[:8])) or "text"
+            raise UserError(f"task {task.name}: the model's tokenizer does not know {named} in {prompt[:80]!r}")
+    return rows
+
+
+def check_positions(model: Any, prompts: Sequence[Sequence[int]], completion: int, what: str) -> None:
+    """Raises UserError when the longest prompt and `completion` new tokens exceed the model's positions."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    longest = max(map(len, prompts), default=0)
+    if positions is not None and longest + completion > positions:
+        raise UserError(
+            f"{what}: {longest} prompt tokens + {completion} completion tokens exceed the model's"
+            f" {positions} positions; at most {max(0, positions - longest)} completion tokens are possible"
+        )
+
+
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Every token id that ends a completion: the tokenizer's and those the model declares (as TRL has it)."""
+    declared = model.generation_config.eos_token_id
+    ids = [] if declared is None else [declared] if isinstance(declared, int) else list(declared)
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
+        ids.insert(0, tokenizer.eos_token_id)
+    return ids
+
+
+def _count(
+    model: Any,
+    tokenizer: Any,
+    task: Task,
+    items: Sequence[Item],
+    prompts: Sequence[list[int]],
+    batch_size: int,
+    sample: bool,
+    beat: Callable[[], None],
+) -> int:
+    correct = 0
+    for start in range(0, len(items), batch_size):
+        texts = _generate(model, tokenizer, prompts[start : start + batch_size], task, sample)
+        for text, item in zip(texts, items[start : start + batch_size], strict=True):
+            correct += bool(score(task, text, item).correct)
+        beat()
+    return correct
+
+
+def _generate(model: Any, tokenizer: Any, prompts: Sequence[list[int]], task: Task, sample: bool) -> list[str]:
+    ends = end_ids(model, tokenizer)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    # Every field is set: what is left out would be taken from the model's own generation_config (top_k 20 …).
+    settings: dict[str, Any] = {"do_sample": sample, "repetition_penalty": 1.0}
+    if sample:
+        settings |= {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None}
+    config = GenerationConfig(
+        max_new_tokens=task.max_completion_length,
+        pad_token_id=pad,
+        eos_token_id=ends,
+        bos_token_id=tokenizer.bos_token_id,
+        disable_compile=True,
+        **settings,
+    )
+    with torch.no_grad(), _own_generation_config(model, config):
+        rows = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
+    texts: list[str] = tokenizer.batch_decode([_until_end(row, ends) for row in rows], skip_special_tokens=True)
+    return texts
+
+
+def _until_end(row: list[int], ends: list[int]) -> list[int]:
+    return next((row[:i] for i, token in enumerate(row) if token in ends), row)
+
+
+@contextlib.contextmanager
+def _own_generation_config(model: Any, config: Any) -> Iterator[None]:
+    """transformers merges the model's generation_config into the one given; here only the given one counts."""
+    kept, model.generation_config = model.generation_config, config
+    try:
+        yield
+    finally:
+        model.generation_config = kept
+
+
+@contextlib.contextmanager
+def _untouched(model: Any, seed: int) -> Iterator[None]:
+    training = model.training
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train(training)
+
+
+def _autocast(model: Any, bf16: bool) -> contextlib.AbstractContextManager[Any]:
+    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16)

@@ -1,0 +1,64 @@
+"""Typed ends: which exception of a segment is which `End`, and what its one line says.
+
+Called by the worker when a segment or an evaluation raises. It never decides what happens next; that is the search.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+import torch
+
+from engine.errors import Fault, UserError
+from engine.training.events import End
+from tasks.base import TaskError, TaskNotFound
+
+DETAIL_LENGTH = 600
+
+_OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory")
+_NOT_FINITE = ("probability tensor contains",)
+_MISTAKES = (UserError, TaskError, TaskNotFound)
+
+
+class NotFinite(Fault):
+    """A NaN or an infinity in the loss, the gradient or the weights. The message says where and at which step."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for CUDA's error, Python's own, and the RuntimeError of torch's CPU allocator."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
+
+
+def end_of(error: BaseException) -> End:
+    """The typed end of a segment that raised `error`."""
+    if is_out_of_memory(error):
+        return End.OUT_OF_MEMORY
+    if isinstance(error, NotFinite):
+        return End.NAN
+    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NOT_FINITE):
+        return End.NAN
+    return End.CRASHED
+
+
+def is_survivable(error: BaseException) -> bool:
+    """True when the process may train on: the fault lay in what was asked, not in the state of the process.
+
+    After an out-of-memory the allocator is fragmented, and after an unknown exception (a CUDA assertion, say) the
+    device may be lost, so those processes are replaced.
+    """
+    return isinstance(error, (*_MISTAKES, NotFinite))
+
+
+def detail_of(error: BaseException) -> str:
+    """One line for the record: our own errors as they are, others with the name of their class."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, (*_MISTAKES, Fault)):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback for the log, its last 20,000 characters."""
+    return "".join(traceback.format_exception(error))[-20_000:]

@@ -1,0 +1,113 @@
+"""Loads policies: model directory or hub id to a transformers model in float32, its tokenizer, and soups of several.
+
+Called by segments and evaluations. It never writes, and never returns a policy whose weights are not finite.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate.state import AcceleratorState, GradientState  # type: ignore[import-untyped]
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engine.errors import UserError
+from engine.training.failures import NotFinite
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def device() -> torch.device:
+    """Where policies train: the accelerator if torch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def use_bf16(precision: Precision) -> bool:
+    """Whether the forward passes run under bf16 autocast (weights stay float32): "auto" only where a GPU has it."""
+    if precision == "auto":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return precision == "bf16"
+
+
+def load_model(source: str) -> Any:
+    """The policy in `source` (a model directory or a hub id), in float32, on the CPU.
+
+    Raises:
+        UserError: there is no loadable model.
+        NotFinite: a weight is NaN or infinite.
+    """
+    check_source(source)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(f"model {source!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    check_finite(model, f"policy {source!r}")
+    return model
+
+
+def check_source(source: str) -> None:
+    """Raises UserError when `source` is a path and no transformers model directory."""
+    is_path = Path(source).is_absolute() or source.startswith(".") or Path(source).is_dir()
+    if is_path and not (Path(source) / "config.json").is_file():
+        raise UserError(f"model directory {source!r} has no config.json; give a transformers model directory")
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer of `source`, padding on the left, with a pad token.
+
+    Raises:
+        UserError: there is no loadable tokenizer, or it has neither an end nor a pad token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", truncation_side="left")
+    except (OSError, ValueError) as error:
+        raise UserError(f"no tokenizer in {source!r}: {' '.join(str(error).split())[:300]}") from error
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"the tokenizer of {source!r} has no end-of-sequence token; completions could not end")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def check_finite(model: Any, what: str) -> None:
+    """Raises NotFinite when a weight of `model` is NaN or infinite; names the first such tensor."""
+    for name, weight in model.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise NotFinite(f"{what}: the weights {name} are not finite")
+
+
+def load_soup(directories: Sequence[str]) -> Any:
+    """The policy whose weights are the mean of those in `directories`; one directory is simply loaded.
+
+    Raises:
+        UserError: a directory cannot be loaded, or the policies are not of one shape.
+        NotFinite: a weight of one of them is not finite.
+    """
+    model = load_model(directories[0])
+    with torch.no_grad():
+        for directory in directories[1:]:
+            other = dict(load_model(directory).named_parameters())
+            mine = dict(model.named_parameters())
+            if {n: w.shape for n, w in mine.items()} != {n: w.shape for n, w in other.items()}:
+                raise UserError(f"no soup of {directories[0]!r} and {directory!r}: their shapes differ")
+            for name, weight in mine.items():
+                weight.add_(other[name])
+        for weight in model.parameters():
+            weight.div_(len(directories))
+    return model
+
+
+def free_memory() -> None:
+    """Give back what the last segment held, on the device too, and forget accelerate's process-wide choices.
+
+    accelerate keeps the first segment's precision and accumulation for the whole process; without the reset a later
+    segment would get them, or fail.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

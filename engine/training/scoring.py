@@ -1,0 +1,78 @@
+"""Evaluation without training: one checkpoint, or the soup of several, on a task's held-out prompts.
+
+Called by the worker for `Evaluate`. It never trains and never raises for what an evaluation did.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from engine.training import events, failures, policy
+from engine.training.checkpoint import write_checkpoint
+from engine.training.evaluate import evaluate
+from tasks import registry
+
+_log = logging.getLogger(__name__)
+
+
+def run_evaluation(
+    request: events.Evaluate, emit: Callable[[events.Event | events.Beat | events.Leaving], None]
+) -> bool:
+    """Answer with Evaluated, or with Ended and its cause. Returns False when the process should be replaced."""
+    survives = True
+    answer: events.Evaluated | events.Ended
+    try:
+        answer = _score(request, lambda: emit(events.Beat()))
+    except Exception as error:  # noqa: BLE001  every failure of an evaluation is a typed end, told to the search
+        answer = events.Ended(
+            job=request.job,
+            end=failures.end_of(error),
+            steps=0,
+            trainer_seconds=0.0,
+            detail=failures.detail_of(error),
+            traceback=failures.traceback_of(error),
+        )
+        survives = failures.is_survivable(error)
+        _log.warning("evaluation %s: %s: %s\n%s", request.job, answer.end, answer.detail, answer.traceback)
+    policy.free_memory()
+    if not survives:
+        emit(events.Leaving())
+    emit(answer)
+    return survives
+
+
+def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluated:
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    policy.free_memory()
+    task = registry.get(request.task)
+    tokenizer = policy.load_tokenizer(request.base)
+    model = policy.load_soup(request.directories)
+    beat()
+    evaluation = evaluate(
+        model.to(policy.device()),
+        tokenizer,
+        task,
+        request.evaluation,
+        bf16=policy.use_bf16(request.precision),
+        beat=beat,
+    )
+    if request.save_to is not None:
+        record = {
+            "job": request.job,
+            "task": request.task,
+            "base": request.base,
+            "soup_of": request.directories,
+            "evaluation": evaluation.model_dump(mode="json"),
+        }
+        write_checkpoint(Path(request.save_to), model, tokenizer, None, record)
+    return events.Evaluated(
+        job=request.job,
+        split=request.evaluation.split,
+        seed=request.evaluation.seed,
+        evaluation=evaluation,
+    )

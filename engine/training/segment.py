@@ -1,0 +1,239 @@
+"""One GRPO segment by trl.GRPOTrainer: from a parent checkpoint, under a changed configuration, to scored checkpoints.
+
+Called by the worker process (and by tests). What happens is told by events as it happens; every end is typed. It never
+decides what to train next and never raises for what a segment did.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from trl import GRPOTrainer
+
+from engine.errors import Fault
+from engine.training import events, failures, policy, settings
+from engine.training.checkpoint import load_optimizer, write_checkpoint
+from engine.training.control import Control
+from engine.training.evaluate import check_positions, encode, end_ids, evaluate
+from engine.training.events import End, SegmentSpec
+from engine.training.failures import NotFinite
+from engine.training.rewards import RewardFunction, pick_samples
+from tasks import registry
+from tasks.base import Item, Split, Task
+
+Emit = Callable[[events.Event | events.Beat | events.Leaving], None]
+
+_log = logging.getLogger(__name__)
+
+
+def run_segment(spec: SegmentSpec, emit: Emit, control: Control) -> bool:
+    """Train a segment and tell its events, Ended last. Returns False when the process should be replaced afterwards.
+
+    It should after an out-of-memory, after an exception that is nobody's known mistake, and after vLLM, which does
+    not give its memory back.
+    """
+    segment = Segment(spec, emit, control)
+    survives = spec.vllm == "off"
+    detail = trace = ""
+    try:
+        end = segment.train()
+    except Exception as error:  # noqa: BLE001  every failure of a segment is a typed end, told to the search
+        end, detail, trace = failures.end_of(error), failures.detail_of(error), failures.traceback_of(error)
+        survives = survives and failures.is_survivable(error)
+        _log.warning("segment %s: %s: %s\n%s", spec.job, end, detail, trace)
+    segment.release()
+    if not survives:
+        emit(events.Leaving())
+    emit(
+        events.Ended(
+            job=spec.job,
+            end=end,
+            steps=segment.steps,
+            trainer_seconds=segment.seconds,
+            detail=detail,
+            traceback=trace,
+        )
+    )
+    return survives
+
+
+class Segment:
+    """The state of one segment while it trains.
+
+    Attributes:
+        steps: GRPO steps done. seconds: wall time of those steps; loading, evaluating, saving and pauses are left out.
+    """
+
+    def __init__(self, spec: SegmentSpec, emit: Emit, control: Control) -> None:
+        self.spec = spec
+        self.steps = 0
+        self.seconds = 0.0
+        self._emit = emit
+        self._control = control
+        self._began = self._mark = time.perf_counter()
+        self._end = End.FINISHED
+        self._trainer: Any = None
+        self._tokenizer: Any = None
+        self._task: Task | None = None
+        self._rewards: RewardFunction | None = None
+
+    def train(self) -> End:
+        """Train until the last step or a stop. Raises whatever goes wrong; see `failures`."""
+        if self.spec.threads:
+            torch.set_num_threads(self.spec.threads)
+        policy.free_memory()
+        self._trainer = self._build()
+        if self.spec.optimizer is not None:
+            self._trainer.create_optimizer()
+            load_optimizer(self._trainer.optimizer, self.spec.optimizer)
+        self._trainer.train()
+        if self.steps == 0:
+            raise Fault(f"TRL trained 0 of {self.spec.steps} steps; its log says why")
+        return self._end
+
+    def release(self) -> None:
+        """Let go of model and optimizer and give their memory back."""
+        self._trainer = self._tokenizer = self._task = self._rewards = None
+        policy.free_memory()
+
+    def _build(self) -> Any:
+        spec = self.spec
+        self._task = registry.get(spec.task)
+        practice = settings.task_for_training(self._task, spec)
+        chosen = settings.hyperparameters(self._task, spec)
+        self._tokenizer = policy.load_tokenizer(spec.base)
+        model = policy.load_model(spec.parent)
+        self._beat()
+        items = settings.training_items(practice, spec, chosen)
+        longest = self._check_prompts(model, practice, items, int(chosen["max_completion_length"]))
+        if chosen.get("beta", 0.0):
+            policy.check_source(spec.reference)
+        # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
+        model.config._name_or_path = spec.reference
+        self._rewards = RewardFunction(practice, items, frozenset(self._end_and_pad(model)))
+        trainer = GRPOTrainer(
+            model=model,
+            args=settings.grpo_config(spec, chosen, model.num_parameters(), longest),
+            train_dataset=Dataset.from_dict(
+                {"prompt": [item.prompt for item in items], "index": list(range(len(items)))}
+            ),
+            reward_funcs=self._rewards,
+            processing_class=self._tokenizer,
+            callbacks=[_EachStep(self)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def _check_prompts(self, model: Any, practice: Task, items: list[Item], completion: int) -> int:
+        """Tokens of the longest training prompt; evaluation prompts are checked here too, before any step."""
+        assert self._task is not None
+        prompts = encode(self._tokenizer, [item.prompt for item in items], practice)
+        check_positions(model, prompts, completion, f"max_completion_length = {completion}")
+        scored = self.spec.evaluation
+        held_out = self._task.items(Split(scored.split), scored.n, scored.seed)
+        check_positions(
+            model,
+            encode(self._tokenizer, [item.prompt for item in held_out], self._task),
+            self._task.max_completion_length,
+            "evaluation",
+        )
+        return max(map(len, prompts))
+
+    def _end_and_pad(self, model: Any) -> list[int]:
+        return [*end_ids(model, self._tokenizer), self._tokenizer.pad_token_id]
+
+    # ---- called by TRL between steps -------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The first step is about to begin."""
+        self._emit(events.Started(job=self.spec.job, setup_seconds=time.perf_counter() - self._began))
+        self._control.hold(self.spec.job)
+        self._mark = time.perf_counter()
+
+    def step_done(self, step: int, logs: Mapping[str, Any]) -> bool:
+        """Tell step `step`, checkpoint when due, hold while paused. Returns True when training is to end here."""
+        now = time.perf_counter()
+        self.steps = step
+        self.seconds += now - self._mark
+        self._tell(step, logs, now - self._mark)
+        told = time.perf_counter()
+        last = step == self.spec.steps
+        asked = self._control.stop_of(self.spec.job)
+        saved = last or asked is not None or step % self.spec.checkpoint_every == 0
+        if saved:
+            self._checkpoint(step)
+        if not last:
+            self._control.hold(self.spec.job)
+            asked = self._control.stop_of(self.spec.job)
+            if asked is not None and not saved:
+                self._checkpoint(step)
+        # Telling belongs to the next step's time; pauses and checkpoints do not.
+        self._mark = now + (time.perf_counter() - told)
+        if asked is not None and not last:
+            self._end = asked
+            return True
+        return False
+
+    def _tell(self, step: int, logs: Mapping[str, Any], seconds: float) -> None:
+        for name in ("loss", "grad_norm"):
+            value = logs.get(name)
+            if value is not None and not math.isfinite(value):
+                raise NotFinite(f"step {step}: {name} is {value}")
+        values = {
+            name: float(value)
+            for name, value in logs.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
+        values["step_seconds"] = seconds
+        self._emit(events.Metrics(job=self.spec.job, step=step, values=values))
+        if self._rewards is not None and (step == 1 or step % self.spec.samples_every == 0):
+            samples = pick_samples(self._rewards.rollouts)
+            if samples:
+                self._emit(events.Samples(job=self.spec.job, step=step, samples=samples))
+
+    def _checkpoint(self, step: int) -> None:
+        spec, trainer = self.spec, self._trainer
+        assert self._task is not None
+        policy.check_finite(trainer.model, f"step {step}")
+        self._beat()
+        evaluation = evaluate(
+            trainer.model,
+            self._tokenizer,
+            self._task,
+            spec.evaluation,
+            bf16=policy.use_bf16(spec.precision),
+            beat=self._beat,
+        )
+        directory = Path(spec.directory) / f"checkpoint-{step}"
+        record = spec.model_dump(
+            mode="json", include={"job", "task", "base", "parent", "reference", "configuration", "trl", "seed"}
+        )
+        record |= {"step": step, "evaluation": evaluation.model_dump(mode="json")}
+        size = write_checkpoint(directory, trainer.model, self._tokenizer, trainer.optimizer, record)
+        self._emit(
+            events.Checkpoint(job=spec.job, step=step, directory=str(directory), bytes=size, evaluation=evaluation)
+        )
+
+    def _beat(self) -> None:
+        self._emit(events.Beat())
+
+
+class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._segment.begin()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        # The log after the last step (train_runtime …) has no loss of a step.
+        if logs and "loss" in logs and self._segment.step_done(state.global_step, logs):
+            control.should_training_stop = True

@@ -1,0 +1,185 @@
+"""From a SegmentSpec to trl.GRPOConfig and prompts, with every mistake that TRL would swallow found before training.
+
+Called by the segment only. It never starts to train.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from trl import GRPOConfig
+
+from engine.errors import UserError
+from engine.training.events import SegmentSpec
+from engine.training.policy import use_bf16
+from tasks.base import Item, Split, Task
+
+HIGHEST_LEARNING_RATE = 0.1
+CHECKPOINTING_PARAMETERS = 100_000_000
+
+_FIELDS = {field.name: field for field in dataclasses.fields(GRPOConfig)}
+# fmt: off
+_OURS = frozenset({
+    "output_dir", "max_steps", "seed", "data_seed",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "generation_batch_size",
+    "bf16", "fp16", "use_cpu", "use_vllm",
+    "vllm_mode", "save_strategy", "report_to", "logging_steps",
+    "logging_strategy", "disable_tqdm", "auto_find_batch_size", "lr_scheduler_type",
+    "warmup_steps", "warmup_ratio", "num_train_epochs", "resume_from_checkpoint",
+    "remove_unused_columns", "shuffle_dataset", "eval_strategy", "logging_nan_inf_filter",
+    "sync_ref_model", "log_completions",
+})
+# fmt: on
+
+Value = float | int | str | bool
+
+
+def task_for_training(task: Task, spec: SegmentSpec) -> Task:
+    """The task that training prompts come from: `task` itself, or what its `configured` makes of its own parameters.
+
+    Hyperparameters that are no field of trl.GRPOConfig (difficulty, say) are handed to the task's optional method
+    `configured(parameters) -> Task`. Validation and test always use the task as it is.
+
+    Raises:
+        UserError: such hyperparameters are given and the task has no `configured`.
+    """
+    names = [name for name in spec.configuration if name not in _FIELDS]
+    if not names:
+        return task
+    configured = getattr(task, "configured", None)
+    if configured is None:
+        near = difflib.get_close_matches(names[0], _FIELDS, n=1)
+        hint = f"; nearest: {near[0]}" if near else ""
+        raise UserError(
+            f"hyperparameter {names[0]!r} is neither a field of trl.GRPOConfig nor one of task {task.name!r}{hint}"
+        )
+    result = configured({name: spec.configuration[name] for name in names})
+    if not isinstance(result, Task):
+        raise UserError(f"task {task.name!r}: configured() returned {type(result).__name__}, not a Task")
+    return result
+
+
+def hyperparameters(task: Task, spec: SegmentSpec) -> dict[str, Value]:
+    """The fields of GRPOConfig that the configuration and `spec.trl` set, checked.
+
+    Raises:
+        UserError: an unknown field, one that the segment itself sets, or a value that TRL would train on in vain.
+    """
+    chosen: dict[str, Value] = {"max_completion_length": task.max_completion_length}
+    chosen |= {name: value for name, value in spec.configuration.items() if name in _FIELDS}
+    chosen |= spec.trl
+    for name, value in chosen.items():
+        if name not in _FIELDS:
+            near = difflib.get_close_matches(name, _FIELDS, n=1)
+            hint = f"; nearest: {near[0]}" if near else ""
+            raise UserError(f"trl.GRPOConfig has no field {name!r}{hint}")
+        if name in _OURS:
+            raise UserError(f"{name} = {value!r} cannot be configured: the segment sets it")
+        chosen[name] = _typed(name, value)
+    _check(chosen, spec)
+    return chosen
+
+
+def _typed(name: str, value: Value) -> Value:
+    """JSON knows no difference between 8 and 8.0; TRL does."""
+    kind = str(_FIELDS[name].type)
+    if isinstance(value, float) and "int" in kind and "float" not in kind:
+        if not value.is_integer():
+            raise UserError(f"{name} = {value} is not a whole number")
+        return int(value)
+    return value
+
+
+def _check(chosen: Mapping[str, Value], spec: SegmentSpec) -> None:
+    group = _number(chosen, "num_generations", 8)
+    if group < 2:
+        raise UserError(f"num_generations = {group:g} is too small: GRPO compares at least 2 completions a prompt")
+    if spec.batch_size % group:
+        raise UserError(f"batch_size = {spec.batch_size} is not divisible by num_generations = {group:g}")
+    if spec.batch_size % spec.micro_batch:
+        raise UserError(f"batch_size = {spec.batch_size} is not divisible by micro_batch = {spec.micro_batch}")
+    rate = _number(chosen, "learning_rate", 1e-6)
+    if not 0 < rate <= HIGHEST_LEARNING_RATE:
+        raise UserError(f"learning_rate = {rate:g} is outside 0 < … ≤ {HIGHEST_LEARNING_RATE}: it would train nothing")
+    if _number(chosen, "temperature", 1.0) <= 0:
+        raise UserError(f"temperature = {chosen['temperature']} must be above 0: rollouts of a group must differ")
+    if _number(chosen, "beta", 0.0) < 0:
+        raise UserError(f"beta = {chosen['beta']} must be 0 or more")
+    for name in ("max_completion_length", "num_iterations"):
+        if _number(chosen, name, 1) < 1:
+            raise UserError(f"{name} = {chosen[name]} must be at least 1")
+
+
+def _number(chosen: Mapping[str, Value], name: str, default: float) -> float:
+    value = chosen.get(name, default)
+    if isinstance(value, bool | str) or not math.isfinite(value):
+        raise UserError(f"{name} = {value!r} is not a finite number")
+    return value
+
+
+def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Value]) -> list[Item]:
+    """Training prompts for every step of the segment, drawn with the segment's seed.
+
+    Raises:
+        TaskError: the task yields too few items.
+        UserError: fewer prompts than one batch needs; TRL would train zero steps and say nothing.
+    """
+    group = int(_number(chosen, "num_generations", 8))
+    iterations = int(_number(chosen, "num_iterations", 1))
+    per_batch = spec.batch_size // group
+    items = task.items(Split.TRAIN, per_batch * math.ceil(spec.steps / iterations), spec.seed)
+    if len(items) < per_batch:
+        raise UserError(
+            f"task {task.name}: {len(items)} training prompts are fewer than the {per_batch} of one batch"
+            f" (batch_size {spec.batch_size} / num_generations {group})"
+        )
+    return items
+
+
+def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int, longest_prompt: int) -> Any:
+    """trl.GRPOConfig of the segment. TRL's defaults that do harm here are overridden (bf16 on a CPU, linear decay).
+
+    Args:
+        parameters: number of weights of the policy; above 100M its activations are recomputed to save memory.
+        longest_prompt: tokens of the longest prompt, for vLLM's context length.
+
+    Raises:
+        UserError: TRL refuses a value.
+    """
+    accelerator = torch.cuda.is_available()
+    fields: dict[str, Any] = {
+        "gradient_checkpointing": accelerator and parameters > CHECKPOINTING_PARAMETERS,
+        "dataloader_pin_memory": accelerator,
+        **_vllm_fields(spec, chosen, longest_prompt),
+        **chosen,
+        "output_dir": spec.directory,
+        "max_steps": spec.steps,
+        "seed": spec.seed % 2**32,
+        "per_device_train_batch_size": spec.micro_batch,
+        "gradient_accumulation_steps": spec.batch_size // spec.micro_batch,
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": not accelerator,
+        "bf16": use_bf16(spec.precision),
+    }
+    try:
+        return GRPOConfig(**fields)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"TRL refuses the configuration: {' '.join(str(error).split())[:300]}") from error
+
+
+def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Value], longest_prompt: int) -> dict[str, Any]:
+    if spec.vllm == "off":
+        return {}
+    length = longest_prompt + int(_number(chosen, "max_completion_length", 256))
+    return {"use_vllm": True, "vllm_mode": spec.vllm, "vllm_max_model_length": length}
