@@ -31,7 +31,7 @@ class Knights(TinyTask):
     name = "knights"
     summary = "knights and knaves, 3 people: find who tells the truth"
     max_completion_length = 64  # a worked answer has at most 59 characters and the end token
-    phases: ClassVar = (Phase(steps=240, worked=0.9), Phase(steps=90, worked=0.12))
+    phases: ClassVar = (Phase(steps=800, worked=0.97), Phase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
         answer = rng.choice(CASES)
@@ -48,10 +48,7 @@ class Knights(TinyTask):
             return "#" + rng.choice(CASES)
         tried: list[str] = []
         for case in CASES:
-            fits = [
-                _holds(claim, case) == (kind == "+")
-                for claim, kind in zip(item.data["claims"], case, strict=True)
-            ]
+            fits = [_holds(claim, case) == (kind == "+") for claim, kind in zip(item.data["claims"], case, strict=True)]
             tried.append(case + "".join("y" if fit else "n" for fit in fits))
             if all(fits):
                 break

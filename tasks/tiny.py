@@ -16,9 +16,7 @@ from typing import ClassVar, Protocol
 from tasks.base import Item, Task, TaskError
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>")
-CHARACTERS = (
-    "0123456789+-*/=() abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ?.,:;<>#&|!\n\"'_%[]@$^~{}"
-)
+CHARACTERS = "0123456789+-*/=() abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ?.,:;<>#&|!\n\"'_%[]@$^~{}"
 VOCABULARY: Mapping[str, int] = {token: i for i, token in enumerate((*SPECIAL_TOKENS, *CHARACTERS))}
 
 
@@ -72,9 +70,7 @@ def check_text(text: str, tokenizer: Tokenizer) -> None:
         return
     for position, character in enumerate(text):
         if unknown in tokenizer.encode(character, add_special_tokens=False):
-            raise TaskError(
-                f"character {character!r} at position {position} of {text[:60]!r} is not in the vocabulary"
-            )
+            raise TaskError(f"character {character!r} at position {position} of {text[:60]!r} is not in the vocabulary")
     raise TaskError(f"{text[:60]!r} has a part that is not in the vocabulary")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from tasks import registry
 from tasks.base import Item, Split, TaskError, TaskNotFound, split_of
@@ -128,9 +129,7 @@ def _batch(task: TinyTask, rng: random.Random, worked: float) -> tuple[torch.Ten
         item = task.generate(rng)
         if split_of(item.prompt) is not Split.TRAIN:
             continue
-        rows.append(
-            (_encode(item.prompt), [*_encode(task.demonstrate(rng, item, worked)), VOCABULARY["<eos>"]])
-        )
+        rows.append((_encode(item.prompt), [*_encode(task.demonstrate(rng, item, worked)), VOCABULARY["<eos>"]]))
     width = max(len(prompt) + len(completion) for prompt, completion in rows)
     ids = torch.full((BATCH_SIZE, width), VOCABULARY["<pad>"])
     labels = torch.full((BATCH_SIZE, width), IGNORED)
@@ -145,9 +144,7 @@ def _encode(text: str) -> list[int]:
     try:
         return [VOCABULARY[character] for character in text]
     except KeyError as error:
-        raise TaskError(
-            f"character {error.args[0]!r} of {text!r} is not in the vocabulary of tiny models"
-        ) from error
+        raise TaskError(f"character {error.args[0]!r} of {text!r} is not in the vocabulary of tiny models") from error
 
 
 @torch.no_grad()
@@ -162,9 +159,7 @@ def complete(
     for prompt in prompts:
         check_text(prompt, tokenizer)
     inputs = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)
-    sampling = (
-        {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}
-    )
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         output = model.generate(
@@ -177,9 +172,7 @@ def complete(
     return [str(text) for text in tokenizer.batch_decode(completions, skip_special_tokens=True)]
 
 
-def evaluate(
-    model: Any, tokenizer: Any, task: TinyTask, items: Sequence[Item], temperature: float
-) -> Accuracy:
+def evaluate(model: Any, tokenizer: Any, task: TinyTask, items: Sequence[Item], temperature: float) -> Accuracy:
     """Exact accuracy over `items` (at least one) with `task.max_completion_length` new tokens."""
     correct = 0
     for start in range(0, len(items), 256):
@@ -201,9 +194,7 @@ def build_base(task: TinyTask, out: Path, on_step: Progress | None = None) -> di
     }
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "README.md").write_text(
-        _card(task, scores, sum(p.numel() for p in model.parameters())), encoding="utf-8"
-    )
+    (out / "README.md").write_text(_card(task, scores, sum(p.numel() for p in model.parameters())), encoding="utf-8")
     return scores
 
 
@@ -237,9 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Rebuild the base of one task; returns the exit code, 2 for a task that has no tiny model."""
     parser = argparse.ArgumentParser(prog="python -m tasks.tiny_model", description=build_base.__doc__)
     parser.add_argument("task", help=f"one of: {', '.join(registry.names())}")
-    parser.add_argument(
-        "--out", type=Path, help="directory to write (default: the task's own in assets/tiny)"
-    )
+    parser.add_argument("--out", type=Path, help="directory to write (default: the task's own in assets/tiny)")
     options = parser.parse_args(arguments)
     try:
         task = registry.get(options.task)
@@ -249,6 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not isinstance(task, TinyTask):
         sys.stderr.write(f"task {options.task!r} is not made for tiny models\n")
         return 2
+    transformers_logging.disable_progress_bar()
     torch.set_num_threads(1)  # the sums of several threads differ in the last bit
     out = options.out or Path(__file__).parent.parent / task.default_model()
     scores = build_base(task, out, _report_progress)
