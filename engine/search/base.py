@@ -1,7 +1,7 @@
 """Search strategies: which node to expand next, and why. Ask/tell over a tree that holds all of the state.
 
-The controller asks when a worker is, or is about to be, free. A strategy keeps settings only: given the same tree and the
-same budget it gives the same answer, so a killed run goes on after a resume.
+The controller asks when a worker is, or is about to be, free. A strategy keeps settings only: given the same tree and
+the same budget it gives the same answer, so a killed run goes on after a resume.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from engine.space import Intent
+from engine.space import Configuration, Intent
 from engine.tree import Tree
 
 
@@ -37,6 +37,9 @@ class Expansion:
         reason: one line with the numbers that decided; shown to the human and logged.
         candidates: other (node, step) pairs the search finds nearly as good, best first: an advisor may choose among
             them.
+        failed: for REPAIR, the node whose place is tried once more.
+        changes: when not None the strategy itself says what changes (baselines): no advisor is asked, and the
+            rationale is `reason`.
     """
 
     parent: int
@@ -45,6 +48,8 @@ class Expansion:
     steps: int
     reason: str
     candidates: tuple[tuple[int, int], ...] = ()
+    failed: int | None = None
+    changes: Configuration | None = None
 
 
 class Strategy(ABC):
