@@ -23,7 +23,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 class Section(BaseModel):
     """Base of every table of the run file: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class TaskSection(Section):
@@ -71,6 +71,7 @@ class SearchSection(Section):
     workers: int = Field(default=1, ge=1, le=64)
     """Segments trained at the same time."""
     seed: int = Field(default=0, ge=0, lt=2**31)
+    """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     comparator: Literal["on", "shadow", "off"] = "on"
     """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
 
@@ -94,8 +95,11 @@ class AdvisorSection(Section):
     kind: Literal["auto", "ollama", "rules"] = "auto"
     """auto takes ollama if it answers and has a vision model, else rules; the screen says which."""
     model: str = "qwen3-vl:8b"
+    """The Ollama model to ask; it must see images."""
     host: str = "http://127.0.0.1:11434"
+    """Address of the Ollama server."""
     timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    """Seconds to wait for one answer before the rules advise instead."""
 
 
 class GateSection(Section):
@@ -104,6 +108,7 @@ class GateSection(Section):
     mode: Literal["auto", "timeout", "manual"] = "auto"
     """auto: never waits. timeout: goes ahead after `seconds`. manual: waits until approved, edited or rejected."""
     seconds: float = Field(default=120, gt=0, le=86_400)
+    """Seconds a transition waits for the human when mode is "timeout"."""
 
 
 class TrainingSection(Section):
@@ -114,7 +119,9 @@ class TrainingSection(Section):
     micro_batch: int = Field(default=0, ge=0)
     """Completions in one forward pass; divides batch_size; 0 takes the whole batch."""
     vllm: Literal["off", "colocate", "server"] = "off"
+    """Who generates the completions: "off" Transformers, "colocate" vLLM in the worker, "server" a vLLM server."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the weights in the forward pass; "auto" is bf16 on a GPU that has it, else fp32."""
     hang_seconds: float = Field(default=900, gt=0)
     """A worker that says nothing for so long is taken for hung and replaced."""
     threads: int = Field(default=0, ge=0, le=1024)
@@ -158,7 +165,7 @@ def load(path: Path, *, default_name: str | None = None) -> RunConfig:
         UserError: one line naming the file, the key, the value and what is allowed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -170,7 +177,7 @@ def parse(text: str, *, source: str = "run file", default_name: str | None = Non
     """Read the text of a run file; see `load`."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also integers of thousands of digits, and endless nesting
         raise UserError(f"{source}: not TOML: {one_line(str(error))}") from error
     if default_name is not None:
         data.setdefault("name", default_name)
@@ -195,13 +202,21 @@ def _explain(error: ValidationError) -> str:
     elif first["type"] == "missing":
         line = f"{key} is missing"
     elif key == "name" and first["type"] == "string_pattern_mismatch":
-        line = f"name = {first['input']!r}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+        line = f"name = {_short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+    elif first["type"] in ("model_type", "dict_type"):
+        line = f"{key} = {_short(first['input'])}: must be a table, [{key}]"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {first['input']!r}"
+        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {_short(first['input'])}"
         line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return one_line(line) + more
+
+
+def _short(value: object) -> str:
+    """A given value, quoted, at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Start an engine in the background: create the run's directory, spawn the daemon in its own session, wait for its word.
+"""Start an engine in the background: create the run's directory, spawn the daemon in its own session, hear its word.
 
 Called by the command line (`run`, `resume`, `demo`). The engine outlives its caller; the pipe between them carries one
 line only: "ready", or why not.
@@ -7,19 +7,25 @@ line only: "ready", or why not.
 from __future__ import annotations
 
 import os
+import re
+import select
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from engine.config import RunConfig
+from engine.config import RunConfig, one_line
 from engine.errors import UserError
 from engine.rundir import RunDirectory, held_line
+
+READY_SECONDS = 60.0
+"""An engine imports no torch before it serves: it is ready in about a second."""
 
 
 def default_name(task: str) -> str:
     """Name of a run whose file gives none: the task and the local time, e.g. "knights-1122-0915"."""
-    stem = Path(task.partition(":")[0]).stem
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(task.partition(":")[0]).stem).strip("._-")[:40] or "run"
     return f"{stem}-{time.strftime('%m%d-%H%M%S')}"
 
 
@@ -32,16 +38,32 @@ def create_run(config: RunConfig, runs_dir: Path) -> RunDirectory:
     directory = RunDirectory(runs_dir / config.name)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # FileExistsError too: a file stands where the directory should be
+        raise _not_writable(runs_dir, error) from error
+    try:
         directory.path.mkdir()
-        directory.segments.mkdir()
-        directory.config.write_text(config.to_toml())
     except FileExistsError as error:
         raise UserError(
             f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name"
         ) from error
     except OSError as error:
-        raise UserError(f"{runs_dir}: not writable: {error.strerror}; choose another --runs-dir") from error
+        raise _not_writable(runs_dir, error) from error
+    try:
+        directory.segments.mkdir()
+        directory.config.write_text(config.to_toml(), encoding="utf-8")
+    except OSError as error:
+        remove_run(directory)
+        raise _not_writable(runs_dir, error) from error
     return directory
+
+
+def remove_run(directory: RunDirectory) -> None:
+    """Delete a run that never began, e.g. because its engine did not start. Its log is lost too."""
+    shutil.rmtree(directory.path, ignore_errors=True)
+
+
+def _not_writable(runs_dir: Path, error: OSError) -> UserError:
+    return UserError(f"{runs_dir}: not writable: {error.strerror}; choose another --runs-dir")
 
 
 def start_engine(directory: RunDirectory) -> int:
@@ -61,11 +83,31 @@ def start_engine(directory: RunDirectory) -> int:
             )
     finally:
         os.close(write_end)
-    with os.fdopen(read_end, encoding="utf-8", errors="replace") as pipe:
-        word = pipe.readline().strip()
+    try:
+        word = _read_word(read_end)
+    except BaseException:  # Ctrl+C while it starts: nothing is left running
+        process.kill()
+        process.wait()
+        raise
     if word == "ready":
         return process.pid
-    raise UserError(word or f"the engine ended before it was ready; its last lines are in {directory.log}")
+    process.kill()  # it said why not, or said nothing in time: it is on its way out, or hangs
+    process.wait()
+    raise UserError(word or f"the engine ended before it was ready; its last words: {_last_line(directory.log)}")
+
+
+def _read_word(read_end: int) -> str:
+    """The line the daemon writes when it serves, or why it does not; "" when it died or said nothing in time."""
+    with os.fdopen(read_end, encoding="utf-8", errors="replace") as pipe:
+        if not select.select([pipe], [], [], READY_SECONDS)[0]:
+            return f"the engine did not become ready in {READY_SECONDS:.0f} s"
+        return pipe.readline().strip()
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a log that says something, printable and at most 300 characters."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    return next((one_line(line)[:300] for line in reversed(lines) if line.strip()), "none")
 
 
 def find_run(runs_dir: Path, run: str) -> RunDirectory:
@@ -93,5 +135,11 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """All runs below a directory, newest first by their run.toml."""
     if not runs_dir.is_dir():
         return []
-    found = [RunDirectory(each) for each in runs_dir.iterdir() if (each / "run.toml").is_file()]
-    return sorted(found, key=lambda run: run.config.stat().st_mtime, reverse=True)
+    found = []
+    for each in runs_dir.iterdir():
+        run = RunDirectory(each)
+        try:
+            found.append((run.config.stat().st_mtime_ns, run.name, run))
+        except OSError:
+            continue  # no run, or one that is being deleted
+    return [run for _, _, run in sorted(found, key=lambda entry: entry[:2], reverse=True)]

@@ -1,7 +1,7 @@
 """A run's directory: the names of its files, and the lock that says whether an engine holds it.
 
-The lock is an advisory `flock` on engine.lock, so the kernel frees it however the engine dies; engine.json only says who
-holds it. Used by the daemon, the launcher and the face; never creates or deletes anything but the lock and engine.json.
+The lock is an advisory `flock` on engine.lock, so the kernel frees it however the engine dies; engine.json only says
+who holds it. Used by the daemon, the launcher and the face; never makes or deletes anything but these two files.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,13 +112,22 @@ class RunLock:
             self._handle = os.open(directory.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UserError(f"{directory.path}: not writable: {error.strerror}") from error
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not self._take():
             os.close(self._handle)
-            other = directory.holder() or Holder(0, "", "")
-            raise UserError(held_line(directory.name, other)) from error
+            raise UserError(held_line(directory.name, directory.holder() or Holder(0, "", "")))
         directory.holder_file.write_text(json.dumps(asdict(holder)))
+
+    def _take(self) -> bool:
+        """Several tries: a viewer that asks `holder` has the lock, shared, for an instant."""
+        for attempt in range(20):
+            if attempt:
+                time.sleep(0.01)
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            return True
+        return False
 
     def release(self) -> None:
         """Give the run back: engine.json goes first, so nobody reads a name without a lock."""

@@ -1,0 +1,292 @@
+"""Everything that can be known about a run before hours are spent on it: task, model, space, memory, disk, advisor.
+
+Called by `llmzero check`, `run` and `demo`. Answers in findings, one line each, and raises none of what it finds;
+imports no torch and changes nothing on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine import machine
+from engine.config import NAME_PATTERN, RunConfig, one_line
+from engine.errors import Fault, UserError
+from engine.model_files import ModelFiles, find_model, read_model
+from engine.space import Space
+from tasks import registry
+from tasks.base import Item, Split, Task, TaskError, TaskNotFound
+
+Level = Literal["ok", "warning", "error"]
+
+SAMPLED_PROMPTS = 64
+WORKER_BYTES = 900 * 1024**2
+"""What a trainer worker needs beside the model: Python, torch, TRL (FACTS.md: 450–800 MB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `subject` is a key of the run file or a part of the machine, `text` one line."""
+
+    level: Level
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found, in the order it was looked at."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.level == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.level == "warning")
+
+
+def check(config: RunConfig, runs_dir: Path) -> Report:
+    """Look at everything a run needs."""
+    found: list[Finding] = []
+    task = _task(config, found)
+    model = _model(config, task, found)
+    space = _space(config, task, found)
+    if task and model and space:
+        found += _lengths(task, model, space)
+    here = machine.inspect()
+    found += _budget(config, here)
+    if model:
+        found += _memory(config, model, space, here)
+    found += _directory(config, runs_dir, model)
+    found += _vllm(config, here)
+    found += _advisor(config)
+    return Report(tuple(found))
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """The same run with absolute paths in place of relative ones, so that it may go on from any working directory.
+
+    An empty model path becomes the base shipped with the task.
+
+    Raises:
+        UserError: no such task, or the task ships no base and the file names none.
+    """
+    try:
+        task = registry.get(config.task.name)
+    except (TaskNotFound, TaskError) as error:
+        raise UserError(f"task.name: {one_line(str(error))}") from error
+    path, colon, class_name = config.task.name.rpartition(":")
+    name = f"{Path(path).resolve()}:{class_name}" if colon else config.task.name
+    try:
+        model = find_model(config.model.path, task)
+    except UserError as error:
+        raise UserError(f"model.path {error}") from error
+    return config.model_copy(
+        update={
+            "task": config.task.model_copy(update={"name": name}),
+            "model": config.model.model_copy(update={"path": model}),
+        }
+    )
+
+
+def _task(config: RunConfig, found: list[Finding]) -> Task | None:
+    subject = "task.name"
+    try:
+        task = registry.get(config.task.name)
+        for split in Split:
+            _grade(task, task.items(split, 4))
+    except (TaskNotFound, TaskError) as error:
+        found.append(Finding("error", subject, one_line(str(error))))
+        return None
+    except Exception as error:  # noqa: BLE001 - the task's own code may raise anything, and that is its author's finding
+        found.append(Finding("error", subject, f"{config.task.name} fails: {one_line(repr(error))[:300]}"))
+        return None
+    found.append(Finding("ok", subject, f"{task.name}: {task.summary}"))
+    return task
+
+
+def _grade(task: Task, items: Iterable[Item]) -> None:
+    """A task must give its own right answer full marks, and survive junk."""
+    for item in items:
+        task.score("", item)
+        gold = task.gold(item)
+        if gold is not None and not task.score(gold, item).correct:
+            raise TaskError(f"task {task.name} finds its own right answer {gold!r} wrong for {item.prompt!r}")
+
+
+def _model(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelFiles | None:
+    subject = "model.path"
+    try:
+        where = find_model(config.model.path, task)
+        model = read_model(where)
+    except UserError as error:
+        found.append(Finding("error", subject, str(error)))
+        return None
+    except Fault as error:
+        found.append(Finding("warning", subject, str(error)))
+        return None
+    size = f"{model.parameters / 1e6:,.1f}M parameters" if model.parameters else "size unknown"
+    found.append(Finding("ok", subject, f"{where}: {model.architecture}, {size}, {model.positions} positions"))
+    return model
+
+
+def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space | None:
+    try:
+        suggested = task.suggested_space() if task else {}
+        space = Space.build(config.space, suggested, batch_size=config.training.batch_size)
+    except UserError as error:
+        found.append(Finding("error", "space", str(error)))
+        return None
+    varied = [each for each in space if len(each.choices) != 1 and (each.choices or each.low < each.high)]
+    names = ", ".join(f"{each.name} {each.allowed}" for each in varied)
+    found.append(Finding("ok", "space", names or "nothing varies: every hyperparameter is fixed"))
+    return space
+
+
+def _lengths(task: Task, model: ModelFiles, space: Space) -> Iterator[Finding]:
+    """Prompts and completions against what the model can hold and its tokenizer can say."""
+    subject = "max_completion_length"
+    items = task.items(Split.TRAIN, SAMPLED_PROMPTS)
+    prompts = [model.count(item.prompt) for item in items]
+    if not prompts or None in prompts:
+        yield Finding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
+        return
+    longest = max(count for count in prompts if count is not None)
+    for item in items:
+        if unknown := model.unknown(item.prompt):
+            yield Finding("error", "model.path", f"its tokenizer does not know {unknown!r} of {item.prompt[:60]!r}")
+            return
+    top = int(space["max_completion_length"].high) if "max_completion_length" in space else 0
+    completion = max(top, task.max_completion_length)
+    if model.positions and longest + completion > model.positions:
+        yield Finding(
+            "error",
+            subject,
+            f"a prompt of {longest} and a completion of {completion} tokens exceed the model's {model.positions} "
+            f"positions; set [space.max_completion_length] high to at most {max(1, model.positions - longest)}",
+        )
+    else:
+        yield Finding("ok", subject, f"prompts of up to {longest} tokens, completions of up to {completion}")
+
+
+def _budget(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
+    budget, search = config.budget, config.search
+    if budget.steps and budget.steps < search.segment_steps:
+        yield Finding(
+            "error",
+            "budget.steps",
+            f"{budget.steps} steps do not pay for one segment of {search.segment_steps}; "
+            "raise it or lower search.segment_steps",
+        )
+    if config.evaluation.checkpoints > search.segment_steps:
+        yield Finding(
+            "error",
+            "evaluation.checkpoints",
+            f"{config.evaluation.checkpoints} checkpoints do not fit into {search.segment_steps} steps; "
+            f"at most {search.segment_steps}",
+        )
+    if not here.gpus and search.workers > here.cores:
+        yield Finding("warning", "search.workers", f"{search.workers} workers share {here.cores} cores")
+
+
+def _memory(config: RunConfig, model: ModelFiles, space: Space | None, here: machine.Machine) -> Iterator[Finding]:
+    if not model.parameters:
+        yield Finding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
+        return
+    need = training_bytes(config, model, space, on_gpu=bool(here.gpus))
+    if here.gpus:
+        where, has, free = here.gpus[0].name, here.gpus[0].memory, here.gpus[0].free
+    else:
+        where, has, free = "this machine", here.memory, here.available
+    if not has:
+        yield Finding("warning", "memory", f"the driver does not say what memory {where} has")
+        return
+    workers = f"{config.search.workers} worker{'s' if config.search.workers > 1 else ''}"
+    text = f"about {gib(need)} for {workers}; {where} has {gib(has)}, {gib(free)} of it free"
+    if need > has:
+        text += "; a smaller model, training.micro_batch, fewer search.workers or a shorter completion helps"
+        yield Finding("error", "memory", text)
+    else:
+        yield Finding("warning" if need > free else "ok", "memory", text)
+
+
+def training_bytes(config: RunConfig, model: ModelFiles, space: Space | None, *, on_gpu: bool) -> int:
+    """Estimate of what all workers need at the same time, in bytes.
+
+    Weights, gradients and Adam's two moments in fp32, the reference beside them, and the logits of one micro-batch
+    three times (forward, softmax, gradient). An estimate: activations of long completions come on top.
+    """
+    reference = 2 if on_gpu and config.training.precision != "fp32" else 4
+    lengths = [int(space["max_completion_length"].high)] if space and "max_completion_length" in space else [512]
+    batch = config.training.micro_batch or config.training.batch_size
+    logits = 3 * 4 * batch * lengths[0] * model.vocabulary
+    return config.search.workers * (model.parameters * (16 + reference) + logits + WORKER_BYTES)
+
+
+def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> Iterator[Finding]:
+    existing = next(each for each in (runs_dir.absolute(), *runs_dir.absolute().parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding("error", "runs directory", f"{runs_dir}: {existing} is not a directory that you may write to")
+        return
+    if (runs_dir / config.name).exists():
+        yield Finding(
+            "error",
+            "name",
+            f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name",
+        )
+    free = machine.disk_free(runs_dir)
+    checkpoint = 12 * model.parameters if model and model.parameters else 0
+    kept = config.training.keep_checkpoints + config.search.workers * config.evaluation.checkpoints + 4
+    need = checkpoint * kept + 200 * 1024**2
+    text = f"{gib(free)} free, about {gib(need)} needed for {kept} checkpoints of {gib(checkpoint)}"
+    yield Finding("warning" if free < need else "ok", "disk", text)
+
+
+def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
+    if config.training.vllm == "off":
+        return
+    installed = machine.version("vllm")
+    if installed is None:
+        yield Finding("error", "training.vllm", 'vLLM is not installed; `make setup EXTRAS=vllm`, or vllm = "off"')
+    elif not here.gpus:
+        yield Finding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
+    else:
+        yield Finding("ok", "training.vllm", f"vLLM {installed}, {config.training.vllm}")
+
+
+def _advisor(config: RunConfig) -> Iterator[Finding]:
+    """`auto` falls back to the rules, so that a missing server is worth a line and no more."""
+    asked = config.advisor
+    if asked.kind == "rules":
+        yield Finding("ok", "advisor", "rules")
+        return
+    level: Level = "error" if asked.kind == "ollama" else "warning"
+    instead = "" if asked.kind == "ollama" else "; the rules advise instead"
+    try:
+        server = machine.ollama(asked.host)
+    except Fault as error:
+        yield Finding(level, "advisor", f"{error}{instead}")
+        return
+    if not any(name in (asked.model, f"{asked.model}:latest") for name in server.models):
+        yield Finding(level, "advisor", f"{asked.host} has no {asked.model}; `ollama pull {asked.model}`{instead}")
+    elif not any(name in (asked.model, f"{asked.model}:latest") for name in server.vision):
+        yield Finding(level, "advisor", f"{asked.model} sees no images; choose a vision model{instead}")
+    else:
+        yield Finding("ok", "advisor", f"{asked.model} at {asked.host}, Ollama {server.version}")
+
+
+def gib(size: int) -> str:
+    """A number of bytes for people: "6.2 GB", "340 MB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def valid_name(name: str) -> bool:
+    """Whether a run may have this name."""
+    return re.match(NAME_PATTERN, name) is not None
