@@ -78,7 +78,8 @@ class LocalExecutor(Executor):
         self.paused = False
         self._events: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
         self._environment = {**os.environ, **(env or {})}
-        self._command = tuple(command or (sys.executable, "-m", "engine.training.worker"))
+        # -P: a directory of the user's that happens to be called "datasets" must not shadow a library
+        self._command = tuple(command or (sys.executable, "-P", "-m", "engine.training.worker"))
         self._slots = [_Slot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
 
