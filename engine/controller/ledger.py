@@ -51,9 +51,7 @@ class Ledger:
         self.proposals = proposals
 
     @classmethod
-    def begin(
-        cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration
-    ) -> Ledger:
+    def begin(cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration) -> Ledger:
         """A new run: the root is the base model, not yet scored."""
         root = Node(id=0, transition=None, configuration=dict(configuration), state=State.FINISHED)
         ledger = cls(writer, directory, base, Tree(root), {})
@@ -152,9 +150,7 @@ class Ledger:
             "advisor": author,
         }
         self.writer.update("proposals", {"proposal_id": proposal.id}, revision=proposal.revision + 1, **shared)
-        self.writer.update(
-            "nodes", {"node_id": proposal.node}, configuration=json.dumps(dict(configuration)), **shared
-        )
+        self.writer.update("nodes", {"node_id": proposal.node}, configuration=json.dumps(dict(configuration)), **shared)
 
     def decide(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
         """Close a proposal: approved or edited nodes are queued, rejected and superseded ones never happen."""
@@ -247,9 +243,7 @@ class Ledger:
             )  # fmt: skip
         return call_id
 
-    def event(
-        self, level: str, kind: str, message: str, node_id: int | None = None, **detail: object
-    ) -> None:
+    def event(self, level: str, kind: str, message: str, node_id: int | None = None, **detail: object) -> None:
         """One line for the log: level info, warning or error."""
         self.writer.insert(
             "events", level=level, kind=kind, node_id=node_id, message=message, detail=json.dumps(detail)

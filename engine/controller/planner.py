@@ -49,9 +49,7 @@ class Planner:
         refusals: list[str] = []
         for advisor in (self._advisor, self._advisor, self._rules):
             try:
-                advice = await asyncio.to_thread(
-                    advisor.advise, replace(evidence, feedback="; ".join(refusals))
-                )
+                advice = await asyncio.to_thread(advisor.advise, replace(evidence, feedback="; ".join(refusals)))
             except Fault as fault:
                 refusals.append(f"{advisor.name}: {fault}")
                 continue

@@ -31,9 +31,7 @@ def superfluous(tree: Tree, keep: int) -> list[tuple[int, int]]:
 def _branch_points(tree: Tree) -> set[tuple[int, int]]:
     """Where a segment in flight starts, and the newest checkpoint of each live leaf (the line may go on there)."""
     points = {
-        (node.transition.parent, node.transition.step)
-        for node in tree
-        if node.transition and node.state.in_flight
+        (node.transition.parent, node.transition.step) for node in tree if node.transition and node.state.in_flight
     }
     for node in tree:
         if not node.pruned and node.last and not _trained_children(tree, node):

@@ -1,0 +1,151 @@
+"""Carries out what a human asked for: one method a command, each returning the line that says what was done.
+
+A command that does not fit the run as it is now is refused with one line (UserError).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from engine.controller import commands
+from engine.controller.commands import Asked
+from engine.controller.gate import Gate
+from engine.controller.ledger import Ledger, Proposal
+from engine.controller.pipeline import Pipeline
+from engine.errors import UserError
+from engine.space import Configuration, Intent, Reference, Space, Transition
+from engine.tree import State
+
+
+class Human:
+    """The human's hands on a run. `stop_segment` asks a running segment to end after its step."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        space: Space,
+        pipeline: Pipeline,
+        stop_segment: Callable[[int, str], Awaitable[None]],
+        *,
+        segment_steps: int,
+        gate_seconds: float,
+    ) -> None:
+        self._ledger = ledger
+        self._space = space
+        self._pipeline = pipeline
+        self._stop_segment = stop_segment
+        self._segment_steps = segment_steps
+        self._gate_seconds = gate_seconds
+
+    async def carry_out(self, asked: Asked) -> str:
+        """Do it; the answer is one line. Raises UserError when it is refused."""
+        match asked.command:
+            case commands.Approve() as approve:
+                return self._approve(approve, asked.author)
+            case commands.Edit() as edit:
+                return self._edit(edit, asked.author)
+            case commands.Reject() as reject:
+                return self._reject(reject, asked.author)
+            case commands.Prune() as prune:
+                return await self._prune(prune, asked.author)
+            case commands.StopNode() as stop:
+                return await self._stop(stop.node_id, asked.author)
+            case commands.Expand() as expand:
+                return self._expand(expand, asked.author)
+            case commands.Gate() as gate:
+                self._pipeline.set_gate(Gate(gate.mode, self._gate_seconds))
+                return f"gate {gate.mode}"
+            case commands.Plain() as plain:
+                raise ValueError(f"{plain.kind} is the loop's own")
+
+    def _waiting(self, proposal_id: int, revision: int) -> Proposal:
+        for proposal in self._ledger.proposals.values():
+            if proposal.id == proposal_id:
+                if proposal.revision != revision:
+                    raise UserError(
+                        f"proposal {proposal_id} is at revision {proposal.revision} now, you saw {revision}; look again"
+                    )
+                return proposal
+        raise UserError(f"proposal {proposal_id} waits no more")
+
+    def _approve(self, command: commands.Approve, author: str) -> str:
+        proposal = self._waiting(command.proposal_id, command.revision)
+        self._pipeline.close(proposal, "approved", author, "approved")
+        return f"#{proposal.node} approved"
+
+    def _reject(self, command: commands.Reject, author: str) -> str:
+        proposal = self._waiting(command.proposal_id, command.revision)
+        self._pipeline.close(proposal, "rejected", author, command.reason or "rejected")
+        return f"#{proposal.node} rejected"
+
+    def _edit(self, command: commands.Edit, author: str) -> str:
+        proposal = self._waiting(command.proposal_id, command.revision)
+        old = proposal.transition
+        parent = self._ledger.tree[old.parent].configuration
+        transition = self._checked(
+            replace(
+                old,
+                intent=Intent.CHANGE if command.changes else old.intent,
+                changes=command.changes,
+                optimizer=command.optimizer or old.optimizer,
+                reference=command.reference or old.reference,
+                rationale=command.rationale or f"edited by {author}; before: {old.rationale}",
+            ),
+            parent,
+        )
+        self._ledger.edit(proposal, transition, self._space.apply(parent, transition.changes), author)
+        self._pipeline.close(self._ledger.proposals[proposal.node], "edited", author, "edited and approved")
+        return f"#{proposal.node} edited: {transition.label}"
+
+    def _expand(self, command: commands.Expand, author: str) -> str:
+        tree = self._ledger.tree
+        node = tree.nodes.get(command.parent)
+        if node is None:
+            raise UserError(f"there is no node #{command.parent}")
+        kept = [c.step for c in node.checkpoints if c.kept]
+        if command.step not in kept:
+            raise UserError(f"#{node.id} has no checkpoint at step {command.step}; its checkpoints: {kept or 'none'}")
+        transition = self._checked(
+            Transition(
+                parent=node.id,
+                step=command.step,
+                intent=Intent.CHANGE if command.changes or command.reference is Reference.BRANCH else Intent.KEEP,
+                changes=command.changes,
+                optimizer=command.optimizer,
+                reference=command.reference,
+                rationale=command.rationale or f"asked for by {author}",
+            ),
+            node.configuration,
+        )
+        proposal = self._pipeline.add_human(transition, self._segment_steps, author)
+        return f"#{proposal.node} queued: {transition.label}"
+
+    def _checked(self, transition: Transition, parent: Configuration) -> Transition:
+        """The transition with its label. Raises UserError with everything the space finds wrong."""
+        known = {name: value for name, value in transition.changes.items() if name in self._space}
+        labelled = replace(transition, label=self._space.describe(parent, known))
+        if wrong := self._space.check_transition(parent, labelled):
+            raise UserError("; ".join(wrong))
+        return labelled
+
+    async def _prune(self, command: commands.Prune, author: str) -> str:
+        if command.node_id not in self._ledger.tree.nodes or command.node_id == self._ledger.tree.root.id:
+            raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
+        self._ledger.prune(command.node_id)
+        subtree = self._ledger.tree.subtree(command.node_id)
+        for node in subtree:
+            if node.state is State.RUNNING:
+                await self._stop_segment(node.id, f"pruned by {author}")
+            elif node.state is State.QUEUED:
+                self._ledger.set_state(node.id, State.REJECTED, f"pruned by {author}")
+            elif proposal := self._ledger.proposals.get(node.id):
+                self._pipeline.close(proposal, "rejected", author, f"pruned with #{command.node_id}")
+        return f"#{command.node_id} pruned with {len(subtree) - 1} below it"
+
+    async def _stop(self, node_id: int, author: str) -> str:
+        node = self._ledger.tree.nodes.get(node_id)
+        if node is None or node.state is not State.RUNNING:
+            raise UserError(f"#{node_id} is not training")
+        await self._stop_segment(node_id, f"stopped by {author}")
+        return f"#{node_id} ends after its step"

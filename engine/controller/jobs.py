@@ -1,0 +1,102 @@
+"""What a worker is told: a node of the tree as a SegmentSpec, a policy as an Evaluate. Pure, from ledger and run file."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.config import RunConfig
+from engine.controller.ledger import Ledger
+from engine.space import Intent, Optimizer, Reference, Space, Transition
+from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
+from engine.tree import Node, State, Tree
+
+STEERING_SEED = 0
+"""Seed of the validation prompts that steer the search."""
+RERANK_SEED = 1
+"""Seed of the second validation set, on which the finalists are compared."""
+TEST_SEED = 0
+
+
+def segment_seed(run_seed: int, start_steps: int, attempt: int) -> int:
+    """Seed of a segment's data order and sampling.
+
+    Siblings share it, so that they see the same prompts and their difference is the configuration's (common random
+    numbers); along a trajectory it changes, or prompts would repeat. A repair counts as another attempt.
+    """
+    return zlib.crc32(f"{run_seed}/{start_steps}/{attempt}".encode()) & 0x7FFFFFFF
+
+
+def attempt(tree: Tree, transition: Transition) -> int:
+    """How many segments failed at this place before: 0 for the first try."""
+    if transition.intent is not Intent.REPAIR:
+        return 0
+    return sum(child.state.failed for child in tree.children(transition.parent))
+
+
+class Jobs:
+    """Builds jobs for one run."""
+
+    def __init__(self, config: RunConfig, space: Space, ledger: Ledger) -> None:
+        self._config = config
+        self._space = space
+        self._ledger = ledger
+        cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
+        self._threads = config.training.threads or max(1, (cores or 1) // config.search.workers)
+
+    def segment(self, node: Node, seed: int) -> SegmentSpec:
+        """The segment of a queued node. Raises ValueError for the root, which is never trained."""
+        transition = node.transition
+        if transition is None:
+            raise ValueError("the root has no segment")
+        config, ledger = self._config, self._ledger
+        parent = ledger.checkpoint_path(transition.parent, transition.step)
+        carries = transition.optimizer is Optimizer.KEEP and transition.parent != ledger.tree.root.id
+        evaluation = config.evaluation
+        return SegmentSpec(
+            job=str(node.id),
+            task=config.task.name,
+            base=ledger.base,
+            parent=str(parent),
+            optimizer=str(parent) if carries else None,
+            reference=str(parent) if transition.reference is Reference.BRANCH else ledger.base,
+            configuration=dict(node.configuration),
+            steps=node.planned_steps,
+            seed=seed,
+            directory=str(ledger.directory.segment(node.id)),
+            checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
+            evaluation=EvaluationSpec(split="validation", n=evaluation.validation_prompts, seed=STEERING_SEED),
+            batch_size=config.training.batch_size,
+            micro_batch=self.micro_batch(),
+            precision=config.training.precision,
+            vllm=config.training.vllm,
+            threads=self._threads,
+        )
+
+    def micro_batch(self) -> int:
+        """Completions in one forward pass: halved for every segment of the run that ran out of memory, at least 1.
+
+        Gradients are accumulated to the same batch, so the training itself does not change.
+        """
+        batch = self._config.training.batch_size
+        micro = self._config.training.micro_batch or batch
+        for _ in range(sum(node.state is State.OUT_OF_MEMORY for node in self._ledger.tree)):
+            micro = max((d for d in range(1, micro // 2 + 1) if batch % d == 0), default=1)
+        return micro
+
+    def evaluate(
+        self, job: str, directories: Sequence[Path], spec: EvaluationSpec, save_to: Path | None = None
+    ) -> Evaluate:
+        """Score a policy; several directories mean the mean of their weights, saved to `save_to`."""
+        return Evaluate(
+            job=job,
+            task=self._config.task.name,
+            base=self._ledger.base,
+            directories=[str(each) for each in directories],
+            evaluation=spec,
+            save_to=str(save_to) if save_to else None,
+            precision=self._config.training.precision,
+            threads=self._threads,
+        )

@@ -1,0 +1,362 @@
+"""The loop of a run: commands, events of the workers, proposals, segments, until the budget is spent.
+
+One asyncio loop owns all state; advisors and long reads run in threads and come back as results. Whatever a worker does
+is an event here; an exception that is not a Fault is a bug and ends the engine with its traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from engine.advisors.base import Advisor
+from engine.config import RunConfig
+from engine.controller import commands, retention
+from engine.controller.budget import Budget, InFlight, Spent
+from engine.controller.finish import EvaluationFailed, Finish
+from engine.controller.gate import Gate
+from engine.controller.human import Human
+from engine.controller.jobs import STEERING_SEED, Jobs
+from engine.controller.ledger import Ledger, now
+from engine.controller.pipeline import Pipeline
+from engine.controller.planner import Planner
+from engine.controller.segments import Segments
+from engine.errors import UserError
+from engine.executors.base import Executor
+from engine.search.base import BudgetLeft, Strategy
+from engine.space import Space
+from engine.training.events import End, Ended, Evaluate, Evaluated, EvaluationSpec
+from engine.training.events import Checkpoint as CheckpointSaved
+
+_log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+"""How often deadlines, budget and disk are looked at when nothing else happens."""
+
+BUDGET_ROW_SECONDS = 10.0
+
+MAX_FAILURES = 5
+"""Segments that may fail one after the other before the run ends: it would only burn time."""
+
+
+class Controller:
+    """One run, from its first question to its strategy."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        space: Space,
+        ledger: Ledger,
+        strategy: Strategy,
+        advisor: Advisor,
+        executor: Executor,
+        *,
+        slow_advisor: bool = False,
+    ) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._executor = executor
+        self._wake_event = asyncio.Event()
+        self._jobs = Jobs(config, space, ledger)
+        self._segments = Segments(config.search.comparator, ledger, executor, self._jobs)
+        planner = Planner(ledger, space, advisor, seed=config.search.seed)
+        self._pipeline = Pipeline(
+            ledger, space, strategy, planner, Gate(config.gate.mode, config.gate.seconds),
+            run_seed=config.search.seed, slow_advisor=slow_advisor, wake=self.wake,
+        )  # fmt: skip
+        self._human = Human(
+            ledger, space, self._pipeline, self._stop_for_human,
+            segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
+        )  # fmt: skip
+        search = config.search
+        self._budget = Budget(config.budget, segment_steps=search.segment_steps, workers=search.workers)
+        self._wall_seconds = self._earlier_wall_seconds()
+        self._last_tick = time.monotonic()
+        self._last_budget_row = 0.0
+        self._paused = ""
+        self._stopping: list[commands.Asked] = []
+        self._shutdown = False
+        self._stopped_for_time = False
+        self._answers: dict[str, asyncio.Future[Evaluated | Ended]] = {}
+        self._seen_command = self._refuse_old_commands()
+
+    # ---- from outside ---------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Something changed: look again. From the event loop's thread only."""
+        self._wake_event.set()
+
+    def shut_down(self) -> None:
+        """The process is asked to end (SIGTERM): leave at once; a resume trains the segments in flight again."""
+        self._shutdown = True
+        self.wake()
+
+    async def run(self) -> str:
+        """Until the end. Returns the run's last state: finished, stopped, failed, or interrupted (SIGTERM)."""
+        await self._executor.start()
+        pump = asyncio.create_task(self._pump())
+        try:
+            return await self._until_pump_fails(pump, self._live())
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            await self._executor.close()
+
+    async def _until_pump_fails(self, pump: asyncio.Task[None], life: Coroutine[Any, Any, str]) -> str:
+        task: asyncio.Task[str] = asyncio.create_task(life)
+        await asyncio.wait({pump, task}, return_when=asyncio.FIRST_COMPLETED)
+        if pump.done() and not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            pump.result()
+        return await task
+
+    async def _live(self) -> str:
+        self._set_state("training", "")
+        if not self._ledger.tree.root.checkpoints and not await self._score_base():
+            return self._fail("the base model could not be scored; see the log")
+        self._pipeline.want_all()
+        while not self._shutdown:
+            await self._take_commands()
+            if self._stopping:
+                return await self._stop_run()
+            self._tick()
+            if reason := self._segments.hopeless(MAX_FAILURES):
+                return self._fail(reason)
+            await self._advance()
+            if self._over():
+                return await self._finish()
+            await self._rest()
+        await self._pipeline.cancel("the engine was asked to end")
+        return "interrupted"
+
+    # ---- one round ------------------------------------------------------------------------------------------------
+
+    async def _advance(self) -> None:
+        spent = self._spent()
+        if self._budget.out_of_time(spent) and not self._stopped_for_time:
+            self._stopped_for_time = True
+            await self._segments.stop_all(End.STOPPED, "the budget's time is spent")
+        left = self._left(spent)
+        self._pipeline.collect(left)
+        if self._paused or self._stopped_for_time:
+            return
+        if missing := self._segments.missing_bytes():
+            free = f"{missing / 2**20:.0f} MiB lack on disk for the next checkpoints; free some, then resume"
+            await self._pause(free)
+            return
+        await self._segments.submit(self._pipeline.queued())
+        self._pipeline.fill(self._executor.idle, self._left(spent))
+        self._pipeline.collect(left)
+        await self._segments.submit(self._pipeline.queued())
+        if self._segments.running:
+            self._pipeline.look_ahead(self._left(spent))
+
+    def _over(self) -> bool:
+        """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
+        quiet = not self._segments.running and not self._pipeline.busy and not self._pipeline.queued()
+        return quiet and not self._paused
+
+    async def _rest(self) -> None:
+        """Until something happens, at most one tick."""
+        try:
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._wake_event.wait()
+        except TimeoutError:
+            pass
+        self._wake_event.clear()
+
+    def _tick(self) -> None:
+        at = time.monotonic()
+        if not self._paused:
+            self._wall_seconds += at - self._last_tick
+        self._last_tick = at
+        if at - self._last_budget_row >= BUDGET_ROW_SECONDS:
+            self._write_budget()
+
+    def _write_budget(self) -> None:
+        self._last_budget_row = time.monotonic()
+        spent = self._spent()
+        self._ledger.writer.insert(
+            "budget", steps=spent.steps, nodes=spent.nodes, trainer_seconds=spent.trainer_seconds,
+            wall_seconds=spent.wall_seconds, fraction=self._budget.fraction(spent),
+        )  # fmt: skip
+
+    # ---- events of the workers ------------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        """Take every event as it comes; only short work here."""
+        while True:
+            event = await self._executor.next_event()
+            if isinstance(event, Evaluated | Ended) and event.job in self._answers:
+                self._answers.pop(event.job).set_result(event)
+            else:
+                await self._segments.handle(event)
+                if isinstance(event, Ended):
+                    self._tidy()
+                    self._write_budget()
+            if isinstance(event, Ended | Evaluated | CheckpointSaved):
+                self.wake()
+
+    async def _ask_worker(self, job: Evaluate) -> Evaluated | Ended:
+        """Hand an evaluation to a worker and wait for the answer. A worker must be free."""
+        future: asyncio.Future[Evaluated | Ended] = asyncio.get_running_loop().create_future()
+        self._answers[job.job] = future
+        await self._executor.submit(job)
+        return await future
+
+    async def _score_base(self) -> bool:
+        root = self._ledger.tree.root
+        path = self._ledger.checkpoint_path(root.id, 0)
+        spec = EvaluationSpec(split="validation", n=self._config.evaluation.validation_prompts, seed=STEERING_SEED)
+        answer = await self._ask_worker(self._jobs.evaluate("base", [path], spec))
+        if isinstance(answer, Ended):
+            self._ledger.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
+            _log.error("scoring the base failed: %s\n%s", answer.detail, answer.traceback)
+            return False
+        self._ledger.score(root.id, 0, path, answer.evaluation, size=0)
+        return True
+
+    def _tidy(self) -> None:
+        """Delete the files of checkpoints that nothing needs any more; each is an event."""
+        tree = self._ledger.tree
+        for node_id, step in retention.superfluous(tree, self._config.training.keep_checkpoints):
+            if (node_id, step) in self._pipeline.points():
+                continue
+            self._ledger.forget_files(node_id, step)
+            self._ledger.event("info", "checkpoint deleted", f"#{node_id} step {step}", node_id)
+            shutil.rmtree(self._ledger.checkpoint_path(node_id, step), ignore_errors=True)
+
+    # ---- commands -------------------------------------------------------------------------------------------------
+
+    def _refuse_old_commands(self) -> int:
+        """Commands of before this engine are not carried out late: what they meant may not be so any more."""
+        rows = self._ledger.writer.rows(
+            "SELECT command_id, kind FROM commands WHERE command_id NOT IN "
+            "(SELECT command_id FROM command_results WHERE state <> 'taken') ORDER BY command_id"
+        )
+        for row in rows:
+            self._result(row["command_id"], "refused", "the engine ended before it was carried out; ask again")
+        return max((r["command_id"] for r in self._ledger.writer.rows("SELECT command_id FROM commands")), default=0)
+
+    async def _take_commands(self) -> None:
+        rows = self._ledger.writer.rows(
+            "SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen_command,)
+        )
+        for row in rows:
+            self._seen_command = row["command_id"]
+            self._result(row["command_id"], "taken", "")
+            try:
+                asked = commands.parse(row)
+                done = await self._carry_out(asked)
+            except UserError as refusal:
+                self._result(row["command_id"], "refused", str(refusal))
+                continue
+            if done is not None:
+                self._ledger.event("info", "command", f"{row['kind']}: {done}", row["node_id"], author=asked.author)
+                self._result(row["command_id"], "done", done)
+
+    async def _carry_out(self, asked: commands.Asked) -> str | None:
+        """Do it and say what was done; None when the answer comes later (stop)."""
+        if not isinstance(asked.command, commands.Plain):
+            return await self._human.carry_out(asked)
+        match asked.command.kind:
+            case "pause":
+                if self._paused:
+                    raise UserError(f"the run is paused already: {self._paused}")
+                await self._pause(f"paused by {asked.author}")
+                return "the workers hold after the step in progress"
+            case "resume":
+                if not self._paused:
+                    raise UserError("the run is not paused")
+                self._paused = ""
+                await self._executor.unpause()
+                self._set_state("training", "")
+                return "training goes on"
+            case "stop":
+                self._stopping.append(asked)
+        return None
+
+    async def _pause(self, reason: str) -> None:
+        self._paused = reason
+        await self._executor.pause()
+        self._set_state("paused", reason)
+
+    async def _stop_for_human(self, node_id: int, reason: str) -> None:
+        await self._segments.stop(node_id, End.STOPPED, reason)
+
+    async def _stop_run(self) -> str:
+        """Stop cleanly: every segment ends after its step, with a checkpoint; `resume` goes on from there."""
+        self._set_state("stopping", f"stopped by {self._stopping[0].author}")
+        await self._pipeline.cancel("the run was stopped")
+        if self._paused:
+            await self._executor.unpause()
+        await self._segments.stop_all(End.STOPPED, "the run was stopped")
+        while self._segments.running:
+            await self._rest()
+        for asked in self._stopping:
+            self._result(asked.id, "done", "stopped; `llmzero resume` goes on")
+        return self._end("stopped", f"stopped by {self._stopping[0].author}")
+
+    def _result(self, command_id: int, state: str, message: str) -> None:
+        self._ledger.writer.insert("command_results", command_id=command_id, state=state, message=message)
+
+    # ---- budget and end -------------------------------------------------------------------------------------------
+
+    def _earlier_wall_seconds(self) -> float:
+        rows = self._ledger.writer.rows("SELECT max(wall_seconds) AS seconds FROM budget")
+        return float(rows[0]["seconds"] or 0.0)
+
+    def _spent(self) -> Spent:
+        tree = self._ledger.tree
+        begun = [
+            node for node in tree if node.transition and node.state.value not in ("proposed", "queued", "rejected")
+        ]
+        return Spent(
+            steps=sum(node.steps for node in begun),
+            nodes=len(begun),
+            trainer_seconds=self._segments.trainer_seconds,
+            wall_seconds=self._wall_seconds,
+        )
+
+    def _left(self, spent: Spent) -> BudgetLeft:
+        tree = self._ledger.tree
+        running = [tree[node_id] for node_id in self._segments.running]
+        waiting = [tree[node_id] for node_id in (*self._pipeline.queued(), *self._ledger.proposals)]
+        in_flight = InFlight(
+            steps=sum(max(0, node.planned_steps - node.steps) for node in running)
+            + sum(node.planned_steps for node in waiting),
+            nodes=len(waiting),
+        )
+        return self._budget.left(spent, in_flight, self._segments.seconds_per_step)
+
+    async def _finish(self) -> str:
+        self._write_budget()
+        await self._pipeline.cancel("the budget is spent")
+        self._set_state("finishing", "the finalists are scored on fresh prompts")
+        finish = Finish(self._ledger, self._jobs, self._config.evaluation, self._ask_worker)
+        try:
+            winner = await finish.run()
+        except EvaluationFailed as fault:
+            return self._fail(str(fault))
+        self._ledger.event("info", "winner", f"#{winner.node} step {winner.step}", winner.node, kind=winner.kind)
+        return self._end("finished", "the budget is spent")
+
+    def _fail(self, reason: str) -> str:
+        self._ledger.event("error", "failed", reason)
+        _log.error("the run failed: %s", reason)
+        return self._end("failed", reason)
+
+    def _end(self, state: str, reason: str) -> str:
+        self._write_budget()
+        self._set_state(state, reason, ended=now())
+        return state
+
+    def _set_state(self, state: str, reason: str, **values: object) -> None:
+        name = self._ledger.directory.name
+        self._ledger.writer.update("runs", {"name": name}, state=state, reason=reason, **values)
+        self._ledger.event("info", "state", f"{state}: {reason}" if reason else state)

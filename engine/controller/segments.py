@@ -1,0 +1,174 @@
+"""Segments in flight: hands them to the executor, writes down what the workers say, stops the doomed ones.
+
+Every end is typed; a failure becomes the node's state with its cause in one line, and its traceback goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from engine.controller import retention
+from engine.controller.jobs import Jobs
+from engine.controller.ledger import Ledger
+from engine.executors.base import Executor
+from engine.search import comparator
+from engine.training import events
+from engine.training.events import End
+from engine.tree import Node, Score, State
+
+_log = logging.getLogger(__name__)
+
+
+class Segments:
+    """The running part of the tree."""
+
+    def __init__(self, mode: Literal["on", "shadow", "off"], ledger: Ledger, executor: Executor, jobs: Jobs) -> None:
+        """`mode` of the comparator: stop doomed segments, only write down which, or do not look."""
+        self._mode = mode
+        self._ledger = ledger
+        self._executor = executor
+        self._jobs = jobs
+        self._running: dict[int, float] = {}  # node id → monotonic second of its submission
+        self._reasons: dict[int, str] = {}
+        self._seconds: dict[int, float] = self._earlier_seconds()
+        self._checkpoint_bytes = 0
+        self._busy_seconds, self._busy_steps = self._earlier_pace()
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        return tuple(self._running)
+
+    @property
+    def trainer_seconds(self) -> float:
+        """Seconds of training over all segments so far, evaluation and set-up left out."""
+        return sum(self._seconds.values())
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Wall seconds of a worker per GRPO step, evaluation and set-up included; 0 until a segment has ended."""
+        return self._busy_seconds / self._busy_steps if self._busy_steps else 0.0
+
+    def hopeless(self, limit: int) -> str:
+        """One line when the last `limit` segments that ended all failed, else ""."""
+        ended = [n for n in self._ledger.tree if n.transition and not n.state.in_flight]
+        ended = [n for n in ended if n.state is not State.REJECTED]
+        last = ended[-limit:]
+        if len(last) < limit or not all(node.state.failed for node in last):
+            return ""
+        return (
+            f"{limit} segments failed one after the other, the last as {last[-1].state}; see engine.log and the events"
+        )
+
+    def missing_bytes(self) -> int:
+        """Disk space that lacks for the next segment; see `retention`."""
+        return retention.missing_bytes(self._ledger.directory.path, self._checkpoint_bytes, checkpoints=4)
+
+    async def submit(self, queued: Sequence[int]) -> None:
+        """Start queued segments on the free workers, oldest first."""
+        for node_id in queued[: self._executor.idle]:
+            node = self._ledger.tree[node_id]
+            seed = self._ledger.writer.rows("SELECT seed FROM nodes WHERE node_id = ?", (node_id,))[0]["seed"]
+            spec = self._jobs.segment(node, seed)
+            Path(spec.directory).mkdir(parents=True, exist_ok=True)
+            self._running[node_id] = time.monotonic()
+            self._seconds[node_id] = 0.0
+            self._ledger.set_state(node_id, State.RUNNING)
+            await self._executor.submit(spec)
+
+    async def stop(self, node_id: int, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str) -> None:
+        """Ask a running segment to end after its step; the reason goes on its row."""
+        if node_id in self._running:
+            self._reasons.setdefault(node_id, reason)
+            await self._executor.stop(str(node_id), end)
+
+    async def stop_all(self, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str) -> None:
+        for node_id in self.running:
+            await self.stop(node_id, end, reason)
+
+    async def handle(self, event: events.Event) -> None:
+        """Write down one event of a worker."""
+        match event:
+            case events.Ready():
+                versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
+                self._ledger.event("info", "worker ready", f"worker {event.pid} on {event.device}: {versions}")
+            case events.Started():
+                node_id = int(event.job)
+                self._ledger.event("info", "started", f"set up in {event.setup_seconds:.2f} s", node_id)
+            case events.Metrics():
+                self._metrics(event)
+            case events.Samples():
+                self._ledger.samples(event, int(event.job))
+            case events.Checkpoint():
+                await self._checkpoint(event)
+            case events.Ended():
+                self._ended(event)
+            case events.Evaluated():
+                raise ValueError(f"an answer nobody waits for: {event.job}")
+
+    def _metrics(self, event: events.Metrics) -> None:
+        node_id = int(event.job)
+        self._seconds[node_id] += event.values.get("step_seconds", 0.0)
+        self._ledger.metrics(event, node_id)
+        self._ledger.progress(node_id, event.step, self._seconds[node_id])
+
+    async def _checkpoint(self, event: events.Checkpoint) -> None:
+        node_id = int(event.job)
+        self._checkpoint_bytes = max(self._checkpoint_bytes, event.bytes)
+        self._ledger.score(node_id, event.step, Path(event.directory), event.evaluation, event.bytes)
+        node = self._ledger.tree[node_id]
+        if self._mode == "off" or event.step >= node.planned_steps or node_id in self._reasons:
+            return
+        verdict = comparator.judge(self._curve(node), self._references(node))
+        if verdict is None:
+            return
+        if self._mode == "shadow":
+            self._ledger.event("info", "would stop", f"comparator in shadow: {verdict.text}", node_id)
+            return
+        self._ledger.event("warning", "early stop", verdict.text, node_id)
+        await self.stop(node_id, End.EARLY_STOPPED, verdict.text)
+
+    def _curve(self, node: Node) -> list[tuple[int, Score]]:
+        """Validation scores by total steps, from the branch point on."""
+        tree = self._ledger.tree
+        curve = [(node.start_steps + c.step, c.score) for c in node.checkpoints]
+        if node.transition:
+            parent = tree[node.transition.parent]
+            curve = [
+                (parent.start_steps + c.step, c.score) for c in parent.checkpoints if c.step == node.transition.step
+            ] + curve
+        return curve
+
+    def _references(self, node: Node) -> list[list[tuple[int, Score]]]:
+        """The curves of the other nodes: what the running one is held against at the same step."""
+        return [self._curve(other) for other in self._ledger.tree if other.id != node.id and other.transition]
+
+    def _ended(self, event: events.Ended) -> None:
+        node_id = int(event.job)
+        begun = self._running.pop(node_id)
+        self._seconds[node_id] = event.trainer_seconds
+        state = State(event.end.value)
+        if event.steps:
+            self._busy_seconds += time.monotonic() - begun
+            self._busy_steps += event.steps
+        self._ledger.progress(node_id, event.steps, event.trainer_seconds)
+        reason = self._reasons.pop(node_id, "") or event.detail
+        self._ledger.set_state(node_id, state, reason)
+        level = "error" if state.failed else "info"
+        self._ledger.event(level, "ended", f"{state}: {reason}" if reason else state.value, node_id)
+        if state.failed:
+            _log.error("segment %d ended: %s: %s\n%s", node_id, state, event.detail, event.traceback)
+
+    def _earlier_seconds(self) -> dict[int, float]:
+        rows = self._ledger.writer.rows("SELECT node_id, trainer_seconds FROM nodes")
+        return {row["node_id"]: row["trainer_seconds"] for row in rows}
+
+    def _earlier_pace(self) -> tuple[float, int]:
+        rows = self._ledger.writer.rows(
+            "SELECT sum(epoch(ended - started)) AS seconds, sum(trained_steps) AS steps FROM nodes "
+            "WHERE started IS NOT NULL AND ended IS NOT NULL AND trained_steps > 0"
+        )
+        return float(rows[0]["seconds"] or 0.0), int(rows[0]["steps"] or 0)
