@@ -1,0 +1,332 @@
+"""From the curves of one segment to named pathologies, numbers first (FACTS.md, "Pathologies of GRPO").
+
+Every advisor starts from these; a language model gets them beside the plots. Pure arithmetic: thresholds are relative
+to the segment's own beginning, because absolute ones do not transfer between models. It must survive any curve: metrics
+that are missing, None, NaN, or too short simply say nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.advisors.base import Diagnosis, Series, Signal
+from engine.space import Configuration, format_value
+from engine.tree import Checkpoint, Score
+
+HEALTHY = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a signal speaks. Shares are of the metric's own baseline, `errors` are standard errors of a difference."""
+
+    shortest: int = 8  # steps below which a curve says nothing
+    window: float = 0.2  # share of the segment that is "the beginning" and "the end", at least 4 steps
+    errors: float = 2.0  # a change smaller than this many standard errors is flat
+    entropy_drop: float = 0.5
+    spike_sigmas: float = 3.0
+    spike_ratio: float = 2.5  # and at least this multiple of the rolling mean
+    grad_ratio: float = 3.0  # the same for the gradient's norm, whose tail is heavy
+    kl_share: float = 0.1  # beta * kl as a share of the reward's spread: the penalty binds
+    dead_groups: float = 0.5
+    truncated: float = 0.2
+    longer: float = 0.25
+    drift_ratio: float = 5.0
+    clipped_ratio: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric over a segment, cleaned: finite values only, steps ascending; `broken` counts NaN and infinities."""
+
+    metric: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    broken: tuple[int, ...]
+    window: int
+
+    @property
+    def baseline(self) -> float:
+        return statistics.fmean(self.values[: self.window])
+
+    @property
+    def recent(self) -> float:
+        return statistics.fmean(self.values[-self.window :])
+
+    @property
+    def error(self) -> float:
+        """Standard error of `recent - baseline`, from the scatter within the two windows."""
+        first, last = self.values[: self.window], self.values[-self.window :]
+        return math.sqrt((statistics.variance(first) + statistics.variance(last)) / self.window)
+
+    @property
+    def signal(self) -> Signal:
+        return Signal(self.metric, self.baseline, self.recent, self.steps[-self.window], self.steps[-1])
+
+    def rose(self, errors: float) -> bool:
+        return self.recent - self.baseline > errors * self.error
+
+    def fell(self, errors: float) -> bool:
+        return self.baseline - self.recent > errors * self.error
+
+    def text(self) -> str:
+        """ "entropy 1.82 → .71 (−61%, steps 1–10 against 41–50)"."""
+        share = ""
+        if self.baseline:
+            percent = round(100 * (self.recent / self.baseline - 1))
+            share = f"{percent:+d}%, ".replace("-", "−") if abs(percent) < 1000 else ""
+        first, last = self.steps[: self.window], self.steps[-self.window :]
+        return (
+            f"{self.metric} {short(self.baseline)} → {short(self.recent)} "
+            f"({share}steps {first[0]}–{first[-1]} against {last[0]}–{last[-1]})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What the checks look at: cleaned curves, the validation scores in order, and the segment's configuration."""
+
+    curves: Mapping[str, Curve]
+    start: Score | None
+    checkpoints: tuple[Checkpoint, ...]
+    configuration: Configuration
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def curve(self, *names: str) -> Curve | None:
+        return next((self.curves[name] for name in names if name in self.curves), None)
+
+    @property
+    def first_score(self) -> Score | None:
+        if self.start is not None:
+            return self.start
+        return self.checkpoints[0].score if len(self.checkpoints) > 1 else None
+
+    @property
+    def gain(self) -> float | None:
+        """Change of the validation score over the segment in standard errors of the difference; None if unknown."""
+        if self.first_score is None or not self.checkpoints:
+            return None
+        last = self.checkpoints[-1].score
+        error = math.hypot(last.standard_error, self.first_score.standard_error)
+        return (last.value - self.first_score.value) / error
+
+    def validation(self) -> str:
+        """ "validation .31 → .38 (n 256, SE .03)"; "no validation score" before the first."""
+        if not self.checkpoints:
+            return "no validation score"
+        last = self.checkpoints[-1].score
+        before = f"{short(self.first_score.value)} → " if self.first_score else ""
+        return f"validation {before}{short(last.value)} (n {last.n}, SE {short(last.standard_error)})"
+
+    @property
+    def reward_flat(self) -> bool:
+        """Neither beyond the noise nor, when that is tiny, beyond a tenth of the reward's spread."""
+        reward, spread = self.curve("reward"), self.curve("reward_std")
+        if reward is None:
+            return False
+        matters = 0.1 * spread.recent if spread else 0.05 * abs(reward.baseline)
+        return abs(reward.recent - reward.baseline) <= max(self.thresholds.errors * reward.error, matters)
+
+
+def short(value: float) -> str:
+    """Two or three significant digits."""
+    return format_value(float(f"{value:.3g}") if abs(value) >= 1 else float(f"{value:.2g}"))
+
+
+def diagnose(
+    metrics: Series,
+    checkpoints: Sequence[Checkpoint],
+    configuration: Configuration,
+    *,
+    start: Score | None = None,
+    thresholds: Thresholds | None = None,
+) -> tuple[Diagnosis, ...]:
+    """What is wrong with a segment, most severe first; one "healthy" when nothing is, or when nothing is known.
+
+    Args:
+        metrics: by TRL's names; values may be None, NaN or missing.
+        checkpoints: of the segment, in order, scored on validation.
+        start: validation score of the checkpoint the segment began from.
+    """
+    limits = thresholds or Thresholds()
+    curves = {name: c for name, points in metrics.items() if (c := _clean(name, points, limits)) is not None}
+    segment = Segment(curves, start, tuple(checkpoints), configuration, limits)
+    found = [d for check in CHECKS if (d := check(segment)) is not None]
+    if not found and (plateau := _plateau(segment)) is not None:
+        found = [plateau]
+    return tuple(sorted(found, key=lambda d: -d.severity)) or (_healthy(segment),)
+
+
+def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresholds) -> Curve | None:
+    given = sorted(((s, v) for s, v in points if v is not None), key=lambda point: point[0])
+    good = [(s, v) for s, v in given if math.isfinite(v)]
+    broken = tuple(s for s, v in given if not math.isfinite(v))
+    exploded = name == "grad_norm" and broken and len(good) >= 2
+    if len(good) < limits.shortest and not exploded:
+        return None
+    window = min(max(4, round(limits.window * len(good))), len(good) // 2) if len(good) > 3 else 2
+    return Curve(name, tuple(s for s, _ in good), tuple(v for _, v in good), broken, window)
+
+
+def _worst_spike(curve: Curve, limits: Thresholds, ratio: float) -> Signal | None:
+    """The highest value that stands out from the steps before it, the restless first third left out."""
+    worst: Signal | None = None
+    span = max(limits.shortest, curve.window)
+    for i in range(max(span, len(curve.values) // 3), len(curve.values)):
+        before = curve.values[i - span : i]
+        mean, value = statistics.fmean(before), curve.values[i]
+        high = value > mean + limits.spike_sigmas * statistics.stdev(before)
+        if high and value > ratio * mean > 0 and (worst is None or value > worst.value):
+            worst = Signal(curve.metric, mean, value, curve.steps[i], curve.steps[i])
+    return worst
+
+
+def _entropy_collapse(segment: Segment) -> Diagnosis | None:
+    curve, limits = segment.curve("entropy"), segment.thresholds
+    if curve is None or curve.baseline <= 0 or not curve.fell(limits.errors):
+        return None
+    drop = 1 - curve.recent / curve.baseline
+    if drop < limits.entropy_drop:
+        return None
+    improving = (segment.gain or 0) > limits.errors
+    severity = min(1.0, drop) * (0.5 if improving else 1.0)  # exploration turned into skill is no collapse yet
+    return Diagnosis("entropy collapse", severity, f"{curve.text()}; {segment.validation()}", (curve.signal,))
+
+
+def _kl_spike(segment: Segment) -> Diagnosis | None:
+    curve, limits = segment.curve("kl"), segment.thresholds
+    if curve is None:
+        return None
+    spike = _worst_spike(curve, limits, limits.spike_ratio)
+    if spike is not None:
+        text = f"kl {short(spike.value)} at step {spike.first_step}, {short(spike.baseline)} on average before"
+        return Diagnosis("kl spike", min(1.0, 0.4 + 0.1 * spike.value / spike.baseline), text, (spike,))
+    rising = curve.rose(limits.errors) and curve.recent > limits.spike_ratio * curve.baseline > 0
+    if rising and segment.reward_flat:
+        reward = segment.curves["reward"]
+        text = f"{curve.text()} while {reward.text()}"
+        return Diagnosis("kl spike", 0.5, text, (curve.signal, reward.signal))
+    return None
+
+
+def _kl_bound(segment: Segment) -> Diagnosis | None:
+    kl, spread, limits = segment.curve("kl"), segment.curve("reward_std"), segment.thresholds
+    beta = segment.configuration.get("beta", 0)
+    if kl is None or spread is None or not segment.reward_flat or spread.recent <= 0:
+        return None
+    share = beta * kl.recent / spread.recent
+    if share < limits.kl_share or (segment.gain or 0) < -limits.errors:
+        return None
+    reward = segment.curves["reward"]
+    text = (
+        f"{reward.text()}; the KL penalty {format_value(beta)} × {short(kl.recent)} is {share:.0%} of the reward's "
+        f"spread {short(spread.recent)}; {segment.validation()}"
+    )
+    return Diagnosis("kl-bound plateau", min(1.0, 0.4 + share), text, (reward.signal, kl.signal))
+
+
+def _dead_groups(segment: Segment) -> Diagnosis | None:
+    curve = segment.curve("frac_reward_zero_std")
+    if curve is None or curve.recent < segment.thresholds.dead_groups:
+        return None
+    text = f"{curve.recent:.0%} of the groups give no gradient (all rewards equal): {curve.text()}"
+    return Diagnosis("dead groups", min(1.0, curve.recent), text, (curve.signal,))
+
+
+def _truncation(segment: Segment) -> Diagnosis | None:
+    clipped, length = segment.curve("completions/clipped_ratio"), segment.curve("completions/mean_length")
+    if clipped is None or clipped.recent <= segment.thresholds.truncated:
+        return None
+    signals, text = [clipped.signal], f"{clipped.recent:.0%} of the completions are cut off: {clipped.text()}"
+    cap = segment.configuration.get("max_completion_length")
+    if length is not None:
+        signals.append(length.signal)
+        text += f"; mean length {short(length.recent)}" + (f" of at most {cap}" if cap else "")
+    return Diagnosis("truncation", min(1.0, 0.4 + clipped.recent), text, tuple(signals))
+
+
+def _rambling(segment: Segment) -> Diagnosis | None:
+    curve, limits, gain = segment.curve("completions/mean_length"), segment.thresholds, segment.gain
+    if curve is None or gain is None or gain >= 1 or not curve.rose(limits.errors):
+        return None
+    if curve.recent < (1 + limits.longer) * curve.baseline:
+        return None
+    return Diagnosis("rambling", 0.4, f"{curve.text()}; {segment.validation()}", (curve.signal,))
+
+
+def _gradient_explosion(segment: Segment) -> Diagnosis | None:
+    curve = segment.curve("grad_norm")
+    if curve is None:
+        return None
+    if curve.broken:
+        step = curve.broken[0]
+        text = f"grad_norm is not finite at step {step}; {short(curve.recent)} on average at the end"
+        return Diagnosis("gradient explosion", 1.0, text, (Signal("grad_norm", curve.baseline, math.inf, step, step),))
+    spike = _worst_spike(curve, segment.thresholds, segment.thresholds.grad_ratio)
+    if spike is None:
+        return None
+    text = f"grad_norm {short(spike.value)} at step {spike.first_step}, {short(spike.baseline)} on average before"
+    severity = min(1.0, 0.2 + 0.1 * spike.value / spike.baseline)
+    return Diagnosis("gradient explosion", severity, text, (spike,))
+
+
+def _off_policy(segment: Segment) -> Diagnosis | None:
+    limits = segment.thresholds
+    difference = segment.curve("sampling/sampling_logp_difference/mean")
+    if difference is not None and difference.recent > limits.drift_ratio * difference.baseline > 0:
+        return Diagnosis("off-policy drift", 0.7, difference.text(), (difference.signal,))
+    clip = segment.curve("clip_ratio/region_mean", "clip_ratio")
+    if clip is not None and clip.recent > limits.clipped_ratio:
+        text = f"{clip.recent:.0%} of the tokens leave the clipping range: {clip.text()}"
+        return Diagnosis("off-policy drift", 0.5, text, (clip.signal,))
+    return None
+
+
+def _reward_hacking(segment: Segment) -> Diagnosis | None:
+    reward, gain, limits = segment.curve("reward"), segment.gain, segment.thresholds
+    if reward is None or gain is None or not reward.rose(limits.errors + 1) or gain > -1:
+        return None
+    severity = 0.9 if gain < -limits.errors else 0.6
+    text = f"training {reward.text()} but {segment.validation()}: look at the samples"
+    return Diagnosis("reward hacking", severity, text, (reward.signal,))
+
+
+def _collapse(segment: Segment) -> Diagnosis | None:
+    gain, limits = segment.gain, segment.thresholds
+    if gain is None or gain > -limits.errors or segment.first_score is None:
+        return None
+    last = segment.checkpoints[-1]
+    signal = Signal("validation", segment.first_score.value, last.score.value, last.step, last.step)
+    text = f"{segment.validation()}, {-gain:.1f} standard errors down at step {last.step}"
+    return Diagnosis("collapse", min(1.0, 0.6 - gain / 20), text, (signal,))
+
+
+def _plateau(segment: Segment) -> Diagnosis | None:
+    reward, gain = segment.curve("reward"), segment.gain
+    if reward is None or gain is None or not segment.reward_flat or gain >= 1:
+        return None
+    return Diagnosis("plateau", 0.3, f"{reward.text()} is flat; {segment.validation()}", (reward.signal,))
+
+
+def _healthy(segment: Segment) -> Diagnosis:
+    reward = segment.curve("reward")
+    if reward is None:
+        return Diagnosis(HEALTHY, 0.0, f"no training curve long enough to judge; {segment.validation()}")
+    return Diagnosis(HEALTHY, 0.0, f"{reward.text()}; {segment.validation()}", (reward.signal,))
+
+
+CHECKS: tuple[Callable[[Segment], Diagnosis | None], ...] = (
+    _collapse,
+    _reward_hacking,
+    _gradient_explosion,
+    _kl_spike,
+    _kl_bound,
+    _entropy_collapse,
+    _dead_groups,
+    _truncation,
+    _rambling,
+    _off_policy,
+)

@@ -1,0 +1,160 @@
+"""Diagnosis: every pathology is found in a curve that shows it, none in a healthy one, and no curve breaks it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.advisors.base import Diagnosis
+from engine.advisors.diagnosis import CHECKS, diagnose
+from engine.tree import Checkpoint, Score
+
+STEPS = 50
+Curve = list[tuple[int, float]]
+
+
+def curve(shape: Callable[[float], float], noise: float) -> Curve:
+    """A shape over 0..1 with a regular wobble, so that means are exact."""
+    return [(i + 1, shape((i + 0.5) / STEPS) * (1 + noise * (-1) ** i)) for i in range(STEPS)]
+
+
+def flat(value: float, noise: float = 0.02) -> Curve:
+    return curve(lambda _: value, noise)
+
+
+def ramp(low: float, high: float, noise: float = 0.02) -> Curve:
+    return curve(lambda x: low + (high - low) * x, noise)
+
+
+def scores(*values: float, n: int = 256) -> tuple[Checkpoint, ...]:
+    every = STEPS // len(values)
+    return tuple(Checkpoint(every * (i + 1), Score(n, round(v * n), round(v * n))) for i, v in enumerate(values))
+
+
+def score(value: float, n: int = 256) -> Score:
+    return Score(n, round(value * n), round(value * n))
+
+
+def spiked(base: Curve, step: int, value: float) -> Curve:
+    return [(s, value if s == step else v) for s, v in base]
+
+
+HEALTHY: dict[str, Any] = {
+    "metrics": {
+        "reward": ramp(0.2, 0.4),
+        "reward_std": flat(0.3),
+        "entropy": ramp(1.8, 1.5),
+        "kl": ramp(0.001, 0.01),
+        "grad_norm": flat(0.5, 0.2),
+        "frac_reward_zero_std": flat(0.1),
+        "completions/mean_length": flat(40),
+        "completions/clipped_ratio": flat(0.02),
+        "clip_ratio/region_mean": flat(0.01),
+    },
+    "checkpoints": scores(0.26, 0.36),
+    "configuration": {"beta": 0.02, "max_completion_length": 64},
+    "start": score(0.2),
+}
+FLAT = {"reward": flat(0.3), "checkpoints": scores(0.2, 0.2)}
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("entropy collapse", {"entropy": ramp(1.8, 0.5)}, "entropy 1.67 → .63"),
+    ("kl spike", {"kl": spiked(flat(0.01), 40, 0.2)}, "kl .2 at step 40, .01 on average before"),
+    ("kl spike", {"kl": ramp(0.01, 0.08), "reward": flat(0.3), "reward_std": flat(0.3)}, "kl .0"),
+    ("kl-bound plateau", FLAT | {"kl": flat(3.0)}, "is 20% of the reward's spread .3"),
+    ("dead groups", {"frac_reward_zero_std": ramp(0.2, 0.9)}, "83% of the groups give no gradient"),
+    ("truncation", {"completions/clipped_ratio": ramp(0.1, 0.5)}, "mean length 40 of at most 64"),
+    ("rambling", FLAT | {"completions/mean_length": ramp(20, 40)}, "completions/mean_length 22 → 38"),
+    ("gradient explosion", {"grad_norm": spiked(flat(0.5), 30, 20.0)}, "grad_norm 20 at step 30"),
+    ("gradient explosion", {"grad_norm": spiked(flat(0.5), 30, math.nan)}, "not finite at step 30"),
+    ("off-policy drift", {"sampling/sampling_logp_difference/mean": ramp(0.001, 0.02)}, "sampling_logp_difference"),
+    ("off-policy drift", {"clip_ratio/region_mean": flat(0.4)}, "40% of the tokens"),
+    ("reward hacking", {"reward": ramp(0.2, 0.8), "checkpoints": scores(0.18, 0.15)}, "look at the samples"),
+    ("collapse", {"checkpoints": scores(0.15, 0.05)}, "validation .2 → .051 (n 256"),
+    ("plateau", FLAT | {"kl": flat(0.01)}, "is flat; validation .2 → .2"),
+]
+
+
+def variant(change: dict[str, Any]) -> dict[str, Any]:
+    case = HEALTHY | {k: v for k, v in change.items() if k == "checkpoints"}
+    return case | {"metrics": HEALTHY["metrics"] | {k: v for k, v in change.items() if k != "checkpoints"}}
+
+
+def found(case: dict[str, Any]) -> tuple[Diagnosis, ...]:
+    return diagnose(case["metrics"], case["checkpoints"], case["configuration"], start=case["start"])
+
+
+def test_a_segment_that_learns_is_healthy() -> None:
+    (only,) = found(HEALTHY)
+    assert only.pathology == "healthy"
+    assert "validation .2 → .36 (n 256, SE .02" in only.text
+
+
+@pytest.mark.parametrize(("pathology", "change", "quote"), CASES)
+def test_each_pathology_is_named_with_its_numbers(pathology: str, change: dict[str, Any], quote: str) -> None:
+    named = {d.pathology: d for d in found(variant(change))}
+    assert pathology in named
+    assert quote in named[pathology].text
+    assert named[pathology].signals
+    assert 0 < named[pathology].severity <= 1
+
+
+def test_every_check_has_a_case() -> None:
+    assert len({pathology for pathology, _, _ in CASES}) == len(CHECKS) + 1  # and the plateau
+
+
+def test_falling_entropy_weighs_less_while_validation_rises() -> None:
+    rising = found(variant({"entropy": ramp(1.8, 0.5)}))
+    still = found(variant({"entropy": ramp(1.8, 0.5), "checkpoints": scores(0.2, 0.2)}))
+    assert rising[0].severity < still[0].severity
+
+
+def test_the_worst_comes_first() -> None:
+    severities = [d.severity for d in found(variant({"checkpoints": scores(0.1, 0.01), "entropy": ramp(1.8, 0.5)}))]
+    assert len(severities) > 1
+    assert severities == sorted(severities, reverse=True)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 7])
+def test_a_short_segment_says_nothing(steps: int) -> None:
+    metrics = {name: points[:steps] for name, points in HEALTHY["metrics"].items()}
+    (only,) = diagnose(metrics, (), {})
+    assert (only.pathology, only.text) == (
+        "healthy", "no training curve long enough to judge; no validation score",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_alone_is_rarely_a_pathology(seed: int) -> None:
+    rng = random.Random(seed)
+    metrics = {
+        name: [(s, v * (1 + rng.gauss(0, 0.15))) for s, v in points] for name, points in HEALTHY["metrics"].items()
+    }
+    named = diagnose(metrics, scores(0.26, 0.36), HEALTHY["configuration"], start=score(0.2))
+    assert [d.pathology for d in named] == ["healthy"]
+
+
+values = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True, width=32))
+names = st.sampled_from([*HEALTHY["metrics"], "sampling/sampling_logp_difference/mean", "unknown"])
+
+
+@given(
+    st.dictionaries(names, st.lists(values, max_size=40).map(lambda vs: list(enumerate(vs, 1)))),
+    st.lists(st.integers(0, 32), max_size=3),
+    st.none() | st.integers(0, 32),
+    st.dictionaries(st.sampled_from(["beta", "max_completion_length"]), st.floats(0, 100)),
+)
+def test_no_curve_breaks_it(
+    metrics: Any, correct: list[int], start: int | None, configuration: dict[str, float]
+) -> None:
+    checkpoints = [Checkpoint(i + 1, Score(32, k, k)) for i, k in enumerate(correct)]
+    begin = None if start is None else Score(32, start, start)
+    for diagnosis in diagnose(metrics, checkpoints, configuration, start=begin):
+        assert 0 <= diagnosis.severity <= 1
+        assert diagnosis.text
+        assert "\n" not in diagnosis.text
