@@ -60,10 +60,6 @@ class RunDirectory:
         return self.path / "engine.log"
 
     @property
-    def worker_log(self) -> Path:
-        return self.path / "worker.log"
-
-    @property
     def segments(self) -> Path:
         return self.path / "segments"
 

@@ -1,4 +1,4 @@
-"""What a worker is told: a node of the tree as a SegmentSpec, a policy as an Evaluate. Pure, from ledger and run file."""
+"""What a worker is told: a node of the tree as a SegmentSpec, a policy as an Evaluate. Reads ledger and run file."""
 
 from __future__ import annotations
 

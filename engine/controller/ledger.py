@@ -49,6 +49,7 @@ class Ledger:
         self.base = base
         self.tree = tree
         self.proposals = proposals
+        self.seeds: dict[int, int] = {}
 
     @classmethod
     def begin(cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration) -> Ledger:
@@ -81,6 +82,7 @@ class Ledger:
             for row in writer.rows("SELECT * FROM proposals WHERE state = 'pending' ORDER BY proposal_id")
         }
         ledger = cls(writer, directory, base, tree, proposals)
+        ledger.seeds = {row["node_id"]: row["seed"] for row in rows}
         for row in rows:
             if row["state"] == State.RUNNING:
                 ledger._requeue(row["node_id"])
@@ -274,6 +276,7 @@ class Ledger:
 
     def _insert_node(self, node: Node, *, seed: int, advisor: str, proposal: int | None) -> None:
         transition = node.transition
+        self.seeds[node.id] = seed
         self.writer.insert(
             "nodes", node_id=node.id, parent_id=node.parent, branch_step=transition.step if transition else None,
             depth=self.tree.depth(node.id), state=node.state, reason="",

@@ -29,8 +29,8 @@ from engine.errors import UserError
 from engine.executors.base import Executor
 from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
-from engine.training.events import End, Ended, Evaluate, Evaluated, EvaluationSpec
 from engine.training.events import Checkpoint as CheckpointSaved
+from engine.training.events import End, Ended, Evaluate, Evaluated, EvaluationSpec
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Controller:
         self.wake()
 
     async def run(self) -> str:
-        """Until the end. Returns the run's last state: finished, stopped, failed, or interrupted (SIGTERM)."""
+        """Until the end. Returns the run's last state: finished, stopped or failed."""
         await self._executor.start()
         pump = asyncio.create_task(self._pump())
         try:
@@ -132,7 +132,7 @@ class Controller:
                 return await self._finish()
             await self._rest()
         await self._pipeline.cancel("the engine was asked to end")
-        return "interrupted"
+        return self._end("stopped", "the engine was asked to end; `llmzero resume` trains what was in flight again")
 
     # ---- one round ------------------------------------------------------------------------------------------------
 
@@ -141,8 +141,7 @@ class Controller:
         if self._budget.out_of_time(spent) and not self._stopped_for_time:
             self._stopped_for_time = True
             await self._segments.stop_all(End.STOPPED, "the budget's time is spent")
-        left = self._left(spent)
-        self._pipeline.collect(left)
+        self._pipeline.collect()
         if self._paused or self._stopped_for_time:
             return
         if missing := self._segments.missing_bytes():
@@ -150,11 +149,11 @@ class Controller:
             await self._pause(free)
             return
         await self._segments.submit(self._pipeline.queued())
-        self._pipeline.fill(self._executor.idle, self._left(spent))
-        self._pipeline.collect(left)
+        self._pipeline.fill(self._executor.idle, self._left(spent, stock=False))
+        self._pipeline.collect()
         await self._segments.submit(self._pipeline.queued())
         if self._segments.running:
-            self._pipeline.look_ahead(self._left(spent))
+            self._pipeline.look_ahead(self._left(spent, stock=True))
 
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
@@ -323,10 +322,11 @@ class Controller:
             wall_seconds=self._wall_seconds,
         )
 
-    def _left(self, spent: Spent) -> BudgetLeft:
+    def _left(self, spent: Spent, *, stock: bool) -> BudgetLeft:
+        """What may still be started; `stock` proposals count as spent when the next one in stock is asked for."""
         tree = self._ledger.tree
         running = [tree[node_id] for node_id in self._segments.running]
-        waiting = [tree[node_id] for node_id in (*self._pipeline.queued(), *self._ledger.proposals)]
+        waiting = [tree[node_id] for node_id in self._pipeline.waiting(stock=stock)]
         in_flight = InFlight(
             steps=sum(max(0, node.planned_steps - node.steps) for node in running)
             + sum(node.planned_steps for node in waiting),

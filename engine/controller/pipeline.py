@@ -1,4 +1,4 @@
-"""From "a worker is free" to a queued segment: ask the search, want a waiting proposal or plan a new one, pass the gate.
+"""From "a worker is free" to a queued segment: ask the search, want a waiting proposal or plan one, pass the gate.
 
 Proposals come in two kinds. A *wanted* one is what the search asked for a free worker: the gate decides when it goes. A
 *stock* one was made while segments train, so that neither an advisor nor a human is waited for with an idle trainer; it
@@ -70,6 +70,11 @@ class Pipeline:
             found |= {(planning.expansion.parent, planning.expansion.step), *planning.expansion.candidates}
         return found
 
+    def waiting(self, *, stock: bool) -> list[int]:
+        """Node ids that have not begun: queued, or wanted at the gate; with `stock` the stock proposals, too."""
+        at_gate = [n for n in self._ledger.proposals if stock or n in self._wanted]
+        return [*self.queued(), *at_gate]
+
     @property
     def busy(self) -> bool:
         """Whether something wanted is still to come: an advice in the making, or a proposal at the gate."""
@@ -101,7 +106,7 @@ class Pipeline:
         if expansion is not None:
             self._plan(self._respect_rejection(expansion), left, wanted=False)
 
-    def collect(self, left: BudgetLeft) -> None:
+    def collect(self) -> None:
         """Turn finished advices into proposals, and let through what the gate opens for."""
         for planning in [p for p in self._planning if p.task.done()]:
             self._planning.remove(planning)

@@ -1,4 +1,4 @@
-"""Which checkpoints stay on disk, and whether there is room for more. Disk is a budget: a 0.6B policy with Adam is 6 GB.
+"""Which checkpoints stay on disk, and whether there is room for more: a 0.6B policy with its Adam state is 6 GB.
 
 Kept: the incumbent's trajectory, places that waiting or running segments branch from, the last checkpoint of every line
 that may still grow among the best, and the best `keep` scores. The rest is deleted by the controller.

@@ -71,8 +71,7 @@ class Segments:
         """Start queued segments on the free workers, oldest first."""
         for node_id in queued[: self._executor.idle]:
             node = self._ledger.tree[node_id]
-            seed = self._ledger.writer.rows("SELECT seed FROM nodes WHERE node_id = ?", (node_id,))[0]["seed"]
-            spec = self._jobs.segment(node, seed)
+            spec = self._jobs.segment(node, self._ledger.seeds[node_id])
             Path(spec.directory).mkdir(parents=True, exist_ok=True)
             self._running[node_id] = time.monotonic()
             self._seconds[node_id] = 0.0

@@ -1,0 +1,165 @@
+"""The engine process, `python -m engine.daemon RUN_DIR`: lock, store, socket, signals, and the controller's life.
+
+Started by `engine.launch` in its own session; it never imports torch, so that the socket answers while workers train.
+It exits 0 when the run finished or was stopped, 1 when it failed, 2 for a user's mistake (told through --ready-fd).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from engine import config as run_file
+from engine.advisors.factory import make as make_advisor
+from engine.analysis.strategy import strategy_toml
+from engine.config import RunConfig
+from engine.controller import Controller
+from engine.controller.ledger import Ledger, now
+from engine.errors import UserError
+from engine.executors.local import LocalExecutor
+from engine.model_files import find_model
+from engine.rundir import Holder, RunDirectory, RunLock
+from engine.search.registry import make as make_strategy
+from engine.space import Space
+from engine.store.server import Server
+from engine.store.writer import Writer
+from tasks import registry
+
+_log = logging.getLogger("engine")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the engine of one run until it ends."""
+    parser = argparse.ArgumentParser(prog="engine.daemon")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--ready-fd", type=int, default=None)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    tell = _Word(options.ready_fd)
+    try:
+        return _serve(RunDirectory(options.run_dir.resolve()), tell)
+    except UserError as mistake:
+        _log.error("%s", mistake)
+        tell.say(str(mistake))
+        return 2
+    except BaseException as bug:
+        _log.exception("the engine ended by a bug")
+        tell.say(f"the engine ended by a bug ({type(bug).__name__}); its traceback is in {options.run_dir}/engine.log")
+        raise
+
+
+class _Word:
+    """The one line for whoever started the engine: "ready", or why not."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def say(self, line: str) -> None:
+        if self._descriptor is None:
+            return
+        with os.fdopen(self._descriptor, "w", encoding="utf-8") as pipe:
+            self._descriptor = None
+            try:
+                pipe.write(line.replace("\n", " ") + "\n")
+                pipe.flush()
+            except BrokenPipeError:
+                _log.warning("whoever started the engine is gone; it goes on")
+
+
+def _serve(directory: RunDirectory, tell: _Word) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
+    config = run_file.load(directory.config)
+    lock = RunLock(
+        directory, Holder(os.getpid(), version("llmzero-tui"), datetime.now(UTC).isoformat(timespec="seconds"))
+    )
+    try:
+        with _writer(directory) as writer:
+            return asyncio.run(_live(config, directory, writer, tell))
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _writer(directory: RunDirectory) -> Iterator[Writer]:
+    writer = Writer(directory.database)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell: _Word) -> int:
+    """Put the rooms together, serve, and run the controller to its end."""
+    controller = _assemble(config, directory, writer)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, controller.shut_down)
+    server = Server(writer, directory.socket, lambda _: loop.call_soon_threadsafe(controller.wake))
+    server.start()
+    try:
+        tell.say("ready")
+        _log.info("run %s: engine %d serves", directory.name, os.getpid())
+        state = await controller.run()
+        writer.flush()
+        _write_strategy(directory, writer)
+    except BaseException as bug:
+        writer.update(
+            "runs", {"name": directory.name}, state="failed", reason=f"a bug: {type(bug).__name__}", ended=now()
+        )
+        writer.insert("events", level="error", kind="bug", node_id=None, message=repr(bug), detail="{}")
+        raise
+    finally:
+        server.close()
+    _log.info("run %s: %s (%d threads left)", directory.name, state, threading.active_count() - 1)
+    return 1 if state == "failed" else 0
+
+
+def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer) -> Controller:
+    """Every room of this run. Raises UserError when the run file asks for what is not there."""
+    task = registry.get(config.task.name)
+    space = Space.build(config.space, task.suggested_space(), batch_size=config.training.batch_size)
+    search = config.search
+    strategy = make_strategy(search.strategy, seed=search.seed, segment_steps=search.segment_steps, roots=search.roots)
+    advisor = make_advisor(config.advisor.kind)
+    executor = LocalExecutor(search.workers, directory.path, hang_seconds=config.training.hang_seconds)
+    base = find_model(config.model.path, task)
+    ledger = Ledger.load(writer, directory, base)
+    if ledger is None:
+        _begin_run(config, directory, writer, space, base, advisor.name)
+        ledger = Ledger.begin(writer, directory, base, space.default())
+    writer.flush()
+    return Controller(config, space, ledger, strategy, advisor, executor)
+
+
+def _begin_run(
+    config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str, advisor: str
+) -> None:
+    writer.insert(
+        "runs", name=directory.name, task=config.task.name, model=base, strategy=config.search.strategy,
+        advisor=advisor, state="starting", reason="", config=config.model_dump_json(),
+        space=json.dumps(space.to_json()), seed=config.search.seed, engine_version=version("llmzero-tui"),
+        created=now(), started=now(), ended=None, best_node=None, best_step=None, best_path=None,
+    )  # fmt: skip
+
+
+def _write_strategy(directory: RunDirectory, writer: Writer) -> None:
+    """The best trajectory so far as TOML, beside the database; written whole or not at all."""
+    text = strategy_toml(writer.rows)
+    partial = directory.strategy.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(directory.strategy)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
