@@ -143,12 +143,14 @@ class RunConfig(Section):
     """A whole run file."""
 
     name: str = Field(pattern=NAME_PATTERN)
+    """Names the run's directory; letters, digits, '.', '_', '-'. Without one: the task and the time."""
     task: TaskSection
     model: ModelSection = ModelSection()
     budget: BudgetSection = BudgetSection()
     search: SearchSection = SearchSection()
     evaluation: EvaluationSection = EvaluationSection()
     space: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Ranges of hyperparameters that differ from the task's; see `engine.space.Space.build`."""
     advisor: AdvisorSection = AdvisorSection()
     gate: GateSection = GateSection()
     training: TrainingSection = TrainingSection()
