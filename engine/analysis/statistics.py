@@ -1,4 +1,5 @@
-"""Intervals for the scores that are shown and compared. Pure arithmetic, called by the search, the store's readers and the face.
+"""Intervals for the scores that are shown and compared. Pure arithmetic, called by the search, the store's readers and
+the face.
 
 It must never import a store, a clock or torch: every room may import it.
 """

@@ -1,0 +1,95 @@
+"""Turns one request of a viewer into reply frames: rows, the id of a new command, all tables for a copy, or a one-line
+error.
+
+Called by the server in its pools, several at once. It must never run SQL but through `execute`, nor write but through
+the writer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.store import queries
+from engine.store.database import SCHEMA_VERSION
+from engine.store.errors import QueryError, QueryInterrupted, StoreFault
+from engine.store.execute import Job, export_tables
+from engine.store.protocol import COMMAND_KINDS, Header, decode_parameters, default_limit
+from engine.store.writer import Writer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Send = Callable[[Header, bytes | memoryview], None]
+
+
+class Answers:
+    """The engine's side of the protocol, without sockets."""
+
+    def __init__(self, writer: Writer, on_command: Callable[[int], None]) -> None:
+        self._writer = writer
+        self._on_command = on_command
+        self._insert_command = queries.load("insert_command").strip()
+
+    def answer(self, request: Header, job: Job, send: Send) -> None:
+        """Sends the reply, or replies; a job that is stopped replies as interrupted."""
+        number = request["id"]
+        try:
+            if "hello" in request:
+                send({"id": number, "pid": os.getpid(), "schema_version": SCHEMA_VERSION}, b"")
+            elif "snapshot" in request:
+                for name, table in export_tables(job, self._writer.cursor):
+                    send({"id": number, "table": name}, to_bytes(table))
+                send({"id": number}, b"")
+            else:
+                table, truncated = self._query(request, job)
+                send({"id": number, "rows": table.num_rows, "truncated": truncated}, to_bytes(table))
+        except QueryInterrupted as error:
+            send({"id": number, "type": "interrupted", "error": str(error)}, b"")
+        except QueryError as error:
+            send({"id": number, "type": "query", "error": str(error)}, b"")
+        except StoreFault as error:
+            send({"id": number, "type": "fault", "error": str(error)}, b"")
+
+    def _query(self, request: Header, job: Job) -> tuple[pa.Table, bool]:
+        sql, limit, lane = request.get("sql"), request.get("limit"), request.get("lane", "tick")
+        if not isinstance(sql, str) or not isinstance(limit, int | None):
+            raise QueryError("a request needs sql (text) and may have limit (a number)")
+        try:
+            params = decode_parameters(request.get("params", []))
+        except ValueError as error:
+            raise QueryError(f"malformed parameters: {error}") from error
+        if sql.strip() == self._insert_command:
+            return self._command(params), False
+        result = job.run(self._writer.cursor, sql, params, default_limit(lane, limit))
+        return result.table, result.truncated
+
+    def _command(self, params: object) -> pa.Table:
+        """Writes a command; it is on disk before the viewer or the controller hears of it."""
+        import pyarrow as pa
+
+        if not isinstance(params, list) or len(params) != 6 or params[0] not in COMMAND_KINDS:
+            raise QueryError(f"a command takes six parameters, the first one of {', '.join(COMMAND_KINDS)}")
+        kind, node_id, proposal_id, revision, payload, author = params
+        command_id = self._writer.next_id("commands")
+        try:
+            self._writer.insert(
+                "commands", command_id=command_id, kind=kind, node_id=node_id, proposal_id=proposal_id,
+                revision=revision, payload=payload, author=author,
+            )  # fmt: skip
+        except (TypeError, ValueError) as error:
+            raise QueryError(f"malformed command: {error}") from error
+        self._writer.flush()
+        self._on_command(command_id)
+        return pa.table({"command_id": pa.array([command_id], pa.int32())})
+
+
+def to_bytes(table: pa.Table) -> memoryview:
+    """The table as an Arrow IPC stream."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return memoryview(sink.getvalue())

@@ -1,0 +1,112 @@
+"""Opens run.duckdb: settings that shut SQL off from the machine, the schema, and the errors of a file that is held or
+unfit.
+
+Called by the writer (the only one that writes) and by the file reader. It must never leave external access or the
+settings open: every connection of the process shares them, the ad-hoc SQL of a human included.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import duckdb
+
+from engine.errors import UserError
+from engine.store.errors import one_line
+
+SCHEMA_VERSION = 1
+HERE = Path(__file__).parent
+GIB = 1 << 30
+
+
+class Held(UserError):
+    """Another process has the database open."""
+
+    def __init__(self, path: Path, pid: int) -> None:
+        super().__init__(f"{path} is held by process {pid}: one engine per run")
+        self.pid = pid
+
+
+_HELD = re.compile(r"Conflicting lock is held.*?\(PID (\d+)\)", re.DOTALL)
+
+
+def open_database(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """A connection to the file with external access off and the settings locked.
+
+    Raises:
+        UserError: another process holds the file (named by pid), or it cannot be opened or is no DuckDB file.
+    """
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+        "threads": min(4, os.cpu_count() or 1),
+        "memory_limit": f"{memory_limit() // (1 << 20)}MiB",
+        "max_temp_directory_size": "2GiB",
+    }
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only, config=settings)
+    except duckdb.Error as error:
+        raise open_error(path, error) from error
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def memory_limit() -> int:
+    """Bytes that all queries of one process may use together: a quarter of the machine, within 512 MiB … 4 GiB."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(GIB // 2, min(4 * GIB, machine // 4))
+
+
+def holder(error: BaseException) -> int | None:
+    """The pid that holds the file, when this error says so."""
+    found = _HELD.search(str(error))
+    if found:
+        return int(found[1])
+    # Within one process DuckDB shares the open file and refuses other settings instead of reporting a lock.
+    return os.getpid() if "different configuration" in str(error) else None
+
+
+def open_error(path: Path, error: duckdb.Error) -> UserError:
+    """What to tell the user when the file does not open."""
+    pid = holder(error)
+    if pid is not None:
+        return Held(path, pid)
+    return UserError(f"{path} cannot be opened: {one_line(error)}")
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Creates tables where there are none, in one transaction, and brings the views up to date.
+
+    Raises:
+        UserError: the file was written by a newer schema.
+    """
+    version = schema_version(connection)
+    check_version(version, path)
+    connection.execute("BEGIN TRANSACTION")
+    if version is None:
+        connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
+        connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+    connection.execute((HERE / "views.sql").read_text(encoding="utf-8"))
+    connection.execute("COMMIT")
+
+
+def schema_version(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """The version of the tables in the file; None where there are none yet."""
+    made = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'meta'").fetchone()
+    if not made or not made[0]:
+        return None
+    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return int(row[0]) if row else None
+
+
+def check_version(version: int | None, path: Path) -> None:
+    """Raises UserError when the file is newer than this program."""
+    if version is not None and version > SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema version {version}, but this llmzero reads up to {SCHEMA_VERSION}: install a newer one"
+        )

@@ -1,0 +1,4 @@
+-- Proposals that wait for a human, oldest first, with the configuration of the node they would branch from.
+SELECT p.proposal_id, p.revision, p.node_id, p.parent_id, p.branch_step, p.intent, p.label, p.changes, p.optimizer, p.reference, p.rationale,
+    p.expected, p.advisor, p.deadline, p.created, n.configuration AS parent_configuration
+FROM proposals p LEFT JOIN nodes n ON n.node_id = p.parent_id WHERE p.state = 'pending' ORDER BY p.created, p.proposal_id

@@ -1,0 +1,9 @@
+-- The trajectory from the root to node $1: every segment, where it was left, and its whole configuration.
+WITH RECURSIVE path AS (
+    SELECT node_id, parent_id, branch_step, NULL::INTEGER AS left_at, 0 AS up FROM nodes WHERE node_id = $1
+    UNION ALL
+    SELECT p.node_id, p.parent_id, p.branch_step, c.branch_step, c.up + 1 FROM nodes p JOIN path c ON p.node_id = c.parent_id
+)
+SELECT n.node_id, n.parent_id, n.branch_step, path.left_at, n.state, n.reason, n.intent, n.label, n.configuration, n.changes, n.optimizer,
+    n.reference, n.rationale, n.expected, n.advisor, n.planned_steps, n.trained_steps, n.start_steps, n.trainer_seconds, n.started, n.ended
+FROM path JOIN nodes n USING (node_id) ORDER BY path.up DESC

@@ -1,0 +1,179 @@
+"""Serves the writer's database to viewers over a Unix socket: SQL that reads, and one INSERT that asks the engine for
+something.
+
+Started by the daemon beside the writer. It must never let a viewer write anything else, let a long question delay the
+live view, or let a viewer that is slow or gone hold up the engine. Who may connect is decided by the socket file's
+mode, 0600.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import stat
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.store.answers import Answers
+from engine.store.execute import Job
+from engine.store.protocol import LANES, PREFIX, REQUEST_BYTES, Header, Lane, frame, parse_header, reachable
+from engine.store.writer import Writer
+
+THREADS: dict[Lane, int] = {"tick": 4, "adhoc": 2}
+QUERIES_PER_VIEWER = 32
+STOP_SECONDS = 0.02
+"""How often a query that was told to stop is told again."""
+
+
+class Server:
+    """Answers on `socket_path` from a thread of its own. `on_command(command_id)` is called once a command is safe, in
+    some thread.
+    """
+
+    def __init__(self, writer: Writer, socket_path: Path, on_command: Callable[[int], None]) -> None:
+        self._path = socket_path
+        self._answers = Answers(writer, on_command)
+        self._pools = {lane: ThreadPoolExecutor(THREADS[lane], f"store-{lane}") for lane in LANES}
+        self._loop = asyncio.new_event_loop()
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._serve, name="store-server", daemon=True)
+        self._listening: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listens; viewers can connect when this returns. The caller holds the database, so a socket file left here is
+        stale.
+
+        Raises:
+            UserError: something that is no socket stands at the path, or it cannot be made.
+        """
+        self._listening = listen(self._path)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops queries, ends conversations, removes the socket file. Nothing that was written is lost."""
+        if self._listening is not None:
+            self._path.unlink(missing_ok=True)
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._listening = None
+        for pool in self._pools.values():
+            pool.shutdown()
+        self._loop.close()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._accepting = self._loop.run_until_complete(
+            asyncio.start_unix_server(self._accept, sock=self._listening, limit=REQUEST_BYTES)
+        )
+        self._loop.run_forever()
+
+    async def _end(self) -> None:
+        self._accepting.close()
+        conversations = list(self._conversations)
+        for task in conversations:
+            task.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(Conversation(self._answers, self._pools, writer).hold(reader))
+        self._conversations.add(task)
+        try:
+            with suppress(asyncio.CancelledError):
+                await task
+        finally:
+            self._conversations.discard(task)
+
+
+class Conversation:
+    """One viewer: its requests in flight, answered in the order in which they end."""
+
+    def __init__(self, answers: Answers, pools: dict[Lane, ThreadPoolExecutor], writer: asyncio.StreamWriter) -> None:
+        self._answers = answers
+        self._pools = pools
+        self._writer = writer
+        self._sending = asyncio.Lock()
+        self._jobs: dict[int, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def hold(self, reader: asyncio.StreamReader) -> None:
+        """Reads requests until the viewer leaves; then its queries are stopped."""
+        try:
+            # A viewer may leave, or break the protocol, in the middle of a frame: the end of the conversation.
+            with suppress(asyncio.IncompleteReadError, ConnectionError, ValueError):
+                while True:
+                    header_bytes, body_bytes = PREFIX.unpack(await reader.readexactly(PREFIX.size))
+                    if header_bytes > REQUEST_BYTES or body_bytes:
+                        break
+                    self._take(parse_header(await reader.readexactly(header_bytes)))
+        finally:
+            for job in self._jobs.values():
+                self._start(stop(job))
+            self._writer.close()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take(self, request: Header) -> None:
+        if "cancel" in request:
+            job = self._jobs.get(request["cancel"])
+            if job is not None:
+                self._start(stop(job))
+            return
+        number = request["id"]
+        if number in self._jobs or len(self._jobs) >= QUERIES_PER_VIEWER:
+            raise ValueError(f"too many requests at once, or {number} twice")
+        self._jobs[number] = Job()
+        self._start(self._answer(request, self._jobs[number]))
+
+    async def _answer(self, request: Header, job: Job) -> None:
+        lane: Lane = "adhoc" if request.get("lane") == "adhoc" or "snapshot" in request else "tick"
+        loop = asyncio.get_running_loop()
+
+        def send(header: Header, body: bytes | memoryview) -> None:
+            asyncio.run_coroutine_threadsafe(self._send(frame(header, body)), loop).result()
+
+        try:
+            with suppress(ConnectionError):
+                await loop.run_in_executor(self._pools[lane], self._answers.answer, request, job, send)
+        finally:
+            job.end()
+            del self._jobs[request["id"]]
+
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            self._writer.write(data)
+            await self._writer.drain()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def stop(job: Job) -> None:
+    """Tells a query to stop until it has ended."""
+    while not job.ended:
+        job.interrupt()
+        await asyncio.sleep(STOP_SECONDS)
+
+
+def listen(path: Path) -> socket.socket:
+    """A listening socket at the path, mode 0600 before anybody can connect."""
+    try:
+        if path.is_symlink() or path.exists():
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise UserError(f"{path} is in the way: move the file, the engine's socket goes there")
+            path.unlink()
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with reachable(path) as name:
+            listening.bind(name)
+            # Until listen() nobody can connect, so no umask is needed, which other threads would feel.
+            Path(name).chmod(0o600)
+        listening.listen(64)
+    except OSError as error:
+        raise UserError(f"{path}: no socket can be made here: {error.strerror}") from error
+    return listening

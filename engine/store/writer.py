@@ -1,0 +1,381 @@
+"""The only writer of a run's database: callers put rows in, one thread commits them in order, in batches.
+
+Called by the engine's controller and by the server (for commands). It must never lose a row that was put in, write rows
+out of order, or block the caller of insert and update.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from engine.errors import UserError
+from engine.store.columns import Table, Value, arrow_table, read_tables
+from engine.store.database import Held, open_database, prepare
+from engine.store.errors import StoreFault, one_line
+
+BATCH_SECONDS = 0.1
+BATCH_ROWS = 1000
+ARROW_ROWS = 16
+"""From so many rows of one table on, Arrow is faster than executemany."""
+RETRY_SECONDS = 2.0
+
+IDENTIFIERS = {
+    "nodes": ("node_id", 0),
+    "proposals": ("proposal_id", 1),
+    "agent_calls": ("call_id", 1),
+    "commands": ("command_id", 1),
+}
+"""Tables whose ids the engine counts itself, with the column and the first id."""
+
+_open_paths: set[Path] = set()
+_open_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Insert:
+    """A row to be appended, a value per column."""
+
+    table: str
+    row: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Update:
+    """Columns to be set in the rows that match a key."""
+
+    table: str
+    names: tuple[str, ...]
+    key: tuple[str, ...]
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Delete:
+    """The rows that match a key go."""
+
+    table: str
+    key: tuple[str, ...]
+    values: tuple[Value, ...]
+
+
+Change = Insert | Update | Delete
+
+
+class Writer:
+    """Opens or creates a run's database and writes it from one background thread.
+
+    Raises:
+        UserError: the file is held by another process, has a newer schema, or is no database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        _claim(self.path)
+        try:
+            self._open()
+            self._tables = read_tables(self._root)
+            self._seq = max(self._highest(table, "seq", 0) for table in self._tables if self._has(table, "seq"))
+            self._ids = {table: self._highest(table, c, first - 1) for table, (c, first) in IDENTIFIERS.items()}
+        except BaseException:
+            _release(self.path)
+            raise
+        self._changed = threading.Condition()
+        self._queue: deque[Change] = deque()
+        self._appended = self._committed = self._failures = 0
+        self._urgent = self._closing = self._gave_up = self._ended = False
+        self._fault: StoreFault | None = None
+        self._bug: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def fault(self) -> StoreFault | None:
+        """Why the last transaction failed; None once one succeeds again."""
+        return self._fault
+
+    def insert(self, table: str, /, **row: object) -> int:
+        """Queues one row; fills `seq` and `ts` (UTC now) where the table has them and they are not given.
+
+        Returns:
+            The row's seq, or 0 for a table without one.
+
+        Raises:
+            KeyError: unknown table or column. ValueError, TypeError: a value the column cannot hold.
+        """
+        columns = self._tables[table].columns
+        if "ts" in columns and row.get("ts") is None:
+            row["ts"] = datetime.now(UTC).replace(tzinfo=None)
+        with self._changed:
+            if "seq" in columns and row.get("seq") is None:
+                row["seq"] = self._seq + 1
+            values = self._tables[table].row(row)
+            self._append(Insert(table, values))
+            numbers = dict(zip(columns, values, strict=True))
+            seq = int(numbers.get("seq") or 0)  # type: ignore[arg-type]
+            self._seq = max(self._seq, seq)
+            if table in IDENTIFIERS:
+                self._ids[table] = max(self._ids[table], int(numbers[IDENTIFIERS[table][0]]))  # type: ignore[arg-type]
+        return seq
+
+    def update(self, table: str, key: Mapping[str, object], /, **values: object) -> None:
+        """Queues setting `values` in the rows of `table` that match `key`, in order with the inserts. Raises as
+        `insert` does.
+        """
+        known = self._tables[table]
+        if not key or not values:
+            raise ValueError(f"an update of {table} needs a key and values")
+        new = tuple(known.value(name, value) for name, value in values.items())
+        where = tuple(known.value(name, value) for name, value in key.items())
+        with self._changed:
+            self._append(Update(table, tuple(values), tuple(key), new + where))
+
+    def delete(self, table: str, /, **key: object) -> None:
+        """Queues the removal of the rows of `table` that match `key`, in order with the inserts.
+
+        For the half-written rows of a segment that is trained again; nothing else is ever deleted.
+        """
+        known = self._tables[table]
+        if not key:
+            raise ValueError(f"a removal from {table} needs a key")
+        where = tuple(known.value(name, value) for name, value in key.items())
+        with self._changed:
+            self._append(Delete(table, tuple(key), where))
+
+    def next_id(self, table: str) -> int:
+        """The next unused id of nodes (from 0), proposals, agent_calls or commands (from 1); none is given twice."""
+        with self._changed:
+            self._ids[table] += 1
+            return self._ids[table]
+
+    def flush(self) -> None:
+        """Returns once everything put in before is committed.
+
+        Raises:
+            StoreFault: a transaction failed; its rows are kept and retried.
+        """
+        with self._changed:
+            target, failures = self._appended, self._failures
+            self._urgent = self._urgent or self._committed < target
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._committed >= target or self._failures > failures or self._ended)
+            self._raise_bug()
+            if self._committed < target:
+                raise self._fault or StoreFault(f"{self.path} is closed")
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own on the open database, for one thread. It can write: run others' SQL through `execute`
+        only.
+        """
+        with self._root_lock:
+            cursor = self._root.cursor()
+            self._cursors.add(cursor)
+            return cursor
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """What the engine asks its own database; sees what is committed (`flush` first)."""
+        cursor = self.cursor()
+        try:
+            cursor.execute(sql, list(params))
+            names = [column[0] for column in cursor.description or []]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Commits what is left and closes the file. Raises StoreFault when the rest could not be written."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._close_connections()
+        _release(self.path)
+        self._raise_bug()
+        if self._queue:
+            raise self._fault or StoreFault(f"{self.path}: {len(self._queue)} rows were not written")
+
+    # The connections
+
+    def _open(self) -> None:
+        self._root = open_database(self.path, read_only=False)
+        self._root_lock = threading.Lock()
+        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        try:
+            prepare(self._root, self.path)
+        except BaseException:
+            self._root.close()
+            raise
+        self._writing = self._root.cursor()
+
+    def _close_connections(self) -> None:
+        with self._root_lock:
+            for cursor in [*self._cursors, self._writing, self._root]:
+                cursor.close()
+
+    def _has(self, table: str, column: str) -> bool:
+        return column in self._tables[table].columns
+
+    def _highest(self, table: str, column: str, default: int) -> int:
+        # Both names come from the schema.
+        row = self._root.execute(f'SELECT max("{column}") FROM "{table}"').fetchone()  # noqa: S608
+        return default if row is None or row[0] is None else int(row[0])
+
+    # The queue; callers hold self._changed
+
+    def _append(self, change: Change) -> None:
+        if self._closing or self._ended:
+            raise StoreFault(f"{self.path} is closed")
+        self._queue.append(change)
+        self._appended += 1
+        if len(self._queue) in (1, BATCH_ROWS):
+            self._changed.notify_all()
+
+    def _raise_bug(self) -> None:
+        bug, self._bug = self._bug, None
+        if bug is not None:
+            raise bug
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                self._attempt(list(islice(self._queue, BATCH_ROWS)))
+        except BaseException as error:
+            self._bug = error
+            raise
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _wait(self) -> bool:
+        """Until there are rows, and company for them or someone who waits; False at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            if not self._queue or self._gave_up:
+                return False
+            patience = RETRY_SECONDS if self._fault else BATCH_SECONDS
+            self._changed.wait_for(
+                lambda: self._urgent or self._closing or (len(self._queue) >= BATCH_ROWS and not self._fault), patience
+            )
+            self._urgent = self._urgent and len(self._queue) > BATCH_ROWS
+            return True
+
+    def _attempt(self, batch: Sequence[Change]) -> None:
+        try:
+            self._commit(batch)
+        except duckdb.Error as error:
+            self._rollback()
+            if is_fault(error):
+                self._failed(error)
+            elif len(batch) == 1:
+                # A row that the tables refuse is our bug: the next flush raises it, the other rows must not suffer.
+                self._bug = error
+                self._done(1)
+            else:
+                for change in batch:
+                    self._attempt([change])
+                    if self._fault:
+                        return
+        else:
+            self._done(len(batch))
+
+    def _commit(self, batch: Sequence[Change]) -> None:
+        self._writing.execute("BEGIN TRANSACTION")
+        for (kind, table), changes in groupby(batch, key=lambda change: (type(change), change.table)):
+            if kind is Insert:
+                self._insert_rows(self._tables[table], [c.row for c in changes if isinstance(c, Insert)])
+            else:
+                for change in changes:
+                    self._change_rows(change)
+        self._writing.execute("COMMIT")
+
+    def _insert_rows(self, table: Table, rows: Sequence[tuple[Value, ...]]) -> None:
+        # Names in the texts below come from the schema; values are parameters.
+        if len(rows) < ARROW_ROWS:
+            marks = ", ".join("?" * len(table.columns))
+            self._writing.executemany(f'INSERT INTO "{table.name}" VALUES ({marks})', rows)  # noqa: S608
+            return
+        self._writing.register("batch_of_rows", arrow_table(table, rows))
+        try:
+            self._writing.execute(f'INSERT INTO "{table.name}" SELECT * FROM batch_of_rows')  # noqa: S608
+        finally:
+            self._writing.unregister("batch_of_rows")
+
+    def _change_rows(self, change: Change) -> None:
+        # Names in the texts below come from the schema; values are parameters.
+        if isinstance(change, Insert):
+            return
+        where = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ?' for name in change.key)
+        if isinstance(change, Update):
+            new = ", ".join(f'"{name}" = ?' for name in change.names)
+            self._writing.execute(f'UPDATE "{change.table}" SET {new} WHERE {where}', list(change.values))  # noqa: S608
+        else:
+            self._writing.execute(f'DELETE FROM "{change.table}" WHERE {where}', list(change.values))  # noqa: S608
+
+    def _rollback(self) -> None:
+        # A failed commit has already ended the transaction.
+        with suppress(duckdb.Error):
+            self._writing.execute("ROLLBACK")
+
+    def _done(self, count: int) -> None:
+        with self._changed:
+            for _ in range(count):
+                self._queue.popleft()
+            self._committed += count
+            self._fault = None
+            self._changed.notify_all()
+
+    def _failed(self, error: duckdb.Error) -> None:
+        with self._changed:
+            self._fault = StoreFault(
+                f"{self.path.name} cannot be written, {len(self._queue)} rows wait: {one_line(error)}"
+            )
+            self._failures += 1
+            self._urgent = False
+            self._gave_up = self._closing
+            self._changed.notify_all()
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.ConnectionException):
+            # DuckDB refuses a database in which a fatal error happened until it is opened anew.
+            with suppress(duckdb.Error, UserError):
+                self._close_connections()
+                self._open()
+
+
+def is_fault(error: duckdb.Error) -> bool:
+    """Whether the world failed (disk, memory, a database invalidated by that) rather than the row being wrong."""
+    if isinstance(error, duckdb.TransactionException):
+        return "constraint" not in str(error).lower()
+    return isinstance(
+        error,
+        duckdb.IOException
+        | duckdb.OutOfMemoryException
+        | duckdb.FatalException
+        | duckdb.InternalException
+        | duckdb.ConnectionException,
+    )
+
+
+def _claim(path: Path) -> None:
+    """Two writers in one process would share DuckDB's instance without noticing."""
+    with _open_lock:
+        if path in _open_paths:
+            raise Held(path, os.getpid())
+        _open_paths.add(path)
+
+
+def _release(path: Path) -> None:
+    with _open_lock:
+        _open_paths.discard(path)
