@@ -1,0 +1,194 @@
+"""Scoring a policy: exact counts, greedy and sampled, the same whenever it is asked, and without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.errors import UserError
+from engine.training import events, policy
+from engine.training.evaluate import evaluate
+from engine.training.events import End, EvaluationSpec
+from engine.training.scoring import run_evaluation
+from tasks import registry
+from tasks.base import Item, Reward, Split
+from tests.engine.conftest import LETTERS, score_of
+from tests.engine.letters import Letters
+from tests.engine.training_runs import weights
+
+TASK = f"{LETTERS}:Letters"
+
+
+class Remembers(Letters):
+    """Notes what it is asked to score."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def score(self, completion: str, item: Item) -> Reward:
+        self.asked.append((item.prompt, completion))
+        return super().score(completion, item)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_base: str) -> Any:
+    return policy.load_model(tiny_base)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_base: str) -> Any:
+    return policy.load_tokenizer(tiny_base)
+
+
+def test_counts_are_those_of_the_tasks_verdicts(model: Any, tokenizer: Any) -> None:
+    task = Remembers()
+    scored = evaluate(model, tokenizer, task, EvaluationSpec(n=30, seed=2, batch_size=8))
+    verdicts = [Letters().score(text, Item(prompt, "a")).correct for prompt, text in task.asked]
+    assert scored.n == 30
+    assert (scored.greedy, scored.sampled) == (sum(verdicts[:30]), sum(verdicts[30:]))
+    assert [prompt for prompt, _ in task.asked[:30]] == [i.prompt for i in task.items(Split.VALIDATION, 30, 2)]
+
+
+def test_greedy_completions_do_not_depend_on_the_batch(model: Any, tokenizer: Any) -> None:
+    one, all_ = Remembers(), Remembers()
+    evaluate(model, tokenizer, one, EvaluationSpec(n=12, batch_size=1))
+    evaluate(model, tokenizer, all_, EvaluationSpec(n=12, batch_size=12))
+    assert one.asked[:12] == all_.asked[:12]
+
+
+def test_greedy_completions_are_the_most_likely_tokens(model: Any, tokenizer: Any) -> None:
+    task = Remembers()
+    evaluate(model, tokenizer, task, EvaluationSpec(n=3))
+    for prompt, completion in task.asked[:3]:
+        ids = tokenizer(text=prompt)["input_ids"]
+        new: list[int] = []
+        for _ in range(task.max_completion_length):
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([ids + new])).logits[0, -1]
+            new.append(int(logits.argmax()))
+            if new[-1] == tokenizer.eos_token_id:
+                break
+        assert completion == tokenizer.decode(new, skip_special_tokens=True)
+
+
+def test_sampling_is_at_temperature_one_whatever_the_model_suggests(tiny_base: str, model: Any, tokenizer: Any) -> None:
+    """Qwen's generation_config says top_k 20 and temperature 0.6: those would flatter T=1 accuracy."""
+    biased = policy.load_model(tiny_base)
+    biased.generation_config.update(do_sample=True, top_k=1, temperature=0.1, top_p=0.1)
+    plain_task, biased_task = Remembers(), Remembers()
+    spec = EvaluationSpec(n=20)
+    evaluate(model, tokenizer, plain_task, spec)
+    evaluate(biased, tokenizer, biased_task, spec)
+    assert biased_task.asked == plain_task.asked
+    assert plain_task.asked[:20] != plain_task.asked[20:]
+
+
+def test_scoring_leaves_mode_and_random_numbers_alone(model: Any, tokenizer: Any) -> None:
+    for training in (True, False):
+        model.train(training)
+        torch.manual_seed(5)
+        expected = torch.rand(3)
+        torch.manual_seed(5)
+        before = model.generation_config
+        evaluate(model, tokenizer, Letters(), EvaluationSpec(n=4))
+        assert torch.equal(torch.rand(3), expected)
+        assert model.training is training
+        assert model.generation_config is before
+
+
+def test_the_seed_decides_prompts_and_samples(model: Any, tokenizer: Any) -> None:
+    def asked(seed: int) -> list[tuple[str, str]]:
+        task = Remembers()
+        evaluate(model, tokenizer, task, EvaluationSpec(n=8, seed=seed))
+        return task.asked
+
+    assert asked(1) == asked(1) != asked(2)
+
+
+def test_long_evaluations_show_signs_of_life(model: Any, tokenizer: Any) -> None:
+    beats: list[None] = []
+    evaluate(model, tokenizer, Letters(), EvaluationSpec(n=20, batch_size=5), beat=lambda: beats.append(None))
+    assert len(beats) == 8
+
+
+def test_a_completion_beyond_the_models_positions_is_refused(model: Any, tokenizer: Any) -> None:
+    task = Letters()
+    task.max_completion_length = 248
+    with pytest.raises(UserError, match="at most 247 completion tokens"):
+        evaluate(model, tokenizer, task, EvaluationSpec(n=2))
+
+
+def answer(request: events.Evaluate) -> events.Evaluated | events.Ended:
+    told: list[Any] = []
+    run_evaluation(request, told.append)
+    assert isinstance(told[-1], events.Evaluated | events.Ended)
+    return told[-1]
+
+
+Ask = Callable[..., events.Evaluate]
+
+
+@pytest.fixture
+def ask(tiny_base: str) -> Ask:
+    def build(*directories: str, **changes: Any) -> events.Evaluate:
+        fields: dict[str, Any] = {
+            "job": "e",
+            "task": TASK,
+            "base": tiny_base,
+            "directories": list(directories or (tiny_base,)),
+            "evaluation": EvaluationSpec(n=16, split="test", seed=4),
+            "threads": 1,
+        }
+        return events.Evaluate(**(fields | changes))
+
+    return build
+
+
+def test_a_checkpoint_is_scored_as_during_training(ask: Ask, model: Any, tokenizer: Any) -> None:
+    told = answer(ask())
+    assert isinstance(told, events.Evaluated)
+    assert (told.job, told.split, told.seed) == ("e", "test", 4)
+    task = registry.get(TASK)
+    assert score_of(told.evaluation) == score_of(
+        evaluate(model, tokenizer, task, EvaluationSpec(n=16, split="test", seed=4))
+    )
+
+
+def test_a_soup_is_the_mean_of_its_policies(ask: Ask, tiny_base: str, tmp_path: Path) -> None:
+    from tasks.tiny_model import build_model
+
+    others = [tiny_base]
+    for seed in (1, 2):
+        build_model(seed).save_pretrained(tmp_path / str(seed))
+        others.append(str(tmp_path / str(seed)))
+    told = answer(ask(*others, save_to=str(tmp_path / "soup")))
+    assert isinstance(told, events.Evaluated)
+    mean, parts = weights(tmp_path / "soup"), [weights(other) for other in others]
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, sum(part[name] for part in parts) / 3)
+    assert (tmp_path / "soup" / "manifest.json").exists()
+    again = answer(ask(str(tmp_path / "soup")))
+    assert isinstance(again, events.Evaluated)
+    assert score_of(again.evaluation) == score_of(told.evaluation)
+
+
+def test_an_evaluation_that_fails_says_so(ask: Ask, tmp_path: Path) -> None:
+    told = answer(ask(str(tmp_path)))
+    assert isinstance(told, events.Ended)
+    assert told.end is End.CRASHED
+    assert "has no config.json" in told.detail
+
+
+def test_a_soup_of_different_shapes_is_refused(ask: Ask, tiny_base: str, tmp_path: Path) -> None:
+    from tasks.tiny_model import build_model
+
+    model = build_model(0)
+    model.resize_token_embeddings(120)
+    model.save_pretrained(tmp_path / "larger")
+    told = answer(ask(tiny_base, str(tmp_path / "larger")))
+    assert isinstance(told, events.Ended)
+    assert "their shapes differ" in told.detail
