@@ -24,8 +24,8 @@ from engine import config as run_file
 from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import strategy_toml
 from engine.config import RunConfig
-from engine.controller import Controller
 from engine.controller.ledger import Ledger, now
+from engine.controller.loop import Controller
 from engine.errors import UserError
 from engine.executors.local import LocalExecutor
 from engine.model_files import find_model

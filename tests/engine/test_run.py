@@ -1,0 +1,198 @@
+"""A whole search with real parts, and what it survives: killed workers, killed engines, a human's hands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import launch
+from engine.errors import UserError
+from engine.rundir import RunDirectory
+from tests.engine import live
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Path]:
+    """A directory for runs; no engine of it outlives the test."""
+    yield tmp_path
+    for directory in launch.list_runs(tmp_path):
+        live.kill(directory)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """One small search from its start to its strategy, two workers."""
+    directory = live.create(tmp_path_factory.mktemp("runs"), "whole", nodes=8, workers=2)
+    live.start(directory)
+    assert live.wait_for_end(directory) == "finished", directory.log.read_text()
+    return directory
+
+
+def test_a_search_spends_its_budget_on_a_tree(finished: RunDirectory) -> None:
+    nodes = live.rows(finished, "SELECT * FROM nodes WHERE state <> 'rejected' ORDER BY node_id")
+    assert sum(node["state"] == "finished" for node in nodes) == 8 + 1
+    assert max(node["depth"] for node in nodes) >= 2
+    assert {node["intent"] for node in nodes} >= {"base", "root", "keep"}
+    assert all(node["rationale"] and node["advisor"] == "rules" for node in nodes[1:])
+
+
+def test_every_segment_streams_metrics_samples_and_scored_checkpoints(finished: RunDirectory) -> None:
+    for node in live.rows(finished, "SELECT node_id FROM nodes WHERE state = 'finished' AND node_id > 0"):
+        number = node["node_id"]
+        names = live.rows(finished, "SELECT DISTINCT name FROM metrics WHERE node_id = ?", number)
+        assert {"reward", "grad_norm", "entropy", "step_seconds"} <= {row["name"] for row in names}
+        steps = live.rows(finished, "SELECT step FROM checkpoints WHERE node_id = ? ORDER BY step", number)
+        assert [row["step"] for row in steps] == [3, 6]
+        assert live.rows(finished, "SELECT * FROM completions WHERE node_id = ?", number)
+
+
+def test_the_base_and_the_winner_are_measured_once_on_the_test_split(finished: RunDirectory) -> None:
+    found = live.rows(finished, "SELECT kind, n FROM evaluations WHERE split = 'test' ORDER BY kind")
+    assert found == [{"kind": "baseline", "n": 64}, {"kind": "final", "n": 64}]
+    again = live.rows(finished, "SELECT DISTINCT seed FROM evaluations WHERE kind = 'reranking'")
+    assert [row["seed"] for row in again] == [1]
+
+
+def test_the_strategy_is_written_and_its_policy_is_on_disk(finished: RunDirectory) -> None:
+    strategy = tomllib.loads(finished.strategy.read_text())
+    assert strategy["stage"]
+    best = live.rows(finished, "SELECT best_path FROM runs")[0]["best_path"]
+    assert (finished.path / best / "model.safetensors").is_file()
+
+
+def test_proposals_are_made_while_segments_train(finished: RunDirectory) -> None:
+    early = live.rows(
+        finished,
+        "SELECT p.node_id FROM proposals p JOIN nodes running ON running.started < p.created "
+        "AND p.created < running.ended AND running.node_id < p.node_id",
+    )
+    assert early
+
+
+def test_a_finished_run_leaves_no_lock_no_socket_and_no_process(finished: RunDirectory) -> None:
+    assert finished.holder() is None
+    assert not finished.socket.exists()
+    assert not finished.holder_file.exists()
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(finished.path) in (p.info["cmdline"] or [])]
+
+
+def test_a_killed_worker_is_a_crashed_node_and_the_search_goes_on(runs: Path) -> None:
+    directory = live.create(runs, nodes=3, segment_steps=40)
+    engine = live.start(directory)
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
+    live.workers_of(engine)[0].kill()
+    crashed = live.wait_for_rows(directory, "SELECT node_id, reason FROM nodes WHERE state = 'crashed'")
+    assert "SIGKILL" in crashed[0]["reason"]
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE node_id > ?", crashed[0]["node_id"])
+
+
+def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree(runs: Path) -> None:
+    directory = live.create(runs, nodes=4)
+    engine = live.start(directory)
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0")
+    workers = live.workers_of(engine)
+    os.kill(engine, signal.SIGKILL)
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    live.wait_for("the lock to be free", lambda: directory.holder() is None)
+    before = live.rows(directory, "SELECT node_id, state, changes, seed FROM nodes ORDER BY node_id")
+    live.start(directory)
+    assert live.wait_for_end(directory) == "finished"
+    after = live.rows(directory, "SELECT node_id, state, changes, seed FROM nodes ORDER BY node_id")
+    done = [row for row in before if row["state"] == "finished"]
+    assert [row for row in after if row["node_id"] in {r["node_id"] for r in done}] == done
+    assert sum(row["state"] == "finished" for row in after) == 4 + 1
+    assert live.rows(directory, "SELECT 1 FROM events WHERE kind = 'requeued'")
+    doubled = "SELECT node_id, step, name FROM metrics GROUP BY ALL HAVING count(*) > 1"
+    assert live.rows(directory, doubled) == []
+
+
+def test_a_second_engine_is_told_who_holds_the_run(runs: Path) -> None:
+    directory = live.create(runs)
+    engine = live.start(directory)
+    with pytest.raises(UserError) as refused:
+        live.start(directory)
+    assert str(engine) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_manual_gate_waits_for_the_human(runs: Path) -> None:
+    directory = live.create(runs, gate="manual", nodes=3)
+    live.start(directory)
+    pending = "SELECT proposal_id, revision, node_id FROM proposals WHERE state = 'pending' ORDER BY proposal_id"
+    first = live.wait_for_rows(directory, pending)[0]
+    seen = {"proposal_id": first["proposal_id"], "revision": first["revision"]}
+    stale = live.command(directory, "approve", proposal_id=first["proposal_id"], revision=7)
+    assert stale[0] == "refused"
+    assert "revision" in stale[1]
+    wrong = live.command(directory, "edit", **seen, payload={"changes": {"learning_rate": 5.0}})
+    assert wrong[0] == "refused"
+    assert "learning_rate" in wrong[1]
+    edited = live.command(directory, "edit", **seen, payload={"changes": {"learning_rate": 3e-5}})
+    assert edited[0] == "done"
+    node = live.wait_for_rows(directory, "SELECT configuration FROM nodes WHERE state = 'finished' AND node_id > 0")
+    assert '"learning_rate": 3e-05' in node[0]["configuration"]
+    second = live.wait_for_rows(directory, pending)[0]
+    seen = {"proposal_id": second["proposal_id"], "revision": second["revision"]}
+    assert live.command(directory, "reject", **seen, payload={"reason": "no"})[0] == "done"
+    third = live.wait_for_rows(directory, pending)[0]
+    assert third["node_id"] > second["node_id"]
+    assert live.command(directory, "gate", payload={"mode": "auto"})[0] == "done"
+    assert live.wait_for_end(directory) == "finished"
+
+
+def test_pause_holds_after_the_step_and_stop_can_be_resumed(runs: Path) -> None:
+    directory = live.create(runs, nodes=4, segment_steps=40)
+    live.start(directory)
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
+    assert live.command(directory, "pause")[0] == "done"
+    assert live.command(directory, "pause")[0] == "refused"
+    assert live.rows(directory, "SELECT state FROM runs") == [{"state": "paused"}]
+    steps = "SELECT max(seq) AS seq FROM metrics"
+    held = live.wait_for("two equal looks", lambda: _settled(directory, steps))
+    assert live.command(directory, "resume")[0] == "done"
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", held)
+    state, message = live.command(directory, "stop")
+    assert (state, "resume" in message) == ("done", True)
+    assert live.wait_for_end(directory) == "stopped"
+    stopped = live.rows(directory, "SELECT trained_steps FROM nodes WHERE state = 'stopped'")
+    assert stopped
+    assert all(row["trained_steps"] < 40 for row in stopped)
+    live.start(directory)
+    more = "SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0"
+    live.wait_for_rows(directory, more)
+
+
+def _settled(directory: RunDirectory, sql: str) -> int:
+    """The highest seq once nothing is written for longer than ten steps take."""
+    first = live.rows(directory, sql)[0]["seq"]
+    try:
+        live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", first, seconds=3)
+    except AssertionError:
+        return int(first)
+    return 0
+
+
+def test_a_human_prunes_stops_and_expands(runs: Path) -> None:
+    directory = live.create(runs, nodes=6, segment_steps=40)
+    live.start(directory)
+    running = live.wait_for_rows(directory, "SELECT node_id FROM nodes WHERE state = 'running' AND trained_steps > 1")
+    node = running[0]["node_id"]
+    assert live.command(directory, "prune", node_id=0)[0] == "refused"
+    assert live.command(directory, "stop-node", node_id=node)[0] == "done"
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", node)
+    step = live.wait_for_rows(directory, "SELECT max(step) AS step FROM checkpoints WHERE node_id = ?", node)[0]["step"]
+    wish = {"parent": node, "step": step, "changes": {"beta": 0.05}, "reference": "branch point"}
+    assert live.command(directory, "expand", payload=wish)[0] == "done"
+    mine = live.wait_for_rows(directory, "SELECT * FROM nodes WHERE parent_id = ? AND state = 'running'", node)[0]
+    assert (mine["branch_step"], mine["reference"], mine["advisor"]) == (step, "branch point", "human")
+    assert live.command(directory, "prune", node_id=node)[0] == "done"
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", mine["node_id"])
+    assert len(live.rows(directory, "SELECT 1 FROM nodes WHERE pruned")) == 2

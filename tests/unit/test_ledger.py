@@ -1,0 +1,177 @@
+"""The ledger: a tree rebuilt from the rows equals the one that was killed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.advisors.base import Advice, Call, Diagnosis, Signal
+from engine.controller.ledger import Ledger, now
+from engine.rundir import RunDirectory
+from engine.space import Intent, Optimizer, Reference, Transition
+from engine.store.writer import Writer
+from engine.training.events import Evaluation
+from engine.tree import State
+
+CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
+
+
+def begin(path: Path) -> Ledger:
+    path.mkdir(parents=True, exist_ok=True)
+    writer = Writer(path / "run.duckdb")
+    writer.insert(
+        "runs", name=path.name, task="knights", model="base", strategy="llmzero", advisor="rules", state="starting",
+        reason="", config="{}", space="[]", seed=0, engine_version="0", created=now(),
+    )  # fmt: skip
+    return Ledger.begin(writer, RunDirectory(path), "base", CONFIGURATION)
+
+
+def reload(ledger: Ledger) -> Ledger:
+    ledger.writer.close()
+    again = Ledger.load(Writer(ledger.directory.database), ledger.directory, "base")
+    assert again is not None
+    return again
+
+
+def propose(ledger: Ledger, parent: int = 0, step: int = 0) -> int:
+    transition = Transition(
+        parent, step, Intent.CHANGE, {"learning_rate": 5e-5}, Optimizer.RESET, Reference.BRANCH, "lr↓", "why", "what"
+    )
+    configuration = {**ledger.tree[parent].configuration, **transition.changes}
+    return ledger.propose(
+        transition, configuration, steps=10, seed=99, advisor="rules", call_id=None, deadline=None
+    ).node
+
+
+def scored(ledger: Ledger, node_id: int, step: int, correct: int) -> None:
+    path = ledger.checkpoint_path(node_id, step)
+    ledger.score(node_id, step, path, Evaluation(n=100, greedy=correct, sampled=correct, seconds=1), size=10)
+
+
+def test_a_reloaded_tree_equals_the_one_before(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    scored(ledger, 0, 0, 10)
+    first = propose(ledger)
+    ledger.decide(ledger.proposals[first], "approved", "auto", "gate auto")
+    ledger.set_state(first, State.RUNNING)
+    ledger.progress(first, 10, 3.5)
+    scored(ledger, first, 5, 30)
+    scored(ledger, first, 10, 50)
+    ledger.set_state(first, State.FINISHED)
+    waiting = propose(ledger, first, 10)
+    rejected = propose(ledger, first, 5)
+    ledger.decide(ledger.proposals[rejected], "rejected", "ada", "no")
+    ledger.forget_files(first, 5)
+    before, proposals, seeds = ledger.tree.nodes, ledger.proposals, ledger.seeds
+    again = reload(ledger)
+    assert again.tree.nodes == before
+    assert again.proposals == proposals
+    assert again.seeds == seeds
+    assert list(again.proposals) == [waiting]
+    again.writer.close()
+
+
+def test_a_segment_in_flight_is_queued_again_from_its_beginning(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    node = propose(ledger)
+    ledger.decide(ledger.proposals[node], "approved", "auto", "gate auto")
+    ledger.set_state(node, State.RUNNING)
+    ledger.progress(node, 7, 2.0)
+    scored(ledger, node, 5, 30)
+    ledger.writer.insert("metrics", node_id=node, step=7, name="reward", value=0.5)
+    again = reload(ledger)
+    assert again.tree[node].state is State.QUEUED
+    assert again.tree[node].steps == 0
+    assert again.tree[node].checkpoints == ()
+    again.writer.flush()
+    assert again.writer.rows("SELECT * FROM metrics") == []
+    assert again.writer.rows("SELECT * FROM checkpoints WHERE node_id = ?", (node,)) == []
+    assert [row["kind"] for row in again.writer.rows("SELECT kind FROM events")] == ["requeued"]
+    again.writer.close()
+
+
+def test_the_incumbent_is_named_in_the_run_row_relative_to_its_directory(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    node = propose(ledger)
+    scored(ledger, node, 5, 30)
+    ledger.writer.flush()
+    row = ledger.writer.rows("SELECT best_node, best_step, best_path FROM runs")[0]
+    assert row == {"best_node": node, "best_step": 5, "best_path": f"segments/{node}/checkpoint-5"}
+    ledger.writer.close()
+
+
+def test_an_edit_changes_node_and_proposal_together(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    node = propose(ledger)
+    proposal = ledger.proposals[node]
+    changed = Transition(0, 0, Intent.CHANGE, {"num_generations": 16}, label="group 16", rationale="mine")
+    ledger.edit(proposal, changed, {**CONFIGURATION, "num_generations": 16}, "ada")
+    ledger.decide(ledger.proposals[node], "edited", "ada", "")
+    ledger.writer.flush()
+    row = ledger.writer.rows("SELECT revision, changes, state, advisor FROM proposals")[0]
+    assert (row["revision"], json.loads(row["changes"]), row["state"]) == (2, {"num_generations": 16}, "edited")
+    assert ledger.tree[node].configuration["num_generations"] == 16
+    assert ledger.tree[node].state is State.QUEUED
+    ledger.writer.close()
+
+
+def test_advice_is_logged_with_calls_and_diagnoses(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    diagnosis = Diagnosis("entropy collapse", 0.8, "entropy 1.8 → .6", (Signal("entropy", 1.8, 0.6, 1, 50),))
+    call = Call("strategist", "question", "answer", "because", 12.5)
+    call_id = ledger.advice(Advice("rules", (diagnosis,), (), (call,)), 0)
+    ledger.writer.flush()
+    logged = ledger.writer.rows("SELECT call_id, advisor, rationale, milliseconds FROM agent_calls")
+    assert logged == [{"call_id": call_id, "advisor": "rules", "rationale": "because", "milliseconds": 12.5}]
+    found = ledger.writer.rows("SELECT pathology, signals, call_id FROM diagnoses")[0]
+    assert found["call_id"] == call_id
+    assert json.loads(found["signals"])[0]["metric"] == "entropy"
+    ledger.writer.close()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["propose", "approve", "reject", "run", "score", "end", "prune"]), st.integers(0, 50)),
+    max_size=25,
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_any_history_survives_a_restart(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]) -> None:
+    ledger = begin(tmp_path_factory.mktemp("run"))
+    scored(ledger, 0, 0, 10)
+    for action, number in steps:
+        _act(ledger, action, number)
+    before = {
+        node_id: (State.QUEUED, 0, ()) if node.state is State.RUNNING else (node.state, node.steps, node.checkpoints)
+        for node_id, node in ledger.tree.nodes.items()
+    }
+    again = reload(ledger)
+    assert {n.id: (n.state, n.steps, n.checkpoints) for n in again.tree} == before
+    assert again.proposals == ledger.proposals
+    again.writer.close()
+
+
+def _act(ledger: Ledger, action: str, number: int) -> None:
+    """One step of a run's life at a node that `number` picks, where it fits."""
+    nodes = [node for node in ledger.tree if node.id]
+    node = nodes[number % len(nodes)] if nodes else None
+    if action == "propose":
+        parents = [n for n in ledger.tree if n.checkpoints and not n.state.in_flight]
+        parent = parents[number % len(parents)]
+        propose(ledger, parent.id, parent.checkpoints[-1].step)
+    elif node is None:
+        return
+    elif action in ("approve", "reject") and node.id in ledger.proposals:
+        ledger.decide(ledger.proposals[node.id], {"approve": "approved", "reject": "rejected"}[action], "ada", "")
+    elif action == "run" and node.state is State.QUEUED:
+        ledger.set_state(node.id, State.RUNNING)
+    elif action == "score" and node.state is State.RUNNING:
+        ledger.progress(node.id, node.steps + 1, 1.0)
+        scored(ledger, node.id, node.steps + 1, number)
+    elif action == "end" and node.state is State.RUNNING:
+        ledger.set_state(node.id, State.FINISHED)
+    elif action == "prune":
+        ledger.prune(node.id)

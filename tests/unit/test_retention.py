@@ -1,0 +1,61 @@
+"""Checkpoints on disk: what can still be branched from stays, the rest goes."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.controller.retention import SPARE_BYTES, missing_bytes, superfluous
+from engine.space import Intent, Transition
+from engine.tree import Checkpoint, Node, Score, State, Tree
+
+
+def tree_of(parents: list[int], scores: list[int], states: list[State] | None = None) -> Tree:
+    """A tree whose node i+1 hangs below parents[i] with checkpoints at steps 5 and 10; scores are out of 100."""
+    tree = Tree(Node(0, None, {}, State.FINISHED, checkpoints=(Checkpoint(0, Score(100, 10, 10)),)))
+    for i, (parent, score) in enumerate(zip(parents, scores, strict=True), start=1):
+        step = tree[parent].checkpoints[-1].step
+        points = (Checkpoint(5, Score(100, score // 2, score // 2)), Checkpoint(10, Score(100, score, score)))
+        state = states[i - 1] if states else State.FINISHED
+        tree.add(Node(i, Transition(parent, step, Intent.KEEP), {}, state, checkpoints=points))
+    return tree
+
+
+def test_the_incumbents_line_and_live_leaves_stay() -> None:
+    tree = tree_of([0, 1, 0], [50, 80, 30])
+    gone = superfluous(tree, keep=1)
+    assert gone == [(3, 5)]  # node 3 is a leaf: its end may be trained on, its middle may not
+
+
+def test_the_middle_of_a_dead_branch_goes_and_its_end_stays_only_as_a_leaf() -> None:
+    tree = tree_of([0, 1, 0, 3], [50, 80, 30, 40])
+    assert set(superfluous(tree, keep=1)) == {(3, 5), (3, 10), (4, 5)}
+
+
+def test_what_a_waiting_segment_branches_from_stays() -> None:
+    tree = tree_of([0, 1, 0, 3], [50, 80, 30, 40])
+    tree.add(Node(5, Transition(3, 5, Intent.CHANGE), {}, State.PROPOSED))
+    assert (3, 5) not in superfluous(tree, keep=1)
+
+
+def test_a_pruned_leaf_goes() -> None:
+    tree = tree_of([0, 0], [80, 30])
+    tree.prune(2)
+    assert set(superfluous(tree, keep=1)) == {(2, 5), (2, 10)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 100)), min_size=1, max_size=30), st.integers(1, 10))
+def test_the_best_are_never_deleted_and_the_root_never_named(shape: list[tuple[int, int]], keep: int) -> None:
+    tree = tree_of([parent % (i + 1) for i, (parent, _) in enumerate(shape)], [score for _, score in shape])
+    gone = set(superfluous(tree, keep))
+    best, checkpoint = tree.best()
+    assert (best.id, checkpoint.step) not in gone
+    assert all(node_id != 0 for node_id, _ in gone)
+    for node in tree.path(best.id):
+        assert not gone & {(node.id, c.step) for c in node.checkpoints}
+
+
+def test_room_is_counted_in_bytes(tmp_path: Path) -> None:
+    assert missing_bytes(tmp_path, checkpoint_bytes=0, checkpoints=1) == 0
+    assert missing_bytes(tmp_path, checkpoint_bytes=2**60, checkpoints=1) > 2**60
+    assert SPARE_BYTES > 0
