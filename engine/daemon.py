@@ -105,7 +105,11 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, controller.shut_down)
-    server = Server(writer, directory.socket, lambda _: loop.call_soon_threadsafe(controller.wake))
+
+    def on_command(_: int) -> None:
+        loop.call_soon_threadsafe(controller.wake)
+
+    server = Server(writer, directory.socket, on_command)
     server.start()
     try:
         tell.say("ready")

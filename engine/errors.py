@@ -1,4 +1,4 @@
-"""The two kinds of expected trouble: a user's mistake and a fault of the world. Everything else is our bug and propagates.
+"""The two kinds of expected trouble: a user's mistake and a fault of the world. All else is our bug and propagates.
 
 Raised anywhere in the engine and the face; the command line prints a UserError as one line and exits with 2.
 """

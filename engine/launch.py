@@ -16,11 +16,14 @@ import time
 from pathlib import Path
 
 from engine.config import RunConfig, one_line
-from engine.errors import UserError
+from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory, held_line
 
 READY_SECONDS = 60.0
 """An engine imports no torch before it serves: it is ready in about a second."""
+
+MISTAKE = 2
+"""Exit code of a daemon that was asked for what cannot be."""
 
 
 def default_name(task: str) -> str:
@@ -71,11 +74,13 @@ def start_engine(directory: RunDirectory) -> int:
 
     Raises:
         UserError: what the daemon said, e.g. that another engine holds the run.
+        Fault: it died, or hung, before it could serve; the line quotes its last words.
     """
     if holder := directory.holder():
         raise UserError(held_line(directory.name, holder))
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-m", "engine.daemon", str(directory.path.resolve()), "--ready-fd", str(write_end)]
+    command = [sys.executable, "-P", "-m", "engine.daemon"]
+    command += [str(directory.path.resolve()), "--ready-fd", str(write_end)]
     try:
         with directory.log.open("ab") as log:
             process = subprocess.Popen(
@@ -91,23 +96,31 @@ def start_engine(directory: RunDirectory) -> int:
         raise
     if word == "ready":
         return process.pid
-    process.kill()  # it said why not, or said nothing in time: it is on its way out, or hangs
-    process.wait()
-    raise UserError(word or f"the engine ended before it was ready; its last words: {_last_line(directory.log)}")
+    code = _wait(process)
+    if code == MISTAKE and word:
+        raise UserError(word)
+    raise Fault(f"the engine did not start: {_last_line(directory.log) or word or f'it ended with {code}'}")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a daemon that does not serve: it is on its way out, or hangs and is killed."""
+    try:
+        return process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _read_word(read_end: int) -> str:
     """The line the daemon writes when it serves, or why it does not; "" when it died or said nothing in time."""
     with os.fdopen(read_end, encoding="utf-8", errors="replace") as pipe:
-        if not select.select([pipe], [], [], READY_SECONDS)[0]:
-            return f"the engine did not become ready in {READY_SECONDS:.0f} s"
-        return pipe.readline().strip()
+        return pipe.readline().strip() if select.select([pipe], [], [], READY_SECONDS)[0] else ""
 
 
 def _last_line(log: Path) -> str:
     """The last line of a log that says something, printable and at most 300 characters."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
-    return next((one_line(line)[:300] for line in reversed(lines) if line.strip()), "none")
+    return next((one_line(line)[:300] for line in reversed(lines) if line.strip()), "")
 
 
 def find_run(runs_dir: Path, run: str) -> RunDirectory:

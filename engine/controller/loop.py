@@ -343,7 +343,7 @@ class Controller:
             winner = await finish.run()
         except EvaluationFailed as fault:
             return self._fail(str(fault))
-        self._ledger.event("info", "winner", f"#{winner.node} step {winner.step}", winner.node, kind=winner.kind)
+        self._ledger.event("info", "winner", f"#{winner.node} step {winner.step}", winner.node, policy=winner.kind)
         return self._end("finished", "the budget is spent")
 
     def _fail(self, reason: str) -> str:

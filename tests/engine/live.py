@@ -1,4 +1,4 @@
-"""A real run for tests: the real daemon, real workers, the shipped tiny model, small numbers. Conditions are awaited."""
+"""A real run for tests: the real daemon, real workers, the shipped tiny model, small numbers; conditions awaited."""
 
 from __future__ import annotations
 
