@@ -1,0 +1,190 @@
+"""The command line: what `llmzero` understands, and how every command ends.
+
+Parses, then imports the one module of `llmzero_tui.commands` that is asked for, so that a listing starts at once. It
+never imports torch; a user's mistake is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from engine.errors import Fault, UserError
+
+FINE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line, with the nearest known word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        line = " ".join(message.split())
+        self.exit(MISTAKE, f"{self.prog}: {line}; see `{self.prog} --help`\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"{str(value)[:60]!r} is unknown; {hint}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 fine, 1 the run failed, 2 the user's mistake, 130 interrupted."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    module, _, function = options.handler.partition(":")
+    try:
+        code: int = getattr(importlib.import_module(f"llmzero_tui.commands.{module}"), function)(options)
+        sys.stdout.flush()
+    except UserError as error:
+        return _complain(options, error, MISTAKE)
+    except Fault as error:
+        return _complain(options, error, FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    return code
+
+
+def _complain(options: argparse.Namespace, error: Exception, code: int) -> int:
+    if options.verbose:
+        traceback.print_exception(error)
+    line = " ".join(str(error).split())
+    sys.stderr.write(f"llmzero: {line}\n")
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = Parser(
+        prog="llmzero",
+        description="Tree search over GRPO training strategies, watched and steered from the terminal. "
+        "Without a command: the terminal on the list of runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _common(parser, defaults=True)
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII alone")
+    parser.set_defaults(handler="start:terminal")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    _starting(commands)
+    _steering(commands)
+    _asking(commands)
+    return parser
+
+
+def _starting(commands: Any) -> None:
+    demo = _command(commands, "demo", "start:demo", "a small real search: no download, no GPU, no Ollama")
+    demo.add_argument("--minutes", type=_positive, default=4.0, metavar="M", help="length of the search (default: 4)")
+    demo.add_argument("--task", default="knights", metavar="T", help="a task with a base of its own (default: knights)")
+    _attachment(demo)
+    new = _command(commands, "new", "runfile:new", "write a commented run file to edit")
+    new.add_argument("file", type=Path, metavar="FILE")
+    new.add_argument("--task", default="knights", metavar="T", help="a task's name, or file.py:Class")
+    new.add_argument("--model", default="", metavar="M", help="a model directory or a hub id")
+    check = _command(commands, "check", "runfile:check", "everything that can be known before hours are spent")
+    check.add_argument("file", type=Path, metavar="FILE")
+    run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
+    run.add_argument("file", type=Path, metavar="FILE")
+    _attachment(run)
+
+
+def _steering(commands: Any) -> None:
+    attach = _command(commands, "attach", "start:attach", "the terminal on one run")
+    attach.add_argument("name", metavar="RUN")
+    attach.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
+    attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII alone")
+    for word, text in (("pause", "hold the training after the step in progress"), ("stop", "end a run cleanly")):
+        each = _command(commands, word, f"control:{word}", text)
+        each.add_argument("name", metavar="RUN")
+        each.add_argument(
+            "--timeout", type=_positive, default=30.0, metavar="S", help="seconds to wait for the engine's word"
+        )
+    resume = _command(commands, "resume", "start:resume", "go on, after a pause, a stop, a crash or a reboot")
+    resume.add_argument("name", metavar="RUN")
+    _attachment(resume)
+
+
+def _asking(commands: Any) -> None:
+    _command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
+    show = _command(commands, "show", "listing:show", "one run as text")
+    show.add_argument("name", metavar="RUN")
+    sql = _command(commands, "sql", "sql:sql", "a query over a live or a finished run; without RUN over all")
+    sql.add_argument("words", nargs="*", metavar="[RUN] SELECT")
+    sql.add_argument("--file", type=Path, metavar="Q.SQL", help="read the query from a file")
+    sql.add_argument("--format", choices=("table", "csv", "json", "parquet"), help="default: table")
+    sql.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout")
+    snapshot = _command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
+    snapshot.add_argument("name", metavar="RUN")
+    snapshot.add_argument("file", type=Path, metavar="FILE.duckdb")
+    export = _command(commands, "export", "save:export", "the best policy, with its strategy and a model card")
+    export.add_argument("name", metavar="RUN")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR")
+    tasks = _command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
+    tasks.add_argument("name", nargs="?", metavar="NAME")
+    tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
+    _command(commands, "doctor", "doctor:doctor", "what this machine has and what is missing, with the remedy")
+
+
+def _command(commands: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(handler=handler)
+    _common(parser, defaults=False)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, *, defaults: bool) -> None:
+    """Options that every command takes; a subcommand has no defaults of its own, or it would overwrite what stands
+    before it on the line."""
+
+    def default(value: object) -> object:
+        return value if defaults else argparse.SUPPRESS
+
+    runs = Path(os.environ.get("LLMZERO_RUNS") or "runs")
+    parser.add_argument(
+        "--runs-dir", type=Path, default=default(runs), metavar="DIR", help="where runs live (LLMZERO_RUNS; ./runs)"
+    )
+    parser.add_argument("--json", action="store_true", default=default(False), help="lists and findings as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", default=default(False), help="say more when it fails")
+
+
+def _attachment(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
+    how.add_argument("--detach", action="store_true", help="start it and come back at once")
+    parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII alone")
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e7:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number above 0")
+    return value
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, not whenever a parser is built."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(FINE, f"llmzero {version('llmzero-tui')}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""`llmzero doctor`: what this machine has, what is missing, and the remedy, one line for each.
+
+Looks only. Nothing here is an error of the user: the exit code is 0 unless no run could start at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import locale
+import os
+import sys
+from collections.abc import Iterator
+
+from engine import machine
+from engine.config import AdvisorSection
+from engine.errors import Fault
+from engine.preflight import Finding, gib
+from llmzero_tui.commands.runfile import show_findings
+
+PACKAGES = ("torch", "trl", "transformers", "duckdb", "textual")
+LEAST_MEMORY = 2 * machine.GIB
+LEAST_DISK = 2 * machine.GIB
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print the findings; 1 when a run cannot start here."""
+    findings = list(examine(options))
+    show_findings(findings, as_json=options.json)
+    return 1 if any(each.level == "error" for each in findings) else 0
+
+
+def examine(options: argparse.Namespace) -> Iterator[Finding]:
+    """Look at the machine, part by part."""
+    here = machine.inspect()
+    new_enough = sys.version_info >= (3, 11)
+    yield Finding("ok" if new_enough else "error", "python", f"{here.python} on {here.system}")
+    yield Finding("ok", "cores", str(here.cores))
+    yield _amount("memory", here.available, here.memory, LEAST_MEMORY, "close other programs")
+    free = machine.disk_free(options.runs_dir)
+    enough = free >= LEAST_DISK
+    text = f"{gib(free)} free for {options.runs_dir}"
+    yield Finding("ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or --runs-dir DIR"))
+    yield from _gpus(here)
+    yield from _packages()
+    yield _ollama()
+    yield _terminal()
+
+
+def _amount(subject: str, free: int, total: int, least: int, remedy: str) -> Finding:
+    text = f"{gib(free)} of {gib(total)} free"
+    return Finding("ok", subject, text) if free >= least else Finding("warning", subject, f"{text}; {remedy}")
+
+
+def _gpus(here: machine.Machine) -> Iterator[Finding]:
+    for gpu in here.gpus:
+        yield Finding("ok", "gpu", f"{gpu.name}, {gib(gpu.free)} of {gib(gpu.memory)} free, driver {gpu.driver}")
+    if not here.gpus:
+        yield Finding("warning", "gpu", "no NVIDIA GPU: training runs on the CPU, which suits the tiny models only")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        installed = machine.version(name)
+        yield Finding("ok" if installed else "error", name, installed or "is missing; `make setup` installs it")
+    vllm = machine.version("vllm")
+    yield Finding("ok", "vllm", vllm or "not installed; only for training.vllm; `make setup EXTRAS=vllm`")
+
+
+def _ollama() -> Finding:
+    asked = AdvisorSection()
+    pull = f"`ollama pull {asked.model}`"
+    try:
+        server = machine.ollama(asked.host)
+    except Fault as error:
+        return Finding("warning", "ollama", f"{error}; the rules advise; start Ollama and {pull}")
+    if not server.vision:
+        models = ", ".join(server.models[:8]) or "no model"
+        return Finding("warning", "ollama", f"{server.version} has {models}; none sees images: {pull}")
+    return Finding("ok", "ollama", f"{server.version} with {', '.join(server.vision[:8])}")
+
+
+def _terminal() -> Finding:
+    encoding = locale.getpreferredencoding(False).upper().replace("-", "")
+    colours = os.environ.get("COLORTERM") or os.environ.get("TERM") or "no TERM"
+    if encoding != "UTF8":
+        return Finding("warning", "terminal", f"{encoding}, {colours}; set LC_ALL=C.UTF-8, or use --ascii")
+    if os.environ.get("TERM", "dumb") == "dumb":
+        return Finding("warning", "terminal", "TERM says dumb or nothing: text only; set TERM=xterm-256color")
+    return Finding("ok", "terminal", f"UTF-8, {colours}{', NO_COLOR' if os.environ.get('NO_COLOR') else ''}")

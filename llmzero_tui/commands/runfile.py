@@ -1,0 +1,67 @@
+"""`llmzero new` and `llmzero check`: a run file before the run.
+
+The file that `new` writes is made from the pydantic models themselves, so that it cannot fall behind them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from engine import launch, preflight
+from engine.config import RunConfig, load, one_line
+from engine.errors import UserError
+from engine.preflight import Finding
+from llmzero_tui.format import plain
+from llmzero_tui.text import emit, note, to_json
+
+GLYPHS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
+UNNAMED = "unnamed"
+
+
+def new(options: argparse.Namespace) -> int:
+    """Write a commented run file; an existing file is never touched."""
+    from llmzero_tui.run_file_text import run_file_text
+
+    text = run_file_text(options.task, options.model)
+    path: Path = options.file
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UserError(f"{path} exists and is not overwritten; choose another name") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    note(f"wrote {path}; edit it, then `llmzero check {path}` and `llmzero run {path}`")
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print everything that can be known; 2 when something must be mended."""
+    report = preflight.check(load_run(options.file), options.runs_dir)
+    show_findings(report.findings, as_json=options.json)
+    if report.errors:
+        first = report.errors[0]
+        count = f"{len(report.errors)} error{'s' if len(report.errors) > 1 else ''}"
+        raise UserError(f"{options.file}: {count}; {first.subject}: {one_line(first.text)}")
+    return 0
+
+
+def load_run(path: Path) -> RunConfig:
+    """A run file with a name in any case: its own, or its task and the time."""
+    config = load(path, default_name=UNNAMED)
+    if config.name != UNNAMED:
+        return config
+    return config.model_copy(update={"name": launch.default_name(config.task.name)})
+
+
+def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
+    """One line for each finding, or a JSON list of them."""
+    found = list(findings)
+    if as_json:
+        emit(to_json([asdict(each) for each in found]))
+        return
+    width = max((len(each.subject) for each in found), default=0)
+    emit(*(f"{GLYPHS[each.level]}  {each.subject:<{width}}  {plain(each.text)}" for each in found))

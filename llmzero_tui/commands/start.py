@@ -1,0 +1,165 @@
+"""Commands that bring a run to life or show it: the terminal itself, `demo`, `run`, `attach`, `resume`.
+
+The engine runs in a session of its own; what is here only starts it and looks at it. When an engine never became ready,
+nothing of the new run is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from engine import config as run_file
+from engine import launch, machine, preflight
+from engine.config import RunConfig
+from engine.errors import Fault, UserError
+from engine.rundir import RunDirectory
+from llmzero_tui.commands import runfile
+from llmzero_tui.commands.control import order, state_of
+from llmzero_tui.format import plain
+from llmzero_tui.text import emit, note, to_json
+
+DEMO_SEGMENT_STEPS = 40
+
+
+def terminal(options: argparse.Namespace) -> int:
+    """`llmzero` alone: the list of runs."""
+    if not is_terminal():
+        raise UserError("no terminal here; `llmzero ls` lists the runs, `llmzero --help` the commands")
+    return _screen(options, None)
+
+
+def demo(options: argparse.Namespace) -> int:
+    """A small search on this machine, with the base shipped for a task."""
+    return _begin(options, demo_config(options.task, options.minutes, options.runs_dir))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start the engine of a run file, and look at it."""
+    return _begin(options, runfile.load_run(options.file))
+
+
+def attach(options: argparse.Namespace) -> int:
+    """Look at a run, live or over."""
+    directory = launch.find_run(options.runs_dir, options.name)
+    return _look(options, directory, headless=options.headless)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a run that is paused, stopped, crashed, or whose machine was switched off."""
+    directory = launch.find_run(options.runs_dir, options.name)
+    state = state_of(directory)
+    if directory.holder() and state == "paused":
+        note(order(directory, "resume", timeout=30.0))
+    else:
+        if state == "finished" and not _changed(directory):
+            raise UserError(
+                f"run {directory.name} is finished; raise a limit of [budget] in {directory.config} and resume again"
+            )
+        pid = launch.start_engine(directory)
+        note(f"run {directory.name} goes on: engine {pid}")
+    return _after_start(options, directory)
+
+
+def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
+    """The run file of the demo, fitted to this machine: at most two workers of one thread each.
+
+    Raises:
+        UserError: no such task, or none that ships a base model.
+    """
+    workers = min(machine.cores(), 2)
+    stem = launch.default_name(task).rsplit("-", 2)[0]
+    taken = {each.name for each in launch.list_runs(runs_dir)}
+    name = next(name for i in range(1, 10_000) if (name := f"demo-{stem}-{i}") not in taken)
+    data = {
+        "name": name,
+        "task": {"name": task},
+        "budget": {"steps": 0, "minutes": minutes},
+        "search": {"segment_steps": DEMO_SEGMENT_STEPS, "workers": workers},
+        "evaluation": {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024},
+        "training": {"threads": 1},
+    }
+    return RunConfig.model_validate(data)
+
+
+def is_terminal() -> bool:
+    """Whether screens can be drawn: a terminal on both ends that can do more than print."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
+    """Check, create, start, show. What the check finds wrong is an error before anything is written."""
+    config = preflight.resolve(asked)
+    report = preflight.check(config, options.runs_dir)
+    if report.errors:
+        raise UserError(f"{report.errors[0].subject}: {report.errors[0].text}")
+    for warning in report.warnings:
+        note(f"warning: {warning.subject}: {plain(warning.text)}")
+    directory = launch.create_run(config, options.runs_dir)
+    try:
+        pid = launch.start_engine(directory)
+    except BaseException as error:
+        if isinstance(error, Fault):
+            _quote_log(directory)
+        launch.remove_run(directory)
+        raise
+    note(f"run {directory.name} started: engine {pid}, {directory.path}")
+    return _after_start(options, directory)
+
+
+def _after_start(options: argparse.Namespace, directory: RunDirectory) -> int:
+    if options.detach:
+        if options.json:
+            holder = directory.holder()
+            emit(to_json({"name": directory.name, "path": str(directory.path), "pid": holder.pid if holder else None}))
+        note(_way_back(directory))
+        return 0
+    return _look(options, directory, headless=options.headless)
+
+
+def _look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
+    if not headless and is_terminal():
+        return _screen(options, directory)
+    from llmzero_tui import headless as follower
+
+    return follower.follow(directory, as_json=options.json)
+
+
+def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
+    """The terminal; the last line says how to come back."""
+    from llmzero_tui import app
+
+    path = directory.path if directory else None
+    code: int = app.run(options.runs_dir, path, ascii=options.ascii)
+    if directory and directory.holder():
+        note(_way_back(directory))
+    return code
+
+
+def _way_back(directory: RunDirectory) -> str:
+    return f"detached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back"
+
+
+def _quote_log(directory: RunDirectory) -> None:
+    """The engine died on its way up: its log is about to go, so the end of it is shown."""
+    try:
+        lines = directory.log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
+    except OSError:
+        return
+    for line in lines:
+        note(f"  {plain(line, 300)}")
+
+
+def _changed(directory: RunDirectory) -> bool:
+    """Whether run.toml was edited since the run began."""
+    from llmzero_tui.feeds import open_run
+
+    reader = open_run(directory.path)
+    try:
+        before = json.loads(reader.rows("SELECT config FROM runs")[0]["config"])
+    finally:
+        reader.close()
+    return bool(before != run_file.load(directory.config).model_dump(mode="json"))

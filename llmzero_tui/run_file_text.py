@@ -1,0 +1,132 @@
+"""The text of a new run file: every key with its meaning, its range and its default, taken from `engine.config`.
+
+Called by `llmzero new`. The meaning of a key is the docstring under its field; the hyperparameters come from the
+space of the task, so that neither can fall behind.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from engine import config
+from engine.config import RunConfig, Section, one_line
+from engine.errors import UserError
+from engine.parameters import Parameter, format_value
+from engine.space import Space
+from tasks import registry
+from tasks.base import TaskError, TaskNotFound
+
+WIDTH = 110
+Docs = dict[str, dict[str, str]]
+
+
+def run_file_text(task: str, model: str) -> str:
+    """A run file for a task; `check` accepts it where the task ships a base, or `model` names one.
+
+    Raises:
+        UserError: no such task.
+    """
+    try:
+        suggested = registry.get(task).suggested_space()
+    except (TaskNotFound, TaskError) as error:
+        raise UserError(one_line(str(error))) from error
+    docs = docstrings(config)
+    given = {"task.name": task, "model.path": model}
+    lines = [
+        "# A run of LLMZero. Every key stands here with its meaning and its default; leave out what you do not change.",
+        "# `llmzero check FILE` says what is wrong with it, `llmzero run FILE` starts it.",
+        "",
+        *_comment(docs["RunConfig"]["name"]),
+        '# name = "my-run"',
+    ]
+    for name, field in RunConfig.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            lines += ["", *_section(name, section, docs, given)]
+    lines += ["", *_space(Space.build({}, suggested, batch_size=config.TrainingSection().batch_size))]
+    return "\n".join(lines) + "\n"
+
+
+def docstrings(module: ModuleType) -> Docs:
+    """Class name → field name → the docstring under the field; the class's own docstring is under ""."""
+    found: Docs = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        docs = {"": ast.get_docstring(node) or ""}
+        for field, after in zip(node.body, node.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+                docs[field.target.id] = inspect.cleandoc(str(ast.literal_eval(after.value)))
+        found[node.name] = docs
+    return found
+
+
+def _section(name: str, section: type[Section], docs: Docs, given: dict[str, str]) -> Iterator[str]:
+    meaning = docs[section.__name__][""].partition(": ")[2]
+    yield from _comment(meaning[:1].upper() + meaning[1:])
+    yield f"[{name}]"
+    for key, field in section.model_fields.items():
+        yield from _comment(docs[section.__name__][key])
+        value = given.get(f"{name}.{key}", field.get_default())
+        allowed = _allowed(field)
+        yield f"{key} = {_toml(value)}" + (f"  # {allowed}" if allowed else "")
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The range of a key in words, or nothing."""
+    if get_origin(field.annotation) is Literal:
+        return f"one of {', '.join(map(str, get_args(field.annotation)))}"
+    signs = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    parts = [
+        f"{sign} {_number(bound)}"
+        for limit in field.metadata
+        for attribute, sign in signs.items()
+        if (bound := getattr(limit, attribute, None)) is not None
+    ]
+    return " ".join(parts)
+
+
+def _number(bound: Any) -> str:
+    return str(int(bound)) if float(bound).is_integer() else str(bound)
+
+
+def _toml(value: object) -> str:
+    """A TOML value: JSON's texts and numbers are TOML's too."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _space(space: Space) -> Iterator[str]:
+    yield from _comment(
+        "What the search may change. These are the ranges in force for this task; take the # away from a table to "
+        "change one. `fixed = VALUE` takes a hyperparameter out of the search."
+    )
+    for parameter in space:
+        yield from _parameter(parameter)
+
+
+def _parameter(parameter: Parameter) -> Iterator[str]:
+    yield f"# [space.{parameter.name}]  # {parameter.doc}; {parameter.kind.value}"
+    if parameter.choices:
+        yield f"# choices = [{', '.join(map(str, parameter.choices))}]"
+    else:
+        low = 0 if parameter.zero else parameter.low
+        yield f"# low = {_value(low)}"
+        yield f"# high = {_value(parameter.high)}"
+    yield f"# default = {_value(parameter.default)}"
+
+
+def _value(value: float) -> str:
+    text = format_value(value)
+    return f"0{text}" if text.startswith(".") else text
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(one_line(text), WIDTH)]
