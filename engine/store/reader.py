@@ -25,7 +25,6 @@ from engine.store.protocol import (
     PREFIX,
     SOCKET_NAME,
     Header,
-    Lane,
     Parameters,
     decode_parameters,
     default_limit,
@@ -55,7 +54,7 @@ class Reader(Protocol):
     def truncated(self) -> bool:
         """Whether the last answer was cut at its limit."""
 
-    def query(self, sql: str, params: Parameters = (), *, lane: Lane = "tick", limit: int | None = None) -> pa.Table:
+    def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
         """The answer as Arrow.
 
         Args:
@@ -67,7 +66,7 @@ class Reader(Protocol):
         """
 
     def rows(
-        self, sql: str, params: Parameters = (), *, lane: Lane = "tick", limit: int | None = None
+        self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None
     ) -> list[dict[str, Any]]:
         """The answer as a dictionary per row. Raises as `query` does."""
 
@@ -150,7 +149,7 @@ class SocketReader:
     def truncated(self) -> bool:
         return self._truncated
 
-    def query(self, sql: str, params: Parameters = (), *, lane: Lane = "tick", limit: int | None = None) -> pa.Table:
+    def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
         request = {"sql": sql.encode("utf-8", "replace").decode(), "params": encode_parameters(params), "lane": lane}
         with self._asking:
             self._socket.settimeout(TICK_SECONDS if lane == "tick" else None)
@@ -160,7 +159,7 @@ class SocketReader:
         return from_bytes(body)
 
     def rows(
-        self, sql: str, params: Parameters = (), *, lane: Lane = "tick", limit: int | None = None
+        self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None
     ) -> list[dict[str, Any]]:
         return to_rows(self.query(sql, params, lane=lane, limit=limit))
 
@@ -286,7 +285,7 @@ class FileReader:
     def truncated(self) -> bool:
         return self._truncated
 
-    def query(self, sql: str, params: Parameters = (), *, lane: Lane = "tick", limit: int | None = None) -> pa.Table:
+    def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
         from engine.store.execute import Job
 
         # Through the same encoding as over the socket, so that the same values are taken and refused.
@@ -301,7 +300,7 @@ class FileReader:
         return result.table
 
     def rows(
-        self, sql: str, params: Parameters = (), *, lane: Lane = "tick", limit: int | None = None
+        self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None
     ) -> list[dict[str, Any]]:
         return to_rows(self.query(sql, params, lane=lane, limit=limit))
 

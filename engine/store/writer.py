@@ -250,8 +250,8 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while self._wait():
-                self._attempt(list(islice(self._queue, BATCH_ROWS)))
+            while batch := self._next_batch():
+                self._attempt(batch)
         except BaseException as error:
             self._bug = error
             raise
@@ -260,18 +260,18 @@ class Writer:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _wait(self) -> bool:
-        """Until there are rows, and company for them or someone who waits; False at the end."""
+    def _next_batch(self) -> list[Change]:
+        """Waits until there are rows, and company for them or someone who waits for them; empty at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
             if not self._queue or self._gave_up:
-                return False
+                return []
             patience = RETRY_SECONDS if self._fault else BATCH_SECONDS
             self._changed.wait_for(
                 lambda: self._urgent or self._closing or (len(self._queue) >= BATCH_ROWS and not self._fault), patience
             )
             self._urgent = self._urgent and len(self._queue) > BATCH_ROWS
-            return True
+            return list(islice(self._queue, BATCH_ROWS))
 
     def _attempt(self, batch: Sequence[Change]) -> None:
         try:
