@@ -169,8 +169,9 @@ class LocalExecutor(Executor):
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(min(1.0, self.hang_seconds / 4))
-            if not self.paused:
-                for slot in self._slots:
+            for slot in self._slots:
+                slot.end_orphans()
+                if not self.paused:
                     slot.kill_if_hung()
 
 
@@ -186,6 +187,7 @@ class _Slot:
         self.accepting = False  # the process takes requests now
         self._executor = executor
         self._ready = False  # it said so since it was started
+        self._listening = False
         self._hung_after = 0.0
 
     async def serve(self) -> None:
@@ -200,7 +202,9 @@ class _Slot:
             except OSError as error:
                 self._end_job(End.CRASHED, f"no worker could be started: {error}")
             else:
+                self._listening = True
                 broken = await self._listen()
+                self._listening = False
                 await self.bury()
                 self._tell_death(broken, log_start)
             failures = 0 if self._ready else failures + 1
@@ -225,7 +229,7 @@ class _Slot:
             try:
                 line = events.LINE.validate_json(raw)
             except ValidationError:
-                return f"the worker wrote a line that is no event: {_printable(raw)}"
+                return f"the worker wrote a line that is no event: {_printable(raw)!r}"
             wrong = self._take(line)
             if wrong:
                 return wrong
@@ -293,6 +297,11 @@ class _Slot:
             self._hung_after = silent
             _kill(self.process)
 
+    def end_orphans(self) -> None:
+        """A dead worker's children keep its pipe open, and its death would go unheard: kill them."""
+        if self._listening and self.process is not None and self.process.returncode is not None:
+            _kill(self.process)
+
     async def bury(self) -> None:
         """Kill the process with its children and wait until it is gone."""
         self.accepting = False
@@ -353,8 +362,7 @@ def _describe(status: int) -> str:
 
 
 def _printable(raw: bytes) -> str:
-    text = raw[:200].decode("utf-8", "replace")
-    return repr("".join(c if c.isprintable() else "·" for c in text))
+    return "".join(c if c.isprintable() else "·" for c in raw[:200].decode("utf-8", "replace").rstrip("\n"))
 
 
 def _last_line(log: Path, start: int) -> str:
@@ -366,4 +374,4 @@ def _last_line(log: Path, start: int) -> str:
             lines = file.read().splitlines()
     except OSError:
         return ""
-    return _printable(next((line for line in reversed(lines) if line.strip()), b"")).strip("'")
+    return _printable(next((line for line in reversed(lines) if line.strip()), b""))

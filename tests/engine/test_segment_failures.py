@@ -42,7 +42,7 @@ def failed(told: list[Line], end: End) -> str:
         ({"configuration": {"lerning_rate": 1}}, "'lerning_rate' is neither a field of trl.GRPOConfig nor one of"),
         ({"configuration": {"max_steps": 7}}, "max_steps = 7 cannot be configured: the segment sets it"),
         ({"trl": {"loss_typ": "dapo"}}, "trl.GRPOConfig has no field 'loss_typ'; nearest: loss_type"),
-        ({"trl": {"optim": "sideways"}}, "TRL refuses the configuration: 'sideways' is not a valid OptimizerNames"),
+        ({"trl": {"optim": "sideways"}}, "TRL refuses the configuration: sideways is not a valid OptimizerNames"),
         ({"configuration": {"max_completion_length": 250}}, "9 prompt tokens + 250 completion tokens exceed the"),
         ({"task": "Endless"}, "at most 247 completion tokens are possible"),
         ({"task": "Strange"}, "the model's tokenizer does not know '€'"),

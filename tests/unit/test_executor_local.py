@@ -1,0 +1,343 @@
+"""The executor of local processes answers every job once, whatever its worker does. The worker here needs no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine.executors import local
+from engine.executors.local import LocalExecutor
+from engine.training import events
+from engine.training.events import End, EvaluationSpec, SegmentSpec
+
+FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
+
+
+def segment(task: str, job: str = "1") -> SegmentSpec:
+    return SegmentSpec(
+        job=job,
+        task=task,
+        base="b",
+        parent="b",
+        optimizer=None,
+        reference="b",
+        configuration={},
+        steps=1,
+        seed=0,
+        directory="d",
+        checkpoint_every=1,
+        evaluation=EvaluationSpec(n=1),
+        batch_size=2,
+        micro_batch=1,
+    )
+
+
+@asynccontextmanager
+async def workers(tmp_path: Path, capacity: int = 1, **options: Any) -> AsyncIterator[LocalExecutor]:
+    """A started executor whose processes are gone afterwards."""
+    mode = options.pop("mode", "")
+    settings = {"command": FAKE, "env": {"FAKE_WORKER": mode}} | options
+    executor = LocalExecutor(capacity, tmp_path / "logs", **settings)
+    await executor.start()
+    try:
+        yield executor
+    finally:
+        await executor.close()
+        assert executor.pids == []
+
+
+async def event(executor: LocalExecutor, kind: str) -> Any:
+    """The next event of that kind; others are passed over."""
+    while True:
+        found = await asyncio.wait_for(executor.next_event(), 20)
+        if found.kind == kind:
+            return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_jobs_go_to_free_workers_and_come_back(tmp_path: Path) -> None:
+    async with workers(tmp_path, capacity=2) as executor:
+        assert executor.capacity == executor.idle == 2
+        await executor.submit(segment("tells requests", "a"))
+        assert executor.idle == 1
+        await executor.submit(segment("tells requests", "b"))
+        assert executor.idle == 0
+        with pytest.raises(RuntimeError, match="all 2 workers are busy"):
+            await executor.submit(segment("fine", "c"))
+        await executor.stop("b", End.STOPPED)
+        assert (await event(executor, "ended")).job == "b"
+        assert executor.idle == 1
+        await executor.stop("a", End.EARLY_STOPPED)
+        assert (await event(executor, "ended")).job == "a"
+
+
+async def test_a_job_may_be_submitted_and_stopped_before_the_worker_is_there(tmp_path: Path) -> None:
+    async with workers(tmp_path, mode="slow start") as executor:
+        await executor.submit(segment("tells requests"))
+        await executor.stop("1", End.STOPPED)
+        ended = await event(executor, "ended")
+        assert (ended.end, ended.detail) == (End.STOPPED, "stop")
+
+
+async def test_a_stop_that_is_too_late_or_of_nobody_has_no_effect(tmp_path: Path) -> None:
+    async with workers(tmp_path) as executor:
+        await executor.submit(segment("fine"))
+        await event(executor, "ended")
+        await executor.stop("1", End.STOPPED)
+        await executor.stop("nobody", End.STOPPED)
+        await executor.submit(segment("fine"))
+        assert (await event(executor, "ended")).end is End.FINISHED
+        with pytest.raises(ValueError, match="not as finished"):
+            await executor.stop("1", End.FINISHED)
+
+
+async def test_a_pause_reaches_every_worker_those_started_later_too(tmp_path: Path) -> None:
+    async with workers(tmp_path, mode="slow start") as executor:
+        await executor.pause()
+        await event(executor, "ready")
+        await executor.submit(segment("tells requests"))
+        await executor.unpause()
+        await executor.pause()
+        await executor.stop("1", End.STOPPED)
+        assert (await event(executor, "ended")).detail == "continue pause stop"
+
+
+async def test_a_dead_worker_is_a_crash_with_its_exit_code_and_last_words(tmp_path: Path) -> None:
+    async with workers(tmp_path) as executor:
+        await executor.submit(segment("dies"))
+        ended = await event(executor, "ended")
+        assert (ended.job, ended.end, ended.steps, ended.trainer_seconds) == ("1", End.CRASHED, 2, 1.0)
+        assert ended.detail == ("the worker exited with code 3; last line of worker-0.log: RuntimeError: ·[1mno luck")
+        await executor.submit(segment("fine", "2"))
+        assert (await event(executor, "ended")).end is End.FINISHED
+
+
+async def test_a_killed_worker_is_a_crash_that_names_the_signal(tmp_path: Path) -> None:
+    async with workers(tmp_path) as executor:
+        await executor.submit(segment("stalls"))
+        await event(executor, "metrics")
+        os.kill(executor.pids[0], signal.SIGKILL)
+        ended = await event(executor, "ended")
+        assert ended.end is End.CRASHED
+        assert ended.detail.startswith("the worker was killed by SIGKILL")
+        assert executor.idle == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("garbage", "a line that is no event: 'Downloading ·[31mshards: 100%'"),
+        ("other job", 'told of job "someone else\'s", which it does not have'),
+    ],
+)
+async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, task: str, says: str) -> None:
+    async with workers(tmp_path) as executor:
+        ready = await event(executor, "ready")
+        await executor.submit(segment(task))
+        ended = await event(executor, "ended")
+        assert ended.end is End.CRASHED
+        assert says in ended.detail
+        assert not psutil.pid_exists(ready.pid)
+        assert (await event(executor, "ready")).pid != ready.pid
+
+
+async def test_large_lines_pass_and_endless_ones_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LONGEST_LINE", 2**20)
+    async with workers(tmp_path) as executor:
+        await executor.submit(segment("large"))
+        assert len((await event(executor, "samples")).samples[0].prompt) == 200_000
+        await event(executor, "ended")
+        await executor.submit(segment("endless line"))
+        ended = await event(executor, "ended")
+        assert ended.end is End.CRASHED
+        assert "a line longer than 1048576 bytes" in ended.detail
+
+
+@pytest.mark.parametrize("task", ["leaves", "lingers"])
+async def test_a_worker_that_leaves_is_replaced_and_loses_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setattr(local, "_GOODBYE_SECONDS", 0.2)
+    async with workers(tmp_path) as executor:
+        first = await event(executor, "ready")
+        await executor.submit(segment(task))
+        assert (await event(executor, "ended")).end is End.FINISHED
+        await executor.submit(segment("fine", "2"))
+        assert (await event(executor, "ready")).pid != first.pid
+        ended = await event(executor, "ended")
+        assert (ended.job, ended.end) == ("2", End.FINISHED)
+
+
+async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_FIRST_PAUSE", 0.05)
+    spawned: list[float] = []
+
+    class Counted(LocalExecutor):
+        async def spawn(self, slot: Any) -> Any:
+            spawned.append(time.monotonic())
+            return await super().spawn(slot)
+
+    monkeypatch.setattr(sys.modules[__name__], "LocalExecutor", Counted)
+    async with workers(tmp_path, mode="dies at start") as executor:
+        await executor.submit(segment("fine"))
+        ended = await event(executor, "ended")
+        assert ended.end is End.CRASHED
+        assert ended.detail == (
+            "the worker exited with code 1 before it was ready;"
+            " last line of worker-0.log: ModuleNotFoundError: No module named 'trl'"
+        )
+        await until(lambda: len(spawned) >= 5)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(spawned)]
+    assert gaps[3] >= 0.4  # 0.05, 0.1, 0.2, 0.4 …
+    assert gaps[0] < gaps[3]
+
+
+async def test_a_program_that_does_not_exist_crashes_the_job(tmp_path: Path) -> None:
+    async with workers(tmp_path, command=["/no/such/python"]) as executor:
+        await executor.submit(segment("fine"))
+        ended = await event(executor, "ended")
+        assert ended.end is End.CRASHED
+        assert ended.detail.startswith("no worker could be started: ")
+
+
+async def test_silence_while_a_job_runs_is_a_hang(tmp_path: Path) -> None:
+    async with workers(tmp_path, hang_seconds=0.3) as executor:
+        ready = await event(executor, "ready")
+        await executor.submit(segment("stalls"))
+        ended = await event(executor, "ended")
+        assert (ended.end, ended.steps) == (End.HUNG, 1)
+        assert ended.detail.endswith(" s after step 1; the worker was killed")
+        assert not psutil.pid_exists(ready.pid)
+        await executor.submit(segment("fine", "2"))
+        assert (await event(executor, "ended")).end is End.FINISHED
+
+
+async def test_a_stopped_process_is_a_hang_too(tmp_path: Path) -> None:
+    async with workers(tmp_path, hang_seconds=0.3) as executor:
+        await executor.submit(segment("beats"))
+        await event(executor, "metrics")
+        os.kill(executor.pids[0], signal.SIGSTOP)
+        assert (await event(executor, "ended")).end is End.HUNG
+
+
+async def test_the_set_up_of_a_job_may_take_longer_than_a_step(tmp_path: Path) -> None:
+    async with workers(tmp_path, hang_seconds=0.1, setup_seconds=0.6) as executor:
+        await event(executor, "ready")
+        began = time.monotonic()
+        await executor.submit(segment("silent"))
+        ended = await event(executor, "ended")
+        assert ended.end is End.HUNG
+        assert "while it was set up" in ended.detail
+        assert time.monotonic() - began > 0.6
+
+
+async def test_signs_of_life_are_no_hang_and_nobodys_event(tmp_path: Path) -> None:
+    async with workers(tmp_path, hang_seconds=0.6) as executor:
+        await executor.submit(segment("beats"))
+        kinds = [(await asyncio.wait_for(executor.next_event(), 20)).kind for _ in range(3)]
+        assert kinds == ["ready", "metrics", "ended"]
+
+
+async def test_a_paused_or_an_idle_worker_does_not_hang(tmp_path: Path) -> None:
+    async with workers(tmp_path, hang_seconds=0.1, setup_seconds=0.1) as executor:
+        ready = await event(executor, "ready")
+        await asyncio.sleep(0.5)
+        await executor.pause()
+        await executor.submit(segment("silent"))
+        await asyncio.sleep(0.5)
+        assert executor.pids == [ready.pid]
+        await executor.unpause()
+        assert (await event(executor, "ended")).end is End.HUNG
+
+
+async def test_what_a_worker_started_dies_with_it(tmp_path: Path) -> None:
+    async with workers(tmp_path, hang_seconds=0.2) as executor:
+        await executor.submit(segment("has a child"))
+        child = (await event(executor, "samples")).step
+        assert psutil.pid_exists(child)
+        await event(executor, "ended")
+        await until(lambda: not _runs(child))
+
+
+async def test_a_death_is_noticed_though_a_child_keeps_the_pipe_open(tmp_path: Path) -> None:
+    async with workers(tmp_path) as executor:
+        await executor.submit(segment("dies and leaves a child"))
+        child = (await event(executor, "samples")).step
+        assert (await event(executor, "ended")).detail.startswith("the worker exited with code 4")
+        await until(lambda: not _runs(child))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_an_evaluation_is_a_job_like_any_other(tmp_path: Path) -> None:
+    async with workers(tmp_path) as executor:
+        request = events.Evaluate(job="e", task="dies", base="b", directories=["b"], evaluation=EvaluationSpec(n=1))
+        await executor.submit(request)
+        await executor.stop("e", End.STOPPED)
+        ended = await event(executor, "ended")
+        assert (ended.job, ended.end) == ("e", End.CRASHED)
+
+
+async def test_closing_ends_busy_workers_at_once(tmp_path: Path) -> None:
+    async with workers(tmp_path, capacity=2) as executor:
+        await executor.submit(segment("silent"))
+        await event(executor, "ready")
+        pids = executor.pids
+        began = time.monotonic()
+        await executor.close()
+        assert time.monotonic() - began < 5
+        assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+async def test_waiting_with_a_timeout_loses_no_event(tmp_path: Path) -> None:
+    async with workers(tmp_path, mode="slow start") as executor:
+        await executor.submit(segment("fine"))
+        kinds: list[str] = []
+        while len(kinds) < 3:
+            waiting: Awaitable[Any] = asyncio.wait_for(executor.next_event(), 0.001)
+            try:
+                kinds.append((await waiting).kind)
+            except TimeoutError:
+                continue
+        assert kinds == ["ready", "metrics", "ended"]
+
+
+async def test_a_bug_in_a_supervisor_is_not_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bugged(LocalExecutor):
+        async def spawn(self, slot: Any) -> Any:
+            raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(sys.modules[__name__], "LocalExecutor", Bugged)
+    async with workers(tmp_path) as executor:
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(executor.next_event(), 20)
+
+
+@pytest.mark.parametrize("options", [{"capacity": 0}, {"hang_seconds": 0}, {"setup_seconds": -1}])
+def test_limits_must_be_positive(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"got (0|-1)|got 0 and|and -1"):
+        LocalExecutor(options.pop("capacity", 1), tmp_path, **options)
