@@ -15,9 +15,11 @@ from pathlib import Path
 from types import ModuleType
 
 from tasks.base import Task, TaskError, TaskNotFound
+from tasks.chain import Chain
+from tasks.dedup import Dedup
 from tasks.knights import Knights
 
-_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Knights,)}
+_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Dedup, Knights)}
 
 
 def names() -> tuple[str, ...]:

@@ -199,19 +199,19 @@ def build_base(task: TinyTask, out: Path, on_step: Progress | None = None) -> di
 
 
 def _card(task: TinyTask, scores: dict[str, Accuracy], parameters: int) -> str:
-    phases = ", then ".join(f"{p.steps} steps with {p.worked:.0%} worked answers" for p in task.phases)
+    phases = ", then ".join(f"{p.steps} steps with {p.worked:.0%} right answers" for p in task.phases)
     item = task.items(Split.TRAIN, 1)[0]
     rows = "\n".join(f"| {mode} | {score} |" for mode, score in scores.items())
     return f"""# Base model for the task `{task.name}`
 
 A Qwen3 of {parameters:,} parameters (float32) with one token per character, for {task.summary}.
-It knows how to work an answer out, but seldom does: GRPO has to find that this pays.
+It is able to answer rightly, but seldom does: GRPO has to find out what pays.
 
     prompt         {item.prompt}
-    worked answer  {task.gold(item)}
+    right answer   {task.gold(item)}
 
 Made by `python -m tasks.tiny_model {task.name}`: AdamW, learning rate {LEARNING_RATE}, batch {BATCH_SIZE},
-items of the train split only; {phases}, the rest guesses.
+items of the train split only; {phases}, the rest guesses or habits to unlearn.
 
 | decoding | accuracy, 1,024 validation items, 95% Wilson interval |
 |---|---|
