@@ -1,0 +1,187 @@
+"""Everything a user can do, once: key, help, palette entry, and when it does something.
+
+Screens take their bindings from here, the footer and the help screen are drawn from here, a test presses what it says.
+The doing itself is a method `action_<id>` of the screen. Nothing here touches a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+from llmzero_tui.data import Node, Proposal
+
+FOOTER_KEYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a guard may look at. `target` is the proposal that `a`, `e` and `r` mean: the highlighted one of the inbox,
+    or that of the selected node."""
+
+    screen: str
+    state: str = ""
+    live: bool = False
+    node: Node | None = None
+    target: Proposal | None = None
+    waiting: int = 0
+    runs: int = 0
+    busy: bool = False
+    narrow: bool = False
+
+    @property
+    def training(self) -> bool:
+        return self.live and self.state in ("starting", "training")
+
+    @property
+    def steerable(self) -> bool:
+        """Whether an engine is there to take a command."""
+        return self.live and self.state in ("starting", "training", "paused", "finishing")
+
+
+Guard = Callable[[Context], bool]
+
+
+def always(_context: Context) -> bool:
+    """Guard of what can be done at any time."""
+    return True
+
+
+def _branchable(context: Context) -> bool:
+    return context.steerable and context.target is None and context.node is not None and bool(context.node.kept)
+
+
+def _prunable(context: Context) -> bool:
+    node = context.node
+    return context.steerable and node is not None and node.id != 0 and not node.pruned
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a user can do.
+
+    Attributes:
+        id: method `action_<id>` of its screen; also the binding's id for a keymap.
+        keys: plain keys; the first one is shown. None: only in the palette.
+        label: for the footer. help: one sentence. group: heading in the help.
+        screens: where it exists ("*": everywhere). rank: order in the footer, 0 = never there.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    group: str
+    screens: tuple[str, ...]
+    guard: Guard = always
+    rank: int = 0
+    palette: bool = True
+
+
+RUN = ("run",)
+REGISTRY: tuple[Action, ...] = (
+    # steering: what the engine is told
+    Action("approve", ("a",), "Approve", "Let the proposal go ahead as it is", "Steer", RUN,
+           lambda c: c.steerable and c.target is not None, 1),
+    Action("edit", ("e",), "Edit", "Change the proposal's values before it goes ahead", "Steer", RUN,
+           lambda c: c.steerable and c.target is not None, 2),
+    Action("reject", ("r",), "Reject", "Turn the proposal down, with a reason", "Steer", RUN,
+           lambda c: c.steerable and c.target is not None, 3),
+    Action("branch", ("e",), "Branch", "Branch by hand from a checkpoint of the selected node, with your own values",
+           "Steer", RUN, _branchable, 4),
+    Action("pause", ("space",), "Pause", "Pause the training after the step in progress", "Steer", RUN,
+           lambda c: c.training, 6),
+    Action("resume", ("space",), "Resume", "Go on training", "Steer", RUN,
+           lambda c: c.live and c.state == "paused", 6),
+    Action("prune", ("x",), "Prune", "Close the selected node and all below it to further search", "Steer", RUN,
+           _prunable, 7),
+    Action("stop_node", (), "Stop segment", "End the selected segment after its step, with a checkpoint", "Steer", RUN,
+           lambda c: c.steerable and c.node is not None and c.node.state == "running"),
+    Action("gate", (), "Gate", "Decide whether proposals wait for you: auto, timeout or manual", "Steer", RUN,
+           lambda c: c.steerable),
+    Action("stop", (), "Stop the run", "End the run cleanly; asks for its name", "Steer", RUN, lambda c: c.steerable),
+    # looking
+    Action("inbox", ("i",), "Inbox", "Go to what waits for you", "Look", RUN, lambda c: c.waiting > 0, 5),
+    Action("best", ("b",), "Best", "Select the best node so far", "Look", RUN,
+           lambda c: c.node is not None, 12),
+    Action("live", ("t",), "Live", "Select the segment that trains now, and stay with it", "Look", RUN,
+           lambda c: c.node is not None, 13),
+    Action("filter", ("slash",), "Filter", "Show only nodes whose number, label or state has this text", "Look", RUN,
+           lambda c: c.node is not None, 8),
+    Action("zoom", ("z",), "Zoom", "Give the plot the whole screen, or give it back", "Look", RUN,
+           lambda c: c.node is not None, 11),
+    Action("next_metric", ("right_square_bracket",), "Next metric", "Plot the next metric", "Look", RUN,
+           lambda c: c.node is not None, palette=False),
+    Action("previous_metric", ("left_square_bracket",), "Previous metric", "Plot the metric before", "Look", RUN,
+           lambda c: c.node is not None, palette=False),
+    Action("log_scale", ("y",), "Log scale", "Plot on a logarithmic scale, or a linear one again", "Look", RUN,
+           lambda c: c.node is not None),
+    Action("smoothing", ("s",), "Smoothing", "Plot the average with the raw values, or either alone",
+           "Look", RUN, lambda c: c.node is not None),
+    Action("tab_1", ("1",), "Rationale", "Why this node: rationale, diagnosis, scores", "Look", RUN),
+    Action("tab_2", ("2",), "Changes", "What this node changed, and every value along its trajectory", "Look", RUN),
+    Action("tab_3", ("3",), "Samples", "What the policy wrote", "Look", RUN),
+    Action("tab_4", ("4",), "Log", "What happened in the run", "Look", RUN),
+    Action("freeze", ("F",), "Freeze", "Hold the display still; the training goes on", "Look", RUN),
+    # runs and SQL
+    Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1, palette=False),
+    Action("sql", ("colon",), "SQL", "Ask the run's database a question", "Everywhere", ("runs", "run"),
+           lambda c: c.runs > 0 or c.screen == "run", 9),
+    Action("run_query", ("f5", "ctrl+r"), "Run", "Run the query in the editor", "SQL", ("sql",),
+           lambda c: not c.busy, 1),
+    Action("interrupt", ("escape",), "Interrupt", "Stop the running query", "SQL", ("sql",), lambda c: c.busy, 1),
+    Action("next_page", ("n",), "Next page", "Show the next rows", "SQL", ("sql",), lambda c: not c.busy, 3),
+    Action("previous_page", ("p",), "Previous page", "Show the rows before", "SQL", ("sql",),
+           lambda c: not c.busy, 4),
+    Action("example", ("f2",), "Example", "Put the next example query into the editor", "SQL", ("sql",), always, 5),
+    Action("history", ("f3",), "History", "Put the query before into the editor", "SQL", ("sql",), always, 6),
+    Action("back", ("escape", "q"), "Back", "Back to the screen before", "Everywhere", ("sql", "help"),
+           lambda c: not c.busy, 20),
+    Action("runs", ("backspace",), "Runs", "Back to the list of runs", "Everywhere", RUN),
+    Action("help", ("question_mark", "f1"), "Help", "Show every key", "Everywhere", ("runs", "run", "sql"), always, 10),
+    Action("theme", (), "Theme", "Switch between the dark and the light theme", "Everywhere", ("runs", "run", "sql")),
+    Action("detach", ("q",), "Detach", "Leave; the engine goes on training", "Everywhere", ("runs", "run"), always, 14),
+)  # fmt: skip
+
+KEY_NAMES = {
+    "slash": "/", "colon": ":", "question_mark": "?", "right_square_bracket": "]", "left_square_bracket": "[",
+    "backspace": "⌫", "escape": "esc", "ctrl+p": "^p", "ctrl+r": "^r",
+}  # fmt: skip
+
+
+def key_name(key: str) -> str:
+    """A key as it is shown."""
+    return KEY_NAMES.get(key, key)
+
+
+def of(screen: str) -> Iterable[Action]:
+    """The actions of a screen, in the order of the registry."""
+    return (a for a in REGISTRY if screen in a.screens)
+
+
+def bindings(screen: str, *, priority: frozenset[str] = frozenset()) -> list[BindingType]:
+    """Textual's bindings of a screen. Actions named in `priority` work even while an editor has the focus."""
+    return [
+        Binding(",".join(a.keys), a.id, a.label, show=False, id=f"{screen}.{a.id}", priority=a.id in priority)
+        for a in of(screen)
+        if a.keys
+    ]
+
+
+def find(action_id: str, screen: str) -> Action | None:
+    """The action of a screen by its id."""
+    return next((a for a in of(screen) if a.id == action_id), None)
+
+
+def allowed(action_id: str, context: Context) -> bool:
+    """Whether an action does something now. What is not in the registry is not ours to forbid."""
+    action = find(action_id, context.screen)
+    return action is None or action.guard(context)
+
+
+def footer(context: Context) -> list[Action]:
+    """At most seven actions that do something now, the most urgent first."""
+    now = [a for a in of(context.screen) if a.rank and a.keys and a.guard(context)]
+    return sorted(now, key=lambda a: a.rank)[:FOOTER_KEYS]

@@ -1,0 +1,362 @@
+"""What the screens show: immutable values, and how rows of a run's database become them.
+
+Made by the feeds (`llmzero_tui.feeds`), read by screens and widgets. No reader, no widget, no clock, no file here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+Values = Mapping[str, float | int]
+TERMINAL = frozenset({"finished", "stopped", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score in [0, 1] out of `n` prompts, and whose it is."""
+
+    value: float
+    n: int
+    node: int | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The header of a run. `spent` is a fraction of the budget; times are UTC; `eta` is seconds, None when unknown."""
+
+    path: Path
+    name: str
+    state: str
+    task: str = ""
+    model: str = ""
+    advisor: str = ""
+    reason: str = ""
+    nodes: int = 0
+    best: Scored | None = None
+    test: Scored | None = None
+    steps: int = 0
+    limit: int = 0
+    spent: float = 0.0
+    wall_seconds: float = 0.0
+    created: datetime | None = None
+    ended: datetime | None = None
+    gate: str = ""
+    live: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the budget is spent, at the pace so far."""
+        if self.over or not 0.005 < self.spent < 1:
+            return None
+        return self.wall_seconds * (1 - self.spent) / self.spent
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the tree as it is drawn. `spark` is its reward in parts of what was planned."""
+
+    id: int
+    parent: int | None
+    branch_step: int | None
+    state: str
+    intent: str
+    label: str
+    trained: int
+    planned: int
+    start: int
+    pruned: bool
+    best: Scored | None = None
+    kept: tuple[int, ...] = ()
+    spark: tuple[float | None, ...] = ()
+    scores: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A transition that waits for a human; `revision` goes back with the answer, so that a stale one is refused."""
+
+    id: int
+    revision: int
+    node: int
+    parent: int
+    step: int
+    intent: str
+    label: str
+    changes: Values
+    optimizer: str
+    reference: str
+    rationale: str
+    expected: str
+    advisor: str
+    deadline: datetime | None
+    created: datetime
+    configuration: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A node of the trajectory that leads to the selected one, with everything that is known of it."""
+
+    node: int
+    left_at: int | None
+    state: str
+    reason: str
+    intent: str
+    label: str
+    configuration: Values
+    changes: Values
+    optimizer: str
+    reference: str
+    rationale: str
+    expected: str
+    advisor: str
+    branch_step: int | None
+    planned: int
+    trained: int
+    start: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion. Foreign text."""
+
+    step: int
+    prompt: str
+    completion: str
+    answer: str
+    reward: float
+    correct: bool
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A named pathology of a segment; `severity` in [0, 1]."""
+
+    pathology: str
+    severity: float
+    evidence: str
+    advisor: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log."""
+
+    seq: int
+    level: str
+    kind: str
+    node: int | None
+    message: str
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a human asked, and how far it is: sent, taken, done or refused."""
+
+    id: int
+    kind: str
+    node: int | None
+    proposal: int | None
+    author: str
+    ts: datetime
+    state: str
+    message: str
+    answered: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric along the trajectory: (steps from the base, value, belongs to the selected node)."""
+
+    metric: str
+    width: int
+    points: tuple[tuple[int, float, bool], ...] = ()
+    broken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A metric of the strip: a value per part of the segment, and the latest."""
+
+    name: str
+    values: tuple[float | None, ...]
+    latest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Everything about the selected node."""
+
+    node: int
+    curve: Curve
+    stages: tuple[Stage, ...] = ()
+    strip: tuple[Small, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+    @property
+    def stage(self) -> Stage | None:
+        return self.stages[-1] if self.stages else None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns."""
+
+    node: int | None = None
+    metric: str = "reward"
+    columns: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """One look at a run. Unchanged parts are the same objects as in the snapshot before."""
+
+    taken: datetime
+    run: Run
+    nodes: Mapping[int, Node]
+    inbox: tuple[Proposal, ...]
+    events: tuple[Event, ...]
+    commands: tuple[Command, ...]
+    space: tuple[Row, ...]
+    data_time: datetime | None
+    detail: Detail | None
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> Node | None:
+        """The segment that trains now; the latest of several."""
+        return next((n for n in reversed(tuple(self.nodes.values())) if n.state == "running"), None)
+
+    def proposal(self, node_id: int | None) -> Proposal | None:
+        """The pending proposal of a node."""
+        return next((p for p in self.inbox if p.node == node_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunsSnapshot:
+    """All runs of a directory, newest first."""
+
+    taken: datetime
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Why there is no snapshot this time, in one line. The display keeps what it has."""
+
+    reason: str
+
+
+# ---- rows to values --------------------------------------------------------------------------------
+
+
+def json_of(text: Any, default: Any) -> Any:
+    """JSON of the database; what cannot be parsed is `default` (the file may come from another version)."""
+    try:
+        return json.loads(text) if isinstance(text, str) and text else default
+    except ValueError:
+        return default
+
+
+def _values(text: Any) -> dict[str, float | int]:
+    found = json_of(text, {})
+    return {str(k): v for k, v in found.items() if isinstance(v, int | float)} if isinstance(found, dict) else {}
+
+
+def run_of(path: Path, row: Row, *, live: bool) -> Run:
+    """The header from a row of ui_run.sql. A run whose engine is gone without having said so is `crashed`."""
+    settings = json_of(row["config"], {})
+    state = str(row["state"])
+    if not live and state not in TERMINAL:
+        state = "crashed"
+    best = None
+    if row["top_n"]:
+        best = Scored(row["top_value"], row["top_n"], row["top_node"], row["top_step"])
+    test = Scored(row["test_value"], row["test_n"], row["test_node"]) if row["test_n"] else None
+    return Run(
+        path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
+        reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["spent_steps"] or 0,
+        limit=settings.get("budget", {}).get("steps", 0), spent=row["fraction"] or 0.0,
+        wall_seconds=row["wall_seconds"] or 0.0, created=row["created"], ended=row["ended"],
+        gate=settings.get("gate", {}).get("mode", ""), live=live,
+    )  # fmt: skip
+
+
+def stage_of(row: Row) -> Stage:
+    return Stage(
+        node=row["node_id"], left_at=row["left_at"], state=row["state"], reason=row["reason"], intent=row["intent"],
+        label=row["label"], configuration=_values(row["configuration"]), changes=_values(row["changes"]),
+        optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
+        expected=row["expected"], advisor=row["advisor"], branch_step=row["branch_step"],
+        planned=row["planned_steps"], trained=row["trained_steps"], start=row["start_steps"],
+        seconds=row["trainer_seconds"],
+    )  # fmt: skip
+
+
+def proposal_of(row: Row) -> Proposal:
+    return Proposal(
+        id=row["proposal_id"], revision=row["revision"], node=row["node_id"], parent=row["parent_id"],
+        step=row["branch_step"], intent=row["intent"], label=row["label"], changes=_values(row["changes"]),
+        optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
+        expected=row["expected"], advisor=row["advisor"], deadline=row["deadline"], created=row["created"],
+        configuration=_values(row["parent_configuration"]),
+    )  # fmt: skip
+
+
+def parts(rows: Iterable[Row], count: int) -> tuple[float | None, ...]:
+    """Values by part, in `count` cells; a part outside (more steps than planned) falls into the last."""
+    cells: list[float | None] = [None] * count
+    for row in rows:
+        cells[max(0, min(count - 1, row["part"]))] = row["value"]
+    return tuple(cells)
+
+
+def bucket_width(steps: int, columns: int) -> int:
+    """Steps of a bucket so that a curve of `steps` has at most two points a column: 1, 2, 5, 10, … so that buckets
+    stay where they are while the curve grows."""
+    width, factors = 1, (2, 2.5, 2)
+    position = 0
+    while steps / width > 2 * max(1, columns):
+        width = int(width * factors[position % 3])
+        position += 1
+    return width
+
+
+def event_of(row: Row) -> Event:
+    return Event(row["seq"], row["level"], row["kind"], row["node_id"], row["message"], row["ts"])
+
+
+def command_of(row: Row) -> Command:
+    return Command(
+        id=row["command_id"], kind=row["kind"], node=row["node_id"], proposal=row["proposal_id"],
+        author=row["author"], ts=row["ts"], state=row["state"] or "sent", message=row["message"] or "",
+        answered=row["answered"],
+    )  # fmt: skip
+
+
+def node_of(row: Row, scores: Sequence[Row], spark: tuple[float | None, ...]) -> Node:
+    best = max(scores, key=lambda r: (r["value"], r["step"]), default=None)
+    return Node(
+        id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"], state=row["state"],
+        intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],
+        start=row["start_steps"], pruned=row["pruned"],
+        best=Scored(best["value"], best["n"], row["node_id"], best["step"]) if best else None,
+        kept=tuple(r["step"] for r in scores if r["kept"]), spark=spark,
+        scores=tuple((r["step"], r["value"]) for r in scores),
+    )  # fmt: skip

@@ -1,0 +1,231 @@
+"""Reads a run's database into snapshots: only what has grown, the rest is kept from the look before.
+
+A feed is used by one worker thread at a time (the app's tick). It never touches a widget and never writes; commands go
+through `Commander`. DuckDB and Arrow are imported when a reader is first needed: not before the first paint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine.errors import Fault, UserError
+from engine.store.queries import load as sql
+from engine.store.reader import Reader, open_run
+from llmzero_tui.data import (
+    Curve,
+    Detail,
+    Diagnosis,
+    Node,
+    Row,
+    Run,
+    RunSnapshot,
+    RunsSnapshot,
+    Sample,
+    Small,
+    View,
+    bucket_width,
+    command_of,
+    event_of,
+    json_of,
+    node_of,
+    parts,
+    proposal_of,
+    run_of,
+    stage_of,
+)
+
+__all__ = ["OpenRun", "Reader", "RunFeed", "RunsFeed", "open_run"]
+
+SPARK_PARTS = 6
+STRIP_PARTS = 10
+EVENTS_KEPT = 400
+
+
+OpenRun = Callable[[Path], Reader]
+
+
+@dataclass
+class RunFeed:
+    """Snapshots of one run. `read` is called by one thread at a time; `close` by anyone once no read is under way."""
+
+    path: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+    _reader: Reader | None = None
+    _last: RunSnapshot | None = None
+    _view: View | None = None
+    _metric_seq: int = 0
+    _event_seq: int = 0
+    _metric_time: datetime | None = None
+    _dirty: bool = True
+    _sparks: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def read(self, view: View) -> RunSnapshot:
+        """One look. Raises Fault when the engine went away under it (the next look opens the run anew), UserError
+        when there is no such run."""
+        try:
+            return self._read(view)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the reader; the next read opens a new one and reads everything again."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._view = None, None
+        self._dirty = True
+
+    def _read(self, view: View) -> RunSnapshot:
+        if self._reader is None:
+            self._reader = self.opener(self.path)
+        reader, now = self._reader, self.clock()
+        if not reader.live and self._last is not None and not self._dirty:
+            fresh = replace(self._last, taken=now, detail=self._detail(reader, self._last.nodes, view, set()))
+        else:
+            fresh = self._look(reader, view, now)
+        self._last, self._view, self._dirty = fresh, view, False
+        return fresh
+
+    def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
+        row = reader.rows(sql("ui_run"))[0]
+        run = run_of(self.path, row, live=reader.live)
+        grown = self._grown(reader)
+        nodes = self._nodes(reader, grown)
+        new = tuple(event_of(r) for r in reader.rows(sql("ui_events"), (self._event_seq,)))
+        events = ((self._last.events if self._last else ()) + new)[-EVENTS_KEPT:]
+        self._event_seq = events[-1].seq if events else 0
+        times = [t for t in (self._metric_time, row["spent_ts"], events[-1].ts if events else None) if t]
+        return RunSnapshot(
+            taken=now, run=run, nodes=nodes, events=events, data_time=max(times, default=None),
+            inbox=tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox"))),
+            commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
+            space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, view, grown),
+        )  # fmt: skip
+
+    def _grown(self, reader: Reader) -> set[int]:
+        """Nodes with metrics that were not there at the last look."""
+        row = reader.rows(sql("ui_growth"), (self._metric_seq,))[0]
+        if row["seq"] is None:
+            return set()
+        self._metric_seq, self._metric_time = row["seq"], row["ts"]
+        return set(row["nodes"])
+
+    def _nodes(self, reader: Reader, grown: set[int]) -> dict[int, Node]:
+        rows = reader.rows(sql("ui_nodes"))
+        if grown:
+            found = reader.rows(sql("ui_sparks"), (json.dumps(sorted(grown)), SPARK_PARTS))
+            for node_id in grown:
+                mine = [r for r in found if r["node_id"] == node_id]
+                self._sparks[node_id] = parts(mine, SPARK_PARTS)
+        scores: dict[int, list[Row]] = {}
+        for row in reader.rows(sql("ui_checkpoints")):
+            scores.setdefault(row["node_id"], []).append(row)
+        before = self._last.nodes if self._last else {}
+        nodes = {}
+        for row in rows:
+            node = node_of(row, scores.get(row["node_id"], []), self._sparks.get(row["node_id"], ()))
+            nodes[node.id] = before[node.id] if before.get(node.id) == node else node
+        return nodes
+
+    def _detail(self, reader: Reader, nodes: Mapping[int, Node], view: View, grown: set[int]) -> Detail | None:
+        """The selected node, or by default what trains, else the best; only what changed is read."""
+        node = _selected(nodes, view.node)
+        if node is None:
+            return None
+        old = self._last.detail if self._last else None
+        width = bucket_width(node.start + max(node.planned, node.trained), view.columns)
+        if old is not None and old.node == node.id and node.id not in grown and self._calm(node):
+            same = (old.curve.metric, old.curve.width) == (view.metric, width)
+            return old if same else replace(old, curve=_curve(reader, node, view.metric, width))
+        strip: dict[str, list[Row]] = {}
+        for row in reader.rows(sql("ui_strip"), (node.id, STRIP_PARTS)):
+            strip.setdefault(row["name"], []).append(row)
+        return Detail(
+            node=node.id, curve=_curve(reader, node, view.metric, width),
+            stages=tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node.id,))),
+            strip=tuple(Small(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
+            samples=tuple(Sample(**r) for r in reader.rows(sql("ui_samples"), (node.id,))),
+            diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (node.id,))),
+        )  # fmt: skip
+
+    def _calm(self, node: Node) -> bool:
+        """Whether the node is as it was at the last look: then only the curve can differ."""
+        return self._last is not None and self._last.nodes.get(node.id) is node
+
+
+def _selected(nodes: Mapping[int, Node], wanted: int | None) -> Node | None:
+    """The node to look at: the wanted one, else what trains, else the best, else the first."""
+    if wanted is not None and wanted in nodes:
+        return nodes[wanted]
+    running = [n for n in nodes.values() if n.state == "running"]
+    if running:
+        return running[-1]
+    scored = [n for n in nodes.values() if n.best]
+    return max(scored, key=lambda n: n.best.value if n.best else 0.0, default=next(iter(nodes.values()), None))
+
+
+def _curve(reader: Reader, node: Node, metric: str, width: int) -> Curve:
+    """`metric` along the trajectory to `node` in buckets of `width` steps. NaN and infinity are counted, not drawn."""
+    rows = reader.rows(sql("ui_curve"), (node.id, metric, width))
+    points = tuple((r["step"], r["value"], r["node_id"] == node.id) for r in rows if r["value"] is not None)
+    return Curve(metric, width, points, sum(r["broken"] for r in rows))
+
+
+@dataclass
+class RunsFeed:
+    """Snapshots of all runs of a directory. Runs that cannot change are read once per change of their file."""
+
+    directory: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+    _cache: dict[Path, tuple[tuple[int, int], Run]] = field(default_factory=dict)
+    _readers: dict[Path, Reader] = field(default_factory=dict)
+
+    def read(self, _view: View | None = None) -> RunsSnapshot:
+        """One look. A run that cannot be read is listed with the reason."""
+        runs = [self._run(path) for path in self._paths()]
+        runs.sort(key=lambda r: (r.created or datetime.min, r.name), reverse=True)
+        return RunsSnapshot(self.clock(), tuple(runs))
+
+    def close(self) -> None:
+        """Let go of all readers."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+
+    def _paths(self) -> list[Path]:
+        if not self.directory.is_dir():
+            return []
+        return [path for path in self.directory.iterdir() if (path / "run.duckdb").exists()]
+
+    def _run(self, path: Path) -> Run:
+
+        stamp = _stamp(path / "run.duckdb")
+        held = (path / "engine.sock").exists()
+        cached = self._cache.get(path)
+        if cached and cached[0] == stamp and not held:
+            return cached[1]
+        try:
+            reader = self._readers.pop(path, None) or self.opener(path)
+            run = run_of(path, reader.rows(sql("ui_run"))[0], live=reader.live)
+        except (Fault, UserError) as error:
+            return Run(path=path, name=path.name, state="lost", reason=str(error))
+        if run.live:
+            self._readers[path] = reader
+        else:
+            reader.close()
+            self._cache[path] = (stamp, run)
+        return run
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)

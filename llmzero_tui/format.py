@@ -1,0 +1,212 @@
+"""Numbers, times and foreign text as the screens show them: one way each, everywhere.
+
+Called by every screen and widget. `plain` is the only door for text written by models, files or users; nothing here
+reads a store or a clock.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+
+from engine.analysis.statistics import wilson
+from engine.space import format_value
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_COMBINING = frozenset({"Mn", "Me"})
+SPARKS = "▁▂▃▄▅▆▇█"
+ASCII_SPARKS = "_.-=+*#@"
+MISSING = "–"
+
+
+def plain(text: object, limit: int | None = None, *, lines: bool = False) -> str:
+    """Foreign text with nothing in it that a terminal or a reader's eye could be fooled by.
+
+    Escape sequences, control and format characters (bidirectional marks too) go, marks that pile up on one letter are
+    cut to two. `lines` keeps line breaks, otherwise all white space becomes single spaces. `limit` cuts to that many
+    characters with an ellipsis. The result is text: whoever shows it must not parse it as markup.
+    """
+    source = str(text)
+    if limit is not None and len(source) > 8 * limit + 1000:
+        source = source[: 8 * limit + 1000]
+    if not (source.isascii() and source.isprintable()):
+        source = _ESCAPE.sub("", source)
+        source = "".join(_visible(source))
+    source = re.sub(r"[ \t]+\n", "\n", source).strip("\n") if lines else " ".join(source.split())
+    if limit is not None and len(source) > limit:
+        return source[: limit - 1] + "…"
+    return source
+
+
+def _visible(source: str) -> Iterable[str]:
+    marks = 0
+    for character in source:
+        if character in "\n\t":
+            yield "\n" if character == "\n" else "  "
+            continue
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in _COMBINING else 0
+        if category not in _HIDDEN and marks <= 2:
+            yield character
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` terminal cells: cut with an ellipsis or padded (on the left when `right`)."""
+    if width <= 0:
+        return ""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - length)
+    return padding + text if right else text + padding
+
+
+def share(value: float | None, digits: int = 3) -> str:
+    """A number of [0, 1] without its leading zero: .431, 1.00; a dash for nothing."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{digits}f}"
+    if text.startswith("1"):
+        return f"{value:.{digits - 1}f}"
+    return text[1:] if text.startswith("0") else text
+
+
+def half_width(value: float, n: int) -> float:
+    """Half of the 95% Wilson interval of a score in [0, 1] out of `n` prompts."""
+    low, high = wilson(min(float(n), max(0.0, value * n)), n)
+    return (high - low) / 2
+
+
+def score(value: float | None, n: int | None) -> str:
+    """A score with its 95% interval: .431 ±.03."""
+    if value is None or not n:
+        return MISSING
+    return f"{share(value)} ±{share(half_width(value, n), 2)}"
+
+
+def number(value: float | None) -> str:
+    """Any metric in at most seven characters: .0041, 1.83, 412, 1.2e-06."""
+    if value is None:
+        return MISSING
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < 0.0005 or size >= 1e6:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    if size < 1:
+        text = f"{value:.3g}" if size >= 0.01 else f"{value:.2g}"
+        return text.replace("0.", ".", 1)
+    return f"{value:.3g}" if size < 1000 else f"{value:.0f}"
+
+
+def parameter(value: float | int | None) -> str:
+    """A hyperparameter's value as one writes it in the run file: 5e-5, .02, 64."""
+    return MISSING if value is None else format_value(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as two units: 41s, 2m14s, 3h05m, 2d4h."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600}h"
+
+
+def age(seconds: float | None) -> str:
+    """How old data is: .4s, 3s, 2m14s."""
+    if seconds is None:
+        return MISSING
+    if seconds < 1:
+        return f"{share(max(0.0, seconds), 1)}s"
+    return duration(seconds)
+
+
+def spark(
+    values: Sequence[float | None], low: float | None = None, high: float | None = None, *, ascii: bool = False
+) -> str:
+    """One character per value between `low` and `high` (their own extremes by default); a blank where there is none."""
+    levels = ASCII_SPARKS if ascii else SPARKS
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    if not known:
+        return " " * len(values)
+    floor = min(known) if low is None else low
+    span = (max(known) if high is None else high) - floor
+    cells = []
+    for value in values:
+        if value is None or not math.isfinite(value):
+            cells.append(" ")
+        elif span <= 0:
+            cells.append(levels[len(levels) // 2 - 1])
+        else:
+            place = (value - floor) / span
+            cells.append(levels[max(0, min(len(levels) - 1, int(place * len(levels))))])
+    return "".join(cells)
+
+
+def bar(fraction: float, width: int, *, ascii: bool = False) -> tuple[str, str]:
+    """A bar of `width` cells as (spent, left) so that each can have its colour."""
+    filled = max(0, min(width, round(max(0.0, min(1.0, fraction)) * width)))
+    return ("=" if ascii else "━") * filled, ("-" if ascii else "─") * (width - filled)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a state looks: a glyph of one cell, the same in ASCII, and the name of a colour of the palette."""
+
+    glyph: str
+    ascii: str
+    colour: str
+
+
+MARKS: dict[str, Mark] = {
+    "proposed": Mark("?", "?", "wait"),
+    "queued": Mark("◌", ".", "muted"),
+    "running": Mark("●", "*", "live"),
+    "finished": Mark("✓", "+", "good"),
+    "stopped": Mark("■", "#", "muted"),
+    "early-stopped": Mark("✂", "%", "warn"),
+    "out-of-memory": Mark("▲", "M", "bad"),
+    "nan": Mark("≠", "N", "bad"),
+    "crashed": Mark("✗", "x", "bad"),
+    "hung": Mark("◷", "H", "bad"),
+    "rejected": Mark("⊘", "-", "muted"),
+    "starting": Mark("◌", ".", "live"),
+    "training": Mark("●", "*", "live"),
+    "paused": Mark("‖", "|", "wait"),
+    "finishing": Mark("◐", "*", "live"),
+    "failed": Mark("✗", "x", "bad"),
+    "pending": Mark("?", "?", "wait"),
+    "lost": Mark("✗", "x", "bad"),
+}
+UNKNOWN = Mark("·", ".", "muted")
+SHORT_STATES = {"out-of-memory": "memory", "early-stopped": "early stop"}
+
+
+def mark(state: str) -> Mark:
+    """The look of a state of a run or a node."""
+    return MARKS.get(state, UNKNOWN)
+
+
+_ASCII = str.maketrans(
+    {"★": "*", "→": ">", "·": "-", "…": "~", "–": "-", "±": "+", "▾": "v", "▸": ">", "│": "|", "×": "x", "−": "-",
+     "↑": "^", "↓": "v", "≥": ">", "≤": "<", "⚠": "!", "‖": "|", "ε": "e", "“": '"', "”": '"', "’": "'", "—": "-"}
+)  # fmt: skip
+
+
+def to_ascii(text: str) -> str:
+    """The same text for a terminal that lacks glyphs: known ones replaced, the rest a question mark."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,48 @@
+"""What the main screens have in common: bindings from the registry, guards, the footer, a feed to be polled."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from textual.screen import Screen
+
+from llmzero_tui.actions import Context, allowed
+from llmzero_tui.data import Lost
+from llmzero_tui.widgets.keybar import KeyBar
+
+
+class Face(Screen[None]):
+    """A screen whose keys come from the registry. `kind` is its name there."""
+
+    kind: ClassVar[str] = ""
+
+    def context(self) -> Context:
+        """What the guards see now."""
+        return Context(self.kind)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return allowed(action, self.context())
+
+    def refresh_keys(self) -> None:
+        """Draw the footer for the context of now."""
+        for bar in self.query(KeyBar):
+            bar.show(self.context())
+
+
+class Polled(Face):
+    """A screen that lives from snapshots of a feed. The app reads the feed in a worker and hands over what it found."""
+
+    feed: Any
+
+    def view(self) -> Any:
+        """What the feed is to look at."""
+        return None
+
+    def apply(self, snapshot: Any, now: datetime) -> None:
+        """Take a snapshot (called within a batch update)."""
+        raise NotImplementedError
+
+    def lost(self, why: Lost, now: datetime) -> None:
+        """There was nothing to read this time."""
+        raise NotImplementedError

@@ -1,0 +1,349 @@
+"""One run: its tree on the left drives the plot, the small metrics and the texts on the right; the inbox stands below.
+
+From 100 columns on everything is on screen; below that one pane at a time (tab, 1–4). Shows snapshots only; what a
+human decides goes out through `screens.steering`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Input
+
+from llmzero_tui.actions import Context, bindings
+from llmzero_tui.data import Lost, RunSnapshot, View
+from llmzero_tui.feeds import RunFeed
+from llmzero_tui.screens.steering import Steering
+from llmzero_tui.widgets.details import Details
+from llmzero_tui.widgets.header import RunHeader
+from llmzero_tui.widgets.inbox import Inbox
+from llmzero_tui.widgets.keybar import KeyBar
+from llmzero_tui.widgets.panes import PANES, PaneBar
+from llmzero_tui.widgets.strip import Strip
+from llmzero_tui.widgets.tree import SearchTree
+
+NARROW = 100
+VALIDATED = frozenset({"reward"})
+
+
+class RunScreen(Steering):
+    """The main screen."""
+
+    kind = "run"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("run"),
+        Binding("tab", "pane(1)", show=False, priority=True),
+        Binding("shift+tab", "pane(-1)", show=False, priority=True),
+    ]
+
+    def __init__(self, feed: RunFeed) -> None:
+        super().__init__(id="run")
+        self.feed = feed
+        self.snapshot: RunSnapshot | None = None
+        self.selected: int | None = None
+        self.following = True
+        self.frozen = False
+        self.metric = "reward"
+        self.pane = "tree"
+        self.zoomed = False
+        self._plot: Widget | None = None
+        self._lost = ""
+        self._smoothing: object = None
+        self._log = False
+
+    def compose(self) -> ComposeResult:
+        yield RunHeader(self.feed.path.name)
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield SearchTree()
+                yield Input(id="filter", placeholder="number, label or state", compact=True)
+                yield Inbox()
+            with Vertical(id="right"):
+                yield Strip()
+                yield Details()
+        yield PaneBar()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#filter").display = False
+        self.query_one(SearchTree).focus()
+        self._arrange()
+        self.refresh_keys()
+        self.call_after_refresh(self._add_plot)
+
+    def _add_plot(self) -> None:
+        """The plot comes after the first paint: plotext takes a tenth of a second to import."""
+        from llmzero_tui.widgets.plot import MetricPlot, Smoothing
+
+        self._plot = MetricPlot()
+        self._smoothing = Smoothing.BOTH
+        self.query_one("#right").mount(self._plot, before=0)
+        self._arrange()
+        self._show_detail()
+
+    # ---- snapshots --------------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        columns = self._plot.size.width if self._plot is not None else 60
+        return View(self.selected, self.metric, max(20, columns))
+
+    def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
+        if self.frozen:
+            self._header(now)
+            return
+        self._lost = ""
+        self.snapshot = snapshot
+        self.query_one(SearchTree).show(snapshot.nodes, snapshot.run.best, snapshot.inbox)
+        running = snapshot.running
+        if self.selected is None and snapshot.detail is not None:
+            self._select(snapshot.detail.node)
+        elif self.following and running is not None and running.id != self.selected:
+            self._select(running.id)
+        self.query_one(Inbox).show(snapshot.inbox, now)
+        self._show_detail()
+        self._header(now)
+        self.query_one(PaneBar).show(self.pane, self.query_one(Details).tab, len(snapshot.inbox))
+        self.answered(snapshot)
+        self.refresh_keys()
+
+    def lost(self, why: Lost, now: datetime) -> None:
+        self._lost = why.reason
+        self._header(now)
+
+    def _header(self, now: datetime) -> None:
+        self.query_one(RunHeader).show(self.snapshot, now, self._lost, self.frozen)
+
+    def _show_detail(self) -> None:
+        """Bring the right side to the latest snapshot, if it is about the selected node."""
+        snapshot = self.snapshot
+        if snapshot is None or snapshot.detail is None or snapshot.detail.node != self.selected:
+            return
+        detail = snapshot.detail
+        self.query_one(Strip).show(detail.strip, self.metric)
+        self.query_one(Details).show(snapshot)
+        if self._plot is not None and detail.curve.metric == self.metric:
+            from llmzero_tui.widgets.plot import Mark, MetricPlot, Smoothing
+
+            marks: tuple[Mark, ...] = ()
+            if self.metric in VALIDATED:
+                marks = tuple(
+                    Mark(stage.start + step, value)
+                    for stage in detail.stages
+                    if (node := snapshot.nodes.get(stage.node)) is not None
+                    for step, value in node.scores
+                    if stage.left_at is None or step <= stage.left_at
+                )
+            assert isinstance(self._plot, MetricPlot)
+            assert isinstance(self._smoothing, Smoothing)
+            self._plot.show(detail.curve, detail.stages, marks, self._smoothing, self._log)
+
+    def _select(self, node_id: int, *, move: bool = True) -> None:
+        """Make a node the one the right side is about."""
+        self.selected = node_id
+        if move:
+            self.query_one(SearchTree).pick(node_id)
+        self.poll_now()
+        self.refresh_keys()
+
+    def poll_now(self) -> None:
+        """Ask for a snapshot without waiting for the tick."""
+        self.app.poll()  # type: ignore[attr-defined]
+
+    # ---- events -----------------------------------------------------------------------------------------------------
+
+    @on(SearchTree.Picked)
+    def _tree_picked(self, event: SearchTree.Picked) -> None:
+        self.following = False
+        self._select(event.node_id, move=False)
+
+    @on(Inbox.Picked)
+    def _inbox_picked(self, event: Inbox.Picked) -> None:
+        self.following = False
+        self._select(event.proposal.node)
+
+    @on(Strip.Chosen)
+    def _metric_chosen(self, event: Strip.Chosen) -> None:
+        self._plot_metric(event.metric)
+
+    def on_descendant_focus(self) -> None:
+        self.refresh_keys()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self.query_one(SearchTree).filter(event.value)
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one("#filter").display = bool(self.query_one("#filter", Input).value)
+        self.query_one(SearchTree).focus()
+
+    def key_escape(self) -> None:
+        """Leave the filter, the zoom, or the inbox."""
+        field = self.query_one("#filter", Input)
+        if field.display:
+            field.value = ""
+            field.display = False
+        elif self.zoomed:
+            self.action_zoom()
+        self.query_one(SearchTree).focus()
+
+    # ---- layout -----------------------------------------------------------------------------------------------------
+
+    @property
+    def narrow(self) -> bool:
+        return self.size.width < NARROW
+
+    def _arrange(self) -> None:
+        """Decide which panels are on screen."""
+        narrow, pane = self.narrow, self.pane
+        parts: dict[str, bool] = dict.fromkeys(("left", "right", "tree", "inbox", "strip", "details", "plot"), True)
+        if self.zoomed:
+            parts.update(left=False, details=False, strip=False)
+        elif narrow:
+            parts.update(
+                left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree", inbox=pane == "inbox",
+                plot=pane == "plot", strip=pane == "plot", details=pane in ("details", "inbox"),
+            )  # fmt: skip
+        for name, shown in parts.items():
+            for widget in self.query(f"#{name}"):
+                widget.display = shown
+        self.query_one("#body").set_class(narrow, "-narrow")
+        self.query_one("#left").set_class(narrow, "-narrow")
+        self.query_one(PaneBar).display = narrow
+        details = self.query_one(Details)
+        waiting = len(self.snapshot.inbox) if self.snapshot else 0
+        self.query_one(PaneBar).show(pane, details.tab, waiting)
+
+    def action_pane(self, by: int) -> None:
+        """The next panel: its focus when all are on screen, the panel itself when one is."""
+        if not self.narrow or self.zoomed:
+            if by > 0:
+                self.focus_next()
+            else:
+                self.focus_previous()
+            return
+        self.show_pane(PANES[(PANES.index(self.pane) + by) % len(PANES)])
+
+    def show_pane(self, pane: str) -> None:
+        """Bring a pane to the front (narrow), and the focus into it."""
+        self.pane = pane
+        self._arrange()
+        target = {"tree": "#tree", "plot": "#strip", "details": "#details", "inbox": "#inbox"}[pane]
+        self.query_one(target).focus()
+        self.refresh_keys()
+
+    # ---- actions: looking -------------------------------------------------------------------------------------------
+
+    def context(self) -> Context:
+        snapshot = self.snapshot
+        if snapshot is None:
+            return Context(self.kind)
+        node = snapshot.nodes.get(self.selected) if self.selected is not None else None
+        return Context(
+            self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
+            target=snapshot.proposal(self.selected), waiting=len(snapshot.inbox), narrow=self.narrow,
+        )  # fmt: skip
+
+    def action_inbox(self) -> None:
+        """To the inbox; its highlighted proposal becomes the selected node."""
+        if self.narrow:
+            self.show_pane("inbox")
+        inbox = self.query_one(Inbox)
+        inbox.focus()
+        if inbox.current is not None:
+            self.following = False
+            self._select(inbox.current.node)
+
+    def action_best(self) -> None:
+        """Select the incumbent."""
+        best = self.snapshot.run.best if self.snapshot else None
+        if best is not None and best.node is not None:
+            self.following = False
+            self._select(best.node)
+
+    def action_live(self) -> None:
+        """Select what trains, and stay with it."""
+        self.following = True
+        running = self.snapshot.running if self.snapshot else None
+        if running is not None:
+            self._select(running.id)
+
+    def action_filter(self) -> None:
+        """Open the filter of the tree."""
+        if self.narrow:
+            self.show_pane("tree")
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    def action_zoom(self) -> None:
+        """The plot alone, or everything again."""
+        self.zoomed = not self.zoomed
+        self._arrange()
+        if self.zoomed and self._plot is not None:
+            self._plot.focus()
+        else:
+            self.query_one(SearchTree).focus()
+        self.poll_now()
+
+    def _plot_metric(self, metric: str) -> None:
+        self.metric = metric
+        self._show_detail()
+        self.poll_now()
+
+    def _step_metric(self, by: int) -> None:
+        names = self.query_one(Strip).names
+        if names:
+            place = names.index(self.metric) if self.metric in names else 0
+            self._plot_metric(names[(place + by) % len(names)])
+
+    def action_next_metric(self) -> None:
+        self._step_metric(1)
+
+    def action_previous_metric(self) -> None:
+        self._step_metric(-1)
+
+    def action_log_scale(self) -> None:
+        """Logarithmic, or linear again."""
+        self._log = not self._log
+        self._show_detail()
+
+    def action_smoothing(self) -> None:
+        """Average with raw, average, raw."""
+        from llmzero_tui.widgets.plot import Smoothing
+
+        if isinstance(self._smoothing, Smoothing):
+            self._smoothing = self._smoothing.after()
+        self._show_detail()
+
+    def _tab(self, index: int) -> None:
+        if self.narrow and self.pane not in ("details", "inbox"):
+            self.show_pane("details")
+        self.query_one(Details).turn(index, self.snapshot)
+        self._arrange()
+
+    def action_tab_1(self) -> None:
+        self._tab(0)
+
+    def action_tab_2(self) -> None:
+        self._tab(1)
+
+    def action_tab_3(self) -> None:
+        self._tab(2)
+
+    def action_tab_4(self) -> None:
+        self._tab(3)
+
+    def action_freeze(self) -> None:
+        """Hold the display, or let it go on."""
+        self.frozen = not self.frozen
+        self.poll_now()

@@ -1,0 +1,55 @@
+"""Ends the app when its terminal is gone.
+
+A lost terminal leaves Textual reading an end of file in a loop at full speed when SIGHUP is ignored (nohup, some
+terminals). A thread asks the kernel whether the line was hung up, and leaves within two seconds. Nothing is lost: the
+app holds no state.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+HANGUP_CODE = 129
+GRACE_SECONDS = 1.0
+POLL_MILLISECONDS = 500
+GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+@contextmanager
+def watch_terminal(app: App[int]) -> Iterator[None]:
+    """Watch standard input while the app runs; without a terminal there is nothing to watch."""
+    over = threading.Event()
+    try:
+        descriptor = sys.__stdin__.fileno() if sys.__stdin__ is not None else -1
+    except (OSError, ValueError):
+        descriptor = -1
+    if descriptor >= 0 and os.isatty(descriptor):
+        threading.Thread(target=_watch, args=(app, descriptor, over), name="terminal", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(app: App[int], descriptor: int, over: threading.Event) -> None:
+    poller = select.poll()
+    poller.register(descriptor, 0)  # a hang-up and an error are always reported
+    while not over.is_set():
+        if any(
+            event & GONE for _, event in poller.poll(POLL_MILLISECONDS)
+        ):
+            break
+    else:
+        return
+    app.call_later(app.exit, HANGUP_CODE)
+    if not over.wait(GRACE_SECONDS):
+        os._exit(HANGUP_CODE)

@@ -1,0 +1,235 @@
+"""The four tabs about the selected node: rationale, changes, samples, and the log of the run.
+
+One scrolling panel whose text is drawn anew only when its tab or its data changed. Everything here is foreign text.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from llmzero_tui.data import Command, Detail, Event, Node, Row, RunSnapshot, Sample, Stage
+from llmzero_tui.format import MISSING, bar, duration, parameter, plain, score, share
+from llmzero_tui.widgets.header import command_text
+from llmzero_tui.widgets.look import Look, look
+
+TABS = ("Rationale", "Changes", "Samples", "Log")
+SAMPLE_LIMIT = 700
+
+
+class Details(VerticalScroll):
+    """The panel under the plot; `tab` is 0 … 3."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", show=False),
+        Binding("down,j", "scroll_down", show=False),
+        Binding("G,end", "scroll_end", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="details")
+        self.tab = 0
+        self._body = Static(id="details-body", markup=False)
+        self._shown: object = None
+
+    def compose(self):  # type: ignore[no-untyped-def]
+        yield self._body
+
+    def on_mount(self) -> None:
+        self._title()
+
+    def turn(self, tab: int, snapshot: RunSnapshot | None) -> None:
+        """Show another tab from its top (the log from its end)."""
+        self.tab = tab
+        self._title()
+        self.show(snapshot)
+        self.scroll_home(animate=False)
+
+    def _title(self) -> None:
+        colours = look(self).palette
+        parts: list[Content | tuple[str, str]] = []
+        for index, name in enumerate(TABS):
+            style = f"bold {colours.text}" if index == self.tab else colours.muted
+            parts.append((f"{index + 1} {name}", f"{style} @click=screen.tab_{index + 1}()"))
+            if index < len(TABS) - 1:
+                parts.append(("  ", ""))
+        self.border_title = Content.assemble(*parts)
+
+    def show(self, snapshot: RunSnapshot | None) -> None:
+        """Take a snapshot; nothing happens when this tab looks the same."""
+        if snapshot is None or snapshot.detail is None:
+            return
+        detail, dress = snapshot.detail, look(self)
+        node = snapshot.nodes.get(detail.node)
+        about: tuple[object, ...] = (
+            (detail.stages, detail.diagnoses, node),
+            (detail.stages, snapshot.space),
+            (detail.samples,),
+            (snapshot.events, snapshot.commands),
+        )[self.tab]
+        if self._shown == (self.tab, dress, about):
+            return
+        self._shown = (self.tab, dress, about)
+        self._body.update(self._drawn(snapshot, detail, node, dress))
+
+    def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, dress: Look) -> RenderableType:
+        if self.tab == 0:
+            return rationale(detail, node, dress)
+        if self.tab == 1:
+            return changes(detail, snapshot.space, dress)
+        if self.tab == 2:
+            return samples(detail.samples, dress)
+        return log(snapshot.events, snapshot.commands, dress)
+
+
+def _line(dress: Look, *parts: tuple[str, str]) -> Text:
+    return dress.done(Text.assemble(*parts))
+
+
+def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
+    """Why this node is there, what it was to do, what it did, and what was found wrong with it."""
+    stage = detail.stage
+    colours = dress.palette
+    if stage is None or node is None:
+        return Text("")
+    lines: list[RenderableType] = [_where(stage, node, dress)]
+    if stage.reason:
+        lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
+    if stage.rationale:
+        lines.append(_line(dress, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
+    if stage.expected:
+        lines.append(_line(dress, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
+    if detail.diagnoses:
+        lines.append(_line(dress, ("\ndiagnosis of this segment", colours.muted)))
+    for found in detail.diagnoses:
+        full, rest = bar(found.severity, 6, ascii=dress.ascii)
+        colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
+        who = f"  {found.advisor} {found.model}".rstrip()
+        lines.append(
+            _line(dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
+                  (f"  {plain(found.evidence, 400)}", colours.text), (plain(who, 60), colours.faint))
+        )  # fmt: skip
+    return Group(*lines)
+
+
+def _where(stage: Stage, node: Node, dress: Look) -> Text:
+    """State, score, place in the tree and the two explicit choices."""
+    colours = dress.palette
+    text = Text(f"#{node.id} ", style=f"bold {colours.text}").append_text(dress.state(node.state))
+    if node.best is not None:
+        text.append("  validation ", style=colours.muted).append(score(node.best.value, node.best.n), style="bold")
+        text.append(f" n={node.best.n}", style=colours.muted)
+    if node.planned:
+        text.append(f"  {node.trained}/{node.planned} steps", style=colours.muted)
+        text.append(f" in {duration(stage.seconds)}" if stage.seconds else "", style=colours.muted)
+    if stage.branch_step is not None:
+        text.append("\n")
+        place = f"{stage.intent} from #{node.parent} step {stage.branch_step} · optimizer {stage.optimizer} · "
+        place += f"reference {stage.reference} · {stage.advisor} advisor"
+        text.append(plain(place, 200), style=colours.muted)
+    return dress.done(text)
+
+
+def changes(detail: Detail, space: tuple[Row, ...], dress: Look) -> RenderableType:
+    """What the node changed against its parent, then every value that moves along the trajectory."""
+    colours = dress.palette
+    stages = detail.stages
+    if len(stages) < 2:
+        return _line(dress, ("the root: the base model, nothing changed", colours.muted))
+    before, now = stages[-2], stages[-1]
+    known = {str(p.get("name")): p for p in space}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style=colours.muted)
+    for name in ("changed", "before", "", "now", "kind"):
+        table.add_column(dress.done(Text(name)), no_wrap=True)
+    for name, value in now.changes.items():
+        old = before.configuration.get(name)
+        arrow = "↑" if old is not None and value > old else "↓"
+        table.add_row(*(dress.done(t) for t in (
+            Text(plain(name, 28), style=colours.text), Text(parameter(old), style=colours.muted),
+            Text(arrow, style=colours.wait), Text(parameter(value), style=f"bold {colours.text}"),
+            Text(plain(known.get(name, {}).get("kind", ""), 16), style=colours.muted),
+        )))  # fmt: skip
+    if not now.changes:
+        table = Table.grid()
+        table.add_row(_line(dress, ("keep: no value changed", colours.text)))
+    choices = _line(
+        dress, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
+    )
+    return Group(table, choices, Text(""), trajectory(stages, known, dress))
+
+
+def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) -> RenderableType:
+    """A row for every parameter that is not the same all along, a column for every stage; changes stand out."""
+    colours = dress.palette
+    names = [n for n in stages[-1].configuration if len({s.configuration.get(n) for s in stages}) > 1]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=colours.muted)
+    table.add_column(dress.done(Text("trajectory")), no_wrap=True)
+    for stage in stages[-8:]:
+        table.add_column(Text(f"#{stage.node}"), justify="right", no_wrap=True)
+    ends = [f"{s.start + (s.left_at if s.left_at is not None else s.trained)}" for s in stages[-8:]]
+    table.add_row(Text("until step", style=colours.muted), *(Text(e, style=colours.muted) for e in ends))
+    for name in names:
+        label = plain(known.get(name, {}).get("label", name), 20)
+        values = [s.configuration.get(name) for s in stages]
+        cells = []
+        for index, value in enumerate(values):
+            moved = index > 0 and values[index - 1] != value
+            cells.append(Text(parameter(value), style=f"bold {colours.wait}" if moved else colours.muted))
+        table.add_row(Text(label, style=colours.text), *cells[-8:])
+    same = [n for n in stages[-1].configuration if n not in names]
+    rest = ", ".join(f"{known.get(n, {}).get('label', n)} {parameter(stages[-1].configuration[n])}" for n in same)
+    return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
+
+
+def samples(found: tuple[Sample, ...], dress: Look) -> RenderableType:
+    """The latest completions: prompt, completion, right or wrong."""
+    colours = dress.palette
+    if not found:
+        return _line(dress, ("no samples yet", colours.faint))
+    lines: list[RenderableType] = []
+    step = None
+    for sample in found:
+        if sample.step != step:
+            step = sample.step
+            lines.append(_line(dress, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
+        glyph, colour = dress.glyph("finished" if sample.correct else "crashed")
+        verdict = "right" if sample.correct else "wrong"
+        cut = "  cut off" if sample.truncated else ""
+        lines.append(
+            _line(dress, (f"{glyph} {verdict} ", colour), (f"reward {share(sample.reward, 2)}{cut}  ", colours.muted),
+                  (plain(sample.prompt, 300), colours.muted),
+                  (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
+                  (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint))
+        )  # fmt: skip
+    return Group(*lines)
+
+
+def log(events: tuple[Event, ...], commands: tuple[Command, ...], dress: Look) -> RenderableType:
+    """What happened, newest first, the humans' commands among it."""
+    colours = dress.palette
+    lines: list[tuple[datetime, Text]] = []
+    for event in events:
+        colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
+        words = plain(event.message, 300)
+        place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
+        glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
+        lines.append((event.ts, Text.assemble((glyph, colour), (place, colours.muted), (words, colour))))
+    for command in commands:
+        text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
+        text.append(f"  {plain(command.message, 200)}", style=colours.muted)
+        lines.append((command.ts, text))
+    lines.sort(key=lambda pair: pair[0], reverse=True)
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for ts, text in lines[:200]:
+        table.add_row(Text(f"{ts:%H:%M:%S}", style=colours.faint), dress.done(text))
+    return table if lines else _line(dress, ("nothing yet", colours.faint))

@@ -1,0 +1,136 @@
+"""The two lines on top of a run: what it is doing, how old that knowledge is, what is spent.
+
+Drawn from a snapshot alone; parts that do not fit go, the least important first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.text import Text
+from textual.app import RenderResult
+from textual.widget import Widget
+
+from llmzero_tui.data import Command, RunSnapshot
+from llmzero_tui.format import age, bar, duration, mark, plain, score
+from llmzero_tui.widgets.look import Look, look, row
+
+STALE_SECONDS = 5.0
+COMMAND_SECONDS = 12.0
+
+
+class RunHeader(Widget):
+    """Shows the latest snapshot; `lost` is the reason while there is none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(id="header")
+        self.run_name = name
+        self.snapshot: RunSnapshot | None = None
+        self.now: datetime | None = None
+        self.lost = ""
+        self.frozen = False
+
+    def show(self, snapshot: RunSnapshot | None, now: datetime, lost: str, frozen: bool) -> None:
+        """Take the state of this tick; the ages are counted from `now`."""
+        self.snapshot, self.now, self.lost, self.frozen = snapshot, now, lost, frozen
+        self.refresh()
+
+    def render(self) -> RenderResult:
+        width = self.size.width - 2
+        if self.snapshot is None or self.now is None:
+            words = self.lost or "opening …"
+            line = Text.assemble(("LLMZero ", "bold"), plain(self.run_name, 40), "  ", plain(words, 200))
+            return look(self).done(line)
+        first = _first(self.snapshot, self.now, self.lost, self.frozen, width, look(self))
+        second = _second(self.snapshot, self.now, width, look(self))
+        return look(self).done(Text("\n").join([first, second]))
+
+
+def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width: int, dress: Look) -> Text:
+    colours = dress.palette
+    run = snapshot.run
+    wide = width >= 100
+    left = Text(no_wrap=True)
+    left.append("LLMZero " if wide else "", style=colours.muted)
+    left.append(plain(run.name, 28 if wide else 16), style=f"bold {colours.text}")
+    left.append("  ").append_text(dress.state(run.state))
+    node = snapshot.running
+    if node is not None:
+        left.append(f"  #{node.id}" if not wide else f"  node {node.id}", style=colours.text)
+        left.append(f" step {node.trained}/{node.planned}", style=colours.muted)
+    if run.best is not None:
+        left.append("  best ", style=colours.muted)
+        left.append(score(run.best.value, run.best.n), style=f"bold {colours.star}")
+        left.append(f" #{run.best.node}", style=colours.muted)
+    if run.test is not None:
+        left.append("  test ", style=colours.muted)
+        left.append(score(run.test.value, run.test.n), style=f"bold {colours.good}")
+    right = _age(snapshot, now, lost, frozen, wide, dress)
+    if wide:
+        right.append(f"   {plain(run.advisor, 20)} advisor", style=colours.muted)
+    return row(left, right, width)
+
+
+def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, dress: Look) -> Text:
+    """How old the newest data is: a thing to worry about only while something should be arriving."""
+    colours = dress.palette
+    if frozen:
+        return Text("frozen " + age((now - snapshot.taken).total_seconds()), style=colours.wait)
+    if lost:
+        return Text("no contact · trying again", style=colours.bad)
+    if not snapshot.run.live:
+        return Text("no engine" if not snapshot.run.over else "from the file", style=colours.muted)
+    if snapshot.data_time is None:
+        return Text("no data yet", style=colours.muted)
+    seconds = max(0.0, (now - snapshot.data_time).total_seconds())
+    style = colours.warn if seconds > STALE_SECONDS and snapshot.run.state == "training" else colours.muted
+    return Text(f"data {age(seconds)} old" if wide else f"{age(seconds)} old", style=style)
+
+
+def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Look) -> Text:
+    colours = dress.palette
+    run = snapshot.run
+    wide = width >= 100
+    spent, left_over = bar(run.spent, 20 if wide else 10, ascii=dress.ascii)
+    left = Text.assemble((spent, colours.live), (left_over, colours.faint), (f" {run.spent:4.0%}", colours.text))
+    steps = f"{run.steps}/{run.limit}" if run.limit else f"{run.steps}"
+    left.append(f"  {steps} steps" if wide else f" {steps}", style=colours.muted)
+    left.append(f"  {run.nodes} nodes  {duration(run.wall_seconds)}" if wide else "", style=colours.muted)
+    if run.eta is not None:
+        left.append(f"  ETA {duration(run.eta)}", style=colours.text)
+    elif run.reason and run.state in ("failed", "stopped", "crashed"):
+        left.append(f"  {plain(run.reason, 120)}", style=colours.bad if run.state == "failed" else colours.muted)
+    return row(left, _status(snapshot, now, dress), width)
+
+
+def _status(snapshot: RunSnapshot, now: datetime, dress: Look) -> Text:
+    """The inbox, and the latest command while it is news: sent → taken → done."""
+    colours = dress.palette
+    text = Text()
+    command = snapshot.commands[-1] if snapshot.commands else None
+    if command is not None and _news(command, now):
+        text.append_text(command_text(command, dress))
+    if snapshot.inbox:
+        text.append("   " if text else "")
+        text.append(f"{len(snapshot.inbox)} waiting", style=f"bold {colours.wait}")
+    return text
+
+
+def _news(command: Command, now: datetime) -> bool:
+    if command.state not in ("done", "refused"):
+        return True
+    return (now - (command.answered or command.ts)).total_seconds() < COMMAND_SECONDS
+
+
+def command_text(command: Command, dress: Look) -> Text:
+    """One command and its way so far."""
+    colours = dress.palette
+    what = plain(command.kind, 16) + (f" #{command.node}" if command.node is not None else "")
+    steps = {"sent": "sent", "taken": "sent → taken", "done": "sent → taken → done", "refused": "refused"}
+    style = {"done": colours.good, "refused": colours.bad}.get(command.state, colours.wait)
+    glyph = {"done": mark("finished"), "refused": mark("crashed")}.get(command.state)
+    word = steps.get(command.state, plain(command.state, 16))
+    text = Text.assemble((what + "  ", colours.text), (word, style))
+    if glyph is not None:
+        text.append(" " + (glyph.ascii if dress.ascii else glyph.glyph), style=style)
+    return text

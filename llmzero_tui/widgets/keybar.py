@@ -1,0 +1,37 @@
+"""The footer: at most seven keys, only those that do something now. Drawn from the registry of actions."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import RenderResult
+from textual.widget import Widget
+
+from llmzero_tui.actions import Action, Context, footer, key_name
+from llmzero_tui.widgets.look import look
+
+
+class KeyBar(Widget):
+    """One line at the bottom of a screen."""
+
+    def __init__(self) -> None:
+        super().__init__(id="keys")
+        self._actions: list[Action] = []
+
+    def show(self, context: Context) -> None:
+        """Take the screen's context; drawn anew only when other keys do something."""
+        actions = footer(context)
+        if actions != self._actions:
+            self._actions = actions
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        dress = look(self)
+        text = Text(no_wrap=True)
+        for action in self._actions:
+            item = Text.assemble(
+                (key_name(action.keys[0]), f"bold {dress.palette.wait}"), (f" {action.label}", dress.palette.muted)
+            )
+            if text.cell_len + item.cell_len + 3 > self.size.width:
+                break
+            text.append("  " if text else " ").append_text(item)
+        return dress.done(text)

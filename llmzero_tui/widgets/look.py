@@ -1,0 +1,73 @@
+"""How every widget gets its colours and glyphs: the palette of the theme, and whether the terminal lacks glyphs.
+
+The app owns one `Look` and replaces it when the theme changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from rich.text import Text
+from textual.content import Content
+from textual.dom import DOMNode
+
+from llmzero_tui.format import fit, mark, plain, spark, to_ascii
+from llmzero_tui.styles.themes import Palette
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The palette, and `ascii` for terminals without glyphs."""
+
+    palette: Palette
+    ascii: bool = False
+
+    def glyph(self, state: str) -> tuple[str, str]:
+        """The glyph of a state and its colour."""
+        found = mark(state)
+        return (found.ascii if self.ascii else found.glyph), self.palette[found.colour]
+
+    def state(self, state: str, word: str | None = None) -> Text:
+        """Glyph and word in the state's colour."""
+        glyph, colour = self.glyph(state)
+        return Text(f"{glyph} {plain(word or state, 24)}", style=colour)
+
+    def spark(self, values: tuple[float | None, ...], low: float | None = None, high: float | None = None) -> str:
+        """A sparkline of one cell per value."""
+        return spark(values, low, high, ascii=self.ascii)
+
+    def done(self, text: Text) -> Text:
+        """The text as it can be shown here; spans stay where they are."""
+        if self.ascii:
+            text.plain = to_ascii(text.plain)
+        return text
+
+    def title(self, text: str) -> Content:
+        """A border title of foreign text: never markup."""
+        shown = plain(text)
+        return Content(to_ascii(shown) if self.ascii else shown)
+
+
+class _HasLook(Protocol):
+    look: Look
+
+
+def look(node: DOMNode) -> Look:
+    """The look of the app a widget lives in."""
+    return cast(_HasLook, node.app).look
+
+
+def row(left: Text, right: Text, width: int) -> Text:
+    """One line with `left` and `right` at its ends; the left gives way."""
+    space = width - right.cell_len
+    line = left.copy()
+    if line.cell_len > space - 1:
+        line.truncate(max(0, space - 1), overflow="ellipsis")
+    line.append(" " * max(0, space - line.cell_len))
+    return line.append_text(right)
+
+
+def cell(text: str, width: int, style: str = "", *, right: bool = False) -> Text:
+    """Foreign text in exactly `width` cells."""
+    return Text(fit(plain(text, 400), width, right=right), style=style)

@@ -1,0 +1,151 @@
+"""The other metrics of the selected node, small: name, latest value, sparkline. Posts `Chosen` to plot one big.
+
+Names of metrics come from the trainer and are shown as plain text. Those people ask for first come first.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import RenderResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widget import Widget
+
+from llmzero_tui.data import Small
+from llmzero_tui.format import fit, number, plain
+from llmzero_tui.widgets.look import look
+
+FIRST = (
+    "reward", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",
+    "grad_norm", "frac_reward_zero_std", "loss", "learning_rate", "step_seconds",
+)  # fmt: skip
+NAMES = {
+    "completions/mean_length": "length",
+    "completions/clipped_ratio": "truncated",
+    "clip_ratio/region_mean": "clip ratio",
+    "frac_reward_zero_std": "dead groups",
+    "grad_norm": "grad norm",
+    "learning_rate": "lr",
+    "step_seconds": "s/step",
+}
+CELL = 25
+
+
+def order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Metric names as they are offered: the usual ones, then the rest by name."""
+    known = [n for n in FIRST if n in names]
+    return (*known, *sorted(n for n in names if n not in FIRST))
+
+
+def short(name: str) -> str:
+    """A metric's name in few cells."""
+    return NAMES.get(name) or plain(name, 40).removeprefix("rewards/").removeprefix("completions/")
+
+
+class Strip(Widget):
+    """A grid of small metrics; the cursor walks it when it has the focus."""
+
+    can_focus = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1)", show=False),
+        Binding("right,l", "move(1)", show=False),
+        Binding("up,k", "row(-1)", show=False),
+        Binding("down,j", "row(1)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+
+    class Chosen(Message):
+        """Plot this metric."""
+
+        def __init__(self, metric: str) -> None:
+            super().__init__()
+            self.metric = metric
+
+    def __init__(self) -> None:
+        super().__init__(id="strip")
+        self._smalls: dict[str, Small] = {}
+        self._names: tuple[str, ...] = ()
+        self._metric = "reward"
+        self._cursor = 0
+        self._shown: object = None
+
+    def on_mount(self) -> None:
+        self.border_title = "Metrics"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All metrics of the node, in the order shown."""
+        return self._names
+
+    def show(self, smalls: tuple[Small, ...], metric: str) -> None:
+        """Take the metrics of the selected node; `metric` is the one that is plotted."""
+        if self._shown == (smalls, metric):
+            return
+        self._shown = (smalls, metric)
+        self._smalls = {s.name: s for s in smalls}
+        self._names = order(tuple(self._smalls))
+        self._metric = metric
+        if metric in self._names:
+            self._cursor = self._names.index(metric)
+        self.refresh()
+
+    @property
+    def _columns(self) -> int:
+        return max(1, self.size.width // CELL)
+
+    def render(self) -> RenderResult:
+        dress = look(self)
+        if not self._names:
+            return dress.done(Text("no metrics yet", style=dress.palette.faint))
+        columns, rows = self._columns, max(1, self.size.height)
+        width = self.size.width // columns
+        first = max(0, self._cursor // columns - rows + 1) * columns
+        text = Text(no_wrap=True)
+        for index, name in enumerate(self._names[first : first + columns * rows]):
+            if index and index % columns == 0:
+                text.append("\n")
+            text.append_text(self._cell(name, width, self.has_focus and first + index == self._cursor))
+        return dress.done(text)
+
+    def _cell(self, name: str, width: int, cursor: bool) -> Text:
+        dress = look(self)
+        colours = dress.palette
+        small = self._smalls[name]
+        chosen = name == self._metric
+        spark = dress.spark(small.values)
+        text = Text("▸" if cursor else " ", style=colours.wait)
+        text.append(fit(short(name), width - len(spark) - 9), style=colours.text if chosen else colours.muted)
+        text.append(
+            fit(number(small.latest), 6, right=True) + " ", style=f"bold {colours.text}" if chosen else colours.text
+        )
+        text.append(spark, style=colours.line if chosen else colours.trail)
+        return text.append(" ")
+
+    def action_move(self, by: int) -> None:
+        """Walk along the row."""
+        if self._names:
+            self._cursor = max(0, min(len(self._names) - 1, self._cursor + by))
+            self.refresh()
+
+    def action_row(self, by: int) -> None:
+        """Walk to another row."""
+        self.action_move(by * self._columns)
+
+    def action_choose(self) -> None:
+        """Plot the metric under the cursor."""
+        if self._names:
+            self.post_message(self.Chosen(self._names[self._cursor]))
+
+    def on_click(self, event: events.Click) -> None:
+        columns = self._columns
+        offset = event.get_content_offset(self)
+        if offset is None or not self._names:
+            return
+        first = max(0, self._cursor // columns - max(1, self.size.height) + 1) * columns
+        index = first + offset.y * columns + min(columns - 1, offset.x // (self.size.width // columns))
+        if index < len(self._names):
+            self._cursor = index
+            self.action_choose()
