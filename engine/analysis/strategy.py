@@ -1,0 +1,202 @@
+"""The best trajectory as a strategy: stages with their configurations, as values, as table rows and as TOML.
+
+Called by the daemon at the end of a run and by the face. It reads; what an advisor wrote goes into TOML as quoted text
+only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import tomli_w
+
+from engine.analysis.scores import Measured, Rows, measured
+
+FORMAT = 1
+"""Version of the TOML's keys."""
+
+Values = dict[str, float | int]
+
+RUN = "SELECT name, task, model, seed, engine_version, best_node, best_step, best_path FROM runs"
+STAGES = """
+SELECT b.*, c.greedy AS greedy_count, c.sampled AS sampled_count
+FROM best_trajectory b LEFT JOIN checkpoints c ON c.node_id = b.node_id AND c.step = b.steps ORDER BY b.stage
+"""
+SOUP = "SELECT n, greedy, sampled FROM evaluations WHERE kind = 'soup' AND path = ? ORDER BY seq DESC LIMIT 1"
+TEST = "SELECT n, greedy, sampled FROM evaluations WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a strategy: so many GRPO steps under one configuration.
+
+    `steps` are those that the strategy uses, which may be fewer than the segment was trained for; `changes` is what
+    differs from the stage before; `optimizer` is keep or reset, `reference` base or branch point.
+    """
+
+    node: int
+    steps: int
+    start_steps: int
+    intent: str
+    label: str
+    configuration: Values
+    changes: Values
+    optimizer: str
+    reference: str
+    seed: int
+    advisor: str
+    rationale: str
+    validation: Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """The way from the base model to the best policy. No stages: nothing beats the base, or nothing is scored yet.
+
+    `policy` says what the scores belong to: "checkpoint", or "soup" for the mean of the last checkpoints' weights.
+    """
+
+    run: str
+    task: str
+    base: str
+    engine_version: str
+    policy: str
+    path: str
+    stages: tuple[Stage, ...]
+    base_validation: Measured | None
+    validation: Measured | None
+    base_test: Measured | None
+    test: Measured | None
+
+    @property
+    def steps(self) -> int:
+        """GRPO steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+
+def read_strategy(rows: Rows) -> Strategy:
+    """The strategy of the run behind `rows` as it stands now."""
+    run = rows(RUN)[0]
+    found = rows(STAGES)
+    soup = rows(SOUP, [run["best_path"] or ""])
+    stages = tuple(_stage(row) for row in found if row["node_id"] != 0)
+    base_validation = _score(found[0]) if found else None
+    last = _score(found[-1]) if found else None
+    base_test = measured(next(iter(rows(TEST, ["baseline"])), None))
+    test = measured(next(iter(rows(TEST, ["final"])), None))
+    return Strategy(
+        run=run["name"],
+        task=run["task"],
+        base=run["model"],
+        engine_version=run["engine_version"],
+        policy="soup" if soup else "checkpoint",
+        path=run["best_path"] or "",
+        stages=stages,
+        base_validation=base_validation,
+        validation=measured(soup[0]) if soup else last,
+        base_test=base_test,
+        # Where the base itself was picked, its measurement is the result.
+        test=test if stages else base_test,
+    )
+
+
+def _score(row: dict[str, Any]) -> Measured | None:
+    return measured({"n": row["n"], "greedy": row["greedy_count"], "sampled": row["sampled_count"]})
+
+
+def _stage(row: dict[str, Any]) -> Stage:
+    return Stage(
+        node=row["node_id"],
+        steps=row["steps"],
+        start_steps=row["start_steps"],
+        intent=row["intent"],
+        label=row["label"],
+        configuration=json.loads(row["configuration"]),
+        changes=json.loads(row["changes"]),
+        optimizer=row["optimizer"],
+        reference=row["reference"],
+        seed=row["seed"],
+        advisor=row["advisor"],
+        rationale=row["rationale"],
+        validation=_score(row),
+    )
+
+
+def to_toml(strategy: Strategy) -> str:
+    """The strategy as TOML that a program or a person can replay."""
+    scores = {
+        "validation": strategy.validation,
+        "test": strategy.test,
+        "base_validation": strategy.base_validation,
+        "base_test": strategy.base_test,
+    }
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "run": strategy.run,
+        "task": strategy.task,
+        "base": strategy.base,
+        "engine_version": strategy.engine_version,
+        "policy": strategy.policy,
+        "path": strategy.path,
+        "steps": strategy.steps,
+        "scores": {name: score.as_dict() for name, score in scores.items() if score is not None},
+        "stage": [_stage_table(stage) for stage in strategy.stages],
+    }
+    note = (
+        "# A GRPO training strategy found by LLMZero: its stages in order, each from the last step of the one before.\n"
+    )
+    return note + tomli_w.dumps(document, multiline_strings=False)
+
+
+def _stage_table(stage: Stage) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "node": stage.node,
+        "steps": stage.steps,
+        "optimizer": stage.optimizer,
+        "reference": stage.reference,
+        "seed": stage.seed,
+        "label": stage.label,
+        "rationale": stage.rationale,
+        "advisor": stage.advisor,
+        "configuration": stage.configuration,
+        "changes": stage.changes,
+    }
+    if stage.validation is not None:
+        table["validation"] = stage.validation.as_dict()
+    return table
+
+
+def strategy_toml(rows: Rows) -> str:
+    """The run's strategy as TOML text."""
+    return to_toml(read_strategy(rows))
+
+
+def stage_rows(strategy: Strategy) -> list[dict[str, str]]:
+    """The strategy as a table of text: one row per stage, the base model first. Columns are the keys, in order.
+
+    A configuration's values are shown in full in the first stage and where they change afterwards.
+    """
+    table = [_row("base", None, strategy.base_validation)]
+    for number, stage in enumerate(strategy.stages, 1):
+        table.append(_row(str(number), stage, stage.validation, whole=number == 1))
+    if strategy.policy == "soup":
+        table.append({**_row("soup", None, strategy.validation), "values": "mean of the last checkpoints' weights"})
+    return table
+
+
+def _row(title: str, stage: Stage | None, score: Measured | None, *, whole: bool = False) -> dict[str, str]:
+    low, high = score.interval if score else (0.0, 0.0)
+    values = {} if stage is None else stage.configuration if whole else stage.changes
+    return {
+        "stage": title,
+        "node": "" if stage is None else f"#{stage.node}",
+        "steps": "" if stage is None else str(stage.steps),
+        "values": "keep" if stage is not None and not values else ", ".join(f"{k}={v:g}" for k, v in values.items()),
+        "optimizer": "" if stage is None else stage.optimizer,
+        "reference": "" if stage is None else stage.reference,
+        "validation": f"{score.value:.3f}" if score else "",
+        "interval": f"{low:.3f}–{high:.3f}" if score else "",
+        "n": str(score.n) if score else "",
+    }

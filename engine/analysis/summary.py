@@ -1,0 +1,124 @@
+"""The facts of one run for `ls`, `show` and the list of runs. Called by the face with an open reader; it only reads.
+
+A dead engine writes nothing, so "crashed" is derived here: a state that is not final while nobody holds the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from engine.analysis.scores import Measured, measured
+
+FINAL_STATES = frozenset({"finished", "stopped", "failed"})
+
+HEADER = """
+WITH final AS (SELECT * FROM evaluations WHERE kind = 'final' ORDER BY seq DESC LIMIT 1),
+baseline AS (SELECT * FROM evaluations WHERE kind = 'baseline' ORDER BY seq DESC LIMIT 1),
+soup AS (SELECT e.* FROM evaluations e JOIN runs r ON e.path = r.best_path WHERE e.kind = 'soup' ORDER BY e.seq DESC
+LIMIT 1), best AS (SELECT c.* FROM checkpoints c JOIN best_checkpoint b ON c.seq = b.seq), last AS ( SELECT max(ts) AS
+ts FROM ( SELECT max(ts) AS ts FROM events UNION ALL SELECT max(ts) FROM budget UNION ALL SELECT max(ts) FROM
+checkpoints) ) SELECT s.*, last.ts AS last_ts, coalesce(soup.n, best.n) AS best_n, coalesce(soup.greedy, best.greedy) AS
+best_greedy, coalesce(soup.sampled, best.sampled) AS best_sampled, final.n AS test_n, final.greedy AS test_greedy,
+final.sampled AS test_sampled, baseline.n AS base_n, baseline.greedy AS base_greedy, baseline.sampled AS base_sampled
+FROM (SELECT * EXCLUDE (best_n) FROM current_state) s CROSS JOIN last LEFT JOIN best ON true LEFT JOIN soup ON true LEFT
+JOIN final ON true LEFT JOIN baseline ON true
+"""
+
+
+class Asked(Protocol):
+    """What of a reader is needed."""
+
+    @property
+    def live(self) -> bool:
+        """Whether an engine runs this search now."""
+
+    def rows(self, sql: str, params: Any = ()) -> list[dict[str, Any]]:
+        """A dictionary per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run in facts.
+
+    `state` is the stored state, or "crashed". `nodes` counts segments that were begun or queued. Scores are None until
+    measured. `budget_fraction` is in [0, 1], None before the first row of the budget. Times are UTC without a zone;
+    `age_seconds` is the time since the last row of the log, budget or scores, None where there is none.
+    """
+
+    name: str
+    state: str
+    reason: str
+    task: str
+    model: str
+    strategy: str
+    advisor: str
+    live: bool
+    nodes: int
+    failed_nodes: int
+    pending_proposals: int
+    steps: int
+    budget_fraction: float | None
+    trainer_seconds: float
+    wall_seconds: float
+    best_node: int | None
+    best_step: int | None
+    best_validation: Measured | None
+    best_test: Measured | None
+    base_test: Measured | None
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    age_seconds: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `ls --json`: scores with their n and interval, times as ISO 8601 with the zone."""
+        plain: dict[str, Any] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, Measured):
+                value = value.as_dict()
+            elif isinstance(value, datetime):
+                value = value.replace(tzinfo=UTC).isoformat()
+            plain[name] = value
+        return plain
+
+
+def derived_state(state: str, *, live: bool) -> str:
+    """The stored state, or "crashed" when it is not final and nobody holds the run."""
+    return state if live or state in FINAL_STATES else "crashed"
+
+
+def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
+    """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's."""
+    row = reader.rows(HEADER)[0]
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    base_test = measured(row, "base_")
+    return Summary(
+        name=row["name"],
+        state=derived_state(row["state"], live=reader.live),
+        reason=row["reason"],
+        task=row["task"],
+        model=row["model"],
+        strategy=row["strategy"],
+        advisor=row["advisor"],
+        live=reader.live,
+        nodes=row["nodes"],
+        failed_nodes=row["failed"],
+        pending_proposals=row["pending_proposals"],
+        steps=row["steps"] or 0,
+        budget_fraction=row["budget_fraction"],
+        trainer_seconds=row["trainer_seconds"] or 0.0,
+        wall_seconds=row["wall_seconds"] or 0.0,
+        best_node=row["best_node"],
+        best_step=row["best_step"],
+        best_validation=measured(row, "best_"),
+        # Where the base itself was picked, its measurement is the result.
+        best_test=measured(row, "test_") or (base_test if row["best_node"] == 0 else None),
+        base_test=base_test,
+        created=row["created"],
+        started=row["started"],
+        ended=row["ended"],
+        age_seconds=max(0.0, (now - row["last_ts"]).total_seconds()) if row["last_ts"] else None,
+    )

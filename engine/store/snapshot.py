@@ -1,0 +1,77 @@
+"""A consistent copy of a run's database for other tools, of a live run too: the tables as of one moment, in a file of
+its own.
+
+Called by the face. The rows come through a reader, so the engine writes no file for a viewer and its SQL stays shut off
+from the machine. It must never overwrite a file, nor leave half a copy under the target's name.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from engine.errors import UserError
+from engine.store.database import HERE, open_database
+from engine.store.errors import StoreFault, one_line
+from engine.store.reader import Reader, open_run
+
+
+def snapshot(source: Reader | Path, target: Path) -> int:
+    """Copies a run to a new DuckDB file.
+
+    Args:
+        source: an open reader, or the run's directory.
+
+    Returns:
+        Rows copied.
+
+    Raises:
+        UserError: the target exists or cannot be made, or the run cannot be opened. QueryError, EngineGone: as a query
+        does. StoreFault: the copy could not be written to its end.
+    """
+    if target.exists() or target.is_symlink():
+        raise UserError(f"{target} exists and is not overwritten: choose another name")
+    if not target.parent.is_dir():
+        raise UserError(f"{target.parent} is no directory: make it first")
+    if not isinstance(source, Path):
+        return _write(source, target)
+    reader = open_run(source)
+    try:
+        return _write(reader, target)
+    finally:
+        reader.close()
+
+
+def _write(reader: Reader, target: Path) -> int:
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    copy = open_database(partial, read_only=False)
+    try:
+        rows = _copy(reader, copy)
+        copy.close()
+        partial.rename(target)
+    except duckdb.Error as error:
+        raise StoreFault(f"{target} cannot be written: {one_line(error)}") from error
+    finally:
+        with suppress(duckdb.Error):
+            copy.close()
+        for leftover in (partial, partial.with_name(partial.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+    return rows
+
+
+def _copy(reader: Reader, copy: duckdb.DuckDBPyConnection) -> int:
+    rows = 0
+    copy.execute("BEGIN TRANSACTION")
+    copy.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
+    for name, piece in reader.tables():
+        rows += piece.num_rows
+        copy.register("piece", piece)
+        # A table's name comes from the catalog of our own schema.
+        copy.execute(f'INSERT INTO "{name}" BY NAME SELECT * FROM piece')  # noqa: S608
+        copy.unregister("piece")
+    copy.execute((HERE / "views.sql").read_text(encoding="utf-8"))
+    copy.execute("COMMIT")
+    return rows
