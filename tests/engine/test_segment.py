@@ -185,6 +185,14 @@ def test_micro_batches_give_the_same_training_at_less_memory(make_spec: Spec) ->
     assert metrics(parts)[0]["grad_norm"] == pytest.approx(metrics(whole)[0]["grad_norm"], rel=1e-3)
 
 
+def test_segments_of_different_precision_and_accumulation_share_a_process(make_spec: Spec) -> None:
+    """accelerate keeps the first segment's choices for the process, unless told to forget them."""
+    first = finished(run(make_spec(job="1", steps=2)))
+    finished(run(make_spec(job="2", steps=1, precision="bf16", micro_batch=4)))
+    again = finished(run(make_spec(job="3", steps=2)))
+    assert untimed(again) == untimed(first)
+
+
 def test_rollouts_may_serve_several_steps(make_spec: Spec) -> None:
     told = finished(run(make_spec(steps=4, configuration={"num_iterations": 2})))
     assert ["reward" in values for values in metrics(told)] == [True, False, True, False]

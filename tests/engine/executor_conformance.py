@@ -1,0 +1,147 @@
+"""What every executor must do, with real segments. Subclass `ExecutorConformance`, give it an `executor` fixture.
+
+The fixture is started, warm, of capacity 1, and may be shared by the tests of a module (module event loop).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from engine.executors.base import Executor
+from engine.training import events
+from engine.training.events import End, Evaluate, EvaluationSpec
+from tests.engine.conftest import LETTERS, Spec
+
+LONG = 10_000  # steps of a segment that has to be stopped
+
+
+async def next_event(executor: Executor) -> Any:
+    """The next event, or a failure of the test: nothing here takes a minute."""
+    return await asyncio.wait_for(executor.next_event(), 60)
+
+
+async def events_until(executor: Executor, kind: str, step: int = 0) -> list[Any]:
+    """Events up to the first of that kind (and step), it included."""
+    told: list[Any] = []
+    while not told or told[-1].kind != kind or getattr(told[-1], "step", step) < step:
+        told.append(await next_event(executor))
+    return told
+
+
+async def events_of_job(executor: Executor) -> list[Any]:
+    """Events of the job in hand, up to its end; those of starting workers are left out."""
+    told = await events_until(executor, "ended")
+    return [event for event in told if event.kind != "ready"]
+
+
+async def is_silent(executor: Executor) -> bool:
+    """True when nothing comes for a second, once what was on its way has come. A step takes a tenth of that."""
+    for _ in range(20):
+        try:
+            await asyncio.wait_for(executor.next_event(), 1.0)
+        except TimeoutError:
+            return True
+    return False
+
+
+class ExecutorConformance:
+    """The promises of engine.executors.base.Executor."""
+
+    async def test_a_segment_comes_out_in_order_with_one_end(self, executor: Executor, make_spec: Spec) -> None:
+        await executor.submit(make_spec(job="a", steps=3, checkpoint_every=2))
+        told = await events_of_job(executor)
+        kinds = [event.kind for event in told if event.kind != "samples"]
+        assert kinds == ["started", "metrics", "metrics", "checkpoint", "metrics", "checkpoint", "ended"]
+        assert {event.job for event in told} == {"a"}
+        assert (told[-1].end, told[-1].steps) == (End.FINISHED, 3)
+
+    async def test_a_busy_executor_takes_no_job_and_a_free_one_does(self, executor: Executor, make_spec: Spec) -> None:
+        assert (executor.capacity, executor.idle) == (1, 1)
+        await executor.submit(make_spec(job="a", steps=LONG))
+        assert executor.idle == 0
+        with pytest.raises(RuntimeError):
+            await executor.submit(make_spec(job="b"))
+        await executor.stop("a", End.STOPPED)
+        assert (await events_of_job(executor))[-1].end is End.STOPPED
+        assert executor.idle == 1
+
+    async def test_an_evaluation_comes_out_as_evaluated(self, executor: Executor, tiny_base: str) -> None:
+        request = Evaluate(
+            job="e",
+            task=f"{LETTERS}:Letters",
+            base=tiny_base,
+            directories=[tiny_base],
+            evaluation=EvaluationSpec(split="test", n=16, seed=9),
+        )
+        await executor.submit(request)
+        [evaluated] = await events_until(executor, "evaluated")
+        assert (evaluated.job, evaluated.split, evaluated.seed) == ("e", "test", 9)
+        assert evaluated.evaluation.n == 16
+        assert executor.idle == 1
+
+    async def test_an_evaluation_that_fails_comes_out_as_ended(self, executor: Executor, tiny_base: str) -> None:
+        request = Evaluate(
+            job="e",
+            task="no such task",
+            base=tiny_base,
+            directories=[tiny_base],
+            evaluation=EvaluationSpec(n=1),
+        )
+        await executor.submit(request)
+        [ended] = await events_of_job(executor)
+        assert (ended.job, ended.end) == ("e", End.CRASHED)
+        assert "no such task" in ended.detail
+
+    @pytest.mark.parametrize("end", [End.STOPPED, End.EARLY_STOPPED])
+    async def test_a_stop_ends_a_segment_after_the_step_in_progress(
+        self, executor: Executor, make_spec: Spec, end: End
+    ) -> None:
+        await executor.submit(make_spec(job="s", steps=LONG))
+        before = await events_until(executor, "metrics", step=3)
+        await executor.stop("s", end)
+        after = await events_of_job(executor)
+        assert after[-1].end is end
+        assert after[-1].steps < LONG
+        [checkpoint] = [event for event in before + after if event.kind == "checkpoint"]
+        assert checkpoint.step == after[-1].steps
+
+    async def test_a_stop_of_a_job_that_is_over_has_no_effect(self, executor: Executor, make_spec: Spec) -> None:
+        await executor.submit(make_spec(job="o", steps=1))
+        await events_of_job(executor)
+        await executor.stop("o", End.STOPPED)
+        await executor.submit(make_spec(job="o", steps=2))
+        assert (await events_of_job(executor))[-1].end is End.FINISHED
+
+    async def test_a_pause_holds_training_until_it_goes_on(self, executor: Executor, make_spec: Spec) -> None:
+        await executor.submit(make_spec(job="p", steps=LONG))
+        await events_until(executor, "metrics", step=2)
+        await executor.pause()
+        assert await is_silent(executor)
+        await executor.unpause()
+        await events_until(executor, "metrics")
+        await executor.stop("p", End.STOPPED)
+        await events_of_job(executor)
+
+    @pytest.mark.parametrize(
+        ("task", "end"),
+        [("Raises", End.CRASHED), ("OutOfMemory", End.OUT_OF_MEMORY), ("Quits", End.CRASHED)],
+    )
+    async def test_a_failure_is_one_typed_end_and_the_next_job_runs(
+        self, executor: Executor, make_spec: Spec, task: str, end: End
+    ) -> None:
+        await executor.submit(make_spec(task, job="f"))
+        told = await events_of_job(executor)
+        assert [(event.job, event.end) for event in told if event.kind == "ended"] == [("f", end)]
+        assert told[-1].detail
+        await executor.submit(make_spec(job="g", steps=1))
+        told = await events_of_job(executor)
+        assert [(event.job, event.end) for event in told if event.kind == "ended"] == [("g", End.FINISHED)]
+
+    async def test_what_user_code_prints_or_reads_does_no_harm(self, executor: Executor, make_spec: Spec) -> None:
+        await executor.submit(make_spec("Noisy", job="n", steps=2))
+        told = await events_of_job(executor)
+        assert (told[-1].job, told[-1].end) == ("n", End.FINISHED)
+        assert [event.step for event in told if isinstance(event, events.Metrics)] == [1, 2]
