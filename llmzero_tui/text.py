@@ -35,9 +35,16 @@ def note(line: str) -> None:
     sys.stderr.flush()
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> list[str]:
-    """Aligned lines: a header and rows, columns two blanks apart, those named in `right` aligned to the right."""
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[int] = (), indents: Sequence[int] = ()
+) -> list[str]:
+    """Aligned lines: a header and rows, columns two blanks apart, those named in `right` aligned to the right.
+
+    `indents` are blanks before the first cell of each row.
+    """
     cells = [[plain(cell, COLUMN) for cell in row] for row in rows]
+    for row, blanks in zip(cells, indents, strict=False):
+        row[0] = " " * blanks + row[0]
     widths = [max(map(cell_len, column)) for column in zip(header, *cells, strict=True)]
 
     def line(row: Sequence[str]) -> str:

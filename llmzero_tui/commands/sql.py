@@ -1,0 +1,207 @@
+"""`llmzero sql`: a query over a live or a finished run, or over all runs at once.
+
+The reader decides what a text may do; this module only asks it, in the lane for people, and writes the answer. Ctrl+C
+stops the query itself, not only the waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from engine import launch
+from engine.errors import Fault, UserError
+from engine.rundir import RunDirectory
+from engine.store.reader import Reader, open_run, to_rows
+from llmzero_tui.format import plain
+from llmzero_tui.text import note, table, to_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
+
+
+def sql(options: argparse.Namespace) -> int:
+    """Ask, and write the answer to stdout or a file."""
+    run, text = _question(options)
+    kind = _format(options)
+    runs = [launch.find_run(options.runs_dir, run)] if run else launch.list_runs(options.runs_dir)
+    if not runs:
+        raise UserError(f"no runs in {options.runs_dir}")
+    answer = _ask(runs[0], text) if run else _ask_all(runs, text)
+    with _target(options.output) as file:
+        _write(answer, kind, file, for_people=options.output is None and sys.stdout.isatty())
+    return 0
+
+
+def _question(options: argparse.Namespace) -> tuple[str | None, str]:
+    """The run, None for all of them, and the text of the query."""
+    words = list(options.words)
+    if options.file is not None:
+        if len(words) > 1:
+            raise UserError("with --file give at most a run: llmzero sql [RUN] --file q.sql")
+        return (words[0] if words else None), _read(options.file)
+    if not words:
+        raise UserError('no query; llmzero sql [RUN] "SELECT …", or --file q.sql')
+    if len(words) > 2:
+        raise UserError('too many words; put the query in quotes: llmzero sql [RUN] "SELECT …"')
+    return (words[0] if len(words) == 2 else None), words[-1]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+
+
+def _format(options: argparse.Namespace) -> str:
+    """What was asked for, else what the file's name says, else a table."""
+    asked = options.format or ("json" if options.json else None)
+    kind = asked or FORMATS.get(options.output.suffix if options.output else "", "table")
+    if kind == "parquet" and options.output is None and sys.stdout.isatty():
+        raise UserError("parquet is not for a terminal; give -o FILE.parquet")
+    return str(kind)
+
+
+def _ask(directory: RunDirectory, text: str) -> pa.Table:
+    reader = open_run(directory.path)
+    try:
+        answer = interruptible(reader, lambda: reader.query(text, lane="adhoc"))
+        if reader.truncated:
+            note(f"llmzero: {directory.name}: cut at {answer.num_rows} rows; add LIMIT, or aggregate")
+        return answer
+    finally:
+        reader.close()
+
+
+def _ask_all(runs: list[RunDirectory], text: str) -> pa.Table:
+    """The same query over every run, oldest first, with a column `run` in front.
+
+    A run that cannot be opened is left out with a remark; a query that is wrong is wrong for all.
+    """
+    import pyarrow as pa
+
+    answers = []
+    for directory in reversed(runs):
+        try:
+            open_run(directory.path).close()
+        except (UserError, Fault) as error:
+            note(f"llmzero: {directory.name} is left out: {plain(error)}")
+            continue
+        answer = _ask(directory, text)
+        name = "run" if "run" not in answer.column_names else "run_name"
+        answers.append(answer.add_column(0, name, pa.array([directory.name] * answer.num_rows, pa.string())))
+    if not answers:
+        raise UserError("no run can be read")
+    return pa.concat_tables(answers, promote_options="permissive")
+
+
+def interruptible(reader: Reader, ask: Callable[[], Any]) -> Any:
+    """Ask in a thread, so that Ctrl+C reaches this one and stops the query."""
+    result: list[Any] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            result.append(ask())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="query", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+    except KeyboardInterrupt:
+        reader.interrupt()
+        thread.join(2)
+        raise
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[BinaryIO]:
+    """Where the answer goes. A file is there whole or not at all."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(output)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write(answer: pa.Table, kind: str, file: BinaryIO, *, for_people: bool) -> None:
+    if kind == "parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(answer, file)
+        return
+    rows = to_rows(answer)
+    names = answer.column_names
+    if kind == "json":
+        text = to_json(rows) + "\n"
+    elif kind == "csv":
+        text = _csv(names, rows)
+        text = "".join(f"{plain(line)}\n" for line in text.splitlines()) if for_people else text
+    else:
+        numeric = {i for i, each in enumerate(answer.schema) if _is_number(each.type)}
+        cells = [[_cell(value) for value in row.values()] for row in rows]
+        text = "\n".join(table(names, cells, right=numeric)) + "\n"
+    file.write(text.encode("utf-8", "replace"))
+
+
+def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_cell(value, null="") for value in row.values()] for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: object, null: str = "NULL") -> str:
+    match value:
+        case None:
+            return null
+        case float():
+            return f"{value:.6g}" if null else repr(value)
+        case dict() | list():
+            return to_json(value, indent=None)
+        case _:
+            return str(value)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))

@@ -1,0 +1,191 @@
+"""`ls`, `show` and `sql` over runs at rest: what is data goes to stdout, hostile text stays harmless."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from llmzero_tui import cli
+from tests.unit.cli_process import HOSTILE, finished_run, llmzero
+
+Ask = Callable[..., str]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Runs a command on the runs of the test; returns its stdout, after looking at its exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        assert cli.main(list(arguments)) == code
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def test_ls_lists_the_newest_run_first(ask: Ask, runs: Path) -> None:
+    for age, name in enumerate(("old", "middle", "new")):
+        directory = finished_run(runs, name)
+        times = (1_700_000_000 + age, 1_700_000_000 + age)
+        os.utime(directory.config, times)
+    assert [line.split()[0] for line in ask("ls").splitlines()] == ["run", "new", "middle", "old"]
+    assert [each["name"] for each in json.loads(ask("ls", "--json"))] == ["new", "middle", "old"]
+
+
+def test_ls_as_json_has_the_promised_keys(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one")
+    (facts,) = json.loads(ask("ls", "--json"))
+    assert facts["name"] == "one"
+    assert facts["state"] == "finished"
+    assert facts["nodes"] == 1
+    assert facts["best_validation"] == 0.75
+    assert facts["best_validation_n"] == 16
+    assert facts["best_node"] == 1
+    assert facts["best_test"] == 0.75
+    assert facts["started"] == "2026-03-02T09:00:00Z"
+    assert facts["budget_spent"] == 1.0
+
+
+def test_ls_of_nothing_is_nothing(ask: Ask) -> None:
+    assert ask("ls") == ""
+    assert json.loads(ask("ls", "--json")) == []
+
+
+def test_a_run_whose_engine_is_gone_without_a_word_is_crashed(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one", state="training")
+    assert json.loads(ask("ls", "--json"))[0]["state"] == "crashed"
+
+
+def test_a_broken_run_hides_no_other(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "good")
+    broken = finished_run(runs, "broken")
+    broken.database.write_bytes(b"this is no database")
+    empty = runs / "empty"
+    empty.mkdir()
+    (empty / "run.toml").write_text("")
+    states = {each["name"]: each["state"] for each in json.loads(ask("ls", "--json"))}
+    assert states == {"good": "finished", "broken": "unreadable", "empty": "unreadable"}
+    assert len(ask("ls").splitlines()) == 4
+
+
+def test_a_runs_directory_may_be_named_before_or_after_the_command(ask: Ask, tmp_path: Path) -> None:
+    finished_run(tmp_path / "other", "one")
+    assert "one" in ask("--runs-dir", "other", "ls")
+    assert "one" in ask("ls", "--runs-dir", "other")
+
+
+def test_a_runs_directory_may_come_from_the_environment(tmp_path: Path) -> None:
+    finished_run(tmp_path / "other", "one")
+    assert "one" in llmzero("ls", cwd=tmp_path, LLMZERO_RUNS="other").stdout
+
+
+def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one")
+    text = ask("show", "on")
+    assert "finished" in text
+    assert "\n#0 base" in text
+    assert "\n  #1 lr↑" in text
+    assert ".750 ±" in text
+    assert json.loads(ask("show", "one", "--json"))["tree"][1]["label"] == "lr↑"
+
+
+@pytest.mark.parametrize("command", [["ls"], ["show", "one"], ["sql", "one", "SELECT label, rationale FROM nodes"]])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_hostile_text_cannot_drive_a_terminal(ask: Ask, runs: Path, command: list[str], form: list[str]) -> None:
+    finished_run(runs, "one", label=HOSTILE)
+    text = ask(*command, *form)
+    assert text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_sql_gives_the_same_rows_in_every_format(ask: Ask, runs: Path, tmp_path: Path) -> None:
+    finished_run(runs, "one")
+    question = "SELECT node_id, label, ts FROM nodes JOIN checkpoints USING (node_id) ORDER BY node_id"
+    rows = json.loads(ask("sql", "one", question, "--format", "json"))
+    assert rows == [
+        {"node_id": 0, "label": "base", "ts": "2026-03-02T09:00:00"},
+        {"node_id": 1, "label": "lr↑", "ts": "2026-03-02T09:00:00"},
+    ]
+    lines = list(csv.DictReader(io.StringIO(ask("sql", "one", question, "--format", "csv"))))
+    assert [(line["node_id"], line["label"]) for line in lines] == [("0", "base"), ("1", "lr↑")]
+    assert ask("sql", "one", question, "-o", "answer.parquet") == ""
+    assert pq.read_table(tmp_path / "answer.parquet").column("label").to_pylist() == ["base", "lr↑"]
+    table = ask("sql", "one", question).splitlines()
+    assert table[0].split() == ["node_id", "label", "ts"]
+    assert table[2].split()[:2] == ["1", "lr↑"]
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "answer.parquet"}
+
+
+def test_sql_over_all_runs_names_the_run_of_each_row(ask: Ask, runs: Path) -> None:
+    for name in ("one", "two"):
+        finished_run(runs, name)
+    rows = json.loads(ask("sql", "SELECT max(value) AS best FROM checkpoints", "--json"))
+    assert sorted(rows, key=lambda row: str(row["run"])) == [
+        {"run": "one", "best": 0.75},
+        {"run": "two", "best": 0.75},
+    ]
+
+
+def test_sql_over_all_runs_leaves_a_broken_one_out(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "good")
+    finished_run(runs, "broken").database.write_bytes(b"no")
+    assert json.loads(ask("sql", "SELECT 1 AS x", "--json")) == [{"run": "good", "x": 1}]
+
+
+def test_sql_from_a_file(ask: Ask, runs: Path, tmp_path: Path) -> None:
+    finished_run(runs, "one")
+    (tmp_path / "q.sql").write_text("-- how many\nSELECT count(*) AS n FROM nodes")
+    assert json.loads(ask("sql", "one", "--file", "q.sql", "--json")) == [{"n": 2}]
+    assert json.loads(ask("sql", "--file", "q.sql", "--json")) == [{"run": "one", "n": 2}]
+
+
+def test_what_json_has_no_word_for_becomes_null_or_text(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one")
+    question = (
+        "SELECT 'nan'::DOUBLE AS a, 1.50::DECIMAL(9,2) AS b, [1, NULL] AS c, {'k': 1} AS d, DATE '2026-01-02' AS e"
+    )
+    assert json.loads(ask("sql", "one", question, "--json")) == [
+        {"a": None, "b": 1.5, "c": [1, None], "d": {"k": 1}, "e": "2026-01-02"}
+    ]
+
+
+def test_an_answer_without_rows_keeps_its_columns(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one")
+    assert ask("sql", "one", "SELECT 1 AS a, 2 AS b WHERE false", "--format", "csv") == "a,b\n"
+    assert json.loads(ask("sql", "one", "SELECT 1 AS a WHERE false", "--json")) == []
+
+
+@pytest.mark.parametrize("command", [["ls"], ["sql", "one", "SELECT 1"], ["show", "one"], ["tasks"], ["doctor"]])
+def test_no_command_that_looks_imports_torch(tmp_path: Path, command: list[str]) -> None:
+    finished_run(tmp_path / "runs", "one")
+    program = (
+        "import sys\nfrom llmzero_tui import cli\n"
+        f"code = cli.main({command!r})\n"
+        "heavy = {'torch', 'transformers', 'trl', 'textual'} & set(sys.modules)\n"
+        "assert not heavy, heavy\nsys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs", "one")
+    command = f"{sys.executable} -m llmzero_tui.cli sql one 'SELECT * FROM range(90000)' --format csv | head -1"  # noqa: S608
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "range\n"
+    assert done.stderr == ""
