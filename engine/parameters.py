@@ -115,7 +115,8 @@ class Parameter:
             return self.nearest(value + by)
         if value == 0 and by > 1:
             return self.nearest(self.default or math.sqrt(self.low * self.high))
-        return self.nearest(value * by)
+        moved = self.nearest(value * by)
+        return moved if (moved > value) == (by > 1) else self.coerce(value)  # rounding must not turn a move round
 
     def sample(self, rng: random.Random) -> Value:
         """A value drawn uniformly on the parameter's scale; 0 one time in four where allowed."""

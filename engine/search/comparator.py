@@ -1,0 +1,82 @@
+"""Stops a segment that collapses, and only that: a slow start is no reason (FACTS.md: it would have killed the winner).
+
+Asked by the controller at every checkpoint of a running segment. Pure; whether the verdict is carried out or only
+written down (shadow) is the caller's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.tree import Score
+
+Curve = Sequence[tuple[int, Score]]
+"""Validation scores by total steps from the base, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The segment should be stopped; `text` is the evidence in one line."""
+
+    step: int
+    text: str
+
+
+def judge(
+    curve: Curve,
+    references: Sequence[Curve],
+    *,
+    guaranteed_steps: int = 100,
+    errors: float = 2.0,
+    large: float = 4.0,
+) -> Verdict | None:
+    """Whether a running segment has collapsed.
+
+    It has when its score is below the one it branched from and below the best other trajectory at the same step, by
+    more than `errors` standard errors of the difference both times, at two checkpoints running; or once by more than
+    `large`.
+
+    Args:
+        curve: of the running segment, the branch point first, the latest checkpoint last.
+        references: of the other segments.
+        guaranteed_steps: total steps from the base before which nothing is stopped.
+    """
+    if len(curve) < 2 or curve[-1][0] <= guaranteed_steps:
+        return None
+    now, best = _deficit(curve, len(curve) - 1, references)
+    lasting = len(curve) > 2 and _deficit(curve, len(curve) - 2, references)[0] > errors
+    if now <= errors or (now <= large and not lasting):
+        return None
+    (step, score), start = curve[-1], curve[0][1]
+    how = "at two checkpoints running" if lasting else "at once"
+    other = "no other trajectory is that far" if best is None else f"the best trajectory has {best.value:.3f} there"
+    return Verdict(
+        step,
+        f"collapsed {how}: {score.value:.3f} at step {step} (n {score.n}), {start.value:.3f} where it branched off, "
+        f"{other}: at least {now:.1f} standard errors below",
+    )
+
+
+def _deficit(curve: Curve, index: int, references: Sequence[Curve]) -> tuple[float, Score | None]:
+    """Standard errors below the branch point and below the best reference, the smaller; and that reference.
+
+    Where no other trajectory has come so far, the branch point alone counts.
+    """
+    step, score = curve[index]
+    own = _errors(score, curve[0][1])
+    at_step = [s for reference in references if (s := _at(reference, step)) is not None]
+    best = max(at_step, key=lambda s: s.value, default=None)
+    return (own if best is None else min(own, _errors(score, best))), best
+
+
+def _errors(score: Score, other: Score) -> float:
+    return (other.value - score.value) / math.hypot(score.standard_error, other.standard_error)
+
+
+def _at(curve: Curve, step: int) -> Score | None:
+    """The score of a trajectory at a step: the latest up to it, when the trajectory covers it."""
+    if not curve or curve[0][0] > step or curve[-1][0] < step:
+        return None
+    return max((point for point in curve if point[0] <= step), key=lambda point: point[0])[1]

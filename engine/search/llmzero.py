@@ -1,0 +1,300 @@
+"""The search: diverse roots race, then one line goes deep while changes beside it must earn their place (DESIGN.md).
+
+Depth wins most, slow starters must not be killed early, and a late annealed end helps: that is what the order of the
+questions below encodes. Values are in units of `segment_steps`, so that a demo of twelve segments and a run of hundreds
+follow the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.search.lines import Lines, place, pooled
+from engine.search.race import Race, standing
+from engine.search.uct import Bounds
+from engine.space import Intent
+from engine.tree import Checkpoint, Node, State, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Starting values with a reason (FACTS.md, "Search"), not laws.
+
+    Attributes:
+        segment_steps: GRPO steps of a segment.
+        roots: first segments that race; fewer when the whole budget is under four segments a root.
+        race_segments: segments after which one root goes on; fewer when the budget is under six times as many.
+        drop_errors: standard errors by which a root must trail (the base after one segment, the best from the third
+            on) to be dropped; two roots always reach the second segment's end.
+        trial_segments: segments a changed child is measured over, and `earn_errors` the standard errors by which it
+            must lead what trained on unchanged, before the line goes on from it.
+        children: segments that may begin from one node.
+        exploration: C of the confidence bound; what is left of the budget times this is used.
+        explore_share: share of the steps after the race that may go beside the line while the line could go on.
+        stalled_share: the same while the line stalls.
+        stall_segments: the line stalls when its last so many segments lead the so many before by less than
+            `stall_errors` standard errors.
+        anneal_share: share of the budget kept for the annealed end, at least half a segment, at most two.
+        anneal_from: segments of budget from which on there is an annealed end at all.
+    """
+
+    segment_steps: int
+    roots: int = 4
+    race_segments: int = 4
+    drop_errors: float = 2.0
+    trial_segments: int = 2
+    earn_errors: float = 2.0
+    children: int = 4
+    exploration: float = 1.0
+    explore_share: float = 0.25
+    stalled_share: float = 0.5
+    stall_segments: int = 2
+    stall_errors: float = 1.0
+    anneal_share: float = 0.1
+    anneal_from: int = 6
+
+
+class LLMZero(Strategy):
+    """See the module."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
+        if budget.steps < 1 or tree.root.last is None:
+            return None
+        return _Question(self.settings, Lines(tree), budget).answer()
+
+
+class _Question:
+    """One question, answered from one look at the tree."""
+
+    def __init__(self, settings: Settings, lines: Lines, budget: BudgetLeft) -> None:
+        self.settings = settings
+        self.lines = lines
+        self.tree = lines.tree
+        self.left = budget.steps
+        self.exploration = settings.exploration * (1 - budget.fraction_spent)
+        size = settings.segment_steps
+        begun = [n for n in self.tree if n.transition is not None and n.state is not State.REJECTED]
+        self.total = budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
+        self.half = max(1, size // 2)
+        share = round(settings.anneal_share * self.total / self.half) * self.half
+        enough = self.total >= settings.anneal_from * size
+        self.reserve = min(max(share, self.half), 2 * size) if enough else 0
+        self.roots = min(settings.roots, max(1, round(self.total / (4 * size))))
+        self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
+        available = self.left - self.reserve
+        self.ending = self.reserve > 0 and available < self.half
+        self.steps = min(size, self.left if self.ending else available)
+
+    @cached_property
+    def race(self) -> Race:
+        return standing(self.lines, self.race_segments, self.settings.drop_errors)
+
+    @property
+    def _raced(self) -> list[Node]:
+        """Lanes whose first segment has ended."""
+        return [n for n in self.lines.lanes if n.checkpoints and not n.state.in_flight]
+
+    # ---- the order of the questions -----------------------------------------------------------------------------
+
+    def answer(self) -> Expansion | None:
+        expansion = self._settle()
+        if expansion is None and not self.lines.busy():
+            return self._anything()
+        return expansion
+
+    def _settle(self) -> Expansion | None:
+        if self.lines.failures:
+            return self._repair(self.lines.failures[0])
+        if self.ending and self._raced:
+            return self._end()
+        if self.lines.roots_begun < self.roots:
+            return self._root(f"root {self.lines.roots_begun + 1} of {self.roots}: diverse configurations race")
+        if self.race.winner is None:
+            return self._race()
+        return self._go_on(self.race.winner, self.race.runner_up)
+
+    def _repair(self, failed: Node) -> Expansion:
+        assert failed.transition is not None  # the root does not fail
+        where, steps = failed.transition, min(failed.planned_steps or self.settings.segment_steps, self.left)
+        reason = f"#{failed.id} ended {failed.state} after {failed.steps} steps: the same place once more, made safe"
+        return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
+
+    def _root(self, why: str) -> Expansion | None:
+        base = place(self.tree.root)
+        if base is None or self.tree.root.pruned:
+            return None
+        reason = f"{why} from the base, which scores {base.score.value:.3f}"
+        return Expansion(self.tree.root.id, base.step, Intent.ROOT, self.steps, reason)
+
+    def _end(self) -> Expansion | None:
+        """The annealed end: once, from the line's best place, when all of the line has come in."""
+        lines = self.lines
+        annealed = [n for n in self.tree if lines.role(n) is Intent.ANNEAL and lines.lives(n)]
+        if annealed:
+            last = lines.chain(annealed[-1])[-1]
+            return None if last.state.in_flight else self._keep(last, f"{self.left} steps are left of the annealed end")
+        trunk = self._line()
+        if trunk[-1].state.in_flight:
+            return None
+        node, checkpoint = self._summit(trunk)
+        if any(lines.role(c) is Intent.ANNEAL for c in self.tree.children(node.id)):
+            return self._keep(trunk[-1], "the annealed end failed: the line goes on")
+        reason = (
+            f"the last {self.left} of {self.total} steps: annealed from #{node.id}, step {checkpoint.step}, "
+            f"which scores {checkpoint.score.value:.3f}"
+        )
+        return Expansion(node.id, checkpoint.step, Intent.ANNEAL, self.left, reason)
+
+    def _race(self) -> Expansion | None:
+        race = self.race
+        if race.next is not None:
+            return self._keep(race.next, race.reason)
+        leader = max(race.survivors, key=lambda n: (_value(n), -n.id), default=None)
+        if leader is None or not leader.checkpoints:
+            return None
+        return self._change([leader], "the race waits for a slower root", self.settings.children)
+
+    def _go_on(self, winner: Node, runner: Node | None) -> Expansion | None:
+        """Depth first; beside the line when it trains already, when it is closed, or when that share is due."""
+        trunk = self._trunk(winner)
+        if runner is not None and self._overtakes(runner, trunk):
+            trunk, runner = self._trunk(runner), winner
+        tip, stalls = trunk[-1], self._stalls(trunk)
+        after_race = sum(n.planned_steps for n in trunk[self.race_segments :])
+        beside, revived = self._beside(trunk, runner)
+        share = self.settings.stalled_share if stalls else self.settings.explore_share
+        due = beside + self.steps <= share * (beside + after_race + self.steps)
+        grows = self.lines.grows(tip) and not self.lines.keep_is_closed(tip)
+        if due or not grows:
+            why = (
+                f"#{tip.id} trains"
+                if tip.state.in_flight
+                else f"{beside} of {beside + after_race} steps went beside it"
+            )
+            revive = runner if runner is not None and stalls and revived <= beside - revived else None
+            expansion = self._explore(trunk, revive, f"the line {'stalls' if stalls else 'goes on'}; {why}")
+            if expansion is not None or not grows:
+                return expansion
+        return self._keep(tip, f"depth first: the line goes on from {_value(tip):.3f} at {tip.total_steps} steps")
+
+    def _anything(self) -> Expansion | None:
+        """Budget is left and nothing trains: what is open, and at last the limit on children set aside."""
+        lines, children = self.lines, self.tree.children(self.tree.root.id)
+        leaves = [n for n in self.tree if n.id != self.tree.root.id and lines.grows(n) and lines.kept_on(n) is None]
+        leaves = [n for n in leaves if not lines.keep_is_closed(n)]
+        best = max(leaves, key=lambda n: (_value(n), -n.id), default=None)
+        return (
+            self._change(lines.lanes, "nothing else is open", self.settings.children)
+            or (self._keep(best, "nothing else is open") if best is not None else None)
+            or self._change(children, "only closed lines are left", self.settings.children)
+            or self._root("a fresh root, for nothing else is open,")
+            or self._change(children, "nothing else is open", len(self.tree) + 1)
+        )
+
+    # ---- the line and what is beside it -------------------------------------------------------------------------
+
+    def _trunk(self, lane: Node) -> list[Node]:
+        size, settings = self.settings.segment_steps, self.settings
+        return self.lines.trunk(lane, settings.trial_segments * size, size, settings.earn_errors)
+
+    def _line(self) -> list[Node]:
+        """The line, or while the race is undecided that of the lane with the best end."""
+        winner = self.race.winner
+        if winner is not None:
+            trunk = self._trunk(winner)
+            runner = self.race.runner_up
+            return self._trunk(runner) if runner is not None and self._overtakes(runner, trunk) else trunk
+        trunks = [self._trunk(n) for n in self._raced]
+        return max(trunks, key=lambda t: (_value(self.lines.ended(t)[-1]), -t[0].id))
+
+    def _summit(self, trunk: Sequence[Node]) -> tuple[Node, Checkpoint]:
+        """The end of the line, or the incumbent where the end trails it by more than a standard error."""
+        best, top = self.tree.best()
+        places = [(n, c) for n in reversed(trunk) if not n.pruned and (c := place(n)) is not None]
+        good = top.kept and not best.pruned and best.transition is not None and not best.state.in_flight
+        if not places:
+            return best, top
+        return (best, top) if good and places[0][1].score.trails(top.score, 1.0) else places[0]
+
+    def _overtakes(self, runner: Node, trunk: Sequence[Node]) -> bool:
+        """Whether the parked lane's end leads the line's end by more than a standard error."""
+        ours, theirs = self.lines.ended(trunk), self.lines.ended(self._trunk(runner))
+        if not ours or not theirs or ours[-1].last is None or theirs[-1].last is None:
+            return False
+        return ours[-1].last.score.trails(theirs[-1].last.score, self.settings.stall_errors)
+
+    def _stalls(self, trunk: Sequence[Node]) -> bool:
+        k, ended = self.settings.stall_segments, self.lines.ended(trunk)
+        if len(ended) < 2 * k:
+            return False
+        later = pooled(c.score for n in ended[-k:] for c in n.checkpoints)
+        earlier = pooled(c.score for n in ended[-2 * k : -k] for c in n.checkpoints)
+        return not earlier.trails(later, self.settings.stall_errors)
+
+    def _beside(self, trunk: Sequence[Node], runner: Node | None) -> tuple[int, int]:
+        """GRPO steps that went beside the line after the race, and how many of them into the parked lane."""
+        on_line = {n.id for n in trunk}
+        real = [n for n in self.tree.subtree(trunk[0].id) if n.state is not State.REJECTED and n.id not in on_line]
+        changed = sum(n.planned_steps for n in real)
+        if runner is None:
+            return changed, 0
+        raced = {n.id for n in self.lines.chain(runner)[: self.race_segments]}
+        revived = sum(n.planned_steps for n in self.tree.subtree(runner.id) if n.id not in raced)
+        return changed + revived, revived
+
+    def _explore(self, trunk: Sequence[Node], revive: Node | None, why: str) -> Expansion | None:
+        """A second segment for a promising change, then the parked lane if the line stalls, then a new change."""
+        trial = self._trial(trunk)
+        if trial is not None:
+            return self._keep(trial, f"{why}: #{trial.id} ({_value(trial):.3f}) is measured over one segment more")
+        if revive is not None:
+            end = self._trunk(revive)[-1]
+            if self.lines.grows(end) and not self.lines.keep_is_closed(end):
+                return self._keep(end, f"{why}: the parked root #{revive.id} goes on from {_value(end):.3f}")
+        return self._change([trunk[0]], why, self.settings.children)
+
+    def _trial(self, trunk: Sequence[Node]) -> Node | None:
+        """The end of the changed child that leads the line most, short of its trial and not clearly behind."""
+        size, on_line = self.settings.segment_steps, {n.id for n in trunk}
+        found: list[tuple[float, int, Node]] = []
+        for node in trunk:
+            for change in self.lines.changes(node):
+                end = self.lines.chain(change)[-1]
+                assert change.transition is not None
+                trained = end.total_steps - node.start_steps - change.transition.step
+                open_ = self.lines.grows(end) and not self.lines.keep_is_closed(end) and change.id not in on_line
+                if open_ and trained < self.settings.trial_segments * size:
+                    found.append((self.lines.lead(node, change, 1, size), -end.id, end))
+        found = [f for f in found if f[0] > -self.settings.earn_errors]
+        return max(found, key=lambda f: f[:2])[2] if found else None
+
+    # ---- expansions ---------------------------------------------------------------------------------------------
+
+    def _keep(self, node: Node, reason: str) -> Expansion | None:
+        end = place(node)
+        if end is None or not self.lines.grows(node) or self.lines.keep_is_closed(node):
+            return None
+        if self.lines.kept_on(node) is not None:
+            return None
+        return Expansion(node.id, end.step, Intent.KEEP, self.steps, reason)
+
+    def _change(self, lanes: Sequence[Node], why: str, most: int) -> Expansion | None:
+        bounds = Bounds(self.lines, lanes, self.exploration, most)
+        arm = bounds.best()
+        if arm is None:
+            return None
+        reason = (
+            f"{why}: a change at #{arm.node}, step {arm.step} "
+            f"(normalised value {arm.value:.2f}, bound {arm.bound:.2f}, {arm.begun} begun there)"
+        )
+        return Expansion(arm.node, arm.step, Intent.CHANGE, self.steps, reason, bounds.others(arm))
+
+
+def _value(node: Node) -> float:
+    return node.last.score.value if node.last else -1.0
