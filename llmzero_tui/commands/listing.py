@@ -8,26 +8,46 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from engine import launch
+from engine.analysis.strategy import read_strategy
+from engine.analysis.summary import FINAL_STATES, Summary, summarise
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store import queries
-from engine.store.reader import Reader, open_run
-from llmzero_tui.format import MISSING, duration, mark, plain, score
-from llmzero_tui.headless import OVER, status_line
+from engine.store.reader import open_run
+from llmzero_tui.format import MISSING, age, duration, mark, plain, score
+from llmzero_tui.summary_text import parameter_labels, result_lines, stages_as_dicts, strategy_lines
 from llmzero_tui.text import emit, note, table, to_json
 
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One run of a directory: its facts, or why there are none."""
+
+    directory: RunDirectory
+    summary: Summary | None
+    state: str
+    trouble: str = ""
+
+    def as_dict(self) -> Row:
+        """For `ls --json`: the same keys for every run."""
+        facts = self.summary.as_dict() if self.summary else dict.fromkeys(Summary.__slots__)
+        reason = self.trouble or facts["reason"]
+        own = {"name": self.directory.name, "state": self.state, "reason": reason}
+        return {**facts, **own, "path": str(self.directory.path.resolve())}
+
+
 def ls(options: argparse.Namespace) -> int:
     """The runs of a directory, newest first."""
-    found = [describe(each) for each in launch.list_runs(options.runs_dir)]
+    found = [look(each) for each in launch.list_runs(options.runs_dir)]
     if options.json:
-        emit(to_json(found))
+        emit(to_json([each.as_dict() for each in found]))
         return 0
     if not found:
         note(f"no runs in {options.runs_dir}; `llmzero demo` makes one")
@@ -35,8 +55,9 @@ def ls(options: argparse.Namespace) -> int:
     header = ["run", "state", "task", "nodes", "steps", "best validation", "test", "budget", "started (UTC)"]
     emit(*table(header, [_line(each) for each in found], right={3, 4, 7}))
     for each in found:
-        if each["state"] in ("crashed", "failed", "unreadable"):
-            note(f"{each['name']}: {plain(each['reason'], 200) or 'its engine is gone'}; see `llmzero show`")
+        if each.state in ("crashed", "failed", "unreadable"):
+            reason = plain(each.trouble or (each.summary.reason if each.summary else ""), 200)
+            note(f"{each.directory.name}: {reason or 'its engine is gone; `llmzero resume` goes on'}")
     return 0
 
 
@@ -45,89 +66,67 @@ def show(options: argparse.Namespace) -> int:
     directory = launch.find_run(options.runs_dir, options.name)
     reader = open_run(directory.path)
     try:
-        run = reader.rows(queries.load("ui_run"))[0]
+        summary, strategy, labels = summarise(reader), read_strategy(reader.rows), parameter_labels(reader)
         nodes = reader.rows(queries.load("cli_nodes"))
         inbox = reader.rows(queries.load("ui_inbox"))
-        facts = _facts(directory, reader, run)
     finally:
         reader.close()
     if options.json:
         waiting = [{key: row[key] for key in ("proposal_id", "revision", "node_id", "label")} for row in inbox]
-        emit(to_json({**facts, "tree": nodes, "waiting": waiting}))
+        facts = Listed(directory, summary, summary.state).as_dict()
+        emit(to_json({**facts, "tree": nodes, "waiting": waiting, "stages": stages_as_dicts(strategy)}))
         return 0
-    emit(*_head(directory, facts, run), "", *_tree(nodes))
+    emit(*_head(directory, summary), "", *_tree(nodes))
     emit(*(f"? #{row['node_id']} {plain(row['label'], 40)} waits for you" for row in inbox))
+    emit("", *result_lines(summary, strategy), "", *strategy_lines(strategy, labels))
     return 0
 
 
-def describe(directory: RunDirectory) -> Row:
-    """The facts of one run, as `ls --json` gives them; one that cannot be read says why in `reason`."""
+def look(directory: RunDirectory) -> Listed:
+    """The facts of one run."""
     try:
         reader = open_run(directory.path)
         try:
-            return _facts(directory, reader, reader.rows(queries.load("ui_run"))[0])
+            summary = summarise(reader)
         finally:
             reader.close()
-    except (UserError, Fault, IndexError) as error:
-        state = "starting" if directory.holder() else "unreadable"
-        reason = str(error) if not isinstance(error, IndexError) else "it has no row in runs: it never began"
-        return {**dict.fromkeys(FACTS), "name": directory.name, "state": state, "reason": reason,
-                "path": str(directory.path.resolve()), "live": False}  # fmt: skip
+    except (UserError, Fault) as error:
+        return Listed(directory, None, "starting" if directory.holder() else "unreadable", str(error))
+    except IndexError:
+        return Listed(directory, None, "unreadable", "the engine ended before the run began")
+    return Listed(directory, summary, summary.state)
 
 
-FACTS = (
-    "name", "state", "reason", "live", "task", "model", "strategy", "advisor", "nodes", "steps", "budget_spent",
-    "wall_seconds", "best_validation", "best_validation_n", "best_node", "best_step", "best_test", "best_test_n",
-    "created", "started", "ended", "path",
-)  # fmt: skip
-
-
-def _facts(directory: RunDirectory, reader: Reader, run: Row) -> Row:
-    state = run["state"] if reader.live or run["state"] in OVER else "crashed"
-    return {
-        "name": directory.name, "state": state, "reason": run["reason"], "live": reader.live, "task": run["task"],
-        "model": run["model"], "strategy": run["strategy"], "advisor": run["advisor"], "nodes": run["nodes"],
-        "steps": run["spent_steps"] or 0, "budget_spent": run["fraction"] or 0.0,
-        "wall_seconds": run["wall_seconds"] or 0.0, "best_validation": run["top_value"],
-        "best_validation_n": run["top_n"], "best_node": run["top_node"], "best_step": run["top_step"],
-        "best_test": run["test_value"], "best_test_n": run["test_n"], "created": _utc(run["created"]),
-        "started": _utc(run["started"]), "ended": _utc(run["ended"]), "path": str(directory.path.resolve()),
-    }  # fmt: skip
-
-
-def _utc(time: datetime | None) -> str | None:
-    """The store keeps UTC without saying so; scripts are told."""
-    return None if time is None else time.isoformat(timespec="seconds") + "Z"
-
-
-def _minute(time: str | None) -> str:
-    return time[:16].replace("T", " ") if time else MISSING
-
-
-def _line(facts: Row) -> list[object]:
-    spent = facts["budget_spent"]
+def _line(listed: Listed) -> list[object]:
+    state = f"{mark(listed.state).glyph} {listed.state}"
+    facts = listed.summary
+    if facts is None:
+        return [listed.directory.name, state, *[MISSING] * 7]
+    spent = MISSING if facts.budget_fraction is None else f"{facts.budget_fraction:.0%}"
+    best = facts.best_validation
+    test = facts.best_test
     return [
-        facts["name"], f"{mark(facts['state']).glyph} {facts['state']}", facts["task"] or MISSING,
-        MISSING if facts["nodes"] is None else facts["nodes"], MISSING if facts["steps"] is None else facts["steps"],
-        score(facts["best_validation"], facts["best_validation_n"]), score(facts["best_test"], facts["best_test_n"]),
-        MISSING if spent is None else f"{spent:.0%}", _minute(facts["started"]),
+        listed.directory.name, state, facts.task, facts.nodes, facts.steps,
+        score(best.value, best.n) if best else MISSING, score(test.value, test.n) if test else MISSING,
+        spent, _minute(facts.started),
     ]  # fmt: skip
 
 
-def _head(directory: RunDirectory, facts: Row, run: Row) -> Iterator[str]:
-    reason = f": {plain(facts['reason'], 200)}" if facts["reason"] else ""
-    yield f"{directory.name}  {mark(facts['state']).glyph} {facts['state']}{reason}"
-    yield f"task {plain(facts['task'])} · model {plain(facts['model'])} · advisor {plain(facts['advisor'])}"
-    yield f"began {_minute(facts['started'])} UTC"
-    if facts["state"] in OVER or facts["state"] == "crashed":
-        yield f"{facts['steps']} steps in {facts['nodes']} nodes · {duration(facts['wall_seconds'])}"
-    else:
-        yield status_line(run)
-    yield f"best validation {score(facts['best_validation'], facts['best_validation_n'])}" + (
-        f" (#{facts['best_node']} step {facts['best_step']})" if facts["best_validation_n"] else ""
+def _minute(time: datetime | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M") if time else MISSING
+
+
+def _head(directory: RunDirectory, facts: Summary) -> Iterator[str]:
+    reason = f": {plain(facts.reason, 200)}" if facts.reason else ""
+    yield f"{directory.name}  {mark(facts.state).glyph} {facts.state}{reason}"
+    yield f"task {plain(facts.task)} · model {plain(facts.model)} · advisor {plain(facts.advisor)}"
+    spent = facts.budget_fraction or 0.0
+    line = (
+        f"began {_minute(facts.started)} UTC · {facts.steps} steps in {facts.nodes} nodes · {spent:.0%} of the budget"
     )
-    if facts["best_test_n"]:
-        yield f"test {score(facts['best_test'], facts['best_test_n'])} (n={facts['best_test_n']})"
+    yield f"{line} · {duration(facts.wall_seconds)}"
+    if facts.state not in FINAL_STATES:
+        yield f"data {age(facts.age_seconds)} old"
 
 
 def _tree(nodes: list[Row]) -> Iterator[str]:

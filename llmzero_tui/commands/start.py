@@ -123,17 +123,17 @@ def _after_start(options: argparse.Namespace, directory: RunDirectory) -> int:
 def _look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
     if not headless and is_terminal():
         return _screen(options, directory)
-    from llmzero_tui import headless as follower
+    from llmzero_tui.headless import follow
 
-    return follower.follow(directory, as_json=options.json)
+    return follow(directory, as_json=options.json)
 
 
 def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
     """The terminal; the last line says how to come back."""
-    from llmzero_tui import app
+    from llmzero_tui.app import run as show_screens
 
     path = directory.path if directory else None
-    code: int = app.run(options.runs_dir, path, ascii=options.ascii)
+    code = show_screens(options.runs_dir, path, ascii=options.ascii)
     if directory and directory.holder():
         note(_way_back(directory))
     return code

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,12 +53,13 @@ def test_ls_as_json_has_the_promised_keys(ask: Ask, runs: Path) -> None:
     assert facts["name"] == "one"
     assert facts["state"] == "finished"
     assert facts["nodes"] == 1
-    assert facts["best_validation"] == 0.75
-    assert facts["best_validation_n"] == 16
-    assert facts["best_node"] == 1
-    assert facts["best_test"] == 0.75
-    assert facts["started"] == "2026-03-02T09:00:00Z"
-    assert facts["budget_spent"] == 1.0
+    assert facts["best_validation"]["value"] == 0.75
+    assert facts["best_validation"]["n"] == 16
+    assert facts["best_validation"]["low"] < 0.75 < facts["best_validation"]["high"]
+    assert facts["best_test"]["value"] == 0.75
+    assert facts["base_test"]["value"] == 0.25
+    assert facts["started"] == "2026-03-02T09:00:00+00:00"
+    assert facts["budget_fraction"] == 1.0
 
 
 def test_ls_of_nothing_is_nothing(ask: Ask) -> None:
@@ -100,6 +102,8 @@ def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
     assert "\n#0 base" in text
     assert "\n  #1 lr↑" in text
     assert ".750 ±" in text
+    assert "test .250 → .750, 3.0 times the base" in text
+    assert re.search(r"^1 +#1 +4 +2e-4 ", text, re.MULTILINE)
     assert json.loads(ask("show", "one", "--json"))["tree"][1]["label"] == "lr↑"
 
 

@@ -1,0 +1,126 @@
+"""The result of a run as text: the base against the best policy on the test split, and the strategy as a table of
+stages.
+
+Used by `show` and at the end of a run without screens. Every score stands with its n and its 95% interval.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from engine.analysis.scores import Measured
+from engine.analysis.strategy import Stage, Strategy, read_strategy
+from engine.analysis.summary import Summary, summarise
+from engine.rundir import RunDirectory
+from engine.store.reader import Reader, open_run
+from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
+from llmzero_tui.text import emit, table, to_json
+
+SPACE = "SELECT space FROM runs"
+Labels = dict[str, str]
+
+
+def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
+    """Print the result of a run that is over.
+
+    Raises:
+        UserError or Fault: the run cannot be read.
+    """
+    reader = open_run(directory.path)
+    try:
+        summary, strategy, labels = summarise(reader), read_strategy(reader.rows), parameter_labels(reader)
+    finally:
+        reader.close()
+    if as_json:
+        emit(to_json({**summary.as_dict(), "stages": stages_as_dicts(strategy)}))
+        return
+    reason = f": {plain(summary.reason, 200)}" if summary.reason else ""
+    emit("", f"{directory.name}  {mark(summary.state).glyph} {summary.state}{reason}")
+    emit(f"{summary.steps} GRPO steps in {summary.nodes} nodes, {duration(summary.wall_seconds)}")
+    emit("", *result_lines(summary, strategy), "", *strategy_lines(strategy, labels))
+    if directory.strategy.is_file():
+        emit("", f"the strategy as a file: {directory.strategy}")
+
+
+def result_lines(summary: Summary, strategy: Strategy) -> Iterator[str]:
+    """Base and best, on validation and test, with counts and intervals."""
+    policy = f"best ({strategy.policy})"
+    scores = [
+        ("base", "validation", strategy.base_validation),
+        (policy, "validation", strategy.validation),
+        ("base", "test", strategy.base_test),
+        (policy, "test", strategy.test),
+    ]
+    rows = [[who, split, *measure(score)] for who, split, score in scores if score]
+    yield from table(["policy", "split", "score", "95% interval", "greedy", "T=1", "n"], rows, right={2, 4, 5, 6})
+    if summary.base_test and summary.best_test:
+        times = summary.best_test.value / summary.base_test.value if summary.base_test.value else None
+        ratio = f", {times:.1f} times the base" if times else ""
+        yield f"test {share(summary.base_test.value)} → {share(summary.best_test.value)}{ratio}"
+
+
+def measure(score: Measured | None) -> list[str]:
+    """Score, interval, greedy accuracy, T=1 accuracy and n as cells."""
+    if score is None:
+        return [MISSING] * 5
+    low, high = score.interval
+    modes = [share(correct / score.n) for correct in (score.greedy, score.sampled)]
+    return [share(score.value), f"{share(low)}–{share(high)}", *modes, str(score.n)]
+
+
+def strategy_lines(strategy: Strategy, labels: Labels) -> Iterator[str]:
+    """The stages with the value of every hyperparameter; an arrow marks what a stage changed."""
+    if not strategy.stages:
+        yield "no strategy: nothing beats the base yet"
+        return
+    names = list(strategy.stages[0].configuration)
+    header = ["stage", "node", "steps", *(labels.get(name, name) for name in names), "Adam", "reference", "validation"]
+    rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(strategy.base_validation)]]
+    before: Stage | None = None
+    for number, stage in enumerate(strategy.stages, 1):
+        values = [_value(name, stage, before) for name in names]
+        last = [stage.optimizer, stage.reference, _short(stage.validation)]
+        rows.append([str(number), f"#{stage.node}", str(stage.steps), *values, *last])
+        before = stage
+    if strategy.policy == "soup":
+        rows.append(["soup", "", "0", *[""] * len(names), "", "", _short(strategy.validation)])
+    yield from table(header, rows, right={2})
+    if strategy.policy == "soup":
+        yield "soup: the mean of the weights of the last checkpoints"
+
+
+def _value(name: str, stage: Stage, before: Stage | None) -> str:
+    value = stage.configuration[name]
+    if before is None or before.configuration.get(name) == value:
+        return parameter(value)
+    return parameter(value) + ("↑" if value > before.configuration[name] else "↓")
+
+
+def _short(score: Measured | None) -> str:
+    if score is None:
+        return MISSING
+    low, high = score.interval
+    return f"{share(score.value)} ±{share((high - low) / 2, 2)}"
+
+
+def parameter_labels(reader: Reader) -> Labels:
+    """Short names of the hyperparameters, from the run's own space."""
+    try:
+        space: list[dict[str, Any]] = json.loads(reader.rows(SPACE)[0]["space"])
+        return {str(each["name"]): str(each["label"]) for each in space}
+    except (ValueError, KeyError, TypeError, IndexError):
+        return {}  # a run of another version: the long names do
+
+
+def stages_as_dicts(strategy: Strategy) -> list[dict[str, Any]]:
+    """The stages for scripts."""
+    return [
+        {
+            "node": stage.node, "steps": stage.steps, "configuration": stage.configuration, "changes": stage.changes,
+            "optimizer": stage.optimizer, "reference": stage.reference, "rationale": stage.rationale,
+            "validation": stage.validation.as_dict() if stage.validation else None,
+        }
+        for stage in strategy.stages
+    ]  # fmt: skip
