@@ -46,14 +46,14 @@ def open_database(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         "threads": min(4, os.cpu_count() or 1),
         "memory_limit": f"{memory_limit() // (1 << 20)}MiB",
         "max_temp_directory_size": "2GiB",
+        # Here and not by SET: a second open in the same process shares the instance, which is locked by then. The
+        # progress bar is off outside of notebooks, and a connection's own setting could not be given here.
+        "lock_configuration": True,
     }
     try:
-        connection = duckdb.connect(str(path), read_only=read_only, config=settings)
+        return duckdb.connect(str(path), read_only=read_only, config=settings)
     except duckdb.Error as error:
         raise open_error(path, error) from error
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
 
 
 def memory_limit() -> int:
