@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate.state import AcceleratorState, GradientState  # type: ignore[import-untyped]
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import UserError
@@ -101,13 +100,7 @@ def load_soup(directories: Sequence[str]) -> Any:
 
 
 def free_memory() -> None:
-    """Give back what the last segment held, on the device too, and forget accelerate's process-wide choices.
-
-    accelerate keeps the first segment's precision and accumulation for the whole process; without the reset a later
-    segment would get them, or fail.
-    """
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    """Give back what the last segment held, on the device too."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -78,7 +78,8 @@ def test_greedy_completions_are_the_most_likely_tokens(model: Any, tokenizer: An
 def test_sampling_is_at_temperature_one_whatever_the_model_suggests(tiny_base: str, model: Any, tokenizer: Any) -> None:
     """Qwen's generation_config says top_k 20 and temperature 0.6: those would flatter T=1 accuracy."""
     biased = policy.load_model(tiny_base)
-    biased.generation_config.update(do_sample=True, top_k=1, temperature=0.1, top_p=0.1)
+    biased.generation_config.update(do_sample=True, top_k=1, temperature=0.1, top_p=0.1, min_p=0.5)
+    biased.generation_config.update(no_repeat_ngram_size=1, typical_p=0.2, suppress_tokens=[20], min_new_tokens=8)
     plain_task, biased_task = Remembers(), Remembers()
     spec = EvaluationSpec(n=20)
     evaluate(model, tokenizer, plain_task, spec)
