@@ -33,13 +33,19 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def _palette() -> Any:
+    from llmzero_tui.screens.palette import ActionProvider
+
+    return ActionProvider
+
+
 class LLMZeroApp(App[int]):
     """The face. Screens get snapshots; only this class starts workers."""
 
     CSS_PATH = "styles/app.tcss"
     TITLE = "LLMZero"
     ENABLE_COMMAND_PALETTE = True
-    COMMANDS: ClassVar[set[Any]] = set()
+    COMMANDS: ClassVar[set[Any]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "detach", show=False, priority=True)]
 
     @dataclass
@@ -206,13 +212,6 @@ class LLMZeroApp(App[int]):
             if isinstance(screen, Face):
                 screen.refresh(recompose=False, layout=True)
         self.poll()
-
-    def action_help(self) -> None:
-        """Every key."""
-        from llmzero_tui.screens.help import HelpScreen
-
-        kind = self.screen.kind if isinstance(self.screen, Face) else "run"
-        self.push_screen(HelpScreen(kind))
 
 
 def run(runs_dir: Path, run: Path | None = None, ascii: bool = False) -> int:

@@ -57,7 +57,7 @@ class Run:
     @property
     def eta(self) -> float | None:
         """Seconds until the budget is spent, at the pace so far."""
-        if self.over or not 0.005 < self.spent < 1:
+        if self.over or not self.live or not 0.005 < self.spent < 1:
             return None
         return self.wall_seconds * (1 - self.spent) / self.spent
 

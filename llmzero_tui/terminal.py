@@ -44,9 +44,7 @@ def _watch(app: App[int], descriptor: int, over: threading.Event) -> None:
     poller = select.poll()
     poller.register(descriptor, 0)  # a hang-up and an error are always reported
     while not over.is_set():
-        if any(
-            event & GONE for _, event in poller.poll(POLL_MILLISECONDS)
-        ):
+        if any(event & GONE for _, event in poller.poll(POLL_MILLISECONDS)):
             break
     else:
         return

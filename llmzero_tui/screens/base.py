@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
+from textual import on
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from llmzero_tui.actions import Context, allowed
 from llmzero_tui.data import Lost
@@ -23,6 +25,26 @@ class Face(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return allowed(action, self.context())
+
+    @on(Worker.StateChanged)
+    def _worker_ended(self, event: Worker.StateChanged) -> None:
+        """A bug in a worker ends the app, as a bug anywhere else does."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            raise event.worker.error
+
+    def action_help(self) -> None:
+        """Every key of this screen."""
+        from llmzero_tui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.kind))
+
+    async def action_theme(self) -> None:
+        """Dark or light."""
+        await self.app.run_action("theme")
+
+    async def action_detach(self) -> None:
+        """Leave; whatever trains goes on."""
+        await self.app.run_action("detach")
 
     def refresh_keys(self) -> None:
         """Draw the footer for the context of now."""

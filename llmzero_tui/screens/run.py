@@ -251,6 +251,7 @@ class RunScreen(Steering):
         return Context(
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
             target=snapshot.proposal(self.selected), waiting=len(snapshot.inbox), narrow=self.narrow,
+            in_inbox=self.query_one(Inbox).has_focus,
         )  # fmt: skip
 
     def action_inbox(self) -> None:

@@ -109,7 +109,7 @@ def _status(snapshot: RunSnapshot, now: datetime, dress: Look) -> Text:
     text = Text()
     command = snapshot.commands[-1] if snapshot.commands else None
     if command is not None and _news(command, now):
-        text.append_text(command_text(command, dress))
+        text.append_text(command_text(command, dress, brief=True))
     if snapshot.inbox:
         text.append("   " if text else "")
         text.append(f"{len(snapshot.inbox)} waiting", style=f"bold {colours.wait}")
@@ -122,15 +122,15 @@ def _news(command: Command, now: datetime) -> bool:
     return (now - (command.answered or command.ts)).total_seconds() < COMMAND_SECONDS
 
 
-def command_text(command: Command, dress: Look) -> Text:
-    """One command and its way so far."""
+def command_text(command: Command, dress: Look, *, brief: bool = False) -> Text:
+    """One command and its way so far; `brief` says only where it is."""
     colours = dress.palette
     what = plain(command.kind, 16) + (f" #{command.node}" if command.node is not None else "")
     steps = {"sent": "sent", "taken": "sent → taken", "done": "sent → taken → done", "refused": "refused"}
     style = {"done": colours.good, "refused": colours.bad}.get(command.state, colours.wait)
     glyph = {"done": mark("finished"), "refused": mark("crashed")}.get(command.state)
-    word = steps.get(command.state, plain(command.state, 16))
-    text = Text.assemble((what + "  ", colours.text), (word, style))
+    word = plain(command.state, 16) if brief else steps.get(command.state, plain(command.state, 16))
+    text = Text.assemble((what + " ", colours.text), (word, style))
     if glyph is not None:
         text.append(" " + (glyph.ascii if dress.ascii else glyph.glyph), style=style)
     return text

@@ -99,7 +99,7 @@ class Strip(Widget):
     def render(self) -> RenderResult:
         dress = look(self)
         if not self._names:
-            return dress.done(Text("no metrics yet", style=dress.palette.faint))
+            return dress.done(Text("no metrics yet: nothing has been trained here", style=dress.palette.faint))
         columns, rows = self._columns, max(1, self.size.height)
         width = self.size.width // columns
         first = max(0, self._cursor // columns - rows + 1) * columns

@@ -90,9 +90,17 @@ class SearchTree(Tree[int], inherit_bindings=False):
             if self._shown.get(node.id) != state:
                 self._shown[node.id] = state
                 place.set_label(node.label[:80])
-        self.border_subtitle = f"{len(nodes) - 1} nodes" if not self._filter else look(self).title(f"/{self._filter}")
+        self.border_subtitle = look(self).title(self._count())
         if redraw:
             self.notify_style_update()
+
+    def _count(self) -> str:
+        """How many nodes there are, or how they are filtered."""
+        if self._filter:
+            return f"/{self._filter} · esc shows all"
+        proposed = sum(n.state == "proposed" for n in self._known.values())
+        words = f"{len(self._known) - 1 - proposed} nodes"
+        return f"{words} · {proposed} proposed" if proposed else words
 
     def filter(self, text: str) -> None:
         """Show only nodes that match, with the way to them; all of them for an empty text."""

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 
 from engine import config
+from engine.space import Space
 
 SCHEMA = Path(__file__).resolve().parents[2] / "engine" / "store" / "schema.sql"
 START = datetime(2026, 3, 2, 9, 0, 0)
@@ -40,21 +41,17 @@ segment_steps = 50
 mode = "manual"
 """
 
-SPACE: list[dict[str, Any]] = [
-    {"name": "learning_rate", "label": "lr", "kind": "regularization", "low": 1e-6, "high": 5e-4,
-     "default": 1e-4, "scale": "log", "doc": "Adam's step size"},
-    {"name": "beta", "label": "kl", "kind": "regularization", "low": 1e-3, "high": 0.1, "default": 0.0,
-     "scale": "log", "zero": True, "doc": "coefficient of the KL penalty"},
-    {"name": "temperature", "label": "temp", "kind": "regularization", "low": 0.6, "high": 1.4,
-     "default": 1.0, "scale": "linear", "doc": "sampling temperature of the rollouts"},
-    {"name": "epsilon_high", "label": "clip", "kind": "regularization", "low": 0.1, "high": 0.4,
-     "default": 0.2, "scale": "linear", "doc": "upper clip of the probability ratio"},
-    {"name": "max_completion_length", "label": "len", "kind": "capacity", "low": 24, "high": 96,
-     "default": 64, "scale": "linear", "integer": True, "doc": "tokens a completion may have"},
-    {"name": "num_generations", "label": "G", "kind": "capacity", "low": 4, "high": 32, "default": 8,
-     "scale": "choice", "integer": True, "choices": [4, 8, 16, 32], "doc": "completions of one prompt"},
-]  # fmt: skip
-DEFAULTS = {p["name"]: p["default"] for p in SPACE}
+SPACE = Space.build(
+    {
+        "learning_rate": {"low": 1e-6, "high": 5e-4, "default": 1e-4},
+        "beta": {"default": 0.0},
+        "temperature": {"low": 0.6, "high": 1.4, "default": 1.0},
+        "max_completion_length": {"low": 24, "high": 96, "default": 64},
+        "epsilon_high": {"low": 0.2, "high": 0.4, "default": 0.2},
+    },
+    batch_size=32,
+)
+DEFAULTS = SPACE.default()
 
 
 @dataclass(frozen=True)
@@ -316,7 +313,7 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     ended = NOW if state in ("finished", "stopped", "failed") else None
     rows.add("meta", "schema_version", "1")
     rows.add("runs", name, "knights", "assets/tiny/knights", "llmzero", "rules", state, reason,
-             settings.model_dump_json(), json.dumps(SPACE), 0, "0.1.0", START, START, ended, 10, 50,
+             settings.model_dump_json(), json.dumps(SPACE.to_json()), 0, "0.1.0", START, START, ended, 10, 50,
              "segments/10/checkpoint-50")  # fmt: skip
     _root(rows)
     depth = {0: 0}

@@ -1,0 +1,112 @@
+"""Small questions over a screen: yes or no, a line of text, one of a few. Escape always means: nothing happens."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from llmzero_tui.format import plain
+from llmzero_tui.widgets.look import look
+
+Answer = TypeVar("Answer")
+
+
+class _Dialog(ModalScreen[Answer | None], Generic[Answer]):
+    """A titled box in the middle; the last line names its keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", show=False)]
+    keys: tuple[tuple[str, str], ...] = (("enter", "Choose"), ("esc", "Cancel"))
+
+    def __init__(self, title: str, words: str) -> None:
+        super().__init__()
+        self._heading = title
+        self._words = words
+
+    def on_mount(self) -> None:
+        self.query_one(".dialog").border_title = look(self).title(self._heading)
+        colours = look(self).palette
+        words = Text(plain(self._words, 600, lines=True), style=colours.text)
+        self.query_one("#words", Static).update(look(self).done(words))
+        line = Text()
+        for key, label in self.keys:
+            line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
+        self.query_one("#answers", Static).update(look(self).done(line))
+
+    def action_cancel(self) -> None:
+        """Close, and nothing happens."""
+        self.dismiss(None)
+
+
+class Confirm(_Dialog[bool]):
+    """Yes or no."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y,enter", "yes", show=False),
+        Binding("n,q", "cancel", show=False),
+    ]
+    keys = (("y", "Yes"), ("n", "No"))
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(id="words", markup=False)
+            yield Static(id="answers", markup=False)
+
+    def action_yes(self) -> None:
+        self.dismiss(True)
+
+
+class AskText(_Dialog[str]):
+    """A line of text. With `must_be`, only exactly that is accepted."""
+
+    def __init__(self, title: str, words: str, *, button: str, must_be: str | None = None) -> None:
+        super().__init__(title, words)
+        self.keys = (("enter", button), ("esc", "Cancel"))
+        self._must_be = must_be
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(id="words", markup=False)
+            yield Input(id="answer", compact=True)
+            yield Static(id="wrong", markup=False)
+            yield Static(id="answers", markup=False)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        text = event.value.strip()
+        if self._must_be is not None and text != self._must_be:
+            wrong = Text(f"that is not {plain(self._must_be, 64)}: nothing was sent", style=look(self).palette.bad)
+            self.query_one("#wrong", Static).update(look(self).done(wrong))
+            return
+        self.dismiss(text)
+
+
+class Choose(_Dialog[str]):
+    """One of a few named options, each with a word of explanation."""
+
+    def __init__(self, title: str, options: tuple[tuple[str, str], ...], now: str) -> None:
+        super().__init__(title, f"now: {now}" if now else "")
+        self._options = options
+        self._now = now
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(id="words", markup=False)
+            yield OptionList(*(Option(f"{name:<10}{words}", id=name) for name, words in self._options), markup=False)
+            yield Static(id="answers", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        names = [name for name, _ in self._options]
+        self.query_one(OptionList).highlighted = names.index(self._now) if self._now in names else 0
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option.id)

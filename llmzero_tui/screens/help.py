@@ -1,0 +1,92 @@
+"""Every key of the screen one came from, drawn from the registry of actions."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from llmzero_tui.actions import Action, Context, bindings, key_name, of
+from llmzero_tui.screens.base import Face
+from llmzero_tui.widgets.keybar import KeyBar
+from llmzero_tui.widgets.look import Look, look
+
+MOVING = {
+    "run": (
+        ("↑ ↓  j k", "Walk the tree, the inbox, a text"),
+        ("← →  h l", "Fold, unfold; walk the small metrics"),
+        ("enter", "Fold or unfold; plot the metric under the cursor"),
+        ("tab", "The next panel"),
+        ("esc", "Leave the filter, the zoom, the inbox"),
+        ("^p", "The palette: everything by name"),
+    ),
+    "runs": (("↑ ↓  j k", "Walk the list"), ("^p", "The palette: everything by name")),
+    "sql": (("esc", "From the editor to the rows; from there back"), ("tab", "Between the editor and the rows")),
+}
+
+
+class HelpScreen(Face):
+    """Shown over the screen it explains."""
+
+    kind = "help"
+    BINDINGS = [*bindings("help")]  # noqa: RUF012 - Textual's own way
+
+    def __init__(self, about: str) -> None:
+        super().__init__(id="help")
+        self._about = about
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title", markup=False)
+        with VerticalScroll(id="help-body"):
+            yield Static(id="help-text", markup=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        dress = look(self)
+        colours = dress.palette
+        title = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("keys", colours.muted))
+        self.query_one("#title", Static).update(dress.done(title))
+        self._draw()
+        self.query_one("#help-body").focus()
+        self.refresh_keys()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def context(self) -> Context:
+        return Context(self.kind)
+
+    def _draw(self) -> None:
+        table = keys_table(self._about, look(self))
+        self.query_one("#help-text", Static).update(table)
+
+    def action_back(self) -> None:
+        """Back to the screen it explains."""
+        self.dismiss()
+
+
+def keys_table(screen: str, dress: Look) -> Table:
+    """All actions of a screen by group, then how to move."""
+    colours = dress.palette
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=10)
+    table.add_column(no_wrap=True, min_width=16)
+    table.add_column()
+    groups: dict[str, list[Action]] = {}
+    for action in of(screen):
+        groups.setdefault(action.group, []).append(action)
+    for group, actions in groups.items():
+        table.add_row(Text(group, style=f"bold {colours.live}"), "", "")
+        for action in actions:
+            keys = " ".join(key_name(k) for k in action.keys) or "^p"
+            table.add_row(*(dress.done(t) for t in (
+                Text(f"  {keys}", style=f"bold {colours.wait}"), Text(action.label, style=colours.text),
+                Text(action.help, style=colours.muted))))  # fmt: skip
+        table.add_row("", "", "")
+    table.add_row(Text("Move", style=f"bold {colours.live}"), "", "")
+    for key, words in MOVING.get(screen, ()):
+        cells = (Text(f"  {key}", style=f"bold {colours.wait}"), Text(""), Text(words, style=colours.muted))
+        table.add_row(*(dress.done(t) for t in cells))
+    return table
