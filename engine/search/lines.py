@@ -28,6 +28,12 @@ def place(node: Node) -> Checkpoint | None:
     return next((c for c in reversed(node.checkpoints) if c.kept), None)
 
 
+def score_at(line: Sequence[Node], total_steps: int) -> Score | None:
+    """The latest score of a line of nodes up to `total_steps` from the base."""
+    scores = [c.score for n in line for c in n.checkpoints if n.start_steps + c.step <= total_steps]
+    return scores[-1] if scores else None
+
+
 class Lines:
     """One look at a tree."""
 

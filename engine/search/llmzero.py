@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engine.search.base import BudgetLeft, Expansion, Strategy
-from engine.search.lines import Lines, place, pooled
+from engine.search.lines import Lines, place, pooled, score_at
 from engine.search.race import Race, standing
 from engine.search.uct import Bounds
 from engine.space import Intent
@@ -223,11 +223,13 @@ class _Question:
         return (best, top) if good and places[0][1].score.trails(top.score, 1.0) else places[0]
 
     def _overtakes(self, runner: Node, trunk: Sequence[Node]) -> bool:
-        """Whether the parked lane's end leads the line's end by more than a standard error."""
+        """Whether the parked lane leads the line by more than a standard error where both have been."""
         ours, theirs = self.lines.ended(trunk), self.lines.ended(self._trunk(runner))
-        if not ours or not theirs or ours[-1].last is None or theirs[-1].last is None:
+        if not ours or not theirs:
             return False
-        return ours[-1].last.score.trails(theirs[-1].last.score, self.settings.stall_errors)
+        common = min(ours[-1].total_steps, theirs[-1].total_steps)
+        line, parked = score_at(ours, common), score_at(theirs, common)
+        return line is not None and parked is not None and line.trails(parked, self.settings.stall_errors)
 
     def _stalls(self, trunk: Sequence[Node]) -> bool:
         k, ended = self.settings.stall_segments, self.lines.ended(trunk)
