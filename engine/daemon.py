@@ -134,7 +134,9 @@ def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer) -> Con
     task = registry.get(config.task.name)
     space = Space.build(config.space, task.suggested_space(), batch_size=config.training.batch_size)
     search = config.search
-    strategy = make_strategy(search.strategy, seed=search.seed, segment_steps=search.segment_steps, roots=search.roots)
+    strategy = make_strategy(
+        search.strategy, seed=search.seed, segment_steps=search.segment_steps, roots=search.roots, space=space
+    )
     advisor = make_advisor(config.advisor.kind)
     executor = LocalExecutor(search.workers, directory.path, hang_seconds=config.training.hang_seconds)
     base = find_model(config.model.path, task)

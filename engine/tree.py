@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from engine.space import Configuration, Transition
+from engine.space import Configuration, Intent, Reference, Transition
 
 SAMPLED_WEIGHT = 2 / 3
 """Share of the T=1 accuracy in the steering value: greedy accuracy jumps late (FACTS.md, Search)."""
@@ -237,6 +237,20 @@ class Tree:
             found.append(self._nodes[current])
             current = self._nodes[current].parent
         return tuple(reversed(found))
+
+    def reference(self, node_id: int) -> tuple[int, int] | None:
+        """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base.
+
+        A segment that only goes on (KEEP, ANNEAL) keeps its parent's reference; a change to "branch point" moves it.
+        """
+        transition = self._nodes[node_id].transition
+        if transition is None or transition.reference is Reference.BASE:
+            return None
+        if transition.intent in (Intent.KEEP, Intent.ANNEAL):
+            inherited = self.reference(transition.parent)
+            if inherited is not None:
+                return inherited
+        return None if transition.parent == self._root else (transition.parent, transition.step)
 
     def depth(self, node_id: int) -> int:
         return self._depths[node_id]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.config import RunConfig
 from engine.controller.ledger import Ledger
-from engine.space import Intent, Optimizer, Reference, Space, Transition
+from engine.space import Intent, Optimizer, Space, Transition
 from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
 from engine.tree import Node, State, Tree
 
@@ -53,6 +53,7 @@ class Jobs:
             raise ValueError("the root has no segment")
         config, ledger = self._config, self._ledger
         parent = ledger.checkpoint_path(transition.parent, transition.step)
+        reference = ledger.tree.reference(node.id)
         carries = transition.optimizer is Optimizer.KEEP and transition.parent != ledger.tree.root.id
         evaluation = config.evaluation
         return SegmentSpec(
@@ -61,7 +62,7 @@ class Jobs:
             base=ledger.base,
             parent=str(parent),
             optimizer=str(parent) if carries else None,
-            reference=str(parent) if transition.reference is Reference.BRANCH else ledger.base,
+            reference=ledger.base if reference is None else str(ledger.checkpoint_path(*reference)),
             configuration=dict(node.configuration),
             steps=node.planned_steps,
             seed=seed,

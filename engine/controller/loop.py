@@ -62,7 +62,7 @@ class Controller:
         self._executor = executor
         self._wake_event = asyncio.Event()
         self._jobs = Jobs(config, space, ledger)
-        self._segments = Segments(config.search.comparator, ledger, executor, self._jobs)
+        self._segments = Segments(config.search, ledger, executor, self._jobs)
         planner = Planner(ledger, space, advisor, seed=config.search.seed)
         self._pipeline = Pipeline(
             ledger, space, strategy, planner, Gate(config.gate.mode, config.gate.seconds),

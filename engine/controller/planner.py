@@ -44,6 +44,8 @@ class Planner:
         Raises:
             RuntimeError: the rules advisor itself proposed nothing valid (a bug of ours).
         """
+        if expansion.changes is not None:
+            return self._strategys_own(expansion)
         evidence = await self._evidence(expansion, fraction_spent)
         advices: list[Advice] = []
         refusals: list[str] = []
@@ -60,6 +62,16 @@ class Planner:
                     return Planned(proposal, advice, tuple(advices), tuple(refusals))
                 refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")
         raise RuntimeError(f"no valid proposal for {expansion}: {refusals}")
+
+    def _strategys_own(self, expansion: Expansion) -> Planned:
+        """A baseline says itself what changes: no advisor is asked."""
+        parent = self._ledger.tree[expansion.parent].configuration
+        changes = dict(expansion.changes or {})
+        transition = Transition(
+            parent=expansion.parent, step=expansion.step, intent=expansion.intent, changes=changes,
+            label=self._space.describe(parent, changes), rationale=expansion.reason,
+        )  # fmt: skip
+        return Planned(transition, Advice("search", (), (transition,)), (), ())
 
     def violations(self, proposal: Transition, evidence: Evidence) -> Sequence[str]:
         """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
@@ -79,7 +91,6 @@ class Planner:
         metrics = await asyncio.to_thread(self._ledger.series, parent.id, expansion.step)
         completions = await asyncio.to_thread(self._completions, parent, expansion.step)
         tried = tuple(child.transition for child in tree.children(parent.id) if child.transition)
-        failed = [child for child in tree.children(parent.id) if child.state.failed]
         return Evidence(
             tree=tree,
             space=self._space,
@@ -93,7 +104,7 @@ class Planner:
             steps=expansion.steps,
             fraction_spent=fraction_spent,
             seed=self._seed + len(tree),
-            failed=failed[-1] if failed and expansion.intent is Intent.REPAIR else None,
+            failed=None if expansion.failed is None else tree[expansion.failed],
         )
 
     def _completions(self, parent: Node, last_step: int) -> tuple[SampledCompletion, ...]:

@@ -29,14 +29,16 @@ def superfluous(tree: Tree, keep: int) -> list[tuple[int, int]]:
 
 
 def _branch_points(tree: Tree) -> set[tuple[int, int]]:
-    """Where a segment in flight starts, and the newest checkpoint of each live leaf (the line may go on there)."""
+    """Where a segment in flight starts, the newest checkpoint of each live leaf (the line may go on there), and the
+    reference policies of both."""
     points = {
         (node.transition.parent, node.transition.step) for node in tree if node.transition and node.state.in_flight
     }
     for node in tree:
         if not node.pruned and node.last and not _trained_children(tree, node):
             points.add((node.id, node.last.step))
-    return points
+    live = {node_id for node_id, _ in points} | {node.id for node in tree if node.state.in_flight}
+    return points | {place for node_id in live if (place := tree.reference(node_id)) is not None}
 
 
 def _trained_children(tree: Tree, node: Node) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from engine.config import SearchSection
 from engine.controller import retention
 from engine.controller.jobs import Jobs
 from engine.controller.ledger import Ledger
@@ -22,13 +23,16 @@ from engine.tree import Node, Score, State
 
 _log = logging.getLogger(__name__)
 
+GUARANTEED_SEGMENTS = 2
+"""Segments from the base that every line gets before the comparator may stop anything: slow starters win."""
+
 
 class Segments:
     """The running part of the tree."""
 
-    def __init__(self, mode: Literal["on", "shadow", "off"], ledger: Ledger, executor: Executor, jobs: Jobs) -> None:
-        """`mode` of the comparator: stop doomed segments, only write down which, or do not look."""
-        self._mode = mode
+    def __init__(self, search: SearchSection, ledger: Ledger, executor: Executor, jobs: Jobs) -> None:
+        self._mode = search.comparator
+        self._guaranteed_steps = GUARANTEED_SEGMENTS * search.segment_steps
         self._ledger = ledger
         self._executor = executor
         self._jobs = jobs
@@ -121,7 +125,7 @@ class Segments:
         node = self._ledger.tree[node_id]
         if self._mode == "off" or event.step >= node.planned_steps or node_id in self._reasons:
             return
-        verdict = comparator.judge(self._curve(node), self._references(node))
+        verdict = comparator.judge(self._curve(node), self._references(node), guaranteed_steps=self._guaranteed_steps)
         if verdict is None:
             return
         if self._mode == "shadow":

@@ -191,7 +191,9 @@ def test_a_human_prunes_stops_and_expands(runs: Path) -> None:
     step = live.wait_for_rows(directory, "SELECT max(step) AS step FROM checkpoints WHERE node_id = ?", node)[0]["step"]
     wish = {"parent": node, "step": step, "changes": {"beta": 0.05}, "reference": "branch point"}
     assert live.command(directory, "expand", payload=wish)[0] == "done"
-    mine = live.wait_for_rows(directory, "SELECT * FROM nodes WHERE parent_id = ? AND state = 'running'", node)[0]
+    mine = live.wait_for_rows(
+        directory, "SELECT * FROM nodes WHERE parent_id = ? AND advisor = 'human' AND state = 'running'", node
+    )[0]
     assert (mine["branch_step"], mine["reference"], mine["advisor"]) == (step, "branch point", "human")
     assert live.command(directory, "prune", node_id=node)[0] == "done"
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", mine["node_id"])
