@@ -90,7 +90,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute("BEGIN TRANSACTION")
     if version is None:
         connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
-        connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+        connection.execute("INSERT INTO meta VALUES ('schema_version', ?), ('last_batch', '0')", [str(SCHEMA_VERSION)])
     connection.execute((HERE / "views.sql").read_text(encoding="utf-8"))
     connection.execute("COMMIT")
 

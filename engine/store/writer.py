@@ -1,34 +1,31 @@
 """The only writer of a run's database: callers put rows in, one thread commits them in order, in batches.
 
-Called by the engine's controller and by the server (for commands). It must never lose a row that was put in, write rows
-out of order, or block the caller of insert and update.
+Called by the engine's controller and by the server (for commands). It must never lose a row that was put in, write one
+twice or out of order, or block the caller of insert, update and delete.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from engine.errors import UserError
-from engine.store.columns import Table, Value, arrow_table, read_tables
-from engine.store.database import Held, open_database, prepare
+from engine.store.changes import Change, Delete, Insert, Update, commit, last_batch
+from engine.store.columns import read_tables
+from engine.store.connections import Connections
+from engine.store.database import Held
 from engine.store.errors import StoreFault, one_line
 
 BATCH_SECONDS = 0.1
 BATCH_ROWS = 1000
-ARROW_ROWS = 16
-"""From so many rows of one table on, Arrow is faster than executemany."""
 RETRY_SECONDS = 2.0
 
 IDENTIFIERS = {
@@ -43,36 +40,6 @@ _open_paths: set[Path] = set()
 _open_lock = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Insert:
-    """A row to be appended, a value per column."""
-
-    table: str
-    row: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class Update:
-    """Columns to be set in the rows that match a key."""
-
-    table: str
-    names: tuple[str, ...]
-    key: tuple[str, ...]
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class Delete:
-    """The rows that match a key go."""
-
-    table: str
-    key: tuple[str, ...]
-    values: tuple[Value, ...]
-
-
-Change = Insert | Update | Delete
-
-
 class Writer:
     """Opens or creates a run's database and writes it from one background thread.
 
@@ -84,10 +51,15 @@ class Writer:
         self.path = path.resolve()
         _claim(self.path)
         try:
-            self._open()
-            self._tables = read_tables(self._root)
-            self._seq = max(self._highest(table, "seq", 0) for table in self._tables if self._has(table, "seq"))
-            self._ids = {table: self._highest(table, c, first - 1) for table, (c, first) in IDENTIFIERS.items()}
+            self._connections = Connections(self.path)
+            connection = self._connections.writing
+            self._tables = read_tables(connection)
+            self._batch = last_batch(connection)
+            with_seq = [table for table, known in self._tables.items() if "seq" in known.columns]
+            self._seq = max(highest(connection, table, "seq", 0) for table in with_seq)
+            self._ids = {
+                table: highest(connection, table, column, first - 1) for table, (column, first) in IDENTIFIERS.items()
+            }
         except BaseException:
             _release(self.path)
             raise
@@ -97,6 +69,8 @@ class Writer:
         self._urgent = self._closing = self._gave_up = self._ended = False
         self._fault: StoreFault | None = None
         self._bug: BaseException | None = None
+        self._in_doubt = 0
+        self._broken = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -130,8 +104,9 @@ class Writer:
         return seq
 
     def update(self, table: str, key: Mapping[str, object], /, **values: object) -> None:
-        """Queues setting `values` in the rows of `table` that match `key`, in order with the inserts. Raises as
-        `insert` does.
+        """Queues setting `values` in the rows of `table` that match `key`, in order with the inserts.
+
+        Raises as `insert` does.
         """
         known = self._tables[table]
         if not key or not values:
@@ -175,16 +150,14 @@ class Writer:
                 raise self._fault or StoreFault(f"{self.path} is closed")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own on the open database, for one thread. It can write: run others' SQL through `execute`
-        only.
+        """A connection of its own on the open database, for one thread, which closes it after use.
+
+        It can write: run others' SQL through `engine.store.execute` only.
         """
-        with self._root_lock:
-            cursor = self._root.cursor()
-            self._cursors.add(cursor)
-            return cursor
+        return self._connections.cursor()
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """What the engine asks its own database; sees what is committed (`flush` first)."""
+        """What the engine asks its own database, from any thread; sees what is committed (`flush` first)."""
         cursor = self.cursor()
         try:
             cursor.execute(sql, list(params))
@@ -199,37 +172,11 @@ class Writer:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        self._close_connections()
+        self._connections.close()
         _release(self.path)
         self._raise_bug()
         if self._queue:
             raise self._fault or StoreFault(f"{self.path}: {len(self._queue)} rows were not written")
-
-    # The connections
-
-    def _open(self) -> None:
-        self._root = open_database(self.path, read_only=False)
-        self._root_lock = threading.Lock()
-        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
-        try:
-            prepare(self._root, self.path)
-        except BaseException:
-            self._root.close()
-            raise
-        self._writing = self._root.cursor()
-
-    def _close_connections(self) -> None:
-        with self._root_lock:
-            for cursor in [*self._cursors, self._writing, self._root]:
-                cursor.close()
-
-    def _has(self, table: str, column: str) -> bool:
-        return column in self._tables[table].columns
-
-    def _highest(self, table: str, column: str, default: int) -> int:
-        # Both names come from the schema.
-        row = self._root.execute(f'SELECT max("{column}") FROM "{table}"').fetchone()  # noqa: S608
-        return default if row is None or row[0] is None else int(row[0])
 
     # The queue; callers hold self._changed
 
@@ -275,11 +222,17 @@ class Writer:
 
     def _attempt(self, batch: Sequence[Change]) -> None:
         try:
-            self._commit(batch)
-        except duckdb.Error as error:
-            self._rollback()
+            self._mend()
+            if self._settle():
+                return
+            self._batch += 1
+            commit(self._connections.writing, self._tables, batch, self._batch)
+        except (duckdb.Error, StoreFault) as error:
+            # A failed commit has already ended the transaction.
+            with suppress(duckdb.Error):
+                self._connections.writing.execute("ROLLBACK")
             if is_fault(error):
-                self._failed(error)
+                self._failed(error, len(batch))
             elif len(batch) == 1:
                 # A row that the tables refuse is our bug: the next flush raises it, the other rows must not suffer.
                 self._bug = error
@@ -292,43 +245,20 @@ class Writer:
         else:
             self._done(len(batch))
 
-    def _commit(self, batch: Sequence[Change]) -> None:
-        self._writing.execute("BEGIN TRANSACTION")
-        for (kind, table), changes in groupby(batch, key=lambda change: (type(change), change.table)):
-            if kind is Insert:
-                self._insert_rows(self._tables[table], [c.row for c in changes if isinstance(c, Insert)])
-            else:
-                for change in changes:
-                    self._change_rows(change)
-        self._writing.execute("COMMIT")
+    def _mend(self) -> None:
+        if self._broken:
+            self._connections.reopen()
+            self._broken = False
 
-    def _insert_rows(self, table: Table, rows: Sequence[tuple[Value, ...]]) -> None:
-        # Names in the texts below come from the schema; values are parameters.
-        if len(rows) < ARROW_ROWS:
-            marks = ", ".join("?" * len(table.columns))
-            self._writing.executemany(f'INSERT INTO "{table.name}" VALUES ({marks})', rows)  # noqa: S608
-            return
-        self._writing.register("batch_of_rows", arrow_table(table, rows))
-        try:
-            self._writing.execute(f'INSERT INTO "{table.name}" SELECT * FROM batch_of_rows')  # noqa: S608
-        finally:
-            self._writing.unregister("batch_of_rows")
-
-    def _change_rows(self, change: Change) -> None:
-        # Names in the texts below come from the schema; values are parameters.
-        if isinstance(change, Insert):
-            return
-        where = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ?' for name in change.key)
-        if isinstance(change, Update):
-            new = ", ".join(f'"{name}" = ?' for name in change.names)
-            self._writing.execute(f'UPDATE "{change.table}" SET {new} WHERE {where}', list(change.values))  # noqa: S608
-        else:
-            self._writing.execute(f'DELETE FROM "{change.table}" WHERE {where}', list(change.values))  # noqa: S608
-
-    def _rollback(self) -> None:
-        # A failed commit has already ended the transaction.
-        with suppress(duckdb.Error):
-            self._writing.execute("ROLLBACK")
+    def _settle(self) -> bool:
+        """Whether the batch that failed last is in the database after all: an error may follow a commit."""
+        if not self._in_doubt:
+            return False
+        arrived = last_batch(self._connections.writing) == self._batch
+        count, self._in_doubt = self._in_doubt, 0
+        if arrived:
+            self._done(count)
+        return arrived
 
     def _done(self, count: int) -> None:
         with self._changed:
@@ -338,7 +268,11 @@ class Writer:
             self._fault = None
             self._changed.notify_all()
 
-    def _failed(self, error: duckdb.Error) -> None:
+    def _failed(self, error: Exception, count: int) -> None:
+        self._in_doubt = self._in_doubt or count
+        # DuckDB refuses a database in which a fatal error happened until it is opened anew.
+        fatal = duckdb.FatalException | duckdb.InternalException | duckdb.ConnectionException
+        self._broken = self._broken or isinstance(error, fatal)
         with self._changed:
             self._fault = StoreFault(
                 f"{self.path.name} cannot be written, {len(self._queue)} rows wait: {one_line(error)}"
@@ -347,20 +281,22 @@ class Writer:
             self._urgent = False
             self._gave_up = self._closing
             self._changed.notify_all()
-        if isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.ConnectionException):
-            # DuckDB refuses a database in which a fatal error happened until it is opened anew.
-            with suppress(duckdb.Error, UserError):
-                self._close_connections()
-                self._open()
 
 
-def is_fault(error: duckdb.Error) -> bool:
+def highest(connection: duckdb.DuckDBPyConnection, table: str, column: str, default: int) -> int:
+    """The largest number in a column; both names come from the schema."""
+    row = connection.execute(f'SELECT max("{column}") FROM "{table}"').fetchone()  # noqa: S608
+    return default if row is None or row[0] is None else int(row[0])
+
+
+def is_fault(error: Exception) -> bool:
     """Whether the world failed (disk, memory, a database invalidated by that) rather than the row being wrong."""
     if isinstance(error, duckdb.TransactionException):
         return "constraint" not in str(error).lower()
     return isinstance(
         error,
-        duckdb.IOException
+        StoreFault
+        | duckdb.IOException
         | duckdb.OutOfMemoryException
         | duckdb.FatalException
         | duckdb.InternalException

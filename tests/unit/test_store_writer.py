@@ -273,6 +273,46 @@ def test_a_full_disk_is_a_fault_that_loses_nothing(tmp_path: Path, end: str) -> 
     assert rows == [{"n": written, "seq": written}]
 
 
+CHECKPOINT_FAILS = """
+import os, resource, signal, sys
+from pathlib import Path
+from engine.store.errors import StoreFault
+from engine.store.writer import Writer
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer = Writer(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (24 << 20, resource.RLIM_INFINITY))
+written, faults = 0, []
+while not faults:
+    for _ in range(500):
+        writer.insert("completions", node_id=1, step=1, prompt=os.urandom(1000).hex(), completion="", answer="",
+                      reward=0.0, correct=False, truncated=False)
+        written += 1
+    try:
+        writer.flush()
+    except StoreFault as error:
+        faults.append(str(error))
+assert "checkpoint" in faults[0], faults
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+writer.flush()
+writer.close()
+print(written)
+"""
+
+
+def test_a_commit_whose_checkpoint_fails_is_not_written_twice(tmp_path: Path) -> None:
+    """DuckDB reports an error although the rows are in, and refuses the database until it is opened anew."""
+    path = tmp_path / "run.duckdb"
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKPOINT_FAILS, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    again = Writer(path)
+    rows = again.rows("SELECT count(*) AS n, count(DISTINCT seq) AS different FROM completions")
+    again.close()
+    assert rows == [{"n": int(done.stdout), "different": int(done.stdout)}]
+
+
 def test_closing_while_the_disk_is_full_says_so(tmp_path: Path) -> None:
     program = DISK_FULL.split("resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY")[0] + (
         "\ntry:\n    writer.close()\nexcept StoreFault as error:\n    print(error)\n"

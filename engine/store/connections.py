@@ -1,0 +1,79 @@
+"""The connections of the writing process to its database, and how to get new ones when DuckDB has given the old up.
+
+Used by the writer alone. It must never close a connection under a query that still runs.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+
+import duckdb
+
+from engine.errors import UserError
+from engine.store.database import open_database, prepare
+from engine.store.errors import StoreFault
+
+PATIENCE_SECONDS = 2.0
+"""How long queries that were told to stop may take to let the database go."""
+
+
+class Connections:
+    """One open database. `writing` belongs to the writer's thread, `cursor` makes one for any other.
+
+    Raises:
+        UserError: the file cannot be opened, see `open_database`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        self._open()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection for one thread, which closes it after use and keeps no reference."""
+        with self._lock:
+            cursor = self._root.cursor()
+            self._cursors.add(cursor)
+            return cursor
+
+    def reopen(self) -> None:
+        """Opens the database anew: DuckDB refuses one in which a fatal error happened.
+
+        Raises:
+            StoreFault: it is still in use, or does not open yet; to be tried again.
+        """
+        self.close()
+        if self._cursors:
+            raise StoreFault(f"{self._path.name} had a fatal error and is still being read")
+        try:
+            self._open()
+        except UserError as error:
+            raise StoreFault(str(error)) from error
+
+    def close(self) -> None:
+        """Stops the queries of other threads, then closes."""
+        with self._lock:
+            waiting = threading.Event()
+            for _ in range(int(PATIENCE_SECONDS / 0.01)):
+                running = list(self._cursors)
+                if not running:
+                    break
+                for cursor in running:
+                    cursor.interrupt()
+                del running, cursor
+                waiting.wait(0.01)
+            self.writing.close()
+            self._root.close()
+
+    def _open(self) -> None:
+        with self._lock:
+            self._root = open_database(self._path, read_only=False)
+            try:
+                prepare(self._root, self._path)
+                self.writing = self._root.cursor()
+            except BaseException:
+                self._root.close()
+                raise
