@@ -33,7 +33,7 @@ class Control:
             return self._stops.get(job)
 
     def forget(self, job: str) -> None:
-        """Drop the stop of a job that is over, so that a later job of the same name starts afresh."""
+        """Drop a stop that came too late for an earlier job of this name. Called when a job is received."""
         with self._changed:
             self._stops.pop(job, None)
 

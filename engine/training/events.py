@@ -66,6 +66,7 @@ class SegmentSpec(Message):
         batch_size: completions per GRPO step. micro_batch: completions per forward pass; divides batch_size.
         precision: "auto" is bf16 on an accelerator that has it and fp32 on a CPU.
         threads: CPU threads for torch, 0 leaves torch's default.
+        samples_every: steps between Samples events; the first step has one too.
     """
 
     job: str

@@ -16,7 +16,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine.errors import UserError
 from engine.training.failures import NotFinite
 
+_DEFAULT_THREADS = torch.get_num_threads()
+
 Precision = Literal["auto", "fp32", "bf16"]
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use so many CPU threads, or its own default for 0. A warm worker must not keep the last job's number."""
+    torch.set_num_threads(threads or _DEFAULT_THREADS)
 
 
 def device() -> torch.device:

@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from engine.training import events, failures, policy
 from engine.training.checkpoint import write_checkpoint
 from engine.training.evaluate import evaluate
@@ -46,8 +44,7 @@ def run_evaluation(
 
 
 def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluated:
-    if request.threads:
-        torch.set_num_threads(request.threads)
+    policy.use_threads(request.threads)
     policy.free_memory()
     task = registry.get(request.task)
     tokenizer = policy.load_tokenizer(request.base)

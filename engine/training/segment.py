@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
@@ -87,8 +86,7 @@ class Segment:
 
     def train(self) -> End:
         """Train until the last step or a stop. Raises whatever goes wrong; see `failures`."""
-        if self.spec.threads:
-            torch.set_num_threads(self.spec.threads)
+        policy.use_threads(self.spec.threads)
         policy.free_memory()
         self._trainer = self._build()
         if self.spec.optimizer is not None:

@@ -81,6 +81,7 @@ def read_requests(requests: BinaryIO, control: Control, jobs: queue.SimpleQueue[
             _log.error("a request that this version does not know: %s", error)
             die(2)
         if isinstance(request, events.Train | events.Evaluate):
+            control.forget(request.segment.job if isinstance(request, events.Train) else request.job)
             jobs.put(request)
         else:
             control.take(request)
@@ -131,7 +132,6 @@ def serve(jobs: queue.SimpleQueue[Job], control: Control, emit: Callable[..., No
         job = jobs.get()
         if isinstance(job, events.Train):
             survives = run_segment(job.segment, emit, control)
-            control.forget(job.segment.job)
         else:
             survives = run_evaluation(job, emit)
         if not survives:
