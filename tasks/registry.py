@@ -16,10 +16,11 @@ from types import ModuleType
 
 from tasks.base import Task, TaskError, TaskNotFound
 from tasks.chain import Chain
+from tasks.countdown import Countdown
 from tasks.dedup import Dedup
 from tasks.knights import Knights
 
-_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Dedup, Knights)}
+_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Countdown, Dedup, Knights)}
 
 
 def names() -> tuple[str, ...]:
