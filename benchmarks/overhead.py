@@ -45,7 +45,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 @dataclass(frozen=True, slots=True)
 class Segmented:
-    """One run through the engine: wall and CPU seconds a step; seconds of each change of segment, without and with scoring."""
+    """One run through the engine: wall and CPU seconds a step; seconds of each change, without and with scoring."""
 
     step_seconds: float
     cpu_seconds: float

@@ -22,7 +22,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use so many CPU threads, or its own default for 0. A warm worker must not keep the last job's number."""
+    """Let torch use so many CPU threads, or its default for 0: a warm worker must not keep the last job's number."""
     torch.set_num_threads(threads or _DEFAULT_THREADS)
 
 
