@@ -62,7 +62,7 @@ class BudgetSection(Section):
 class SearchSection(Section):
     """[search]: how the tree grows."""
 
-    strategy: str = "llmzero"
+    strategy: Literal["llmzero", "random", "grid", "fixed"] = "llmzero"
     """llmzero, or a baseline: random, grid, fixed."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
     """GRPO steps of one segment."""

@@ -17,6 +17,7 @@ from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader, open_run
+from llmzero_tui.data import json_of
 from llmzero_tui.format import MISSING, duration, mark, plain, score, to_ascii
 from llmzero_tui.summary_text import show_summary
 from llmzero_tui.text import note
@@ -116,13 +117,16 @@ class Follower:
         self._say_state(run)
         for row in reader.rows(queries.load("cli_nodes")):
             self._say_node(row)
-        for row in reader.rows(queries.load("ui_inbox")):
-            self._say_waiting(row)
+        if json_of(run["config"], {}).get("gate", {}).get("mode") == "manual":
+            for row in reader.rows(queries.load("ui_inbox")):
+                self._say_waiting(row)
         for row in reader.rows(queries.load("ui_events"), (self._event,)):
             self._event = row["seq"]
             if row["level"] != "info":
                 self.display.line(f"! {row['level']}: {plain(row['kind'])}: {plain(row['message'], 300)}")
-        if self._state not in FINAL_STATES:
+        if self._state == "finishing":
+            self.display.status("the finalists are scored")
+        elif self._state not in FINAL_STATES:
             self.display.status(status_line(run))
 
     def _say_state(self, run: Row) -> None:
@@ -172,7 +176,7 @@ class Follower:
         self.display.line(text)
 
     def _say_waiting(self, row: Row) -> None:
-        if row["proposal_id"] in self._asked or row["deadline"] is not None:
+        if row["proposal_id"] in self._asked:
             return
         self._asked.add(row["proposal_id"])
         name = self.directory.name

@@ -41,7 +41,7 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
     emit(f"{summary.steps} GRPO steps in {summary.nodes} nodes, {duration(summary.wall_seconds)}")
     emit("", *result_lines(summary, strategy), "", *strategy_lines(strategy, labels))
     if directory.strategy.is_file():
-        emit("", f"the strategy as a file: {directory.strategy}")
+        emit("", f"the strategy as a file: {directory.strategy.resolve()}")
 
 
 def result_lines(summary: Summary, strategy: Strategy) -> Iterator[str]:

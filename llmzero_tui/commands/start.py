@@ -80,6 +80,7 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
         "budget": {"steps": 0, "minutes": minutes},
         "search": {"segment_steps": DEMO_SEGMENT_STEPS, "workers": workers},
         "evaluation": {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024},
+        "advisor": {"kind": "rules"},
         "training": {"threads": 1},
     }
     return RunConfig.model_validate(data)

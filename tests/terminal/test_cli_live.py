@@ -1,0 +1,191 @@
+"""The command line on live runs: real engines and workers, the shipped tiny model, small numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import launch
+from engine.rundir import RunDirectory
+from tests.engine import live
+from tests.unit.cli_process import RUN_FILE, environment, finished_run, llmzero, run_file
+
+ENDLESS = RUN_FILE.replace("nodes = 2", "nodes = 500")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A working directory; no engine of its runs outlives the test."""
+    yield tmp_path
+    for directory in launch.list_runs(tmp_path / "runs"):
+        live.kill(directory)
+
+
+def start_endless(place: Path, name: str = "endless") -> RunDirectory:
+    """A run that goes on until it is told otherwise, its first node training."""
+    done = llmzero("run", run_file(place, f'name = "{name}"\n' + ENDLESS), "--detach", "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    directory = RunDirectory(place / "runs" / name)
+    holder = directory.holder()
+    assert holder is not None
+    assert json.loads(done.stdout) == {"name": name, "path": f"runs/{name}", "pid": holder.pid}
+    assert f"llmzero attach {name}" in done.stderr.splitlines()[-1]
+    return directory
+
+
+def follow(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A command that keeps running, without a terminal."""
+    command = [sys.executable, "-m", "llmzero_tui.cli", *arguments]
+    return subprocess.Popen(
+        command, cwd=place, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Ctrl+C, and what it said until it ended."""
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=20)
+
+
+def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(place: Path) -> None:
+    done = llmzero("run", run_file(place, 'name = "whole"\n' + RUN_FILE), cwd=place, timeout=200)
+    assert done.returncode == 0, done.stderr
+    for word in ("#0 base  validation", "#1", "from #0, root, 4 steps", "finished, 4 steps, validation"):
+        assert word in done.stderr
+    for word in ("whole  ✓ finished", "policy", "95% interval", "stage"):
+        assert word in done.stdout
+    strategy = tomllib.loads((place / "runs" / "whole" / "strategy.toml").read_text())
+    assert strategy["run"] == "whole"
+    facts = json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]
+    assert facts["state"] == "finished"
+    assert facts["nodes"] == 2
+    assert facts["best_test"]["n"] == 16
+    again = llmzero("attach", "whole", cwd=place)
+    assert again.stdout == done.stdout
+
+
+def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(place: Path) -> None:
+    directory = start_endless(place)
+    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+
+    assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "training"
+    shown = llmzero("show", "endless", cwd=place).stdout
+    assert "#0 base" in shown
+    asked = llmzero("sql", "endless", "SELECT count(*) AS n FROM nodes WHERE state = 'finished'", "--json", cwd=place)
+    assert json.loads(asked.stdout)[0]["n"] >= 1
+
+    holder = directory.holder()
+    assert holder is not None
+    second = llmzero("resume", "endless", "--detach", cwd=place)
+    assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
+    assert f"held by engine {holder.pid}" in second.stderr
+    taken = llmzero("run", run_file(place, 'name = "endless"\n' + ENDLESS), cwd=place)
+    assert (taken.returncode, len(taken.stderr.splitlines())) == (2, 1)
+
+    paused = llmzero("pause", "endless", cwd=place)
+    assert (paused.returncode, paused.stderr) == (0, "")
+    assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "paused"
+    refused = llmzero("pause", "endless", cwd=place)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert llmzero("resume", "endless", "--detach", cwd=place).returncode == 0
+    assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "training"
+
+    stopped = llmzero("stop", "endless", cwd=place)
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+    assert directory.holder() is None
+    before = live.rows(directory, "SELECT node_id, label FROM nodes WHERE state = 'finished' ORDER BY node_id")
+    assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "stopped"
+
+    assert llmzero("resume", "endless", "--detach", cwd=place).returncode == 0
+    after = live.rows(directory, "SELECT node_id, label FROM nodes WHERE state = 'finished' ORDER BY node_id")
+    assert after[: len(before)] == before
+    assert llmzero("stop", "endless", cwd=place).returncode == 0
+
+
+def test_a_stop_is_sent_to_a_paused_run_too(place: Path) -> None:
+    directory = start_endless(place)
+    assert llmzero("pause", "endless", cwd=place).returncode == 0
+    assert llmzero("stop", "endless", cwd=place).returncode == 0
+    assert directory.holder() is None
+
+
+def test_the_same_query_gives_the_same_rows_live_and_at_rest(place: Path) -> None:
+    directory = start_endless(place)
+    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+    query = "SELECT * FROM checkpoints WHERE node_id < 2 ORDER BY seq LIMIT 2"
+    during = llmzero("sql", "endless", query, "--json", cwd=place)
+    assert llmzero("stop", "endless", cwd=place).returncode == 0
+    at_rest = llmzero("sql", "endless", query, "--json", cwd=place)
+    rows, later = json.loads(during.stdout), json.loads(at_rest.stdout)
+    for row in (*rows, *later):
+        row.pop("kept")  # files may have been deleted meanwhile
+    assert len(rows) == 2
+    assert rows == later
+
+
+def test_ctrl_c_leaves_the_engine_training(place: Path) -> None:
+    path = run_file(place, 'name = "endless"\n' + ENDLESS)
+    process = follow(place, "run", str(path), "--headless")
+    directory = RunDirectory(place / "runs" / "endless")
+    live.wait_for("the engine", directory.holder)
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running'")
+    out, err = interrupt(process)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert "llmzero attach endless" in err
+    assert directory.holder() is not None
+    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+
+
+@pytest.mark.parametrize("at_rest", [False, True])
+def test_ctrl_c_stops_a_runaway_query(place: Path, at_rest: bool) -> None:
+    directory = finished_run(place / "runs", "endless") if at_rest else start_endless(place)
+    query = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    process = follow(place, "sql", "endless", query)
+    time.sleep(2)  # nothing tells from outside that a query has begun
+    began = time.monotonic()
+    _, err = interrupt(process)
+    assert process.returncode == 130, err
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in err
+    if not at_rest:
+        assert llmzero("sql", "endless", "SELECT 1", cwd=place).returncode == 0
+        assert directory.holder() is not None
+
+
+def test_a_killed_engine_is_named_and_the_run_resumed(place: Path) -> None:
+    directory = start_endless(place)
+    process = follow(place, "attach", "endless", "--headless")
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running'")
+    holder = directory.holder()
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "llmzero resume endless" in err.splitlines()[-1]
+    assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "crashed"
+    assert llmzero("pause", "endless", cwd=place).returncode == 2
+    assert llmzero("resume", "endless", "--detach", cwd=place).returncode == 0
+    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+
+
+def test_a_demo_trains_the_base_that_ships_with_its_task(place: Path) -> None:
+    done = llmzero("demo", "--minutes", "5", "--detach", "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    name = json.loads(done.stdout)["name"]
+    assert name.startswith("demo-knights")
+    directory = RunDirectory(place / "runs" / name)
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics")
+    second = llmzero("demo", "--minutes", "5", "--detach", "--json", cwd=place)
+    assert json.loads(second.stdout)["name"] != name
