@@ -204,7 +204,7 @@ def _card(task: TinyTask, scores: dict[str, Accuracy], parameters: int) -> str:
     rows = "\n".join(f"| {mode} | {score} |" for mode, score in scores.items())
     return f"""# Base model for the task `{task.name}`
 
-A Qwen3 of {parameters:,} parameters (float32) with one token per character, for {task.summary}.
+A Qwen3 of {parameters:,} parameters (float32) with one token per character. The task: {task.summary}.
 It is able to answer rightly, but seldom does: GRPO has to find out what pays.
 
     prompt         {item.prompt}
