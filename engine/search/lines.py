@@ -52,7 +52,10 @@ class Lines:
 
     def _assign_roles(self, parent: Node) -> None:
         unrepaired: dict[int, list[Node]] = {}
-        for child in self.tree.children(parent.id):
+        children = self.tree.children(parent.id)
+        if not children:
+            return
+        for child in children:
             if child.transition is None:
                 continue
             step, intent = child.transition.step, child.transition.intent

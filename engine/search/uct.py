@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from engine.search.lines import Lines
 from engine.tree import Node, State
 
+BRANCHABLE = (State.FINISHED, State.STOPPED, State.EARLY_STOPPED)
+"""States of a node whose checkpoints are arms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -89,16 +92,17 @@ class Bounds:
         if not self._expandable(node):
             return []
         visits = self._tree.visits(node.id)
-        begun: dict[int, int] = {}
-        for child in self._tree.children(node.id):
-            if child.transition is not None and child.state is not State.REJECTED:
-                begun[child.transition.step] = begun.get(child.transition.step, 0) + 1
+        children = [c for c in self._tree.children(node.id) if c.transition and c.state is not State.REJECTED]
         found = []
         for checkpoint in node.checkpoints:
             if checkpoint.kept:
-                here = begun.get(checkpoint.step, 0)
+                steps = [(c.transition.step, c.id) for c in children if c.transition]
+                begun = sum(step == checkpoint.step for step, _ in steps)
+                # What the line did after a checkpoint is knowledge about it: without counting that, the further the
+                # line has gone, the more tempting its first checkpoints would look.
+                passed = sum(self._tree.visits(child) for step, child in steps if step >= checkpoint.step)
                 value = self._norm(checkpoint.score.value)
-                found.append(Arm(node.id, checkpoint.step, value + self._bonus(visits, here + 1), value, here))
+                found.append(Arm(node.id, checkpoint.step, value + self._bonus(visits, 1 + passed), value, begun))
         return found
 
     def others(self, arm: Arm, most: int = 4) -> tuple[tuple[int, int], ...]:
@@ -111,16 +115,16 @@ class Bounds:
         return tuple(p for p in ranked if p != (arm.node, arm.step))[:most]
 
     def _expandable(self, node: Node) -> bool:
-        over = not node.state.in_flight and not node.state.failed and node.state is not State.REJECTED
-        if node.pruned or not over:
+        if node.pruned or node.state not in BRANCHABLE:
             return False
-        return sum(c.state is not State.REJECTED for c in self._tree.children(node.id)) < self._most
+        children = self._tree.children(node.id)
+        return len(children) < self._most or sum(c.state is not State.REJECTED for c in children) < self._most
 
     def _sum(self, node: Node) -> _Below:
         found = _Below(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
-        if node.last is not None and node.best is not None:
-            found.total, found.scored = self._norm(node.last.score.value), 1
-            found.best = self._norm(node.best.score.value)
+        if node.checkpoints:
+            values = [self._norm(c.score.value) for c in node.checkpoints]
+            found.total, found.scored, found.best = values[-1], 1, max(values)
             found.own = found.best if found.open else -1.0
         for child in self._tree.children(node.id):
             below = self._below[child.id]

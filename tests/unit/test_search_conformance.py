@@ -163,19 +163,21 @@ def test_ten_thousand_nodes_are_answered_in_a_fifth_of_a_second(name: str) -> No
     root = Node(0, None, SPACE.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
     tree = Tree(root)
     for node_id in range(1, 10_000):
-        parent = tree[(node_id - 1) // 3] if node_id > 4 else root
-        intent = Intent.ROOT if parent.id == 0 else Intent.KEEP if node_id % 3 == 1 else Intent.CHANGE
+        parent = tree[(node_id - 2) // 3] if node_id > 4 else root
+        intent = Intent.ROOT if parent.id == 0 else Intent.KEEP if node_id % 3 == 2 else Intent.CHANGE
         step = parent.checkpoints[-1].step
         start = parent.start_steps + step
         tree.add(Node(node_id, Transition(parent.id, step, intent), SPACE.default(), State.FINISHED, start, 50, 50))
         for at in (25, 50):
             tree.add_checkpoint(node_id, Checkpoint(at, Score(64, rng.randrange(64), rng.randrange(64))))
     asking = strategy(name)
+    if name == "llmzero":  # the way through the bounds costs most
+        asking = make(name, seed=3, segment_steps=50, explore_share=1.0)
     seconds = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         assert asking.ask(tree, BudgetLeft(50_000, 0.9)) is not None
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.thread_time() - begin)
     assert min(seconds) < 0.2
 
 

@@ -123,7 +123,7 @@ def test_ten_thousand_nodes_answer_at_once() -> None:
     tree = base(Score(64, 5, 5))
     for node_id in range(1, n):
         tree.add(child(node_id, (node_id - 1) // 3, State.FINISHED))
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert tree.visits(0) == n
     tree.best()
-    assert time.perf_counter() - begin < 0.01
+    assert time.thread_time() - begin < 0.01
