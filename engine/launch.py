@@ -22,6 +22,9 @@ from engine.rundir import RunDirectory, held_line
 READY_SECONDS = 60.0
 """An engine imports no torch before it serves: it is ready in about a second."""
 
+LEAVE_SECONDS = 10.0
+"""For a daemon that does not serve to end by itself."""
+
 MISTAKE = 2
 """Exit code of a daemon that was asked for what cannot be."""
 
@@ -105,7 +108,7 @@ def start_engine(directory: RunDirectory) -> int:
 def _wait(process: subprocess.Popen[bytes]) -> int:
     """The exit code of a daemon that does not serve: it is on its way out, or hangs and is killed."""
     try:
-        return process.wait(10)
+        return process.wait(LEAVE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()

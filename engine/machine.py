@@ -7,10 +7,12 @@ every question has a timeout, so that a broken driver or server costs seconds an
 from __future__ import annotations
 
 import csv
+import http.client
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import urllib.error
@@ -19,7 +21,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 
@@ -143,8 +144,8 @@ def _seeing(host: str, names: Iterable[str], timeout: float) -> Iterable[str]:
 
 def _ask(host: str, path: str, timeout: float, body: dict[str, str] | None = None) -> dict[str, Any]:
     """One question to an HTTP server that speaks JSON. Goes past any proxy: the server is here or near."""
-    if urlsplit(host).scheme not in ("http", "https"):
-        raise Fault(f"{host} is no http:// address")
+    if not re.match(r"https?://", host):
+        raise Fault(f"{host!r} is no http:// address")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
@@ -154,7 +155,7 @@ def _ask(host: str, path: str, timeout: float, body: dict[str, str] | None = Non
             answer = json.loads(response.read(_LARGEST_ANSWER))
     except urllib.error.HTTPError as error:
         raise Fault(f"{host} answers {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise Fault(f"nothing answers at {host}: {' '.join(str(reason).split())}") from error
     if not isinstance(answer, dict):

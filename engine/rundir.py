@@ -90,7 +90,7 @@ class RunDirectory:
         try:
             fields = json.loads(self.holder_file.read_text())
             return Holder(pid=int(fields["pid"]), version=str(fields["version"]), started=str(fields["started"]))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return Holder(pid=0, version="", started="")
 
 

@@ -1,0 +1,112 @@
+"""The run file: defaults, a round trip, and one line for every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import RunConfig, load, one_line, parse
+from engine.errors import UserError
+
+LEAST = '[task]\nname = "knights"\n'
+
+
+def mistake(text: str) -> str:
+    with pytest.raises(UserError) as caught:
+        parse(text, source="f.toml", default_name="x")
+    line = str(caught.value)
+    assert line.startswith("f.toml: ")
+    assert "\n" not in line
+    return line
+
+
+def test_the_least_file_has_every_default() -> None:
+    config = parse(LEAST, default_name="mine")
+    assert config.name == "mine"
+    assert config.budget.steps == 2000
+    assert config.search.segment_steps == 50
+    assert config.gate.mode == "auto"
+
+
+def test_a_written_configuration_reads_back_the_same() -> None:
+    config = parse(LEAST + "[space.beta]\nlow = 0.0\nhigh = 0.1\n[gate]\nmode = 'manual'\n", default_name="x")
+    assert parse(config.to_toml()) == config
+
+
+def test_a_name_in_the_file_wins_over_the_default() -> None:
+    assert parse('name = "a.b-c_1"\n' + LEAST, default_name="x").name == "a.b-c_1"
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "-dash", "a/b", "a b", "../up", "x" * 65, "é", "a\\u0000"])
+def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
+    assert "name" in mistake(f'name = "{name}"\n' + LEAST)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LEAST + "[serch]\n", ["unknown key serch", "did you mean search?"]),
+        (LEAST + "[search]\nsegmentsteps = 3\n", ["search.segmentsteps", "did you mean segment_steps?"]),
+        (LEAST + "[gate]\nxyzzy = 3\n", ["gate.xyzzy", "known here: mode, seconds"]),
+        ("", ["task is missing"]),
+        (LEAST + "[budget]\nsteps = -1\n", ["budget.steps = -1", "greater than or equal to 0"]),
+        (LEAST + "[budget]\nminutes = nan\n", ["budget.minutes = nan", "finite"]),
+        (LEAST + "[budget]\nsteps = 0\n", ["all four limits are 0"]),
+        (LEAST + "[search]\nstrategy = 'best'\n", ["search.strategy = 'best'", "'llmzero'", "'random'"]),
+        (LEAST + "[search]\nworkers = 'two'\n", ["search.workers = 'two'", "integer"]),
+        (LEAST + "[search]\nsegment_steps = 1.5\n", ["segment_steps = 1.5"]),
+        ("task = 'knights'\n", ["task = 'knights'", "must be a table, [task]"]),
+        (LEAST + "[space]\nbeta = 3\n", ["space.beta = 3", "must be a table"]),
+        (LEAST + "[gate]\nmode = 'x'\n[search]\nseed = -1\n", ["(and 1 more)"]),
+        (LEAST + f"[advisor]\nmodel = {'9' * 5000}\n", ["not TOML"]),
+        (LEAST + f"[gate]\nmode = '{'y' * 500}'\n", ["gate.mode", "…"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(text: str, words: list[str]) -> None:
+    line = mistake(text)
+    for word in words:
+        assert word in line
+    assert len(line) < 400
+
+
+def test_a_misspelt_key_is_named_before_what_it_leaves_missing() -> None:
+    assert "taks" in mistake('[taks]\nname = "knights"\n')
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x00"])
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.toml: not"):
+        load(path)
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + LEAST.encode())
+    assert load(path, default_name="x").task.name == "knights"
+
+
+def test_a_directory_is_no_run_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load(tmp_path)
+
+
+@given(st.text())
+def test_any_text_is_a_run_or_a_mistake(text: str) -> None:
+    said = ""
+    try:
+        parse(text, default_name="x")
+    except UserError as error:
+        said = str(error)
+    assert one_line(said) == said
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config = parse(LEAST, default_name="x")
+    with pytest.raises(ValueError, match="frozen"):
+        config.name = "y"  # type: ignore[misc]
+    assert isinstance(config, RunConfig)

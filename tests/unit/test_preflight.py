@@ -1,0 +1,373 @@
+"""What is known about a run before it starts: real task, real model files, a real HTTP server in Ollama's place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import machine, model_files, preflight
+from engine.config import RunConfig, parse
+from engine.errors import Fault, UserError
+from engine.preflight import Finding
+from tasks import registry
+
+ROOT = Path(preflight.__file__).resolve().parents[1]
+SHIPPED = ROOT / "assets" / "tiny" / "knights"
+MIB = 1024**2
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+def config(extra: str = "", task: str = "knights") -> RunConfig:
+    advisor = "" if "[advisor]" in extra else '[advisor]\nkind = "rules"\n'
+    return parse(f'[task]\nname = "{task}"\n{advisor}{extra}', default_name="one")
+
+
+def found(config: RunConfig, subject: str, runs: Path = Path("runs")) -> Finding:
+    return next(each for each in preflight.check(config, runs).findings if each.subject == subject)
+
+
+def model_copy(tmp_path: Path, **changes: Any) -> Path:
+    """The shipped model with another config.json."""
+    where = tmp_path / "model"
+    shutil.copytree(SHIPPED, where)
+    settings = json.loads((where / "config.json").read_text())
+    (where / "config.json").write_text(json.dumps({**settings, **changes}))
+    return where
+
+
+def test_the_shipped_task_with_its_base_has_no_error(tmp_path: Path) -> None:
+    report = preflight.check(config(), tmp_path / "runs")
+    assert report.errors == ()
+    assert not (tmp_path / "runs").exists()
+    assert "0.3M parameters, 256 positions" in next(f.text for f in report.findings if f.subject == "model.path")
+
+
+def test_every_finding_is_one_line(tmp_path: Path) -> None:
+    for finding in preflight.check(config('[model]\npath = "./x"\n'), tmp_path).findings:
+        assert "\n" not in finding.text
+        assert finding.text
+
+
+# ---- task -----------------------------------------------------------------------------------------------------------
+
+TASK = """
+from tasks.base import Item, Reward, Task
+
+class Mine(Task):
+    name = "mine"
+    summary = "a task of a user"
+    max_completion_length = 8
+
+    def generate(self, rng):
+        return Item(prompt=f"S {rng.random()}=", answer="1")
+
+    def score(self, completion, item):
+        {score}
+
+    def gold(self, item):
+        return "1"
+"""
+
+
+GOOD = "return Reward(completion == '1', 1.0)"
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        ("return Reward(completion == '2', 0.0)", ["own right answer", "'1'", "wrong"]),
+        ("raise ZeroDivisionError('by\\n\\x1b[31mzero')", ["fails", "ZeroDivisionError"]),
+    ],
+)
+def test_a_task_that_misjudges_or_fails_is_an_error(tmp_path: Path, score: str, words: list[str]) -> None:
+    (tmp_path / "mine.py").write_text(TASK.replace("{score}", score))
+    finding = found(config(task="mine.py:Mine"), "task.name")
+    assert finding.level == "error"
+    for word in words:
+        assert word in finding.text
+    assert "\x1b" not in finding.text
+
+
+def test_a_task_of_the_users_is_found_from_any_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(TASK.replace("{score}", GOOD))
+    resolved = preflight.resolve(config(f'[model]\npath = "{SHIPPED}"\n', task="mine.py:Mine"))
+    monkeypatch.chdir("/")
+    assert found(resolved, "task.name").level == "ok"
+
+
+# ---- model ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_model_path_is_the_base_of_the_task() -> None:
+    assert preflight.resolve(config()).model.path == str(SHIPPED)
+
+
+def test_a_relative_model_path_is_made_absolute(tmp_path: Path) -> None:
+    model_copy(tmp_path)
+    assert preflight.resolve(config('[model]\npath = "model"\n')).model.path == str(tmp_path / "model")
+
+
+def test_a_hub_id_stays_as_it_is() -> None:
+    assert preflight.resolve(config('[model]\npath = "Qwen/Qwen3-0.6B"\n')).model.path == "Qwen/Qwen3-0.6B"
+
+
+@pytest.mark.parametrize("path", ["./none", "/none", "none", "a/b/c", "model/none"])
+def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path, path: str) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(UserError, match=f"model.path .*{path}: no such directory"):
+        preflight.resolve(config(f'[model]\npath = "{path}"\n'))
+    assert found(config(f'[model]\npath = "{path}"\n'), "model.path").level == "error"
+
+
+def test_a_hub_id_that_is_nowhere_is_an_error_when_offline() -> None:
+    finding = found(config('[model]\npath = "nobody/nothing"\n'), "model.path")
+    assert finding.level == "error"
+    assert "HF_HUB_OFFLINE" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("config.json", b"{", "config.json cannot be read"),
+        ("config.json", b"[]", "not a JSON object"),
+        ("tokenizer.json", b"{}", "tokenizer.json cannot be read"),
+        ("model.safetensors", b"", "not a safetensors file"),
+        ("model.safetensors", struct.pack("<Q", 2**40), "header is too long"),
+        ("model.safetensors", struct.pack("<Q", 2) + b"[]", "not a safetensors file"),
+    ],
+)
+def test_broken_model_files_are_errors(tmp_path: Path, name: str, content: bytes, word: str) -> None:
+    where = model_copy(tmp_path)
+    (where / name).write_bytes(content)
+    finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
+    assert finding.level == "error"
+    assert word in finding.text
+
+
+def test_a_directory_that_is_no_model_is_an_error(tmp_path: Path) -> None:
+    finding = found(config(f'[model]\npath = "{tmp_path}"\n'), "model.path")
+    assert (finding.level, "no config.json" in finding.text) == ("error", True)
+
+
+def test_parameters_are_counted_as_torch_counts_them() -> None:
+    with (SHIPPED / "model.safetensors").open("rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    weights = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            weights += (last - first) // 4
+    assert model_files.read_model(str(SHIPPED)).parameters == weights
+
+
+def test_a_prompt_and_completion_beyond_the_positions_are_an_error_with_the_remedy(tmp_path: Path) -> None:
+    where = model_copy(tmp_path, max_position_embeddings=40)
+    finding = found(config(f'[model]\npath = "{where}"\n'), "max_completion_length")
+    assert finding.level == "error"
+    assert "40 positions" in finding.text
+
+
+def test_a_tokenizer_that_does_not_know_the_prompts_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TASK.replace("{score}", GOOD).replace('f"S {', 'f"é {'))
+    report = preflight.check(config(f'[model]\npath = "{SHIPPED}"\n', task="mine.py:Mine"), tmp_path / "runs")
+    assert any("does not know 'é'" in each.text for each in report.errors)
+
+
+# ---- machine --------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_larger_than_the_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = machine.Machine("3", "x", 2, 100 * MIB, 50 * MIB, ())
+    monkeypatch.setattr(machine, "inspect", lambda: small)
+    finding = found(config(), "memory")
+    assert (finding.level, "105 MB" in finding.text) == ("error", True)
+
+
+def test_the_memory_of_a_gpu_counts_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = machine.Gpu("Test GPU", 8 * 1024 * MIB, 7 * 1024 * MIB, "1")
+    monkeypatch.setattr(machine, "inspect", lambda: machine.Machine("3", "x", 2, 100 * MIB, 50 * MIB, (gpu,)))
+    finding = found(config(), "memory")
+    assert (finding.level, "Test GPU" in finding.text) == ("ok", True)
+
+
+def test_memory_grows_with_workers_and_with_the_longest_completion() -> None:
+    model = model_files.ModelFiles("x", 600_000_000, 150_000, 4096)
+    one = preflight.training_bytes(config(), model, None, on_gpu=False)
+    two = preflight.training_bytes(config("[search]\nworkers = 2\n"), model, None, on_gpu=False)
+    assert two == 2 * one
+    assert one > 600_000_000 * 20
+    fewer = preflight.training_bytes(config("[training]\nmicro_batch = 4\n"), model, None, on_gpu=False)
+    assert fewer < one
+
+
+def test_a_budget_that_pays_for_no_segment_is_an_error() -> None:
+    assert found(config("[budget]\nsteps = 10\n"), "budget.steps").level == "error"
+
+
+def test_more_checkpoints_than_steps_are_an_error() -> None:
+    assert found(
+        config("[search]\nsegment_steps = 3\n[evaluation]\ncheckpoints = 4\n"), "evaluation.checkpoints"
+    ).level == ("error")
+
+
+def test_a_name_that_is_taken_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    assert found(config(), "name", tmp_path / "runs").level == "error"
+
+
+def test_a_file_in_the_place_of_the_runs_directory_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert found(config(), "runs directory", tmp_path / "file" / "runs").level == "error"
+
+
+def test_vllm_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "version", lambda package: None)
+    finding = found(config('[training]\nvllm = "colocate"\n'), "training.vllm")
+    assert (finding.level, "EXTRAS=vllm" in finding.text) == ("error", True)
+
+
+def test_nvidia_smi_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA X, 81559, 81000, 570.1'\necho 'NVIDIA GB10, [N/A], [N/A], 580.9'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert machine.gpus() == (
+        machine.Gpu("NVIDIA X", 81559 * MIB, 81000 * MIB, "570.1"),
+        machine.Gpu("NVIDIA GB10", 0, 0, "580.9"),
+    )
+
+
+def test_a_broken_driver_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'Failed to initialize NVML'\nexit 9\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert machine.gpus() == ()
+
+
+# ---- Ollama ---------------------------------------------------------------------------------------------------------
+
+
+class Ollama(BaseHTTPRequestHandler):
+    """Answers as the real server does; `models` are name → capabilities."""
+
+    models: dict[str, list[str]] = {}  # noqa: RUF012 - set by each test
+    garbage = b""
+
+    def do_GET(self) -> None:
+        if self.path == "/api/version":
+            self._send({"version": "0.11.4"})
+        else:
+            self._send({"models": [{"name": name} for name in self.models]})
+
+    def do_POST(self) -> None:
+        name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["model"]
+        self._send({"capabilities": self.models[name], "model_info": {}})
+
+    def _send(self, value: object) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.garbage or json.dumps(value).encode())
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Ollama.models, Ollama.garbage = {}, b""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Ollama)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+def advisor(host: str, kind: str = "auto") -> Finding:
+    extra = f'[advisor]\nkind = "{kind}"\nhost = "{host}"\nmodel = "qwen3-vl:8b"\n'
+    return next(f for f in preflight.check(config(extra), Path("runs")).findings if f.subject.startswith("advisor"))
+
+
+def test_a_server_with_the_vision_model_is_fine(server: str) -> None:
+    Ollama.models = {"qwen3-vl:8b": ["completion", "vision"]}
+    assert advisor(server).level == "ok"
+
+
+def test_a_server_without_the_model_is_a_warning_with_the_remedy(server: str) -> None:
+    Ollama.models = {"other": ["vision"]}
+    finding = advisor(server)
+    assert (finding.level, "ollama pull qwen3-vl:8b" in finding.text) == ("warning", True)
+
+
+def test_a_model_that_sees_nothing_is_a_warning(server: str) -> None:
+    Ollama.models = {"qwen3-vl:8b": ["completion"]}
+    finding = advisor(server)
+    assert (finding.level, "sees no images" in finding.text) == ("warning", True)
+
+
+def test_a_server_that_is_down_is_a_warning(server: str) -> None:
+    finding = advisor("http://127.0.0.1:9")
+    assert (finding.level, "rules advise" in finding.text) == ("warning", True)
+
+
+@pytest.mark.parametrize("garbage", [b"<html>", b"[]", b"\xff", b"3"])
+def test_something_else_on_the_port_is_a_warning(server: str, garbage: bytes) -> None:
+    Ollama.garbage = garbage
+    assert advisor(server).level == "warning"
+
+
+@pytest.mark.parametrize("host", ["file:///etc/passwd", "ftp://x", "localhost:11434", "", "http://[", "http://a b"])
+def test_a_host_that_is_no_address_is_a_warning(host: str) -> None:
+    assert advisor(host).level == "warning"
+    with pytest.raises(Fault):
+        machine.ollama(host)
+
+
+def test_a_proxy_does_not_come_between(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert machine.ollama(server).version == "0.11.4"
+
+
+def test_an_advisor_that_this_version_lacks_is_an_error() -> None:
+    assert advisor("http://127.0.0.1:9", kind="ollama").level == "error"
+
+
+def test_the_advisors_named_here_are_those_an_engine_makes() -> None:
+    from engine.advisors import factory
+
+    assert set(preflight.ADVISORS) == set(factory.KINDS)
+
+
+def test_the_strategies_of_the_run_file_are_those_an_engine_makes() -> None:
+    from typing import get_args
+
+    from engine.config import SearchSection
+    from engine.search.registry import NAMES
+
+    assert set(get_args(SearchSection.model_fields["strategy"].annotation)) == set(NAMES)
+
+
+@pytest.mark.parametrize("task", registry.names())
+def test_every_shipped_base_can_be_trained_on_its_task(task: str) -> None:
+    base = registry.get(task).default_model()
+    if base is None or not (ROOT / base).is_dir():
+        assert preflight.check(config(task=task), Path("runs")).errors
+    else:
+        assert preflight.check(config(task=task), Path("runs")).errors == ()
