@@ -1,0 +1,157 @@
+"""What every advisor promises: valid proposals in open places, never a repeat, reasons with numbers, the same twice.
+
+`ADVISORS` lists the kinds; a new advisor is added there and must pass unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.advisors.base import Advice, Advisor, Evidence
+from engine.advisors.factory import make
+from engine.errors import UserError
+from engine.space import Intent, Reference, Space, Transition
+from engine.tree import Checkpoint, Node, Score, State, Tree
+from tests.unit.simulation import SPACE, Simulation, World
+from tests.unit.test_search_conformance import strategy, unlucky
+
+ADVISORS: dict[str, Callable[[], Advisor]] = {kind: partial(make, kind) for kind in ("rules", "auto")}
+SPACES = {
+    "knights": SPACE,
+    "general": Space.build({}, batch_size=32),
+    "with difficulty": Space.build({}, {"difficulty": {"low": 6, "high": 12, "default": 6}}, batch_size=32),
+    "one parameter": Space.build(
+        {name: {"fixed": value} for name, value in Space.build({}, batch_size=32).default().items() if name != "beta"},
+        batch_size=32,
+    ),
+    "all fixed": Space.build(
+        {name: {"fixed": value} for name, value in Space.build({}, batch_size=32).default().items()}, batch_size=32
+    ),
+}
+METRICS = (
+    "reward", "reward_std", "kl", "entropy", "grad_norm", "frac_reward_zero_std",
+    "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",
+)  # fmt: skip
+
+
+def assert_kept_promises(evidence: Evidence, advice: Advice) -> None:
+    assert advice.proposals
+    assert (advice.diagnoses != ()) or evidence.intent is Intent.ROOT
+    offered = {(evidence.parent.id, evidence.step), *evidence.candidates}
+    seen = [] if evidence.intent is Intent.REPAIR else [key(t) for t in evidence.tried]
+    for proposal in advice.proposals:
+        assert proposal.intent is evidence.intent
+        assert (proposal.parent, proposal.step) in offered
+        parent = evidence.tree[proposal.parent]
+        assert evidence.space.check_transition(parent.configuration, proposal) == ()
+        assert evidence.space.violations(evidence.space.apply(parent.configuration, proposal.changes)) == ()
+        assert key(proposal) not in seen
+        seen.append(key(proposal))
+        assert re.search(r"\d", proposal.rationale), "no number quoted"
+        assert proposal.expected
+    for call in advice.calls:
+        assert call.milliseconds >= 0
+        assert json.loads(call.request)
+        assert json.loads(call.response)
+        assert call.rationale
+
+
+def key(transition: Transition) -> tuple[Any, ...]:
+    changes = tuple(sorted(transition.changes.items()))
+    return transition.parent, transition.step, changes, transition.optimizer, transition.reference
+
+
+class Held(Advisor):
+    """Holds every advice against the promises."""
+
+    def __init__(self, inner: Advisor) -> None:
+        self.name, self.deterministic, self._inner = inner.name, inner.deterministic, inner
+
+    def advise(self, evidence: Evidence) -> Advice:
+        advice = self._inner.advise(evidence)
+        assert_kept_promises(evidence, advice)
+        if self.deterministic:
+            again = self._inner.advise(evidence)
+            assert (again.proposals, again.diagnoses) == (advice.proposals, advice.diagnoses)
+        return advice
+
+
+@pytest.mark.parametrize("kind", ADVISORS)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_through_a_whole_search_with_failures(kind: str, workers: int) -> None:
+    simulation = Simulation(
+        strategy("llmzero"), World(5, prompts=64), 1200, workers, seed=5, advisor=Held(ADVISORS[kind]()), fault=unlucky
+    )
+    assert len(simulation.run().tree) > 20
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Evidence:
+    space = SPACES[draw(st.sampled_from([name for name in SPACES if name != "all fixed"]))]
+    rng = random.Random(draw(st.integers(0, 99)))
+    root = Node(0, None, space.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
+    tree = Tree(root)
+    first = Transition(0, 0, Intent.ROOT, reference=draw(st.sampled_from(Reference)))
+    tree.add(Node(1, first, space.sample(rng), State.FINISHED, 0, 50, 50))
+    for step in (25, 50):
+        correct = draw(st.integers(0, 64))
+        tree.add_checkpoint(1, Checkpoint(step, Score(64, correct, correct)))
+    intent = draw(st.sampled_from(Intent))
+    parent, step = (0, 0) if intent is Intent.ROOT else (1, draw(st.sampled_from([25, 50])))
+    failed = None
+    if intent is Intent.REPAIR:
+        state = draw(st.sampled_from([s for s in State if s.failed]))
+        tree.add(Node(2, Transition(parent, step, Intent.CHANGE), space.sample(rng), state, step, 3, 50))
+        failed = tree[2]
+    metrics = {
+        name: [(i, draw(st.floats(-1, 5) | st.just(float("nan")))) for i in range(1, 13)]
+        for name in draw(st.sets(st.sampled_from(METRICS), max_size=4))
+    }
+    return Evidence(
+        tree=tree, space=space, parent=tree[parent], step=step, intent=intent, metrics=metrics, completions=(),
+        candidates=((1, 25),) if step == 50 else (), tried=(), steps=50, fraction_spent=0.9,
+        seed=draw(st.integers(0, 9)), failed=failed,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ADVISORS)
+@settings(deadline=None, max_examples=120)
+@given(evidence=questions(), times=st.integers(1, 12))
+def test_any_evidence_asked_again_and_again(kind: str, evidence: Evidence, times: int) -> None:
+    """What was proposed counts as tried the next time; a keep and a repair are asked for once only."""
+    advisor = Held(ADVISORS[kind]())
+    for _ in range(1 if evidence.intent in (Intent.KEEP, Intent.REPAIR) else times):
+        advice = advisor.advise(evidence)
+        evidence = replace(evidence, tried=(*evidence.tried, advice.proposals[0]))
+
+
+@pytest.mark.parametrize("kind", ADVISORS)
+@pytest.mark.parametrize("intent", [Intent.ROOT, Intent.KEEP, Intent.CHANGE, Intent.ANNEAL])
+def test_a_space_without_a_choice_still_gets_a_valid_answer(kind: str, intent: Intent) -> None:
+    space = SPACES["all fixed"]
+    root = Node(0, None, space.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
+    tree = Tree(root)
+    tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), State.FINISHED, 0, 50, 50))
+    tree.add_checkpoint(1, Checkpoint(50, Score(64, 9, 9)))
+    parent, step = (0, 0) if intent is Intent.ROOT else (1, 50)
+    evidence = Evidence(
+        tree=tree, space=space, parent=tree[parent], step=step, intent=intent, metrics={}, completions=(),
+        candidates=(), tried=(), steps=50, fraction_spent=0.5, seed=0,
+    )  # fmt: skip
+    assert Held(ADVISORS[kind]()).advise(evidence).proposals
+
+
+@pytest.mark.parametrize(("kind", "message"), [("ollama", "not in this version"), ("gpt", "allowed: auto, rules")])
+def test_a_kind_that_is_not_there_is_one_line(kind: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make(kind)
