@@ -270,11 +270,12 @@ def _advisor(config: RunConfig) -> Iterator[Finding]:
     if asked.kind == "rules":
         yield Finding("ok", "advisor", "rules")
         return
-    if asked.kind == "ollama":
-        yield Finding("error", "advisor.kind", f'"ollama" is not in this version; allowed: {", ".join(ADVISORS)}')
+    if asked.kind not in ADVISORS:
+        text = f'"{asked.kind}" is not in this version; allowed: {", ".join(ADVISORS)}'
+        yield Finding("error", "advisor.kind", text)
         return
-    level: Level = "warning"
-    instead = "; the rules advise"
+    level: Level = "error" if asked.kind == "ollama" else "warning"
+    instead = "" if asked.kind == "ollama" else "; the rules advise"
     try:
         server = machine.ollama(asked.host)
     except Fault as error:
@@ -285,8 +286,8 @@ def _advisor(config: RunConfig) -> Iterator[Finding]:
     elif not any(name in (asked.model, f"{asked.model}:latest") for name in server.vision):
         yield Finding(level, "advisor", f"{asked.model} sees no images; choose a vision model{instead}")
     else:
-        text = f"{asked.model} at {asked.host}, Ollama {server.version}; in this version the rules advise all the same"
-        yield Finding("ok", "advisor", text)
+        rules = "" if "ollama" in ADVISORS else "; in this version the rules advise all the same"
+        yield Finding("ok", "advisor", f"{asked.model} at {asked.host}, Ollama {server.version}{rules}")
 
 
 def gib(size: int) -> str:

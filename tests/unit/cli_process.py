@@ -68,13 +68,15 @@ def finished_run(runs_dir: Path, name: str, *, state: str = "finished", label: s
         writer.insert(
             "runs", name=name, task="knights", model="assets/tiny/knights", strategy="llmzero", advisor="rules",
             state=state, reason="", config=config.model_dump_json(), space="[]", seed=0, engine_version="0",
-            created=START, started=START, ended=START + timedelta(minutes=4), best_node=1, best_step=4, best_path=None,
+            created=START, started=START, ended=START + timedelta(minutes=4), best_node=1, best_step=4,
+            best_path="segments/1/checkpoint-4",
         )  # fmt: skip
         _node(writer, 0, None, "base", 0)
         _node(writer, 1, 0, label, 4)
         for node, greedy in ((0, 4), (1, 12)):
             writer.insert(
-                "checkpoints", node_id=node, step=4 * node, path=f"segments/{node}", bytes=0, n=16, greedy=greedy,
+                "checkpoints", node_id=node, step=4 * node, path=f"segments/{node}/checkpoint-{4 * node}", bytes=0,
+                n=16, greedy=greedy,
                 sampled=greedy, value=greedy / 16, kept=True, ts=START,
             )  # fmt: skip
         for kind, node, greedy in (("baseline", 0, 4), ("final", 1, 12)):
@@ -85,6 +87,10 @@ def finished_run(runs_dir: Path, name: str, *, state: str = "finished", label: s
         writer.insert("budget", steps=4, nodes=1, trainer_seconds=2.0, wall_seconds=3.0, fraction=1.0, ts=START)
     finally:
         writer.close()
+    policy = directory.segment(1) / "checkpoint-4"
+    policy.mkdir(parents=True)
+    for file in ("config.json", "model.safetensors", "optimizer.pt", "manifest.json"):
+        (policy / file).write_text(file)
     return directory
 
 
