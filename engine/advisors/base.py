@@ -7,9 +7,10 @@ advisor never touches the store, the tree's state or the disk.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.errors import Fault
 from engine.space import Configuration, Intent, Space, Transition
 from engine.tree import Node, Tree
 
@@ -31,6 +32,14 @@ class SampledCompletion:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A plot of the evidence: `file` is its name relative to the run's directory, `png` its bytes."""
+
+    file: str
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All an advisor may look at for one expansion.
 
@@ -44,6 +53,8 @@ class Evidence:
         feedback: why an earlier proposal of this advice was refused, "" at first.
         steps: GRPO steps of the child to come. fraction_spent: of the budget, 0..1.
         seed: for whatever is drawn at random.
+        others: metrics of the parent's siblings and of the best trajectory, by node id.
+        pictures: the same as plots, made only for an advisor that sees.
     """
 
     tree: Tree
@@ -60,6 +71,8 @@ class Evidence:
     seed: int
     failed: Node | None = None
     feedback: str = ""
+    others: Mapping[int, Series] = field(default_factory=dict)
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,10 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One question to an advisor, as it is logged (table agent_calls)."""
+    """One question to an advisor, as it is logged (table agent_calls).
+
+    `error` is "" or a kind and a line, "stall: …". `key` tells calls of one advisor apart while they are in progress.
+    """
 
     role: str
     request: str
@@ -98,6 +114,7 @@ class Call:
     completion_tokens: int = 0
     images: tuple[str, ...] = ()
     error: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +127,87 @@ class Advice:
     calls: tuple[Call, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Where to branch from, chosen among the places the search offered."""
+
+    node: int
+    step: int
+    rationale: str
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Whether a running segment is stopped."""
+
+    stop: bool
+    rationale: str
+    calls: tuple[Call, ...] = ()
+
+
+class AdviceFailed(Fault):
+    """No usable answer came. `calls` are what was asked until then, the last one with its error."""
+
+    def __init__(self, message: str, calls: tuple[Call, ...] = ()) -> None:
+        super().__init__(message)
+        self.calls = calls
+
+
+Listener = Callable[[Call], None]
+"""Told of a call when it begins and while its rationale is written; called in the advisor's thread, twice a second."""
+
+
 class Advisor(ABC):
     """Conformance (tests/): proposals are valid in the space, none repeats a tried one, each rationale is not empty and
     quotes numbers of the evidence; the same evidence gives the same advice when the advisor is `deterministic`."""
 
     name: str
     deterministic: bool = False
+    slow: bool = False
+    """An answer takes seconds: the accelerator must not wait for it."""
+    sees: bool = False
+    """Pictures are of use."""
+    reason: str = ""
+    """Why this advisor and no other, and what it cannot do: one line for the log and the screen."""
+    listener: Listener | None = None
 
     @abstractmethod
     def advise(self, evidence: Evidence) -> Advice:
         """Diagnose and propose. Blocking; called in a thread. Raises Fault when the advisor is not available."""
 
+    def review(self, evidence: Evidence) -> Advice | None:
+        """Say what is wrong with a segment that has ended, without proposing; None when there is nothing to add.
+
+        What was found is remembered for later advice. Raises Fault like `advise`.
+        """
+        return None
+
+    def select(self, evidence: Evidence) -> Selection | None:
+        """Choose the branch point among (parent, step) and the candidates; None leaves it to the search."""
+        return None
+
+    def watch(self, evidence: Evidence, doubt: str) -> Watch | None:
+        """Whether the running segment `evidence.parent` is stopped; `doubt` is the comparator's. None trusts that."""
+        return None
+
+    def cancel(self) -> None:  # noqa: B027 - nothing to cancel is the usual case
+        """The run ends: whatever is being asked raises a Fault soon. From any thread."""
+
 
 __all__ = [
     "Advice",
+    "AdviceFailed",
     "Advisor",
     "Call",
     "Configuration",
     "Diagnosis",
     "Evidence",
+    "Listener",
+    "Picture",
     "SampledCompletion",
+    "Selection",
     "Series",
     "Signal",
+    "Watch",
 ]

@@ -1,0 +1,300 @@
+"""One conversation with an Ollama server: a chat that streams, with every way it can fail as a typed fault.
+
+A thin layer over the `ollama` client: it adds a limit on the whole answer, one on silence within it, and cancelling
+from another thread. No retries and no judgement of the answer here; `ollama.py` is the only caller besides the probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+import ollama
+import pydantic
+
+from engine.advisors.hostile import one_line
+from engine.errors import Fault
+
+LONGEST_ANSWER = 200_000
+"""Characters after which an answer is cut off: a model that never stops must not fill the memory."""
+
+CONNECT_SECONDS = 5.0
+T = TypeVar("T")
+
+
+class OllamaFault(Fault):
+    """A call that gave no answer. `kind` is a word or two for the row: refused, timeout, stall, http 500 …"""
+
+    def __init__(self, kind: str, message: str, reply: Reply | None = None) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is sent to /api/chat. Images are PNG bytes."""
+
+    model: str
+    system: str
+    text: str
+    images: tuple[bytes, ...] = ()
+    schema: dict[str, Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    keep_alive: float | str = "10m"
+    think: bool | None = None
+    turns: tuple[tuple[str, str], ...] = ()  # (role, text): what was said after the question, for the repair
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, as far as it came. Tokens are the server's counts, 0 when it gave none."""
+
+    text: str
+    thinking: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reason: str = ""  # why it ended: "stop", "length"
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What /api/show says of a model. `context` is its longest context in tokens, 0 when unknown."""
+
+    name: str
+    vision: bool
+    thinking: bool
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in the server's memory (/api/ps); bytes in all and on the GPU."""
+
+    name: str
+    size: int
+    vram: int
+
+
+class OllamaClient:
+    """Blocking calls to one server, each with its own event loop; `cancel` ends those in progress from any thread."""
+
+    def __init__(self, host: str, *, timeout: float, stall: float) -> None:
+        """`timeout`: seconds for a whole call. `stall`: seconds of silence once an answer has begun."""
+        self.host = host
+        self._timeout = timeout
+        self._stall = stall
+        self._lock = threading.Lock()
+        self._running: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = set()
+        self._closed = False
+
+    def cancel(self) -> None:
+        """End every call in progress, and refuse further ones: each raises an OllamaFault of kind "cancelled"."""
+        with self._lock:
+            self._closed = True
+            for loop, task in self._running:
+                loop.call_soon_threadsafe(task.cancel)
+
+    def chat(self, question: Question, on_text: Callable[[str], None] = lambda _: None) -> Reply:
+        """Ask, and read the answer as it streams in; `on_text` gets the text so far.
+
+        Raises:
+            OllamaFault: no complete answer came; `reply` holds what did.
+        """
+        partial = _Partial()
+        try:
+            self._call(lambda client: self._chat(client, question, partial, on_text), self._timeout)
+        except OllamaFault as fault:
+            fault.reply = partial.reply()
+            raise
+        return partial.reply()
+
+    def card(self, model: str, timeout: float = 10.0) -> ModelCard:
+        """What the model can do. Raises OllamaFault, of kind "http 404" when the server lacks it."""
+
+        async def show(client: ollama.AsyncClient) -> ModelCard:
+            found = await self._answer(client.show(model))
+            abilities = found.capabilities or []
+            context = [v for k, v in (found.modelinfo or {}).items() if k.endswith(".context_length")]
+            tokens = context[0] if context and isinstance(context[0], int) else 0
+            return ModelCard(model, "vision" in abilities, "thinking" in abilities, tokens)
+
+        return self._call(show, min(timeout, self._timeout))
+
+    def loaded(self, timeout: float = 5.0) -> tuple[Loaded, ...]:
+        """The models in the server's memory."""
+
+        async def ps(client: ollama.AsyncClient) -> tuple[Loaded, ...]:
+            found = await self._answer(client.ps())
+            return tuple(Loaded(m.model or "", int(m.size or 0), int(m.size_vram or 0)) for m in found.models)
+
+        return self._call(ps, min(timeout, self._timeout))
+
+    def sizes(self, timeout: float = 5.0) -> dict[str, int]:
+        """The models on the server's disk with their sizes in bytes."""
+
+        async def tags(client: ollama.AsyncClient) -> dict[str, int]:
+            found = await self._answer(client.list())
+            return {m.model: int(m.size or 0) for m in found.models if m.model}
+
+        return self._call(tags, min(timeout, self._timeout))
+
+    # ---- one call ---------------------------------------------------------------------------------------------------
+
+    def _call(self, ask: Callable[[ollama.AsyncClient], Awaitable[T]], seconds: float) -> T:
+        return asyncio.run(self._guarded(ask, seconds))
+
+    async def _guarded(self, ask: Callable[[ollama.AsyncClient], Awaitable[T]], seconds: float) -> T:
+        """Run one call as a task that `cancel` can reach, and translate whatever goes wrong."""
+        task = asyncio.create_task(self._connected(ask, seconds))
+        entry = (asyncio.get_running_loop(), task)
+        with self._lock:
+            if self._closed:
+                task.cancel()
+            self._running.add(entry)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise OllamaFault("cancelled", "the call was cancelled") from None
+        finally:
+            with self._lock:
+                self._running.discard(entry)
+
+    async def _connected(self, ask: Callable[[ollama.AsyncClient], Awaitable[T]], seconds: float) -> T:
+        limits = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+        try:
+            # The server is here or near: a proxy of the environment has no business in between.
+            client = ollama.AsyncClient(host=self.host, timeout=limits, trust_env=False, follow_redirects=False)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise OllamaFault("address", f"{self.host} is no address: {one_line(str(error), 120)}") from error
+        try:
+            async with client, asyncio.timeout(seconds):
+                return await ask(client)
+        except TimeoutError as error:
+            raise OllamaFault("timeout", f"no complete answer in {seconds:g} s") from error
+
+    async def _chat(
+        self, client: ollama.AsyncClient, question: Question, partial: _Partial, on_text: Callable[[str], None]
+    ) -> None:
+        """To the end of the answer. Waits for the first part as long as the call may take, then `stall` a part."""
+        stream: AsyncIterator[ollama.ChatResponse] = await client.chat(
+            model=question.model, messages=messages(question), stream=True, think=question.think,
+            format=question.schema, options=question.options, keep_alive=question.keep_alive,
+        )  # fmt: skip
+        while True:
+            try:
+                async with asyncio.timeout(self._stall if partial.begun else None):
+                    part = await self._answer(anext(stream, None))
+            except TimeoutError as error:
+                raise OllamaFault("stall", f"the answer stopped for {self._stall:g} s") from error
+            if part is None:
+                raise OllamaFault("closed", "the stream ended before the answer was done")
+            if partial.take(part):
+                on_text(partial.text)
+            if part.done:
+                return
+            if partial.length > LONGEST_ANSWER:
+                raise OllamaFault("endless", f"more than {LONGEST_ANSWER} characters")
+
+    async def _answer(self, coming: Awaitable[T]) -> T:
+        """Wait for the client, and translate whatever it raises."""
+        try:
+            return await coming
+        except TimeoutError:
+            raise  # ours: the limit on the whole call, or on silence
+        except _TRANSPORT as error:
+            raise _translated(error, self.host) from error
+
+
+class _Partial:
+    """An answer that is being read."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self.begun = False
+        self.text = ""
+        self.thinking = ""
+        self._prompt_tokens = 0
+        self._completion_tokens = 0
+        self._reason = ""
+
+    def take(self, part: ollama.ChatResponse) -> bool:
+        """Add a part; whether it brought text."""
+        self.begun = True
+        text, thinking = part.message.content or "", part.message.thinking or ""
+        self.text += text
+        self.thinking += thinking
+        self._prompt_tokens = part.prompt_eval_count or self._prompt_tokens
+        self._completion_tokens = part.eval_count or self._completion_tokens
+        self._reason = part.done_reason or self._reason
+        return bool(text)
+
+    @property
+    def length(self) -> int:
+        return len(self.text) + len(self.thinking)
+
+    def reply(self) -> Reply:
+        return Reply(
+            self.text, self.thinking, self._prompt_tokens, self._completion_tokens, self._reason,
+            1000 * (time.monotonic() - self._begin),
+        )  # fmt: skip
+
+
+def messages(question: Question) -> list[dict[str, Any]]:
+    """The messages of /api/chat; the client encodes the images."""
+    user: dict[str, Any] = {"role": "user", "content": question.text}
+    if question.images:
+        user["images"] = list(question.images)
+    later = [{"role": role, "content": text} for role, text in question.turns]
+    return [{"role": "system", "content": question.system}, user, *later]
+
+
+def as_sent(question: Question, names: Sequence[str]) -> str:
+    """The request's body as JSON for the row: as it goes over the wire, with each image's file name in place of it."""
+    said = messages(question)
+    if question.images:
+        said[1]["images"] = [f"<{name}>" for name in names]
+    body: dict[str, Any] = {"model": question.model, "messages": said, "stream": True}
+    if question.think is not None:
+        body["think"] = question.think
+    if question.schema is not None:
+        body["format"] = question.schema
+    body |= {"options": question.options, "keep_alive": question.keep_alive}
+    return json.dumps(body, ensure_ascii=False)
+
+
+_TRANSPORT = (
+    ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError,
+    ValueError, pydantic.ValidationError, AttributeError, TypeError,
+)  # fmt: skip
+"""What the client raises. AttributeError and TypeError are its answer to a line of JSON that is no object."""
+
+
+def _translated(error: Exception, host: str) -> OllamaFault:
+    """A typed fault for what the client raised."""
+    text = one_line(str(error) or type(error).__name__, 300)
+    match error:
+        case ollama.ResponseError() if error.status_code > 0:
+            return OllamaFault(f"http {error.status_code}", one_line(str(error.error), 300))
+        case ollama.ResponseError():
+            return OllamaFault("server error", one_line(str(error.error), 300))
+        case httpx.ConnectTimeout():
+            return OllamaFault("refused", f"{host} does not answer")
+        case httpx.TimeoutException():
+            return OllamaFault("timeout", f"no answer from {host}")
+        case httpx.ConnectError() | ConnectionError():
+            return OllamaFault("refused", f"nothing answers at {host}")
+        case httpx.TransportError() | OSError():
+            return OllamaFault("closed", text)
+        case _:
+            return OllamaFault("protocol", f"{host} does not speak like Ollama: {text}")
+
+
+__all__ = ["LONGEST_ANSWER", "Loaded", "ModelCard", "OllamaClient", "OllamaFault", "Question", "Reply", "as_sent"]
