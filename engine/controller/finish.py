@@ -6,6 +6,7 @@ line) is one more finalist, free of training, never trained on from.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,10 @@ class Finish:
         )  # fmt: skip
         base = self._ledger.checkpoint_path(self._ledger.tree.root.id, 0)
         spec = EvaluationSpec(split="test", n=self._sizes.test_prompts, seed=TEST_SEED)
-        await self._score("baseline", 0, 0, base, spec)
+        measured = [self._score("baseline", 0, 0, base, spec)]
         if winner.path != base:
-            await self._score("final", winner.node, winner.step, winner.path, spec)
+            measured.append(self._score("final", winner.node, winner.step, winner.path, spec))
+        await asyncio.gather(*measured)
         return winner
 
     async def _pick(self) -> Candidate:
@@ -78,9 +80,9 @@ class Finish:
         if len(candidates) == 1:
             return candidates[0]
         spec = EvaluationSpec(split="validation", n=self._sizes.rerank_prompts, seed=RERANK_SEED)
+        seconds = await asyncio.gather(*(self._score("reranking", c.node, c.step, c.path, spec) for c in candidates))
         pooled: list[tuple[float, Candidate]] = []
-        for candidate in candidates:
-            second = await self._score("reranking", candidate.node, candidate.step, candidate.path, spec)
+        for candidate, second in zip(candidates, seconds, strict=True):
             first = candidate.validation
             both = Score(first.n + second.n, first.greedy + second.greedy, first.sampled + second.sampled)
             pooled.append((both.value, candidate))

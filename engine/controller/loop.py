@@ -39,6 +39,9 @@ TICK_SECONDS = 1.0
 
 BUDGET_ROW_SECONDS = 10.0
 
+STORE_FAULT = "the database cannot be written"
+"""How the reason of a pause begins that ends by itself."""
+
 MAX_FAILURES = 5
 """Segments that may fail one after the other before the run ends: it would only burn time."""
 
@@ -80,7 +83,9 @@ class Controller:
         self._paused = ""
         self._stopping: list[commands.Asked] = []
         self._shutdown = False
+        self._stale = False  # a segment ended since the stock of proposals was looked at
         self._stopped_for_time = False
+        self._evaluators = asyncio.Semaphore(executor.capacity)
         self._answers: dict[str, asyncio.Future[Evaluated | Ended]] = {}
         self._seen_command = self._refuse_old_commands()
 
@@ -142,6 +147,7 @@ class Controller:
             self._stopped_for_time = True
             await self._segments.stop_all(End.STOPPED, "the budget's time is spent")
         self._pipeline.collect()
+        await self._mind_the_store()
         if self._paused or self._stopped_for_time:
             return
         if missing := self._segments.missing_bytes():
@@ -153,7 +159,18 @@ class Controller:
         self._pipeline.collect()
         await self._segments.submit(self._pipeline.queued())
         if self._segments.running:
+            if self._stale:
+                self._pipeline.refresh(self._left(spent, stock=False))
+            self._stale = False
             self._pipeline.look_ahead(self._left(spent, stock=True))
+
+    async def _mind_the_store(self) -> None:
+        """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
+        fault = self._ledger.writer.fault
+        if fault and not self._paused:
+            await self._pause(f"{STORE_FAULT}: {fault}")
+        elif not fault and self._paused.startswith(STORE_FAULT):
+            await self._unpause()
 
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
@@ -196,17 +213,19 @@ class Controller:
             else:
                 await self._segments.handle(event)
                 if isinstance(event, Ended):
+                    self._stale = True
                     self._tidy()
                     self._write_budget()
             if isinstance(event, Ended | Evaluated | CheckpointSaved):
                 self.wake()
 
     async def _ask_worker(self, job: Evaluate) -> Evaluated | Ended:
-        """Hand an evaluation to a worker and wait for the answer. A worker must be free."""
+        """Hand an evaluation to a worker, once one of those that evaluate is free, and wait for the answer."""
         future: asyncio.Future[Evaluated | Ended] = asyncio.get_running_loop().create_future()
-        self._answers[job.job] = future
-        await self._executor.submit(job)
-        return await future
+        async with self._evaluators:
+            self._answers[job.job] = future
+            await self._executor.submit(job)
+            return await future
 
     async def _score_base(self) -> bool:
         root = self._ledger.tree.root
@@ -272,9 +291,7 @@ class Controller:
             case "resume":
                 if not self._paused:
                     raise UserError("the run is not paused")
-                self._paused = ""
-                await self._executor.unpause()
-                self._set_state("training", "")
+                await self._unpause()
                 return "training goes on"
             case "stop":
                 self._stopping.append(asked)
@@ -284,6 +301,11 @@ class Controller:
         self._paused = reason
         await self._executor.pause()
         self._set_state("paused", reason)
+
+    async def _unpause(self) -> None:
+        self._paused = ""
+        await self._executor.unpause()
+        self._set_state("training", "")
 
     async def _stop_for_human(self, node_id: int, reason: str) -> None:
         await self._segments.stop(node_id, End.STOPPED, reason)

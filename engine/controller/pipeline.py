@@ -99,12 +99,24 @@ class Pipeline:
 
     def look_ahead(self, left: BudgetLeft) -> None:
         """While segments train, have the next proposal made: one in stock at a time."""
-        stocked = self._stock() or any(not planning.wanted for planning in self._planning)
+        stocked = self._stock() or self._planning
         if stocked or self.busy or left.steps <= 0:
             return
         expansion = self._strategy.ask(self._ledger.tree, left)
         if expansion is not None:
             self._plan(self._respect_rejection(expansion), left, wanted=False)
+
+    def refresh(self, left: BudgetLeft) -> None:
+        """A segment ended: stock that the search would not ask for any more is withdrawn. A slow advisor's stays."""
+        stock = self._stock()
+        if not stock or self._slow:
+            return
+        wish = self._strategy.ask(self._ledger.tree.without(stock), left)
+        for node_id in stock:
+            proposal = self._ledger.proposals[node_id]
+            place = (proposal.transition.parent, proposal.transition.step, proposal.transition.intent)
+            if wish is not None and place != (wish.parent, wish.step, wish.intent):
+                self.close(proposal, "superseded", "engine", f"the search prefers now: {wish.reason}")
 
     def collect(self) -> None:
         """Turn finished advices into proposals, and let through what the gate opens for."""

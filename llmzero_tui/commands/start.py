@@ -22,7 +22,9 @@ from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.format import plain
 from llmzero_tui.text import emit, note, to_json
 
-DEMO_SEGMENT_STEPS = 40
+DEMO_SEGMENT_STEPS = 30
+DEMO_NODES_PER_MINUTE = 4
+"""A modest machine trains that many of the demo's segments in a minute; on a quick one the demo ends early."""
 
 
 def terminal(options: argparse.Namespace) -> int:
@@ -77,9 +79,9 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
     data = {
         "name": name,
         "task": {"name": task},
-        "budget": {"steps": 0, "minutes": minutes},
+        "budget": {"steps": 0, "minutes": minutes, "nodes": max(1, round(DEMO_NODES_PER_MINUTE * minutes))},
         "search": {"segment_steps": DEMO_SEGMENT_STEPS, "workers": workers},
-        "evaluation": {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024},
+        "evaluation": {"validation_prompts": 256, "rerank_prompts": 256, "test_prompts": 1024},
         "advisor": {"kind": "rules"},
         "training": {"threads": 1},
     }

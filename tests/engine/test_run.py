@@ -197,4 +197,7 @@ def test_a_human_prunes_stops_and_expands(runs: Path) -> None:
     assert (mine["branch_step"], mine["reference"], mine["advisor"]) == (step, "branch point", "human")
     assert live.command(directory, "prune", node_id=node)[0] == "done"
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", mine["node_id"])
-    assert len(live.rows(directory, "SELECT 1 FROM nodes WHERE pruned")) == 2
+    pruned = {row["node_id"] for row in live.rows(directory, "SELECT node_id FROM nodes WHERE pruned")}
+    assert {node, mine["node_id"]} <= pruned
+    later = live.wait_for_rows(directory, "SELECT parent_id FROM nodes WHERE node_id > ?", max(pruned))
+    assert all(row["parent_id"] not in pruned for row in later)

@@ -2,7 +2,7 @@
 SELECT n.node_id, n.parent_id, n.branch_step, n.depth, n.state, n.reason, n.intent, n.label, n.changes, n.optimizer,
     n.reference, n.rationale, n.expected, n.advisor, n.trained_steps, n.planned_steps, n.start_steps, n.trainer_seconds,
     n.pruned, best.step AS best_step, best.n AS best_n, best.value AS best_value
-FROM nodes n LEFT JOIN (
+FROM visible_nodes n LEFT JOIN (
     SELECT node_id, arg_max(step, (value, step)) AS step, arg_max(n, (value, step)) AS n, max(value) AS value
     FROM checkpoints GROUP BY node_id
 ) best USING (node_id)

@@ -11,5 +11,5 @@ SELECT n.node_id, n.parent_id, n.branch_step, n.depth, n.state, n.reason, n.inte
     n.trained_steps, n.start_steps, n.created, n.started, n.ended,
     b.step AS best_step, b.n, b.value, b.value_low, b.value_high, b.greedy, b.sampled,
     live.reward AS last_reward, live.step AS last_step, live.ts AS last_ts
-FROM nodes n LEFT JOIN best b USING (node_id) LEFT JOIN live USING (node_id)
+FROM visible_nodes n LEFT JOIN best b USING (node_id) LEFT JOIN live USING (node_id)
 ORDER BY n.node_id;
