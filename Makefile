@@ -55,4 +55,4 @@ format: $(DEV_STAMP)  ## rewrite the sources in the house's style
 check: format lint test  ## the whole loop before a commit
 
 bench: $(DEV_STAMP)  ## overhead against a bare TRL script, and the answer time of the terminal
-	@for each in benchmarks/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+	@for each in benchmarks/[!_]*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

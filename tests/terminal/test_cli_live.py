@@ -73,6 +73,14 @@ def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(pl
     again = llmzero("attach", "whole", cwd=place)
     assert again.stdout == done.stdout
 
+    assert llmzero("resume", "whole", cwd=place).returncode == 2
+    asked = place / "runs" / "whole" / "run.toml"
+    asked.write_text(asked.read_text().replace("nodes = 2", "nodes = 3"))
+    further = llmzero("resume", "whole", "--json", cwd=place, timeout=200)
+    assert further.returncode == 0, further.stderr
+    facts = json.loads(further.stdout)
+    assert (facts["state"], facts["nodes"]) == ("finished", 3)
+
 
 def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(place: Path) -> None:
     directory = start_endless(place)

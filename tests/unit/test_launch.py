@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -123,3 +124,8 @@ def test_removing_a_run_leaves_nothing(tmp_path: Path) -> None:
     launch.remove_run(directory)
     assert list(tmp_path.iterdir()) == []
     launch.remove_run(RunDirectory(tmp_path / "never"))
+
+
+def test_an_engine_imports_no_torch() -> None:
+    program = "import sys, engine.daemon; assert not {'torch', 'transformers', 'trl', 'textual'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
