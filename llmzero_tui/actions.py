@@ -31,6 +31,8 @@ class Context:
     busy: bool = False
     narrow: bool = False
     in_inbox: bool = False
+    pages: bool = False
+    editing: bool = False
 
     @property
     def training(self) -> bool:
@@ -104,7 +106,8 @@ REGISTRY: tuple[Action, ...] = (
            lambda c: c.steerable),
     Action("stop", (), "Stop the run", "End the run cleanly; asks for its name", "Steer", RUN, lambda c: c.steerable),
     # looking
-    Action("inbox", ("i",), "Inbox", "Go to what waits for you", "Look", RUN, lambda c: c.waiting > 0 and not c.in_inbox, 5),
+    Action("inbox", ("i",), "Inbox", "Go to what waits for you", "Look", RUN,
+           lambda c: c.waiting > 0 and not c.in_inbox, 5),
     Action("best", ("b",), "Best", "Select the best node so far", "Look", RUN,
            lambda c: c.node is not None, 12),
     Action("live", ("t",), "Live", "Select the segment that trains now, and stay with it", "Look", RUN,
@@ -135,9 +138,10 @@ REGISTRY: tuple[Action, ...] = (
     Action("rerun", ("r",), "Run", "Run the query again, from the rows", "SQL", ("sql",),
            lambda c: not c.busy, palette=False),
     Action("interrupt", ("escape",), "Interrupt", "Stop the running query", "SQL", ("sql",), lambda c: c.busy, 1),
-    Action("editor", ("e",), "Edit", "From the rows to the editor", "SQL", ("sql",), always, 2, palette=False),
-    Action("next_page", ("n",), "Next page", "Show the next rows", "SQL", ("sql",), lambda c: not c.busy, 3),
-    Action("previous_page", ("p",), "Previous", "Show the rows before", "SQL", ("sql",), lambda c: not c.busy, 4),
+    Action("editor", ("e",), "Edit", "From the rows to the editor", "SQL", ("sql",), lambda c: not c.editing, 2,
+           palette=False),
+    Action("next_page", ("n",), "Next page", "Show the next rows", "SQL", ("sql",), lambda c: c.pages, 3),
+    Action("previous_page", ("p",), "Previous", "Show the rows before", "SQL", ("sql",), lambda c: c.pages, 4),
     Action("example", ("f2", "x"), "Example", "Put the next example into the editor", "SQL", ("sql",), always, 5),
     Action("history", ("f3", "h"), "History", "Put the query before into the editor", "SQL", ("sql",), always, 6),
     Action("back", ("escape", "q"), "Back", "Back to the screen before", "Everywhere", ("sql", "help"),

@@ -210,7 +210,7 @@ class RunScreen(Steering):
             parts.update(left=False, details=False, strip=False)
         elif narrow:
             parts.update(
-                left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree", inbox=pane == "inbox",
+                left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree", inbox=pane == "inbox" and self.size.width >= 12,
                 plot=pane == "plot", strip=pane == "plot", details=pane in ("details", "inbox"),
             )  # fmt: skip
         for name, shown in parts.items():

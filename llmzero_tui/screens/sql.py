@@ -102,7 +102,12 @@ class SqlScreen(Face):
         self.query_one("#status", Static).update(look(self).done(Text(f" {plain(words, 400)}", style=style)))
 
     def context(self) -> Context:
-        return Context(self.kind, busy=self._busy)
+        editing = self.query_one(TextArea).has_focus
+        pages = len(self._rows) > PAGE and not self._busy
+        return Context(self.kind, busy=self._busy, pages=pages, editing=editing)
+
+    def on_descendant_focus(self) -> None:
+        self.refresh_keys()
 
     # ---- running ----------------------------------------------------------------------------------------------------
 

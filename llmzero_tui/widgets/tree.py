@@ -67,6 +67,7 @@ class SearchTree(Tree[int], inherit_bindings=False):
         self._extent = (0.0, 1.0)
         self._filter = ""
         self._picked: int | None = None
+        self._awaited: int | None = None
 
     def on_mount(self) -> None:
         self.border_title = "Search tree"
@@ -122,17 +123,25 @@ class SearchTree(Tree[int], inherit_bindings=False):
         while above is not None:
             above.expand()
             above = above.parent
-        self._picked = node_id
+        self._picked = self._awaited = node_id
         self.call_after_refresh(self._move_to, node_id)
 
     def _move_to(self, node_id: int) -> None:
         place = self._places.get(node_id)
-        if place is not None and self._picked == node_id:
-            self.move_cursor(place)
+        if place is None or self._awaited != node_id:
+            return
+        if self.cursor_node is place:
+            self._awaited = None
+        self.move_cursor(place)
 
     def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[int]) -> None:
+        """The cursor moved: by the human, or on its way to a picked node (then older moves do not count)."""
         event.stop()
         node_id = event.node.data
+        if self._awaited is not None:
+            if node_id == self._awaited:
+                self._awaited = None
+            return
         if node_id is not None and node_id != self._picked:
             self._picked = node_id
             self.post_message(self.Picked(node_id))

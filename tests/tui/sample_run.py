@@ -21,7 +21,7 @@ import duckdb
 from engine import config
 from engine.space import Space
 
-SCHEMA = Path(__file__).resolve().parents[2] / "engine" / "store" / "schema.sql"
+STORE = Path(__file__).resolve().parents[2] / "engine" / "store"
 START = datetime(2026, 3, 2, 9, 0, 0)
 NOW = START + timedelta(minutes=14, seconds=3)
 HOSTILE = "[/foo] [b]bold[/b] \x1b[31mred\x1b[0m \u202eevil\u202c \x07bell [@click=app.quit]x[/]"
@@ -333,7 +333,8 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
         rows.add("evaluations", rows.next(), 10, 50, "segments/10/checkpoint-50", "final", "test", 0, 1024, 612, 551,
                  2.1, NOW)  # fmt: skip
     with duckdb.connect(str(run / "run.duckdb")) as con:
-        con.execute(SCHEMA.read_text(encoding="utf-8"))
+        for name in ("schema.sql", "views.sql"):
+            con.execute((STORE / name).read_text(encoding="utf-8"))
         rows.write(con)
     return run
 

@@ -1,0 +1,93 @@
+"""The registry: what it promises on the footer and in the help is what the keys do."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from llmzero_tui.actions import FOOTER_KEYS, REGISTRY, Action, Context, allowed, footer, key_name, of
+from llmzero_tui.data import Node, Proposal
+from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.help import HelpScreen, keys_table
+from llmzero_tui.screens.run import RunScreen
+from llmzero_tui.screens.runs import RunsScreen
+from llmzero_tui.screens.sql import SqlScreen
+from llmzero_tui.styles.themes import palette
+from llmzero_tui.widgets.look import Look
+from tests.tui.conftest import app_on, until
+from tests.tui.live_engine import RUNNING, Engine
+from tests.tui.sample_run import NOW
+
+SCREENS: dict[str, type[Face]] = {"run": RunScreen, "runs": RunsScreen, "sql": SqlScreen, "help": HelpScreen}
+NODE = Node(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))
+ROOT = Node(0, None, None, "finished", "base", "base", 0, 0, 0, False, kept=(0,))
+PROPOSAL = Proposal(1, 1, 8, 7, 50, "change", "lr↓", {}, "keep", "base", "", "", "rules", None, NOW, {})
+CONTEXTS = [
+    Context(screen, state, live, node, target, waiting, runs, busy, pages=busy)
+    for screen, state, live, node, target, waiting, runs, busy in itertools.product(
+        SCREENS, ("training", "paused", "finished", "crashed"), (True, False), (None, NODE, ROOT),
+        (None, PROPOSAL), (0, 2), (0, 3), (True, False),
+    )
+]  # fmt: skip
+
+
+def test_no_key_means_two_things_at_once() -> None:
+    for context in CONTEXTS:
+        keys = [key for a in of(context.screen) if a.guard(context) for key in a.keys]
+        assert len(keys) == len(set(keys)), context
+
+
+def test_the_footer_has_at_most_seven_keys_and_only_those_that_work() -> None:
+    for context in CONTEXTS:
+        shown = footer(context)
+        assert len(shown) <= FOOTER_KEYS
+        assert all(allowed(a.id, context) and a.keys for a in shown)
+
+
+def test_no_command_is_offered_without_a_living_engine() -> None:
+    told = {a.id for a in REGISTRY if a.group == "Steer"}
+    for context in CONTEXTS:
+        if not context.live or context.state in ("finished", "crashed"):
+            assert not told & {a.id for a in of(context.screen) if a.guard(context)}
+
+
+@pytest.mark.parametrize("action", REGISTRY, ids=lambda a: f"{a.id}-{'-'.join(a.screens)}")
+def test_every_action_is_a_method_of_its_screens(action: Action) -> None:
+    for screen in action.screens:
+        assert callable(getattr(SCREENS[screen], f"action_{action.id}", None)), (screen, action.id)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_help_names_every_key(screen: str) -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(keys_table(screen, Look(palette("llmzero-dark"))))
+    text = console.export_text()
+    for action in of(screen):
+        assert action.help[:40] in text
+        assert all(key_name(key) in text for key in action.keys)
+
+
+@pytest.mark.parametrize("action", [a for a in of("run") if a.keys], ids=lambda a: f"{a.id}-{a.keys[0]}")
+async def test_the_key_of_the_registry_runs_its_action(
+    action: Action, run: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each key is pressed where its guard lets it: on a finished node, a pending proposal, a paused run."""
+    pressed: list[str] = []
+    if action.id == "resume":
+        engine.writer.update("runs", {"name": "knights-01"}, state="paused")
+        engine.writer.flush()
+    app = app_on(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
+        screen._select(16 if action.id in ("approve", "edit", "reject") else RUNNING)
+        await until(pilot, lambda: allowed(action.id, screen.context()), f"{action.id} is allowed")
+        monkeypatch.setattr(RunScreen, f"action_{action.id}", lambda _self: pressed.append(action.id))
+        await pilot.press(action.keys[0])
+        await until(pilot, lambda: pressed, f"{action.keys[0]} does {action.id}")
+    assert pressed == [action.id]

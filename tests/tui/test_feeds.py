@@ -1,0 +1,143 @@
+"""Snapshots: what is read, what is kept, what a broken run looks like."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import Fault, UserError
+from engine.store.reader import Reader, open_run
+from llmzero_tui.data import View, bucket_width
+from llmzero_tui.feeds import RunFeed, RunsFeed
+from tests.tui.live_engine import RUNNING, Engine, live
+from tests.tui.sample_run import NOW, SEGMENTS
+
+
+def feed_of(run: Path) -> RunFeed:
+    return RunFeed(run, lambda: NOW)
+
+
+def test_a_run_without_an_engine_is_crashed(run: Path) -> None:
+    snapshot = feed_of(run).read(View())
+    assert (snapshot.run.state, snapshot.run.live) == ("crashed", False)
+    assert snapshot.run.eta is None
+
+
+def test_a_snapshot_holds_the_whole_tree_and_looks_at_what_trains(run: Path, engine: Engine) -> None:
+    snapshot = feed_of(run).read(View())
+    assert snapshot.run.state == "training"
+    assert len(snapshot.nodes) == len(SEGMENTS) + 1
+    assert snapshot.running is not None
+    assert snapshot.running.id == RUNNING
+    assert snapshot.detail is not None
+    assert [s.node for s in snapshot.detail.stages] == [0, 1, 5, 10, 13]
+    assert [p.node for p in snapshot.inbox] == [16, 15]
+    assert snapshot.inbox[1].revision == 2
+
+
+def test_what_did_not_change_is_the_same_object(run: Path, engine: Engine) -> None:
+    feed = feed_of(run)
+    before = feed.read(View())
+    again = feed.read(View())
+    assert again.detail is before.detail
+    assert all(again.nodes[i] is node for i, node in before.nodes.items())
+
+
+def test_only_the_node_that_grew_is_new(run: Path, engine: Engine) -> None:
+    feed = feed_of(run)
+    before = feed.read(View(node=RUNNING))
+    engine.step(32)
+    after = feed.read(View(node=RUNNING))
+    assert [i for i in after.nodes if after.nodes[i] is not before.nodes[i]] == [RUNNING]
+    assert after.nodes[RUNNING].trained == 32
+    assert before.detail is not None
+    assert after.detail is not None
+    assert after.detail.curve.points[-1][0] == before.detail.curve.points[-1][0] + 1
+
+
+def test_events_are_read_once_and_kept(run: Path, engine: Engine) -> None:
+    feed = feed_of(run)
+    before = feed.read(View()).events
+    engine.writer.insert("events", level="info", kind="note", node_id=None, message="hello", detail="")
+    engine.writer.flush()
+    after = feed.read(View()).events
+    assert after[:-1] == before
+    assert after[-1].message == "hello"
+
+
+def test_another_metric_reads_only_its_curve(run: Path) -> None:
+    feed = feed_of(run)
+    reward = feed.read(View(node=5)).detail
+    entropy = feed.read(View(node=5, metric="entropy")).detail
+    assert reward is not None
+    assert entropy is not None
+    assert entropy.curve.metric == "entropy"
+    assert entropy.strip is reward.strip
+
+
+def test_nan_and_infinity_are_counted_and_not_drawn(run: Path) -> None:
+    detail = feed_of(run).read(View(node=8, metric="grad_norm")).detail
+    assert detail is not None
+    assert detail.curve.broken == 1
+    assert all(abs(value) < 1e9 for _, value, _ in detail.curve.points)
+
+
+def test_the_trajectory_leaves_a_parent_at_its_branch_step(run: Path) -> None:
+    detail = feed_of(run).read(View(node=12)).detail
+    assert detail is not None
+    before = [step for step, _, own in detail.curve.points if not own]
+    assert max(before) == 75
+
+
+def test_a_gone_engine_is_opened_anew_from_the_file(run: Path) -> None:
+    feed = feed_of(run)
+    with live(run):
+        assert feed.read(View()).run.live
+    with suppress(Fault):  # the look that sees it go
+        feed.read(View())
+    snapshot = feed.read(View())
+    assert snapshot.run.state == "crashed"
+    assert len(snapshot.nodes) == len(SEGMENTS) + 1
+
+
+def test_a_directory_without_a_run_is_a_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run"):
+        feed_of(tmp_path).read(View())
+
+
+def test_the_list_shows_every_run_and_what_is_wrong_with_one(runs: Path) -> None:
+    (runs / "broken").mkdir()
+    (runs / "broken" / "run.duckdb").write_bytes(b"this is no database" * 100)
+    found = {run.name: run for run in RunsFeed(runs, lambda: NOW).read().runs}
+    assert found["knights-00"].state == "finished"
+    assert found["knights-00"].test is not None
+    assert found["knights-01"].state == "crashed"
+    assert found["broken"].state == "lost"
+    assert found["broken"].reason
+
+
+def test_a_run_at_rest_is_read_once(runs: Path) -> None:
+    opened: list[str] = []
+
+    def opener(path: Path) -> Reader:
+        opened.append(path.name)
+        return open_run(path)
+
+    feed = RunsFeed(runs, lambda: NOW, opener)
+    assert feed.read().runs == feed.read().runs
+    assert sorted(opened) == ["knights-00", "knights-01", "sums-02"]
+
+
+def test_a_missing_directory_is_an_empty_list(tmp_path: Path) -> None:
+    assert RunsFeed(tmp_path / "none", lambda: NOW).read().runs == ()
+
+
+@given(st.integers(1, 2_000_000), st.integers(20, 300))
+def test_buckets_keep_a_curve_within_two_points_a_column(steps: int, columns: int) -> None:
+    width = bucket_width(steps, columns)
+    assert steps / width <= 2 * columns
+    assert width == 1 or steps / width > 2 * columns / 3
