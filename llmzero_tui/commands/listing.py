@@ -68,7 +68,7 @@ def show(options: argparse.Namespace) -> int:
     try:
         summary, strategy, labels = summarise(reader), read_strategy(reader.rows), parameter_labels(reader)
         nodes = reader.rows(queries.load("cli_nodes"))
-        inbox = reader.rows(queries.load("ui_inbox"))
+        inbox = [row for row in reader.rows(queries.load("ui_inbox")) if row["waits"]]
     finally:
         reader.close()
     if options.json:

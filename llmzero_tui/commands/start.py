@@ -137,8 +137,10 @@ def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
 
     path = directory.path if directory else None
     code = show_screens(options.runs_dir, path, ascii=options.ascii)
-    if directory and directory.holder():
-        note(_way_back(directory))
+    left = [directory] if directory else launch.list_runs(options.runs_dir)
+    for each in left:
+        if each.holder():
+            note(_way_back(each))
     return code
 
 
