@@ -132,7 +132,7 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
 def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
     task = registry.get(config.task.name)
-    space = Space.build(config.space, task.suggested_space(), batch_size=config.training.batch_size)
+    space = Space.build(config.space, task.space(), batch_size=config.training.batch_size)
     search = config.search
     strategy = make_strategy(
         search.strategy, seed=search.seed, segment_steps=search.segment_steps, roots=search.roots, space=space

@@ -84,7 +84,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A transition that waits for a human; `revision` goes back with the answer, so that a stale one is refused."""
+    """A transition that has not begun; `revision` goes back with the answer, so that a stale one is refused.
+
+    `waits`: for the human (gate timeout or manual); otherwise it goes ahead by itself when a worker is free.
+    """
 
     id: int
     revision: int
@@ -102,6 +105,7 @@ class Proposal:
     deadline: datetime | None
     created: datetime
     configuration: Values
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +247,11 @@ class RunSnapshot:
         """The segment that trains now; the latest of several."""
         return next((n for n in reversed(tuple(self.nodes.values())) if n.state == "running"), None)
 
+    @property
+    def waiting(self) -> int:
+        """How many proposals wait for the human."""
+        return sum(p.waits for p in self.inbox)
+
     def proposal(self, node_id: int | None) -> Proposal | None:
         """The pending proposal of a node."""
         return next((p for p in self.inbox if p.node == node_id), None)
@@ -315,7 +324,7 @@ def proposal_of(row: Row) -> Proposal:
         step=row["branch_step"], intent=row["intent"], label=row["label"], changes=_values(row["changes"]),
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
         expected=row["expected"], advisor=row["advisor"], deadline=row["deadline"], created=row["created"],
-        configuration=_values(row["parent_configuration"]),
+        configuration=_values(row["parent_configuration"]), waits=row["waits"],
     )  # fmt: skip
 
 

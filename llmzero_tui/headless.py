@@ -17,7 +17,6 @@ from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader, open_run
-from llmzero_tui.data import json_of
 from llmzero_tui.format import MISSING, duration, mark, plain, score, to_ascii
 from llmzero_tui.summary_text import show_summary
 from llmzero_tui.text import note
@@ -117,8 +116,8 @@ class Follower:
         self._say_state(run)
         for row in reader.rows(queries.load("cli_nodes")):
             self._say_node(row)
-        if json_of(run["config"], {}).get("gate", {}).get("mode") == "manual":
-            for row in reader.rows(queries.load("ui_inbox")):
+        for row in reader.rows(queries.load("ui_inbox")):
+            if row["waits"]:
                 self._say_waiting(row)
         for row in reader.rows(queries.load("ui_events"), (self._event,)):
             self._event = row["seq"]

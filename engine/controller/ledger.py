@@ -136,6 +136,10 @@ class Ledger:
         self.writer.update("proposals", {"proposal_id": proposal.id}, deadline=deadline)
         return changed
 
+    def record_gate(self, mode: str) -> None:
+        """Write down the mode of the gate, for whoever looks."""
+        self.writer.update("runs", {"name": self.directory.name}, gate=mode)
+
     def edit(self, proposal: Proposal, transition: Transition, configuration: Configuration, author: str) -> None:
         """Replace what a proposal would change; the caller has validated it. The revision grows."""
         self.tree.replan(proposal.node, transition, configuration)

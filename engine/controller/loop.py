@@ -124,6 +124,7 @@ class Controller:
         self._set_state("training", "")
         if not self._ledger.tree.root.checkpoints and not await self._score_base():
             return self._fail("the base model could not be scored; see the log")
+        self._pipeline.set_gate(self._pipeline.gate)
         self._pipeline.want_all()
         while not self._shutdown:
             await self._take_commands()

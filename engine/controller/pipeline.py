@@ -152,6 +152,7 @@ class Pipeline:
     def set_gate(self, gate: Gate) -> None:
         """Change the gate for what waits now and for what comes."""
         self.gate = gate
+        self._ledger.record_gate(gate.mode)
         for proposal in list(self._ledger.proposals.values()):
             self._ledger.set_deadline(proposal, gate.deadline(now()))
 

@@ -8,7 +8,7 @@ CREATE TABLE runs (
     name VARCHAR PRIMARY KEY, task VARCHAR NOT NULL, model VARCHAR NOT NULL, strategy VARCHAR NOT NULL,
     advisor VARCHAR NOT NULL, state VARCHAR NOT NULL, reason VARCHAR NOT NULL, config VARCHAR NOT NULL,
     space VARCHAR NOT NULL, seed BIGINT NOT NULL, engine_version VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
-    started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR
+    started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR, gate VARCHAR
 );
 CREATE TABLE nodes (
     node_id INTEGER PRIMARY KEY, parent_id INTEGER, branch_step INTEGER, depth INTEGER NOT NULL,
@@ -94,6 +94,7 @@ COMMENT ON COLUMN runs.ended IS 'When the run reached a final state (UTC); NULL 
 COMMENT ON COLUMN runs.best_node IS 'Node of the best policy so far; at the end, of the one that was picked. NULL before the first score.';
 COMMENT ON COLUMN runs.best_step IS 'Step of that policy within its node.';
 COMMENT ON COLUMN runs.best_path IS 'Directory of that policy, relative to the run; a soup at the end has a directory of its own.';
+COMMENT ON COLUMN runs.gate IS 'Mode of the gate now: auto, timeout or manual. NULL before the engine first set it.';
 COMMENT ON TABLE nodes IS 'Points of the tree: each is a segment of GRPO training from a checkpoint of its parent. Node 0 is the untrained base model.';
 COMMENT ON COLUMN nodes.node_id IS 'Number of the node, in the order of proposal; 0 is the root.';
 COMMENT ON COLUMN nodes.parent_id IS 'Node whose checkpoint this segment starts from; NULL for the root.';

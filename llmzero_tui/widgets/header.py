@@ -110,9 +110,9 @@ def _status(snapshot: RunSnapshot, now: datetime, dress: Look) -> Text:
     command = snapshot.commands[-1] if snapshot.commands else None
     if command is not None and _news(command, now):
         text.append_text(command_text(command, dress, brief=True))
-    if snapshot.inbox:
+    if snapshot.waiting:
         text.append("   " if text else "")
-        text.append(f"{len(snapshot.inbox)} waiting", style=f"bold {colours.wait}")
+        text.append(f"{snapshot.waiting} waiting", style=f"bold {colours.wait}")
     return text
 
 

@@ -58,8 +58,9 @@ class Inbox(OptionList, inherit_bindings=False):
         same = [p.id for p in proposals] == [p.id for p in self._proposals] and self.option_count
         kept = self.current
         self._proposals, self._ages = proposals, ages
-        self.border_title = f"Inbox {len(proposals)}" if proposals else "Inbox"
-        self.set_class(bool(proposals), "-waiting")
+        waiting = sum(p.waits for p in proposals)
+        self.border_title = f"Inbox {waiting}" if waiting else "Inbox"
+        self.set_class(bool(waiting), "-waiting")
         if same and proposals:
             for index in range(len(proposals)):
                 self.replace_option_prompt_at_index(index, self._line(index))
@@ -100,6 +101,8 @@ class Inbox(OptionList, inherit_bindings=False):
 
 def _waits(proposal: Proposal, now: datetime) -> str:
     """How long it has waited, or how long until it goes ahead by itself."""
+    if not proposal.waits:
+        return "next when a worker is free"
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
         return f"goes in {duration(left)}" if left > 0 else "goes now"

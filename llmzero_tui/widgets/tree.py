@@ -83,6 +83,9 @@ class SearchTree(Tree[int], inherit_bindings=False):
         redraw = extent != self._extent
         self._known, self._best, self._extent = nodes, best, extent
         self._waiting = frozenset(p.node for p in inbox)
+        for withdrawn in self._places.keys() - nodes.keys():
+            self._places.pop(withdrawn).remove()
+            self._shown.pop(withdrawn, None)
         for node in nodes.values():
             if not self._matches(node):
                 continue
