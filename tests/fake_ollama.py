@@ -7,6 +7,7 @@ from a seeded generator. Nobody should read its advice as advice.
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -383,49 +384,34 @@ FAULTS = (
 
 def misbehave(fault: str, asked: Asked, good: Sensible, fake: FakeOllama | None = None) -> Reply:
     """A reply that shows one fault of FAULTS."""
+    if fault == "refused" and fake is not None:
+        fake.down_for(0.3)
     answer = good.answer(asked)
     text = json.dumps(answer)
-    match fault:
-        case "slow":
-            return Reply(text, parts=5, pause=0.02)
-        case "garbage":
-            return Reply(text, raw=b"<html>502 Bad Gateway</html>\n")
-        case "not-an-object":
-            return Reply(text, raw=b"[1, 2]\n")
-        case "prose":
-            return Reply("I would lower the learning rate a bit, since entropy collapsed.")
-        case "half":
-            return Reply(text[: len(text) // 2])
-        case "cut off":
-            return Reply(text[: len(text) // 2], reason="length")
-        case "schema":
-            return Reply(json.dumps({"rationale": 5, "proposals": "many", "findings": [], "node": "x", "stop": "?"}))
-        case "range":
-            return Reply(json.dumps(_out_of_range(answer)))
-        case "empty":
-            return Reply("", thinking="The entropy collapses, so … wait, let me think again. " * 5)
-        case "http 400" | "http 404" | "http 500":
-            messages = {
-                "http 400": "invalid format",
-                "http 404": "model 'x' not found",
-                "http 500": "llama runner died",
-            }
-            return Reply(status=int(fault[-3:]), error=messages[fault])
-        case "refused":
-            if fake is not None:
-                fake.down_for(0.3)
-            return Reply(drop=0)
-        case "drop" | "drop mid-stream":
-            return Reply(text, drop=0 if fault == "drop" else 2)
-        case "stall" | "stall mid-stream":
-            return Reply(text, stall=0 if fault == "stall" else 2)
-        case "stream error":
-            return Reply(text, error="an error was encountered while running the model")
-        case "hostile":
-            return Reply(json.dumps(_hostile(answer)))
-        case "repeat":
-            return Reply(json.dumps(_repeat(answer)))
-    raise ValueError(f"{fault!r} is none of {FAULTS}")
+    half = text[: len(text) // 2]
+    replies = {
+        "slow": Reply(text, parts=5, pause=0.02),
+        "garbage": Reply(text, raw=b"<html>502 Bad Gateway</html>\n"),
+        "not-an-object": Reply(text, raw=b"[1, 2]\n"),
+        "prose": Reply("I would lower the learning rate a bit, since entropy collapsed."),
+        "half": Reply(half),
+        "cut off": Reply(half, reason="length"),
+        "schema": Reply(json.dumps({"rationale": 5, "proposals": "many", "findings": [], "node": "x", "stop": "?"})),
+        "range": Reply(json.dumps(_out_of_range(copy.deepcopy(answer)))),
+        "empty": Reply("", thinking="The entropy collapses, so … wait, let me think again. " * 5),
+        "http 400": Reply(status=400, error="invalid format"),
+        "http 404": Reply(status=404, error="model 'qwen3-vl:8b' not found"),
+        "http 500": Reply(status=500, error="llama runner process has terminated"),
+        "refused": Reply(drop=0),
+        "drop": Reply(text, drop=0),
+        "drop mid-stream": Reply(text, drop=2),
+        "stall": Reply(text, stall=0),
+        "stall mid-stream": Reply(text, stall=2),
+        "stream error": Reply(text, error="an error was encountered while running the model"),
+        "hostile": Reply(json.dumps(_hostile(copy.deepcopy(answer)))),
+        "repeat": Reply(json.dumps(_repeat(copy.deepcopy(answer)))),
+    }
+    return replies[fault]
 
 
 def _out_of_range(answer: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 
 from engine.advisors.hostile import one_line
 from engine.space import Optimizer, Parameter, Reference, Space
@@ -21,6 +21,24 @@ Pathology = Literal[
 ]  # fmt: skip
 PATHOLOGIES: tuple[str, ...] = get_args(Pathology)
 Text = Annotated[str, Field(min_length=1, max_length=6000)]
+
+
+def _no_truth(value: object) -> object:
+    """A truth value is no number, although Python takes it for one."""
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")
+    return value
+
+
+def _quotes(text: str) -> str:
+    """Reasons rest on numbers of the evidence."""
+    if not any(c.isdigit() for c in text):
+        raise ValueError("quotes no number of the evidence")
+    return text
+
+
+Number = Annotated[FiniteFloat, BeforeValidator(_no_truth)]
+Reason = Annotated[Text, AfterValidator(_quotes)]
 
 
 class Answer(BaseModel):
@@ -53,10 +71,10 @@ class Change(Answer):
 
     node: int
     step: int
-    changes: dict[str, FiniteFloat] = Field(max_length=32)
+    changes: dict[str, Number] = Field(max_length=32)
     optimizer: Optimizer = Optimizer.KEEP
     reference: Reference = Reference.BASE
-    rationale: Text
+    rationale: Reason
     expected: Text
 
 

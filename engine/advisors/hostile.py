@@ -34,6 +34,11 @@ def quote(text: str, limit: int) -> str:
     return "".join(c if unicodedata.category(c) not in _UNSAFE else _spell(c) for c in spelt)
 
 
+def storable(text: str) -> str:
+    """`text` as it came, but for what no database or socket takes: lone surrogates and NUL."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
 def _spell(character: str) -> str:
     """The JSON escapes of a character, a pair of them beyond the basic plane."""
     return json.dumps(character)[1:-1] if ord(character) > 0x7E else f"\\u{ord(character):04x}"

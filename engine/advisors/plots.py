@@ -10,11 +10,11 @@ import io
 import itertools
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.advisors.base import Evidence, Series
+from engine.advisors.base import Evidence
 from engine.advisors.diagnosis import short
 from engine.advisors.evidence import best_path, compared, place
 from engine.space import format_value
@@ -78,13 +78,13 @@ class Panel:
     marked: int | None = None
 
 
-def sheets(evidence: Evidence, others: Mapping[int, Series]) -> tuple[bytes, ...]:
+def sheets(evidence: Evidence) -> tuple[bytes, ...]:
     """The pictures of one decision as PNG: the curves of the segment (left out where it has none), and the run.
 
     At most two; each side at most SIDE pixels.
     """
     found = []
-    curves = segment_panels(evidence, others)
+    curves = segment_panels(evidence)
     if curves:
         found.append(segment_sheet(evidence, curves))
     if evidence.tree.root.checkpoints:
@@ -111,8 +111,8 @@ def run_sheet(evidence: Evidence) -> bytes:
 # ---- what is drawn --------------------------------------------------------------------------------------------------
 
 
-def segment_panels(evidence: Evidence, others: Mapping[int, Series]) -> list[Panel]:
-    """The segment's curves beside those of `others`, moved so that equal total steps stand above each other."""
+def segment_panels(evidence: Evidence) -> list[Panel]:
+    """The segment's curves beside those of other segments, moved so that equal total steps stand above each other."""
     node, tree = evidence.parent, evidence.tree
     best = {each.id for each in best_path(tree)}
     panels = []
@@ -124,7 +124,7 @@ def segment_panels(evidence: Evidence, others: Mapping[int, Series]) -> list[Pan
         lines = [own]
         for node_id in compared(tree, node):
             shift = tree[node_id].start_steps - node.start_steps
-            given = [(s + shift, v) for s, v in others.get(node_id, {}).get(name, ())]
+            given = [(s + shift, v) for s, v in evidence.others.get(node_id, {}).get(name, ())]
             colour = BEST if node_id in best else OTHER
             lines.append(Line(f"#{node_id}", [p for p in given if steps[0] <= p[0] <= steps[-1]], colour, 1.4))
         panels.append(Panel(title, tuple(lines)))
