@@ -29,7 +29,7 @@ class Thresholds:
     entropy_drop: float = 0.5
     spike_sigmas: float = 3.0
     spike_ratio: float = 2.5  # and at least this multiple of the rolling mean
-    grad_ratio: float = 3.0  # the same for the gradient's norm, whose tail is heavy
+    grad_ratio: float = 3.0  # multiple of the 90th percentile of the gradient's norm, whose tail is heavy
     kl_share: float = 0.1  # beta * kl as a share of the reward's spread: the penalty binds
     dead_groups: float = 0.5
     truncated: float = 0.2
@@ -171,7 +171,7 @@ def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresh
     return Curve(name, tuple(s for s, _ in good), tuple(v for _, v in good), broken, window)
 
 
-def _worst_spike(curve: Curve, limits: Thresholds, ratio: float) -> Signal | None:
+def _worst_spike(curve: Curve, limits: Thresholds) -> Signal | None:
     """The highest value that stands out from the steps before it, the restless first third left out."""
     worst: Signal | None = None
     span = max(limits.shortest, curve.window)
@@ -179,7 +179,7 @@ def _worst_spike(curve: Curve, limits: Thresholds, ratio: float) -> Signal | Non
         before = curve.values[i - span : i]
         mean, value = statistics.fmean(before), curve.values[i]
         high = value > mean + limits.spike_sigmas * statistics.stdev(before)
-        if high and value > ratio * mean > 0 and (worst is None or value > worst.value):
+        if high and value > limits.spike_ratio * mean > 0 and (worst is None or value > worst.value):
             worst = Signal(curve.metric, mean, value, curve.steps[i], curve.steps[i])
     return worst
 
@@ -200,7 +200,7 @@ def _kl_spike(segment: Segment) -> Diagnosis | None:
     curve, limits = segment.curve("kl"), segment.thresholds
     if curve is None:
         return None
-    spike = _worst_spike(curve, limits, limits.spike_ratio)
+    spike = _worst_spike(curve, limits)
     if spike is not None:
         text = f"kl {short(spike.value)} at step {spike.first_step}, {short(spike.baseline)} on average before"
         return Diagnosis("kl spike", min(1.0, 0.4 + 0.1 * spike.value / spike.baseline), text, (spike,))
@@ -265,12 +265,14 @@ def _gradient_explosion(segment: Segment) -> Diagnosis | None:
         step = curve.broken[0]
         text = f"grad_norm is not finite at step {step}; {short(curve.recent)} on average at the end"
         return Diagnosis("gradient explosion", 1.0, text, (Signal("grad_norm", curve.baseline, math.inf, step, step),))
-    spike = _worst_spike(curve, segment.thresholds, segment.thresholds.grad_ratio)
-    if spike is None:
+    worst = max(range(len(curve.values)), key=lambda i: curve.values[i])
+    others = sorted(curve.values[:worst] + curve.values[worst + 1 :])
+    usual, value, step = others[int(0.9 * len(others))], curve.values[worst], curve.steps[worst]
+    if value <= segment.thresholds.grad_ratio * usual or usual <= 0:
         return None
-    text = f"grad_norm {short(spike.value)} at step {spike.first_step}, {short(spike.baseline)} on average before"
-    severity = min(1.0, 0.2 + 0.1 * spike.value / spike.baseline)
-    return Diagnosis("gradient explosion", severity, text, (spike,))
+    text = f"grad_norm {short(value)} at step {step}, nine in ten of the others are below {short(usual)}"
+    severity = min(1.0, 0.2 + 0.05 * value / usual)
+    return Diagnosis("gradient explosion", severity, text, (Signal("grad_norm", usual, value, step, step),))
 
 
 def _off_policy(segment: Segment) -> Diagnosis | None:

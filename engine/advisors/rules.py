@@ -161,12 +161,12 @@ class _Rules:
             for diagnosis in self.diagnoses:
                 plans = REMEDIES.get(diagnosis.pathology, ())
                 if choice < len(plans):
-                    why = f"{diagnosis.pathology.capitalize()}: {diagnosis.text}"
+                    why = f"{diagnosis.pathology.capitalize()}: {diagnosis.text}. Remedy"
                     yield from self._planned(plans[choice], why, self._step_before(plans[choice], diagnosis))
 
     def _explorations(self) -> Iterator[Transition]:
         """Growing first, since that is what a constant cannot do; the others in a seeded order."""
-        why = f"{self._worst.pathology.capitalize()}: {self._worst.text}. What might be better than to go on"
+        why = f"{self._worst.pathology.capitalize()}: {self._worst.text}. To hold against going on unchanged"
         others = list(EXPLORE[1:])
         self._random().shuffle(others)
         for plan in (EXPLORE[0], *others):
@@ -205,7 +205,7 @@ class _Rules:
             return
         branch = "" if step == self.evidence.step else f" Branched earlier, at step {step}."
         reference = "" if plan.reference is None else f" The KL reference becomes the {plan.reference}."
-        text = f"{why}. So {plan.title}: {', '.join(moved.phrases)}.{reference}{branch}"
+        text = f"{why}, {plan.title}: {', '.join(moved.phrases)}.{reference}{branch}"
         proposal = self._transition(moved.changes, text, f"{plan.expected}. {self._at_least('higher')}", step)
         if plan.reference is not None:
             with_mark = f"ref↺ {proposal.label}"

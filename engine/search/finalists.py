@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, Score, State, Tree
 
 SOUP_LEAST, SOUP_MOST = 4, 12
 """Snapshots of a soup (FACTS.md): fewer do not average anything out, more reach back too far."""
@@ -20,18 +20,33 @@ def finalists(tree: Tree, k: int = 3) -> list[tuple[Node, Checkpoint]]:
     return places[:k]
 
 
-def soup(tree: Tree, node_id: int, least: int = SOUP_LEAST, most: int = SOUP_MOST) -> list[tuple[int, int]]:
+def soup(
+    tree: Tree, node_id: int, least: int = SOUP_LEAST, most: int = SOUP_MOST, errors: float = 2.0
+) -> list[tuple[int, int]]:
     """The last snapshots (node id, step) along the line that ends with `node_id`, newest first, the base left out.
 
-    Only what lies on the line counts: of a node that was branched from early, the checkpoints up to the branch. Empty
-    when fewer than `least` have their files.
+    Only what lies on the line counts: of a node that was branched from early, the checkpoints up to the branch. A dip
+    is averaged out, but the climb is not part of it: two neighbours that both trail the line's best by more than
+    `errors` standard errors end the soup. Empty when fewer than `least` snapshots are left.
     """
-    found: list[tuple[int, int]] = []
+    line = _snapshots(tree, node_id)
+    best = max((score for _, score in line), key=lambda s: s.value, default=None)
+    if best is None:
+        return []
+    low = [score.trails(best, errors) for _, score in line]
+    climb = next((i for i in range(len(low) - 1) if low[i] and low[i + 1]), len(low))
+    found = [place for place, _ in line[:climb][:most]]
+    return found if len(found) >= least else []
+
+
+def _snapshots(tree: Tree, node_id: int) -> list[tuple[tuple[int, int], Score]]:
+    """Every snapshot of the line with files, newest first."""
+    found: list[tuple[tuple[int, int], Score]] = []
     limit: int | None = None
     for node in reversed(tree.path(node_id)):
         if node.transition is None:
             break
-        steps = [c.step for c in node.checkpoints if c.kept and (limit is None or c.step <= limit)]
-        found += [(node.id, step) for step in sorted(steps, reverse=True)]
+        on_line = [c for c in node.checkpoints if c.kept and (limit is None or c.step <= limit)]
+        found += [((node.id, c.step), c.score) for c in reversed(on_line)]
         limit = node.transition.step
-    return found[:most] if len(found) >= least else []
+    return found

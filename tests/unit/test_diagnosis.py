@@ -114,6 +114,14 @@ def test_falling_entropy_weighs_less_while_validation_rises() -> None:
     assert rising[0].severity < still[0].severity
 
 
+def test_the_heavy_tail_of_a_small_batchs_gradient_is_no_explosion() -> None:
+    """The norms of a real segment of knights, batch 32, that went from .74 to .81."""
+    norms = [.36, .28, 1.15, .66, .55, .46, .69, 2.29, 1.54, 1.96, .78, .27, .35, 1.39, .13, .71, 1.09, 1.45, 1.71, .4,
+             1.06, 3.73, 1.11, .41, .29, .44, 2.21, 1.3, .36, .84]  # fmt: skip
+    (only,) = found(variant({"grad_norm": list(enumerate(norms, 1))}))
+    assert only.pathology == "healthy"
+
+
 def test_the_worst_comes_first() -> None:
     severities = [d.severity for d in found(variant({"checkpoints": scores(0.1, 0.01), "entropy": ramp(1.8, 0.5)}))]
     assert len(severities) > 1

@@ -38,11 +38,17 @@ def test_the_base_is_a_finalist_when_nothing_beats_it() -> None:
 
 
 def test_a_soup_takes_the_last_snapshots_of_the_line_newest_first() -> None:
-    tree = line(*range(20, 36))
+    tree = line(*(70 + i % 3 for i in range(16)))
     found = soup(tree, 8)
     assert len(found) == 12
     assert found[:3] == [(8, 50), (8, 25), (7, 50)]
     assert soup(tree, 2) == [(2, 50), (2, 25), (1, 50), (1, 25)]
+
+
+def test_a_dip_is_in_the_soup_and_the_climb_is_not() -> None:
+    tree = line(10, 20, 30, 50, 75, 78, 60, 80, 79, 62)
+    assert soup(tree, 5) == [(5, 50), (5, 25), (4, 50), (4, 25), (3, 50), (3, 25)]
+    assert soup(line(10, 20, 30, 50, 75, 78), 3) == []
 
 
 def test_a_short_line_makes_no_soup_and_the_base_is_never_in_it() -> None:
@@ -51,7 +57,7 @@ def test_a_short_line_makes_no_soup_and_the_base_is_never_in_it() -> None:
 
 
 def test_what_lies_beyond_a_branch_is_not_on_the_line() -> None:
-    tree = line(20, 30, 40, 50, 60, 70)
+    tree = line(70, 72, 74, 75, 60, 70)
     tree.add(Node(4, Transition(2, 25, Intent.CHANGE), {}, State.FINISHED, 75, 50, 50))
     for step in (25, 50):
         tree.add_checkpoint(4, Checkpoint(step, Score(100, 80, 80)))
