@@ -51,6 +51,7 @@ class Parameter:
         zero: 0 is allowed besides low..high ("off": the KL coefficient).
         choices: the allowed values of a CHOICE parameter, ascending.
         trl: field of trl.GRPOConfig it sets; None for a parameter that belongs to the task (difficulty).
+        rising: a segment never has a lower value than its parent; roots are free.
         doc: meaning and unit, one line.
     """
 
@@ -66,6 +67,7 @@ class Parameter:
     zero: bool = False
     choices: tuple[Value, ...] = ()
     trl: str | None = None
+    rising: bool = False
 
     @property
     def fixed(self) -> bool:
@@ -181,7 +183,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 }
 """Beyond these a value is a mistake, whatever the run file says (TRL takes lr 10 without a word)."""
 
-_KEYS = ("low", "high", "default", "choices", "fixed")
+_KEYS = ("low", "high", "default", "choices", "fixed", "rising")
 _TASK_KEYS = (*_KEYS, "label", "kind", "scale", "integer", "doc")
 
 
@@ -251,6 +253,9 @@ def _replaced(parameter: Parameter, table: Mapping[str, Any], where: str) -> Par
     _check_keys(table, _KEYS, where)
     if "fixed" in table:
         return _fixed(parameter, table, where)
+    if not isinstance(rising := table.get("rising", parameter.rising), bool):
+        raise UserError(f"{where} rising = {rising!r} is not allowed; allowed: true, false")
+    parameter = replace(parameter, rising=rising)
     if "choices" in table:
         changed = _chosen(parameter, table, where)
     elif parameter.choices:

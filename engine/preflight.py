@@ -142,7 +142,7 @@ def _model(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelF
 
 def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space | None:
     try:
-        suggested = task.suggested_space() if task else {}
+        suggested = task.space() if task else {}
         space = Space.build(config.space, suggested, batch_size=config.training.batch_size)
     except UserError as error:
         found.append(Finding("error", "space", str(error)))

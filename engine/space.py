@@ -96,7 +96,7 @@ class Space:
         Args:
             settings: parameter → {"low", "high", "default"}, {"choices", "default"} or {"fixed"}, from the run file.
             suggested: the same from the task; a name unknown here becomes a parameter of the task's own, and may
-                also carry "label", "kind", "scale", "integer" and "doc".
+                also carry "label", "kind", "scale", "integer" and "doc". Any table may say "rising": true or false.
             batch_size: completions per GRPO step; group sizes must divide it.
 
         Raises:
@@ -160,6 +160,7 @@ class Space:
                 found.append(f"{name} = {value!r} is not allowed; allowed: {self[name].allowed}")
         if not found:
             found += self._intent(parent_configuration, transition)
+            found += self._falling(parent_configuration, transition)
         found += _texts(transition)
         if transition.step < 0:
             found.append(f"step = {transition.step} is not allowed; allowed: 0 or more")
@@ -238,6 +239,16 @@ class Space:
         if intent is Intent.ANNEAL and rate in changed and changed[rate] > parent.get(rate, math.inf):
             return [f"an anneal lowers learning_rate, but {changed[rate]!r} is above {parent[rate]!r}"]
         return []
+
+    def _falling(self, parent: Configuration, transition: Transition) -> list[str]:
+        if transition.intent is Intent.ROOT:
+            return []
+        return [
+            f"{name} = {format_value(value)} is below the parent's {format_value(before)}, and {name} only rises; "
+            f"rising = false in [space.{name}] lifts this"
+            for name, value in transition.changes.items()
+            if self[name].rising and (before := parent.get(name)) is not None and value < before
+        ]
 
 
 def _texts(transition: Transition) -> list[str]:

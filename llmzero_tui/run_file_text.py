@@ -35,7 +35,7 @@ def run_file_text(task: str, model: str) -> str:
         UserError: no such task.
     """
     try:
-        suggested = registry.get(task).suggested_space()
+        suggested = registry.get(task).space()
     except (TaskNotFound, TaskError) as error:
         raise UserError(one_line(str(error))) from error
     docs = docstrings(config)

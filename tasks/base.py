@@ -7,6 +7,7 @@ code.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import random
 from abc import ABC, abstractmethod
@@ -56,6 +57,22 @@ class Reward:
     components: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How hard the items of a task can be, in whole levels.
+
+    Attributes:
+        lowest, highest: levels of the target distribution, inclusive.
+        default: highest level of the training items, unless a run or a transition says otherwise.
+        doc: what a level counts, for example "terms".
+    """
+
+    lowest: int
+    highest: int
+    default: int
+    doc: str
+
+
 class Task(ABC):
     """A verifiable task.
 
@@ -66,11 +83,18 @@ class Task(ABC):
         summary: one line for the list of tasks.
         max_completion_length: tokens that an evaluation may generate, the same for every node of a run, so
             that scores compare; range 1 to the model's positions less the prompt.
+        levels: how hard items can be; None for a task without a difficulty. See `level` and `parameters`.
+        difficulty: highest level of the training items; None trains on the target distribution.
+        suggested_model: a model that real use of this task may begin with, for the list of tasks; None when
+            `default_model` is one.
     """
 
     name: str
     summary: str
     max_completion_length: int
+    levels: Levels | None = None
+    difficulty: int | None = None
+    suggested_model: str | None = None
 
     @abstractmethod
     def generate(self, rng: random.Random) -> Item:
@@ -83,6 +107,55 @@ class Task(ABC):
     def gold(self, item: Item) -> str | None:
         """A completion that `score` finds correct, or None where the task has none to give."""
         return None
+
+    def level(self, item: Item) -> int:
+        """How hard an item is, within `levels`. A task that sets `levels` implements it."""
+        raise TaskError(f"task {self.name} has levels, but no level(item)")
+
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Hyperparameters of the task's own, which only its training items follow.
+
+        Name → {"low", "high", "default", "kind", "label", "doc", "rising"}, all but the first three optional; see
+        `engine.space`. A task with `levels` has *difficulty*, a capacity parameter that rises only.
+        """
+        if self.levels is None:
+            return {}
+        return {
+            "difficulty": {
+                "low": self.levels.lowest,
+                "high": self.levels.highest,
+                "default": self.levels.default,
+                "kind": "capacity",
+                "label": "level",
+                "rising": True,
+                "doc": f"highest level of the training items: {self.levels.doc}",
+            }
+        }
+
+    def configured(self, parameters: Mapping[str, float | int]) -> Task:
+        """A copy whose training items follow these values of `parameters()`.
+
+        Validation and test items stay as they are: every configuration is measured on the same target.
+
+        Raises:
+            TaskError: a name that is not in `parameters()`, or a difficulty that is no level.
+        """
+        known = self.parameters()
+        for name in parameters:
+            if name not in known:
+                raise TaskError(f"task {self.name} has no parameter {name!r}; it has: {', '.join(known) or 'none'}")
+        task = copy.copy(self)
+        if self.levels is not None and "difficulty" in parameters:
+            value, levels = parameters["difficulty"], self.levels
+            if value != int(value) or not levels.lowest <= value <= levels.highest:
+                allowed = f"a whole number, {levels.lowest} to {levels.highest}"
+                raise TaskError(f"task {self.name}: difficulty = {value!r} is not allowed; allowed: {allowed}")
+            task.difficulty = int(value)
+        return task
+
+    def space(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the task says about the space of a run: `suggested_space` and its own `parameters`."""
+        return {**self.suggested_space(), **self.parameters()}
 
     def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
         """Ranges that suit this task: parameter → {"low", "high", "default"} or {"choices", "default"}.
@@ -110,11 +183,15 @@ class Task(ABC):
             if len(found) == n:
                 break
             item = self.generate(rng)
-            if split_of(item.prompt) is split:
+            if split_of(item.prompt) is split and self._in_training(item, split):
                 found.append(item)
         if len(found) < n:
             raise TaskError(f"task {self.name}: only {len(found)} of {n} {split} items in {1000 * n} draws")
         return found
+
+    def _in_training(self, item: Item, split: Split) -> bool:
+        """Held-out items are of every level; training items up to `difficulty`."""
+        return split is not Split.TRAIN or self.difficulty is None or self.level(item) <= self.difficulty
 
 
 def split_of(prompt: str) -> Split:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tasks.base import Item, Reward
+from tasks.base import Item, Levels, Reward
 from tasks.tiny import Phase, TinyTask, answer_after_hash
 
 LARGEST = 19  # running sums stay within 0..LARGEST
@@ -21,6 +21,7 @@ class Chain(TinyTask):
     name = "chain"
     summary = "add and subtract 4 to 8 numbers, one at a time"
     max_completion_length = 48  # a worked answer has at most 45 characters and the end token
+    levels = Levels(lowest=4, highest=8, default=6, doc="numbers of a sum")
     phases: ClassVar = (Phase(steps=480, worked=0.9), Phase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
@@ -40,6 +41,9 @@ class Chain(TinyTask):
     def score(self, completion: str, item: Item) -> Reward:
         correct = answer_after_hash(completion) == item.answer
         return Reward(correct=correct, total=float(correct), components={"answer": float(correct)})
+
+    def level(self, item: Item) -> int:
+        return 1 + len(item.data["terms"])
 
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         if rng.random() >= worked:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from tasks.base import Item, Reward
+from tasks.base import Item, Levels, Reward
 from tasks.tiny import Phase, TinyTask, answer_after_hash
 
 NUMBERS = 4
@@ -28,6 +28,7 @@ class Countdown(TinyTask):
     name = "countdown"
     summary = "reach a target with four numbers, + and -"
     max_completion_length = 72  # a worked answer has at most 66 characters and the end token
+    levels = Levels(lowest=1, highest=7, default=5, doc="combinations of signs to try, in order, until one hits")
     phases: ClassVar = (Phase(steps=900, worked=0.97), Phase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
@@ -44,6 +45,10 @@ class Countdown(TinyTask):
         answer = answer_after_hash(completion)
         correct = answer is not None and _reaches(answer, item.data["numbers"], item.data["target"])
         return Reward(correct=correct, total=float(correct), components={"answer": float(correct)})
+
+    def level(self, item: Item) -> int:
+        numbers, target = item.data["numbers"], item.data["target"]
+        return next(n for n, signs in enumerate(SIGNS[1:], 1) if _partial_sums(numbers, signs)[-1] == target)
 
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         """Every combination of signs in order until one hits, or a guess."""

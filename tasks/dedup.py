@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tasks.base import Item, Reward
+from tasks.base import Item, Levels, Reward
 from tasks.tiny import Phase, TinyTask
 
 LETTERS = "abcdefghijklmnop"
@@ -19,15 +19,16 @@ _TAGGED = re.compile(r"<a>([a-z]*)</a>")
 
 
 class Dedup(TinyTask):
-    """Words of 6 to 14 letters; the reward is 1 for the right letters in tags, .1 for tags around others."""
+    """Words of 6 to 18 letters; the reward is 1 for the right letters in tags, .1 for tags around others."""
 
     name = "dedup"
     summary = "the distinct letters of a word, sorted, between tags"
-    max_completion_length = 22  # 14 letters, 7 characters of tags, the end token
+    max_completion_length = 26  # 18 letters in a wrong habit, 7 characters of tags, the end token
+    levels = Levels(lowest=6, highest=18, default=12, doc="letters of a word")
     phases: ClassVar = (Phase(steps=400, worked=0.08),)
 
     def generate(self, rng: random.Random) -> Item:
-        word = "".join(rng.choice(LETTERS) for _ in range(rng.randint(6, 14)))
+        word = "".join(rng.choice(LETTERS) for _ in range(rng.randint(self.levels.lowest, self.levels.highest)))
         return Item(prompt=f"D {word}=", answer="".join(sorted(set(word))), data={"word": word})
 
     def score(self, completion: str, item: Item) -> Reward:
@@ -36,6 +37,9 @@ class Dedup(TinyTask):
         components = {"answer": float(correct), "format": float(tagged is not None)}
         total = 1.0 if correct else FORMAT_REWARD * components["format"]
         return Reward(correct=correct, total=total, components=components)
+
+    def level(self, item: Item) -> int:
+        return len(item.data["word"])
 
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         """A right answer, or one of three habits to unlearn: no tags, repeated letters, unsorted letters."""
@@ -50,6 +54,6 @@ class Dedup(TinyTask):
             "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},
             "beta": {"low": 0.0, "high": 0.1, "default": 0.0},
             "temperature": {"low": 0.7, "high": 1.3, "default": 1.2},
-            "max_completion_length": {"low": 16, "high": 22, "default": 22},
+            "max_completion_length": {"low": 16, "high": 26, "default": 26},
             "num_generations": {"choices": [4, 8, 16], "default": 8},
         }

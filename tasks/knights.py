@@ -13,7 +13,7 @@ import random
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tasks.base import Item, Reward
+from tasks.base import Item, Levels, Reward
 from tasks.tiny import Phase, TinyTask, answer_after_hash
 
 PEOPLE = "ABC"
@@ -31,6 +31,7 @@ class Knights(TinyTask):
     name = "knights"
     summary = "knights and knaves, 3 people: find who tells the truth"
     max_completion_length = 64  # a worked answer has at most 59 characters and the end token
+    levels = Levels(lowest=1, highest=8, default=6, doc="cases to try, in order, until one fits")
     phases: ClassVar = (Phase(steps=800, worked=0.97), Phase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
@@ -42,6 +43,9 @@ class Knights(TinyTask):
     def score(self, completion: str, item: Item) -> Reward:
         correct = answer_after_hash(completion) == item.answer
         return Reward(correct=correct, total=float(correct), components={"answer": float(correct)})
+
+    def level(self, item: Item) -> int:
+        return 1 + CASES.index(item.answer)
 
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         if rng.random() >= worked:

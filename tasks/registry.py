@@ -19,8 +19,9 @@ from tasks.chain import Chain
 from tasks.countdown import Countdown
 from tasks.dedup import Dedup
 from tasks.knights import Knights
+from tasks.ladder import Ladder
 
-_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Countdown, Dedup, Knights)}
+_SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Countdown, Dedup, Knights, Ladder)}
 
 
 def names() -> tuple[str, ...]:

@@ -22,10 +22,17 @@ VOCABULARY: Mapping[str, int] = {token: i for i, token in enumerate((*SPECIAL_TO
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the warm start: `steps` optimizer steps with a share `worked` (0..1) of worked answers."""
+    """A part of the warm start: `steps` optimizer steps with a share `worked` (0..1) of worked answers.
+
+    Attributes:
+        lessons: (share, lowest, highest level) of the items shown; empty for the target distribution.
+        learning_rate: when given, the phase begins with a new optimizer that peaks there.
+    """
 
     steps: int
     worked: float
+    lessons: tuple[tuple[float, int, int], ...] = ()
+    learning_rate: float | None = None
 
 
 class TinyTask(Task):
@@ -41,6 +48,12 @@ class TinyTask(Task):
     @abstractmethod
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         """A completion to imitate: with probability `worked` (0..1) a worked, right one, else a guess."""
+
+    def lesson(self, rng: random.Random, phase: Phase) -> Item:
+        """An item to demonstrate in a phase; a task whose phases have `lessons` draws by them."""
+        if phase.lessons:
+            raise TaskError(f"task {self.name} has lessons, but no lesson()")
+        return self.generate(rng)
 
     def gold(self, item: Item) -> str:
         """The worked, right completion."""

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from tasks import registry
 from tasks.base import Item, Split, TaskError, TaskNotFound, split_of
-from tasks.tiny import VOCABULARY, TinyTask, check_text
+from tasks.tiny import VOCABULARY, Phase, TinyTask, check_text
 
 MAX_POSITIONS = 256
 BATCH_SIZE = 32
@@ -103,33 +103,59 @@ def warm_start(task: TinyTask, seed: int = 0, on_step: Progress | None = None) -
     model = build_model(seed)
     rng = random.Random(f"{task.name}/warm start/{seed}")
     steps = sum(phase.steps for phase in task.phases)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 50) * max(0.05, 1 - step / steps)
-    )
-    shares = [phase.worked for phase in task.phases for _ in range(phase.steps)]
     model.train()
-    for step, worked in enumerate(shares, start=1):
-        ids, labels = _batch(task, rng, worked)
-        loss = model(input_ids=ids, attention_mask=(ids != VOCABULARY["<pad>"]).long(), labels=labels).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if on_step is not None:
-            on_step(step, steps, float(loss.detach()))
+    done = 0
+    for course in _courses(task.phases):
+        optimizer, schedule = _optimizer(model, course)
+        for phase in (each for each in course for _ in range(each.steps)):
+            done += 1
+            loss = _warm_step(model, optimizer, schedule, *_batch(task, rng, phase))
+            if on_step is not None:
+                on_step(done, steps, loss)
     return model.eval()
 
 
-def _batch(task: TinyTask, rng: random.Random, worked: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _courses(phases: Sequence[Phase]) -> list[list[Phase]]:
+    """Phases that share an optimizer and its schedule."""
+    courses: list[list[Phase]] = []
+    for phase in phases:
+        if not courses or phase.learning_rate is not None:
+            courses.append([])
+        courses[-1].append(phase)
+    return courses
+
+
+def _optimizer(model: Any, course: Sequence[Phase]) -> tuple[Any, Any]:
+    """AdamW that warms up for 50 steps or a sixth of a short course, and decays linearly to a twentieth."""
+    steps = sum(phase.steps for phase in course)
+    warmup = min(50, max(1, steps // 6))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=course[0].learning_rate or LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.98)
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warmup) * max(0.05, 1 - step / steps)
+    )
+    return optimizer, schedule
+
+
+def _warm_step(model: Any, optimizer: Any, schedule: Any, ids: torch.Tensor, labels: torch.Tensor) -> float:
+    loss = model(input_ids=ids, attention_mask=(ids != VOCABULARY["<pad>"]).long(), labels=labels).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
+    optimizer.zero_grad()
+    return float(loss.detach())
+
+
+def _batch(task: TinyTask, rng: random.Random, phase: Phase) -> tuple[torch.Tensor, torch.Tensor]:
     """Train prompts with demonstrations, padded on the right; the loss sees the completion only."""
     rows: list[tuple[list[int], list[int]]] = []
     while len(rows) < BATCH_SIZE:
-        item = task.generate(rng)
+        item = task.lesson(rng, phase)
         if split_of(item.prompt) is not Split.TRAIN:
             continue
-        rows.append((_encode(item.prompt), [*_encode(task.demonstrate(rng, item, worked)), VOCABULARY["<eos>"]]))
+        rows.append((_encode(item.prompt), [*_encode(task.demonstrate(rng, item, phase.worked)), VOCABULARY["<eos>"]]))
     width = max(len(prompt) + len(completion) for prompt, completion in rows)
     ids = torch.full((BATCH_SIZE, width), VOCABULARY["<pad>"])
     labels = torch.full((BATCH_SIZE, width), IGNORED)

@@ -42,23 +42,25 @@ Value = float | int | str | bool
 def task_for_training(task: Task, spec: SegmentSpec) -> Task:
     """The task that training prompts come from: `task` itself, or what its `configured` makes of its own parameters.
 
-    Hyperparameters that are no field of trl.GRPOConfig (difficulty, say) are handed to the task's optional method
-    `configured(parameters) -> Task`. Validation and test always use the task as it is.
+    Hyperparameters that are no field of trl.GRPOConfig (difficulty, say) belong to the task. Validation and test
+    always use the task as it is.
 
     Raises:
-        UserError: such hyperparameters are given and the task has no `configured`.
+        UserError: a hyperparameter is neither TRL's nor the task's.
+        TaskError: the task does not allow the value.
     """
     names = [name for name in spec.configuration if name not in _FIELDS]
     if not names:
         return task
-    configured = getattr(task, "configured", None)
-    if configured is None:
-        near = difflib.get_close_matches(names[0], _FIELDS, n=1)
-        hint = f"; nearest: {near[0]}" if near else ""
-        raise UserError(
-            f"hyperparameter {names[0]!r} is neither a field of trl.GRPOConfig nor one of task {task.name!r}{hint}"
-        )
-    result = configured({name: spec.configuration[name] for name in names})
+    own = task.parameters()
+    for name in names:
+        if name not in own:
+            near = difflib.get_close_matches(name, [*_FIELDS, *own], n=1)
+            hint = f"; nearest: {near[0]}" if near else ""
+            raise UserError(
+                f"hyperparameter {name!r} is neither a field of trl.GRPOConfig nor one of task {task.name!r}{hint}"
+            )
+    result: object = task.configured({name: spec.configuration[name] for name in names})
     if not isinstance(result, Task):
         raise UserError(f"task {task.name!r}: configured() returned {type(result).__name__}, not a Task")
     return result

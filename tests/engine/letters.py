@@ -120,7 +120,8 @@ class None_(Letters):
 class Configurable(Letters):
     """Has a hyperparameter of its own, as difficulty would be."""
 
-    only = ""
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        return {"difficulty": {"low": 1, "high": 5, "default": 5}}
 
     def configured(self, parameters: Mapping[str, float | int]) -> Configurable:
         task = Configurable()

@@ -47,7 +47,7 @@ def test_a_new_file_writes_every_key_with_its_default() -> None:
 
 def test_a_new_file_explains_every_hyperparameter_of_the_task_and_its_tables_are_accepted() -> None:
     text = run_file_text("knights", "")
-    suggested = registry.get("knights").suggested_space()
+    suggested = registry.get("knights").space()
     space = Space.build({}, suggested, batch_size=32)
     commented = text[text.index("# [space.") :]
     tables = tomllib.loads("\n".join(line.removeprefix("# ") for line in commented.splitlines()))["space"]

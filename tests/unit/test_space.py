@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -237,3 +238,26 @@ def test_labels_say_what_changes_in_24_characters() -> None:
 )  # fmt: skip
 def test_values_are_short(value: float, text: str) -> None:
     assert format_value(value) == text
+
+
+def rising_difficulty(settings: dict[str, dict[str, Any]] | None = None) -> Space:
+    suggested = {"difficulty": {"low": 3, "high": 12, "default": 6, "rising": True}}
+    return Space.build(settings or {}, suggested, batch_size=32)
+
+
+def test_a_rising_parameter_never_falls_below_the_parents_except_in_a_root() -> None:
+    space = rising_difficulty()
+    easier = change({"difficulty": 5, "learning_rate": 1e-5})
+    [line] = space.check_transition(space.default(), easier)
+    assert line.startswith("difficulty = 5 is below the parent's 6, and difficulty only rises; rising = false in")
+    assert space.check_transition(space.default(), change({"difficulty": 9, "learning_rate": 1e-5})) == ()
+    assert space.check_transition(space.default(), replace(easier, intent=Intent.ROOT)) == ()
+
+
+def test_a_run_file_may_let_a_rising_parameter_fall_or_keep_any_from_falling() -> None:
+    space = rising_difficulty({"difficulty": {"rising": False}, "max_completion_length": {"rising": True}})
+    assert space.check_transition(space.default(), change({"difficulty": 5})) == ()
+    assert space.check_transition(space.default(), change({"max_completion_length": 100})) != ()
+    assert Space.from_json(space.to_json()) == space
+    with pytest.raises(UserError, match=r"\[space.difficulty\] rising = 1 is not allowed; allowed: true, false"):
+        rising_difficulty({"difficulty": {"rising": 1}})

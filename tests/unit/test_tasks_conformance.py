@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.space import Kind, Space
 from tasks import registry
-from tasks.base import Item, Split, Task, split_of
+from tasks.base import Item, Split, Task, TaskError, split_of
 from tasks.tiny import CHARACTERS, VOCABULARY, TinyTask
 
 every_task = pytest.mark.parametrize("name", registry.names())
@@ -167,6 +168,49 @@ def test_suggested_space_is_well_formed(name: str) -> None:
             assert isinstance(high, int | float)
             assert low <= default <= high
     assert space["max_completion_length"]["high"] == task.max_completion_length
+
+
+@every_task
+def test_training_items_stay_within_the_difficulty_and_held_out_items_do_not_notice_it(name: str) -> None:
+    task = registry.get(name)
+    if task.levels is None:
+        pytest.skip("no difficulty")
+    levels = task.levels
+    assert levels.lowest < levels.default <= levels.highest
+    found = {task.level(item) for item in task.items(Split.TRAIN, 600)}
+    assert found == set(range(levels.lowest, levels.highest + 1)), "untouched, every level occurs"
+    for difficulty in (levels.lowest, levels.default):
+        easier = task.configured({"difficulty": difficulty})
+        assert {task.level(item) for item in easier.items(Split.TRAIN, 400)} == set(
+            range(levels.lowest, difficulty + 1)
+        )
+        for split in (Split.VALIDATION, Split.TEST):
+            assert easier.items(split, 100) == task.items(split, 100)
+    assert task.difficulty is None, "configured() leaves the task alone"
+
+
+@every_task
+def test_a_difficulty_that_is_no_level_or_an_unknown_parameter_is_one_line(name: str) -> None:
+    task = registry.get(name)
+    with pytest.raises(TaskError, match=r"has no parameter 'hardness'") as caught:
+        task.configured({"hardness": 1})
+    assert "\n" not in str(caught.value)
+    for value in () if task.levels is None else (task.levels.lowest - 1, task.levels.highest + 1, 6.5):
+        with pytest.raises(TaskError, match=rf"difficulty = {value} is not allowed; allowed: a whole number"):
+            task.configured({"difficulty": value})
+
+
+@every_task
+def test_the_tasks_own_parameters_join_the_space_of_a_run(name: str) -> None:
+    task = registry.get(name)
+    space = Space.build({}, task.space(), batch_size=32)
+    own = [parameter for parameter in space if parameter.trl is None]
+    assert [parameter.name for parameter in own] == list(task.parameters())
+    if task.levels is not None:
+        [difficulty] = own
+        assert (difficulty.kind, difficulty.integer, difficulty.rising) == (Kind.CAPACITY, True, True)
+        assert (difficulty.low, difficulty.high) == (task.levels.lowest, task.levels.highest)
+        assert task.configured({"difficulty": space.default()["difficulty"]}).difficulty == task.levels.default
 
 
 @every_task

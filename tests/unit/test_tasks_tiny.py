@@ -12,10 +12,12 @@ from tasks.base import Item, Split, TaskError
 from tasks.chain import Chain
 from tasks.countdown import Countdown
 from tasks.dedup import Dedup
+from tasks.ladder import Ladder
 from tasks.tiny import CHARACTERS, VOCABULARY, answer_after_hash, check_text
 
 SUM = Item("S 3+3-2-2=", "2", {"first": 3, "terms": ["+3", "-2", "-2"]})
 FOUR = Item("N 3 3 4 2>2=", "3-3+4-2", {"numbers": [3, 3, 4, 2], "target": 2})
+CLIMB = Item("S d+3-2=", "e", {"first": "d", "terms": ["+3", "-2"]})
 WORD = Item("D jccdbgb=", "bcdgj", {"word": "jccdbgb"})
 
 
@@ -84,7 +86,7 @@ def test_countdown_refuses_everything_else(completion: str) -> None:
 
 def test_dedup_answers_are_the_sorted_distinct_letters_of_the_prompt() -> None:
     for item in Dedup().items(Split.TRAIN, 300):
-        word = re.fullmatch(r"D ([a-p]{6,14})=", item.prompt)
+        word = re.fullmatch(r"D ([a-p]{6,18})=", item.prompt)
         assert word is not None
         assert set(item.answer) == set(word[1])
         assert all(left < right for left, right in itertools.pairwise(item.answer))
@@ -113,6 +115,35 @@ def test_dedup_demonstrates_habits_that_are_wrong_in_three_ways() -> None:
     rng = random.Random(0)
     shown = {Dedup().demonstrate(rng, WORD, 0.0) for _ in range(60)}
     assert shown == {"bcdgj", "<a>bbccdgj</a>", "<a>jcdbg</a>"}
+
+
+def test_ladder_answers_are_where_the_terms_of_the_prompt_lead() -> None:
+    states = "abcdefghijklmnopqrst"
+    for item in Ladder().items(Split.TRAIN, 300):
+        first, terms = re.fullmatch(r"S ([a-t])((?:[+-][1-5]){3,12})=", item.prompt).groups()  # type: ignore[union-attr]
+        path = list(itertools.accumulate(map(int, re.findall(r"[+-]\d", terms)), initial=states.index(first)))
+        assert min(path) >= 0
+        assert states[path[-1]] == item.answer
+
+
+def test_ladder_works_its_answer_out_term_by_term() -> None:
+    assert Ladder().gold(CLIMB) == "+3g-2e#e"
+
+
+@pytest.mark.parametrize(
+    "completion", ["#e", "e", "+3g#e", "+3g-2e#d", "+3g-2e+1f#e", "+3g-2e#e ", "+3g-2e#e#e", "", "#" * 40]
+)
+def test_ladder_wants_the_whole_working_and_the_right_state(completion: str) -> None:
+    assert Ladder().score(completion, CLIMB).total == 0.0
+
+
+def test_ladders_bad_habits_are_ignored_minuses_and_early_stops() -> None:
+    rng, item = random.Random(0), Ladder().items(Split.TEST, 50)[0]
+    while Ladder().level(item) < 10 or "-" not in item.prompt:
+        item = Ladder().generate(rng)
+    shown = {Ladder().demonstrate(rng, item, 0.0) for _ in range(200)}
+    assert any(len(text) < len(Ladder().gold(item)) for text in shown)
+    assert any(text != Ladder().gold(item) and len(text) == len(Ladder().gold(item)) for text in shown)
 
 
 @pytest.mark.parametrize(
