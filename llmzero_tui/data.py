@@ -303,7 +303,7 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
         reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["spent_steps"] or 0,
         limit=settings.get("budget", {}).get("steps", 0), spent=row["fraction"] or 0.0,
         wall_seconds=row["wall_seconds"] or 0.0, created=row["created"], ended=row["ended"],
-        gate=settings.get("gate", {}).get("mode", ""), live=live,
+        gate=row["gate"] or settings.get("gate", {}).get("mode", ""), live=live,
     )  # fmt: skip
 
 

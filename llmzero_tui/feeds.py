@@ -92,7 +92,7 @@ class RunFeed:
         return fresh
 
     def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
-        row = reader.rows(sql("ui_run"))[0]
+        row = _header(reader, self.path)
         run = run_of(self.path, row, live=reader.live)
         grown = self._grown(reader)
         nodes = self._nodes(reader, grown)
@@ -158,6 +158,14 @@ class RunFeed:
         return self._last is not None and self._last.nodes.get(node.id) is node
 
 
+def _header(reader: Reader, path: Path) -> Row:
+    """The one row of the run. Raises UserError while its engine has not written it."""
+    found = reader.rows(sql("ui_run"))
+    if not found:
+        raise UserError(f"{path.name} has no data yet: its engine is starting, or ended before it began")
+    return found[0]
+
+
 def _selected(nodes: Mapping[int, Node], wanted: int | None) -> Node | None:
     """The node to look at: the wanted one, else what trains, else the best, else the first."""
     if wanted is not None and wanted in nodes:
@@ -212,7 +220,7 @@ class RunsFeed:
             return cached[1]
         try:
             reader = self._readers.pop(path, None) or self.opener(path)
-            run = run_of(path, reader.rows(sql("ui_run"))[0], live=reader.live)
+            run = run_of(path, _header(reader, path), live=reader.live)
         except (Fault, UserError) as error:
             return Run(path=path, name=path.name, state="lost", reason=str(error))
         if run.live:

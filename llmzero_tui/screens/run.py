@@ -108,7 +108,7 @@ class RunScreen(Steering):
         self.query_one(Inbox).show(snapshot.inbox, now)
         self._show_detail()
         self._header(now)
-        self.query_one(PaneBar).show(self.pane, self.query_one(Details).tab, len(snapshot.inbox))
+        self.query_one(PaneBar).show(self.pane, self.query_one(Details).tab, snapshot.waiting)
         self.answered(snapshot)
         self.refresh_keys()
 
@@ -143,6 +143,11 @@ class RunScreen(Steering):
             assert isinstance(self._smoothing, Smoothing)
             self._plot.show(detail.curve, detail.stages, marks, self._smoothing, self._log)
 
+    def look_at(self, node_id: int, *, move: bool = True) -> None:
+        """Select a node and stay there, whatever trains."""
+        self.following = False
+        self._select(node_id, move=move)
+
     def _select(self, node_id: int, *, move: bool = True) -> None:
         """Make a node the one the right side is about."""
         self.selected = node_id
@@ -159,13 +164,11 @@ class RunScreen(Steering):
 
     @on(SearchTree.Picked)
     def _tree_picked(self, event: SearchTree.Picked) -> None:
-        self.following = False
-        self._select(event.node_id, move=False)
+        self.look_at(event.node_id, move=False)
 
     @on(Inbox.Picked)
     def _inbox_picked(self, event: Inbox.Picked) -> None:
-        self.following = False
-        self._select(event.proposal.node)
+        self.look_at(event.proposal.node)
 
     @on(Strip.Chosen)
     def _metric_chosen(self, event: Strip.Chosen) -> None:
@@ -210,7 +213,8 @@ class RunScreen(Steering):
             parts.update(left=False, details=False, strip=False)
         elif narrow:
             parts.update(
-                left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree", inbox=pane == "inbox" and self.size.width >= 12,
+                left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree",
+                inbox=pane == "inbox" and self.size.width >= 12,
                 plot=pane == "plot", strip=pane == "plot", details=pane in ("details", "inbox"),
             )  # fmt: skip
         for name, shown in parts.items():
@@ -220,7 +224,7 @@ class RunScreen(Steering):
         self.query_one("#left").set_class(narrow, "-narrow")
         self.query_one(PaneBar).display = narrow
         details = self.query_one(Details)
-        waiting = len(self.snapshot.inbox) if self.snapshot else 0
+        waiting = self.snapshot.waiting if self.snapshot else 0
         self.query_one(PaneBar).show(pane, details.tab, waiting)
 
     def action_pane(self, by: int) -> None:
@@ -250,7 +254,7 @@ class RunScreen(Steering):
         node = snapshot.nodes.get(self.selected) if self.selected is not None else None
         return Context(
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
-            target=snapshot.proposal(self.selected), waiting=len(snapshot.inbox), narrow=self.narrow,
+            target=snapshot.proposal(self.selected), waiting=snapshot.waiting, narrow=self.narrow,
             in_inbox=self.query_one(Inbox).has_focus,
         )  # fmt: skip
 
@@ -261,15 +265,13 @@ class RunScreen(Steering):
         inbox = self.query_one(Inbox)
         inbox.focus()
         if inbox.current is not None:
-            self.following = False
-            self._select(inbox.current.node)
+            self.look_at(inbox.current.node)
 
     def action_best(self) -> None:
         """Select the incumbent."""
         best = self.snapshot.run.best if self.snapshot else None
         if best is not None and best.node is not None:
-            self.following = False
-            self._select(best.node)
+            self.look_at(best.node)
 
     def action_live(self) -> None:
         """Select what trains, and stay with it."""

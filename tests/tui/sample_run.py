@@ -314,7 +314,7 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     rows.add("meta", "schema_version", "1")
     rows.add("runs", name, "knights", "assets/tiny/knights", "llmzero", "rules", state, reason,
              settings.model_dump_json(), json.dumps(SPACE.to_json()), 0, "0.1.0", START, START, ended, 10, 50,
-             "segments/10/checkpoint-50")  # fmt: skip
+             "segments/10/checkpoint-50", "manual")  # fmt: skip
     _root(rows)
     depth = {0: 0}
     for position, segment in enumerate(SEGMENTS):

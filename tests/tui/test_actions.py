@@ -85,7 +85,7 @@ async def test_the_key_of_the_registry_runs_its_action(
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         screen = app.screen
         assert isinstance(screen, RunScreen)
-        screen._select(16 if action.id in ("approve", "edit", "reject") else RUNNING)
+        screen.look_at(16 if action.id in ("approve", "edit", "reject") else RUNNING)
         await until(pilot, lambda: allowed(action.id, screen.context()), f"{action.id} is allowed")
         monkeypatch.setattr(RunScreen, f"action_{action.id}", lambda _self: pressed.append(action.id))
         await pilot.press(action.keys[0])

@@ -154,7 +154,7 @@ async def test_reject_asks_for_a_reason(run: Path, engine: Engine) -> None:
 async def test_branching_by_hand_names_the_parent_and_its_checkpoint(run: Path, engine: Engine) -> None:
     async with opened(run) as (pilot, screen):
         await pilot.press("b")
-        screen._select(5)
+        screen.look_at(5)
         await until(
             pilot, lambda: screen.snapshot and screen.snapshot.detail and screen.snapshot.detail.node == 5, "#5"
         )
@@ -376,7 +376,7 @@ async def test_every_metric_can_be_plotted_in_every_way(run: Path) -> None:
         assert isinstance(screen, RunScreen)
         await until(pilot, lambda: screen._plot is not None, "the plot")
         for node in (8, 9, 0, 16):
-            screen._select(node)
+            screen.look_at(node)
             await until(pilot, partial(looks_at, screen, node), f"#{node}")
             for key in ("y", "s", "right_square_bracket", "s", "y", "right_square_bracket", "s", "y", "y"):
                 await pilot.press(key)
@@ -391,9 +391,11 @@ async def test_hostile_text_is_shown_as_it_is(run: Path) -> None:
         screen = app.screen
         assert isinstance(screen, RunScreen)
         await until(pilot, lambda: "[b]len↑[/b]" in text_of(screen, "#tree"), "the tree")
-        screen._select(12)
+        screen.look_at(12)
         words = "[/foo] [b]bold[/b] red evil bell [@click=app.quit]x[/]"
         await until(pilot, lambda: words in text_of(screen, "#details-body"), "the rationale")
+        screen.look_at(RUNNING)
+        await until(pilot, partial(looks_at, screen, RUNNING), "a node with samples")
         for key in ("3", "4"):
             await pilot.press(key)
             await until(pilot, lambda: "[b]bold[/b] red evil" in text_of(screen, "#details-body"), f"tab {key}")
