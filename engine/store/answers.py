@@ -51,6 +51,12 @@ class Answers:
             send({"id": number, "type": "query", "error": str(error)}, b"")
         except StoreFault as error:
             send({"id": number, "type": "fault", "error": str(error)}, b"")
+        except ConnectionError:
+            raise
+        except BaseException:
+            # Our bug: it goes to the engine's log, and the viewer must not wait for ever.
+            send({"id": number, "type": "fault", "error": "the engine failed to answer: see engine.log"}, b"")
+            raise
 
     def _query(self, request: Header, job: Job) -> tuple[pa.Table, bool]:
         sql, limit, lane = request.get("sql"), request.get("limit"), request.get("lane", "tick")

@@ -46,7 +46,7 @@ class Connections:
             StoreFault: it is still in use, or does not open yet; to be tried again.
         """
         self.close()
-        if self._cursors:
+        if self._running():
             raise StoreFault(f"{self._path.name} had a fatal error and is still being read")
         try:
             self._open()
@@ -58,15 +58,21 @@ class Connections:
         with self._lock:
             waiting = threading.Event()
             for _ in range(int(PATIENCE_SECONDS / 0.01)):
-                running = list(self._cursors)
-                if not running:
+                if not self._running():
                     break
-                for cursor in running:
-                    cursor.interrupt()
-                del running, cursor
                 waiting.wait(0.01)
             self.writing.close()
             self._root.close()
+
+    def _running(self) -> bool:
+        """Whether another thread still has a connection; what it runs is told to stop."""
+        for cursor in list(self._cursors):
+            try:
+                cursor.interrupt()
+            except duckdb.ConnectionException:
+                # Closed already; a traceback may keep the object alive.
+                self._cursors.discard(cursor)
+        return bool(self._cursors)
 
     def _open(self) -> None:
         with self._lock:

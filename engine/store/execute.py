@@ -19,7 +19,8 @@ from engine.store.errors import QueryError, QueryInterrupted, one_line, printabl
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS = 20_000
+BATCH_ROWS = 2048
+"""Rows that are fetched at once: DuckDB's vector, so that wide rows are seen to be too many as early as can be."""
 RESULT_BYTES = 256 << 20
 """An answer larger than this is cut, whatever its rows."""
 
@@ -90,7 +91,12 @@ class Job:
             raise QueryInterrupted("the query was interrupted") from error
         except duckdb.Error as error:
             raise QueryError(one_line(error)) from error
-        except (UnicodeError, OverflowError) as error:
+        except (OSError, ValueError) as error:
+            # While an answer streams, Arrow hands on what DuckDB says.
+            if self._cancelled:
+                raise QueryInterrupted("the query was interrupted") from error
+            raise QueryError(one_line(error)) from error
+        except OverflowError as error:
             raise QueryError(f"the query cannot be sent to the database: {printable(str(error))}") from error
         finally:
             with self._lock:

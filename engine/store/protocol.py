@@ -50,7 +50,7 @@ def default_limit(lane: str, limit: int | None) -> int | None:
     return ADHOC_ROWS if limit is None and lane == "adhoc" else limit
 
 
-def parse_header(text: bytes) -> Header:
+def parse_header(text: bytes | bytearray) -> Header:
     """A header from its bytes. Raises ValueError for what is no JSON object with a whole number as id or cancel."""
     header = json.loads(text)
     if not isinstance(header, dict) or type(header.get("id", header.get("cancel"))) is not int:
@@ -58,10 +58,10 @@ def parse_header(text: bytes) -> Header:
     return header
 
 
-def frame(header: Mapping[str, object], body: bytes | memoryview = b"") -> bytes:
-    """One frame, ready to be sent."""
+def frame(header: Mapping[str, object], body_bytes: int = 0) -> bytes:
+    """One frame up to its body, which is sent after it."""
     text = json.dumps(header).encode()
-    return PREFIX.pack(len(text), len(body)) + text + bytes(body)
+    return PREFIX.pack(len(text), body_bytes) + text
 
 
 def encode_parameters(params: Parameters) -> list[Any] | dict[str, Any]:

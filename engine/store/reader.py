@@ -214,7 +214,7 @@ class SocketReader:
         except OSError as error:
             raise self._gone(error) from error
 
-    def _receive(self, *, last: bool = True) -> tuple[Header, bytes]:
+    def _receive(self, *, last: bool = True) -> tuple[Header, bytearray]:
         """The reply to the request in flight; an error in it is raised."""
         try:
             while True:
@@ -236,7 +236,7 @@ class SocketReader:
             raise kinds.get(header["type"], QueryError)(header["error"])
         return header, body
 
-    def _exactly(self, count: int) -> bytes:
+    def _exactly(self, count: int) -> bytearray:
         data = bytearray(count)
         view, have = memoryview(data), 0
         while have < count:
@@ -244,7 +244,7 @@ class SocketReader:
             if not got:
                 raise ConnectionError("it closed the connection")
             have += got
-        return bytes(data)
+        return data
 
     def _gone(self, error: Exception) -> EngineGone:
         self._in_flight = None
@@ -337,7 +337,7 @@ class FileReader:
             return self._connection.cursor()
 
 
-def from_bytes(body: bytes) -> pa.Table:
+def from_bytes(body: bytearray) -> pa.Table:
     """A table from its Arrow IPC stream."""
     import pyarrow as pa
 

@@ -26,6 +26,7 @@ from engine.store.writer import Writer
 
 THREADS: dict[Lane, int] = {"tick": 4, "adhoc": 2}
 QUERIES_PER_VIEWER = 32
+SEND_BYTES = 1 << 18
 STOP_SECONDS = 0.02
 """How often a query that was told to stop is told again."""
 
@@ -134,7 +135,7 @@ class Conversation:
         loop = asyncio.get_running_loop()
 
         def send(header: Header, body: bytes | memoryview) -> None:
-            asyncio.run_coroutine_threadsafe(self._send(frame(header, body)), loop).result()
+            asyncio.run_coroutine_threadsafe(self._send(frame(header, len(body)), body), loop).result()
 
         try:
             with suppress(ConnectionError):
@@ -143,9 +144,14 @@ class Conversation:
             job.end()
             del self._jobs[request["id"]]
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, head: bytes, body: bytes | memoryview) -> None:
+        view = memoryview(body)
         async with self._sending:
-            self._writer.write(data)
+            self._writer.write(head)
+            # In pieces: asyncio copies what the socket does not take at once.
+            for start in range(0, len(view), SEND_BYTES):
+                self._writer.write(view[start : start + SEND_BYTES])
+                await self._writer.drain()
             await self._writer.drain()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
