@@ -11,8 +11,8 @@ import re
 import unicodedata
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
-_UNSAFE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-"""Unicode categories that steer a terminal or hide text: controls, direction marks, private use, surrogates."""
+_UNSAFE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+"""Unicode categories that steer a terminal or hide text: controls, direction marks, private use, unassigned."""
 
 
 def clean(text: str, limit: int = 4000) -> str:

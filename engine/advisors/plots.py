@@ -255,19 +255,17 @@ def _ends(axes: Axes, line: Line) -> None:
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
-    """A logarithmic axis where positive values span more than a factor of thirty; some room where all are equal."""
+    """A logarithmic axis where positive values span more than a factor of thirty; else with some room."""
     values = [value for line in panel.lines for _, value in line.finite]
     if not values:
         return
     low, high = min(values), max(values)
     if low > 0 and high / low > 30:
         axes.set_yscale("log")
-    elif math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-12):
-        room = abs(high) * 0.2 or 1.0
-        axes.set_ylim(low - room, high + room)
     else:
-        room = 0.15 * (high - low)
-        axes.set_ylim(low - room, high + room)
+        # Noise around a constant must look small: the axis spans at least a quarter of the level.
+        half = max(0.65 * (high - low), 0.125 * max(abs(low), abs(high))) or 1.0
+        axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
 
 
 def compose(title: str, pictures: Sequence[Image], columns: int) -> bytes:

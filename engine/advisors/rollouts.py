@@ -46,16 +46,12 @@ def telling(given: Sequence[SampledCompletion]) -> list[tuple[str, SampledComple
     if not finite:
         return []
     latest = sorted(finite, key=lambda c: -c.step)
-    chosen = [("best", max(latest, key=lambda c: c.reward)), ("worst", min(latest, key=lambda c: c.reward))]
+    wanted = [("best", max(latest, key=lambda c: c.reward)), ("worst", min(latest, key=lambda c: c.reward))]
     cut = [c for c in latest if c.truncated]
     if cut:
-        chosen.append(("cut off", max(cut, key=lambda c: len(c.completion))))
-    rest = [c for c in latest if all(c is not other for _, other in chosen)]
-    chosen += [("another", c) for c in rest[: COMPLETIONS - len(chosen)]]
-    seen: list[SampledCompletion] = []
-    unique = []
-    for title, c in chosen:
-        if not any(c is other for other in seen):
-            unique.append((title, c))
-            seen.append(c)
-    return unique
+        wanted.append(("cut off", max(cut, key=lambda c: len(c.completion))))
+    chosen: list[tuple[str, SampledCompletion]] = []
+    for title, c in [*wanted, *(("another", c) for c in latest)]:
+        if len(chosen) < COMPLETIONS and not any(c is other for _, other in chosen):
+            chosen.append((title, c))
+    return chosen

@@ -1,0 +1,151 @@
+"""Can a model read our plots? Five diagrams with known answers, drawn like those of the evidence.
+
+`llmzero doctor --probe-vision` asks and counts; nothing is logged in a run. Chance is one in four.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engine.advisors.answers import Answer, BadAnswer, parse
+from engine.advisors.hostile import one_line
+from engine.advisors.ollama_client import OllamaClient, OllamaFault, Question
+from engine.advisors.plots import BEST, HERE, Line, Panel, compose, draw
+
+LETTERS = "ABCD"
+SCHEMA: dict[str, Any] = {
+    "type": "object", "properties": {"answer": {"type": "string", "enum": list(LETTERS)}}, "required": ["answer"],
+}  # fmt: skip
+SYSTEM = (
+    "You read a diagram of a training run and answer a question with four choices. Answer with one JSON object and "
+    'nothing else: {"answer": "A"}, "B", "C" or "D".'
+)
+UNIT = Line("", [(1, 0.0), (60, 1.0)], "#ffffff", 0.0)
+"""Draws nothing and makes the axis run from 0 to 1."""
+
+
+class Chosen(Answer):
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Riddle:
+    """A diagram, a question about it, four choices, the right one's letter."""
+
+    name: str
+    panel: Panel
+    question: str
+    choices: tuple[str, str, str, str]
+    right: str
+
+    @property
+    def png(self) -> bytes:
+        return compose(self.name, [draw(self.panel, 1024, 640)], 1)
+
+    @property
+    def text(self) -> str:
+        options = "\n".join(f"{letter}: {choice}" for letter, choice in zip(LETTERS, self.choices, strict=True))
+        return f"{self.question}\n{options}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a model said to a riddle; `given` is "" when it gave no usable answer, and `error` says why."""
+
+    riddle: Riddle
+    given: str
+    error: str = ""
+
+    @property
+    def right(self) -> bool:
+        return self.given == self.riddle.right
+
+
+def riddles(seed: int) -> tuple[Riddle, ...]:
+    """Five of them: a trend, a spike, which curve is higher, a level, a crossing. The seed moves the answers about."""
+    rng = random.Random(seed)
+    return tuple(make(rng) for make in (_trend, _spike, _higher, _level, _crossing))
+
+
+def probe(client: OllamaClient, model: str, seed: int = 0) -> Iterator[Answered]:
+    """Ask every riddle. A call that fails counts as not read."""
+    for riddle in riddles(seed):
+        question = Question(
+            model=model, system=SYSTEM, text=riddle.text, images=(riddle.png,), schema=SCHEMA,
+            options={"num_ctx": 8192, "num_predict": 4000, "temperature": 0.0, "seed": seed},
+        )  # fmt: skip
+        try:
+            given = parse(client.chat(question).text, Chosen).answer.strip().upper()
+        except (OllamaFault, BadAnswer) as problem:
+            yield Answered(riddle, "", one_line(str(problem), 160))
+            continue
+        yield Answered(riddle, given if given in LETTERS and len(given) == 1 else "", "")
+
+
+def _noisy(rng: random.Random, shape: Callable[[float], float], noise: float, n: int = 60) -> list[tuple[int, float]]:
+    return [(i + 1, shape(i / (n - 1)) + rng.uniform(-noise, noise)) for i in range(n)]
+
+
+def _trend(rng: random.Random) -> Riddle:
+    shapes: dict[str, Callable[[float], float]] = {
+        "it rises all the time": lambda x: 0.2 + 0.5 * x,
+        "it falls all the time": lambda x: 0.7 - 0.5 * x,
+        "it stays flat": lambda x: 0.45,
+        "it rises, then falls": lambda x: 0.2 + 1.8 * x * (1 - x),
+    }
+    names = rng.sample(sorted(shapes), 4)
+    right = rng.randrange(4)
+    panel = Panel("reward", (Line("", _noisy(rng, shapes[names[right]], 0.02)), UNIT))
+    return Riddle("Trend", panel, "What does the reward do?", _four(names), LETTERS[right])
+
+
+def _spike(rng: random.Random) -> Riddle:
+    steps = [8, 22, 38, 53]
+    right = rng.randrange(4)
+    points = [(s, v + (1.2 if s == steps[right] else 0)) for s, v in _noisy(rng, lambda _: 0.3, 0.05)]
+    panel = Panel("gradient norm", (Line("", points),))
+    return Riddle(
+        "Spike", panel, "Near which step does the gradient norm spike?", _four(map(str, steps)), LETTERS[right]
+    )
+
+
+def _higher(rng: random.Random) -> Riddle:
+    red_wins = rng.random() < 0.5
+    low, high = (lambda x: 0.2 + 0.15 * x), (lambda x: 0.25 + 0.4 * x)
+    red, blue = (high, low) if red_wins else (low, high)
+    lines = (Line("red", _noisy(rng, red, 0.01), HERE), Line("blue", _noisy(rng, blue, 0.01), BEST))
+    choices = ["red ends higher", "blue ends higher", "both end equal", "there is one curve only"]
+    right = 0 if red_wins else 1
+    order = rng.sample(range(4), 4)
+    panel = Panel("validation score", lines, legend=True)
+    return Riddle(
+        "Compare", panel, "Which curve ends higher?", _four(choices[i] for i in order), LETTERS[order.index(right)]
+    )
+
+
+def _level(rng: random.Random) -> Riddle:
+    levels = [0.1, 0.35, 0.6, 0.85]
+    right = rng.randrange(4)
+    points = _noisy(rng, lambda x: levels[right] + (0.5 - levels[right]) * (1 - x) ** 3, 0.01)
+    panel = Panel("share cut off", (Line("", points), UNIT))
+    return Riddle("Level", panel, "At about which value does the curve end?", _four(map(str, levels)), LETTERS[right])
+
+
+def _crossing(rng: random.Random) -> Riddle:
+    steps = [12, 24, 36, 48]
+    right = rng.randrange(4)
+    at = steps[right] / 60
+    lines = (
+        Line("red", _noisy(rng, lambda x: 0.4 + 0.4 * (x - at), 0.004), HERE),
+        Line("blue", _noisy(rng, lambda x: 0.4 - 0.3 * (x - at), 0.004), BEST),
+    )
+    panel = Panel("entropy", lines, legend=True)
+    return Riddle("Crossing", panel, "Near which step do the two curves cross?", _four(map(str, steps)), LETTERS[right])
+
+
+def _four(choices: Any) -> tuple[str, str, str, str]:
+    a, b, c, d = choices
+    return str(a), str(b), str(c), str(d)
