@@ -186,7 +186,7 @@ EXPLORE: Sequence[Plan] = (
     Plan(
         "grow",
         (
-            Step(TASK, 0.5, "training prompts nearer to the target, now that the present ones are learned"),
+            Step(TASK, 0.34, "training prompts nearer to the target, now that the present ones are learned"),
             Step("max_completion_length", 1.25, "room for longer answers"),
             Step("learning_rate", 0.5, "gentle on new ground"),
         ),
@@ -331,7 +331,8 @@ def apply(space: Space, configuration: Configuration, plan: Plan, least: int = 0
     lead = {each for name in plan.lead for each in ([n for n, _ in _of_task(space)] if name == TASK else [name])}
 
     def take(name: str, value: Value, why: str) -> None:
-        if name not in changes and value != configuration[name]:
+        falls = space[name].rising and value < configuration[name]
+        if name not in changes and value != configuration[name] and not falls:
             changes[name] = value
             before, after = format_value(configuration[name]), format_value(value)
             phrases.append(f"{space[name].label} {before}→{after} ({why})")

@@ -30,6 +30,11 @@ SPACES = {
     "knights": SPACE,
     "general": Space.build({}, batch_size=32),
     "with difficulty": Space.build({}, {"difficulty": {"low": 6, "high": 12, "default": 6}}, batch_size=32),
+    "rising": Space.build(
+        {"max_completion_length": {"rising": True}, "num_generations": {"rising": True}},
+        {"difficulty": {"low": 3, "high": 12, "default": 6, "rising": True}},
+        batch_size=32,
+    ),
     "one parameter": Space.build(
         {name: {"fixed": value} for name, value in Space.build({}, batch_size=32).default().items() if name != "beta"},
         batch_size=32,
