@@ -8,7 +8,8 @@ the writer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.store import queries
@@ -21,7 +22,7 @@ from engine.store.writer import Writer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Send = Callable[[Header, bytes | memoryview], None]
+Reply = tuple[Header, memoryview]
 
 
 class Answers:
@@ -32,31 +33,25 @@ class Answers:
         self._on_command = on_command
         self._insert_command = queries.load("insert_command").strip()
 
-    def answer(self, request: Header, job: Job, send: Send) -> None:
-        """Sends the reply, or replies; a job that is stopped replies as interrupted."""
+    def hello(self, request: Header) -> Reply:
+        """Who answers here."""
+        return {"id": request["id"], "pid": os.getpid(), "schema_version": SCHEMA_VERSION}, memoryview(b"")
+
+    def answer(self, request: Header, job: Job) -> Reply:
+        """The reply; a job that is stopped replies as interrupted."""
         number = request["id"]
-        try:
-            if "hello" in request:
-                send({"id": number, "pid": os.getpid(), "schema_version": SCHEMA_VERSION}, b"")
-            elif "snapshot" in request:
-                for name, table in export_tables(job, self._writer.cursor):
-                    send({"id": number, "table": name}, to_bytes(table))
-                send({"id": number}, b"")
-            else:
-                table, truncated = self._query(request, job)
-                send({"id": number, "rows": table.num_rows, "truncated": truncated}, to_bytes(table))
-        except QueryInterrupted as error:
-            send({"id": number, "type": "interrupted", "error": str(error)}, b"")
-        except QueryError as error:
-            send({"id": number, "type": "query", "error": str(error)}, b"")
-        except StoreFault as error:
-            send({"id": number, "type": "fault", "error": str(error)}, b"")
-        except ConnectionError:
-            raise
-        except BaseException:
-            # Our bug: it goes to the engine's log, and the viewer must not wait for ever.
-            send({"id": number, "type": "fault", "error": "the engine failed to answer: see engine.log"}, b"")
-            raise
+        with errors_as_replies(number) as failed:
+            table, truncated = self._query(request, job)
+            return {"id": number, "rows": table.num_rows, "truncated": truncated}, to_bytes(table)
+        return failed[0]
+
+    def copy(self, request: Header, job: Job, send: Callable[[Reply], None]) -> None:
+        """Sends every table in pieces as of one moment, then an empty reply, or an error."""
+        number = request["id"]
+        with errors_as_replies(number) as failed:
+            for name, table in export_tables(job, self._writer.cursor):
+                send(({"id": number, "table": name}, to_bytes(table)))
+        send(failed[0] if failed else ({"id": number}, memoryview(b"")))
 
     def _query(self, request: Header, job: Job) -> tuple[pa.Table, bool]:
         sql, limit, lane = request.get("sql"), request.get("limit"), request.get("lane", "tick")
@@ -89,6 +84,18 @@ class Answers:
         self._writer.flush()
         self._on_command(command_id)
         return pa.table({"command_id": pa.array([command_id], pa.int32())})
+
+
+@contextmanager
+def errors_as_replies(number: int) -> Iterator[list[Reply]]:
+    """Expected errors inside the block become a reply in the list, one line; our bugs go on."""
+    failed: list[Reply] = []
+    kinds = ((QueryInterrupted, "interrupted"), (QueryError, "query"), (StoreFault, "fault"))
+    try:
+        yield failed
+    except (QueryError, StoreFault) as error:
+        kind = next(name for known, name in kinds if isinstance(error, known))
+        failed.append(({"id": number, "type": kind, "error": str(error)}, memoryview(b"")))
 
 
 def to_bytes(table: pa.Table) -> memoryview:

@@ -19,10 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
-
-Lane = Literal["tick", "adhoc"]
-LANES: Final[tuple[Lane, ...]] = ("tick", "adhoc")
+from typing import Any
 
 SOCKET_NAME = "engine.sock"
 DATABASE_NAME = "run.duckdb"

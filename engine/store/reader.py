@@ -37,7 +37,7 @@ from engine.store.protocol import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HELLO_SECONDS = 3.0
+HELLO_SECONDS = 5.0
 TICK_SECONDS = 60.0
 OPEN_SECONDS = 2.0
 """How long `open_run` waits for an engine that has the file and does not answer yet."""
@@ -135,7 +135,7 @@ class SocketReader:
             with reachable(socket_path) as name:
                 self._socket.connect(name)
             with self._asking:
-                self._send({"hello": True})
+                self._send({"hello": True}, HELLO_SECONDS)
                 self.pid = int(self._receive()[0]["pid"])
         except OSError as error:
             self._socket.close()
@@ -152,8 +152,7 @@ class SocketReader:
     def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
         request = {"sql": sql.encode("utf-8", "replace").decode(), "params": encode_parameters(params), "lane": lane}
         with self._asking:
-            self._socket.settimeout(TICK_SECONDS if lane == "tick" else None)
-            self._send({**request, "limit": limit})
+            self._send({**request, "limit": limit}, None if lane == "adhoc" else TICK_SECONDS)
             header, body = self._receive()
         self._truncated = bool(header["truncated"])
         return from_bytes(body)
@@ -180,8 +179,7 @@ class SocketReader:
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         with self._asking:
-            self._socket.settimeout(TICK_SECONDS)
-            self._send({"snapshot": True})
+            self._send({"snapshot": True}, TICK_SECONDS)
             header, body = self._receive(last=False)
             while "table" in header:
                 yield header["table"], from_bytes(body)
@@ -205,10 +203,12 @@ class SocketReader:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _send(self, request: Header) -> None:
+    def _send(self, request: Header, patience: float | None) -> None:
+        """Sends a request; its reply may take `patience` seconds, None for any time."""
         self._number += 1
         self._in_flight = self._number
         try:
+            self._socket.settimeout(patience)
             with self._sending:
                 self._socket.sendall(frame({"id": self._number, **request}))
         except OSError as error:

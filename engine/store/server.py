@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from engine.store.answers import Answers
+from engine.store.answers import Answers, Reply
 from engine.store.execute import Job
-from engine.store.protocol import LANES, PREFIX, REQUEST_BYTES, Header, Lane, frame, parse_header, reachable
+from engine.store.protocol import PREFIX, REQUEST_BYTES, Header, frame, parse_header, reachable
 from engine.store.writer import Writer
 
-THREADS: dict[Lane, int] = {"tick": 4, "adhoc": 2}
-QUERIES_PER_VIEWER = 32
+THREADS = {"tick": 4, "adhoc": 2, "copy": 1}
+"""A pool for each kind of question, so that none waits for another kind."""
+QUERIES_PER_VIEWER = 8
+COPY_SECONDS = 60.0
+"""How long a viewer that copies a run may take for one piece."""
 SEND_BYTES = 1 << 18
 STOP_SECONDS = 0.02
 """How often a query that was told to stop is told again."""
@@ -39,7 +42,7 @@ class Server:
     def __init__(self, writer: Writer, socket_path: Path, on_command: Callable[[int], None]) -> None:
         self._path = socket_path
         self._answers = Answers(writer, on_command)
-        self._pools = {lane: ThreadPoolExecutor(THREADS[lane], f"store-{lane}") for lane in LANES}
+        self._pools = {lane: ThreadPoolExecutor(THREADS[lane], f"store-{lane}") for lane in THREADS}
         self._loop = asyncio.new_event_loop()
         self._conversations: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._serve, name="store-server", daemon=True)
@@ -94,7 +97,7 @@ class Server:
 class Conversation:
     """One viewer: its requests in flight, answered in the order in which they end."""
 
-    def __init__(self, answers: Answers, pools: dict[Lane, ThreadPoolExecutor], writer: asyncio.StreamWriter) -> None:
+    def __init__(self, answers: Answers, pools: dict[str, ThreadPoolExecutor], writer: asyncio.StreamWriter) -> None:
         self._answers = answers
         self._pools = pools
         self._writer = writer
@@ -115,7 +118,8 @@ class Conversation:
         finally:
             for job in self._jobs.values():
                 self._start(stop(job))
-            self._writer.close()
+            # Not close(), which waits until the viewer has read everything.
+            self._writer.transport.abort()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _take(self, request: Header) -> None:
@@ -131,25 +135,42 @@ class Conversation:
         self._start(self._answer(request, self._jobs[number]))
 
     async def _answer(self, request: Header, job: Job) -> None:
-        lane: Lane = "adhoc" if request.get("lane") == "adhoc" or "snapshot" in request else "tick"
         loop = asyncio.get_running_loop()
 
-        def send(header: Header, body: bytes | memoryview) -> None:
-            asyncio.run_coroutine_threadsafe(self._send(frame(header, len(body)), body), loop).result()
+        def send(reply: Reply) -> None:
+            asyncio.run_coroutine_threadsafe(self._send(reply), loop).result(COPY_SECONDS)
 
         try:
-            with suppress(ConnectionError):
-                await loop.run_in_executor(self._pools[lane], self._answers.answer, request, job, send)
+            if "snapshot" in request:
+                await loop.run_in_executor(self._pools["copy"], self._answers.copy, request, job, send)
+                return
+            if "hello" in request:
+                # In no pool: it must not wait for anybody's question.
+                await self._send(self._answers.hello(request))
+                return
+            lane = "adhoc" if request.get("lane") == "adhoc" else "tick"
+            reply = await loop.run_in_executor(self._pools[lane], self._answers.answer, request, job)
+            job.end()
+            await self._send(reply)
+        except (ConnectionError, TimeoutError):
+            # The viewer left, or takes no more of a copy.
+            self._writer.transport.abort()
+        except BaseException:
+            # Our bug, which goes to the engine's log: the viewer must not wait for an answer.
+            self._writer.transport.abort()
+            raise
         finally:
             job.end()
             del self._jobs[request["id"]]
 
-    async def _send(self, head: bytes, body: bytes | memoryview) -> None:
-        view = memoryview(body)
+    async def _send(self, reply: Reply) -> None:
+        header, view = reply
         async with self._sending:
-            self._writer.write(head)
+            self._writer.write(frame(header, len(view)))
             # In pieces: asyncio copies what the socket does not take at once.
             for start in range(0, len(view), SEND_BYTES):
+                if self._writer.is_closing():
+                    raise ConnectionResetError("the viewer left")
                 self._writer.write(view[start : start + SEND_BYTES])
                 await self._writer.drain()
             await self._writer.drain()

@@ -570,7 +570,7 @@ def test_nonsense_ends_that_conversation_only(engine: Engine, reader: SocketRead
     ],
 )
 def test_a_malformed_request_is_answered_with_an_error(reader: SocketReader, request_: dict[str, object]) -> None:
-    reader._send(request_)
+    reader._send(request_, 10)
     with pytest.raises(QueryError):
         reader._receive()
     assert reader.rows("SELECT 1 AS x") == [{"x": 1}]
@@ -578,8 +578,8 @@ def test_a_malformed_request_is_answered_with_an_error(reader: SocketReader, req
 
 def test_a_viewer_that_does_not_read_holds_up_nobody(engine: Engine, reader: SocketReader) -> None:
     lazy = SocketReader(engine.directory / "engine.sock")
-    for _ in range(8):
-        lazy._send({"sql": "SELECT repeat('x', 1000) AS x FROM range(100000)", "lane": "tick"})
+    for _ in range(7):
+        lazy._send({"sql": "SELECT repeat('x', 300) AS x FROM range(100000)", "lane": "tick"}, 10)
     other = SocketReader(engine.directory / "engine.sock")
     assert other.rows("SELECT 1 AS x", lane="adhoc") == [{"x": 1}]
     assert reader.rows("SELECT count(*) AS n FROM nodes") == [{"n": 2}]
