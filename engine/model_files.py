@@ -79,6 +79,8 @@ def find_model(path: str, task: Task | None) -> str:
             return str(directory)
     if HUB_ID.match(wanted) and not (Path(wanted).parent.is_dir() or wanted == shipped):
         return wanted
+    if task and wanted == shipped:
+        raise UserError(f"{wanted}: no such directory; `python -m tasks.tiny_model {task.name}` builds it")
     raise UserError(
         f"{wanted}: no such directory; give a Transformers model directory or a hub id such as Qwen/Qwen3-0.6B"
     )

@@ -56,7 +56,8 @@ def table(
 
 def to_json(value: Any, indent: int | None = 2) -> str:
     """A value of a query or a listing as JSON; times as ISO 8601, what JSON has no word for as null or text."""
-    text = json.dumps(_jsonable(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    plainly = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(_jsonable(value), indent=indent, ensure_ascii=plainly, allow_nan=False)
     return _DRIVING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

@@ -35,6 +35,8 @@ def sql(options: argparse.Namespace) -> int:
     """Ask, and write the answer to stdout or a file."""
     run, text = _question(options)
     kind = _format(options)
+    if run is None and any(text == each.name for each in launch.list_runs(options.runs_dir)):
+        raise UserError(f'no query; llmzero sql {text} "SELECT …", or --file q.sql')
     runs = [launch.find_run(options.runs_dir, run)] if run else launch.list_runs(options.runs_dir)
     if not runs:
         raise UserError(f"no runs in {options.runs_dir}")

@@ -61,6 +61,7 @@ def resume(options: argparse.Namespace) -> int:
             raise UserError(
                 f"run {directory.name} is finished; raise a limit of [budget] in {directory.config} and resume again"
             )
+        preflight.resolve(run_file.load(directory.config))  # a task or a model that is gone is one line, not a crash
         pid = launch.start_engine(directory)
         note(f"run {directory.name} goes on: engine {pid}")
     return _after_start(options, directory)

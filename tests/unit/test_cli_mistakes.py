@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -191,6 +192,27 @@ def test_sql_that_would_write_is_refused_and_changes_nothing(tmp_path: Path, tex
 def test_wrong_sql_is_refused(tmp_path: Path, text: str, word: str) -> None:
     finished_run(tmp_path / "runs", "one")
     refused(llmzero("sql", "one", text, cwd=tmp_path) if text else llmzero("sql", cwd=tmp_path), word)
+
+
+def test_sql_with_a_run_and_no_query(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs", "one")
+    refused(llmzero("sql", "one", cwd=tmp_path), "no query", "llmzero sql one")
+
+
+def test_resuming_a_run_whose_model_is_gone(tmp_path: Path) -> None:
+    directory = finished_run(tmp_path / "runs", "one", state="stopped")
+    directory.config.write_text(directory.config.read_text().replace('path = ""', 'path = "/gone"'))
+    refused(llmzero("resume", "one", cwd=tmp_path), "model.path", "/gone")
+    assert not directory.log.exists()
+
+
+def test_a_terminal_without_the_glyphs_gets_other_ones(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs", "one")
+    for command in ("ls", "show"):
+        done = llmzero(command, *(["one"] if command == "show" else []), cwd=tmp_path, PYTHONIOENCODING="ascii")
+        assert (done.returncode, "one" in done.stdout) == (0, True), done.stderr
+    asked = llmzero("show", "one", "--json", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert json.loads(asked.stdout)["tree"][1]["label"] == "lr↑"
 
 
 def test_sql_in_too_many_words(tmp_path: Path) -> None:
