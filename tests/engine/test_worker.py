@@ -37,7 +37,7 @@ def start(parent: int) -> Worker:
     )
 
 
-def ask(worker: Worker, request: events.Train | events.Stop) -> None:
+def ask(worker: Worker, request: events.Request) -> None:
     assert worker.stdin is not None
     worker.stdin.write(request.model_dump_json().encode() + b"\n")
     worker.stdin.flush()
@@ -57,7 +57,8 @@ def test_a_worker_takes_jobs_and_leaves_when_its_stdin_ends(worker: Worker, make
     ready = hear(worker, "ready")
     assert ready.pid == worker.pid
     assert set(ready.versions) == {"torch", "transformers", "trl"}
-    ask(worker, events.Train(segment=make_spec("Noisy", job="1", steps=1)))
+    ask(worker, events.Stop(job="1", end=events.End.STOPPED))  # too late for an earlier job of that name
+    ask(worker, events.Train(segment=make_spec("Noisy", job="1", steps=2)))
     assert hear(worker, "ended").end is events.End.FINISHED
     ask(worker, events.Train(segment=make_spec(job="2", steps=10_000)))
     hear(worker, "metrics")
