@@ -26,11 +26,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(USER_STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e .
+	@echo "installing into $(VENV); the first time this takes some minutes"
+	@$(INSTALL) -e .
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+	@echo "installing into $(VENV), with what development needs; the first time this takes some minutes"
+	@$(INSTALL) -e '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
 	@touch $(USER_STAMP) $@
 
 demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the terminal

@@ -7,6 +7,7 @@ the run does not notice whether anybody follows it.
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -188,7 +189,7 @@ def status_line(run: Row) -> str:
     left = duration(wall * (1 - spent) / spent) if spent > 0.02 else MISSING
     best = f"best {score(run['top_value'], run['top_n'])} (#{run['top_node']})" if run["top_n"] else "no score yet"
     steps = f"{run['spent_steps'] or 0} steps in {run['nodes']} nodes"
-    return f"{steps} · {spent:.0%} of the budget · {duration(wall)} so far, about {left} left · {best}"
+    return f"{steps} · {spent:.0%} of the budget · {duration(wall)}, {left} left · {best}"
 
 
 class Lines:
@@ -231,7 +232,8 @@ class Live:
         self._status.stop()
 
     def line(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        width = max(20, self._console.width)
+        self._console.print(textwrap.fill(text, width, subsequent_indent="    "), soft_wrap=True)
 
     def status(self, text: str) -> None:
         from rich.text import Text
