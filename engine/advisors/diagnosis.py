@@ -17,6 +17,8 @@ from engine.space import Configuration, format_value
 from engine.tree import Checkpoint, Score
 
 HEALTHY = "healthy"
+ABSURD = 1e30
+"""A metric of this size is as good as infinite, and its square would overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,8 @@ class Curve:
 
     def text(self) -> str:
         """ "entropy 1.82 → .71 (−61%, steps 1–10 against 41–50)"."""
-        share = ""
-        if self.baseline:
-            percent = round(100 * (self.recent / self.baseline - 1))
-            share = f"{percent:+d}%, ".replace("-", "−") if abs(percent) < 1000 else ""
+        percent = 100 * (self.recent / self.baseline - 1) if self.baseline else math.inf
+        share = f"{percent:+.0f}%, ".replace("-", "−") if abs(percent) < 1000 else ""
         first, last = self.steps[: self.window], self.steps[-self.window :]
         return (
             f"{self.metric} {short(self.baseline)} → {short(self.recent)} "
@@ -162,8 +162,8 @@ def diagnose(
 
 def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresholds) -> Curve | None:
     given = sorted(((s, v) for s, v in points if v is not None), key=lambda point: point[0])
-    good = [(s, v) for s, v in given if math.isfinite(v)]
-    broken = tuple(s for s, v in given if not math.isfinite(v))
+    good = [(s, v) for s, v in given if abs(v) < ABSURD]
+    broken = tuple(s for s, v in given if not abs(v) < ABSURD)
     exploded = name == "grad_norm" and broken and len(good) >= 2
     if len(good) < limits.shortest and not exploded:
         return None

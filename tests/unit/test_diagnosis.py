@@ -147,7 +147,7 @@ def test_noise_alone_is_rarely_a_pathology(seed: int) -> None:
     assert [d.pathology for d in named] == ["healthy"]
 
 
-values = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True, width=32))
+values = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
 names = st.sampled_from([*HEALTHY["metrics"], "sampling/sampling_logp_difference/mean", "unknown"])
 
 
