@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.store.server import Server
@@ -53,6 +53,71 @@ def metric_rows(writer: Writer, count: int, node_id: int = 1, name: str = "rewar
     """A curve of `count` steps."""
     for step in range(1, count + 1):
         writer.insert("metrics", node_id=node_id, step=step, name=name, value=float(step))
+
+
+def small_search(writer: Writer) -> None:
+    """A finished search: 0 → 1 → 3 is the best line (1 is left at step 30), 2 failed and was repaired by 4, 5 waits."""
+    run_row(writer, state="finished")
+    low, high = {"learning_rate": 1e-5, "beta": 0.04}, {"learning_rate": 1e-4, "beta": 0.04}
+    node_row(writer, 0, configuration=low)
+    node_row(writer, 1, 0, 0, configuration=high, changes={"learning_rate": 1e-4}, label="lr↑", rationale="flat reward")
+    node_row(writer, 2, 0, 0, state="nan", reason="loss is NaN", configuration=high, trained_steps=7)
+    node_row(
+        writer, 3, 1, 30, configuration={**high, "beta": 0.0}, changes={"beta": 0.0}, start_steps=30, label="kl 0",
+        optimizer="keep", reference="branch point", rationale='KL "high"\nat step 20', proposal_id=1,
+    )  # fmt: skip
+    node_row(writer, 4, 0, 0, intent="repair", configuration=low)
+    node_row(writer, 5, 3, 50, state="proposed", start_steps=80, trained_steps=0)
+    for node, step, greedy, sampled in (
+        (0, 0, 10, 20),
+        (1, 30, 30, 40),
+        (1, 50, 35, 35),
+        (3, 50, 80, 70),
+        (4, 50, 20, 20),
+    ):
+        checkpoint_row(writer, node, step, greedy, sampled)
+    metric_rows(writer, 50)
+    writer.insert("metrics", node_id=1, step=51, name="reward", value=float("nan"))
+    for kind, node, greedy in (("baseline", 0, 120), ("final", 3, 790)):
+        writer.insert(
+            "evaluations", node_id=node, step=50 if node else 0, path="x", kind=kind, split="test", seed=1, n=1000,
+            greedy=greedy, sampled=greedy, seconds=1.5,
+        )  # fmt: skip
+    for role, error in (("proposal", ""), ("proposal", "timeout"), ("diagnosis", "")):
+        writer.insert(
+            "agent_calls", call_id=writer.next_id("agent_calls"), node_id=1, advisor="ollama", role=role, model="m",
+            prompt_version="1", request="", response="", rationale="", images=[], prompt_tokens=10,
+            completion_tokens=5, milliseconds=500.0, error=error,
+        )  # fmt: skip
+    writer.insert(
+        "diagnoses", node_id=1, call_id=1, pathology="KL spike", severity=0.7, evidence="kl .1 at 20", signals=[]
+    )
+    for number, state, node in ((1, "approved", 3), (2, "pending", 5)):
+        writer.insert(
+            "proposals", proposal_id=number, revision=1, node_id=node, parent_id=1, branch_step=30, intent="change",
+            label="", changes={}, optimizer="keep", reference="base", rationale="", expected="", advisor="ollama",
+            call_id=1, state=state, reason="", deadline=datetime.now(UTC) + timedelta(seconds=120), decided_by="",
+            created=datetime.now(UTC),
+        )  # fmt: skip
+    for kind in ("pause", "resume"):
+        writer.insert("commands", command_id=writer.next_id("commands"), kind=kind, payload={}, author="human")
+    for state in ("taken", "done"):
+        writer.insert("command_results", command_id=1, state=state, message=f"{state} it")
+    writer.insert(
+        "completions",
+        node_id=1,
+        step=1,
+        prompt="p",
+        completion="c",
+        answer="a",
+        reward=1.0,
+        correct=True,
+        truncated=False,
+    )
+    writer.insert("events", level="info", kind="state", message="finished", detail={})
+    writer.insert("budget", steps=150, nodes=4, trainer_seconds=3.0, wall_seconds=9.0, fraction=0.5)
+    writer.update("runs", {"name": "run"}, best_node=3, best_step=50, best_path="segments/3/checkpoint-50")
+    writer.flush()
 
 
 @contextmanager

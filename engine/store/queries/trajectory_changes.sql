@@ -4,6 +4,7 @@ WITH RECURSIVE path(node_id, back) AS (
     UNION ALL
     SELECT n.parent_id, path.back + 1 FROM path JOIN nodes n USING (node_id) WHERE n.parent_id IS NOT NULL
 )
-SELECT CAST(max(path.back) OVER () - path.back AS INTEGER) AS stage, t.node_id, t.parameter, t.parent_value AS before, t.value AS after
+SELECT CAST((SELECT max(back) FROM path) - path.back AS INTEGER) AS stage, t.node_id, t.parameter,
+    t.parent_value AS before, t.value AS after
 FROM path JOIN trajectory_parameters t USING (node_id)
 WHERE t.changed ORDER BY stage, t.parameter;

@@ -1,0 +1,113 @@
+"""The copy of a run for other tools: whole, as of one moment, also while rows arrive; nothing is overwritten."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from engine.errors import UserError
+from engine.store.errors import EngineGone
+from engine.store.reader import SocketReader, open_run
+from engine.store.server import Server
+from engine.store.snapshot import snapshot
+from engine.store.writer import Writer
+from tests.engine.store_engine import engine_process, small_search
+
+
+def contents(path: Path) -> dict[str, list[str]]:
+    """All rows of all tables as text (NaN equals itself there), by another tool."""
+    with duckdb.connect(str(path), read_only=True) as tool:
+        tables = [row[0] for row in tool.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        return {
+            each: [repr(row) for row in tool.execute("FROM query_table(?) ORDER BY ALL", [each]).fetchall()]
+            for each in tables
+        }
+
+
+def test_a_copy_of_a_run_at_rest_has_all_rows_views_and_comments(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    small_search(writer)
+    writer.close()
+    target = tmp_path / "copy.duckdb"
+    rows = snapshot(tmp_path, target)
+    original = contents(tmp_path / "run.duckdb")
+    assert contents(target) == original
+    assert rows == sum(len(each) for each in original.values())
+    with duckdb.connect(str(target), read_only=True) as tool:
+        assert len(tool.execute("FROM best_trajectory").fetchall()) == 3
+        assert tool.execute(
+            "SELECT count(*) FROM duckdb_columns() WHERE comment IS NULL AND NOT internal AND table_name = 'nodes'"
+        ).fetchall() == [(0,)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.duckdb", "run.duckdb"]
+
+
+def test_a_copy_of_a_live_run_is_of_one_moment(tmp_path: Path) -> None:
+    """Two tables grow in step, one transaction each time; a copy may not show one ahead of the other."""
+    writer = Writer(tmp_path / "run.duckdb")
+    server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+    server.start()
+    small_search(writer)
+    ended = threading.Event()
+
+    def grow() -> None:
+        while not ended.is_set():
+            for _ in range(50):
+                writer.insert("events", level="info", kind="grow", message="x", detail={})
+                writer.insert("metrics", node_id=9, step=1, name="grow", value=0.0)
+            writer.flush()
+
+    growing = threading.Thread(target=grow)
+    growing.start()
+    counts = []
+    for number in range(5):
+        target = tmp_path / f"copy{number}.duckdb"
+        snapshot(tmp_path, target)
+        found = contents(target)
+        events = [row for row in found["events"] if "'grow'" in row]
+        metrics = [row for row in found["metrics"] if "'grow'" in row]
+        assert len(events) == len(metrics)
+        counts.append(len(events))
+    ended.set()
+    growing.join()
+    server.close()
+    writer.close()
+    assert counts == sorted(counts)
+    assert counts[-1] > counts[0]
+
+
+def test_a_copy_can_be_opened_as_a_run(tmp_path: Path) -> None:
+    with engine_process(tmp_path):
+        target = tmp_path / "other" / "run.duckdb"
+        target.parent.mkdir()
+        reader = open_run(tmp_path)
+        snapshot(reader, target)
+        assert reader.rows("SELECT 1 AS x") == [{"x": 1}]
+        reader.close()
+    again = Writer(target)
+    assert again.rows("SELECT name FROM runs") == [{"name": "run"}]
+    again.close()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    writer.close()
+    (tmp_path / "mine.duckdb").write_text("mine")
+    with pytest.raises(UserError, match="not overwritten"):
+        snapshot(tmp_path, tmp_path / "mine.duckdb")
+    with pytest.raises(UserError, match="is no directory"):
+        snapshot(tmp_path, tmp_path / "missing" / "x.duckdb")
+    assert (tmp_path / "mine.duckdb").read_text() == "mine"
+
+
+def test_an_engine_that_dies_leaves_no_half_copy(tmp_path: Path) -> None:
+    with engine_process(tmp_path) as process:
+        reader = SocketReader(tmp_path / "engine.sock")
+        process.kill()
+        process.wait()
+        with pytest.raises(EngineGone):
+            snapshot(reader, tmp_path / "copy.duckdb")
+        reader.close()
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
