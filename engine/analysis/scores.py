@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.analysis.statistics import wilson
+from engine.errors import UserError
 
 Rows = Callable[..., list[dict[str, Any]]]
 """`Reader.rows` or `Writer.rows`: SQL and parameters to a dictionary per row."""
@@ -49,6 +50,13 @@ class Measured:
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.value:.3f} [{low:.3f}, {high:.3f}] n={self.n}"
+
+
+def only_row(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one row of a question about the run. Raises UserError where the engine has not written the run's row yet."""
+    if not found:
+        raise UserError("the run has not begun: its engine has not written anything about it yet")
+    return found[0]
 
 
 def measured(row: Mapping[str, Any] | None, prefix: str = "") -> Measured | None:

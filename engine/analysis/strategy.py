@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from engine.analysis.scores import Measured, Rows, measured
+from engine.analysis.scores import Measured, Rows, measured, only_row
 
 FORMAT = 1
 """Version of the TOML's keys."""
@@ -77,8 +77,8 @@ class Strategy:
 
 
 def read_strategy(rows: Rows) -> Strategy:
-    """The strategy of the run behind `rows` as it stands now."""
-    run = rows(RUN)[0]
+    """The strategy of the run behind `rows` as it stands now. Raises UserError when the run has not begun."""
+    run = only_row(rows(RUN))
     found = rows(STAGES)
     soup = rows(SOUP, [run["best_path"] or ""])
     stages = tuple(_stage(row) for row in found if row["node_id"] != 0)

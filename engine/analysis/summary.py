@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from engine.analysis.scores import Measured, measured
+from engine.analysis.scores import Measured, measured, only_row
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 
@@ -91,8 +91,12 @@ def derived_state(state: str, *, live: bool) -> str:
 
 
 def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
-    """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's."""
-    row = reader.rows(HEADER)[0]
+    """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's.
+
+    Raises:
+        UserError: the run has not begun. QueryError, EngineGone: as a query does.
+    """
+    row = only_row(reader.rows(HEADER))
     now = now or datetime.now(UTC).replace(tzinfo=None)
     base_test = measured(row, "base_")
     return Summary(

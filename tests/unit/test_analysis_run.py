@@ -13,6 +13,7 @@ from engine.analysis.scores import Measured
 from engine.analysis.statistics import wilson
 from engine.analysis.strategy import read_strategy, stage_rows, strategy_toml
 from engine.analysis.summary import derived_state, summarise
+from engine.errors import UserError
 from engine.store.reader import FileReader
 from engine.store.writer import Writer
 from tests.engine.store_engine import checkpoint_row, node_row, run_row, small_search
@@ -145,6 +146,15 @@ def test_the_summary_has_scores_with_n_and_interval(writer: Writer) -> None:
     assert plain["best_validation"]["low"] < 0.7333 < plain["best_validation"]["high"]
     assert plain["created"].endswith("+00:00")
     assert datetime.fromisoformat(plain["created"]).tzinfo is not None
+
+
+def test_a_run_whose_engine_wrote_nothing_yet_is_told_in_one_line(writer: Writer) -> None:
+    with pytest.raises(UserError, match="has not begun"):
+        read_strategy(writer.rows)
+    reader = file_reader(writer)
+    with pytest.raises(UserError, match="has not begun"):
+        summarise(reader)
+    reader.close()
 
 
 def test_a_run_that_just_began_has_no_scores(writer: Writer) -> None:
