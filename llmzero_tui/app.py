@@ -15,6 +15,7 @@ from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
@@ -37,6 +38,13 @@ def _palette() -> Any:
     from llmzero_tui.screens.palette import ActionProvider
 
     return ActionProvider
+
+
+class AsciiScrollBars(ScrollBarRender):
+    """Scroll bars of colour alone, without block glyphs."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class LLMZeroApp(App[int]):
@@ -77,6 +85,8 @@ class LLMZeroApp(App[int]):
         self.clock = clock
         self.opener = opener
         self.look = Look(palette(DARK.name), ascii)
+        self.set_class(ascii, "-ascii")
+        ScrollBar.renderer = AsciiScrollBars if ascii else ScrollBarRender
         self._reading = False
         self._again = False
 
@@ -210,8 +220,7 @@ class LLMZeroApp(App[int]):
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
         for screen in self.screen_stack:
             if isinstance(screen, Face):
-                screen.refresh(recompose=False, layout=True)
-        self.poll()
+                screen.restyle()
 
 
 def run(runs_dir: Path, run: Path | None = None, ascii: bool = False) -> int:

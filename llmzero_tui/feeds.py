@@ -41,7 +41,7 @@ from llmzero_tui.data import (
 __all__ = ["OpenRun", "Reader", "RunFeed", "RunsFeed", "open_run"]
 
 SPARK_PARTS = 6
-STRIP_PARTS = 10
+STRIP_PARTS = 7
 EVENTS_KEPT = 400
 
 

@@ -46,6 +46,11 @@ class Face(Screen[None]):
         """Leave; whatever trains goes on."""
         await self.app.run_action("detach")
 
+    def restyle(self) -> None:
+        """Draw everything anew: the palette is another one."""
+        for widget in self.query("*"):
+            widget.refresh()
+
     def refresh_keys(self) -> None:
         """Draw the footer for the context of now."""
         for bar in self.query(KeyBar):

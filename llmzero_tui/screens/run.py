@@ -156,6 +156,13 @@ class RunScreen(Steering):
         self.poll_now()
         self.refresh_keys()
 
+    def restyle(self) -> None:
+        super().restyle()
+        self.query_one(Details).restyle(self.snapshot)
+        self.query_one(Inbox).restyle()
+        self.query_one(SearchTree).notify_style_update()
+        self._show_detail()
+
     def poll_now(self) -> None:
         """Ask for a snapshot without waiting for the tick."""
         self.app.poll()  # type: ignore[attr-defined]

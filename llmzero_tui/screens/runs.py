@@ -72,6 +72,11 @@ class RunsScreen(Polled):
     def lost(self, why: Lost, now: datetime) -> None:
         self.query_one("#title", Static).update(Text(plain(why.reason, 200), style=look(self).palette.bad))
 
+    def restyle(self) -> None:
+        super().restyle()
+        self._title(len(self._runs))
+        self._draw()
+
     def _title(self, count: int | None) -> None:
         colours = look(self).palette
         text = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("runs", colours.muted))

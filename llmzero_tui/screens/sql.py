@@ -83,16 +83,24 @@ class SqlScreen(Face):
         yield KeyBar()
 
     def on_mount(self) -> None:
+        self._title()
+        self.query_one("#editor").border_title = "Query"
+        self.query_one("#rows").border_title = "Rows"
+        self._say("F5 or ctrl+r runs it · reading only · esc to the rows", look(self).palette.muted)
+        self.query_one(TextArea).focus()
+        self.refresh_keys()
+
+    def _title(self) -> None:
         colours = look(self).palette
         title = Text.assemble(
             ("LLMZero ", colours.muted), (plain(self._path.name, 40), f"bold {colours.text}"), ("  SQL", colours.muted)
         )
         self.query_one("#title", Static).update(look(self).done(title))
-        self.query_one("#editor").border_title = "Query"
-        self.query_one("#rows").border_title = "Rows"
-        self._say("F5 or ctrl+r runs it · reading only · esc to the rows", colours.muted)
-        self.query_one(TextArea).focus()
-        self.refresh_keys()
+
+    def restyle(self) -> None:
+        super().restyle()
+        self._title()
+        self._show_page()
 
     def on_unmount(self) -> None:
         if self._reader is not None and not self._busy:

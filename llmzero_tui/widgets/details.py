@@ -53,6 +53,11 @@ class Details(VerticalScroll):
         self.show(snapshot)
         self.scroll_home(animate=False)
 
+    def restyle(self, snapshot: RunSnapshot | None) -> None:
+        """Draw the title and the text in other colours."""
+        self._title()
+        self.show(snapshot)
+
     def _title(self) -> None:
         colours = look(self).palette
         parts: list[Content | tuple[str, str]] = []
@@ -123,7 +128,7 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
 def _where(stage: Stage, node: Node, dress: Look) -> Text:
     """State, score, place in the tree and the two explicit choices."""
     colours = dress.palette
-    text = Text(f"#{node.id} ", style=f"bold {colours.text}").append_text(dress.state(node.state))
+    text = Text.assemble((f"#{node.id} ", f"bold {colours.text}")).append_text(dress.state(node.state))
     if node.best is not None:
         text.append("  validation ", style=colours.muted).append(score(node.best.value, node.best.n), style="bold")
         text.append(f" n={node.best.n}", style=colours.muted)

@@ -74,6 +74,10 @@ class Inbox(OptionList, inherit_bindings=False):
         ids = [p.id for p in proposals]
         self.highlighted = ids.index(kept.id) if kept is not None and kept.id in ids else 0
 
+    def restyle(self) -> None:
+        """Draw every line in other colours."""
+        self.on_resize()
+
     def on_resize(self) -> None:
         for index in range(len(self._proposals)):
             self.replace_option_prompt_at_index(index, self._line(index))

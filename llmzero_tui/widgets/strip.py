@@ -24,14 +24,14 @@ FIRST = (
 )  # fmt: skip
 NAMES = {
     "completions/mean_length": "length",
-    "completions/clipped_ratio": "truncated",
-    "clip_ratio/region_mean": "clip ratio",
-    "frac_reward_zero_std": "dead groups",
-    "grad_norm": "grad norm",
+    "completions/clipped_ratio": "cut off",
+    "clip_ratio/region_mean": "clip",
+    "frac_reward_zero_std": "dead",
+    "grad_norm": "grad",
     "learning_rate": "lr",
     "step_seconds": "s/step",
 }
-CELL = 25
+CELL = 23
 
 
 def order(names: tuple[str, ...]) -> tuple[str, ...]:
