@@ -6,15 +6,18 @@ Used by the writer alone. It must never close a connection under a query that st
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from pathlib import Path
 
 import duckdb
 
 from engine.errors import UserError
-from engine.store.database import open_database, prepare
+from engine.store.database import Held, open_database, prepare
 from engine.store.errors import StoreFault
 
+FREE_SECONDS = 3.0
+"""How long a viewer that reads the file of a run at rest may take to let it go."""
 PATIENCE_SECONDS = 2.0
 """How long queries that were told to stop may take to let the database go."""
 
@@ -76,10 +79,21 @@ class Connections:
 
     def _open(self) -> None:
         with self._lock:
-            self._root = open_database(self._path, read_only=False)
+            self._root = _open_when_free(self._path)
             try:
                 prepare(self._root, self._path)
                 self.writing = self._root.cursor()
             except BaseException:
                 self._root.close()
                 raise
+
+
+def _open_when_free(path: Path) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + FREE_SECONDS
+    while True:
+        try:
+            return open_database(path, read_only=False)
+        except Held:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)

@@ -25,7 +25,7 @@ class Held(UserError):
     """Another process has the database open."""
 
     def __init__(self, path: Path, pid: int) -> None:
-        super().__init__(f"{path} is held by process {pid}: one engine per run")
+        super().__init__(f"{path} is held by process {pid}: one engine per run, and no other program that has it open")
         self.pid = pid
 
 

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,10 +35,15 @@ from engine.store.protocol import (
 )
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
+
+    from engine.store.execute import Job
 
 HELLO_SECONDS = 5.0
 TICK_SECONDS = 60.0
+IDLE_SECONDS = 0.3
+"""How long a file at rest stays open after a question."""
 OPEN_SECONDS = 2.0
 """How long `open_run` waits for an engine that has the file and does not answer yet."""
 
@@ -253,29 +258,28 @@ class SocketReader:
 
 
 class FileReader:
-    """A reader of a run at rest, opened read-only.
+    """A reader of a run at rest. It lets the file go between questions, so that an engine can take the run up again.
 
     Raises:
         UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema.
     """
 
     def __init__(self, path: Path) -> None:
-        from engine.store.database import check_version, open_database, schema_version
+        from engine.store.database import check_version, schema_version
 
         if not path.is_file():
             raise UserError(f"{path.parent} has no {path.name}: no run was started there")
-        self._connection = open_database(path, read_only=True)
-        self._opening = threading.Lock()
-        self._job: Any = None
+        self._path = path
+        self._asking = threading.Lock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._idle: threading.Timer | None = None
+        self._job: Job | None = None
         self._truncated = False
-        version = schema_version(self._connection)
-        try:
+        with self._opened() as connection:
+            version = schema_version(connection)
             check_version(version, path)
             if version is None:
                 raise UserError(f"{path} has no tables yet: the run ended before it began")
-        except UserError:
-            self._connection.close()
-            raise
 
     @property
     def live(self) -> bool:
@@ -290,12 +294,13 @@ class FileReader:
 
         # Through the same encoding as over the socket, so that the same values are taken and refused.
         values = decode_parameters(encode_parameters(params))
-        self._job = job = Job()
-        try:
-            result = job.run(self._cursor, sql, values, default_limit(lane, limit))
-        finally:
-            self._job = None
-            job.end()
+        with self._taken_up_is_gone(), self._opened() as connection:
+            self._job = job = Job()
+            try:
+                result = job.run(connection.cursor, sql, values, default_limit(lane, limit))
+            finally:
+                self._job = None
+                job.end()
         self._truncated = result.truncated
         return result.table
 
@@ -320,7 +325,8 @@ class FileReader:
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         from engine.store.execute import Job, export_tables
 
-        return export_tables(Job(), self._cursor)
+        with self._taken_up_is_gone(), self._opened() as connection:
+            yield from export_tables(Job(), connection.cursor)
 
     def interrupt(self) -> None:
         job = self._job
@@ -330,11 +336,42 @@ class FileReader:
             time.sleep(0.01)
 
     def close(self) -> None:
-        self._connection.close()
+        with self._asking:
+            self._let_go()
 
-    def _cursor(self) -> Any:
-        with self._opening:
-            return self._connection.cursor()
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, open; it stays so a moment longer, for the next question."""
+        from engine.store.database import open_database
+
+        with self._asking:
+            if self._idle is not None:
+                self._idle.cancel()
+            if self._connection is None:
+                self._connection = open_database(self._path, read_only=True)
+            try:
+                yield self._connection
+            finally:
+                self._idle = threading.Timer(IDLE_SECONDS, self.close)
+                self._idle.daemon = True
+                self._idle.start()
+
+    def _let_go(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _taken_up_is_gone(self) -> Iterator[None]:
+        """A file that an engine has taken up meanwhile: whoever asks must open the run again."""
+        from engine.store.database import Held
+
+        try:
+            yield
+        except Held as error:
+            raise EngineGone(f"the run was taken up by process {error.pid}: open it again") from error
 
 
 def from_bytes(body: bytearray) -> pa.Table:

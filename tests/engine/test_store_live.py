@@ -650,6 +650,24 @@ def test_a_file_at_rest_may_be_read_without_write_permission(engine: Engine, tmp
     folder.chmod(0o700)
 
 
+def test_a_viewer_of_a_run_at_rest_does_not_stop_it_from_being_taken_up(tmp_path: Path) -> None:
+    """A file that one process reads cannot be written by another: the reader lets go of it between questions."""
+    start_and_stop = start(tmp_path)
+    run_row(start_and_stop.writer)
+    start_and_stop.server.close()
+    start_and_stop.writer.close()
+    viewer = open_run(tmp_path)
+    assert viewer.rows("SELECT name FROM runs") == [{"name": "run"}]
+    with engine_process(tmp_path) as process:
+        with pytest.raises(EngineGone, match=rf"taken up by process {process.pid}\b"):
+            viewer.rows("SELECT name FROM runs")
+        viewer.close()
+        again = open_run(tmp_path)
+        assert again.live
+        assert again.rows("SELECT name FROM runs") == [{"name": "run"}]
+        again.close()
+
+
 def test_closing_the_server_stops_queries_that_run(tmp_path: Path) -> None:
     engine = start(tmp_path)
     reader = SocketReader(tmp_path / "engine.sock")
