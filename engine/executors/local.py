@@ -7,9 +7,8 @@ signal follows the thread that started the worker). It never imports torch and n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
+import subprocess
 import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -20,6 +19,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.executors.base import Executor
+from engine.executors.processes import (
+    Process,
+    close_pipe,
+    describe_exit,
+    kill_group,
+    kill_if_alive,
+    last_line,
+    printable,
+)
 from engine.training import events
 from engine.training.events import End, Evaluate, Event, SegmentSpec
 
@@ -90,7 +98,7 @@ class LocalExecutor(Executor):
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers that are alive now, for `doctor` and the log."""
-        return [slot.process.pid for slot in self._slots if slot.process and slot.process.returncode is None]
+        return [slot.process.pid for slot in self._slots if slot.process and slot.process.poll() is None]
 
     async def start(self) -> None:
         for slot in self._slots:
@@ -110,7 +118,7 @@ class LocalExecutor(Executor):
         request = events.Train(segment=job) if isinstance(job, SegmentSpec) else job
         slot = min(free, key=lambda slot: not slot.accepting)
         slot.job = _Job(job.job, request.model_dump_json(), isinstance(job, SegmentSpec))
-        await slot.send_job()
+        slot.send_job()
 
     async def next_event(self) -> Event:
         item = await self._events.get()
@@ -127,19 +135,19 @@ class LocalExecutor(Executor):
             if slot.job is not None and slot.job.name == job and slot.job.is_segment:
                 slot.stop = request
                 if slot.job.sent:
-                    await slot.send(request.model_dump_json())
+                    slot.send(request.model_dump_json())
 
     async def pause(self) -> None:
         self.paused = True
         for slot in self._slots:
-            await slot.send(events.Pause().model_dump_json())
+            slot.send(events.Pause().model_dump_json())
 
     async def unpause(self) -> None:
         self.paused = False
         for slot in self._slots:
             if slot.job is not None:
                 slot.job.heard = time.monotonic()
-            await slot.send(events.Continue().model_dump_json())
+            slot.send(events.Continue().model_dump_json())
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -152,18 +160,20 @@ class LocalExecutor(Executor):
         """Hand an event to whoever waits for it. For the slots."""
         self._events.put_nowait(event)
 
-    async def spawn(self, slot: _Slot) -> asyncio.subprocess.Process:
-        """Start a worker in a session of its own, so that a ^C in the terminal does not reach it. For the slots."""
+    def spawn(self, slot: _Slot) -> Process:
+        """Start a worker in a session of its own, so that a ^C in the terminal does not reach it. For the slots.
+
+        Plain Popen: a start of asyncio's that is cancelled half-way waits for ever (CPython 3.11).
+        """
         arguments = [*self._command, "--slot", str(slot.number), "--parent", str(os.getpid())]
         with slot.log.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+            return subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._environment,
                 start_new_session=True,
-                limit=LONGEST_LINE,
             )
 
     async def _watch(self) -> None:
@@ -183,11 +193,12 @@ class _Slot:
         self.log = log
         self.job: _Job | None = None
         self.stop: events.Stop | None = None
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Process | None = None
+        self._requests: asyncio.WriteTransport | None = None
+        self._lines: asyncio.BaseTransport | None = None
         self.accepting = False  # the process takes requests now
         self._executor = executor
         self._ready = False  # it said so since it was started
-        self._listening = False
         self._hung_after = 0.0
 
     async def serve(self) -> None:
@@ -198,30 +209,27 @@ class _Slot:
             self._hung_after = 0.0
             log_start = self.log.stat().st_size if self.log.exists() else 0
             try:
-                self.process = await self._executor.spawn(self)
+                self.process = self._executor.spawn(self)
             except OSError as error:
                 self._end_job(End.CRASHED, f"no worker could be started: {error}")
             else:
-                self._listening = True
                 broken = await self._listen()
-                self._listening = False
-                await self.bury()
-                self._tell_death(broken, log_start)
+                status = await self.bury()
+                self._tell_death(broken, status, log_start)
             failures = 0 if self._ready else failures + 1
             if failures:
                 await asyncio.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1)))
 
     async def _listen(self) -> str:
         """Pass on what the worker says until it ends. Returns what was wrong with its last line, or ''."""
-        assert self.process is not None
-        assert self.process.stdout is not None
+        lines = await self._connect()
         self.accepting = True
         if self._executor.paused:
-            await self.send(events.Pause().model_dump_json())
-        await self.send_job()
+            self.send(events.Pause().model_dump_json())
+        self.send_job()
         while True:
             try:
-                raw = await self.process.stdout.readline()
+                raw = await lines.readline()
             except ValueError:
                 return f"the worker wrote a line longer than {LONGEST_LINE} bytes"
             if not raw:
@@ -229,10 +237,19 @@ class _Slot:
             try:
                 line = events.LINE.validate_json(raw)
             except ValidationError:
-                return f"the worker wrote a line that is no event: {_printable(raw)!r}"
+                return f"the worker wrote a line that is no event: {printable(raw)!r}"
             wrong = self._take(line)
             if wrong:
                 return wrong
+
+    async def _connect(self) -> asyncio.StreamReader:
+        """Join the worker's pipes to the event loop."""
+        assert self.process is not None
+        loop = asyncio.get_running_loop()
+        lines = asyncio.StreamReader(limit=LONGEST_LINE)
+        self._lines, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), self.process.stdout)
+        self._requests, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self.process.stdin)
+        return lines
 
     def _take(self, line: events.Line) -> str:
         """Act on one line. Returns what is wrong with it, or ''."""
@@ -263,29 +280,25 @@ class _Slot:
 
     def _say_goodbye(self) -> None:
         """The worker said that it leaves. If it does not within some seconds it is killed."""
-        process = self.process
-        assert process is not None
-        assert process.stdin is not None
-        process.stdin.close()
-        asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, _kill_if_alive, process)
+        assert self.process is not None
+        assert self._requests is not None
+        self._requests.close()
+        asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, kill_if_alive, self.process)
 
-    async def send_job(self) -> None:
+    def send_job(self) -> None:
         """Send the job that waits here, once, with the stop that came before it was sent."""
         if self.job is None or self.job.sent or not self.accepting:
             return
         self.job.sent = True
         self.job.heard = time.monotonic()
-        await self.send(self.job.request)
+        self.send(self.job.request)
         if self.stop is not None:
-            await self.send(self.stop.model_dump_json())
+            self.send(self.stop.model_dump_json())
 
-    async def send(self, request: str) -> None:
+    def send(self, request: str) -> None:
         """Write one line to the worker. A worker that is dying is no error here: its supervisor tells."""
-        if self.process is None or self.process.stdin is None or not self.accepting:
-            return
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            self.process.stdin.write(request.encode() + b"\n")
-            await self.process.stdin.drain()
+        if self._requests is not None and self.accepting:
+            self._requests.write(request.encode() + b"\n")
 
     def kill_if_hung(self) -> None:
         """Kill the worker when its job has been silent for too long."""
@@ -295,38 +308,50 @@ class _Slot:
         silent = time.monotonic() - job.heard
         if silent > (executor.hang_seconds if job.under_way else executor.setup_seconds):
             self._hung_after = silent
-            _kill(self.process)
+            kill_group(self.process)
 
     def end_orphans(self) -> None:
         """A dead worker's children keep its pipe open, and its death would go unheard: kill them."""
-        if self._listening and self.process is not None and self.process.returncode is not None:
-            _kill(self.process)
+        if self.process is not None and self.process.poll() is not None:
+            kill_group(self.process)
 
-    async def bury(self) -> None:
-        """Kill the process with its children and wait until it is gone."""
+    async def bury(self) -> int:
+        """Kill the process with its children, if there is one, and wait until it is gone. Returns its exit status."""
         self.accepting = False
         process = self.process
         if process is None:
-            return
-        _kill(process)
-        if process.stdin is not None:
-            process.stdin.close()
-        await process.wait()
+            return 0
+        kill_group(process)
+        self._disconnect(process)
+        status = await asyncio.to_thread(process.wait)
+        self.process = None
+        return status
 
-    def _tell_death(self, broken: str, log_start: int) -> None:
+    def _disconnect(self, process: Process) -> None:
+        """Close both pipes: their transports, or what _connect, cancelled half-way, gave no transport."""
+        if self._requests is None:
+            close_pipe(process.stdin)
+        elif not self._requests.is_closing():
+            self._requests.abort()
+        if self._lines is None:
+            close_pipe(process.stdout)
+        else:
+            self._lines.close()
+        self._requests = self._lines = None
+
+    def _tell_death(self, broken: str, status: int, log_start: int) -> None:
         """The worker is gone: end the job it had."""
-        if self.process is None or self.job is None or not self.job.sent:
+        if self.job is None or not self.job.sent:
             return  # nobody's loss; a job that was not sent yet waits for the next worker
         if self._hung_after:
             where = f"after step {self.job.steps}" if self.job.under_way else "while it was set up"
             detail = f"no sign of life for {self._hung_after:.1f} s {where}; the worker was killed"
             self._end_job(End.HUNG, detail)
             return
-        status = self.process.returncode
-        cause = broken or f"the worker {_describe(status if status is not None else 0)}"
+        cause = broken or f"the worker {describe_exit(status)}"
         if not self._ready and not broken:
             cause += " before it was ready"
-        last = _last_line(self.log, log_start) if status is not None and status > 0 else ""
+        last = last_line(self.log, log_start) if status > 0 else ""
         self._end_job(End.CRASHED, f"{cause}; last line of {self.log.name}: {last}" if last else cause)
 
     def _end_job(self, end: End, detail: str) -> None:
@@ -337,41 +362,3 @@ class _Slot:
         self._executor.put(
             events.Ended(job=job.name, end=end, steps=job.steps, trainer_seconds=job.seconds, detail=detail)
         )
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """SIGKILL to the worker's process group: it works on a stopped process too."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _kill_if_alive(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        _kill(process)
-
-
-def _describe(status: int) -> str:
-    if status >= 0:
-        return f"exited with code {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    hint = " (by someone, or by the kernel for lack of memory)" if name == "SIGKILL" else ""
-    return f"was killed by {name}{hint}"
-
-
-def _printable(raw: bytes) -> str:
-    return "".join(c if c.isprintable() else "·" for c in raw[:200].decode("utf-8", "replace").rstrip("\n"))
-
-
-def _last_line(log: Path, start: int) -> str:
-    """The last line that this worker wrote to its log, or ''. A log that cannot be read is no news."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(start, size - 4096))
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    return _printable(next((line for line in reversed(lines) if line.strip()), b""))

@@ -69,13 +69,6 @@ def test_a_worker_takes_jobs_and_leaves_when_its_stdin_ends(worker: Worker, make
     assert b"straight to the descriptor" in worker.stderr.read()
 
 
-def test_a_worker_that_loses_its_memory_says_so_and_exits(worker: Worker, make_spec: Spec) -> None:
-    ask(worker, events.Train(segment=make_spec("OutOfMemory")))
-    hear(worker, "leaving")
-    assert hear(worker, "ended").end is events.End.OUT_OF_MEMORY
-    assert worker.wait(20) == 0
-
-
 @pytest.mark.parametrize("line", [b"no JSON\n", b'{"kind":"train"}\n', b'{"kind":"dance"}\n'])
 def test_a_request_of_another_version_ends_the_worker(worker: Worker, line: bytes) -> None:
     _, log = worker.communicate(line, timeout=60)

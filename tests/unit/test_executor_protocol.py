@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -192,9 +193,9 @@ async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_
     spawned: list[float] = []
 
     class Counted(LocalExecutor):
-        async def spawn(self, slot: Any) -> Any:
+        def spawn(self, slot: Any) -> Any:
             spawned.append(time.monotonic())
-            return await super().spawn(slot)
+            return super().spawn(slot)
 
     monkeypatch.setattr(sys.modules[__name__], "LocalExecutor", Counted)
     async with workers(tmp_path, mode="dies at start") as executor:
@@ -328,13 +329,42 @@ async def test_waiting_with_a_timeout_loses_no_event(tmp_path: Path) -> None:
 
 async def test_a_bug_in_a_supervisor_is_not_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Bugged(LocalExecutor):
-        async def spawn(self, slot: Any) -> Any:
+        def spawn(self, slot: Any) -> Any:
             raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(sys.modules[__name__], "LocalExecutor", Bugged)
     async with workers(tmp_path) as executor:
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(executor.next_event(), 20)
+
+
+CARELESS = """
+import asyncio, sys
+from pathlib import Path
+from engine.executors.local import LocalExecutor
+
+async def main():
+    executor = LocalExecutor(2, Path(sys.argv[1]), command=sys.argv[2:])
+    await executor.start()
+    await asyncio.sleep(float(sys.stdin.readline()))
+    raise SystemExit(5)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.3"])
+def test_an_engine_that_crashes_without_closing_still_ends(tmp_path: Path, seconds: str) -> None:
+    command = [sys.executable, "-c", CARELESS, str(tmp_path), *FAKE]
+    done = subprocess.run(command, input=seconds, text=True, capture_output=True, timeout=30)
+    assert done.returncode == 5, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_closing_while_workers_start_leaves_none(tmp_path: Path) -> None:
+    for _ in range(5):
+        async with workers(tmp_path, capacity=3):
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("options", [{"capacity": 0}, {"hang_seconds": 0}, {"setup_seconds": -1}])
