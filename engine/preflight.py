@@ -23,9 +23,6 @@ from tasks.base import Item, Split, Task, TaskError, TaskNotFound
 
 Level = Literal["ok", "warning", "error"]
 
-ADVISORS = ("auto", "rules")
-"""Kinds of advisor that an engine of this version makes (`engine.advisors.factory`, which this room may not import)."""
-
 SAMPLED_PROMPTS = 64
 WORKER_BYTES = 900 * 1024**2
 """What a trainer worker needs beside the model: Python, torch, TRL (FACTS.md: 450–800 MB)."""
@@ -270,10 +267,6 @@ def _advisor(config: RunConfig) -> Iterator[Finding]:
     if asked.kind == "rules":
         yield Finding("ok", "advisor", "rules")
         return
-    if asked.kind not in ADVISORS:
-        text = f'"{asked.kind}" is not in this version; allowed: {", ".join(ADVISORS)}'
-        yield Finding("error", "advisor.kind", text)
-        return
     level: Level = "error" if asked.kind == "ollama" else "warning"
     instead = "" if asked.kind == "ollama" else "; the rules advise"
     try:
@@ -281,13 +274,13 @@ def _advisor(config: RunConfig) -> Iterator[Finding]:
     except Fault as error:
         yield Finding(level, "advisor", f"{error}{instead}")
         return
-    if not any(name in (asked.model, f"{asked.model}:latest") for name in server.models):
+    names = (asked.model, f"{asked.model}:latest")
+    if not any(name in names for name in server.models):
         yield Finding(level, "advisor", f"{asked.host} has no {asked.model}; `ollama pull {asked.model}`{instead}")
-    elif not any(name in (asked.model, f"{asked.model}:latest") for name in server.vision):
-        yield Finding(level, "advisor", f"{asked.model} sees no images; choose a vision model{instead}")
+    elif not any(name in names for name in server.vision):
+        yield Finding("warning", "advisor", f"{asked.model} sees no images{instead or ': it gets tables, no plots'}")
     else:
-        rules = "" if "ollama" in ADVISORS else "; in this version the rules advise all the same"
-        yield Finding("ok", "advisor", f"{asked.model} at {asked.host}, Ollama {server.version}{rules}")
+        yield Finding("ok", "advisor", f"{asked.model} at {asked.host}, Ollama {server.version}")
 
 
 def gib(size: int) -> str:

@@ -345,14 +345,22 @@ def test_a_proxy_does_not_come_between(server: str, monkeypatch: pytest.MonkeyPa
     assert machine.ollama(server).version == "0.11.4"
 
 
-def test_an_advisor_that_this_version_lacks_is_an_error() -> None:
+def test_what_is_a_warning_for_auto_is_an_error_for_ollama(server: str) -> None:
     assert advisor("http://127.0.0.1:9", kind="ollama").level == "error"
+    Ollama.models = {"other": ["vision"]}
+    assert advisor(server, kind="ollama").level == "error"
+    Ollama.models = {"qwen3-vl:8b": ["completion"]}
+    finding = advisor(server, kind="ollama")
+    assert (finding.level, "no plots" in finding.text) == ("warning", True)
 
 
-def test_the_advisors_named_here_are_those_an_engine_makes() -> None:
+def test_the_advisors_of_the_run_file_are_those_an_engine_makes() -> None:
+    from typing import get_args
+
     from engine.advisors import factory
+    from engine.config import AdvisorSection
 
-    assert set(preflight.ADVISORS) == set(factory.KINDS)
+    assert set(get_args(AdvisorSection.model_fields["kind"].annotation)) == set(factory.KINDS)
 
 
 def test_the_strategies_of_the_run_file_are_those_an_engine_makes() -> None:
