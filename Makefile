@@ -39,7 +39,7 @@ demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the termi
 	$(BIN)/llmzero demo
 
 test: $(DEV_STAMP)  ## every test that needs no GPU and less than a minute
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
 	$(BIN)/python -m pytest -m slow
