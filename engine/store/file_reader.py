@@ -1,0 +1,150 @@
+"""The reader of a run at rest: the same questions on the file, opened read-only and shut off from the machine as the
+engine's is.
+
+Made by `engine.store.reader.open_run`. It must never write a table, nor keep the file from an engine that takes the run
+up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import UserError
+from engine.store.base import check_kind, to_rows
+from engine.store.errors import EngineGone
+from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from engine.store.execute import Job
+
+IDLE_SECONDS = 0.3
+"""How long the file stays open after a question."""
+
+
+class FileReader:
+    """A reader of a run at rest. It lets the file go between questions, so that an engine can take the run up again.
+
+    Raises:
+        UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from engine.store.database import check_version, schema_version
+
+        if not path.is_file():
+            raise UserError(f"{path.parent} has no {path.name}: no run was started there")
+        self._path = path
+        self._asking = threading.Lock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._idle: threading.Timer | None = None
+        self._job: Job | None = None
+        self._truncated = False
+        # DuckDB complains on stderr about connections that are open when the interpreter ends.
+        atexit.register(self._let_go)
+        with self._opened() as connection:
+            version = schema_version(connection)
+            check_version(version, path)
+            if version is None:
+                raise UserError(f"{path} has no tables yet: the run ended before it began")
+
+    @property
+    def live(self) -> bool:
+        return False
+
+    @property
+    def truncated(self) -> bool:
+        return self._truncated
+
+    def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
+        from engine.store.execute import Job
+
+        # Through the same encoding as over the socket, so that the same values are taken and refused.
+        values = decode_parameters(encode_parameters(params))
+        with self._taken_up_is_gone(), self._opened() as connection:
+            self._job = job = Job()
+            try:
+                result = job.run(connection.cursor, sql, values, default_limit(lane, limit))
+            finally:
+                self._job = None
+                job.end()
+        self._truncated = result.truncated
+        return result.table
+
+    def rows(
+        self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        return to_rows(self.query(sql, params, lane=lane, limit=limit))
+
+    def command(
+        self,
+        kind: str,
+        *,
+        node_id: int | None = None,
+        proposal_id: int | None = None,
+        revision: int | None = None,
+        payload: Mapping[str, object] | None = None,
+        author: str = "human",
+    ) -> int:
+        check_kind(kind)
+        raise UserError(f"the run is not live, nobody would take the command {kind!r}: `llmzero resume` first")
+
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        from engine.store.execute import Job, export_tables
+
+        with self._taken_up_is_gone(), self._opened() as connection:
+            yield from export_tables(Job(), connection.cursor)
+
+    def interrupt(self) -> None:
+        job = self._job
+        # DuckDB forgets an interruption between two statements.
+        while job is not None and not job.ended:
+            job.interrupt()
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self._let_go()
+        atexit.unregister(self._let_go)
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, open; it stays so a moment longer, for the next question."""
+        from engine.store.database import open_database
+
+        with self._asking:
+            if self._idle is not None:
+                self._idle.cancel()
+            if self._connection is None:
+                self._connection = open_database(self._path, read_only=True)
+            try:
+                yield self._connection
+            finally:
+                self._idle = threading.Timer(IDLE_SECONDS, self._let_go)
+                self._idle.daemon = True
+                self._idle.start()
+
+    def _let_go(self) -> None:
+        with self._asking:
+            if self._idle is not None:
+                self._idle.cancel()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _taken_up_is_gone(self) -> Iterator[None]:
+        """A file that an engine has taken up meanwhile: whoever asks must open the run again."""
+        from engine.store.database import Held
+
+        try:
+            yield
+        except Held as error:
+            raise EngineGone(f"the run was taken up by process {error.pid}: open it again") from error

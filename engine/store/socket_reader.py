@@ -1,0 +1,172 @@
+"""The reader of a live run: questions and commands over the engine's socket.
+
+Made by `engine.store.reader.open_run`. It must never be left waiting by an engine that dies, and imports pyarrow only
+when an answer needs it: a viewer is on screen before that.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.store import queries
+from engine.store.base import check_kind, to_rows
+from engine.store.errors import EngineGone, QueryError, QueryInterrupted, StoreFault
+from engine.store.protocol import PREFIX, Header, Parameters, encode_parameters, frame, parse_header, reachable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HELLO_SECONDS = 5.0
+TICK_SECONDS = 60.0
+"""How long an engine may take to greet, and to answer a quick question."""
+
+
+class SocketReader:
+    """A reader of a live run.
+
+    Raises:
+        EngineGone: nobody answers at the socket.
+    """
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+        self._asking = threading.Lock()
+        self._sending = threading.Lock()
+        self._number = 0
+        self._in_flight: int | None = None
+        self._live = True
+        self._truncated = False
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(HELLO_SECONDS)
+        try:
+            with reachable(socket_path) as name:
+                self._socket.connect(name)
+            with self._asking:
+                self._send({"hello": True}, HELLO_SECONDS)
+                self.pid = int(self._receive()[0]["pid"])
+        except OSError as error:
+            self._socket.close()
+            raise EngineGone(f"no engine answers at {socket_path}: {error.strerror or error}") from error
+
+    @property
+    def live(self) -> bool:
+        return self._live
+
+    @property
+    def truncated(self) -> bool:
+        return self._truncated
+
+    def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
+        request = {"sql": sql.encode("utf-8", "replace").decode(), "params": encode_parameters(params), "lane": lane}
+        with self._asking:
+            self._send({**request, "limit": limit}, None if lane == "adhoc" else TICK_SECONDS)
+            header, body = self._receive()
+        self._truncated = bool(header["truncated"])
+        return from_bytes(body)
+
+    def rows(
+        self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        return to_rows(self.query(sql, params, lane=lane, limit=limit))
+
+    def command(
+        self,
+        kind: str,
+        *,
+        node_id: int | None = None,
+        proposal_id: int | None = None,
+        revision: int | None = None,
+        payload: Mapping[str, object] | None = None,
+        author: str = "human",
+    ) -> int:
+        check_kind(kind)
+        text = json.dumps(dict(payload or {}))
+        answer = self.rows(queries.load("insert_command"), [kind, node_id, proposal_id, revision, text, author])
+        return int(answer[0]["command_id"])
+
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        with self._asking:
+            self._send({"snapshot": True}, TICK_SECONDS)
+            header, body = self._receive(last=False)
+            while "table" in header:
+                yield header["table"], from_bytes(body)
+                header, body = self._receive(last=False)
+            self._in_flight = None
+
+    def interrupt(self) -> None:
+        number = self._in_flight
+        if number is not None:
+            try:
+                with self._sending:
+                    self._socket.sendall(frame({"cancel": number}))
+            except OSError:
+                # The engine is gone; the thread that waits for the answer says so.
+                return
+
+    def close(self) -> None:
+        self._live = False
+        # shutdown wakes a thread that waits for an answer, close alone does not.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _send(self, request: Header, patience: float | None) -> None:
+        """Sends a request; its reply may take `patience` seconds, None for any time."""
+        self._number += 1
+        self._in_flight = self._number
+        try:
+            self._socket.settimeout(patience)
+            with self._sending:
+                self._socket.sendall(frame({"id": self._number, **request}))
+        except OSError as error:
+            raise self._gone(error) from error
+
+    def _receive(self, *, last: bool = True) -> tuple[Header, bytearray]:
+        """The reply to the request in flight; an error in it is raised."""
+        try:
+            while True:
+                header_bytes, body_bytes = PREFIX.unpack(self._exactly(PREFIX.size))
+                header = parse_header(self._exactly(header_bytes))
+                body = self._exactly(body_bytes)
+                if header["id"] == self._number:
+                    break
+        except (OSError, ValueError) as error:
+            raise self._gone(error) from error
+        except BaseException:
+            # Stopped by the user in the middle of a frame: what follows on this socket cannot be understood any more.
+            self.close()
+            raise
+        if last or "error" in header:
+            self._in_flight = None
+        if "error" in header:
+            kinds = {"interrupted": QueryInterrupted, "fault": StoreFault}
+            raise kinds.get(header["type"], QueryError)(header["error"])
+        return header, body
+
+    def _exactly(self, count: int) -> bytearray:
+        data = bytearray(count)
+        view, have = memoryview(data), 0
+        while have < count:
+            got = self._socket.recv_into(view[have:])
+            if not got:
+                raise ConnectionError("it closed the connection")
+            have += got
+        return data
+
+    def _gone(self, error: Exception) -> EngineGone:
+        self._in_flight = None
+        self.close()
+        return EngineGone(f"the engine at {self._path} is gone: {getattr(error, 'strerror', None) or error}")
+
+
+def from_bytes(body: bytearray) -> pa.Table:
+    """A table from its Arrow IPC stream."""
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(body).read_all()
