@@ -47,6 +47,7 @@ class Server:
         self._conversations: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._serve, name="store-server", daemon=True)
         self._listening: socket.socket | None = None
+        self._ready = threading.Event()
 
     def start(self) -> None:
         """Listens; viewers can connect when this returns. The caller holds the database, so a socket file left here is
@@ -57,6 +58,7 @@ class Server:
         """
         self._listening = listen(self._path)
         self._thread.start()
+        self._ready.wait()
 
     def close(self) -> None:
         """Stops queries, ends conversations, removes the socket file. Nothing that was written is lost."""
@@ -75,6 +77,7 @@ class Server:
         self._accepting = self._loop.run_until_complete(
             asyncio.start_unix_server(self._accept, sock=self._listening, limit=REQUEST_BYTES)
         )
+        self._ready.set()
         self._loop.run_forever()
 
     async def _end(self) -> None:

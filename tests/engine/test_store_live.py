@@ -668,6 +668,17 @@ def test_a_viewer_of_a_run_at_rest_does_not_stop_it_from_being_taken_up(tmp_path
         again.close()
 
 
+def test_a_server_may_be_closed_at_once_or_without_a_start(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    for begin in (True, False):
+        server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+        if begin:
+            server.start()
+        server.close()
+        assert not (tmp_path / "engine.sock").exists()
+    writer.close()
+
+
 def test_closing_the_server_stops_queries_that_run(tmp_path: Path) -> None:
     engine = start(tmp_path)
     reader = SocketReader(tmp_path / "engine.sock")
