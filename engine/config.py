@@ -100,6 +100,8 @@ class AdvisorSection(Section):
     """Address of the Ollama server."""
     timeout_seconds: float = Field(default=120, gt=0, le=3600)
     """Seconds to wait for one answer before the rules advise instead."""
+    wait_seconds: float = Field(default=0, ge=0, le=3600)
+    """Seconds a free worker waits for an answer before the rules stand in; 0 takes 3% of a segment's time."""
 
 
 class GateSection(Section):

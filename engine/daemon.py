@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from engine import config as run_file
+from engine.advisors.base import Advisor
 from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import strategy_toml
 from engine.config import RunConfig
@@ -101,7 +102,11 @@ def _writer(directory: RunDirectory) -> Iterator[Writer]:
 
 async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell: _Word) -> int:
     """Put the rooms together, serve, and run the controller to its end."""
-    controller = _assemble(config, directory, writer)
+    asked = config.advisor
+    advisor = await asyncio.to_thread(
+        make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds
+    )
+    controller = _assemble(config, directory, writer, advisor)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, controller.shut_down)
@@ -129,7 +134,7 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     return 1 if state == "failed" else 0
 
 
-def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer) -> Controller:
+def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer, advisor: Advisor) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
     task = registry.get(config.task.name)
     space = Space.build(config.space, task.space(), batch_size=config.training.batch_size)
@@ -137,13 +142,13 @@ def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer) -> Con
     strategy = make_strategy(
         search.strategy, seed=search.seed, segment_steps=search.segment_steps, roots=search.roots, space=space
     )
-    advisor = make_advisor(config.advisor.kind)
     executor = LocalExecutor(search.workers, directory.path, hang_seconds=config.training.hang_seconds)
     base = find_model(config.model.path, task)
     ledger = Ledger.load(writer, directory, base)
     if ledger is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
         ledger = Ledger.begin(writer, directory, base, space.default())
+    writer.update("runs", {"name": directory.name}, advisor=advisor.name)
     writer.flush()
     return Controller(config, space, ledger, strategy, advisor, executor)
 

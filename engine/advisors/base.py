@@ -100,7 +100,8 @@ class Diagnosis:
 class Call:
     """One question to an advisor, as it is logged (table agent_calls).
 
-    `error` is "" or a kind and a line, "stall: …". `key` tells calls of one advisor apart while they are in progress.
+    `error` is "" or a kind and a line, "stall: …". `key` tells calls of one advisor apart while they are in progress,
+    `node` is the node that the question is about.
     """
 
     role: str
@@ -115,6 +116,7 @@ class Call:
     images: tuple[str, ...] = ()
     error: str = ""
     key: str = ""
+    node: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,8 +176,10 @@ class OllamaAdvisor(Advisor):
         return reading.diagnoses
 
     def _remembered(self, evidence: Evidence) -> Reading | None:
+        """The reading of this segment up to here, or up to a later step: that one saw more."""
         with self._lock:
-            return self._readings.get((evidence.parent.id, evidence.step))
+            later = [key for key in self._readings if key[0] == evidence.parent.id and key[1] >= evidence.step]
+            return self._readings[min(later)] if later else None
 
     def _text(self, evidence: Evidence, found: Sequence[Diagnosis], head: str) -> str:
         """The tables with the analyst's reading before them."""
@@ -216,7 +218,7 @@ class OllamaAdvisor(Advisor):
         images = tuple(picture.file for picture in evidence.pictures) if question.images else ()
         problem: BadAnswer | None = None
         for _ in range(2):
-            reply = self._call(question, prompt, images, calls)
+            reply = self._call(question, prompt, images, calls, evidence.parent.id)
             try:
                 return self._usable(reply, model, check)
             except BadAnswer as bad:
@@ -253,13 +255,15 @@ class OllamaAdvisor(Advisor):
             keep_alive=where.keep_alive, think=False if self.card.thinking else None,
         )  # fmt: skip
 
-    def _call(self, question: Question, prompt: prompts.Prompt, images: tuple[str, ...], calls: list[Call]) -> Reply:
+    def _call(
+        self, question: Question, prompt: prompts.Prompt, images: tuple[str, ...], calls: list[Call], node: int
+    ) -> Reply:
         """One HTTP call; its row is appended whatever happens. Raises AdviceFailed when no answer came."""
         begin = time.monotonic()
         call = Call(
             role=prompt.role, request=storable(as_sent(question, images)), response="", rationale="", milliseconds=0.0,
             model=self.card.name, prompt_version=prompt.version, images=images,
-            key=f"{prompt.role}-{next(self._numbers)}",
+            key=f"{prompt.role}-{next(self._numbers)}", node=node,
         )  # fmt: skip
         self._tell(call)
         try:

@@ -116,7 +116,7 @@ class OllamaClient:
             raise
         return partial.reply()
 
-    def card(self, model: str, timeout: float = 10.0) -> ModelCard:
+    def card(self, model: str, timeout: float = 5.0) -> ModelCard:
         """What the model can do. Raises OllamaFault, of kind "http 404" when the server lacks it."""
 
         async def show(client: ollama.AsyncClient) -> ModelCard:

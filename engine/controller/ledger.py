@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.advisors.base import Advice, Series
+from engine.advisors.base import Advice, Call, Series
 from engine.rundir import RunDirectory
 from engine.space import Configuration, Intent, Optimizer, Reference, Transition
 from engine.store.writer import Writer
 from engine.training import events
 from engine.tree import Checkpoint, Node, Score, State, Tree
+
+UNFINISHED = "unfinished"
+"""Stands as the error of a call whose answer is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Ledger:
         self.tree = tree
         self.proposals = proposals
         self.seeds: dict[int, int] = {}
+        self._open_calls: dict[str, int] = {}  # key of a call in progress → call_id
 
     @classmethod
     def begin(cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration) -> Ledger:
@@ -86,6 +90,7 @@ class Ledger:
         for row in rows:
             if row["state"] == State.RUNNING:
                 ledger._requeue(row["node_id"])
+        writer.update("agent_calls", {"error": UNFINISHED}, error="cancelled: the engine ended before the answer")
         return ledger
 
     def _requeue(self, node_id: int) -> None:
@@ -231,13 +236,8 @@ class Ledger:
         """Log an advice: its calls, and its diagnoses of `node_id`. Returns the last call's id."""
         call_id: int | None = None
         for call in advice.calls:
-            call_id = self.writer.next_id("agent_calls")
-            self.writer.insert(
-                "agent_calls", call_id=call_id, node_id=node_id, advisor=advice.advisor, role=call.role,
-                model=call.model, prompt_version=call.prompt_version, request=call.request, response=call.response,
-                rationale=call.rationale, images=json.dumps(list(call.images)), prompt_tokens=call.prompt_tokens,
-                completion_tokens=call.completion_tokens, milliseconds=call.milliseconds, error=call.error,
-            )  # fmt: skip
+            call_id = self._write_call(call, advice.advisor, node_id)
+            self._open_calls.pop(call.key, None)
         for diagnosis in advice.diagnoses:
             signals = [
                 {"metric": s.metric, "baseline": s.baseline, "value": s.value, "steps": [s.first_step, s.last_step]}
@@ -247,6 +247,35 @@ class Ledger:
                 "diagnoses", node_id=node_id, call_id=call_id or 0, pathology=diagnosis.pathology,
                 severity=diagnosis.severity, evidence=diagnosis.text, signals=json.dumps(signals),
             )  # fmt: skip
+        return call_id
+
+    def call_grows(self, call: Call, advisor: str) -> None:
+        """A call has begun, or its rationale has grown: its row shows it until `advice` completes it."""
+        self._write_call(replace(call, error=UNFINISHED), advisor, call.node)
+
+    def give_up_calls(self, reason: str) -> None:
+        """Calls in progress will not be completed."""
+        for call_id in self._open_calls.values():
+            self.writer.update("agent_calls", {"call_id": call_id}, error=f"cancelled: {reason}")
+        self._open_calls.clear()
+
+    def _write_call(self, call: Call, advisor: str, node_id: int | None) -> int:
+        """Insert a call's row, or bring the one it has up to date. Returns its id."""
+        values: dict[str, Any] = {
+            "response": call.response, "rationale": call.rationale, "prompt_tokens": call.prompt_tokens,
+            "completion_tokens": call.completion_tokens, "milliseconds": call.milliseconds, "error": call.error,
+        }  # fmt: skip
+        known = self._open_calls.get(call.key) if call.key else None
+        if known is not None:
+            self.writer.update("agent_calls", {"call_id": known}, **values)
+            return known
+        call_id = self.writer.next_id("agent_calls")
+        self.writer.insert(
+            "agent_calls", call_id=call_id, node_id=node_id, advisor=advisor, role=call.role, model=call.model,
+            prompt_version=call.prompt_version, request=call.request, images=json.dumps(list(call.images)), **values,
+        )  # fmt: skip
+        if call.key:
+            self._open_calls[call.key] = call_id
         return call_id
 
     def event(self, level: str, kind: str, message: str, node_id: int | None = None, **detail: object) -> None:

@@ -16,15 +16,17 @@ from typing import Any
 from engine.advisors.base import Advisor
 from engine.config import RunConfig
 from engine.controller import commands, retention
+from engine.controller.agents import Agents
 from engine.controller.budget import Budget, InFlight, Spent
 from engine.controller.finish import EvaluationFailed, Finish
 from engine.controller.gate import Gate
 from engine.controller.human import Human
 from engine.controller.jobs import STEERING_SEED, Jobs
 from engine.controller.ledger import Ledger, now
-from engine.controller.pipeline import Pipeline
+from engine.controller.pipeline import Pipeline, patience
 from engine.controller.planner import Planner
 from engine.controller.segments import Segments
+from engine.controller.sight import Sight
 from engine.errors import UserError
 from engine.executors.base import Executor
 from engine.search.base import BudgetLeft, Strategy
@@ -57,26 +59,27 @@ class Controller:
         strategy: Strategy,
         advisor: Advisor,
         executor: Executor,
-        *,
-        slow_advisor: bool = False,
     ) -> None:
         self._config = config
         self._ledger = ledger
         self._executor = executor
         self._wake_event = asyncio.Event()
         self._jobs = Jobs(config, space, ledger)
-        self._segments = Segments(config.search, ledger, executor, self._jobs)
-        planner = Planner(ledger, space, advisor, seed=config.search.seed)
+        size, workers = config.search.segment_steps, config.search.workers
+        sight = Sight(ledger, space, seed=config.search.seed, draws=advisor.sees)
+        self._agents = Agents(ledger, advisor, sight)
+        self._segments = Segments(config.search, ledger, executor, self._jobs, self._agents)
+        planner = Planner(ledger, space, advisor, sight)
         self._pipeline = Pipeline(
             ledger, space, strategy, planner, Gate(config.gate.mode, config.gate.seconds),
-            run_seed=config.search.seed, slow_advisor=slow_advisor, wake=self.wake,
+            run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
+            workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
         self._human = Human(
             ledger, space, self._pipeline, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
-        search = config.search
-        self._budget = Budget(config.budget, segment_steps=search.segment_steps, workers=search.workers)
+        self._budget = Budget(config.budget, segment_steps=size, workers=workers)
         self._wall_seconds = self._earlier_wall_seconds()
         self._last_tick = time.monotonic()
         self._last_budget_row = 0.0
@@ -102,6 +105,7 @@ class Controller:
 
     async def run(self) -> str:
         """Until the end. Returns the run's last state: finished, stopped or failed."""
+        self._agents.start()
         await self._executor.start()
         pump = asyncio.create_task(self._pump())
         try:
@@ -109,6 +113,8 @@ class Controller:
         finally:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
+            await self._agents.cancel("the engine ended")
+            await self._segments.cancel()
             await self._executor.close()
 
     async def _until_pump_fails(self, pump: asyncio.Task[None], life: Coroutine[Any, Any, str]) -> str:
@@ -164,6 +170,8 @@ class Controller:
                 self._pipeline.refresh(self._left(spent, stock=False))
             self._stale = False
             self._pipeline.look_ahead(self._left(spent, stock=True))
+            if not self._pipeline.planning:
+                self._agents.review()
 
     async def _mind_the_store(self) -> None:
         """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
@@ -215,6 +223,7 @@ class Controller:
                 await self._segments.handle(event)
                 if isinstance(event, Ended):
                     self._stale = True
+                    self._agents.ended(int(event.job))
                     self._tidy()
                     self._write_budget()
             if isinstance(event, Ended | Evaluated | CheckpointSaved):

@@ -8,9 +8,12 @@ becomes wanted when the search asks for the same place, or is superseded when it
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from engine.config import AdvisorSection
 from engine.controller.gate import Gate
 from engine.controller.jobs import attempt, segment_seed
 from engine.controller.ledger import Ledger, Proposal, now
@@ -20,13 +23,30 @@ from engine.space import Intent, Space, Transition
 from engine.tree import State
 
 
+PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
+"""A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
+
+
+def patience(asked: AdvisorSection, segment_seconds: float) -> float:
+    """Seconds a free worker waits for an advice before the rules stand in; `segment_seconds` is 0 while unknown."""
+    return asked.wait_seconds or max(LEAST_PATIENCE, PATIENCE_SHARE * segment_seconds)
+
+
 @dataclass(slots=True)
 class Planning:
-    """An advice being made. `wanted` as for a proposal."""
+    """An advice being made.
+
+    Attributes:
+        wanted: as for a proposal. since: monotonic second from which on a worker waits for it.
+        by_rules: the run's advisor is not asked. late: it was wanted, and the rules stood in for it.
+    """
 
     expansion: Expansion
     wanted: bool
     task: asyncio.Task[Planned]
+    since: float
+    by_rules: bool = False
+    late: bool = False
 
 
 class Pipeline:
@@ -43,9 +63,13 @@ class Pipeline:
         run_seed: int,
         slow_advisor: bool,
         wake: Callable[[], None],
+        workers: int = 1,
+        patience: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """`slow_advisor`: an advice takes seconds, so a fitting stock proposal beats a fresh one. `wake` tells the
-        loop that something is ready."""
+        loop that something is ready. `patience` says how many seconds a free worker waits for an advice."""
+        self._workers = workers
+        self._patience = patience
         self.gate = gate
         self._ledger = ledger
         self._space = space
@@ -76,6 +100,11 @@ class Pipeline:
         return [*self.queued(), *at_gate]
 
     @property
+    def planning(self) -> bool:
+        """Whether an advice is in the making."""
+        return bool(self._planning)
+
+    @property
     def busy(self) -> bool:
         """Whether something wanted is still to come: an advice in the making, or a proposal at the gate."""
         return any(p.wanted for p in self._planning) or bool(self._wanted & self._ledger.proposals.keys())
@@ -83,6 +112,8 @@ class Pipeline:
     def fill(self, idle: int, left: BudgetLeft) -> None:
         """Ask the search for each free worker that nothing is on its way to."""
         coming = len(self.queued()) + len(self._wanted & self._ledger.proposals.keys())
+        if idle > coming:
+            self._lose_patience(left)
         if any(planning.wanted for planning in self._planning):
             return  # the search sees a place as taken once its proposal is in the tree: one advice at a time
         for _ in range(idle - coming):
@@ -93,29 +124,43 @@ class Pipeline:
                 return
             expansion = self._respect_rejection(expansion)
             if not self._want_stock(expansion):
-                self._plan(expansion, left, wanted=True)
+                if not self._want_planning(expansion):
+                    self._plan(expansion, left, wanted=True)
                 return
             left = BudgetLeft(left.steps - expansion.steps, left.fraction_spent)
 
     def look_ahead(self, left: BudgetLeft) -> None:
-        """While segments train, have the next proposal made: one in stock at a time."""
-        stocked = self._stock() or self._planning
-        if stocked or self.busy or left.steps <= 0:
+        """While segments train, have the next proposal made: one in stock at a time.
+
+        Of a slow advisor's changes there is one for each worker, and what the rules say at once does not count.
+        """
+        stock = [self._ledger.proposals[node_id].transition for node_id in self._stock()]
+        changes = sum(transition.intent is Intent.CHANGE for transition in stock)
+        enough = changes >= self._workers or len(stock) > self._workers + 1 if self._slow else bool(stock)
+        if enough or self._planning or self.busy or left.steps <= 0:
             return
         expansion = self._strategy.ask(self._ledger.tree, left)
         if expansion is not None:
             self._plan(self._respect_rejection(expansion), left, wanted=False)
 
     def refresh(self, left: BudgetLeft) -> None:
-        """A segment ended: stock that the search would not ask for any more is withdrawn. A slow advisor's stays."""
+        """A segment ended: stock that the search would not ask for any more is withdrawn.
+
+        Changes of a slow advisor stay: they serve wherever a change is wanted. Its first segments stay while the search
+        repairs something.
+        """
         stock = self._stock()
-        if not stock or self._slow:
+        if self._slow:
+            stock = [n for n in stock if self._ledger.proposals[n].transition.intent is not Intent.CHANGE]
+        if not stock:
             return
-        wish = self._strategy.ask(self._ledger.tree.without(stock), left)
+        wish = self._strategy.ask(self._ledger.tree.without(self._stock()), left)
         for node_id in stock:
             proposal = self._ledger.proposals[node_id]
             place = (proposal.transition.parent, proposal.transition.step, proposal.transition.intent)
-            if wish is not None and place != (wish.parent, wish.step, wish.intent):
+            if wish is None or place == (wish.parent, wish.step, wish.intent):
+                continue
+            if not (self._slow and wish.intent is Intent.REPAIR):
                 self.close(proposal, "superseded", "engine", f"the search prefers now: {wish.reason}")
 
     def collect(self) -> None:
@@ -158,6 +203,7 @@ class Pipeline:
 
     async def cancel(self, reason: str) -> None:
         """The run ends: nothing new is planned, what waits is superseded."""
+        self._planner.cancel()
         for planning in self._planning:
             planning.task.cancel()
         await asyncio.gather(*(planning.task for planning in self._planning), return_exceptions=True)
@@ -193,21 +239,53 @@ class Pipeline:
         )
         return replace(expansion, intent=Intent.CHANGE) if rejected else expansion
 
-    def _plan(self, expansion: Expansion, left: BudgetLeft, *, wanted: bool) -> None:
-        task = asyncio.create_task(self._planner.plan(expansion, left.fraction_spent))
+    def _want_planning(self, expansion: Expansion) -> bool:
+        """Whether a slow advice in the making serves this expansion; it becomes wanted."""
+        place = (expansion.parent, expansion.step, expansion.intent)
+        for planning in self._planning if self._slow else ():
+            made = planning.expansion
+            same = place == (made.parent, made.step, made.intent)
+            if not planning.late and (same or expansion.intent is made.intent is Intent.CHANGE):
+                planning.wanted, planning.since = True, time.monotonic()
+                self._wake_when_late()
+                return True
+        return False
+
+    def _lose_patience(self, left: BudgetLeft) -> None:
+        """A worker is free: where the advisor has not answered in time the rules stand in, and its answer is stock."""
+        for planning in list(self._planning):
+            waited = time.monotonic() - planning.since
+            if not planning.wanted or planning.by_rules or waited < self._patience():
+                continue
+            planning.wanted, planning.late = False, True
+            self._ledger.event(
+                "info", "advisor late", f"no answer in {waited:.1f} s while a worker was free: the rules advise",
+                planning.expansion.parent,
+            )  # fmt: skip
+            self._plan(planning.expansion, left, wanted=True, by_rules=True)
+
+    def _wake_when_late(self) -> None:
+        if math.isfinite(patience := self._patience()):
+            asyncio.get_running_loop().call_later(patience + 0.01, self._wake)
+
+    def _plan(self, expansion: Expansion, left: BudgetLeft, *, wanted: bool, by_rules: bool = False) -> None:
+        task = asyncio.create_task(self._planner.plan(expansion, left.fraction_spent, by_rules=by_rules))
         task.add_done_callback(lambda _: self._wake())
-        self._planning.append(Planning(expansion, wanted, task))
+        self._planning.append(Planning(expansion, wanted, task, time.monotonic(), by_rules))
+        if wanted and not by_rules:
+            self._wake_when_late()
 
     def _propose(self, planning: Planning, planned: Planned) -> None:
         expansion, transition = planning.expansion, planned.transition
         call_id = None
-        for advice in planned.advices:
-            call_id = self._ledger.advice(advice, expansion.parent)
+        for advice, node_id in planned.records:
+            call_id = self._ledger.advice(advice, node_id)
+        for fault in planned.faults:
+            self._ledger.event("warning", "advisor failed", fault, expansion.parent)
         for refusal in planned.refusals:
             self._ledger.event("warning", "proposal refused", refusal, expansion.parent)
-        if not self._open(transition.parent, transition.step):
-            place = f"#{transition.parent} step {transition.step}"
-            self._ledger.event("info", "proposal dropped", f"{place} closed while the advisor worked", expansion.parent)
+        if useless := self._useless(planning, planned):
+            self._ledger.event("info", "proposal dropped", useless, expansion.parent)
             return
         parent = self._ledger.tree[transition.parent]
         proposal = self._ledger.propose(
@@ -218,6 +296,18 @@ class Pipeline:
         self._ledger.event("info", "selected", expansion.reason, proposal.node)
         if planning.wanted:
             self._wanted.add(proposal.node)
+
+    def _useless(self, planning: Planning, planned: Planned) -> str:
+        """Why what an advisor worked on is of no use any more, or ""."""
+        transition = planned.transition
+        place = f"#{transition.parent} step {transition.step}"
+        if not self._open(transition.parent, transition.step):
+            return f"{place} closed while the advisor worked"
+        if planning.late and transition.intent not in (Intent.ROOT, Intent.CHANGE):
+            return f"{place}: the rules stood in for the {transition.intent}"
+        if planning.late and (planned.advice.advisor == "rules" or self._planner.repeats(transition)):
+            return f"{place}: the rules stood in with the same"
+        return ""
 
     def _open(self, parent: int, step: int) -> bool:
         """Whether a place can still be branched from."""

@@ -1,6 +1,7 @@
 """From an expansion to a valid transition: gather the evidence, ask the advisor, hold its proposals against the space.
 
-What breaks a rule goes back to the advisor once with the reason, then to the rules advisor.
+What breaks a rule goes back to the advisor once with the reason, then to the rules advisor. A fault of the advisor goes
+to the rules at once. Every advice on the way is kept, so that every call becomes a row.
 """
 
 from __future__ import annotations
@@ -9,59 +10,108 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine.advisors.base import Advice, Advisor, Evidence, SampledCompletion
+from engine.advisors.base import Advice, AdviceFailed, Advisor, Call, Evidence
 from engine.advisors.rules import RulesAdvisor
 from engine.controller.ledger import Ledger
+from engine.controller.sight import Sight
 from engine.errors import Fault
 from engine.search.base import Expansion
 from engine.space import Intent, Space, Transition
-from engine.tree import Node
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The outcome: one valid transition, the advice it came from, and what went wrong on the way."""
+    """The outcome: one valid transition, the advice it came from, and what went wrong on the way.
+
+    Attributes:
+        records: every advice asked for, usable or not, with the node it was about; the last one is `advice`.
+        refusals: proposals that broke a rule. faults: advisors that gave no usable answer.
+    """
 
     transition: Transition
     advice: Advice
-    advices: tuple[Advice, ...]
-    refusals: tuple[str, ...]
+    records: tuple[tuple[Advice, int], ...]
+    refusals: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class Planner:
     """Asks the advisor of the run, and the embedded rules when that fails."""
 
-    def __init__(self, ledger: Ledger, space: Space, advisor: Advisor, *, seed: int) -> None:
+    def __init__(self, ledger: Ledger, space: Space, advisor: Advisor, sight: Sight) -> None:
         self._ledger = ledger
         self._space = space
         self._advisor = advisor
         self._rules = RulesAdvisor()
-        self._seed = seed
+        self._sight = sight
 
-    async def plan(self, expansion: Expansion, fraction_spent: float) -> Planned:
+    async def plan(self, expansion: Expansion, fraction_spent: float, *, by_rules: bool = False) -> Planned:
         """The best valid transition for an expansion. The advisor runs in a thread; the loop goes on.
+
+        Args:
+            by_rules: do not ask the run's advisor: a worker waits. The same holds where a slow advisor would only say
+                "keep"; it reviews the segment while the next one trains.
 
         Raises:
             RuntimeError: the rules advisor itself proposed nothing valid (a bug of ours).
         """
         if expansion.changes is not None:
             return self._strategys_own(expansion)
-        evidence = await self._evidence(expansion, fraction_spent)
-        advices: list[Advice] = []
-        refusals: list[str] = []
-        for advisor in (self._advisor, self._advisor, self._rules):
-            try:
-                advice = await asyncio.to_thread(advisor.advise, replace(evidence, feedback="; ".join(refusals)))
-            except Fault as fault:
-                refusals.append(f"{advisor.name}: {fault}")
+        made = _Making()
+        advisor = self._advisor
+        if by_rules or (advisor.slow and expansion.intent is Intent.KEEP):
+            advisor = self._rules
+        elif expansion.intent is Intent.CHANGE and expansion.candidates:
+            expansion = await self._select(expansion, fraction_spent, made)
+        evidence = await self._sight.look(expansion, fraction_spent)
+        for each in (advisor, advisor, self._rules):
+            if each is not self._rules and made.faults:
                 continue
-            advices.append(advice)
-            for proposal in advice.proposals:
-                wrong = self.violations(proposal, evidence)
-                if not wrong:
-                    return Planned(proposal, advice, tuple(advices), tuple(refusals))
-                refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")
-        raise RuntimeError(f"no valid proposal for {expansion}: {refusals}")
+            found = await self._ask(each, evidence, made)
+            if found is not None:
+                return Planned(found, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults))
+        raise RuntimeError(f"no valid proposal for {expansion}: {made.refusals}")
+
+    def cancel(self) -> None:
+        """Nothing is wanted any more: end what the advisor is being asked."""
+        self._advisor.cancel()
+
+    async def _ask(self, advisor: Advisor, evidence: Evidence, made: _Making) -> Transition | None:
+        """The first valid proposal of an advice, or None."""
+        told = replace(evidence, feedback="; ".join(made.refusals))
+        try:
+            advice = await asyncio.to_thread(advisor.advise, told)
+        except Fault as fault:
+            made.failed(advisor, fault, evidence.parent.id)
+            return None
+        made.records.append((advice, evidence.parent.id))
+        for proposal in advice.proposals:
+            wrong = self.violations(proposal, evidence)
+            if not wrong:
+                return proposal
+            made.refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")
+        return None
+
+    async def _select(self, expansion: Expansion, fraction_spent: float, made: _Making) -> Expansion:
+        """The expansion at the place that the advisor chooses among those the search offers."""
+        if type(self._advisor).select is Advisor.select:
+            return expansion
+        evidence = await self._sight.look(expansion, fraction_spent)
+        try:
+            chosen = await asyncio.to_thread(self._advisor.select, evidence)
+        except Fault as fault:
+            made.failed(self._advisor, fault, expansion.parent)
+            return expansion
+        if chosen is None:
+            return expansion
+        made.records.append((Advice(self._advisor.name, (), (), chosen.calls), expansion.parent))
+        places = [(expansion.parent, expansion.step), *expansion.candidates]
+        here = (chosen.node, chosen.step)
+        if here not in places:
+            made.refusals.append(f"#{chosen.node} step {chosen.step} is not a place that was offered")
+            return expansion
+        others = tuple(place for place in places if place != here)
+        return replace(expansion, parent=chosen.node, step=chosen.step, candidates=others)
 
     def _strategys_own(self, expansion: Expansion) -> Planned:
         """A baseline says itself what changes: no advisor is asked."""
@@ -71,7 +121,7 @@ class Planner:
             parent=expansion.parent, step=expansion.step, intent=expansion.intent, changes=changes,
             label=self._space.describe(parent, changes), rationale=expansion.reason,
         )  # fmt: skip
-        return Planned(transition, Advice("search", (), (transition,)), (), ())
+        return Planned(transition, Advice("search", (), (transition,)), ())
 
     def violations(self, proposal: Transition, evidence: Evidence) -> Sequence[str]:
         """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
@@ -80,40 +130,34 @@ class Planner:
             return [f"#{proposal.parent} step {proposal.step} is not a place that was offered"]
         if proposal.intent is not evidence.intent:
             return [f"intent {proposal.intent}, wanted {evidence.intent}"]
-        same = [t for t in evidence.tried if _same(t, proposal)]
-        if same and evidence.intent is not Intent.REPAIR:
+        if evidence.intent is not Intent.REPAIR and self.repeats(proposal, of=evidence):
             return ["repeats a transition tried from here"]
         return self._space.check_transition(evidence.tree[proposal.parent].configuration, proposal)
 
-    async def _evidence(self, expansion: Expansion, fraction_spent: float) -> Evidence:
-        tree = self._ledger.tree.copy()
-        parent = tree[expansion.parent]
-        metrics = await asyncio.to_thread(self._ledger.series, parent.id, expansion.step)
-        completions = await asyncio.to_thread(self._completions, parent, expansion.step)
-        tried = tuple(child.transition for child in tree.children(parent.id) if child.transition)
-        return Evidence(
-            tree=tree,
-            space=self._space,
-            parent=parent,
-            step=expansion.step,
-            intent=expansion.intent,
-            metrics=metrics,
-            completions=completions,
-            candidates=expansion.candidates,
-            tried=tried,
-            steps=expansion.steps,
-            fraction_spent=fraction_spent,
-            seed=self._seed + len(tree),
-            failed=None if expansion.failed is None else tree[expansion.failed],
-        )
+    def repeats(self, proposal: Transition, of: Evidence | None = None) -> bool:
+        """Whether the same is in the tree already, below the same place."""
+        tree = self._ledger.tree if of is None else of.tree
+        return any(c.transition and _same(c.transition, proposal) for c in tree.children(proposal.parent))
 
-    def _completions(self, parent: Node, last_step: int) -> tuple[SampledCompletion, ...]:
-        rows = self._ledger.writer.rows(
-            "SELECT step, prompt, completion, answer, reward, correct, truncated FROM completions "
-            "WHERE node_id = ? AND step <= ? ORDER BY seq DESC LIMIT 12",
-            (parent.id, last_step),
-        )
-        return tuple(SampledCompletion(**row) for row in rows)
+
+class _Making:
+    """A plan in the making: what was asked and what was wrong."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[Advice, int]] = []
+        self.refusals: list[str] = []
+        self.faults: list[str] = []
+
+    @property
+    def last(self) -> Advice:
+        return self.records[-1][0]
+
+    def failed(self, advisor: Advisor, fault: Fault, node_id: int) -> None:
+        calls = fault.calls if isinstance(fault, AdviceFailed) else ()
+        if not calls:
+            calls = (Call("advice", "{}", "", "", 0.0, error=str(fault)),)
+        self.records.append((Advice(advisor.name, (), (), calls), node_id))
+        self.faults.append(f"{advisor.name}: {fault}")
 
 
 def _same(a: Transition, b: Transition) -> bool:

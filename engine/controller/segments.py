@@ -5,6 +5,7 @@ Every end is typed; a failure becomes the node's state with its cause in one lin
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Literal
 
 from engine.config import SearchSection
 from engine.controller import retention
+from engine.controller.agents import Agents
 from engine.controller.jobs import Jobs
 from engine.controller.ledger import Ledger
 from engine.executors.base import Executor
@@ -30,7 +32,11 @@ GUARANTEED_SEGMENTS = 2
 class Segments:
     """The running part of the tree."""
 
-    def __init__(self, search: SearchSection, ledger: Ledger, executor: Executor, jobs: Jobs) -> None:
+    def __init__(
+        self, search: SearchSection, ledger: Ledger, executor: Executor, jobs: Jobs, agents: Agents | None = None
+    ) -> None:
+        """`agents` are asked before a doubted segment is stopped; without them the comparator decides alone."""
+        self._agents = agents
         self._mode = search.comparator
         self._guaranteed_steps = GUARANTEED_SEGMENTS * search.segment_steps
         self._ledger = ledger
@@ -38,6 +44,7 @@ class Segments:
         self._jobs = jobs
         self._running: dict[int, float] = {}  # node id → monotonic second of its submission
         self._reasons: dict[int, str] = {}
+        self._doubted: set[asyncio.Task[None]] = set()
         self._seconds: dict[int, float] = self._earlier_seconds()
         self._checkpoint_bytes = 0
         self._busy_seconds, self._busy_steps = self._earlier_pace()
@@ -92,6 +99,12 @@ class Segments:
         for node_id in self.running:
             await self.stop(node_id, end, reason)
 
+    async def cancel(self) -> None:
+        """The engine ends: no doubt is settled any more."""
+        for task in self._doubted:
+            task.cancel()
+        await asyncio.gather(*self._doubted, return_exceptions=True)
+
     async def handle(self, event: events.Event) -> None:
         """Write down one event of a worker."""
         match event:
@@ -131,8 +144,32 @@ class Segments:
         if self._mode == "shadow":
             self._ledger.event("info", "would stop", f"comparator in shadow: {verdict.text}", node_id)
             return
-        self._ledger.event("warning", "early stop", verdict.text, node_id)
-        await self.stop(node_id, End.EARLY_STOPPED, verdict.text)
+        if self._agents is None or not self._agents.watches(node_id):
+            await self._stop_early(node_id, verdict.text)
+            return
+        task = asyncio.create_task(self._watched(self._agents, node_id, verdict.text))  # while it trains on
+        self._doubted.add(task)
+        task.add_done_callback(self._settled)
+
+    async def _stop_early(self, node_id: int, doubt: str) -> None:
+        self._ledger.event("warning", "early stop", doubt, node_id)
+        await self.stop(node_id, End.EARLY_STOPPED, doubt)
+
+    async def _watched(self, agents: Agents, node_id: int, doubt: str) -> None:
+        """Stop a segment that the comparator doubts, unless the watcher spares it."""
+        spared = await agents.spares(node_id, doubt)
+        if node_id not in self._running:
+            return
+        if spared is None:
+            await self._stop_early(node_id, doubt)
+        else:
+            self._ledger.event("info", "spared", f"the watcher lets it train on: {spared}; the doubt: {doubt}", node_id)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._doubted.discard(task)
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            _log.error("stopping a segment ended by a bug", exc_info=bug)
+            self._ledger.event("error", "bug", f"stopping a segment: {bug!r}")
 
     def _curve(self, node: Node) -> list[tuple[int, Score]]:
         """Validation scores by total steps, from the branch point on."""
