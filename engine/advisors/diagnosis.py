@@ -29,13 +29,12 @@ class Thresholds:
     window: float = 0.2  # share of the segment that is "the beginning" and "the end", at least 4 steps
     errors: float = 2.0  # a change smaller than this many standard errors is flat
     entropy_drop: float = 0.5
-    spike_sigmas: float = 3.0
-    spike_ratio: float = 2.5  # and at least this multiple of the rolling mean
-    grad_ratio: float = 3.0  # multiple of the 90th percentile of the gradient's norm, whose tail is heavy
+    spike: float = 3.0  # multiple of the 90th percentile of kl or grad_norm: their tails are heavy
+    kl_growth: float = 2.5
     kl_share: float = 0.1  # beta * kl as a share of the reward's spread: the penalty binds
     dead_groups: float = 0.5
     truncated: float = 0.2
-    longer: float = 0.25
+    longer: float = 0.5
     drift_ratio: float = 5.0
     clipped_ratio: float = 0.2
 
@@ -171,17 +170,19 @@ def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresh
     return Curve(name, tuple(s for s, _ in good), tuple(v for _, v in good), broken, window)
 
 
-def _worst_spike(curve: Curve, limits: Thresholds) -> Signal | None:
-    """The highest value that stands out from the steps before it, the restless first third left out."""
-    worst: Signal | None = None
-    span = max(limits.shortest, curve.window)
-    for i in range(max(span, len(curve.values) // 3), len(curve.values)):
-        before = curve.values[i - span : i]
-        mean, value = statistics.fmean(before), curve.values[i]
-        high = value > mean + limits.spike_sigmas * statistics.stdev(before)
-        if high and value > limits.spike_ratio * mean > 0 and (worst is None or value > worst.value):
-            worst = Signal(curve.metric, mean, value, curve.steps[i], curve.steps[i])
-    return worst
+def _spike(curve: Curve, limits: Thresholds) -> Signal | None:
+    """The highest value, when it stands far out from nine in ten of the others (its baseline)."""
+    worst = max(range(len(curve.values)), key=lambda i: curve.values[i])
+    others = sorted(curve.values[:worst] + curve.values[worst + 1 :])
+    usual, value, step = others[int(0.9 * len(others))], curve.values[worst], curve.steps[worst]
+    return Signal(curve.metric, usual, value, step, step) if value > limits.spike * usual > 0 else None
+
+
+def _spike_text(spike: Signal) -> str:
+    return (
+        f"{spike.metric} {short(spike.value)} at step {spike.first_step}, "
+        f"nine in ten of the others are below {short(spike.baseline)}"
+    )
 
 
 def _entropy_collapse(segment: Segment) -> Diagnosis | None:
@@ -200,14 +201,14 @@ def _kl_spike(segment: Segment) -> Diagnosis | None:
     curve, limits = segment.curve("kl"), segment.thresholds
     if curve is None:
         return None
-    spike = _worst_spike(curve, limits)
+    spike = _spike(curve, limits)
     if spike is not None:
-        text = f"kl {short(spike.value)} at step {spike.first_step}, {short(spike.baseline)} on average before"
-        return Diagnosis("kl spike", min(1.0, 0.4 + 0.1 * spike.value / spike.baseline), text, (spike,))
-    rising = curve.rose(limits.errors) and curve.recent > limits.spike_ratio * curve.baseline > 0
-    if rising and segment.reward_flat:
+        severity = min(1.0, 0.3 + 0.05 * spike.value / spike.baseline)
+        return Diagnosis("kl spike", severity, _spike_text(spike), (spike,))
+    growing = curve.rose(limits.errors) and curve.recent > limits.kl_growth * curve.baseline > 0
+    if growing and segment.reward_flat and (segment.gain or 0) < 1:  # it drifts and gets nothing for it
         reward = segment.curves["reward"]
-        text = f"{curve.text()} while {reward.text()}"
+        text = f"{curve.text()} while {reward.text()}; {segment.validation()}"
         return Diagnosis("kl spike", 0.5, text, (curve.signal, reward.signal))
     return None
 
@@ -250,9 +251,9 @@ def _truncation(segment: Segment) -> Diagnosis | None:
 
 def _rambling(segment: Segment) -> Diagnosis | None:
     curve, limits, gain = segment.curve("completions/mean_length"), segment.thresholds, segment.gain
-    if curve is None or gain is None or gain >= 1 or not curve.rose(limits.errors):
+    if curve is None or gain is None or gain >= 1 or not segment.reward_flat:
         return None
-    if curve.recent < (1 + limits.longer) * curve.baseline:
+    if not curve.rose(limits.errors) or curve.recent < (1 + limits.longer) * curve.baseline:
         return None
     return Diagnosis("rambling", 0.4, f"{curve.text()}; {segment.validation()}", (curve.signal,))
 
@@ -265,14 +266,11 @@ def _gradient_explosion(segment: Segment) -> Diagnosis | None:
         step = curve.broken[0]
         text = f"grad_norm is not finite at step {step}; {short(curve.recent)} on average at the end"
         return Diagnosis("gradient explosion", 1.0, text, (Signal("grad_norm", curve.baseline, math.inf, step, step),))
-    worst = max(range(len(curve.values)), key=lambda i: curve.values[i])
-    others = sorted(curve.values[:worst] + curve.values[worst + 1 :])
-    usual, value, step = others[int(0.9 * len(others))], curve.values[worst], curve.steps[worst]
-    if value <= segment.thresholds.grad_ratio * usual or usual <= 0:
+    spike = _spike(curve, segment.thresholds)
+    if spike is None:
         return None
-    text = f"grad_norm {short(value)} at step {step}, nine in ten of the others are below {short(usual)}"
-    severity = min(1.0, 0.2 + 0.05 * value / usual)
-    return Diagnosis("gradient explosion", severity, text, (Signal("grad_norm", usual, value, step, step),))
+    severity = min(1.0, 0.2 + 0.05 * spike.value / spike.baseline)
+    return Diagnosis("gradient explosion", severity, _spike_text(spike), (spike,))
 
 
 def _off_policy(segment: Segment) -> Diagnosis | None:
@@ -310,7 +308,7 @@ def _plateau(segment: Segment) -> Diagnosis | None:
     reward, gain = segment.curve("reward"), segment.gain
     if reward is None or gain is None or not segment.reward_flat or gain >= 1:
         return None
-    return Diagnosis("plateau", 0.3, f"{reward.text()} is flat; {segment.validation()}", (reward.signal,))
+    return Diagnosis("plateau", 0.3, f"{reward.text()} is within its noise; {segment.validation()}", (reward.signal,))
 
 
 def _healthy(segment: Segment) -> Diagnosis:

@@ -49,7 +49,7 @@ class Settings:
     earn_errors: float = 2.0
     children: int = 4
     exploration: float = 1.0
-    explore_share: float = 0.25
+    explore_share: float = 1 / 3
     stalled_share: float = 0.5
     stall_segments: int = 2
     stall_errors: float = 1.0
