@@ -53,7 +53,7 @@ def is_survivable(error: BaseException) -> bool:
 
 def detail_of(error: BaseException) -> str:
     """One line for the record: our own errors as they are, others with the name of their class."""
-    text = " ".join(str(error).split())
+    text = " ".join(_encodable(str(error)).split())
     if not isinstance(error, (*_MISTAKES, Fault)):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
@@ -61,4 +61,9 @@ def detail_of(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The traceback for the log, its last 20,000 characters."""
-    return "".join(traceback.format_exception(error))[-20_000:]
+    return _encodable("".join(traceback.format_exception(error))[-20_000:])
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which no JSON line can carry."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -156,3 +156,10 @@ def test_a_long_detail_is_cut() -> None:
     detail = failures.detail_of(RuntimeError("x" * 5000 + "\n" + "y" * 5000))
     assert len(detail) == failures.DETAIL_LENGTH
     assert detail.startswith("RuntimeError: xxx")
+
+
+def test_what_is_told_of_a_failure_can_always_be_written_as_json() -> None:
+    error = ValueError("half a character: \ud800")
+    for text in (failures.detail_of(error), failures.traceback_of(error)):
+        assert "half a character: \\ud800" in text
+        text.encode("utf-8")
