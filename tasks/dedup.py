@@ -13,18 +13,18 @@ from typing import ClassVar
 from tasks.base import Item, Levels, Reward
 from tasks.tiny import Phase, TinyTask
 
-LETTERS = "abcdefghijklmnop"
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FORMAT_REWARD = 0.1
 _TAGGED = re.compile(r"<a>([a-z]*)</a>")
 
 
 class Dedup(TinyTask):
-    """Words of 6 to 18 letters; the reward is 1 for the right letters in tags, .1 for tags around others."""
+    """Words of 8 to 24 letters; the reward is 1 for the right letters in tags, .1 for tags around others."""
 
     name = "dedup"
     summary = "the distinct letters of a word, sorted, between tags"
-    max_completion_length = 26  # 18 letters in a wrong habit, 7 characters of tags, the end token
-    levels = Levels(lowest=6, highest=18, default=12, doc="letters of a word")
+    max_completion_length = 32  # 24 letters in a wrong habit, 7 characters of tags, the end token
+    levels = Levels(lowest=8, highest=24, default=14, doc="letters of a word")
     phases: ClassVar = (Phase(steps=400, worked=0.08),)
 
     def generate(self, rng: random.Random) -> Item:
@@ -54,6 +54,6 @@ class Dedup(TinyTask):
             "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},
             "beta": {"low": 0.0, "high": 0.1, "default": 0.0},
             "temperature": {"low": 0.7, "high": 1.3, "default": 1.2},
-            "max_completion_length": {"low": 16, "high": 26, "default": 26},
+            "max_completion_length": {"low": 16, "high": 32, "default": 24},
             "num_generations": {"choices": [4, 8, 16], "default": 8},
         }

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from tasks import huggingface, jsonl, reasoning_gym
 from tasks.base import Task, TaskError, TaskNotFound
 from tasks.chain import Chain
 from tasks.countdown import Countdown
@@ -21,6 +22,7 @@ from tasks.dedup import Dedup
 from tasks.knights import Knights
 from tasks.ladder import Ladder
 
+_JSON_LINES = ".jsonl:"
 _SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Countdown, Dedup, Knights, Ladder)}
 
 
@@ -33,8 +35,9 @@ def get(name: str) -> Task:
     """The task called `name`.
 
     Args:
-        name: a name of `names()`, or "path/to/file.py:Class", absolute or relative to the working directory.
-            The file is executed, so it must be one that the user named.
+        name: a name of `names()` or of `huggingface.TASKS`, "reasoning_gym/<generator>", "path/to/file.py:Class", or
+            "data.jsonl:path/to/file.py:function"; paths are absolute or relative to the working directory. The file is
+            executed, so it must be one that the user named.
 
     Raises:
         TaskNotFound: no such name, file or class.
@@ -44,11 +47,34 @@ def get(name: str) -> Task:
     """
     if name in _SHIPPED:
         return _SHIPPED[name]()
+    if name.startswith(reasoning_gym.PREFIX):
+        return reasoning_gym.ReasoningGym(name.removeprefix(reasoning_gym.PREFIX))
+    if name in huggingface.TASKS:
+        return huggingface.TASKS[name]()
+    if _JSON_LINES in name:
+        return _from_json_lines(name)
     path, colon, class_name = name.rpartition(":")
     if colon and path.endswith(".py"):
         return _from_file(Path(path), class_name)
-    known = ", ".join(difflib.get_close_matches(name, names(), n=3, cutoff=0.5) or names())
+    every = (*names(), *huggingface.TASKS)
+    known = ", ".join(difflib.get_close_matches(name, every, n=3, cutoff=0.5) or every)
     raise TaskNotFound(f'task {name!r} is unknown; nearest: {known}; or "my_task.py:MyTask"')
+
+
+def _from_json_lines(name: str) -> Task:
+    data, _, rest = name.partition(_JSON_LINES)
+    rows, (path, _, function_name) = Path(data + _JSON_LINES[:-1]), rest.rpartition(":")
+    if not rows.is_file():
+        raise TaskNotFound(f"task file {str(rows)!r} does not exist (working directory: {str(Path.cwd())!r})")
+    if not path.endswith(".py"):
+        raise TaskNotFound(f'task {name!r} names no reward function; write "data.jsonl:reward.py:function"')
+    module = _execute(Path(path))
+    function = getattr(module, function_name, None)
+    if function is None or not callable(function):
+        raise TaskNotFound(f"task file {path!r} has no function {function_name!r}")
+    task = jsonl.JsonLines(rows, module, function)
+    _check_attributes(task, f"task {name!r}")
+    return task
 
 
 def _from_file(path: Path, class_name: str) -> Task:

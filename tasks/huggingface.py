@@ -1,0 +1,180 @@
+"""GSM8K, MATH and instruction-following, from data sets that lie on this machine.
+
+Found by `tasks.registry`. Nothing is downloaded: a run must not begin with a surprise of gigabytes, and a machine
+without a network gets one line that says what to put where. Loading happens at the first item, not at the listing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tasks import constraints
+from tasks.answers import boxed_answer, number_after_marker
+from tasks.base import Item, Levels, Reward, TaskError, TaskNotFound
+from tasks.rows import Row, RowsTask, read_json_lines
+
+FOLDER = "LLMZERO_DATASETS"
+"""Environment variable: a folder with NAME/train.jsonl and, where there is one, NAME/test.jsonl."""
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_LONGEST_ANSWER = 300
+_ENDLESS = re.compile(r"\^.*\^|\^\{?[0-9]{3}|[0-9]{30}|!.*!|[0-9]{3}!")
+
+
+class HubTask(RowsTask):
+    """Rows of a data set of the hub, read from a folder of JSON lines or from the hub's local cache."""
+
+    dataset: ClassVar[str]
+    splits: ClassVar[Sequence[str]] = ("train", "test")
+    chat = True
+    max_completion_length = 1024
+    suggested_model = "Qwen/Qwen2.5-1.5B-Instruct"
+
+    def train_rows(self) -> Sequence[Row]:
+        return self._load("train")
+
+    def test_rows(self) -> Sequence[Row]:
+        return self._load("test") if "test" in self.splits else ()
+
+    def _load(self, split: str) -> list[dict[str, Any]]:
+        folder = os.environ.get(FOLDER)
+        if folder and (path := Path(folder) / self.name / f"{split}.jsonl").is_file():
+            return read_json_lines(path, f"task {self.name}")
+        found = _cached_files(self.dataset, split)
+        if not found:
+            files = " and ".join(f"{each}.jsonl" for each in self.splits)
+            raise TaskError(
+                f"task {self.name}: {self.dataset} is not on this machine; run `hf download {self.dataset} --repo-type "
+                f"dataset`, or put {files} into {self.name}/ in the folder that {FOLDER} names ({folder or 'not set'})"
+            )
+        import datasets
+
+        rows: list[dict[str, Any]] = datasets.load_dataset("parquet", data_files=found, split="train").to_list()
+        return rows
+
+
+def _cached_files(dataset: str, split: str) -> list[str]:
+    """The split's parquet files in the hub's cache; empty when it was never downloaded. Asks no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        root = snapshot_download(dataset, repo_type="dataset", local_files_only=True)
+    except LocalEntryNotFoundError:
+        return []
+    return sorted(str(path) for path in Path(root).rglob("*.parquet") if path.name.startswith(split))
+
+
+class Gsm8k(HubTask):
+    """Grade-school word problems; the answer is the number after the only `####`, or in the last `\\boxed{}`."""
+
+    name = "gsm8k"
+    summary = "grade-school word problems (GSM8K), a number as the answer"
+    dataset = "openai/gsm8k"
+    instruction = "\n\nThink step by step, then write the final number alone on the last line, after ####."
+
+    def item(self, row: Row) -> Item | None:
+        question, worked = row.get("question"), row.get("answer")
+        number = number_after_marker(worked) if isinstance(worked, str) else None
+        if not isinstance(question, str) or not question.strip() or number is None:
+            return None
+        return Item(question.strip() + self.instruction, number, {"worked": worked})
+
+    def score(self, completion: str, item: Item) -> Reward:
+        found = number_after_marker(completion) or boxed_answer(completion)
+        number = (found or "").replace(",", "").removeprefix("$")
+        correct = _NUMBER.fullmatch(number) is not None and Decimal(number) == Decimal(item.answer)
+        return Reward(correct, float(correct), {"answer": float(correct), "format": float(found is not None)})
+
+    def gold(self, item: Item) -> str:
+        return str(item.data["worked"])
+
+
+class Math(HubTask):
+    """Competition mathematics in five levels; the answer is in the last `\\boxed{}` and compared by math-verify."""
+
+    name = "math"
+    summary = "competition mathematics (MATH), levels 1 to 5"
+    dataset = "DigitalLearningGmbH/MATH-lighteval"
+    max_completion_length = 2048
+    levels = Levels(lowest=1, highest=5, default=5, doc="level of a problem")
+    instruction = "\n\nThink step by step, then put the final answer into \\boxed{}."
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("math_verify") is None:
+            raise TaskNotFound('task "math" needs one more package: pip install "llmzero-tui[math]"')
+
+    def item(self, row: Row) -> Item | None:
+        problem, worked = row.get("problem"), row.get("solution")
+        answer = boxed_answer(worked) if isinstance(worked, str) else None
+        level = re.fullmatch(r"Level ([1-5])", str(row.get("level")))
+        if not isinstance(problem, str) or not answer or level is None:
+            return None
+        return Item(problem.strip() + self.instruction, answer, {"worked": worked, "level": int(level[1])})
+
+    def level(self, item: Item) -> int:
+        return int(item.data["level"])
+
+    def score(self, completion: str, item: Item) -> Reward:
+        answer = boxed_answer(completion)
+        correct = answer is not None and same_mathematics(answer, item.answer)
+        return Reward(correct, float(correct), {"answer": float(correct), "format": float(answer is not None)})
+
+    def gold(self, item: Item) -> str:
+        return str(item.data["worked"])
+
+
+def same_mathematics(answer: str, gold: str) -> bool:
+    """Whether two LaTeX answers mean the same: by text, then by math-verify, for answers small enough to be safe.
+
+    math-verify parses LaTeX by a grammar and does not evaluate it as code. Towers of powers and long numbers, with
+    which a simplification may never end, are not given to it; each call has a limit of 3 s besides.
+    """
+    if "".join(answer.split()) == "".join(gold.split()):
+        return bool(answer)
+    if not answer or len(answer) > _LONGEST_ANSWER or _ENDLESS.search(answer):
+        return False
+    import math_verify
+
+    limit = 3 if threading.current_thread() is threading.main_thread() else None  # its timer needs the main thread
+    given, found = (
+        math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=limit, raise_on_error=False) for text in (gold, answer)
+    )
+    return bool(given and found) and bool(math_verify.verify(given, found, timeout_seconds=limit, raise_on_error=False))
+
+
+class IfEval(HubTask):
+    """Instructions with constraints that a program can check; all of them must hold."""
+
+    name = "ifeval"
+    summary = "follow instructions with checkable constraints (IFEval)"
+    dataset = "google/IFEval"
+    splits = ("train",)
+
+    def item(self, row: Row) -> Item | None:
+        prompt, names, arguments = row.get("prompt"), row.get("instruction_id_list"), row.get("kwargs")
+        if not isinstance(prompt, str) or not isinstance(names, list) or not isinstance(arguments, list):
+            return None
+        wanted = [
+            [name, {key: value for key, value in (given or {}).items() if value is not None}]
+            for name, given in zip(names, arguments, strict=False)
+        ]
+        if not wanted or len(wanted) != len(names) or not all(constraints.known(name, given) for name, given in wanted):
+            return None
+        return Item(prompt, "; ".join(names), {"constraints": wanted})
+
+    def score(self, completion: str, item: Item) -> Reward:
+        kept = [constraints.holds(name, given, completion) for name, given in item.data["constraints"]]
+        spoken = constraints.is_an_answer(completion)
+        correct = spoken and all(kept)
+        share = sum(kept) / len(kept) if spoken else 0.0
+        return Reward(correct, 1.0 if correct else 0.5 * share, {"constraints": share})
+
+
+TASKS: Mapping[str, type[HubTask]] = {task.name: task for task in (Gsm8k, IfEval, Math)}
