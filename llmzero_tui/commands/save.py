@@ -28,14 +28,10 @@ BEST = "SELECT path, kept FROM best_checkpoint"
 
 def snapshot(options: argparse.Namespace) -> int:
     """Copy all tables of a run as of one moment into a DuckDB file of its own."""
-    directory = launch.find_run(options.runs_dir, options.name)
-    reader = open_run(directory.path)
-    try:
-        with _fresh(options.file) as place:
-            _copy_tables(reader, place / options.file.name)
-    finally:
-        reader.close()
-    note(f"wrote {options.file}")
+    from engine.store.snapshot import snapshot as copy
+
+    rows = copy(launch.find_run(options.runs_dir, options.name).path, options.file)
+    note(f"wrote {options.file}: {rows} rows")
     return 0
 
 
@@ -56,23 +52,6 @@ def export(options: argparse.Namespace) -> int:
         (made / "README.md").write_text(card, encoding="utf-8")
     note(f"wrote {options.to}: the policy of {directory.name}, its strategy.toml and README.md")
     return 0
-
-
-def _copy_tables(reader: Reader, path: Path) -> None:
-    """Every table into a new file with the schema and the views of this version."""
-    from engine.store.database import open_database, prepare
-
-    target = open_database(path, read_only=False)
-    try:
-        prepare(target, path)
-        target.execute("DELETE FROM meta")
-        for name, piece in reader.tables():
-            target.register("piece", piece)
-            target.execute(f'INSERT INTO "{name}" BY NAME SELECT * FROM piece')  # noqa: S608 - names of our schema
-            target.unregister("piece")
-        target.execute("CHECKPOINT")
-    finally:
-        target.close()
 
 
 def _best_policy(directory: RunDirectory, reader: Reader, strategy: Strategy) -> Path:
