@@ -22,7 +22,6 @@ from engine.search.base import BudgetLeft, Expansion, Strategy
 from engine.space import Intent, Space, Transition
 from engine.tree import State
 
-
 PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
 """A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
 
