@@ -50,7 +50,7 @@ class AsciiScrollBars(ScrollBarRender):
 class LLMZeroApp(App[int]):
     """The face. Screens get snapshots; only this class starts workers."""
 
-    CSS_PATH = "styles/app.tcss"
+    CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
     TITLE = "LLMZero"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar[set[Any]] = {_palette}
@@ -88,7 +88,7 @@ class LLMZeroApp(App[int]):
         self.set_class(ascii, "-ascii")
         ScrollBar.renderer = AsciiScrollBars if ascii else ScrollBarRender
         self._reading = False
-        self._again = False
+        self._again = ""
 
     def on_mount(self) -> None:
         for theme in (DARK, LIGHT):
@@ -142,21 +142,24 @@ class LLMZeroApp(App[int]):
         """The screen that lives from a feed: the uppermost one."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Polled)), None)
 
-    def poll(self) -> None:
-        """Read the feed of the screen in front, unless a read is under way: then once more after it."""
+    def poll(self, *, quick: bool = False) -> None:
+        """Read the feed of the screen in front, unless a read is under way: then once more after it.
+
+        `quick` reads only what the screen looks at now; the tick brings the rest.
+        """
         screen = self.polled
         if screen is None or not screen.is_mounted:
             return
         if self._reading:
-            self._again = True
+            self._again = "quick" if quick and self._again != "full" else "full"
             return
         self._reading = True
-        self._read(screen, screen.view())
+        self._read(screen, screen.view(), quick)
 
     @work(thread=True, group="tick", exit_on_error=False)
-    def _read(self, screen: Polled, view: Any) -> None:
+    def _read(self, screen: Polled, view: Any, quick: bool) -> None:
         try:
-            found = screen.feed.read(view)
+            found = screen.feed.read(view, quick=quick)
         except (Fault, UserError) as error:
             found = Lost(str(error))
         self.post_message(self.Looked(screen, found))
@@ -173,9 +176,9 @@ class LLMZeroApp(App[int]):
                     screen.apply(event.found, now)
         else:
             screen.feed.close()
-        if self._again:
-            self._again = False
-            self.poll()
+        again, self._again = self._again, ""
+        if again:
+            self.poll(quick=again == "quick")
 
     @on(Worker.StateChanged)
     def _worker_ended(self, event: Worker.StateChanged) -> None:

@@ -204,13 +204,13 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """Everything about the selected node."""
+    """Everything about the selected node. `samples` is None until they are looked at."""
 
     node: int
     curve: Curve
     stages: tuple[Stage, ...] = ()
     strip: tuple[Small, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[Sample, ...] | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
@@ -220,11 +220,13 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns."""
+    """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns,
+    and whether its samples are on screen."""
 
     node: int | None = None
     metric: str = "reward"
     columns: int = 60
+    samples: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,39 +57,75 @@ class RunFeed:
     opener: OpenRun = open_run
     _reader: Reader | None = None
     _last: RunSnapshot | None = None
-    _view: View | None = None
+    _rest: tuple[int, int] | None = None
     _metric_seq: int = 0
     _event_seq: int = 0
     _metric_time: datetime | None = None
-    _dirty: bool = True
     _sparks: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
 
-    def read(self, view: View) -> RunSnapshot:
-        """One look. Raises Fault when the engine went away under it (the next look opens the run anew), UserError
-        when there is no such run."""
+    def read(self, view: View, *, quick: bool = False) -> RunSnapshot:
+        """One look; `quick` reads only what `view` asks for anew and leaves the rest to the next tick.
+
+        Raises Fault when the engine went away under it (the next look opens the run anew), UserError when there is no
+        such run.
+        """
+        if self._last is not None and self._resting():
+            return self._again(self._last, view)
         try:
-            return self._read(view)
+            if self._reader is None:
+                self._reader = self.opener(self.path)
+            if quick and self._last is not None and self._rest is None:
+                self._last = self._glance(self._reader, self._last, view)
+            else:
+                self._last = self._look(self._reader, view, self.clock())
         except BaseException:
             self.close()
             raise
+        self._let_go()
+        return self._last
 
     def close(self) -> None:
-        """Let go of the reader; the next read opens a new one and reads everything again."""
+        """Let go of the reader; the next read opens the run anew and reads everything again."""
         if self._reader is not None:
             self._reader.close()
-        self._reader, self._view = None, None
-        self._dirty = True
+        self._reader, self._rest = None, None
 
-    def _read(self, view: View) -> RunSnapshot:
-        if self._reader is None:
-            self._reader = self.opener(self.path)
-        reader, now = self._reader, self.clock()
-        if not reader.live and self._last is not None and not self._dirty:
-            fresh = replace(self._last, taken=now, detail=self._detail(reader, self._last.nodes, view, set()))
+    def _resting(self) -> bool:
+        """Whether nothing can have happened since the last look: no engine, and the file as it was."""
+        return self._rest is not None and self._rest == _stamp(self.path) and not _held(self.path)
+
+    def _let_go(self) -> None:
+        """A file is not kept open: while a viewer holds it, no engine could take the run up again."""
+        if self._reader is not None and not self._reader.live:
+            self._reader.close()
+            self._reader, self._rest = None, _stamp(self.path)
         else:
-            fresh = self._look(reader, view, now)
-        self._last, self._view, self._dirty = fresh, view, False
-        return fresh
+            self._rest = None
+
+    def _again(self, last: RunSnapshot, view: View) -> RunSnapshot:
+        """A run at rest, seen another way."""
+        if last.detail is not None and self._shows(last, view):
+            self._last = replace(last, taken=self.clock())
+            return self._last
+        reader = self.opener(self.path)
+        try:
+            self._last = self._glance(reader, last, view)
+        finally:
+            reader.close()
+        return self._last
+
+    def _glance(self, reader: Reader, last: RunSnapshot, view: View) -> RunSnapshot:
+        detail = self._detail(reader, last.nodes, view, set())
+        return replace(last, taken=self.clock(), detail=detail)
+
+    def _shows(self, last: RunSnapshot, view: View) -> bool:
+        """Whether the last snapshot is what `view` asks for."""
+        node, detail = _selected(last.nodes, view.node), last.detail
+        if node is None or detail is None:
+            return node is None
+        width = bucket_width(node.start + max(node.planned, node.trained), view.columns)
+        told = detail.samples is not None or not view.samples
+        return (detail.node, detail.curve.metric, detail.curve.width) == (node.id, view.metric, width) and told
 
     def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
         row = _header(reader, self.path)
@@ -140,8 +176,11 @@ class RunFeed:
         old = self._last.detail if self._last else None
         width = bucket_width(node.start + max(node.planned, node.trained), view.columns)
         if old is not None and old.node == node.id and node.id not in grown and self._calm(node):
-            same = (old.curve.metric, old.curve.width) == (view.metric, width)
-            return old if same else replace(old, curve=_curve(reader, node, view.metric, width))
+            if (old.curve.metric, old.curve.width) != (view.metric, width):
+                old = replace(old, curve=_curve(reader, node, view.metric, width))
+            if old.samples is None and view.samples:
+                old = replace(old, samples=_samples(reader, node))
+            return old
         strip: dict[str, list[Row]] = {}
         for row in reader.rows(sql("ui_strip"), (node.id, STRIP_PARTS)):
             strip.setdefault(row["name"], []).append(row)
@@ -149,7 +188,7 @@ class RunFeed:
             node=node.id, curve=_curve(reader, node, view.metric, width),
             stages=tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node.id,))),
             strip=tuple(Small(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
-            samples=tuple(Sample(**r) for r in reader.rows(sql("ui_samples"), (node.id,))),
+            samples=_samples(reader, node) if view.samples else None,
             diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (node.id,))),
         )  # fmt: skip
 
@@ -184,6 +223,15 @@ def _curve(reader: Reader, node: Node, metric: str, width: int) -> Curve:
     return Curve(metric, width, points, sum(r["broken"] for r in rows))
 
 
+def _samples(reader: Reader, node: Node) -> tuple[Sample, ...]:
+    return tuple(Sample(**r) for r in reader.rows(sql("ui_samples"), (node.id,)))
+
+
+def _held(path: Path) -> bool:
+    """Whether an engine may hold the run: the database itself is asked only then."""
+    return (path / "engine.sock").exists()
+
+
 @dataclass
 class RunsFeed:
     """Snapshots of all runs of a directory. Runs that cannot change are read once per change of their file."""
@@ -194,7 +242,7 @@ class RunsFeed:
     _cache: dict[Path, tuple[tuple[int, int], Run]] = field(default_factory=dict)
     _readers: dict[Path, Reader] = field(default_factory=dict)
 
-    def read(self, _view: View | None = None) -> RunsSnapshot:
+    def read(self, _view: View | None = None, *, quick: bool = False) -> RunsSnapshot:
         """One look. A run that cannot be read is listed with the reason."""
         runs = [self._run(path) for path in self._paths()]
         runs.sort(key=lambda r: (r.created or datetime.min, r.name), reverse=True)
@@ -213,8 +261,7 @@ class RunsFeed:
 
     def _run(self, path: Path) -> Run:
 
-        stamp = _stamp(path / "run.duckdb")
-        held = (path / "engine.sock").exists()
+        stamp, held = _stamp(path), _held(path)
         cached = self._cache.get(path)
         if cached and cached[0] == stamp and not held:
             return cached[1]
@@ -233,7 +280,7 @@ class RunsFeed:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        status = path.stat()
+        status = (path / "run.duckdb").stat()
     except OSError:
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)

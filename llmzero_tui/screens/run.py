@@ -6,6 +6,7 @@ human decides goes out through `screens.steering`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -17,10 +18,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.data import Lost, RunSnapshot, View
+from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
 from llmzero_tui.screens.steering import Steering
-from llmzero_tui.widgets.details import Details
+from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox
 from llmzero_tui.widgets.keybar import KeyBar
@@ -30,6 +31,7 @@ from llmzero_tui.widgets.tree import SearchTree
 
 NARROW = 100
 VALIDATED = frozenset({"reward"})
+SAMPLES = TABS.index("Samples")
 
 
 class RunScreen(Steering):
@@ -91,10 +93,12 @@ class RunScreen(Steering):
 
     def view(self) -> View:
         columns = self._plot.size.width if self._plot is not None else 60
-        return View(self.selected, self.metric, max(20, columns))
+        samples = self.query_one(Details).tab == SAMPLES
+        return View(self.selected, self.metric, max(20, columns), samples)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
-        if self.frozen:
+        if self.frozen and self.snapshot is not None:
+            self._look_closer(snapshot)
             self._header(now)
             return
         self._lost = ""
@@ -111,6 +115,14 @@ class RunScreen(Steering):
         self.query_one(PaneBar).show(self.pane, self.query_one(Details).tab, snapshot.waiting)
         self.answered(snapshot)
         self.refresh_keys()
+
+    def _look_closer(self, snapshot: RunSnapshot) -> None:
+        """While the display is frozen another node or metric may be looked at; nothing else moves."""
+        assert self.snapshot is not None
+        before, detail = self.snapshot.detail, snapshot.detail
+        if detail is not None and before is not None and _seen(detail) != _seen(before):
+            self.snapshot = replace(self.snapshot, detail=detail)
+            self._show_detail()
 
     def lost(self, why: Lost, now: datetime) -> None:
         self._lost = why.reason
@@ -165,7 +177,7 @@ class RunScreen(Steering):
 
     def poll_now(self) -> None:
         """Ask for a snapshot without waiting for the tick."""
-        self.app.poll()  # type: ignore[attr-defined]
+        self.app.poll(quick=True)  # type: ignore[attr-defined]
 
     # ---- events -----------------------------------------------------------------------------------------------------
 
@@ -340,6 +352,8 @@ class RunScreen(Steering):
             self.show_pane("details")
         self.query_one(Details).turn(index, self.snapshot)
         self._arrange()
+        if index == SAMPLES:
+            self.poll_now()
 
     def action_tab_1(self) -> None:
         self._tab(0)
@@ -357,3 +371,8 @@ class RunScreen(Steering):
         """Hold the display, or let it go on."""
         self.frozen = not self.frozen
         self.poll_now()
+
+
+def _seen(detail: Detail) -> tuple[int, str, bool]:
+    """What a detail is about."""
+    return detail.node, detail.curve.metric, detail.samples is None

@@ -150,6 +150,10 @@ class SqlScreen(Face):
             # The engine went away: the next query opens the run anew, on the file if need be.
             self._reader = None
             answer = self.Answer([], time.monotonic() - begun, False, str(error) or "the engine is gone")
+        if self._reader is not None and not self._reader.live:
+            # A file is not kept open: while a viewer holds it, no engine could take the run up again.
+            self._reader.close()
+            self._reader = None
         self.post_message(answer)
 
     def action_interrupt(self) -> None:

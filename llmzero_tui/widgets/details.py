@@ -194,11 +194,12 @@ def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) ->
     return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
 
 
-def samples(found: tuple[Sample, ...], dress: Look) -> RenderableType:
+def samples(found: tuple[Sample, ...] | None, dress: Look) -> RenderableType:
     """The latest completions: prompt, completion, right or wrong."""
     colours = dress.palette
     if not found:
-        return _line(dress, ("no samples yet", colours.faint))
+        words = "reading …" if found is None else "no samples yet"
+        return _line(dress, (words, colours.faint))
     lines: list[RenderableType] = []
     step = None
     for sample in found:

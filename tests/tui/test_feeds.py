@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -141,3 +143,47 @@ def test_buckets_keep_a_curve_within_two_points_a_column(steps: int, columns: in
     width = bucket_width(steps, columns)
     assert steps / width <= 2 * columns
     assert width == 1 or steps / width > 2 * columns / 3
+
+
+def test_a_viewer_of_a_file_does_not_keep_an_engine_from_taking_it_up(run: Path) -> None:
+    feed = feed_of(run)
+    assert not feed.read(View()).run.live
+    feed.read(View(node=5))
+    script = "import sys, duckdb; duckdb.connect(sys.argv[1]).execute(\"UPDATE runs SET reason = 'resumed'\")"
+    done = subprocess.run([sys.executable, "-c", script, str(run / "run.duckdb")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert feed.read(View()).run.reason == "resumed"
+
+
+def test_a_run_that_is_taken_up_again_is_live_again(run: Path) -> None:
+    feed = feed_of(run)
+    assert not feed.read(View()).run.live
+    with live(run):
+        assert feed.read(View()).run.live
+
+
+def test_a_run_at_rest_is_opened_only_for_another_view(run: Path) -> None:
+    opened: list[Path] = []
+
+    def opener(path: Path) -> Reader:
+        opened.append(path)
+        return open_run(path)
+
+    feed = RunFeed(run, lambda: NOW, opener)
+    first = feed.read(View(node=5))
+    assert feed.read(View(node=5)).detail is first.detail
+    assert len(opened) == 1
+    assert feed.read(View(node=5, samples=True)).detail != first.detail
+    assert len(opened) == 2
+
+
+def test_a_quick_look_reads_the_view_and_leaves_the_rest(run: Path, engine: Engine) -> None:
+    feed = feed_of(run)
+    feed.read(View(node=RUNNING))
+    engine.writer.insert("events", level="info", kind="note", node_id=None, message="later", detail="")
+    engine.writer.flush()
+    quick = feed.read(View(node=5), quick=True)
+    assert quick.detail is not None
+    assert quick.detail.node == 5
+    assert quick.events[-1].message != "later"
+    assert feed.read(View(node=5)).events[-1].message == "later"

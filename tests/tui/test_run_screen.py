@@ -44,6 +44,12 @@ def text_of(screen: RunScreen, selector: str = "#header") -> str:
     return "\n".join("".join(segment.text for segment in widget.render_line(y)) for y in range(widget.size.height))
 
 
+def tick(screen: RunScreen) -> None:
+    """A look at everything, now."""
+    assert isinstance(screen.app, LLMZeroApp)
+    screen.app.poll()
+
+
 def looks_at(screen: RunScreen, node: int) -> bool:
     detail = screen.snapshot.detail if screen.snapshot else None
     return detail is not None and detail.node == node
@@ -75,7 +81,7 @@ async def test_approve_carries_the_revision_and_is_done_only_when_the_engine_say
         assert "done" not in text_of(screen)
         for state in ("taken", "done"):
             engine.answer(engine.commands[0], state)
-            screen.poll_now()
+            tick(screen)
             words = f"approve #15 {state}"
             await until(pilot, partial(shows, screen, words), words)
 
@@ -86,7 +92,7 @@ async def test_a_refusal_is_shown_with_its_reason(run: Path, engine: Engine) -> 
         await pilot.press("a")
         await until(pilot, lambda: sent(engine), "a command")
         engine.answer(engine.commands[0], "refused", "revision 1 is stale, it is 2 [/b]\x1b[31m")
-        screen.poll_now()
+        tick(screen)
         await until(pilot, lambda: screen.app._notifications, "a notice")
         notice = next(iter(screen.app._notifications))
         assert "refused: revision 1 is stale, it is 2 [/b]" in notice.message
@@ -199,7 +205,7 @@ async def test_space_pauses_and_then_resumes(run: Path, engine: Engine) -> None:
         await until(pilot, lambda: sent(engine), "pause")
         engine.writer.update("runs", {"name": "knights-01"}, state="paused")
         engine.writer.flush()
-        screen.poll_now()
+        tick(screen)
         await until(pilot, lambda: screen.context().state == "paused", "paused")
         await pilot.press("space")
         await until(pilot, lambda: sent(engine, 2), "resume")
@@ -255,14 +261,14 @@ async def test_the_view_follows_what_trains_until_the_human_looks_elsewhere(run:
         engine.writer.update("nodes", {"node_id": RUNNING}, state="finished")
         engine.writer.update("nodes", {"node_id": 15}, state="running")
         engine.writer.flush()
-        screen.poll_now()
+        tick(screen)
         await until(pilot, lambda: screen.selected == 15, "the next segment")
         await pilot.press("b")
         await until(pilot, lambda: screen.selected == RUNNING, "the best")
         engine.writer.update("nodes", {"node_id": 15}, state="finished")
         engine.writer.update("nodes", {"node_id": 16}, state="running")
         engine.writer.flush()
-        screen.poll_now()
+        tick(screen)
         await until(pilot, lambda: screen.snapshot and screen.snapshot.nodes[16].state == "running", "news")
         assert screen.selected == RUNNING
 
@@ -273,7 +279,7 @@ async def test_a_frozen_display_stands_still(run: Path, engine: Engine) -> None:
         await until(pilot, lambda: "frozen" in text_of(screen), "frozen")
         before = screen.snapshot
         engine.step(32)
-        screen.poll_now()
+        tick(screen)
         await until(pilot, lambda: not screen.app._reading, "a look")  # type: ignore[attr-defined]
         assert screen.snapshot is before
         await pilot.press("F")

@@ -49,7 +49,7 @@ async def settled(pilot: Pilot[int], node: int = RUNNING) -> RunScreen:
     await until(pilot, drawn, f"#{node} is drawn")
     assert isinstance(app.screen, RunScreen)
     screen = app.screen
-    screen.poll_now()
+    app.poll()  # type: ignore[attr-defined]
     await until(pilot, lambda: not app._reading, "the last look")  # type: ignore[attr-defined]
     await pilot.pause()
     return screen

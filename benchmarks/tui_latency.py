@@ -1,0 +1,241 @@
+"""How fast the terminal is, measured through a pseudo-terminal as a user sees it; writes docs/benchmark-tui.md.
+
+    python -m benchmarks.tui_latency            the sample run, with a live engine that writes two steps a second
+    python -m benchmarks.tui_latency RUN        a run directory of yours, live or at rest
+
+Start to first paint: from the start of the process until the first line is on the screen. Key to answer: from the
+key's byte until what it asked for is on the screen (not just any output): another tab, metric, node, the zoom.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import pexpect
+import psutil
+import pyte
+
+ROOT = Path(__file__).parents[1]
+REPORT = ROOT / "docs" / "benchmark-tui.md"
+PROGRAM = (
+    "import sys; from pathlib import Path; from llmzero_tui.app import run; p = Path(sys.argv[1]); run(p.parent, p)"
+)
+WAIT_SECONDS = 30.0
+PAINT_GOAL, KEY_GOAL = 0.6, 0.05
+
+
+class Cost(NamedTuple):
+    """Seconds on the clock, and of processor time."""
+
+    wall: float
+    cpu: float
+
+
+class Terminal:
+    """The app on a run in a pseudo-terminal of 120×40."""
+
+    def __init__(self, run: Path) -> None:
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "TEXTUAL_ANIMATIONS": "none"}
+        self.screen = pyte.Screen(120, 40)
+        self._stream = pyte.ByteStream(self.screen)
+        self.begun = time.perf_counter()
+        self.child: Any = pexpect.spawn(
+            sys.executable, ["-c", PROGRAM, str(run)], cwd=str(ROOT), env=environment, dimensions=(40, 120)
+        )
+        self.child.delaybeforesend = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(str(line) for line in self.screen.display)
+
+    def cpu(self) -> float:
+        """Seconds of processor time the app has used, all threads: what it costs whatever else the machine does."""
+        times = psutil.Process(self.child.pid).cpu_times()
+        tasks = Path(f"/proc/{self.child.pid}/task")
+        if not tasks.is_dir():
+            return float(times.user + times.system)
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+    def pump(self, seconds: float) -> None:
+        """Take what it wrote within `seconds`, if anything."""
+        try:
+            data: bytes = self.child.read_nonblocking(1 << 16, seconds)
+        except pexpect.TIMEOUT:
+            return
+        self._stream.feed(data.replace(b"\x1b[>1u", b"").replace(b"\x1b[<u", b""))
+
+    def until(self, condition: Callable[[], bool], what: str) -> float:
+        """The moment the condition first holds."""
+        deadline = time.perf_counter() + WAIT_SECONDS
+        while not condition():
+            if time.perf_counter() > deadline:
+                raise SystemExit(f"never happened: {what}\n{self.text}")
+            self.pump(0.005)
+        return time.perf_counter()
+
+    def press(self, key: str, condition: Callable[[], bool], what: str) -> Cost:
+        """What the answer to a key took."""
+        self.pump(0.01)
+        used, begun = self.cpu(), time.perf_counter()
+        self.child.send(key)
+        answered = self.until(condition, what)
+        return Cost(answered - begun, self.cpu() - used)
+
+    def reached(self, condition: Callable[[], bool], what: str) -> Cost:
+        """What it took from the start of the process to here."""
+        return Cost(self.until(condition, what) - self.begun, self.cpu())
+
+    def close(self) -> None:
+        self.child.close(force=True)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Two keys that undo each other, and how their answers are known."""
+
+    name: str
+    keys: tuple[str, str]
+    shown: tuple[str, str]
+
+
+PROBES = (
+    Probe("another tab", ("2", "1"), ("trajectory", "validation")),
+    Probe("another metric (reads the database)", ("]", "["), ("· kl", "· reward")),
+    Probe("the zoom", ("z", "z"), ("", "Search tree")),
+)
+
+
+def title(terminal: Terminal) -> str:
+    """The frame of the plot: number and metric."""
+    return str(terminal.screen.display[2])
+
+
+def measure_keys(terminal: Terminal, rounds: int) -> dict[str, list[Cost]]:
+    """Seconds from key to answer, per kind of key."""
+    found: dict[str, list[Cost]] = {probe.name: [] for probe in PROBES}
+    found["another node (reads the database)"] = []
+    for _ in range(rounds):
+        for probe in PROBES:
+            for key, words in zip(probe.keys, probe.shown, strict=True):
+
+                def answered(words: str = words) -> bool:
+                    return words in terminal.text if words else "Search tree" not in terminal.text
+
+                found[probe.name].append(terminal.press(key, answered, f"{key} answered by {words!r}"))
+        for key in "kj":
+            before = title(terminal)
+            cost = terminal.press(key, lambda before=before: title(terminal) != before, f"{key} moves")  # type: ignore[misc]
+            found["another node (reads the database)"].append(cost)
+    return found
+
+
+def measure_paint(run: Path, rounds: int) -> tuple[list[Cost], list[Cost]]:
+    """Seconds to the first line on screen, and to the run's data on screen."""
+    paints, fulls = [], []
+    for _ in range(rounds):
+        terminal = Terminal(run)
+        painted = terminal.reached(lambda t=terminal: "LLMZero" in t.text, "the first paint")  # type: ignore[misc]
+        full = terminal.reached(lambda t=terminal: "#0 " in t.text, "the data")  # type: ignore[misc]
+        paints.append(painted)
+        fulls.append(full)
+        terminal.close()
+    return paints, fulls
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The nearest-rank quantile."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@contextmanager
+def sample() -> Iterator[Path]:
+    """The sample run with a live engine in a process of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        build = [sys.executable, "-m", "tests.tui.sample_run", directory]
+        subprocess.run(build, cwd=ROOT, check=True)
+        run = Path(directory) / "knights-01"
+        engine = subprocess.Popen([sys.executable, "-m", "tests.tui.live_engine", str(run)], cwd=ROOT)
+        try:
+            while not (run / "engine.sock").exists():
+                if engine.poll() is not None:
+                    raise SystemExit("the sample's engine ended")
+                time.sleep(0.05)
+            yield run
+        finally:
+            engine.kill()
+            engine.wait()
+
+
+def line(name: str, values: list[Cost], goal: str) -> str:
+    """A row of the report, in milliseconds."""
+    wall, cpu = [v.wall for v in values], [v.cpu for v in values]
+    found = (median(wall), quantile(wall, 0.95), max(wall), median(cpu), quantile(cpu, 0.95))
+    return f"| {name} | {len(values)} | " + " | ".join(f"{1000 * v:.0f}" for v in found) + f" | {goal} |"
+
+
+def report(what: str, paints: list[Cost], fulls: list[Cost], keys: dict[str, list[Cost]]) -> str:
+    """The page."""
+    every = [cost for values in keys.values() for cost in values]
+    rows = [
+        line("start → first paint", paints, f"{1000 * PAINT_GOAL:.0f}"),
+        line("start → the run's data on screen", fulls, "–"),
+        line("key → answer, all kinds", every, f"p95 {1000 * KEY_GOAL:.0f}"),
+        *(line(f"key → {name}", values, "–") for name, values in keys.items()),
+    ]
+    load = os.getloadavg()[0]
+    return "\n".join((
+        "# How fast the terminal is", "",
+        "Written by `python -m benchmarks.tui_latency`; the docstring of that file says what is measured.", "",
+        f"{what}; 120×40, {os.cpu_count()} cores (load {load:.1f} at the end), Python {platform.python_version()}, "
+        f"Textual {version('textual')}.", "",
+        "| milliseconds | n | p50 | p95 | max | CPU p50 | CPU p95 | goal |", "|---|---|---|---|---|---|---|---|", *rows, "",
+        "CPU is the processor time of the app alone; on a machine that is busy with training the clock counts the "
+        "waiting for a core too.", "",
+    ))  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?", help="a run directory; the sample run when left out")
+    parser.add_argument("--starts", type=int, default=10, help="how often the app is started")
+    parser.add_argument("--rounds", type=int, default=15, help="how often every key is pressed")
+    options = parser.parse_args()
+    if options.run is not None:
+        text = measured(options.run.resolve(), "A run of the user's", options.starts, options.rounds)
+    else:
+        with sample() as run:
+            text = measured(
+                run, "The sample run with a live engine, two steps a second", options.starts, options.rounds
+            )
+    REPORT.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def measured(run: Path, what: str, starts: int, rounds: int) -> str:
+    """Measure a run, and the page about it."""
+    paints, fulls = measure_paint(run, starts)
+    terminal = Terminal(run)
+    try:
+        terminal.until(lambda: "validation" in terminal.text and "┤" in terminal.text, "everything on screen")
+        keys = measure_keys(terminal, rounds)
+    finally:
+        terminal.close()
+    return report(what, paints, fulls, keys)
+
+
+if __name__ == "__main__":
+    main()
