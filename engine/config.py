@@ -72,6 +72,8 @@ class SearchSection(Section):
     """Segments trained at the same time."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
+    settings: dict[str, int | float] = Field(default_factory=dict)
+    """More of the strategy's own settings by name, e.g. race_segments = 4; see engine/search/llmzero.py, Settings."""
     comparator: Literal["on", "shadow", "off"] = "on"
     """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
 

@@ -28,6 +28,7 @@ from engine.config import RunConfig
 from engine.controller.ledger import Ledger, now
 from engine.controller.loop import Controller
 from engine.errors import UserError
+from engine.executors.base import Executor
 from engine.executors.local import LocalExecutor
 from engine.model_files import find_model
 from engine.rundir import Holder, RunDirectory, RunLock
@@ -106,7 +107,8 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     advisor = await asyncio.to_thread(
         make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds
     )
-    controller = _assemble(config, directory, writer, advisor)
+    executor = LocalExecutor(config.search.workers, directory.path, hang_seconds=config.training.hang_seconds)
+    controller = assemble(config, directory, writer, advisor, executor)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, controller.shut_down)
@@ -134,15 +136,21 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     return 1 if state == "failed" else 0
 
 
-def _assemble(config: RunConfig, directory: RunDirectory, writer: Writer, advisor: Advisor) -> Controller:
+def assemble(
+    config: RunConfig, directory: RunDirectory, writer: Writer, advisor: Advisor, executor: Executor
+) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
     task = registry.get(config.task.name)
     space = Space.build(config.space, task.space(), batch_size=config.training.batch_size)
     search = config.search
     strategy = make_strategy(
-        search.strategy, seed=search.seed, segment_steps=search.segment_steps, roots=search.roots, space=space
+        search.strategy,
+        seed=search.seed,
+        segment_steps=search.segment_steps,
+        roots=search.roots,
+        space=space,
+        **search.settings,
     )
-    executor = LocalExecutor(search.workers, directory.path, hang_seconds=config.training.hang_seconds)
     base = find_model(config.model.path, task)
     ledger = Ledger.load(writer, directory, base)
     if ledger is None:

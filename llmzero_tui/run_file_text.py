@@ -75,7 +75,7 @@ def _section(name: str, section: type[Section], docs: Docs, given: dict[str, str
     yield f"[{name}]"
     for key, field in section.model_fields.items():
         yield from _comment(docs[section.__name__][key])
-        value = given.get(f"{name}.{key}", field.get_default())
+        value = given.get(f"{name}.{key}", field.get_default(call_default_factory=True))
         allowed = _allowed(field)
         yield f"{key} = {_toml(value)}" + (f"  # {allowed}" if allowed else "")
 

@@ -67,7 +67,7 @@ class Budget:
                 limits in time do not bind.
         """
         limits = self._limits
-        steps = UNLIMITED
+        steps = segment = UNLIMITED
         if limits.steps:
             steps = min(steps, limits.steps - spent.steps - in_flight.steps)
         if limits.nodes:
@@ -77,6 +77,6 @@ class Budget:
                 seconds = 3600 * limits.gpu_hours - spent.trainer_seconds
                 steps = min(steps, int(seconds / seconds_per_step) - in_flight.steps)
             if limits.minutes:
-                seconds = (60 * limits.minutes - spent.wall_seconds) * self._workers
-                steps = min(steps, int(seconds / seconds_per_step) - in_flight.steps)
-        return BudgetLeft(steps=max(0, steps), fraction_spent=self.fraction(spent))
+                segment = max(0, int((60 * limits.minutes - spent.wall_seconds) / seconds_per_step))
+                steps = min(steps, segment * self._workers - in_flight.steps)
+        return BudgetLeft(max(0, steps), self.fraction(spent), segment_steps=max(1, segment))

@@ -78,6 +78,7 @@ class Pipeline:
         self._slow = slow_advisor
         self._wake = wake
         self._wanted: set[int] = set()
+        self._places: dict[int, tuple[int, int, Intent]] = {}  # what the search asked for, by the node it became
         self._planning: list[Planning] = []
 
     # ---- what the loop asks ---------------------------------------------------------------------------------------
@@ -122,11 +123,12 @@ class Pipeline:
             if expansion is None:
                 return
             expansion = self._respect_rejection(expansion)
-            if not self._want_stock(expansion):
+            expansion = replace(expansion, steps=min(expansion.steps, left.segment_steps))
+            if not self._want_stock(expansion, left.steps):
                 if not self._want_planning(expansion):
                     self._plan(expansion, left, wanted=True)
                 return
-            left = BudgetLeft(left.steps - expansion.steps, left.fraction_spent)
+            left = replace(left, steps=left.steps - expansion.steps)
 
     def look_ahead(self, left: BudgetLeft) -> None:
         """While segments train, have the next proposal made: one in stock at a time.
@@ -156,8 +158,7 @@ class Pipeline:
         wish = self._strategy.ask(self._ledger.tree.without(self._stock()), left)
         for node_id in stock:
             proposal = self._ledger.proposals[node_id]
-            place = (proposal.transition.parent, proposal.transition.step, proposal.transition.intent)
-            if wish is None or place == (wish.parent, wish.step, wish.intent):
+            if wish is None or self._place(proposal) == (wish.parent, wish.step, wish.intent):
                 continue
             if not (self._slow and wish.intent is Intent.REPAIR):
                 self.close(proposal, "superseded", "engine", f"the search prefers now: {wish.reason}")
@@ -215,13 +216,19 @@ class Pipeline:
     def _stock(self) -> list[int]:
         return [node_id for node_id in self._ledger.proposals if node_id not in self._wanted]
 
-    def _want_stock(self, expansion: Expansion) -> bool:
+    def _place(self, proposal: Proposal) -> tuple[int, int, Intent]:
+        """What the search asked for; the advisor may have chosen another checkpoint nearby."""
+        transition = proposal.transition
+        return self._places.get(proposal.node, (transition.parent, transition.step, transition.intent))
+
+    def _want_stock(self, expansion: Expansion, steps_left: int) -> bool:
         """Take a stock proposal for this expansion; with a slow advisor any stock serves where a change is wanted."""
         for node_id in self._stock():
-            transition = self._ledger.proposals[node_id].transition
-            place = (transition.parent, transition.step, transition.intent)
-            same = place == (expansion.parent, expansion.step, expansion.intent)
-            if same or (self._slow and expansion.intent is transition.intent is Intent.CHANGE):
+            proposal = self._ledger.proposals[node_id]
+            same = self._place(proposal) == (expansion.parent, expansion.step, expansion.intent)
+            fits = self._ledger.tree[node_id].planned_steps <= steps_left
+            change = self._slow and expansion.intent is proposal.transition.intent is Intent.CHANGE
+            if fits and (same or change):
                 self._wanted.add(node_id)
                 return True
         return False
@@ -292,6 +299,7 @@ class Pipeline:
             seed=self._seed(transition), advisor=planned.advice.advisor, call_id=call_id,
             deadline=self.gate.deadline(now()),
         )  # fmt: skip
+        self._places[proposal.node] = (expansion.parent, expansion.step, expansion.intent)
         self._ledger.event("info", "selected", expansion.reason, proposal.node)
         if planning.wanted:
             self._wanted.add(proposal.node)

@@ -27,6 +27,11 @@ def test_minutes_count_for_every_worker_at_the_measured_pace() -> None:
     assert left.steps == 300  # 300 s left, two workers, 2 s a step
 
 
+def test_one_worker_alone_cannot_train_what_all_workers_could() -> None:
+    left = budget(minutes=10).left(Spent(wall_seconds=300), InFlight(), seconds_per_step=2.0)
+    assert left.segment_steps == 150
+
+
 def test_trainer_hours_are_summed_over_workers() -> None:
     left = budget(gpu_hours=1).left(Spent(trainer_seconds=1800), InFlight(), seconds_per_step=2.0)
     assert left.steps == 900
