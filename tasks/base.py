@@ -85,6 +85,8 @@ class Task(ABC):
             that scores compare; range 1 to the model's positions less the prompt.
         levels: how hard items can be; None for a task without a difficulty. See `level` and `parameters`.
         difficulty: highest level of the training items; None trains on the target distribution.
+        kind: what sort of task it is, for the list of tasks: "tiny", "data set", "generator" or "yours".
+        size: how many items there are, in words, for the list of tasks.
         chat: whether a prompt is a user's message, put through the chat template of the model where it has one.
         suggested_model: a model that real use of this task may begin with, for the list of tasks; None when
             `default_model` is one.
@@ -95,6 +97,8 @@ class Task(ABC):
     max_completion_length: int
     levels: Levels | None = None
     difficulty: int | None = None
+    kind: str = "yours"
+    size: str = "generated"
     chat: bool = False
     suggested_model: str | None = None
 

@@ -51,7 +51,7 @@ class Dedup(TinyTask):
 
     def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
         return {
-            "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},
+            "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 3e-5},
             "beta": {"low": 0.0, "high": 0.1, "default": 0.0},
             "temperature": {"low": 0.7, "high": 1.3, "default": 1.2},
             "max_completion_length": {"low": 16, "high": 32, "default": 24},

@@ -32,6 +32,7 @@ class HubTask(RowsTask):
 
     dataset: ClassVar[str]
     splits: ClassVar[Sequence[str]] = ("train", "test")
+    kind = "data set"
     chat = True
     max_completion_length = 1024
     suggested_model = "Qwen/Qwen2.5-1.5B-Instruct"
@@ -77,6 +78,7 @@ class Gsm8k(HubTask):
     name = "gsm8k"
     summary = "grade-school word problems (GSM8K), a number as the answer"
     dataset = "openai/gsm8k"
+    size = "7,473 + 1,319 test"
     instruction = "\n\nThink step by step, then write the final number alone on the last line, after ####."
 
     def item(self, row: Row) -> Item | None:
@@ -102,6 +104,7 @@ class Math(HubTask):
     name = "math"
     summary = "competition mathematics (MATH), levels 1 to 5"
     dataset = "DigitalLearningGmbH/MATH-lighteval"
+    size = "7,500 + 5,000 test"
     max_completion_length = 2048
     levels = Levels(lowest=1, highest=5, default=5, doc="level of a problem")
     instruction = "\n\nThink step by step, then put the final answer into \\boxed{}."
@@ -155,6 +158,7 @@ class IfEval(HubTask):
     name = "ifeval"
     summary = "follow instructions with checkable constraints (IFEval)"
     dataset = "google/IFEval"
+    size = "541, those it can check"
     splits = ("train",)
 
     def item(self, row: Row) -> Item | None:

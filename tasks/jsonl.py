@@ -29,6 +29,7 @@ class JsonLines(RowsTask):
         self.summary = f"{data.name}, scored by {Path(str(module.__file__)).name}:{function.__name__}"
         self.max_completion_length = getattr(module, "MAX_COMPLETION_LENGTH", DEFAULT_LENGTH)
         self.chat = bool(getattr(module, "CHAT", False))
+        self.size = f"rows of {data.name}"
         self._data = data
         self._function = function
 

@@ -31,6 +31,7 @@ class Knights(TinyTask):
     name = "knights"
     summary = "knights and knaves, 3 people: find who tells the truth"
     max_completion_length = 64  # a worked answer has at most 59 characters and the end token
+    size = "8,168 puzzles"
     levels = Levels(lowest=1, highest=8, default=6, doc="cases to try, in order, until one fits")
     phases: ClassVar = (Phase(steps=800, worked=0.97), Phase(steps=80, worked=0.12))
 

@@ -26,7 +26,7 @@ from tasks.base import Item, Reward, Task, TaskError, TaskNotFound
 PREFIX = "reasoning_gym/"
 INSTRUCTION = "\n\nThink step by step, then give the final answer alone between <answer> and </answer>."
 INDICES = 2**30
-LONGEST_PROMPT = 6_000
+LONGEST_PROMPT = 12_000
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
 
 REFUSED: Mapping[str, str] = MappingProxyType(
@@ -72,6 +72,7 @@ class ReasoningGym(Task):
     are right, a verifier of ours or the package's scorer at full score decides, behind a check of shape and length.
     """
 
+    kind = "generator"
     max_completion_length = 1024
     chat = True
     suggested_model = "Qwen/Qwen2.5-0.5B-Instruct"

@@ -31,6 +31,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_SHIPPED))
 
 
+def listed() -> tuple[str, ...]:
+    """What `llmzero tasks` lists: the shipped tasks, then the data sets."""
+    return (*names(), *sorted(huggingface.TASKS))
+
+
 def get(name: str) -> Task:
     """The task called `name`.
 
@@ -56,7 +61,7 @@ def get(name: str) -> Task:
     path, colon, class_name = name.rpartition(":")
     if colon and path.endswith(".py"):
         return _from_file(Path(path), class_name)
-    every = (*names(), *huggingface.TASKS)
+    every = listed()
     known = ", ".join(difflib.get_close_matches(name, every, n=3, cutoff=0.5) or every)
     raise TaskNotFound(f'task {name!r} is unknown; nearest: {known}; or "my_task.py:MyTask"')
 

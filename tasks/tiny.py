@@ -44,6 +44,7 @@ class TinyTask(Task):
     """
 
     phases: ClassVar[Sequence[Phase]]
+    kind = "tiny"
 
     @abstractmethod
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:

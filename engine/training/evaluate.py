@@ -43,13 +43,31 @@ def evaluate(
     """
     began = time.perf_counter()
     items = task.items(Split(spec.split), spec.n, spec.seed)
-    prompts = encode(tokenizer, [item.prompt for item in items], task)
+    prompts = encode(tokenizer, prompt_texts(tokenizer, task, items), task)
     check_positions(model, prompts, task.max_completion_length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
         greedy = _count(model, tokenizer, task, items, prompts, spec.batch_size, False, beat)
         torch.manual_seed(spec.seed)
         sampled = _count(model, tokenizer, task, items, prompts, spec.batch_size, True, beat)
     return Evaluation(n=len(items), greedy=greedy, sampled=sampled, seconds=time.perf_counter() - began)
+
+
+def prompt_texts(tokenizer: Any, task: Task, items: Sequence[Item]) -> list[str]:
+    """What the policy reads: each prompt, as a user's message in the chat template where task and tokenizer have one.
+
+    The template's begin token is left out where the tokenizer adds its own.
+    """
+    prompts = [item.prompt for item in items]
+    if not task.chat or getattr(tokenizer, "chat_template", None) is None:
+        return prompts
+    texts: list[str] = [
+        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+        for prompt in prompts
+    ]
+    begin = tokenizer.bos_token
+    if begin and tokenizer(text="a")["input_ids"][:1] == [tokenizer.bos_token_id]:
+        return [text.removeprefix(begin) for text in texts]
+    return texts
 
 
 def encode(tokenizer: Any, prompts: Sequence[str], task: Task) -> list[list[int]]:

@@ -21,12 +21,12 @@ from engine.errors import Fault
 from engine.training import events, failures, policy, settings
 from engine.training.checkpoint import load_optimizer, write_checkpoint
 from engine.training.control import Control
-from engine.training.evaluate import check_positions, encode, end_ids, evaluate
+from engine.training.evaluate import check_positions, encode, end_ids, evaluate, prompt_texts
 from engine.training.events import End, SegmentSpec
 from engine.training.failures import NotFinite
 from engine.training.rewards import RewardFunction, pick_samples
 from tasks import registry
-from tasks.base import Item, Split, Task
+from tasks.base import Split, Task
 
 Emit = Callable[[events.Event | events.Beat | events.Leaving], None]
 
@@ -111,7 +111,8 @@ class Segment:
         model = policy.load_model(spec.parent)
         self._beat()
         items = settings.training_items(practice, spec, chosen)
-        longest = self._check_prompts(model, practice, items, int(chosen["max_completion_length"]))
+        texts = prompt_texts(self._tokenizer, practice, items)
+        longest = self._check_prompts(model, practice, texts, int(chosen["max_completion_length"]))
         if chosen.get("beta", 0.0):
             policy.check_source(spec.reference)
         # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
@@ -120,9 +121,7 @@ class Segment:
         trainer = GRPOTrainer(
             model=model,
             args=settings.grpo_config(spec, chosen, model.num_parameters(), longest),
-            train_dataset=Dataset.from_dict(
-                {"prompt": [item.prompt for item in items], "index": list(range(len(items)))}
-            ),
+            train_dataset=Dataset.from_dict({"prompt": texts, "index": list(range(len(items)))}),
             reward_funcs=self._rewards,
             processing_class=self._tokenizer,
             callbacks=[_EachStep(self)],
@@ -130,16 +129,16 @@ class Segment:
         trainer.remove_callback(PrinterCallback)
         return trainer
 
-    def _check_prompts(self, model: Any, practice: Task, items: list[Item], completion: int) -> int:
+    def _check_prompts(self, model: Any, practice: Task, texts: list[str], completion: int) -> int:
         """Tokens of the longest training prompt; evaluation prompts are checked here too, before any step."""
         assert self._task is not None
-        prompts = encode(self._tokenizer, [item.prompt for item in items], practice)
+        prompts = encode(self._tokenizer, texts, practice)
         check_positions(model, prompts, completion, f"max_completion_length = {completion}")
         scored = self.spec.evaluation
         held_out = self._task.items(Split(scored.split), scored.n, scored.seed)
         check_positions(
             model,
-            encode(self._tokenizer, [item.prompt for item in held_out], self._task),
+            encode(self._tokenizer, prompt_texts(self._tokenizer, self._task, held_out), self._task),
             self._task.max_completion_length,
             "evaluation",
         )
