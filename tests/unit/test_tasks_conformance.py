@@ -1,6 +1,6 @@
 """What every shipped task must satisfy: one set of tests, run for each name in the registry.
 
-A new task is tested by being registered. Scoring speed is measured (junit property), never judged: machines differ.
+A new task is tested by being registered.
 """
 
 from __future__ import annotations
@@ -214,13 +214,21 @@ def test_the_tasks_own_parameters_join_the_space_of_a_run(name: str) -> None:
 
 
 @every_task
-def test_scoring_speed_is_recorded(name: str, record_property: Callable[[str, object], None]) -> None:
+def test_a_cpu_second_is_enough_for_2000_scores(name: str, record_property: Callable[[str, object], None]) -> None:
+    """The best of five, in CPU time: some hundred times faster than asked for, so that a busy machine passes."""
     task = registry.get(name)
-    pairs = [(gold_of(task, item), item) for item in task.items(Split.TRAIN, 500)]
-    start = time.perf_counter()
-    scored = [task.score(gold, item) for gold, item in pairs]
-    record_property("microseconds_per_score", (time.perf_counter() - start) / len(pairs) * 1e6)
-    assert len(scored) == 500
+    items = task.items(Split.TRAIN, 250)
+    pairs = [(gold_of(task, item), item) for item in items] + [("#" + "9" * 5000, item) for item in items]
+
+    def seconds() -> float:
+        start = time.process_time()
+        for completion, item in pairs:
+            task.score(completion, item)
+        return time.process_time() - start
+
+    best = min(seconds() for _ in range(5))
+    record_property("scores_per_second", len(pairs) / max(best, 1e-9))
+    assert best < len(pairs) / 2000
 
 
 @every_task
