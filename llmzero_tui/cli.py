@@ -139,7 +139,10 @@ def _asking(commands: Any) -> None:
     tasks = _command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
     tasks.add_argument("name", nargs="?", metavar="NAME")
     tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
-    _command(commands, "doctor", "doctor:doctor", "what this machine has and what is missing, with the remedy")
+    doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has and what is missing, with the remedy")
+    doctor.add_argument("--probe-vision", action="store_true", help="have the model read five plots with known answers")
+    doctor.add_argument("--host", metavar="URL", help="the Ollama server to ask; default: the run file's default")
+    doctor.add_argument("--model", metavar="NAME", help="the model to look for and to probe")
 
 
 def _command(commands: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +88,40 @@ def probe(client: OllamaClient, model: str, seed: int = 0) -> Iterator[Answered]
         yield Answered(riddle, given if given in LETTERS and len(given) == 1 else "", "")
 
 
+def report(answers: Sequence[Answered], model: str) -> dict[str, str]:
+    """The outcome as a level and a line. Below three of five the plots are noise to the model."""
+    right = sum(answered.right for answered in answers)
+    each = ", ".join(
+        f"{a.riddle.name.lower()} {'right' if a.right else a.error or f'wrong ({a.given} for {a.riddle.right})'}"
+        for a in answers
+    )
+    return {
+        "level": "ok" if right >= 3 else "warning",
+        "text": f"{model} reads {right} of {len(answers)} plots: {each}",
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m engine.advisors.probe HOST MODEL`: the report as JSON on stdout."""
+    parser = argparse.ArgumentParser(prog="engine.advisors.probe", description=__doc__)
+    parser.add_argument("host")
+    parser.add_argument("model")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one answer")
+    asked = parser.parse_args(arguments)
+    client = OllamaClient(asked.host, timeout=asked.timeout, stall=min(60.0, asked.timeout))
+    try:
+        card = client.card(asked.model)
+    except OllamaFault as fault:
+        found = {"level": "warning", "text": f"{asked.model} cannot be asked: {fault}"}
+    else:
+        found = {"level": "warning", "text": f"{asked.model} sees no images"}
+        if card.vision:
+            found = report(list(probe(client, asked.model, asked.seed)), asked.model)
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
 def _noisy(rng: random.Random, shape: Callable[[float], float], noise: float, n: int = 60) -> list[tuple[int, float]]:
     return [(i + 1, shape(i / (n - 1)) + rng.uniform(-noise, noise)) for i in range(n)]
 
@@ -149,3 +186,7 @@ def _crossing(rng: random.Random) -> Riddle:
 def _four(choices: Any) -> tuple[str, str, str, str]:
     a, b, c, d = choices
     return str(a), str(b), str(c), str(d)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -6,13 +6,15 @@ Looks only. Nothing here is an error of the user: the exit code is 0 unless no r
 from __future__ import annotations
 
 import argparse
+import json
 import locale
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
 from engine import machine
-from engine.config import AdvisorSection
+from engine.config import AdvisorSection, one_line
 from engine.errors import Fault
 from engine.preflight import Finding, gib
 from llmzero_tui.commands.runfile import show_findings
@@ -42,7 +44,11 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or --runs-dir DIR"))
     yield from _gpus(here)
     yield from _packages()
-    yield _ollama()
+    asked = AdvisorSection()
+    host, model = options.host or asked.host, options.model or asked.model
+    yield _ollama(host, model)
+    if options.probe_vision:
+        yield _probe(host, model)
     yield _terminal()
 
 
@@ -66,17 +72,34 @@ def _packages() -> Iterator[Finding]:
     yield Finding("ok", "vllm", vllm or "not installed; only for training.vllm; `make setup EXTRAS=vllm`")
 
 
-def _ollama() -> Finding:
-    asked = AdvisorSection()
-    pull = f"`ollama pull {asked.model}`"
+def _ollama(host: str, model: str) -> Finding:
+    """Whether it answers, what it has, which of that sees, and what to pull."""
+    pull = f"`ollama pull {model}`"
     try:
-        server = machine.ollama(asked.host)
+        server = machine.ollama(host)
     except Fault as error:
         return Finding("warning", "ollama", f"{error}; the rules advise; start Ollama and {pull}")
+    models = (
+        ", ".join(f"{name}{' (sees)' if name in server.vision else ''}" for name in server.models[:8]) or "no model"
+    )
+    text = f"{server.version} at {host} with {models}"
     if not server.vision:
-        models = ", ".join(server.models[:8]) or "no model"
-        return Finding("warning", "ollama", f"{server.version} has {models}; none sees images: {pull}")
-    return Finding("ok", "ollama", f"{server.version} with {', '.join(server.vision[:8])}")
+        return Finding("warning", "ollama", f"{text}; none sees images: {pull}")
+    if not {model, f"{model}:latest"} & set(server.models):
+        return Finding("warning", "ollama", f"{text}; not {model}: {pull}, or set advisor.model")
+    return Finding("ok", "ollama", text)
+
+
+def _probe(host: str, model: str) -> Finding:
+    """How many of five plots the model reads right. Asked in a process of its own: the face imports no advisors."""
+    command = [sys.executable, "-P", "-m", "engine.advisors.probe", host, model]
+    sys.stderr.write("asking the model to read five plots …\n")
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        return Finding("warning", "vision", f"the probe ended with {done.returncode}: {one_line(done.stderr)[-200:]}")
+    return Finding(found["level"], "vision", one_line(found["text"]))
 
 
 def _terminal() -> Finding:

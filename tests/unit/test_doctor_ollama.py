@@ -1,0 +1,65 @@
+"""What `llmzero doctor` and `llmzero check` say of an Ollama server, and the probe of a model's sight."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from engine.advisors.probe import riddles
+from tests.fake_ollama import Asked, Model, Reply, serving
+from tests.unit.cli_process import llmzero, run_file
+
+BLIND, SEEING = Model("qwen3:8b", ("completion",)), Model("qwen3-vl:8b")
+
+
+def finding(cwd: Path, subject: str, *arguments: str) -> dict[str, str]:
+    done = llmzero("doctor", "--json", *arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    (found,) = [each for each in json.loads(done.stdout) if each["subject"] == subject]
+    return dict(found)
+
+
+def test_doctor_says_which_models_see(tmp_path: Path) -> None:
+    with serving(None, BLIND, SEEING) as fake:
+        found = finding(tmp_path, "ollama", "--host", fake.host)
+    assert found["level"] == "ok"
+    assert "qwen3:8b, qwen3-vl:8b (sees)" in found["text"]
+
+
+def test_doctor_says_what_to_pull(tmp_path: Path) -> None:
+    with serving(None, BLIND) as fake:
+        found = finding(tmp_path, "ollama", "--host", fake.host)
+        assert found["level"] == "warning"
+        assert "none sees images: `ollama pull qwen3-vl:8b`" in found["text"]
+        other = finding(tmp_path, "ollama", "--host", fake.host, "--model", "gemma3:4b")
+        assert "`ollama pull gemma3:4b`" in other["text"]
+        host = fake.host
+    down = finding(tmp_path, "ollama", "--host", host)
+    assert "nothing answers at" in down["text"]
+    assert "start Ollama" in down["text"]
+
+
+def test_doctor_counts_the_plots_that_a_model_reads(tmp_path: Path) -> None:
+    rights = [riddle.right for riddle in riddles(0)]
+
+    def script(asked: Asked) -> Reply:
+        return Reply(json.dumps({"answer": rights[asked.number] if asked.number else "\x1b[31mE"}))
+
+    with serving(script) as fake:
+        found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host)
+    assert found["level"] == "ok"
+    assert found["text"].startswith("qwen3-vl:8b reads 4 of 5 plots: trend wrong ( for")
+
+
+def test_a_model_without_sight_is_not_probed(tmp_path: Path) -> None:
+    with serving(None, BLIND) as fake:
+        found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host, "--model", "qwen3:8b")
+        assert fake.chats == []
+    assert found == {"level": "warning", "subject": "vision", "text": "qwen3:8b sees no images"}
+
+
+def test_check_says_whether_the_advisor_of_a_run_file_answers(tmp_path: Path) -> None:
+    with serving(None, SEEING) as fake:
+        text = f'[task]\nname = "knights"\n[budget]\nsteps = 500\n[advisor]\nhost = "{fake.host}"\n'
+        done = llmzero("check", run_file(tmp_path, text), cwd=tmp_path)
+    assert f"qwen3-vl:8b at {fake.host}" in done.stdout + done.stderr
