@@ -78,8 +78,8 @@ class ReasoningGym(Task):
     suggested_model = "Qwen/Qwen2.5-0.5B-Instruct"
 
     def __init__(self, generator: str) -> None:
-        package = _package()
-        known = package.factory.DATASETS
+        gym = package()
+        known = gym.factory.DATASETS
         if generator not in known:
             near = ", ".join(difflib.get_close_matches(generator, known, n=3, cutoff=0.4) or sorted(known)[:3])
             raise TaskNotFound(f"task {PREFIX + generator!r} is unknown to reasoning_gym; nearest: {near}")
@@ -88,7 +88,7 @@ class ReasoningGym(Task):
         self.name = PREFIX + generator
         self.summary = f"{generator.replace('_', ' ')}, a generator of reasoning_gym"
         self._generator = generator
-        self._dataset: Any = package.create_dataset(generator, seed=0, size=1)
+        self._dataset: Any = gym.create_dataset(generator, seed=0, size=1)
         self._entry = functools.lru_cache(maxsize=2048)(self._make)
 
     def generate(self, rng: random.Random) -> Item:
@@ -124,7 +124,7 @@ class ReasoningGym(Task):
         try:
             entry = self._dataset[index]
         except IndexError:  # a few draw all their items when they are made
-            entry = _package().create_dataset(self._generator, seed=index, size=1)[0]
+            entry = package().create_dataset(self._generator, seed=index, size=1)[0]
         return entry
 
 
@@ -172,7 +172,7 @@ def generators() -> Sequence[str]:
     Raises:
         TaskNotFound: reasoning_gym is not installed; the message says how to install it.
     """
-    return tuple(sorted(set(_package().factory.DATASETS) - set(REFUSED)))
+    return tuple(sorted(set(package().factory.DATASETS) - set(REFUSED)))
 
 
 def installed() -> bool:
@@ -181,7 +181,12 @@ def installed() -> bool:
 
 
 @functools.cache
-def _package() -> Any:
+def package() -> Any:
+    """The module, imported once.
+
+    Raises:
+        TaskNotFound: it is not installed; the message says how to install it.
+    """
     if not installed():
         raise TaskNotFound('tasks "reasoning_gym/…" need one more package: pip install "llmzero-tui[reasoning-gym]"')
     with warnings.catch_warnings():

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from tasks import huggingface, jsonl, reasoning_gym
+from tasks import huggingface, jsonl, reasoning_gym, reasoning_gym_tiny
 from tasks.base import Task, TaskError, TaskNotFound
 from tasks.chain import Chain
 from tasks.countdown import Countdown
@@ -52,6 +52,8 @@ def get(name: str) -> Task:
     """
     if name in _SHIPPED:
         return _SHIPPED[name]()
+    if name in reasoning_gym_tiny.COMPACT:
+        return reasoning_gym_tiny.COMPACT[name]()
     if name.startswith(reasoning_gym.PREFIX):
         return reasoning_gym.ReasoningGym(name.removeprefix(reasoning_gym.PREFIX))
     if name in huggingface.TASKS:
