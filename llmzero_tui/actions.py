@@ -32,6 +32,7 @@ class Context:
     narrow: bool = False
     in_inbox: bool = False
     pages: bool = False
+    running: bool = False
     editing: bool = False
 
     @property
@@ -111,7 +112,7 @@ REGISTRY: tuple[Action, ...] = (
     Action("best", ("b",), "Best", "Select the best node so far", "Look", RUN,
            lambda c: c.node is not None, 12),
     Action("live", ("t",), "Live", "Select the segment that trains now, and stay with it", "Look", RUN,
-           lambda c: c.node is not None, 13),
+           lambda c: c.running, 13),
     Action("filter", ("slash",), "Filter", "Show only nodes whose number, label or state has this text", "Look", RUN,
            lambda c: c.node is not None, 8),
     Action("zoom", ("z",), "Zoom", "Give the plot the whole screen, or give it back", "Look", RUN,

@@ -100,7 +100,7 @@ def number(value: float | None) -> str:
     if size == 0:
         return "0"
     if size < 0.0005 or size >= 1e6:
-        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+        return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-").replace("e+0", "e")
     if size < 1:
         text = f"{value:.3g}" if size >= 0.01 else f"{value:.2g}"
         return text.replace("0.", ".", 1)

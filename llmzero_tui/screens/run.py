@@ -274,7 +274,7 @@ class RunScreen(Steering):
         return Context(
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
             target=snapshot.proposal(self.selected), waiting=snapshot.waiting, narrow=self.narrow,
-            in_inbox=self.query_one(Inbox).has_focus,
+            in_inbox=self.query_one(Inbox).has_focus, running=snapshot.running is not None,
         )  # fmt: skip
 
     def action_inbox(self) -> None:

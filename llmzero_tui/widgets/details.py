@@ -1,6 +1,6 @@
 """The four tabs about the selected node: rationale, changes, samples, and the log of the run.
 
-One scrolling panel whose text is drawn anew only when its tab or its data changed. Everything here is foreign text.
+One panel that scrolls; its text is drawn anew only when its tab or its data changed. Everything here is foreign text.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import ClassVar
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
+from textual.strip import Strip
+from textual.widget import Widget
 
 from llmzero_tui.data import Command, Detail, Event, Node, Row, RunSnapshot, Sample, Stage
 from llmzero_tui.format import MISSING, bar, duration, parameter, plain, score, share
@@ -25,33 +26,39 @@ TABS = ("Rationale", "Changes", "Samples", "Log")
 SAMPLE_LIMIT = 700
 
 
-class Details(VerticalScroll):
-    """The panel under the plot; `tab` is 0 … 3."""
+class Details(Widget):
+    """The panel under the plot; `tab` is 0 … 3.
 
+    It keeps its lines itself instead of a scrolling container: a new text then costs a repaint, not a layout.
+    """
+
+    can_focus = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_up", show=False),
-        Binding("down,j", "scroll_down", show=False),
-        Binding("G,end", "scroll_end", show=False),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home", "move(-100000)", show=False),
+        Binding("G,end", "move(100000)", show=False),
     ]
 
     def __init__(self) -> None:
         super().__init__(id="details")
         self.tab = 0
-        self._body = Static(id="details-body", markup=False)
         self._shown: object = None
-
-    def compose(self):  # type: ignore[no-untyped-def]
-        yield self._body
+        self._text: RenderableType = ""
+        self._lines: list[Strip] = []
+        self._top = 0
+        self._node = -1
 
     def on_mount(self) -> None:
         self._title()
 
     def turn(self, tab: int, snapshot: RunSnapshot | None) -> None:
         """Show another tab from its top (the log from its end)."""
-        self.tab = tab
+        self.tab, self._top = tab, 0
         self._title()
         self.show(snapshot)
-        self.scroll_home(animate=False)
 
     def restyle(self, snapshot: RunSnapshot | None) -> None:
         """Draw the title and the text in other colours."""
@@ -83,7 +90,10 @@ class Details(VerticalScroll):
         if self._shown == (self.tab, dress, about):
             return
         self._shown = (self.tab, dress, about)
-        self._body.update(self._drawn(snapshot, detail, node, dress))
+        if node is not None and node.id != self._node:
+            self._node, self._top = node.id, 0
+        self._text = self._drawn(snapshot, detail, node, dress)
+        self._lay_out()
 
     def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, dress: Look) -> RenderableType:
         if self.tab == 0:
@@ -93,6 +103,49 @@ class Details(VerticalScroll):
         if self.tab == 2:
             return samples(detail.samples, dress)
         return log(snapshot.events, snapshot.commands, dress)
+
+    # ---- lines ------------------------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Break the text into lines of the panel's width."""
+        width = self.size.width
+        if width < 1:
+            return
+        console = self.app.console
+        options = console.options.update(width=width, height=None, highlight=False, markup=False)
+        lines = console.render_lines(self._text, options, pad=False)
+        self._lines = [Strip(line) for line in lines]
+        self.action_move(0)
+
+    def render_line(self, y: int) -> Strip:
+        width, style = self.size.width, self.rich_style
+        place = self._top + y
+        if place >= len(self._lines):
+            return Strip.blank(width, style)
+        return self._lines[place].crop(0, width).apply_style(style).extend_cell_length(width, style)
+
+    def action_move(self, by: int) -> None:
+        """Scroll by lines; the frame says when there is more."""
+        height = max(1, self.size.height)
+        self._top = max(0, min(len(self._lines) - height, self._top + by))
+        more = len(self._lines) - height - self._top
+        self.border_subtitle = look(self).title(f"{more} more lines" if more > 0 else "")
+        self.refresh()
+
+    def action_page(self, by: int) -> None:
+        """Scroll by a panel."""
+        self.action_move(by * max(1, self.size.height - 1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(2)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-2)
 
 
 def _line(dress: Look, *parts: tuple[str, str]) -> Text:

@@ -110,4 +110,5 @@ def _waits(proposal: Proposal, now: datetime) -> str:
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
         return f"goes in {duration(left)}" if left > 0 else "goes now"
-    return f"waits {duration((now - proposal.created).total_seconds())}"
+    minutes = int((now - proposal.created).total_seconds()) // 60
+    return f"waits {duration(60 * minutes).removesuffix('00s')}" if minutes else "new"

@@ -175,7 +175,7 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
             ticks = [low * (high / low) ** (i / 3) for i in range(4)]
         else:
             low, high = low - (high - low) * 0.04, high + (high - low) * 0.04
-            ticks = nice_ticks(low, high, max(2, self.size.height // 4))
+            ticks = nice_ticks(low, high, max(2, self.size.height // 3))
             self.plt.ylim(low, high)
         self.plt.yticks(ticks, [number(float(f"{t:.6g}")) for t in ticks])
         self.plt.xlim(first, last)

@@ -6,6 +6,7 @@ Updated in place from snapshots: a label is set anew only when its node changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil, floor
 from typing import ClassVar
 
 from rich.style import Style
@@ -79,7 +80,8 @@ class SearchTree(Tree[int], inherit_bindings=False):
     def show(self, nodes: Mapping[int, Node], best: Scored | None, inbox: tuple[Proposal, ...]) -> None:
         """Take the nodes of a snapshot; only lines that changed are drawn anew."""
         values = [v for n in nodes.values() for v in n.spark if v is not None]
-        extent = (min(values, default=0.0), max(values, default=1.0))
+        # Outward to tenths: otherwise every step of a running segment would redraw every line.
+        extent = (floor(10 * min(values, default=0.0)) / 10, ceil(10 * max(values, default=1.0)) / 10)
         redraw = extent != self._extent
         self._known, self._best, self._extent = nodes, best, extent
         self._waiting = frozenset(p.node for p in inbox)

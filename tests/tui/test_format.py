@@ -83,7 +83,8 @@ def test_a_score_carries_its_interval() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0.0041, ".0041"), (1.8312, "1.83"), (412.4, "412"), (0.0, "0"), (1.2e-6, "1.2e-6"), (-0.0063, "-.0063"),
-     (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (None, "–"), (123456.0, "123456"), (2.5e9, "2.5e9")],
+     (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (None, "–"), (123456.0, "123456"), (2.5e9, "2.5e9"),
+     (1e-4, "1e-4")],
 )  # fmt: skip
 def test_metrics_are_short(value: float | None, shown: str) -> None:
     assert number(value) == shown

@@ -252,7 +252,7 @@ async def test_the_cursor_drives_the_right_side(run: Path) -> None:
         await pilot.press("home")
         await until(pilot, lambda: screen.selected == 0, "the root")
         await pilot.press("j")
-        await until(pilot, lambda: "#1 ✓ finished" in text_of(screen, "#details-body"), "#1")
+        await until(pilot, lambda: "#1 ✓ finished" in text_of(screen, "#details"), "#1")
         assert not screen.following
 
 
@@ -399,12 +399,12 @@ async def test_hostile_text_is_shown_as_it_is(run: Path) -> None:
         await until(pilot, lambda: "[b]len↑[/b]" in text_of(screen, "#tree"), "the tree")
         screen.look_at(12)
         words = "[/foo] [b]bold[/b] red evil bell [@click=app.quit]x[/]"
-        await until(pilot, lambda: words in text_of(screen, "#details-body"), "the rationale")
+        await until(pilot, lambda: words in text_of(screen, "#details"), "the rationale")
         screen.look_at(RUNNING)
         await until(pilot, partial(looks_at, screen, RUNNING), "a node with samples")
         for key in ("3", "4"):
             await pilot.press(key)
-            await until(pilot, lambda: "[b]bold[/b] red evil" in text_of(screen, "#details-body"), f"tab {key}")
+            await until(pilot, lambda: "[b]bold[/b] red evil" in text_of(screen, "#details"), f"tab {key}")
 
 
 async def test_q_leaves_and_the_engine_goes_on(run: Path, engine: Engine) -> None:
