@@ -166,9 +166,11 @@ class Task(ABC):
     def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
         """Ranges that suit this task: parameter → {"low", "high", "default"} or {"choices", "default"}.
 
-        They replace the general defaults of `engine.space`; a run file replaces them in turn.
+        They replace the general defaults of `engine.space`; a run file replaces them in turn. Unless a task says
+        otherwise, rollouts have at most the length that evaluations have.
         """
-        return {}
+        longest = self.max_completion_length
+        return {"max_completion_length": {"low": max(1, longest // 4), "high": longest, "default": longest}}
 
     def default_model(self) -> str | None:
         """The base model shipped for this task, relative to the project's root, or None."""

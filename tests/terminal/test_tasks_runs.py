@@ -58,8 +58,6 @@ def test_a_search_ends_with_a_strategy(place: Path, task: str) -> None:
     if task.startswith("reasoning_gym/"):
         pytest.importorskip("reasoning_gym")
     text = RUN.format(task=task, model=TASKS[task])
-    if task == OWN:
-        text += "[space.max_completion_length]\nlow = 4\nhigh = 12\n"  # the general range is for larger models
     done = llmzero("run", run_file(place, text), "--headless", cwd=place, timeout=250)
     assert done.returncode == 0, done.stderr
     strategy = tomllib.loads((place / "runs" / "whole" / "strategy.toml").read_text())
