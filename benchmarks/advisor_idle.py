@@ -1,8 +1,9 @@
 """How long a trainer stands idle for its advisor: a model that takes 20 s an answer, segments of 30 s.
 
-Run `python -m benchmarks.advisor_idle` from the project's root; it takes as long as the search it watches, some nine
-minutes, and little CPU. The controller, the search, the store, the advisor and its HTTP calls are real; the segments sleep and
-the model is a stand-in that streams for 20 s (no Ollama is asked). The table goes to docs/benchmark-advisor-idle.md.
+Run `python -m benchmarks.advisor_idle` from the project's root; it takes as long as the searches it watches, some
+quarter of an hour, and little CPU. The controller, the search, the store, the advisor and its HTTP calls are real; the
+segments sleep and the model is a stand-in that streams for 20 s (no Ollama is asked). The table goes to
+docs/benchmark-advisor-idle.md.
 """
 
 from __future__ import annotations
@@ -71,24 +72,24 @@ def measure(policy: str, wait: float, nodes: int, answer: float, segment: float)
 
 def page(results: list[Result], answer: float, segment: float) -> str:
     rows = "\n".join(
-        f"| {r.policy} | {r.share:.1%} | {r.longest:.1f} s | {r.seconds:.0f} s | {r.segments} | {r.by_model} | {r.calls} "
-        f"| {r.call_seconds:.1f} s |"
+        f"| {r.policy} | {r.share:.1%} | {r.longest:.1f} s | {r.seconds:.0f} s | {r.segments} | {r.by_model} "
+        f"| {r.calls} | {r.call_seconds:.1f} s |"
         for r in results
     )
     return f"""# How long a trainer waits for its advisor
 
-Written by `python -m benchmarks.advisor_idle`: one worker, segments of {segment:g} s, a model of {answer:g} s an answer.
+Written by `python -m benchmarks.advisor_idle`: one worker, segments of {segment:g} s, {answer:g} s an answer.
 The controller, the search, the store and the HTTP calls are real. The segments sleep and tell made-up curves, and the
-model is the stand-in of `tests/fake_ollama.py`, which streams for {answer:g} s and answers all requests at once, where a
-real server would queue them. Idle is the share of the time between the base's score and the last segment's end in which the worker had
-nothing to do.
+model is the stand-in of `tests/fake_ollama.py`: it streams for {answer:g} s, and answers several requests at a time
+where a real server may queue them. Idle is the share of the time from the base's score to the last segment's end in which
+the worker had nothing to do.
 
-| a free worker waits for the model | idle | longest gap | search | segments | proposed by the model | calls | mean call |
+| a free worker waits | idle | longest gap | search | segments | proposed by the model | calls | mean call |
 |---|---|---|---|---|---|---|---|
 {rows}
 
-What a worker does not wait for is not lost: a late proposal goes into stock and trains when the search next wants a change.
-Segments that only go on ("keep") are never asked about first; the model reviews them while the next one trains.
+What a worker does not wait for is not lost: a late proposal goes into stock and trains when the search next wants a
+change. Segments that only go on ("keep") are never asked about first; the model reviews them while the next trains.
 """
 
 

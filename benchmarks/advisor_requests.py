@@ -1,0 +1,103 @@
+"""The exact request of each role as it goes over the wire, for docs/advisors.md.
+
+Run `python -m benchmarks.advisor_requests` from the project's root after a prompt or a table has changed. The run it
+shows is made up (tests/unit/advice_cases.py); the server is the stand-in of tests/fake_ollama.py, which keeps the
+bytes it is sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from engine.advisors import plots
+from engine.advisors.base import Picture
+from engine.advisors.ollama import connect
+from tests.fake_ollama import Asked, serving
+from tests.unit.advice_cases import evidence
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROLES = ("analyst", "strategist", "selector", "watcher")
+NAMES = ("curves.png", "run.png")
+
+
+def requests() -> dict[str, Asked]:
+    """One request of each role."""
+    given = evidence()
+    pictures = tuple(Picture(name, png) for name, png in zip(NAMES, plots.sheets(given), strict=True))
+    seen = replace(given, pictures=pictures)
+    with serving() as fake:
+        advisor = connect(fake.host, "qwen3-vl:8b", timeout=30)
+        advisor.advise(seen)
+        advisor.select(seen)
+        advisor.watch(seen, "collapsed at once: .289 at step 150 (n 256), .311 where it branched off")
+        return {asked.role: asked for asked in fake.chats}
+
+
+def shown(asked: Asked) -> str:
+    """A role's request for a reader: what the model is told, and the body with the pictures named."""
+    system, user = asked.body["messages"]
+    body = {**asked.body, "messages": [
+        {"role": "system", "content": "… (above)"},
+        {"role": "user", "content": "… (above)", "images": [f"… ({name}, base64)" for name in NAMES]},
+    ]}  # fmt: skip
+    digest = hashlib.sha256(asked.raw).hexdigest()[:16]
+    return f"""## {asked.role}
+
+`POST /api/chat`, {len(asked.raw):,} bytes: [advisors/{asked.role}.request.json](advisors/{asked.role}.request.json),
+sha256 {digest}…
+
+System:
+
+~~~text
+{system["content"]}
+~~~
+
+User, with [curves.png](advisors/curves.png) and [run.png](advisors/run.png):
+
+~~~text
+{user["content"]}
+~~~
+
+The rest of the body:
+
+~~~json
+{json.dumps(body, indent=1, ensure_ascii=False)}
+~~~
+"""
+
+
+def page(asked: dict[str, Asked]) -> str:
+    """The generated part of docs/advisors.md."""
+    return "\n".join(shown(asked[role]) for role in ROLES)
+
+
+def write(docs: Path) -> None:
+    """The requests as files and the page that shows them."""
+    asked = requests()
+    where = docs / "advisors"
+    where.mkdir(parents=True, exist_ok=True)
+    for role in ROLES:
+        (where / f"{role}.request.json").write_bytes(asked[role].raw)
+    for name, encoded in zip(NAMES, asked["analyst"].body["messages"][1]["images"], strict=True):
+        (where / name).write_bytes(base64.b64decode(encoded))
+    path = docs / "advisors.md"
+    head = path.read_text(encoding="utf-8").split(MARK)[0] if path.exists() else ""
+    path.write_text(head + MARK + "\n\n" + page(asked), encoding="utf-8")
+
+
+MARK = "<!-- below: written by `python -m benchmarks.advisor_requests` -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    write(parser.parse_args().docs)
+
+
+if __name__ == "__main__":
+    main()

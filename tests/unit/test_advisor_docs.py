@@ -1,0 +1,46 @@
+"""Prompts change only with their version, and the page of requests shows what is sent today."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from benchmarks.advisor_requests import DOCS, MARK, ROLES, requests
+from engine.advisors.prompts import read
+
+DIGESTS = {
+    "analyst/1": "0e41763e9b04657b",
+    "strategist/1": "67c18abded70a553",
+    "selector/1": "39e87566af0035b4",
+    "watcher/1": "253bfedb3892ca87",
+    "prior/1": "0baddbddd75d3ee9",
+}
+"""Of each prompt's text, by version: who changes a prompt raises the number in its first line and adds a line here."""
+
+
+@pytest.mark.parametrize("name", [*ROLES, "prior"])
+def test_a_prompt_that_changed_has_a_new_version(name: str) -> None:
+    prompt = read(name)
+    assert hashlib.sha256(prompt.text.encode()).hexdigest()[:16] == DIGESTS[prompt.version]
+
+
+def test_the_page_shows_the_requests_of_today() -> None:
+    page = (DOCS / "advisors.md").read_text(encoding="utf-8").split(MARK)[1]
+    for role, asked in requests().items():
+        section = page.split(f"\n## {role}\n")[1].split("\n## watcher" if role != "watcher" else "\x00")[0]
+        system, user = asked.body["messages"]
+        assert system["content"] in section
+        assert user["content"] in section
+        kept = (DOCS / "advisors" / f"{role}.request.json").read_bytes()
+        digest = hashlib.sha256(kept).hexdigest()[:16]
+        assert f"{len(kept):,} bytes" in section
+        assert digest in section
+        assert without_pictures(json.loads(kept)) == without_pictures(asked.body)
+
+
+def without_pictures(body: dict[str, object]) -> str:
+    """Pixels differ between builds of the font renderer; everything else must not."""
+    return re.sub(r'"images": \[[^\]]*\]', "", json.dumps(body))
