@@ -51,10 +51,7 @@ class Edited:
 
     def payload(self) -> dict[str, object]:
         """What goes into the command's row."""
-        return {
-            "changes": dict(self.changes), "optimizer": self.optimizer, "reference": self.reference,
-            "label": self.label,
-        }  # fmt: skip
+        return {"changes": dict(self.changes), "optimizer": self.optimizer, "reference": self.reference}
 
 
 class EditScreen(ModalScreen[Edited | None]):

@@ -58,7 +58,7 @@ class Steering(Polled):
         """The proposal as it is, with the revision that was looked at."""
         proposal = self._target
         if proposal is not None:
-            self.tell("approve", proposal_id=proposal.id, node_id=proposal.node, revision=proposal.revision)
+            self.tell("approve", proposal_id=proposal.id, revision=proposal.revision)
 
     def action_reject(self) -> None:
         """Turn it down; the reason goes to the advisor's next evidence."""
@@ -70,7 +70,7 @@ class Steering(Polled):
 
         def send(reason: str | None) -> None:
             if reason is not None:
-                self.tell("reject", proposal_id=proposal.id, node_id=proposal.node, revision=proposal.revision,
+                self.tell("reject", proposal_id=proposal.id, revision=proposal.revision,
                           payload={"reason": reason})  # fmt: skip
 
         title = f"Reject #{proposal.node} {plain(proposal.label, 30)}"
@@ -86,7 +86,7 @@ class Steering(Polled):
 
         def send(edited: Edited | None) -> None:
             if edited is not None:
-                self.tell("edit", proposal_id=proposal.id, node_id=proposal.node, revision=proposal.revision,
+                self.tell("edit", proposal_id=proposal.id, revision=proposal.revision,
                           payload=edited.payload())  # fmt: skip
 
         subject = Subject(
@@ -109,7 +109,7 @@ class Steering(Polled):
         def send(edited: Edited | None) -> None:
             if edited is not None:
                 payload: Mapping[str, object] = {"parent": stage.node, **edited.payload(), "step": edited.step}
-                self.tell("expand", node_id=stage.node, payload=payload)
+                self.tell("expand", payload=payload)
 
         subject = Subject(
             title=f"Branch from #{stage.node} by hand", node=stage.node, steps=tuple(sorted(node.kept, reverse=True)),

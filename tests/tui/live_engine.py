@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.controller import commands
 from engine.store.server import Server
 from engine.store.writer import Writer
 
@@ -40,8 +41,9 @@ class Engine:
             self.on_command(self, command_id)
 
     def command(self, command_id: int) -> dict[str, Any]:
-        """The row of a command, its payload parsed."""
+        """The row of a command, its payload parsed. Raises UserError for one the real engine would not understand."""
         row = self.writer.rows("SELECT * FROM commands WHERE command_id = ?", [command_id])[0]
+        commands.parse(row)
         return {**row, "payload": json.loads(row["payload"])}
 
     def answer(self, command_id: int, state: str, message: str = "") -> None:
@@ -89,7 +91,8 @@ def obey(engine: Engine, command_id: int) -> None:
         state = {"approve": "approved", "reject": "rejected", "edit": "edited"}[row["kind"]]
         engine.writer.update("proposals", {"proposal_id": row["proposal_id"]}, state=state)
         node = "rejected" if state == "rejected" else "queued"
-        engine.writer.update("nodes", {"node_id": row["node_id"]}, state=node)
+        proposal = engine.writer.rows("SELECT node_id FROM proposals WHERE proposal_id = ?", [row["proposal_id"]])
+        engine.writer.update("nodes", {"node_id": proposal[0]["node_id"]}, state=node)
     engine.answer(command_id, "done")
 
 
