@@ -203,6 +203,20 @@ class Small:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a model says about a node, or the call's error. Foreign text; `images` name the plots it was shown."""
+
+    call: int
+    node: int | None
+    role: str
+    model: str
+    rationale: str
+    seconds: float
+    error: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """Everything about the selected node. `samples` is None until they are looked at."""
 
@@ -212,6 +226,7 @@ class Detail:
     strip: tuple[Small, ...] = ()
     samples: tuple[Sample, ...] | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
+    said: tuple[Said, ...] = ()
 
     @property
     def stage(self) -> Stage | None:
@@ -243,6 +258,7 @@ class RunSnapshot:
     data_time: datetime | None
     detail: Detail | None
     metrics: tuple[str, ...] = ()
+    writing: tuple[Said, ...] = ()
 
     @property
     def running(self) -> Node | None:
@@ -307,6 +323,11 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
         wall_seconds=row["wall_seconds"] or 0.0, created=row["created"], ended=row["ended"],
         gate=row["gate"] or settings.get("gate", {}).get("mode", ""), live=live,
     )  # fmt: skip
+
+
+def said_of(row: Row) -> Said:
+    """A row of `ui_calls` or `ui_writing`."""
+    return Said(**{**row, "images": tuple(map(str, json_of(row["images"], [])))})
 
 
 def stage_of(row: Row) -> Stage:

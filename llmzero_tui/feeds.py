@@ -35,6 +35,7 @@ from llmzero_tui.data import (
     parts,
     proposal_of,
     run_of,
+    said_of,
     stage_of,
 )
 
@@ -132,6 +133,9 @@ class RunFeed:
         run = run_of(self.path, row, live=reader.live)
         grown = self._grown(reader)
         nodes = self._nodes(reader, grown)
+        writing = tuple(said_of(r) for r in reader.rows(sql("ui_writing")))
+        before = self._last.writing if self._last else ()
+        grown |= {w.node for w in before if w.node is not None and w.call not in {x.call for x in writing}}
         new = tuple(event_of(r) for r in reader.rows(sql("ui_events"), (self._event_seq,)))
         events = ((self._last.events if self._last else ()) + new)[-EVENTS_KEPT:]
         self._event_seq = events[-1].seq if events else 0
@@ -141,6 +145,7 @@ class RunFeed:
             inbox=tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox"))),
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
             space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, view, grown),
+            writing=writing,
         )  # fmt: skip
 
     def _grown(self, reader: Reader) -> set[int]:
@@ -190,6 +195,7 @@ class RunFeed:
             strip=tuple(Small(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
             samples=_samples(reader, node) if view.samples else None,
             diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (node.id,))),
+            said=tuple(said_of(r) for r in reader.rows(sql("ui_calls"), (node.id,))),
         )  # fmt: skip
 
     def _calm(self, node: Node) -> bool:

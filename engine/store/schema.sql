@@ -169,7 +169,7 @@ COMMENT ON COLUMN agent_calls.call_id IS 'Number of the call.';
 COMMENT ON COLUMN agent_calls.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN agent_calls.node_id IS 'Node it was about; NULL where it was about none.';
 COMMENT ON COLUMN agent_calls.advisor IS 'ollama or rules.';
-COMMENT ON COLUMN agent_calls.role IS 'What the call was for, e.g. diagnosis, proposal, repair.';
+COMMENT ON COLUMN agent_calls.role IS 'What the call was for: analyst, strategist, selector, watcher; rules.';
 COMMENT ON COLUMN agent_calls.model IS 'Name of the model; empty for rules.';
 COMMENT ON COLUMN agent_calls.prompt_version IS 'Version of the prompt''s template.';
 COMMENT ON COLUMN agent_calls.request IS 'What was sent, as text.';
@@ -179,7 +179,7 @@ COMMENT ON COLUMN agent_calls.images IS 'Plots that were sent, as a JSON list of
 COMMENT ON COLUMN agent_calls.prompt_tokens IS 'Tokens read by the model.';
 COMMENT ON COLUMN agent_calls.completion_tokens IS 'Tokens written by the model.';
 COMMENT ON COLUMN agent_calls.milliseconds IS 'Time from request to answer, in milliseconds.';
-COMMENT ON COLUMN agent_calls.error IS 'What went wrong; empty when nothing did.';
+COMMENT ON COLUMN agent_calls.error IS 'What went wrong, a kind and a line; empty when nothing did; unfinished while the answer is being written.';
 COMMENT ON COLUMN agent_calls.ts IS 'When it ended (UTC).';
 COMMENT ON TABLE diagnoses IS 'Named pathologies of segments with the numbers they rest on.';
 COMMENT ON COLUMN diagnoses.seq IS 'Position in the order of everything written to this file.';

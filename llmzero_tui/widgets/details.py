@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
-from llmzero_tui.data import Command, Detail, Event, Node, Row, RunSnapshot, Sample, Stage
+from llmzero_tui.data import Command, Detail, Event, Node, Row, RunSnapshot, Said, Sample, Stage
 from llmzero_tui.format import MISSING, bar, duration, parameter, plain, score, share
 from llmzero_tui.widgets.header import command_text
 from llmzero_tui.widgets.look import Look, look
@@ -82,7 +82,7 @@ class Details(Widget):
         detail, dress = snapshot.detail, look(self)
         node = snapshot.nodes.get(detail.node)
         about: tuple[object, ...] = (
-            (detail.stages, detail.diagnoses, node),
+            (detail.stages, detail.diagnoses, detail.said, snapshot.writing, node),
             (detail.stages, snapshot.space),
             (detail.samples,),
             (snapshot.events, snapshot.commands),
@@ -97,7 +97,7 @@ class Details(Widget):
 
     def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, dress: Look) -> RenderableType:
         if self.tab == 0:
-            return rationale(detail, node, dress)
+            return Group(*written(snapshot.writing, dress), rationale(detail, node, dress))
         if self.tab == 1:
             return changes(detail, snapshot.space, dress)
         if self.tab == 2:
@@ -175,7 +175,23 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
             _line(dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
                   (f"  {plain(found.evidence, 400)}", colours.text), (plain(who, 60), colours.faint))
         )  # fmt: skip
+    for call in detail.said:
+        told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
+        lines.append(_line(dress, told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
+        if call.images:
+            lines.append(_line(dress, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint)))
     return Group(*lines)
+
+
+def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
+    """What models write at this moment, whichever node is selected."""
+    colours, lines = dress.palette, list[RenderableType]()
+    for call in writing:
+        about = "" if call.node is None else f" about #{call.node}"
+        title = f"{plain(call.role, 20)} · {plain(call.model, 40)} writes{about}  {duration(call.seconds)}  "
+        text = plain(call.rationale, 2000, lines=True) or "…"
+        lines.append(_line(dress, (title, colours.wait), (text + "\n", colours.text)))
+    return lines
 
 
 def _where(stage: Stage, node: Node, dress: Look) -> Text:
