@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
 
 from engine.training import events, settings
 from engine.training.control import Control
 from engine.training.events import End
 from tasks import registry
+from tasks.base import Split
 from tests.engine.conftest import Spec, score_of, spec_builder
 from tests.engine.training_runs import Line, checkpoints, distance, ended, finished, metrics, run
 
@@ -160,6 +163,37 @@ def test_the_same_seed_gives_the_same_segment(make_spec: Spec) -> None:
     assert untimed(first) == untimed(second)
     assert distance(checkpoints(first)[-1].directory, checkpoints(second)[-1].directory) == 0
     assert score_of(checkpoints(first)[-1].evaluation) == score_of(checkpoints(second)[-1].evaluation)
+
+
+def test_a_segment_from_the_base_is_what_a_bare_trl_script_does(make_spec: Spec, tmp_path: Path) -> None:
+    spec = make_spec(steps=4, configuration={"beta": 0.02, "max_completion_length": 8})
+    task = registry.get(spec.task)
+    items = task.items(Split.TRAIN, spec.steps * 2, spec.seed)
+    trainer = GRPOTrainer(
+        model=spec.base,
+        args=GRPOConfig(
+            output_dir=str(tmp_path / "bare"),
+            max_steps=spec.steps,
+            seed=spec.seed,
+            per_device_train_batch_size=spec.batch_size,
+            lr_scheduler_type="constant",
+            logging_steps=1,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            **spec.configuration,
+        ),
+        train_dataset=Dataset.from_list([{"prompt": item.prompt} for item in items]),
+        reward_funcs=lambda completions, **_: [task.score(text, items[0]).total for text in completions],
+    )
+    trainer.train()
+    bare = [values for values in trainer.state.log_history if "loss" in values]
+    told = metrics(finished(run(spec)))
+    for name in ("reward", "loss", "grad_norm", "kl", "entropy", "completions/mean_length"):
+        assert [values[name] for values in told] == [values[name] for values in bare], name
 
 
 def test_another_seed_gives_other_prompts(make_spec: Spec) -> None:
