@@ -129,6 +129,8 @@ REGISTRY: tuple[Action, ...] = (
     Action("tab_2", ("2",), "Changes", "What this node changed, and every value along its trajectory", "Look", RUN),
     Action("tab_3", ("3",), "Samples", "What the policy wrote", "Look", RUN),
     Action("tab_4", ("4",), "Log", "What happened in the run", "Look", RUN),
+    Action("plots", ("o",), "Plots", "Open the plots that a model was shown of this node, in the system's viewer",
+           "Look", RUN, lambda c: c.node is not None),
     Action("freeze", ("F",), "Freeze", "Hold the display still; the training goes on", "Look", RUN),
     # runs and SQL
     Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1, palette=False),

@@ -17,6 +17,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input
 
+from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
@@ -366,6 +367,11 @@ class RunScreen(Steering):
 
     def action_tab_4(self) -> None:
         self._tab(3)
+
+    def action_plots(self) -> None:
+        """Open the selected node's plots."""
+        if self.selected is not None:
+            self.notify(plots.show(plots.newest(self.feed.path, self.selected)), timeout=10, markup=False)
 
     def action_freeze(self) -> None:
         """Hold the display, or let it go on."""
