@@ -81,8 +81,8 @@ def page(results: list[Result], answer: float, segment: float) -> str:
 Written by `python -m benchmarks.advisor_idle`: one worker, segments of {segment:g} s, {answer:g} s an answer.
 The controller, the search, the store and the HTTP calls are real. The segments sleep and tell made-up curves, and the
 model is the stand-in of `tests/fake_ollama.py`: it streams for {answer:g} s, and answers several requests at a time
-where a real server may queue them. Idle is the share of the time from the base's score to the last segment's end in which
-the worker had nothing to do.
+where a real server may queue them. Idle is the share of the time from the base's score to the last segment's end in
+which the worker had nothing to do.
 
 | a free worker waits | idle | longest gap | search | segments | proposed by the model | calls | mean call |
 |---|---|---|---|---|---|---|---|

@@ -373,7 +373,7 @@ def _draw(schema: dict[str, Any], rng: random.Random) -> float | int:
 
 def slow(seconds: float) -> Script:
     """A model that takes `seconds` an answer, streaming all the while."""
-    return Sensible(parts=10, pause=seconds / 10)
+    return Sensible(parts=10, pause=seconds / 10, delay=seconds / 10)
 
 
 FAULTS = (

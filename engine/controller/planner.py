@@ -63,7 +63,7 @@ class Planner:
             advisor = self._rules
         elif expansion.intent is Intent.CHANGE and expansion.candidates:
             expansion = await self._select(expansion, fraction_spent, made)
-        evidence = await self._sight.look(expansion, fraction_spent)
+        evidence = await self._sight.look(expansion, fraction_spent, plots=advisor is not self._rules)
         for each in (advisor, advisor, self._rules):
             if each is not self._rules and made.faults:
                 continue

@@ -31,8 +31,8 @@ class Sight:
         self._seed = seed
         self._draws = draws
 
-    async def look(self, expansion: Expansion, fraction_spent: float) -> Evidence:
-        """All an advisor may weigh for this expansion, as the run is now."""
+    async def look(self, expansion: Expansion, fraction_spent: float, *, plots: bool = True) -> Evidence:
+        """All an advisor may weigh for this expansion, as the run is now; `plots` False where only the rules look."""
         tree = self._ledger.tree.copy()
         parent = tree[expansion.parent]
         evidence = Evidence(
@@ -45,7 +45,7 @@ class Sight:
             failed=None if expansion.failed is None else tree[expansion.failed],
             others=await asyncio.to_thread(self._others, tree, parent),
         )  # fmt: skip
-        if not self._draws or not (evidence.metrics or len(tree) > 2):
+        if not (plots and self._draws) or not (evidence.metrics or len(tree) > 2):
             return evidence
         return await asyncio.to_thread(self._with_plots, evidence)
 
