@@ -14,10 +14,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tasks import registry, tiny_model
 from tasks.base import Item, Split, TaskError, split_of
 from tasks.knights import Knights
+from tasks.reasoning_gym import installed
+from tasks.reasoning_gym_tiny import COMPACT
 from tasks.tiny import CHARACTERS, Phase, TinyTask, check_text
 
 ROOT = Path(__file__).parents[2]
-TINY_NAMES = [name for name in registry.names() if isinstance(registry.get(name), TinyTask)]
+TINY_NAMES = [*registry.names(), *(COMPACT if installed() else ())]
 PARAMETERS = 314_000  # about; the same for every base
 
 

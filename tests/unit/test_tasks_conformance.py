@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from engine.space import Kind, Space
 from tasks import registry
 from tasks.base import Item, Split, Task, TaskError, split_of
+from tasks.reasoning_gym import installed
+from tasks.reasoning_gym_tiny import COMPACT
 from tasks.tiny import CHARACTERS, VOCABULARY, TinyTask
 
-every_task = pytest.mark.parametrize("name", registry.names())
+every_task = pytest.mark.parametrize("name", [*registry.names(), *(COMPACT if installed() else ())])
 hostile_text = st.one_of(
     st.text(max_size=300),
     st.text(alphabet="0123456789+-*/()#=;:!<>a</yn ", max_size=80),
