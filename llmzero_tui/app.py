@@ -148,7 +148,7 @@ class LLMZeroApp(App[int]):
         `quick` reads only what the screen looks at now; the tick brings the rest.
         """
         screen = self.polled
-        if screen is None or not screen.is_mounted:
+        if screen is None or not screen.ready:
             return
         if self._reading:
             self._again = "quick" if quick and self._again != "full" else "full"
@@ -168,7 +168,7 @@ class LLMZeroApp(App[int]):
     def _looked(self, event: Looked) -> None:
         self._reading = False
         screen, now = event.screen, self.clock()
-        if screen.is_mounted and screen in self.screen_stack:
+        if screen.ready and screen in self.screen_stack:
             with self.batch_update():
                 if isinstance(event.found, Lost):
                     screen.lost(event.found, now)

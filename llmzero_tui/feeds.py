@@ -44,6 +44,8 @@ __all__ = ["OpenRun", "Reader", "RunFeed", "RunsFeed", "open_run"]
 SPARK_PARTS = 6
 STRIP_PARTS = 7
 EVENTS_KEPT = 400
+CURVE_POINTS = 2000
+"""More than any plot has columns for; reached only by a node that claims fewer steps than it has metrics."""
 
 
 OpenRun = Callable[[Path], Reader]
@@ -159,10 +161,10 @@ class RunFeed:
     def _nodes(self, reader: Reader, grown: set[int]) -> dict[int, Node]:
         rows = reader.rows(sql("ui_nodes"))
         if grown:
-            found = reader.rows(sql("ui_sparks"), (json.dumps(sorted(grown)), SPARK_PARTS))
-            for node_id in grown:
-                mine = [r for r in found if r["node_id"] == node_id]
-                self._sparks[node_id] = parts(mine, SPARK_PARTS)
+            found: dict[int, list[Row]] = {}
+            for row in reader.rows(sql("ui_sparks"), (json.dumps(sorted(grown)), SPARK_PARTS)):
+                found.setdefault(row["node_id"], []).append(row)
+            self._sparks.update({node_id: parts(mine, SPARK_PARTS) for node_id, mine in found.items()})
         scores: dict[int, list[Row]] = {}
         for row in reader.rows(sql("ui_checkpoints")):
             scores.setdefault(row["node_id"], []).append(row)
@@ -224,7 +226,7 @@ def _selected(nodes: Mapping[int, Node], wanted: int | None) -> Node | None:
 
 def _curve(reader: Reader, node: Node, metric: str, width: int) -> Curve:
     """`metric` along the trajectory to `node` in buckets of `width` steps. NaN and infinity are counted, not drawn."""
-    rows = reader.rows(sql("ui_curve"), (node.id, metric, width))
+    rows = reader.rows(sql("ui_curve"), (node.id, metric, width), limit=CURVE_POINTS)
     points = tuple((r["step"], r["value"], r["node_id"] == node.id) for r in rows if r["value"] is not None)
     return Curve(metric, width, points, sum(r["broken"] for r in rows))
 

@@ -61,6 +61,8 @@ class Polled(Face):
     """A screen that lives from snapshots of a feed. The app reads the feed in a worker and hands over what it found."""
 
     feed: Any
+    ready = False
+    """Whether its widgets are there: a snapshot can be shown."""
 
     def view(self) -> Any:
         """What the feed is to look at."""

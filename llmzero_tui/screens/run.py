@@ -77,6 +77,7 @@ class RunScreen(Steering):
         self.query_one("#filter").display = False
         self.query_one(SearchTree).focus()
         self._arrange()
+        self.ready = True
         self.refresh_keys()
         self.call_after_refresh(self._add_plot)
 

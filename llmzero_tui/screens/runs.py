@@ -54,6 +54,7 @@ class RunsScreen(Polled):
     def on_mount(self) -> None:
         self.query_one(RunsTable).display = False
         self._title(None)
+        self.ready = True
         self.refresh_keys()
 
     def on_resize(self) -> None:

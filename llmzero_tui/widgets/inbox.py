@@ -97,7 +97,9 @@ class Inbox(OptionList, inherit_bindings=False):
         proposal, age = self._proposals[index], self._ages[index]
         colours = look(self).palette
         left = Text.assemble(
-            ("? ", colours.wait), (f"#{proposal.node} ", colours.text), (plain(proposal.label, 40), colours.text)
+            ("? ", colours.wait if proposal.waits else colours.muted),
+            (f"#{proposal.node} ", colours.text),
+            (plain(proposal.label, 40), colours.text),
         )
         width = max(10, self.scrollable_content_region.width - 2)
         return look(self).done(row(left, Text(age, style=colours.muted), width))

@@ -84,12 +84,13 @@ class SearchTree(Tree[int], inherit_bindings=False):
         extent = (floor(10 * min(values, default=0.0)) / 10, ceil(10 * max(values, default=1.0)) / 10)
         redraw = extent != self._extent
         self._known, self._best, self._extent = nodes, best, extent
-        self._waiting = frozenset(p.node for p in inbox)
+        self._waiting = frozenset(p.node for p in inbox if p.waits)
+        visible = self._visible()
         for withdrawn in self._places.keys() - nodes.keys():
             self._places.pop(withdrawn).remove()
             self._shown.pop(withdrawn, None)
         for node in nodes.values():
-            if not self._matches(node):
+            if node.id not in visible:
                 continue
             place = self._places.get(node.id) or self._add(node)
             state = (node, node.id in self._waiting, self._starred(node))
@@ -151,11 +152,17 @@ class SearchTree(Tree[int], inherit_bindings=False):
             self._picked = node_id
             self.post_message(self.Picked(node_id))
 
-    def _matches(self, node: Node) -> bool:
-        if not self._filter or self._hit(node):
-            return True
-        below = [n for n in self._known.values() if n.parent == node.id]
-        return any(self._matches(n) for n in below)
+    def _visible(self) -> set[int]:
+        """Nodes that match the filter, and the way to each."""
+        if not self._filter:
+            return set(self._known)
+        found: set[int] = set()
+        for node in self._known.values():
+            at: Node | None = node if self._hit(node) else None
+            while at is not None and at.id not in found:
+                found.add(at.id)
+                at = self._known.get(at.parent) if at.parent is not None else None
+        return found
 
     def _hit(self, node: Node) -> bool:
         return self._filter in f"#{node.id} {node.label} {node.state} {node.intent}".lower()
