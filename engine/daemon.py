@@ -37,6 +37,7 @@ from engine.space import Space
 from engine.store.server import Server
 from engine.store.writer import Writer
 from tasks import registry
+from tasks.base import Task, TaskError, TaskNotFound
 
 _log = logging.getLogger("engine")
 
@@ -140,7 +141,7 @@ def assemble(
     config: RunConfig, directory: RunDirectory, writer: Writer, advisor: Advisor, executor: Executor
 ) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
-    task = registry.get(config.task.name)
+    task = _task(config.task.name)
     space = Space.build(config.space, task.space(), batch_size=config.training.batch_size)
     search = config.search
     strategy = make_strategy(
@@ -159,6 +160,13 @@ def assemble(
     writer.update("runs", {"name": directory.name}, advisor=advisor.name)
     writer.flush()
     return Controller(config, space, ledger, strategy, advisor, executor)
+
+
+def _task(name: str) -> Task:
+    try:
+        return registry.get(name)
+    except (TaskNotFound, TaskError) as error:
+        raise UserError(str(error)) from error
 
 
 def _begin_run(

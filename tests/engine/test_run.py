@@ -123,6 +123,15 @@ def test_a_second_engine_is_told_who_holds_the_run(runs: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_an_engine_whose_task_is_gone_says_so_in_one_line(runs: Path) -> None:
+    directory = live.create(runs)
+    text = directory.config.read_text().replace('name = "knights"', f'name = "{runs}/gone.py:Gone"')
+    directory.config.write_text(text)
+    with pytest.raises(UserError, match=r"gone\.py"):
+        live.start(directory)
+    assert directory.holder() is None
+
+
 def test_the_manual_gate_waits_for_the_human(runs: Path) -> None:
     directory = live.create(runs, gate="manual", nodes=3)
     live.start(directory)
