@@ -229,8 +229,9 @@ Written by `python benchmarks/overhead.py`; times of the engine are taken from t
 {table}
 
 Reward at the end: bare {statistics.mean(b.reward for b in bare):.2f} (last 10 steps),
-segments {statistics.mean(s.reward for s in segmented):.2f} (last step). Seeds and prompts differ, so the two policies do; given
-the same seed and prompts they are equal number by number (`tests/engine/test_segment.py`).
+segments {statistics.mean(s.reward for s in segmented):.2f} (last step).
+Seeds and prompts differ, so the two policies do; given the same seed
+and prompts they are equal number by number (`tests/engine/test_segment.py`).
 
 Machine: {os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()};
 load average when it ended {os.getloadavg()[0]:.1f} (1.0 is one busy process: the benchmark itself).
