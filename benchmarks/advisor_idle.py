@@ -55,6 +55,7 @@ class Result:
 def measure(policy: str, wait: float, nodes: int, answer: float, segment: float) -> Result:
     """Watch one search."""
     with serving(slow(answer)) as fake, tempfile.TemporaryDirectory() as where:
+        fake.serial = True
         executor = SimulatedExecutor(segment)
         advisor = make("ollama", host=fake.host, model="qwen3-vl:8b", timeout=120)
         _, directory = search(parse(RUN.format(nodes=nodes, wait=wait)), Path(where) / "idle", executor, advisor)
@@ -80,9 +81,8 @@ def page(results: list[Result], answer: float, segment: float) -> str:
 
 Written by `python -m benchmarks.advisor_idle`: one worker, segments of {segment:g} s, {answer:g} s an answer.
 The controller, the search, the store and the HTTP calls are real. The segments sleep and tell made-up curves, and the
-model is the stand-in of `tests/fake_ollama.py`: it streams for {answer:g} s, and answers several requests at a time
-where a real server may queue them. Idle is the share of the time from the base's score to the last segment's end in
-which the worker had nothing to do.
+model is the stand-in of `tests/fake_ollama.py`, which streams for {answer:g} s and answers one request after the other.
+Idle is the share of the time from the base's score to the last segment's end in which the worker had nothing to do.
 
 | a free worker waits | idle | longest gap | search | segments | proposed by the model | calls | mean call |
 |---|---|---|---|---|---|---|---|

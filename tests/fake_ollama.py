@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -92,15 +92,20 @@ class Model:
 
 @dataclass
 class FakeOllama:
-    """The server. `script` decides each chat's answer; `asked` keeps every request."""
+    """The server. `script` decides each chat's answer; `asked` keeps every request.
+
+    `serial` answers one chat after the other, as a server does that has room for one copy of its model.
+    """
 
     script: Script
     models: tuple[Model, ...] = (Model(),)
     asked: list[Asked] = field(default_factory=list)
     loaded: tuple[str, ...] = ()
+    serial: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self.turn = threading.Lock()
         self.over = threading.Event()
         self.port = 0
         self._server = self._listen()
@@ -189,7 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
                 "model_info": {"qwen3vl.context_length": model.context}, "capabilities": list(model.capabilities),
             })  # fmt: skip
         elif self.path == "/api/chat":
-            self._chat(asked, self.server_of.script(asked))
+            with self.server_of.turn if self.server_of.serial else nullcontext():
+                self._chat(asked, self.server_of.script(asked))
         else:
             self._json(404, {"error": "not found"})
 

@@ -49,9 +49,15 @@ class SimulatedExecutor(Executor):
     capacity = 1
 
     def __init__(
-        self, seconds: float, fault: Callable[[SegmentSpec], End | None] = lambda _: None, seed: int = 0
+        self,
+        seconds: float,
+        fault: Callable[[SegmentSpec], End | None] = lambda _: None,
+        seed: int = 0,
+        collapses: Callable[[SegmentSpec], bool] = lambda _: False,
     ) -> None:
-        """`fault` says of a segment how it fails half-way, or None."""
+        """`fault` says of a segment how it fails half-way, or None; what `collapses` has forgotten all at its first
+        checkpoint."""
+        self._collapses = collapses
         self.idleness = Idle()
         self._seconds = seconds
         self._fault = fault
@@ -143,6 +149,8 @@ class SimulatedExecutor(Executor):
             return
         self._skills[directory] = skill
         score = self._score(skill, job.configuration)
+        if self._collapses(job):
+            score = score.model_copy(update={"greedy": 0, "sampled": 0})
         self._tell(events.Checkpoint(job=job.job, step=step, directory=directory, bytes=0, evaluation=score))
 
     def _metrics(self, skill: Skill, job: SegmentSpec, step: int) -> dict[str, float]:

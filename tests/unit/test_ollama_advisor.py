@@ -18,6 +18,7 @@ from engine.space import Intent, Reference
 from engine.tree import State
 from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Script, Sensible, misbehave, serving
 from tests.unit.advice_cases import at_root, evidence
+from tests.unit.test_advisors_conformance import assert_kept_promises
 
 PICTURE = Picture("segments/5/plots/curves.png", b"\x89PNG fake")
 GOOD = Sensible()
@@ -169,6 +170,15 @@ def test_the_watcher_is_told_the_doubt() -> None:
     assert verdict is not None
     assert verdict.stop
     assert verdict.calls[0].role == "watcher"
+
+
+@pytest.mark.parametrize("intent", list(Intent))
+def test_the_promises_of_every_advisor_are_kept(intent: Intent) -> None:
+    given = at_root() if intent is Intent.ROOT else evidence(intent=intent)
+    if intent is Intent.REPAIR:
+        given = evidence(intent=intent, failed=given.tree[6])
+    with serving() as fake:
+        assert_kept_promises(given, advise(fake, given))
 
 
 # ---- what a model cannot do ------------------------------------------------------------------------------------------
