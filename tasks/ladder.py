@@ -28,8 +28,8 @@ class Ladder(TinyTask):
     max_completion_length = 40  # a worked answer has at most 38 characters and the end token
     levels = Levels(lowest=3, highest=12, default=6, doc="terms of an item")
     phases: ClassVar = (
-        Phase(steps=450, worked=1.0, lessons=((1.0, 2, 6),)),
-        Phase(steps=150, worked=1.0, lessons=((0.6, 2, 6), (0.4, 5, 14))),
+        Phase(steps=250, worked=1.0, lessons=((1.0, 2, 6),)),
+        Phase(steps=650, worked=1.0, lessons=((0.6, 2, 6), (0.4, 5, 14))),
         Phase(steps=99, worked=0.0, lessons=((1.0, 2, 12),), learning_rate=7e-4),
     )
 
