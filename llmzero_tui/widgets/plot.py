@@ -7,16 +7,22 @@ plotext cannot draw (NaN, infinity, nothing positive on a log scale) are taken o
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.app import RenderResult
+from textual.strip import Strip
 from textual_plotext import PlotextPlot
 
 from llmzero_tui.data import Curve, Stage
-from llmzero_tui.format import number
+from llmzero_tui.format import number, to_ascii
 from llmzero_tui.widgets.look import look
 
 EMA = 0.9
@@ -72,6 +78,7 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(id="plot")
         self._drawn: object = None
+        self._strips: list[Strip] = []
         self._curve: Curve | None = None
         self._smoothing = Smoothing.BOTH
         self._log = False
@@ -93,8 +100,29 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
         self._drawn = wanted
         self._curve, self._stages, self._marks = curve, stages, marks
         self._smoothing, self._log = smoothing, log
+        self._strips = []
         self._titles()
         self.refresh()
+
+    def on_resize(self) -> None:
+        self._strips = []
+
+    def render_line(self, y: int) -> Strip:
+        """A line of the plot; the whole is built once, when something in it has changed."""
+        width = self.size.width
+        if not self._strips:
+            self._strips = self._drawn_strips()
+        if y >= len(self._strips):
+            return Strip.blank(width, self.rich_style)
+        return self._strips[y].crop(0, width).extend_cell_length(width, self.rich_style)
+
+    def _drawn_strips(self) -> list[Strip]:
+        drawn = self.render()
+        if isinstance(drawn, str):
+            return strips_of(drawn, ascii=look(self).ascii)
+        options = self.app.console.options.update(width=self.size.width, height=None, highlight=False)
+        lines = self.app.console.render_lines(drawn, options, style=self.rich_style, pad=True)
+        return [Strip(line) for line in lines]
 
     def _titles(self) -> None:
         if self._curve is None:
@@ -114,20 +142,25 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
             return self._empty()
         self._prepare()
         own_from = next((x for x, _, own in curve.points if own), None)
-        average = smooth(points, curve.width)
+        average = self._scaled(smooth(points, curve.width))
+        points = self._scaled(points)
         if self._smoothing is not Smoothing.AVERAGE:
             colour = "raw" if self._smoothing is Smoothing.BOTH else "line"
             self._line(points, own_from, colour, "raw" if self._smoothing is Smoothing.BOTH else "trail")
         if self._smoothing is not Smoothing.RAW:
             self._line(average, own_from, "line", "trail")
-        marks = drawable([(m.step, m.value) for m in self._marks], log=self._log)
+        marks = self._scaled(drawable([(m.step, m.value) for m in self._marks], log=self._log))
         if marks:
             self.plt.scatter(
                 [x for x, _ in marks], [y for _, y in marks], marker="x" if look(self).ascii else "◆",
                 color=_rgb(look(self).palette.star),
             )  # fmt: skip
         self._axes([y for _, y in (*points, *marks)], points[0][0], max(points[-1][0], *[x for x, _ in marks], 1))
-        return look(self).done(self._built())
+        return str(self.plt.build())
+
+    def _scaled(self, points: Points) -> Points:
+        """Heights as they are drawn: plotext's own log scale loses the curve once limits are set."""
+        return [(x, math.log10(y)) for x, y in points] if self._log else points
 
     def _empty(self) -> Text:
         """One quiet line instead of an empty frame."""
@@ -169,21 +202,60 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
         low, high = min(values), max(values)
         if high <= low:
             low, high = low - abs(low) * 0.1 - 0.01, high + abs(high) * 0.1 + 0.01
+        low, high = low - (high - low) * 0.04, high + (high - low) * 0.04
+        self.plt.ylim(low, high)
         if self._log:
-            self.plt.yscale("log")
-            self.plt.ylim(low, high)
-            ticks = [low * (high / low) ** (i / 3) for i in range(4)]
+            ticks = [t for t in log_ticks(10**low, 10**high) if low <= math.log10(t) <= high]
+            self.plt.yticks([math.log10(t) for t in ticks], [number(t) for t in ticks])
         else:
-            low, high = low - (high - low) * 0.04, high + (high - low) * 0.04
             ticks = nice_ticks(low, high, max(2, self.size.height // 3))
-            self.plt.ylim(low, high)
-        self.plt.yticks(ticks, [number(float(f"{t:.6g}")) for t in ticks])
+            self.plt.yticks(ticks, [number(float(f"{t:.6g}")) for t in ticks])
         self.plt.xlim(first, last)
         steps = [int(t) for t in nice_ticks(first, last, max(2, self.size.width // 16))]
         self.plt.xticks(steps, [str(s) for s in steps])
 
-    def _built(self) -> Text:
-        return Text.from_ansi(self.plt.build())
+
+_CODES = re.compile(r"\x1b\[([0-9;]*)m")
+
+
+def strips_of(ansi: str, *, ascii: bool = False) -> list[Strip]:
+    """What plotext built, as lines of styled segments; it knows only 24-bit colours and resets. Much faster than a
+    general parser of escape sequences."""
+    strips = []
+    for line in ansi.splitlines():
+        segments, codes, place = [], "", 0
+        for match in _CODES.finditer(line):
+            if match.start() > place:
+                segments.append(_segment(line[place : match.start()], codes, ascii))
+            codes = "" if match[1] in ("", "0") else f"{codes};{match[1]}"
+            place = match.end()
+        if place < len(line):
+            segments.append(_segment(line[place:], codes, ascii))
+        strips.append(Strip(segments))
+    return strips
+
+
+def _segment(text: str, codes: str, ascii: bool) -> Segment:
+    return Segment(to_ascii(text) if ascii else text, _style(codes))
+
+
+@lru_cache(maxsize=1024)
+def _style(codes: str) -> Style:
+    """The colours of a sequence such as "48;2;18;22;28;38;2;127;179;217"."""
+    numbers = [int(code) for code in codes.split(";") if code]
+    found: dict[int, Color] = {}
+    while numbers:
+        code = numbers.pop(0)
+        if code in (38, 48) and len(numbers) >= 4 and numbers.pop(0) == 2:
+            found[code] = Color.from_rgb(*(numbers.pop(0) for _ in range(3)))
+    return Style(color=found.get(38), bgcolor=found.get(48))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 of every power of ten from `low` to `high`; powers alone when there are many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    leading = (1, 2, 5) if last - first <= 3 else (1,)
+    return [f * 10.0**power for power in range(first, last + 1) for f in leading]
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:

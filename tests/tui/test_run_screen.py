@@ -390,6 +390,18 @@ async def test_every_metric_can_be_plotted_in_every_way(run: Path) -> None:
         assert app.is_running
 
 
+async def test_a_log_scale_draws_the_curve(run: Path, engine: Engine) -> None:
+    async with opened(run) as (pilot, screen):
+        await until(pilot, lambda: _braille(text_of(screen, "#plot")) > 50, "a curve")
+        await pilot.press("y")
+        await until(pilot, lambda: "log" in str(screen.query_one("#plot").border_subtitle), "a log scale")
+        assert _braille(text_of(screen, "#plot")) > 50
+
+
+def _braille(text: str) -> int:
+    return sum("\u2800" < character <= "\u28ff" for character in text)
+
+
 async def test_hostile_text_is_shown_as_it_is(run: Path) -> None:
     app = app_on(run)
     async with app.run_test(size=(120, 40)) as pilot:
