@@ -157,7 +157,8 @@ def assemble(
     if ledger is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
         ledger = Ledger.begin(writer, directory, base, space.default())
-    writer.update("runs", {"name": directory.name}, advisor=advisor.name)
+    blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
+    writer.update("runs", {"name": directory.name}, advisor=f"{advisor.name} text-only" if blind else advisor.name)
     writer.flush()
     return Controller(config, space, ledger, strategy, advisor, executor)
 

@@ -53,6 +53,7 @@ class Ledger:
         self.tree = tree
         self.proposals = proposals
         self.seeds: dict[int, int] = {}
+        self._diagnosed: set[tuple[int, str, str]] = set()
         self._open_calls: dict[str, int] = {}  # key of a call in progress → call_id
 
     @classmethod
@@ -239,6 +240,9 @@ class Ledger:
             call_id = self._write_call(call, advice.advisor, node_id)
             self._open_calls.pop(call.key, None)
         for diagnosis in advice.diagnoses:
+            if (said := (node_id, diagnosis.pathology, diagnosis.text)) in self._diagnosed:
+                continue  # an advice repeats what a review has found
+            self._diagnosed.add(said)
             signals = [
                 {"metric": s.metric, "baseline": s.baseline, "value": s.value, "steps": [s.first_step, s.last_step]}
                 for s in diagnosis.signals

@@ -26,6 +26,10 @@ PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
 """A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
 
 
+LASTING = (Intent.ROOT, Intent.CHANGE)
+"""What a late advice is still good for: an anneal or a repair has happened by then."""
+
+
 def patience(asked: AdvisorSection, segment_seconds: float) -> float:
     """Seconds a free worker waits for an advice before the rules stand in; `segment_seconds` is 0 while unknown."""
     return asked.wait_seconds or max(LEAST_PATIENCE, PATIENCE_SHARE * segment_seconds)
@@ -246,12 +250,11 @@ class Pipeline:
         return replace(expansion, intent=Intent.CHANGE) if rejected else expansion
 
     def _want_planning(self, expansion: Expansion) -> bool:
-        """Whether a slow advice in the making serves this expansion; it becomes wanted."""
+        """Whether a slow advice in the making serves this expansion; it becomes wanted, a late one again."""
         place = (expansion.parent, expansion.step, expansion.intent)
-        for planning in self._planning if self._slow else ():
+        for planning in self._planning if self._slow and expansion.intent in LASTING else ():
             made = planning.expansion
-            same = place == (made.parent, made.step, made.intent)
-            if not planning.late and (same or expansion.intent is made.intent is Intent.CHANGE):
+            if place == (made.parent, made.step, made.intent) or expansion.intent is made.intent is Intent.CHANGE:
                 planning.wanted, planning.since = True, time.monotonic()
                 self._wake_when_late()
                 return True
@@ -310,9 +313,11 @@ class Pipeline:
         place = f"#{transition.parent} step {transition.step}"
         if not self._open(transition.parent, transition.step):
             return f"{place} closed while the advisor worked"
-        if planning.late and transition.intent not in (Intent.ROOT, Intent.CHANGE):
+        if planning.late and transition.intent not in LASTING:
             return f"{place}: the rules stood in for the {transition.intent}"
-        if planning.late and (planned.advice.advisor == "rules" or self._planner.repeats(transition)):
+        if planning.late and not planning.wanted and planned.advice.advisor == "rules":
+            return f"{place}: the rules stood in already"
+        if planning.late and self._planner.repeats(transition):
             return f"{place}: the rules stood in with the same"
         return ""
 

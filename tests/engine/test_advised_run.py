@@ -146,6 +146,7 @@ def test_a_model_that_only_reads_is_used_where_it_was_asked_for(tmp_path: Path) 
     assert "cannot see" in row["message"]
     images = live.rows(directory, "SELECT DISTINCT images FROM agent_calls")
     assert images == [{"images": "[]"}]
+    assert live.rows(directory, "SELECT advisor FROM runs") == [{"advisor": "ollama text-only"}]
 
 
 def test_a_slow_model_never_holds_the_trainer_and_its_words_appear_while_written(tmp_path: Path) -> None:
