@@ -144,7 +144,8 @@ def spark(
     if not known:
         return " " * len(values)
     floor = min(known) if low is None else low
-    span = (max(known) if high is None else high) - floor
+    top = max(known) if high is None else high
+    span = top / 2 - floor / 2  # halves: the whole may not fit a float
     cells = []
     for value in values:
         if value is None or not math.isfinite(value):
@@ -152,8 +153,8 @@ def spark(
         elif span <= 0:
             cells.append(levels[len(levels) // 2 - 1])
         else:
-            place = (value - floor) / span
-            cells.append(levels[max(0, min(len(levels) - 1, int(place * len(levels))))])
+            place = min(1.0, max(0.0, (value / 2 - floor / 2) / span))
+            cells.append(levels[min(len(levels) - 1, int(place * len(levels)))])
     return "".join(cells)
 
 
