@@ -156,7 +156,9 @@ def test_a_space_without_a_choice_still_gets_a_valid_answer(kind: str, intent: I
     assert Held(ADVISORS[kind]()).advise(evidence).proposals
 
 
-@pytest.mark.parametrize(("kind", "message"), [("ollama", "no Ollama server is named"), ("gpt", "allowed: auto, ollama, rules")])
+@pytest.mark.parametrize(
+    ("kind", "message"), [("ollama", "no Ollama server is named"), ("gpt", "allowed: auto, ollama, rules")]
+)
 def test_a_kind_that_is_not_there_is_one_line(kind: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make(kind)

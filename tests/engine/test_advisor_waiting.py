@@ -1,0 +1,44 @@
+"""A model that is slow: the worker trains on, and what the model proposed meanwhile trains later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.advisors.factory import make
+from engine.config import parse
+from engine.store.reader import open_run
+from tests.engine.simulated import SimulatedExecutor, search
+from tests.fake_ollama import Model, serving, slow
+
+RUN = """
+name = "slow"
+[task]
+name = "knights"
+[budget]
+steps = 0
+nodes = 12
+[search]
+segment_steps = 6
+[evaluation]
+validation_prompts = 64
+"""
+
+
+def test_a_slow_model_is_not_waited_for_and_its_late_proposals_train_later(tmp_path: Path) -> None:
+    with serving(slow(2.0), Model(capabilities=("completion",))) as fake:
+        fake.serial = True
+        executor = SimulatedExecutor(1.5)
+        advisor = make("ollama", host=fake.host, model="qwen3-vl:8b", timeout=60)
+        state, directory = search(parse(RUN), tmp_path / "slow", executor, advisor)
+    assert state == "finished"
+    reader = open_run(directory.path)
+    trained = reader.rows("SELECT intent, advisor FROM nodes WHERE node_id > 0 AND state = 'finished'")
+    late = reader.rows("SELECT message FROM events WHERE kind = 'advisor late'")
+    pending = reader.rows("SELECT state FROM proposals WHERE state = 'pending'")
+    reader.close()
+    assert len(trained) == 12
+    assert late, "the first advice takes two seconds, and a worker is free at once"
+    assert {row["advisor"] for row in trained} == {"ollama", "rules"}
+    assert all(row["advisor"] == "rules" for row in trained if row["intent"] == "keep")
+    assert not pending
+    assert max(executor.idleness.gaps) < 2.0, "a worker waited for the model"
