@@ -82,8 +82,7 @@ def resolve(config: RunConfig) -> RunConfig:
         task = registry.get(config.task.name)
     except (TaskNotFound, TaskError) as error:
         raise UserError(f"task.name: {one_line(str(error))}") from error
-    path, colon, class_name = config.task.name.rpartition(":")
-    name = f"{Path(path).resolve()}:{class_name}" if colon else config.task.name
+    name = registry.absolute(config.task.name)
     try:
         model = find_model(config.model.path, task)
     except UserError as error:

@@ -68,6 +68,16 @@ def get(name: str) -> Task:
     raise TaskNotFound(f'task {name!r} is unknown; nearest: {known}; or "my_task.py:MyTask"')
 
 
+def absolute(name: str) -> str:
+    """The name with absolute paths in place of relative ones, so that it means the same in any working directory."""
+    if name.startswith(reasoning_gym.PREFIX) or ":" not in name:
+        return name
+    data, lines, rest = name.partition(_JSON_LINES)
+    path, _, last = (rest if lines else name).rpartition(":")
+    found = f"{Path(path).resolve()}:{last}"
+    return f"{Path(data + _JSON_LINES[:-1]).resolve()}:{found}" if lines else found
+
+
 def _from_json_lines(name: str) -> Task:
     data, _, rest = name.partition(_JSON_LINES)
     rows, (path, _, function_name) = Path(data + _JSON_LINES[:-1]), rest.rpartition(":")

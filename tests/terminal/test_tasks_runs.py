@@ -37,10 +37,12 @@ kind = "rules"
 batch_size = 16
 threads = 1
 """
+OWN_ROWS = f"{ROOT / 'docs' / 'examples' / 'words.jsonl'}:{ROOT / 'docs' / 'examples' / 'reward.py'}:reward"
 OWN = f"{ROOT / 'docs' / 'examples' / 'my_task.py'}:Backwards"
 TASKS = {
     **dict.fromkeys(registry.names(), ""),
     "reasoning_gym/chain_sum:tiny": "",
+    OWN_ROWS: str(ROOT / "assets" / "tiny" / "dedup"),
     OWN: str(ROOT / "assets" / "tiny" / "dedup"),
 }
 

@@ -138,3 +138,22 @@ def test_listing_and_using_tasks_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "absolute"),
+    [
+        ("knights", "knights"),
+        ("reasoning_gym/chain_sum:tiny", "reasoning_gym/chain_sum:tiny"),
+        ("a/my_task.py:Mine", "{here}/a/my_task.py:Mine"),
+        ("../my_task.py:Mine", "{above}/my_task.py:Mine"),
+        ("data.jsonl:rewards/mine.py:f", "{here}/data.jsonl:{here}/rewards/mine.py:f"),
+    ],
+)
+def test_names_of_files_become_absolute_and_others_stay(
+    name: str, absolute: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = absolute.format(here=tmp_path.resolve(), above=tmp_path.resolve().parent)
+    assert registry.absolute(name) == wanted
+    assert registry.absolute(wanted) == wanted
