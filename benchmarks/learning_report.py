@@ -9,8 +9,8 @@ from typing import Protocol
 
 from benchmarks.learning_plan import GROUPS, LADDER_SECONDS, SEEDS, STEPS, N, Run
 
-STUDENT = {1: 12.706, 2: 4.303}
-"""97.5% quantile of Student's t by degrees of freedom."""
+STUDENT = 4.303
+"""97.5% quantile of Student's t with two degrees of freedom: three seeds."""
 FACTOR, SATURATED = 1.5, 0.95
 
 
@@ -78,12 +78,12 @@ def _share(correct: int, n: int) -> str:
 
 
 def _mean(rates: Sequence[float]) -> str:
-    """Mean with its t interval; without one for a single seed."""
+    """Mean with its t interval; fewer than three seeds have none worth showing."""
     mean = sum(rates) / len(rates)
-    if len(rates) < 2:
-        return f"{mean:.3f} (one seed)"
+    if len(rates) != 3:
+        return f"{mean:.3f} ({len(rates)} of 3 seeds)"
     deviation = math.sqrt(sum((rate - mean) ** 2 for rate in rates) / (len(rates) - 1))
-    return f"{mean:.3f} ± {STUDENT[len(rates) - 1] * deviation / math.sqrt(len(rates)):.3f}"
+    return f"{mean:.3f} ± {STUDENT * deviation / math.sqrt(3):.3f}"
 
 
 def _constants(rows: Rows) -> list[str]:
