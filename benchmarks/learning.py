@@ -146,6 +146,14 @@ def load(cache: Path) -> dict[str, Result]:
     return found
 
 
+def append(run: Run, result: Result, cache: Path) -> None:
+    """Add a result, on a line of its own even after a line that was cut off."""
+    cut = cache.exists() and not cache.read_bytes().endswith(b"\n")
+    with cache.open("a", encoding="utf-8") as file:
+        line = json.dumps({"key": key(run), "label": run.label, "result": asdict(result)})
+        file.write(("\n" if cut else "") + line + "\n")
+
+
 def pending(runs: Sequence[Run], cache: Path) -> Iterator[Run]:
     """The runs without a result, each once, looked up anew after each."""
     for run in runs:
@@ -168,8 +176,7 @@ def main() -> int:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="learning-") as scratch:
             result = measure(run, Path(scratch))
-        with options.cache.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key(run), "label": run.label, "result": asdict(result)}) + "\n")
+        append(run, result, options.cache)
         print(f"{run.label}: {result} wall {time.perf_counter() - began:.0f} s", flush=True)
         _report(runs, options.cache, options.write)
     _report(runs, options.cache, options.write)

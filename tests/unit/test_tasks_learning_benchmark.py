@@ -42,6 +42,8 @@ def test_results_are_found_again_and_a_line_cut_off_is_measured_again(tmp_path: 
     cache.write_text(f"{whole}\n{cut}", encoding="utf-8")
     assert learning.load(cache) == {learning.key(runs[0]): result}
     assert list(learning.pending(runs, cache)) == runs[1:]
+    learning.append(runs[2], result, cache)
+    assert list(learning.pending(runs, cache)) == [runs[1]]
 
 
 def test_the_page_names_what_was_not_measured_and_judges_what_was() -> None:
