@@ -6,7 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CONSTRAINTS := $(if $(findstring vllm,$(EXTRAS)),constraints-vllm.txt,constraints.txt)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 comma := ,
 USER_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
@@ -25,15 +26,15 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(USER_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+$(USER_STAMP): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "installing into $(VENV); the first time this takes some minutes"
 	@$(INSTALL) -e .
 	@touch $@
 
-$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+$(DEV_STAMP): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "installing into $(VENV), with what development needs; the first time this takes some minutes"
 	@$(INSTALL) -e '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
-	@touch $(USER_STAMP) $@
+	@touch $(USER_STAMP) $(VENV)/.installed-dev $@
 
 demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the terminal
 	$(BIN)/llmzero demo
