@@ -11,6 +11,7 @@ import functools
 import importlib
 import importlib.util
 import json
+import math
 import random
 import re
 import warnings
@@ -27,6 +28,7 @@ PREFIX = "reasoning_gym/"
 INSTRUCTION = "\n\nThink step by step, then give the final answer alone between <answer> and </answer>."
 INDICES = 2**30
 LONGEST_PROMPT = 12_000
+_FLOAT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
 
 REFUSED: Mapping[str, str] = MappingProxyType(
@@ -44,7 +46,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 
 # Several answers are right: the package's scorer decides, and only what fully matches the shape reaches it.
 _SHAPES: Mapping[str, str] = {
-    "coin_flip": r"[01](\.[0-9]{1,20})?",
     "cryptarithm": r"[A-Z]=[0-9](, ?[A-Z]=[0-9]){0,9}",
     "graph_color": r'\{ ?"[0-9]{1,3}": ?[0-9]{1,2}(, ?"[0-9]{1,3}": ?[0-9]{1,2}){0,200} ?\}',
     "group_anagrams": r'\[\["[a-z", \[\]]{1,2000}"\]\]',
@@ -53,7 +54,6 @@ _SHAPES: Mapping[str, str] = {
     "knight_swap": r'No|\["[wBA-Z0-9,", ]{1,4000}"\]',
     "palindrome_generation": r"[a-z]{1,100}",
     "palindrome_partitioning": r'\[\["[a-z", \[\]]{1,20000}"\]\]',
-    "power_function": r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?",
     "quantum_lock": r"[A-C]( → [A-C]){0,60}",
     "rubiks_cube": r"[UDLRFB]['2]?( [UDLRFB]['2]?){0,200}",
     "shortest_path": r"infeasible|(up|down|left|right)( (up|down|left|right)){0,400}",
@@ -159,9 +159,19 @@ def _n_queens(answer: str, entry: Mapping[str, Any]) -> bool:
     return any(_lines(answer) == _lines(valid) for valid in entry["metadata"]["valid_answers"])
 
 
+def _close(answer: str, entry: Mapping[str, Any], figures: int) -> bool:
+    """Equal when both are rounded to so many significant figures; the package's scorer takes 0 for a small number."""
+    gold = float(entry["answer"])
+    if _FLOAT.fullmatch(answer) is None or not math.isfinite(value := float(answer)):
+        return False
+    return f"{value:.{figures - 1}e}" == f"{gold:.{figures - 1}e}"
+
+
 _VERIFIERS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
+    "coin_flip": functools.partial(_close, figures=4),
     "countdown": _countdown,
     "n_queens": _n_queens,
+    "power_function": functools.partial(_close, figures=3),
     "puzzle24": _puzzle24,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -34,18 +35,13 @@ def check_safe(task: Task, count: int) -> None:
         for junk in JUNK:
             for text in (junk, f"<answer>{junk}</answer>"):
                 if not same_answer(junk, item.answer):
-                    assert not task.score(text, item).correct or is_alternative(task, junk), (text[:40], item)
+                    assert not task.score(text, item).correct, (text[:40], item)
         for hedged in (
             item.answer, f"The answer is {item.answer}.", f"<answer>{item.answer} or not</answer>",
             f"<answer>It is {item.answer}</answer>", f"<answer>{item.answer}\n{item.answer}</answer>",
             gold + gold, gold + " and more", gold[:-1], f"<answer>0</answer>{gold}", gold.upper(),
         ):  # fmt: skip
             assert not task.score(hedged, item).correct, hedged[:80]
-
-
-def is_alternative(task: Task, answer: str) -> bool:
-    """A short answer of our junk that may be right where several answers are."""
-    return (task.name, answer) in {("reasoning_gym/power_function", "0"), ("reasoning_gym/coin_flip", "0")}
 
 
 @pytest.mark.parametrize("generator", QUICK)
@@ -68,6 +64,49 @@ def test_items_are_the_same_for_a_seed_and_disjoint_between_splits(generator: st
     assert task.items(Split.TRAIN, 20, seed=1) != task.items(Split.TRAIN, 20, seed=2)
     for split in Split:
         assert {split_of(item.prompt) for item in task.items(split, 20)} == {split}
+
+
+def partly_right(generator: str, gold: str) -> list[str]:
+    """Answers in the right form that a careless scorer would take."""
+    if generator == "graph_color":
+        colors = json.loads(gold)
+        vertices = list(colors)
+        return [
+            json.dumps({vertices[0]: colors[vertices[0]]}),
+            json.dumps({vertex: colors[vertex] for vertex in vertices[:-1]}),
+            json.dumps(dict.fromkeys(vertices, 99)),
+            json.dumps({vertex: number for number, vertex in enumerate(vertices)}),
+        ]
+    if generator == "cryptarithm":
+        pairs = gold.split(",")
+        return [pairs[0], ",".join(pairs[:-1]), ",".join(pair[:2] + "0" for pair in pairs)]
+    if generator == "word_ladder":
+        words = gold.split(",")
+        return [",".join(words[:-1]), ",".join(words[1:]), f"{words[0]},{words[0]}"]
+    if generator == "jugs":
+        return [json.dumps(json.loads(gold)[:-1]) if gold.count(",") else '["fill Z"]']
+    if generator == "tower_of_hanoi":
+        return ["\n".join(gold.splitlines()[:-1]), gold.splitlines()[0]]
+    return {
+        "coin_flip": ["0", "1"],
+        "power_function": ["0", "1e-300", "1e300"],
+        "quantum_lock": ["A", "B", "C"],
+        "rubiks_cube": ["U", "R U"],
+    }[generator]
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        "coin_flip", "cryptarithm", "graph_color", "jugs", "power_function", "quantum_lock", "rubiks_cube",
+        "tower_of_hanoi", "word_ladder",
+    ],
+)  # fmt: skip
+def test_an_answer_in_the_right_form_that_is_partly_right_does_not_score(generator: str) -> None:
+    task = registry.get(f"reasoning_gym/{generator}")
+    for item in task.items(Split.TRAIN, 4):
+        for answer in partly_right(generator, item.answer):
+            assert answer == item.answer or not task.score(f"<answer>{answer}</answer>", item).correct, (answer, item)
 
 
 def test_several_right_answers_are_accepted() -> None:
