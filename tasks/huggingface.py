@@ -54,6 +54,8 @@ class HubTask(RowsTask):
                 f"task {self.name}: {self.dataset} is not on this machine; run `hf download {self.dataset} --repo-type "
                 f"dataset`, or put {files} into {self.name}/ in the folder that {FOLDER} names ({folder or 'not set'})"
             )
+        if found[0].endswith(".jsonl"):
+            return [row for path in found for row in read_json_lines(Path(path), f"task {self.name}")]
         import datasets
 
         rows: list[dict[str, Any]] = datasets.load_dataset("parquet", data_files=found, split="train").to_list()
@@ -61,7 +63,10 @@ class HubTask(RowsTask):
 
 
 def _cached_files(dataset: str, split: str) -> list[str]:
-    """The split's parquet files in the hub's cache; empty when it was never downloaded. Asks no network."""
+    """The split's files in the hub's cache; empty when it was never downloaded. Asks no network.
+
+    Parquet files named after the split; a data set of JSON lines alone, such as IFEval's, is all training.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -69,7 +74,8 @@ def _cached_files(dataset: str, split: str) -> list[str]:
         root = snapshot_download(dataset, repo_type="dataset", local_files_only=True)
     except LocalEntryNotFoundError:
         return []
-    return sorted(str(path) for path in Path(root).rglob("*.parquet") if path.name.startswith(split))
+    found = sorted(str(path) for path in Path(root).rglob("*.parquet") if path.name.startswith(split))
+    return found or (sorted(map(str, Path(root).rglob("*.jsonl"))) if split == "train" else [])
 
 
 class Gsm8k(HubTask):

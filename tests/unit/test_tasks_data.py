@@ -148,6 +148,14 @@ def test_parquet_files_of_the_hubs_cache_are_read(tmp_path: Path, monkeypatch: p
     assert len(registry.get("gsm8k").items(Split.TEST, 50)) == 50
 
 
+def test_json_lines_of_the_hubs_cache_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "ifeval_input_data.jsonl", IFEVAL)
+    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    task = registry.get("ifeval")
+    assert sum(len(task._pool()[split]) for split in Split) == len(IFEVAL)  # type: ignore[attr-defined]
+
+
 def test_a_broken_line_is_named(folder: Path) -> None:
     (folder / "gsm8k" / "train.jsonl").write_text('{"question": "q", "answer": "#### 1"}\n{"question"\n')
     with pytest.raises(TaskError, match=r"line 2 of .*train.jsonl' is not JSON"):
