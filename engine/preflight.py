@@ -20,6 +20,7 @@ from engine.model_files import ModelFiles, find_model, read_model
 from engine.space import Space
 from tasks import registry
 from tasks.base import Item, Split, Task, TaskError, TaskNotFound
+from tasks.rows import RowsTask
 
 Level = Literal["ok", "warning", "error"]
 
@@ -101,6 +102,9 @@ def _task(config: RunConfig, found: list[Finding]) -> Task | None:
         task = registry.get(config.task.name)
         for split in Split:
             _grade(task, task.items(split, 4))
+        if isinstance(task, RowsTask):  # rows may be too few; a generator draws as many as are asked for
+            task.items(Split.VALIDATION, max(config.evaluation.validation_prompts, config.evaluation.rerank_prompts))
+            task.items(Split.TEST, config.evaluation.test_prompts)
     except (TaskNotFound, TaskError) as error:
         found.append(Finding("error", subject, one_line(str(error))))
         return None

@@ -49,7 +49,10 @@ class RowsTask(Task):
         """
         pool = [item for item in self._pool()[split] if self._in_training(item, split)]
         if not pool or (len(pool) < n and split is not Split.TRAIN):
-            raise TaskError(f"task {self.name}: {n} {split} items are asked for and its rows give {len(pool)}")
+            raise TaskError(
+                f"task {self.name}: {n} {split} items are asked for and its rows give {len(pool)}; lower the numbers "
+                "of prompts in [evaluation], or give it more rows"
+            )
         found: list[Item] = []
         for turn in range(-(-n // len(pool))):
             found += random.Random(f"{self.name}/{split}/{seed}/{turn}").sample(pool, len(pool))

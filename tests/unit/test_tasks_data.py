@@ -88,7 +88,7 @@ def test_rows_are_given_by_seed_and_never_twice_in_a_measurement(name: str) -> N
     assert task.items(Split.TRAIN, 300, seed=3) == again.items(Split.TRAIN, 300, seed=3), "training begins anew"
     assert task.items(Split.TRAIN, 30, seed=3) != task.items(Split.TRAIN, 30, seed=4)
     assert len({item.prompt for item in task.items(Split.TEST, 10)}) == 10
-    with pytest.raises(TaskError, match=r"5000 test items are asked for and its rows give \d+$"):
+    with pytest.raises(TaskError, match=r"5000 test items are asked for and its rows give \d+; lower"):
         task.items(Split.TEST, 5000)
 
 
@@ -152,8 +152,8 @@ def test_json_lines_of_the_hubs_cache_are_read(tmp_path: Path, monkeypatch: pyte
     write(tmp_path / "ifeval_input_data.jsonl", IFEVAL)
     monkeypatch.delenv(FOLDER, raising=False)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
-    task = registry.get("ifeval")
-    assert sum(len(task._pool()[split]) for split in Split) == len(IFEVAL)  # type: ignore[attr-defined]
+    pool = registry.get("ifeval")._pool()  # type: ignore[attr-defined]
+    assert sum(map(len, pool.values())) == len(IFEVAL)
 
 
 def test_a_broken_line_is_named(folder: Path) -> None:
@@ -382,3 +382,12 @@ def test_an_item_of_a_row_task_is_json(folder: Path) -> None:
         item = registry.get(name).items(Split.TRAIN, 1)[0]
         assert isinstance(item, Item)
         assert json.loads(json.dumps(dict(item.data))) == dict(item.data)
+
+
+def test_too_few_rows_for_the_run_file_are_found_before_the_run(own: Path) -> None:
+    from engine.config import parse
+    from engine.preflight import check
+
+    text = '[task]\nname = "words.jsonl:reward.py:reward"\n[evaluation]\nvalidation_prompts = 8\nrerank_prompts = 8\n'
+    report = check(parse(text + "test_prompts = 999\n", default_name="x"), own / "runs")
+    assert any("999 test items are asked for" in each.text for each in report.errors), report.errors
