@@ -67,6 +67,9 @@ class Asked:
 
     @property
     def role(self) -> str:
+        if "format" not in self.body:
+            words = {"You read the curves": "analyst", "You decide how": "strategist", "You choose from": "selector"}
+            return next((role for start, role in words.items() if self.text.startswith(start)), "watcher")
         properties = (self.body.get("format") or {}).get("properties", {})
         marks = {"findings": "analyst", "proposals": "strategist", "stop": "watcher", "answer": "probe"}
         return next((role for key, role in marks.items() if key in properties), "selector")
@@ -405,7 +408,7 @@ def misbehave(fault: str, asked: Asked, good: Sensible, fake: FakeOllama | None 
         "schema": Reply(json.dumps({"rationale": 5, "proposals": "many", "findings": [], "node": "x", "stop": "?"})),
         "range": Reply(json.dumps(_out_of_range(copy.deepcopy(answer)))),
         "empty": Reply("", thinking="The entropy collapses, so … wait, let me think again. " * 5),
-        "http 400": Reply(status=400, error="invalid format"),
+        "http 400": Reply(status=400, error="invalid options: num_ctx"),
         "http 404": Reply(status=404, error="model 'qwen3-vl:8b' not found"),
         "http 500": Reply(status=500, error="llama runner process has terminated"),
         "refused": Reply(drop=0),

@@ -88,6 +88,7 @@ class OllamaAdvisor(Advisor):
         self._lock = threading.Lock()
         self._readings: OrderedDict[tuple[int, int], Reading] = OrderedDict()
         self._bytes: int | None = None
+        self._constrains = True  # until the server says that it cannot
 
     # ---- the contract -----------------------------------------------------------------------------------------------
 
@@ -218,7 +219,14 @@ class OllamaAdvisor(Advisor):
         images = tuple(picture.file for picture in evidence.pictures) if question.images else ()
         problem: BadAnswer | None = None
         for _ in range(2):
-            reply = self._call(question, prompt, images, calls, evidence.parent.id)
+            try:
+                reply = self._call(question, prompt, images, calls, evidence.parent.id)
+            except AdviceFailed:
+                if question.schema is None or not _GRAMMAR.search(calls[-1].error):
+                    raise
+                self._constrains = False  # this server cannot hold this model to a schema; the prompt has it, too
+                question = replace(question, schema=None)
+                reply = self._call(question, prompt, images, calls, evidence.parent.id)
             try:
                 return self._usable(reply, model, check)
             except BadAnswer as bad:
@@ -246,7 +254,8 @@ class OllamaAdvisor(Advisor):
         answer = ANSWER_TOKENS + (THINKING_TOKENS if self.card.thinking else 0)
         tokens = context_tokens(len(system) + len(text), len(images), answer)
         return Question(
-            model=self.card.name, system=system, text=text, images=images, schema=schema,
+            model=self.card.name, system=system, text=text, images=images,
+            schema=schema if self._constrains else None,
             options={
                 "num_ctx": min(tokens, self.card.context) if self.card.context else tokens, "num_predict": answer,
                 "temperature": 0.6 if prompt.role == "strategist" else 0.2,
@@ -328,6 +337,8 @@ def context_tokens(characters: int, images: int, answer: int) -> int:
     return 1024 * max(4, -(-int(tokens) // 1024))
 
 
+_GRAMMAR = re.compile(r"^http (400|500): .*(format|grammar|schema)", re.IGNORECASE)
+"""What a server says that cannot make a grammar of a schema for this model ("… vocabulary required for format")."""
 _RATIONALE = re.compile(r'"(?:rationale|reading)"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
 
 

@@ -267,6 +267,26 @@ def test_a_lost_answer_is_given_up_at_once_with_its_kind(fault: str, kind: str) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(500, "failed to load model vocabulary required for format"), (400, 'invalid format: expected "json"')],
+)
+def test_a_server_that_cannot_hold_the_model_to_a_schema_is_asked_without_one(status: int, error: str) -> None:
+    change = {"node": 5, "step": 50, "changes": {"beta": 0.1}, "rationale": "entropy .49", "expected": "more"}
+
+    def script(asked: Asked) -> Reply:
+        if "format" in asked.body:
+            return Reply(status=status, error=error)
+        good = GOOD.answer(asked) if asked.role == "analyst" else {"rationale": "r 1", "proposals": [change]}
+        return Reply(json.dumps(good))
+
+    with serving(script) as fake:
+        advice = advise(fake)
+        assert ["format" in asked.body for asked in fake.chats] == [True, False, False]
+    assert [call.error.split(":")[0] for call in advice.calls] == [f"http {status}", "", ""]
+    assert dict(advice.proposals[0].changes) == {"beta": 0.1}
+
+
 def test_an_analyst_that_stays_useless_leaves_the_computed_signals_to_the_strategist() -> None:
     def script(asked: Asked) -> Reply:
         return misbehave("prose", asked, GOOD) if asked.role == "analyst" else GOOD(asked)
