@@ -74,8 +74,8 @@ def plan() -> list[Run]:
     runs = [Run("base", task, "base", 0, ()) for task in STEPS]
     for seed in SEEDS:
         runs += [Run("constant", task, "suggested", seed, (Stage(),), steps) for task, steps in STEPS.items()]
-        runs += [Run("ladder", "ladder", name, seed, stages, 0, LADDER_SECONDS) for name, stages in LADDER.items()]
     for seed in SEEDS:
+        runs += [Run("ladder", "ladder", name, seed, stages, 0, LADDER_SECONDS) for name, stages in LADDER.items()]
         for parameter, task, changes in SENSITIVITY:
             name = f"{parameter}: " + ", ".join(f"{key} {value:g}" for key, value in changes.items())
             runs.append(Run("sensitivity", task, name, seed, (Stage(changes),), STEPS[task]))
