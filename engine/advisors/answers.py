@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 
 from engine.advisors.hostile import one_line
-from engine.space import Optimizer, Parameter, Reference, Space
+from engine.space import Configuration, Optimizer, Parameter, Reference, Space, Value
 
 Pathology = Literal[
     "healthy", "entropy collapse", "kl spike", "kl-bound plateau", "dead groups", "truncation", "rambling",
@@ -158,14 +158,16 @@ def analysis_schema() -> dict[str, Any]:
     )
 
 
-def strategy_schema(space: Space, places: Sequence[tuple[int, int]], most: int) -> dict[str, Any]:
-    """`places` are the (node, step) pairs on offer, `most` the number of proposals wanted."""
+def strategy_schema(
+    space: Space, places: Sequence[tuple[int, int]], most: int, before: Configuration
+) -> dict[str, Any]:
+    """`places` are the (node, step) pairs on offer, `most` the proposals wanted, `before` the branch point's values."""
     change = _object(
         node={"type": "integer", "enum": sorted({node for node, _ in places})},
         step={"type": "integer", "enum": sorted({step for _, step in places})},
         changes={
             "type": "object",
-            "properties": {p.name: _value(p) for p in space if not p.fixed},
+            "properties": {p.name: _value(p, before.get(p.name)) for p in space if not p.fixed},
             "additionalProperties": False,
         },
         optimizer={"type": "string", "enum": [str(o) for o in Optimizer]},
@@ -197,14 +199,12 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _value(parameter: Parameter) -> dict[str, Any]:
-    if parameter.choices:
-        return {"type": "integer" if parameter.integer else "number", "enum": list(parameter.choices)}
+def _value(parameter: Parameter, before: Value | None) -> dict[str, Any]:
+    """What a value may be; one that only rises begins where it is."""
+    floor = before if parameter.rising and before is not None else None
     kind = "integer" if parameter.integer else "number"
-    low = 0 if parameter.zero else parameter.low
-    return {
-        "type": kind,
-        "minimum": low,
-        "maximum": parameter.high,
-        "description": f"{parameter.doc}; {parameter.allowed}",
-    }
+    if parameter.choices:
+        return {"type": kind, "enum": [c for c in parameter.choices if floor is None or c >= floor]}
+    low = floor if floor is not None else 0 if parameter.zero else parameter.low
+    text = f"{parameter.doc}; {parameter.allowed}"
+    return {"type": kind, "minimum": low, "maximum": parameter.high, "description": text}

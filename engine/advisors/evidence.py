@@ -237,9 +237,10 @@ def trajectory_table(evidence: Evidence) -> str:
     """Every parameter along the path to the parent, and the score at the end of each stage."""
     path = evidence.tree.path(evidence.parent.id)
     heads = ("parameter", "kind", "allowed", *(f"#{node.id}" for node in path))
-    rows = [
-        (p.name, str(p.kind), p.allowed, *(_value(node, p.name) for node in path)) for p in evidence.space
-    ]  # fmt: skip
+    rows = []
+    for p in evidence.space:
+        allowed = f"{p.allowed}; only rises" if p.rising else p.allowed
+        rows.append((p.name, str(p.kind), allowed, *(_value(node, p.name) for node in path)))
     rows.append(("adam", "", "keep, reset", *(str(n.transition.optimizer) if n.transition else "" for n in path)))
     rows.append(("reference", "", "base, branch point", *(_reference(n.transition) for n in path)))
     rows.append(("steps trained", "", "", *(str(node.steps) for node in path)))

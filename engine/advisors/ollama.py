@@ -105,7 +105,10 @@ class OllamaAdvisor(Advisor):
         places = [(evidence.parent.id, evidence.step)]
         places += [p for p in evidence.candidates if p[0] == evidence.parent.id]
         most = PROPOSALS if evidence.intent is Intent.CHANGE else 1
-        schema = answers.strategy_schema(evidence.space, places, most)
+        before = (
+            {} if evidence.intent is Intent.ROOT else evidence.parent.configuration
+        )  # what only rises may begin low
+        schema = answers.strategy_schema(evidence.space, places, most, before)
         head = f"Wanted: {WANTED[evidence.intent]}"
         strategy = self._ask(evidence, "strategist", self._text(evidence, found, head), schema, answers.Strategy, calls)
         proposals = tuple(transition(change, evidence) for change in strategy.proposals[:most])

@@ -15,7 +15,7 @@ STEPS = 50
 SPACE = Space.build(
     {"learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},
      "max_completion_length": {"low": 24, "high": 96, "default": 32}},
-    {"difficulty": {"low": 3, "high": 12, "default": 6, "label": "diff", "kind": "capacity"}},
+    {"difficulty": {"low": 3, "high": 12, "default": 6, "label": "diff", "kind": "capacity", "rising": True}},
     batch_size=32,
 )  # fmt: skip
 

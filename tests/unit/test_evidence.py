@@ -51,6 +51,7 @@ def test_the_trajectory_holds_every_parameter_of_every_stage() -> None:
     text = ev.trajectory_table(given)
     assert "learning_rate | regularization | 1e-5 to 5e-4 | 1e-4 | 1e-4 | 1e-4 | 2e-4" in text
     assert all(f"\n{p.name} | {p.kind}" in text for p in given.space)
+    assert "difficulty | capacity | a whole number, 3 to 12; only rises | 6" in text
 
 
 def test_what_was_tried_says_how_it_ended() -> None:

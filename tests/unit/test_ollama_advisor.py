@@ -443,6 +443,17 @@ def test_a_reset_and_a_new_reference_show_in_the_label() -> None:
     assert proposal.label == "ref↺ adam reset"
 
 
+def test_what_only_rises_is_asked_for_from_where_it_is_except_for_first_segments() -> None:
+    with serving() as fake:
+        advise(fake)
+        advise(fake, at_root())
+        schemas = [asked.body["format"] for asked in fake.chats if asked.role == "strategist"]
+    ranges = [
+        s["properties"]["proposals"]["items"]["properties"]["changes"]["properties"]["difficulty"] for s in schemas
+    ]
+    assert [(each["minimum"], each["maximum"]) for each in ranges] == [(6, 12), (3, 12)]
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", '"soon"', "true", "null", "[1]"])
 def test_values_that_are_no_numbers_are_sent_back(value: str) -> None:
     def reply(asked: Asked) -> Reply:
