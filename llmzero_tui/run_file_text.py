@@ -121,6 +121,8 @@ def _parameter(parameter: Parameter) -> Iterator[str]:
         yield f"# low = {_value(low)}"
         yield f"# high = {_value(parameter.high)}"
     yield f"# default = {_value(parameter.default)}"
+    if parameter.rising:
+        yield "# rising = true"
 
 
 def _value(value: float) -> str:
