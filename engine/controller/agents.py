@@ -126,7 +126,8 @@ class Agents:
     def _failed(self, fault: Fault, node_id: int) -> None:
         calls = fault.calls if isinstance(fault, AdviceFailed) else ()
         self._ledger.advice(Advice(self._advisor.name, (), (), calls), node_id)
-        self._ledger.event("warning", "advisor failed", f"{self._advisor.name}: {fault}", node_id)
+        if not (calls and calls[-1].error.startswith("cancelled")):  # the run ends: nothing has failed
+            self._ledger.event("warning", "advisor failed", f"{self._advisor.name}: {fault}", node_id)
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -163,8 +163,8 @@ def test_a_slow_model_never_holds_the_trainer_and_its_words_appear_while_written
             assert engine
     late = live.rows(directory, "SELECT 1 FROM events WHERE kind = 'advisor late'")
     assert late
-    left = live.rows(directory, "SELECT error FROM agent_calls WHERE error LIKE 'cancelled%'")
-    assert all(row["error"] == "cancelled: the engine ended" for row in left)
+    assert not live.rows(directory, "SELECT 1 FROM agent_calls WHERE error = 'unfinished'")
+    assert not live.rows(directory, "SELECT 1 FROM events WHERE kind = 'advisor failed'")
 
 
 def test_an_engine_that_is_ended_while_a_model_writes_ends_soon(tmp_path: Path) -> None:
@@ -176,7 +176,8 @@ def test_an_engine_that_is_ended_while_a_model_writes_ends_soon(tmp_path: Path) 
             live.wait_for("the engine to end", lambda: directory.holder() is None, seconds=20)
     assert live.rows(directory, "SELECT state FROM runs") == [{"state": "stopped"}]
     calls = live.rows(directory, "SELECT error FROM agent_calls WHERE advisor = 'ollama'")
-    assert [call["error"] for call in calls] == ["cancelled: the engine ended"]
+    assert len(calls) == 1
+    assert calls[0]["error"].startswith("cancelled: ")
 
 
 def test_a_search_survives_faults_at_random(tmp_path: Path) -> None:
