@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.errors import UserError
@@ -621,6 +622,9 @@ def test_a_file_held_by_an_engine_that_does_not_answer_names_its_pid(tmp_path: P
 def test_an_engine_that_hangs_does_not_hang_the_viewer(tmp_path: Path) -> None:
     with engine_process(tmp_path) as process:
         process.send_signal(signal.SIGSTOP)
+        stopped = psutil.Process(process.pid)
+        while stopped.status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
         before = time.monotonic()
         with pytest.raises(UserError, match=rf"held by process {process.pid}\b"):
             open_run(tmp_path)

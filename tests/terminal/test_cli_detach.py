@@ -93,8 +93,9 @@ def test_leaving_the_terminal_in_any_way_leaves_the_engine_training(place: Path)
     closed = Terminal(place, "attach", "endless")
     closed.wait_for("#1")
     pid = closed.child.pid
-    closed.child.close(force=False)  # the terminal goes away: SIGHUP
-    live.wait_for("the screens to end", lambda: not Path(f"/proc/{pid}/stat").exists(), 20)
+    assert pid is not None
+    closed.child.ptyproc.fileobj.close()  # type: ignore[attr-defined]  # the terminal goes away: SIGHUP
+    live.wait_for("the screens to end", lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 20)
 
     assert directory.holder() == engine
     before = live.rows(directory, "SELECT count(*) AS n FROM metrics")[0]["n"]

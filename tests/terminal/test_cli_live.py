@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine import launch
@@ -47,8 +48,13 @@ def follow(place: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "llmzero_tui.cli", *arguments]
     return subprocess.Popen(
         command, cwd=place, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        stderr=subprocess.PIPE, text=True, encoding="utf-8", preexec_fn=hear_ctrl_c,
     )  # fmt: skip
+
+
+def hear_ctrl_c() -> None:
+    """In the child: Ctrl+C is heard even where the tests were started with it ignored (nohup, a background job)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -145,8 +151,11 @@ def test_ctrl_c_leaves_the_engine_training(place: Path) -> None:
 def test_ctrl_c_stops_a_runaway_query(place: Path, at_rest: bool) -> None:
     directory = finished_run(place / "runs", "endless") if at_rest else start_endless(place)
     query = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    holder = directory.holder()
     process = follow(place, "sql", "endless", query)
-    time.sleep(2)  # nothing tells from outside that a query has begun
+    computing = psutil.Process(process.pid if holder is None else holder.pid)
+    before = computing.cpu_times().user
+    live.wait_for("the query to compute", lambda: computing.cpu_times().user > before + 1.5)
     began = time.monotonic()
     _, err = interrupt(process)
     assert process.returncode == 130, err
