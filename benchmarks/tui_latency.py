@@ -4,7 +4,8 @@
     python -m benchmarks.tui_latency RUN        a run directory of yours, live or at rest
 
 Start to first paint: from the start of the process until the first line is on the screen. Key to answer: from the
-key's byte until what it asked for is on the screen (not just any output): another tab, metric, node, the zoom.
+key's byte until the screen shows what was asked for (not just any output): another tab, the zoom; for another node or
+metric the plot's frame names it at once, and its curve follows from the database: both moments are measured.
 """
 
 from __future__ import annotations
@@ -93,13 +94,12 @@ class Terminal:
             self.pump(0.005)
         return self.read_at
 
-    def press(self, key: str, condition: Callable[[], bool], what: str) -> Cost:
-        """What the answer to a key took."""
+    def press(self, key: str, *conditions: Callable[[], bool], what: str) -> list[Cost]:
+        """What it took from a key to each of what follows, one after the other."""
         self.pump(0.01)
         used, begun = self.cpu(), time.perf_counter()
         self.child.send(key)
-        answered = self.until(condition, what)
-        return Cost(answered - begun, self.cpu() - used)
+        return [Cost(self.until(condition, what) - begun, self.cpu() - used) for condition in conditions]
 
     def reached(self, condition: Callable[[], bool], what: str) -> Cost:
         """What it took from the start of the process to here."""
@@ -111,16 +111,17 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Probe:
-    """Two keys that undo each other, and the line and words that answer each."""
+    """Two keys that undo each other, and the line and words that answer each; `curve`: data follow the answer."""
 
     name: str
     keys: tuple[str, str]
     shown: tuple[tuple[int, str], tuple[int, str]]
+    curve: bool = False
 
 
 FRAME, TEXT = 2, range(25, 40)
 PROBES = (
-    Probe("another metric (reads the database)", ("]", "["), ((FRAME, "· kl"), (FRAME, "· reward"))),
+    Probe("another metric", ("]", "["), ((FRAME, "· kl"), (FRAME, "· reward")), curve=True),
     Probe("the zoom", ("z", "z"), ((FRAME, "╭─ #"), (FRAME, "Search tree"))),
     Probe("another tab", ("2", "1"), ((-1, "trajectory"), (-1, "validation"))),
 )
@@ -139,20 +140,31 @@ def title(terminal: Terminal) -> str:
     return terminal.row(FRAME)
 
 
-def measure_keys(terminal: Terminal, rounds: int) -> dict[str, list[Cost]]:
-    """Seconds from key to answer, per kind of key."""
-    found: dict[str, list[Cost]] = {probe.name: [] for probe in PROBES}
-    found["another node (reads the database)"] = []
+def settled(terminal: Terminal) -> bool:
+    """The plot shows the curve its frame names."""
+    return "…" not in title(terminal)
+
+
+def measure_keys(terminal: Terminal, rounds: int) -> tuple[dict[str, list[Cost]], dict[str, list[Cost]]]:
+    """From key to answer, and to the curve where one follows, per kind of key."""
+    answers: dict[str, list[Cost]] = {}
+    curves: dict[str, list[Cost]] = {}
+
+    def press(name: str, key: str, answered: Callable[[], bool], curve: bool) -> None:
+        conditions = [answered, partial(settled, terminal)] if curve else [answered]
+        costs = terminal.press(key, *conditions, what=f"{key}: {name}")
+        answers.setdefault(name, []).append(costs[0])
+        if curve:
+            curves.setdefault(f"the curve of {name}", []).append(costs[1])
+
     for _ in range(rounds):
         for probe in PROBES:
             for key, (place, words) in zip(probe.keys, probe.shown, strict=True):
-                answered = partial(shows, terminal, place, words)
-                found[probe.name].append(terminal.press(key, answered, f"{key} answered by {words!r}"))
+                press(probe.name, key, partial(shows, terminal, place, words), probe.curve)
         for key in "kj":
             before = title(terminal)
-            cost = terminal.press(key, lambda before=before: title(terminal) != before, f"{key} moves")  # type: ignore[misc]
-            found["another node (reads the database)"].append(cost)
-    return found
+            press("another node", key, lambda before=before: title(terminal) != before, curve=True)  # type: ignore[misc]
+    return answers, curves
 
 
 def measure_paint(run: Path, rounds: int) -> tuple[list[Cost], list[Cost]]:
@@ -200,14 +212,16 @@ def line(name: str, values: list[Cost], goal: str) -> str:
     return f"| {name} | {len(values)} | " + " | ".join(f"{1000 * v:.0f}" for v in found) + f" | {goal} |"
 
 
-def report(what: str, paints: list[Cost], fulls: list[Cost], keys: dict[str, list[Cost]]) -> str:
+def report(
+    what: str, paints: list[Cost], fulls: list[Cost], keys: dict[str, list[Cost]], curves: dict[str, list[Cost]]
+) -> str:
     """The page."""
     every = [cost for values in keys.values() for cost in values]
     rows = [
         line("start → first paint", paints, f"{1000 * PAINT_GOAL:.0f}"),
         line("start → the run's data on screen", fulls, "–"),
         line("key → answer, all kinds", every, f"p95 {1000 * KEY_GOAL:.0f}"),
-        *(line(f"key → {name}", values, "–") for name, values in keys.items()),
+        *(line(f"key → {name}", values, "–") for name, values in (*keys.items(), *curves.items())),
     ]
     load = os.getloadavg()[0]
     return "\n".join((
@@ -245,10 +259,10 @@ def measured(run: Path, what: str, starts: int, rounds: int) -> str:
     terminal = Terminal(run)
     try:
         terminal.until(lambda: "validation" in terminal.text and "┤" in terminal.text, "everything on screen")
-        keys = measure_keys(terminal, rounds)
+        keys, curves = measure_keys(terminal, rounds)
     finally:
         terminal.close()
-    return report(what, paints, fulls, keys)
+    return report(what, paints, fulls, keys, curves)
 
 
 if __name__ == "__main__":

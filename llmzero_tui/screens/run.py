@@ -167,8 +167,17 @@ class RunScreen(Steering):
         self.selected = node_id
         if move:
             self.query_one(SearchTree).pick(node_id)
+        self._announce()
         self.poll_now()
         self.refresh_keys()
+
+    def _announce(self) -> None:
+        """Say at once which node and metric were asked for."""
+        if self._plot is not None and self.selected is not None:
+            from llmzero_tui.widgets.plot import MetricPlot
+
+            assert isinstance(self._plot, MetricPlot)
+            self._plot.announce(self.selected, self.metric)
 
     def restyle(self) -> None:
         super().restyle()
@@ -322,6 +331,7 @@ class RunScreen(Steering):
     def _plot_metric(self, metric: str) -> None:
         self.metric = metric
         self._show_detail()
+        self._announce()
         self.poll_now()
 
     def _step_metric(self, by: int) -> None:

@@ -26,6 +26,7 @@ from llmzero_tui.format import number, to_ascii
 from llmzero_tui.widgets.look import look
 
 EMA = 0.9
+PENDING = "…"
 Points = list[tuple[float, float]]
 
 
@@ -96,6 +97,7 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
         """Take what is to be drawn; nothing happens when it is what is drawn already."""
         wanted = (curve, marks, smoothing, log, look(self))
         if wanted == self._drawn:
+            self._titles()
             return
         self._drawn = wanted
         self._curve, self._stages, self._marks = curve, stages, marks
@@ -103,6 +105,12 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
         self._strips = []
         self._titles()
         self.refresh()
+
+    def announce(self, node: int, metric: str) -> None:
+        """Name at once what was asked for; its curve follows from the database, and takes the ellipsis away."""
+        drawn = self._stages[-1].node if self._stages else None
+        if self._curve is not None and (node, metric) != (drawn, self._curve.metric):
+            self.border_title = look(self).title(f"#{node} · {metric} {PENDING}")
 
     def on_resize(self) -> None:
         self._strips = []

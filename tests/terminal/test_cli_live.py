@@ -60,7 +60,10 @@ def hear_ctrl_c() -> None:
 def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Ctrl+C, and what it said until it ended."""
     process.send_signal(signal.SIGINT)
-    return process.communicate(timeout=20)
+    try:
+        return process.communicate(timeout=20)
+    finally:
+        process.kill()  # a query that went on must not outlive its test
 
 
 def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(place: Path) -> None:
