@@ -25,7 +25,7 @@ validation_prompts = 64
 
 
 def test_a_slow_model_is_not_waited_for_and_its_late_proposals_train_later(tmp_path: Path) -> None:
-    with serving(slow(2.0), Model(capabilities=("completion",))) as fake:
+    with serving(slow(4.0), Model(capabilities=("completion",))) as fake:
         fake.serial = True
         executor = SimulatedExecutor(1.5)
         advisor = make("ollama", host=fake.host, model="qwen3-vl:8b", timeout=60)
@@ -37,8 +37,8 @@ def test_a_slow_model_is_not_waited_for_and_its_late_proposals_train_later(tmp_p
     pending = reader.rows("SELECT state FROM proposals WHERE state = 'pending'")
     reader.close()
     assert len(trained) == 12
-    assert late, "the first advice takes two seconds, and a worker is free at once"
+    assert late, "the first advice takes four seconds, and a worker is free at once"
     assert {row["advisor"] for row in trained} == {"ollama", "rules"}
     assert all(row["advisor"] == "rules" for row in trained if row["intent"] == "keep")
     assert not pending
-    assert max(executor.idleness.gaps) < 2.0, "a worker waited for the model"
+    assert max(executor.idleness.gaps) < 3.0, "a worker waited for the model"
