@@ -79,7 +79,7 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(id="plot")
         self._drawn: object = None
-        self._strips: list[Strip] = []
+        self._strips: dict[tuple[int, int], list[Strip]] = {}  # by size: zooming in and out draws each once
         self._curve: Curve | None = None
         self._smoothing = Smoothing.BOTH
         self._log = False
@@ -102,7 +102,7 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
         self._drawn = wanted
         self._curve, self._stages, self._marks = curve, stages, marks
         self._smoothing, self._log = smoothing, log
-        self._strips = []
+        self._strips = {}
         self._titles()
         self.refresh()
 
@@ -112,17 +112,15 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
         if self._curve is not None and (node, metric) != (drawn, self._curve.metric):
             self.border_title = look(self).title(f"#{node} · {metric} {PENDING}")
 
-    def on_resize(self) -> None:
-        self._strips = []
-
     def render_line(self, y: int) -> Strip:
         """A line of the plot; the whole is built once, when something in it has changed."""
         width = self.size.width
-        if not self._strips:
-            self._strips = self._drawn_strips()
-        if y >= len(self._strips):
+        strips = self._strips.get(self.size)
+        if strips is None:
+            strips = self._strips[self.size] = self._drawn_strips()
+        if y >= len(strips):
             return Strip.blank(width, self.rich_style)
-        return self._strips[y].crop(0, width).extend_cell_length(width, self.rich_style)
+        return strips[y].crop(0, width).extend_cell_length(width, self.rich_style)
 
     def _drawn_strips(self) -> list[Strip]:
         drawn = self.render()
