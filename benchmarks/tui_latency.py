@@ -4,8 +4,9 @@
     python -m benchmarks.tui_latency RUN        a run directory of yours, live or at rest
 
 Start to first paint: from the start of the process until the first line is on the screen. Key to answer: from the
-key's byte until the screen shows what was asked for (not just any output): another tab, the zoom; for another node or
-metric the plot's frame names it at once, and its curve follows from the database: both moments are measured.
+key's byte until the screen shows what was asked for (not just any output): another tab, the zoom, the tree's cursor on
+another node, the plot's frame with another metric. The curve of that node or metric follows from the database, and has
+lines of its own. Keys come at a typist's pace: each after a tenth of a second in which nothing was written.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ PROGRAM = (
     "import sys; from pathlib import Path; from llmzero_tui.app import run; p = Path(sys.argv[1]); run(p.parent, p)"
 )
 WAIT_SECONDS = 30.0
+PAUSE_SECONDS = 0.1
 PAINT_GOAL, KEY_GOAL = 0.6, 0.05
 
 
@@ -96,10 +98,19 @@ class Terminal:
 
     def press(self, key: str, *conditions: Callable[[], bool], what: str) -> list[Cost]:
         """What it took from a key to each of what follows, one after the other."""
-        self.pump(0.01)
+        self.rest()
         used, begun = self.cpu(), time.perf_counter()
         self.child.send(key)
         return [Cost(self.until(condition, what) - begun, self.cpu() - used) for condition in conditions]
+
+    def rest(self) -> None:
+        """A typist's pace: until nothing was written for a tenth of a second, at most a second."""
+        deadline = time.perf_counter() + 1.0
+        while time.perf_counter() < deadline:
+            before = self.read_at
+            self.pump(PAUSE_SECONDS)
+            if self.read_at == before:
+                return
 
     def reached(self, condition: Callable[[], bool], what: str) -> Cost:
         """What it took from the start of the process to here."""
@@ -140,6 +151,11 @@ def title(terminal: Terminal) -> str:
     return terminal.row(FRAME)
 
 
+def highlighted(terminal: Terminal) -> tuple[str, ...]:
+    """Background of the tree's lines: one of them is the cursor's."""
+    return tuple(terminal.screen.buffer[y][12].bg for y in range(3, 35))
+
+
 def settled(terminal: Terminal) -> bool:
     """The plot shows the curve its frame names."""
     return "…" not in title(terminal)
@@ -150,8 +166,8 @@ def measure_keys(terminal: Terminal, rounds: int) -> tuple[dict[str, list[Cost]]
     answers: dict[str, list[Cost]] = {}
     curves: dict[str, list[Cost]] = {}
 
-    def press(name: str, key: str, answered: Callable[[], bool], curve: bool) -> None:
-        conditions = [answered, partial(settled, terminal)] if curve else [answered]
+    def press(name: str, key: str, answered: Callable[[], bool], curve: Callable[[], bool] | None) -> None:
+        conditions = [answered, curve] if curve else [answered]
         costs = terminal.press(key, *conditions, what=f"{key}: {name}")
         answers.setdefault(name, []).append(costs[0])
         if curve:
@@ -160,10 +176,15 @@ def measure_keys(terminal: Terminal, rounds: int) -> tuple[dict[str, list[Cost]]
     for _ in range(rounds):
         for probe in PROBES:
             for key, (place, words) in zip(probe.keys, probe.shown, strict=True):
-                press(probe.name, key, partial(shows, terminal, place, words), probe.curve)
+                press(
+                    probe.name, key, partial(shows, terminal, place, words),
+                    partial(settled, terminal) if probe.curve else None,
+                )  # fmt: skip
         for key in "kj":
-            before = title(terminal)
-            press("another node", key, lambda before=before: title(terminal) != before, curve=True)  # type: ignore[misc]
+            cursor, named = highlighted(terminal), title(terminal)
+            answered = lambda before=cursor: highlighted(terminal) != before  # noqa: E731
+            curve = lambda before=named: title(terminal) != before and settled(terminal)  # noqa: E731
+            press("another node", key, answered, curve)
     return answers, curves
 
 

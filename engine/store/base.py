@@ -71,14 +71,28 @@ class Reader(Protocol):
 
 
 def to_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """A dictionary per row. Sums of integers, which DuckDB makes HUGEINT, are integers again."""
+    """A dictionary per row. Sums of integers, which DuckDB makes HUGEINT, are integers again; an interval is its text."""
+    import pyarrow as pa
+
     rows: list[dict[str, Any]] = table.to_pylist()
+    for name in [f.name for f in table.schema if pa.types.is_interval(f.type)]:
+        for row in rows:
+            row[name] = None if row[name] is None else interval(row[name])
     whole = [f.name for f in table.schema if str(f.type).startswith("decimal") and f.type.scale == 0]
     for name in whole:
         for row in rows:
             if isinstance(row[name], Decimal):
                 row[name] = int(row[name])
     return rows
+
+
+def interval(value: Any) -> str:
+    """A difference of times (months, days, nanoseconds) as DuckDB's shell writes it, e.g. "2 days 00:01:09.5"."""
+    months, days, nanoseconds = value
+    seconds = abs(nanoseconds) / 1e9
+    clock = f"{seconds // 3600:02.0f}:{seconds % 3600 // 60:02.0f}:{seconds % 60:09.6f}".rstrip("0").rstrip(".")
+    words = [f"{count} {unit}" + "s" * (abs(count) != 1) for count, unit in ((months, "month"), (days, "day")) if count]
+    return " ".join([*words, ("-" if nanoseconds < 0 else "") + clock])
 
 
 def check_kind(kind: str) -> None:

@@ -187,8 +187,8 @@ class RunScreen(Steering):
         self._show_detail()
 
     def poll_now(self) -> None:
-        """Ask for a snapshot without waiting for the tick."""
-        self.app.poll(quick=True)  # type: ignore[attr-defined]
+        """Ask for a snapshot without waiting for the tick, once what the key did is on the screen."""
+        self.call_after_refresh(self.app.poll, quick=True)  # type: ignore[attr-defined]
 
     # ---- events -----------------------------------------------------------------------------------------------------
 

@@ -115,12 +115,25 @@ class MetricPlot(PlotextPlot):  # type: ignore[misc]
     def render_line(self, y: int) -> Strip:
         """A line of the plot; the whole is built once, when something in it has changed."""
         width = self.size.width
-        strips = self._strips.get(self.size)
-        if strips is None:
-            strips = self._strips[self.size] = self._drawn_strips()
+        if self.size not in self._strips:
+            self._meet_new_size()
+        strips = self._strips[self.size]
         if y >= len(strips):
             return Strip.blank(width, self.rich_style)
         return strips[y].crop(0, width).extend_cell_length(width, self.rich_style)
+
+    def _meet_new_size(self) -> None:
+        """Drawing takes longer than laying out: the picture of the old size stands in for the first paint."""
+        old = next(reversed(self._strips.values()), None)
+        if old is None:
+            self._strips[self.size] = self._drawn_strips()
+            return
+        self._strips[self.size] = old
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        self._strips[self.size] = self._drawn_strips()
+        self.refresh()
 
     def _drawn_strips(self) -> list[Strip]:
         drawn = self.render()

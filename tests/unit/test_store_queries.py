@@ -11,6 +11,8 @@ import pytest
 
 from engine.analysis.statistics import wilson
 from engine.store import queries
+from engine.store.execute import Job
+from engine.store.reader import to_rows
 from engine.store.writer import Writer
 from tests.engine.store_engine import small_search
 
@@ -50,6 +52,14 @@ def _example(key: str) -> object:
 def test_a_query_that_is_not_there_is_our_bug() -> None:
     with pytest.raises(KeyError, match="no query named"):
         queries.load("../schema")
+
+
+def test_a_difference_of_times_reads_as_in_the_shell(writer: Writer) -> None:
+    sql = """
+        SELECT TIMESTAMP '2026-01-03 00:01:09.5' - TIMESTAMP '2026-01-01' AS a, INTERVAL 90 SECOND AS b, NULL::INTERVAL AS c
+    """
+    found = to_rows(Job().run(writer.cursor, sql, (), None).table)
+    assert found == [{"a": "2 days 00:01:09.5", "b": "00:01:30", "c": None}]
 
 
 def test_every_table_view_and_column_is_documented(writer: Writer) -> None:
