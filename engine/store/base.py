@@ -71,7 +71,7 @@ class Reader(Protocol):
 
 
 def to_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """A dictionary per row. Sums of integers, which DuckDB makes HUGEINT, are integers again; an interval is its text."""
+    """A dictionary per row. Sums of integers (HUGEINT in DuckDB) are integers again, intervals are text."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = table.to_pylist()

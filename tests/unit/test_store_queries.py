@@ -56,7 +56,8 @@ def test_a_query_that_is_not_there_is_our_bug() -> None:
 
 def test_a_difference_of_times_reads_as_in_the_shell(writer: Writer) -> None:
     sql = """
-        SELECT TIMESTAMP '2026-01-03 00:01:09.5' - TIMESTAMP '2026-01-01' AS a, INTERVAL 90 SECOND AS b, NULL::INTERVAL AS c
+        SELECT TIMESTAMP '2026-01-03 00:01:09.5' - TIMESTAMP '2026-01-01' AS a,
+            INTERVAL 90 SECOND AS b, NULL::INTERVAL AS c
     """
     found = to_rows(Job().run(writer.cursor, sql, (), None).table)
     assert found == [{"a": "2 days 00:01:09.5", "b": "00:01:30", "c": None}]
