@@ -7,14 +7,13 @@ imports no torch and changes nothing on disk.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from engine import machine
-from engine.config import NAME_PATTERN, RunConfig, one_line
+from engine.config import RunConfig, one_line
 from engine.errors import Fault, UserError
 from engine.model_files import ModelFiles, find_model, read_model
 from engine.space import Space
@@ -289,8 +288,3 @@ def _advisor(config: RunConfig) -> Iterator[Finding]:
 def gib(size: int) -> str:
     """A number of bytes for people: "6.2 GB", "340 MB"."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def valid_name(name: str) -> bool:
-    """Whether a run may have this name."""
-    return re.match(NAME_PATTERN, name) is not None

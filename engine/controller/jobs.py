@@ -46,6 +46,11 @@ class Jobs:
         cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
         self._threads = config.training.threads or max(1, (cores or 1) // config.search.workers)
 
+    @property
+    def checkpoints(self) -> int:
+        """Checkpoints that a segment saves at most."""
+        return self._config.evaluation.checkpoints
+
     def segment(self, node: Node, seed: int) -> SegmentSpec:
         """The segment of a queued node. Raises ValueError for the root, which is never trained."""
         transition = node.transition

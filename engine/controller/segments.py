@@ -44,9 +44,10 @@ class Segments:
         self._jobs = jobs
         self._running: dict[int, float] = {}  # node id → monotonic second of its submission
         self._reasons: dict[int, str] = {}
+        self._failures: list[State] = []  # of the segments that ended since the last one that did not fail
         self._doubted: set[asyncio.Task[None]] = set()
         self._seconds: dict[int, float] = self._earlier_seconds()
-        self._checkpoint_bytes = 0
+        self._checkpoint_bytes = self._largest_checkpoint()
         self._busy_seconds, self._busy_steps = self._earlier_pace()
 
     @property
@@ -64,19 +65,19 @@ class Segments:
         return self._busy_seconds / self._busy_steps if self._busy_steps else 0.0
 
     def hopeless(self, limit: int) -> str:
-        """One line when the last `limit` segments that ended all failed, else ""."""
-        ended = [n for n in self._ledger.tree if n.transition and not n.state.in_flight]
-        ended = [n for n in ended if n.state is not State.REJECTED]
-        last = ended[-limit:]
-        if len(last) < limit or not all(node.state.failed for node in last):
+        """One line when the last `limit` segments that this engine ended all failed, else "".
+
+        What failed before a resume does not count: its cause may be mended.
+        """
+        if len(self._failures) < limit:
             return ""
-        return (
-            f"{limit} segments failed one after the other, the last as {last[-1].state}; see engine.log and the events"
-        )
+        last = self._failures[-1]
+        return f"{limit} segments failed one after the other, the last as {last}; see engine.log and the events"
 
     def missing_bytes(self) -> int:
-        """Disk space that lacks for the next segment; see `retention`."""
-        return retention.missing_bytes(self._ledger.directory.path, self._checkpoint_bytes, checkpoints=4)
+        """Disk space that lacks for the checkpoints of a segment on every worker; see `retention`."""
+        ahead = self._jobs.checkpoints * self._executor.capacity
+        return retention.missing_bytes(self._ledger.directory.path, self._checkpoint_bytes, ahead)
 
     async def submit(self, queued: Sequence[int]) -> None:
         """Start queued segments on the free workers, oldest first."""
@@ -197,6 +198,7 @@ class Segments:
         self._ledger.progress(node_id, event.steps, event.trainer_seconds)
         reason = self._reasons.pop(node_id, "") or event.detail
         self._ledger.set_state(node_id, state, reason)
+        self._failures = [*self._failures, state] if state.failed else []
         level = "error" if state.failed else "info"
         self._ledger.event(level, "ended", f"{state}: {reason}" if reason else state.value, node_id)
         if state.failed:
@@ -205,6 +207,10 @@ class Segments:
     def _earlier_seconds(self) -> dict[int, float]:
         rows = self._ledger.writer.rows("SELECT node_id, trainer_seconds FROM nodes")
         return {row["node_id"]: row["trainer_seconds"] for row in rows}
+
+    def _largest_checkpoint(self) -> int:
+        rows = self._ledger.writer.rows("SELECT max(bytes) AS bytes FROM checkpoints")
+        return int(rows[0]["bytes"] or 0)
 
     def _earlier_pace(self) -> tuple[float, int]:
         rows = self._ledger.writer.rows(

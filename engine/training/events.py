@@ -235,7 +235,6 @@ class Leaving(Message):
 
 
 Event = Annotated[Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended, Field(discriminator="kind")]
-EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 # What crosses the pipe: every Event, and what executors keep to themselves.
 Line = Annotated[
