@@ -13,7 +13,7 @@ import psutil
 
 from engine import launch
 from engine.config import parse
-from engine.errors import UserError
+from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 
@@ -88,8 +88,8 @@ def wait_for_rows(directory: RunDirectory, sql: str, *params: object, seconds: f
     def ask() -> list[dict[str, Any]]:
         try:
             return rows(directory, sql, *params)
-        except (UserError, OSError):
-            return []  # the engine is between two lives; the deadline decides
+        except (UserError, Fault, OSError):
+            return []  # the engine is between two lives, or went while it was asked; the deadline decides
 
     found: list[dict[str, Any]] = wait_for(sql, ask, seconds)
     return found

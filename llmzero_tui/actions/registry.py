@@ -1,56 +1,11 @@
 """Everything a user can do, once: key, help, palette entry, and when it does something.
 
-Screens take their bindings from here, the footer and the help screen are drawn from here, a test presses what it says.
-The doing itself is a method `action_<id>` of the screen. Nothing here touches a store.
+The doing itself is a method `action_<id>` of the screen; bindings, footer, help and palette are made from this list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-
-from textual.binding import Binding, BindingType
-
-from llmzero_tui.data import Node, Proposal
-
-FOOTER_KEYS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a guard may look at. `target` is the proposal that `a`, `e` and `r` mean: the highlighted one of the inbox,
-    or that of the selected node."""
-
-    screen: str
-    state: str = ""
-    live: bool = False
-    node: Node | None = None
-    target: Proposal | None = None
-    waiting: int = 0
-    runs: int = 0
-    busy: bool = False
-    narrow: bool = False
-    in_inbox: bool = False
-    pages: bool = False
-    running: bool = False
-    editing: bool = False
-
-    @property
-    def training(self) -> bool:
-        return self.live and self.state in ("starting", "training")
-
-    @property
-    def steerable(self) -> bool:
-        """Whether an engine is there to take a command."""
-        return self.live and self.state in ("starting", "training", "paused", "finishing")
-
-
-Guard = Callable[[Context], bool]
-
-
-def always(_context: Context) -> bool:
-    """Guard of what can be done at any time."""
-    return True
+from llmzero_tui.actions.model import Action, Context, always
 
 
 def _branchable(context: Context) -> bool:
@@ -60,28 +15,6 @@ def _branchable(context: Context) -> bool:
 def _prunable(context: Context) -> bool:
     node = context.node
     return context.steerable and node is not None and node.id != 0 and not node.pruned
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing a user can do.
-
-    Attributes:
-        id: method `action_<id>` of its screen; also the binding's id for a keymap.
-        keys: plain keys; the first one is shown. None: only in the palette.
-        label: for the footer. help: one sentence. group: heading in the help.
-        screens: where it exists ("*": everywhere). rank: order in the footer, 0 = never there.
-    """
-
-    id: str
-    keys: tuple[str, ...]
-    label: str
-    help: str
-    group: str
-    screens: tuple[str, ...]
-    guard: Guard = always
-    rank: int = 0
-    palette: bool = True
 
 
 RUN = ("run",)
@@ -154,44 +87,3 @@ REGISTRY: tuple[Action, ...] = (
     Action("theme", (), "Theme", "Switch between the dark and the light theme", "Everywhere", ("runs", "run", "sql")),
     Action("detach", ("q",), "Detach", "Leave; the engine goes on training", "Everywhere", ("runs", "run"), always, 14),
 )  # fmt: skip
-
-KEY_NAMES = {
-    "slash": "/", "colon": ":", "question_mark": "?", "right_square_bracket": "]", "left_square_bracket": "[",
-    "backspace": "⌫", "escape": "esc", "ctrl+p": "^p", "ctrl+r": "^r",
-}  # fmt: skip
-
-
-def key_name(key: str) -> str:
-    """A key as it is shown."""
-    return KEY_NAMES.get(key, key)
-
-
-def of(screen: str) -> Iterable[Action]:
-    """The actions of a screen, in the order of the registry."""
-    return (a for a in REGISTRY if screen in a.screens)
-
-
-def bindings(screen: str, *, priority: frozenset[str] = frozenset()) -> list[BindingType]:
-    """Textual's bindings of a screen. Actions named in `priority` work even while an editor has the focus."""
-    return [
-        Binding(",".join(a.keys), a.id, a.label, show=False, id=f"{screen}.{a.id}", priority=a.id in priority)
-        for a in of(screen)
-        if a.keys
-    ]
-
-
-def find(action_id: str, screen: str) -> Action | None:
-    """The action of a screen by its id."""
-    return next((a for a in of(screen) if a.id == action_id), None)
-
-
-def allowed(action_id: str, context: Context) -> bool:
-    """Whether an action does something now. What is not in the registry is not ours to forbid."""
-    action = find(action_id, context.screen)
-    return action is None or action.guard(context)
-
-
-def footer(context: Context) -> list[Action]:
-    """At most seven actions that do something now, the most urgent first."""
-    now = [a for a in of(context.screen) if a.rank and a.keys and a.guard(context)]
-    return sorted(now, key=lambda a: a.rank)[:FOOTER_KEYS]

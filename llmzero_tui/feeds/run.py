@@ -1,7 +1,6 @@
-"""Reads a run's database into snapshots: only what has grown, the rest is kept from the look before.
+"""Reads a run's database into snapshots for the run screen: only what has grown, the rest is kept from the look before.
 
-A feed is used by one worker thread at a time (the app's tick). It never touches a widget and never writes; commands go
-through `Commander`. DuckDB and Arrow are imported when a reader is first needed: not before the first paint.
+Used by one worker thread at a time (the app's tick). It never touches a widget and never writes.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from engine.errors import Fault, UserError
+from engine.errors import UserError
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
 from llmzero_tui.data import (
@@ -21,9 +20,7 @@ from llmzero_tui.data import (
     Diagnosis,
     Node,
     Row,
-    Run,
     RunSnapshot,
-    RunsSnapshot,
     Sample,
     Small,
     View,
@@ -38,17 +35,13 @@ from llmzero_tui.data import (
     said_of,
     stage_of,
 )
-
-__all__ = ["OpenRun", "Reader", "RunFeed", "RunsFeed", "open_run"]
+from llmzero_tui.feeds.source import OpenRun, Source
 
 SPARK_PARTS = 6
 STRIP_PARTS = 7
 EVENTS_KEPT = 400
 CURVE_POINTS = 2000
 """More than any plot has columns for; reached only by a node that claims fewer steps than it has metrics."""
-
-
-OpenRun = Callable[[Path], Reader]
 
 
 @dataclass
@@ -58,13 +51,14 @@ class RunFeed:
     path: Path
     clock: Callable[[], datetime]
     opener: OpenRun = open_run
-    _reader: Reader | None = None
     _last: RunSnapshot | None = None
-    _rest: tuple[int, int] | None = None
     _metric_seq: int = 0
     _event_seq: int = 0
     _metric_time: datetime | None = None
     _sparks: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._source = Source(self.path, self.opener)
 
     def read(self, view: View, *, quick: bool = False) -> RunSnapshot:
         """One look; `quick` reads only what `view` asks for anew and leaves the rest to the next tick.
@@ -72,49 +66,27 @@ class RunFeed:
         Raises Fault when the engine went away under it (the next look opens the run anew), UserError when there is no
         such run.
         """
-        if self._last is not None and self._resting():
+        if self._last is not None and self._source.resting:
             return self._again(self._last, view)
-        try:
-            if self._reader is None:
-                self._reader = self.opener(self.path)
-            if quick and self._last is not None and self._rest is None:
-                self._last = self._glance(self._reader, self._last, view)
+        glance = quick and self._source.live
+        with self._source.reader() as reader:
+            if glance and self._last is not None:
+                self._last = self._glance(reader, self._last, view)
             else:
-                self._last = self._look(self._reader, view, self.clock())
-        except BaseException:
-            self.close()
-            raise
-        self._let_go()
+                self._last = self._look(reader, view, self.clock())
         return self._last
 
     def close(self) -> None:
         """Let go of the reader; the next read opens the run anew and reads everything again."""
-        if self._reader is not None:
-            self._reader.close()
-        self._reader, self._rest = None, None
-
-    def _resting(self) -> bool:
-        """Whether nothing can have happened since the last look: no engine, and the file as it was."""
-        return self._rest is not None and self._rest == _stamp(self.path) and not _held(self.path)
-
-    def _let_go(self) -> None:
-        """A file is not kept open: while a viewer holds it, no engine could take the run up again."""
-        if self._reader is not None and not self._reader.live:
-            self._reader.close()
-            self._reader, self._rest = None, _stamp(self.path)
-        else:
-            self._rest = None
+        self._source.close()
 
     def _again(self, last: RunSnapshot, view: View) -> RunSnapshot:
         """A run at rest, seen another way."""
         if last.detail is not None and self._shows(last, view):
             self._last = replace(last, taken=self.clock())
-            return self._last
-        reader = self.opener(self.path)
-        try:
-            self._last = self._glance(reader, last, view)
-        finally:
-            reader.close()
+        else:
+            with self._source.reader() as reader:
+                self._last = self._glance(reader, last, view)
         return self._last
 
     def _glance(self, reader: Reader, last: RunSnapshot, view: View) -> RunSnapshot:
@@ -131,7 +103,7 @@ class RunFeed:
         return (detail.node, detail.curve.metric, detail.curve.width) == (node.id, view.metric, width) and told
 
     def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
-        row = _header(reader, self.path)
+        row = header(reader, self.path)
         run = run_of(self.path, row, live=reader.live)
         grown = self._grown(reader)
         nodes = self._nodes(reader, grown)
@@ -205,7 +177,7 @@ class RunFeed:
         return self._last is not None and self._last.nodes.get(node.id) is node
 
 
-def _header(reader: Reader, path: Path) -> Row:
+def header(reader: Reader, path: Path) -> Row:
     """The one row of the run. Raises UserError while its engine has not written it."""
     found = reader.rows(sql("ui_run"))
     if not found:
@@ -233,62 +205,3 @@ def _curve(reader: Reader, node: Node, metric: str, width: int) -> Curve:
 
 def _samples(reader: Reader, node: Node) -> tuple[Sample, ...]:
     return tuple(Sample(**r) for r in reader.rows(sql("ui_samples"), (node.id,)))
-
-
-def _held(path: Path) -> bool:
-    """Whether an engine may hold the run: the database itself is asked only then."""
-    return (path / "engine.sock").exists()
-
-
-@dataclass
-class RunsFeed:
-    """Snapshots of all runs of a directory. Runs that cannot change are read once per change of their file."""
-
-    directory: Path
-    clock: Callable[[], datetime]
-    opener: OpenRun = open_run
-    _cache: dict[Path, tuple[tuple[int, int], Run]] = field(default_factory=dict)
-    _readers: dict[Path, Reader] = field(default_factory=dict)
-
-    def read(self, _view: View | None = None, *, quick: bool = False) -> RunsSnapshot:
-        """One look. A run that cannot be read is listed with the reason."""
-        runs = [self._run(path) for path in self._paths()]
-        runs.sort(key=lambda r: (r.created or datetime.min, r.name), reverse=True)
-        return RunsSnapshot(self.clock(), tuple(runs))
-
-    def close(self) -> None:
-        """Let go of all readers."""
-        for reader in self._readers.values():
-            reader.close()
-        self._readers.clear()
-
-    def _paths(self) -> list[Path]:
-        if not self.directory.is_dir():
-            return []
-        return [path for path in self.directory.iterdir() if (path / "run.duckdb").exists()]
-
-    def _run(self, path: Path) -> Run:
-
-        stamp, held = _stamp(path), _held(path)
-        cached = self._cache.get(path)
-        if cached and cached[0] == stamp and not held:
-            return cached[1]
-        try:
-            reader = self._readers.pop(path, None) or self.opener(path)
-            run = run_of(path, _header(reader, path), live=reader.live)
-        except (Fault, UserError) as error:
-            return Run(path=path, name=path.name, state="lost", reason=str(error))
-        if run.live:
-            self._readers[path] = reader
-        else:
-            reader.close()
-            self._cache[path] = (stamp, run)
-        return run
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = (path / "run.duckdb").stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_mtime_ns, status.st_size)

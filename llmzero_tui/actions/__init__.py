@@ -1,0 +1,61 @@
+"""Actions: the registry of everything a user can do, and what is made from it.
+
+Screens take their bindings from here, the footer, the help and the palette are drawn from here, a test presses what it
+says. Nothing here touches a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.binding import Binding, BindingType
+
+from llmzero_tui.actions.model import Action, Context
+from llmzero_tui.actions.registry import REGISTRY
+
+__all__ = [
+    "FOOTER_KEYS", "REGISTRY", "Action", "Context", "allowed", "bindings", "find", "footer", "key_name", "of",
+]  # fmt: skip
+
+FOOTER_KEYS = 7
+
+KEY_NAMES = {
+    "slash": "/", "colon": ":", "question_mark": "?", "right_square_bracket": "]", "left_square_bracket": "[",
+    "backspace": "⌫", "escape": "esc", "ctrl+p": "^p", "ctrl+r": "^r",
+}  # fmt: skip
+
+
+def key_name(key: str) -> str:
+    """A key as it is shown."""
+    return KEY_NAMES.get(key, key)
+
+
+def of(screen: str) -> Iterable[Action]:
+    """The actions of a screen, in the order of the registry."""
+    return (a for a in REGISTRY if screen in a.screens)
+
+
+def bindings(screen: str, *, priority: frozenset[str] = frozenset()) -> list[BindingType]:
+    """Textual's bindings of a screen. Actions named in `priority` work even while an editor has the focus."""
+    return [
+        Binding(",".join(a.keys), a.id, a.label, show=False, id=f"{screen}.{a.id}", priority=a.id in priority)
+        for a in of(screen)
+        if a.keys
+    ]
+
+
+def find(action_id: str, screen: str) -> Action | None:
+    """The action of a screen by its id."""
+    return next((a for a in of(screen) if a.id == action_id), None)
+
+
+def allowed(action_id: str, context: Context) -> bool:
+    """Whether an action does something now. What is not in the registry is not ours to forbid."""
+    action = find(action_id, context.screen)
+    return action is None or action.guard(context)
+
+
+def footer(context: Context) -> list[Action]:
+    """At most seven actions that do something now, the most urgent first."""
+    now = [a for a in of(context.screen) if a.rank and a.keys and a.guard(context)]
+    return sorted(now, key=lambda a: a.rank)[:FOOTER_KEYS]
