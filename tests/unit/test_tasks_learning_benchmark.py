@@ -6,10 +6,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import pytest
-
 from benchmarks import learning, learning_report
-from benchmarks.learning_plan import GROUPS, SEEDS, STEPS, plan
+from benchmarks.learning_plan import GROUPS, SEEDS, STEPS, Run, plan
 from engine.space import Space
 from tasks import registry
 
@@ -58,6 +56,38 @@ def test_the_page_names_what_was_not_measured_and_judges_what_was() -> None:
     assert sampled.endswith("| 0.059 (2 of 3 seeds) | 1.2 | **no** |"), "too little"
 
 
-def test_intervals_are_wilsons_and_a_mean_of_three_seeds_has_students() -> None:
-    assert learning_report.wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+def test_a_mean_of_three_seeds_has_students_interval() -> None:
     assert learning_report._mean([0.5, 0.6, 0.7]) == "0.600 ± 0.248"
+    assert learning_report._mean([0.01, 0.02, 0.03], "+") == "+0.020 ± 0.025"
+
+
+def test_a_hyperparameter_is_apart_only_when_every_seed_says_so() -> None:
+    runs = [run for run in plan() if run.group == "sensitivity" and run.name.startswith("beta")]
+    scores = {"beta 0": (700, 710, 720), "beta 0.04": (800, 810, 719)}
+
+    def result(run: Run) -> learning.Result:
+        greedy = scores[run.name.rpartition(", ")[2]][run.seed]
+        return learning.Result(1024, greedy, greedy, 200, 40.0)
+
+    def verdict() -> str:
+        page = learning_report.render([(run, result(run)) for run in runs])
+        return next(line for line in page.splitlines() if line.startswith("| beta | chain |"))
+
+    assert verdict().endswith("| learning_rate 0.0001, beta 0 | learning_rate 0.0001, beta 0.04 "
+                              "| 0.693 → 0.758 | 0.693 → 0.758 | **no** |")  # fmt: skip
+    scores["beta 0.04"] = (800, 810, 721)
+    assert verdict().endswith("| yes |")
+
+
+def test_the_staged_arm_is_compared_with_the_best_constant_seed_by_seed() -> None:
+    runs = [run for run in plan() if run.group == "ladder"]
+
+    def result(run: Run) -> learning.Result:
+        greedy = 900 + run.seed if run.name.startswith("staged") else 700 + len(run.name)
+        return learning.Result(1024, greedy, 512, 250, 50.0)
+
+    page = learning_report.render([(run, result(run)) for run in runs])
+    best = max((run.name for run in runs if run.name.startswith("constant")), key=len)
+    assert f"({best.removeprefix('constant: ')})" in page
+    gains = ", ".join(f"{(200 + seed - len(best)) / 1024:+.3f}" for seed in SEEDS)
+    assert f"- greedy: {gains}; mean" in page
