@@ -46,7 +46,7 @@ def render(rows: Rows) -> str:
             f" other work; Python {platform.python_version()}).",
             f"Accuracy on the same {N:,} test items for all, greedy and sampled at T=1, of every level of difficulty.",
             "Brackets: 95% Wilson interval of one measurement. After a mean over seeds: ± its 95% t interval, which",
-            "counts the differences between seeds. The difficulty of dedup was set after looking at its test scores: its rows",
+            "counts the differences between seeds. The difficulty of dedup was set after its test scores were seen: its rows",
             "are not blind, those of the other tasks are.",
             "",
             *_constants(rows),
@@ -135,8 +135,8 @@ def _combined(arm: Mapping[int, Measured]) -> float:
 def _worse_and_better(rows: Rows) -> list[str]:
     """For each hyperparameter its worst and its best arm, and whether every seed says the same."""
     lines = [
-        "The worst and the best value of each, by (greedy + 2 sampled) / 3n. *Apart*: every seed of the better one lies",
-        "above every seed of the worse one, greedy and at T=1.",
+        "The worst and the best value of each, by (greedy + 2 sampled) / 3n. *Apart*: each seed of the better one lies",
+        "above each seed of the worse one, greedy and at T=1.",
         "",
         "| hyperparameter | task | worse | better | greedy | T=1 | apart |",
         "|---|---|---|---|---|---|---|",
