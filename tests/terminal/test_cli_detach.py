@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
-import pexpect
-import pyte
 import pytest
 
 from engine import launch
 from engine.rundir import RunDirectory
 from tests.engine import live
-from tests.unit.cli_process import RUN_FILE, environment, llmzero, run_file
+from tests.terminal.terminals import Terminal
+from tests.unit.cli_process import RUN_FILE, llmzero, run_file
 
 ENDLESS = 'name = "endless"\n' + RUN_FILE.replace("nodes = 2", "nodes = 500")
-
-
-class Terminal:
-    """A terminal of 120×40 in which `llmzero` runs, and what its screen shows."""
-
-    def __init__(self, place: Path, *arguments: str) -> None:
-        command = ["-m", "llmzero_tui.cli", *arguments]
-        env = environment(TERM="xterm-256color", TEXTUAL_ANIMATIONS="none")
-        self.child = pexpect.spawn(sys.executable, command, cwd=place, env=env, dimensions=(40, 120), timeout=60)
-        self._screen = pyte.Screen(120, 40)
-        self._stream = pyte.ByteStream(self._screen)
-        self.said = b""
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self._screen.display)
-
-    def wait_for(self, word: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while word not in self.text:
-            assert time.monotonic() < deadline, f"waited in vain for {word!r} on\n{self.text}"
-            self._read(0.2)
-
-    def rest(self) -> str:
-        """What it printed until it ended."""
-        while self._read(30):
-            pass
-        self.child.close()
-        return self.said.decode("utf-8", "replace")
-
-    def _read(self, seconds: float) -> bool:
-        """Whether it goes on."""
-        try:
-            data = cast(bytes, self.child.read_nonblocking(65536, seconds))
-        except pexpect.TIMEOUT:
-            return True
-        except pexpect.EOF:
-            return False
-        self.said += data
-        self._stream.feed(data)
-        return True
 
 
 @pytest.fixture
