@@ -70,6 +70,13 @@ class LLMZeroApp(App[int]):
         kind: str
         error: str = ""
 
+    @dataclass
+    class Kept(Message):
+        """A copy is in its file, or could not be written."""
+
+        what: str
+        copied: Any
+
     def __init__(
         self,
         runs_dir: Path,
@@ -211,6 +218,39 @@ class LLMZeroApp(App[int]):
             words = f"{event.kind} not sent: {plain(event.error, 200)}"
             self.notify(words, severity="error", timeout=10, markup=False)
         self.poll()
+
+    # ---- the clipboard ----------------------------------------------------------------------------------------------
+
+    def copy(self, text: str, what: str = "it") -> None:
+        """Give a text to the terminal's clipboard, and put it into a file; a notification says where.
+
+        Args:
+            text: foreign text may be in it; control characters are left out. what: what it is, for "copied …".
+        """
+        from llmzero_tui import clipboard
+
+        text = clipboard.harmless(text)
+        self._clipboard = text
+        if self._driver is not None and clipboard.fits(text):
+            self._driver.write(clipboard.sequence(text, tmux=clipboard.in_tmux()))
+        self._keep(text, what)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """The same for what Textual itself copies: a selection."""
+        self.copy(text, "the selection")
+
+    @work(thread=True, group="copy", exit_on_error=False)
+    def _keep(self, text: str, what: str) -> None:
+        from llmzero_tui import clipboard
+
+        self.post_message(self.Kept(what, clipboard.keep(text)))
+
+    @on(Kept)
+    def _kept(self, event: Kept) -> None:
+        from llmzero_tui.clipboard import describe
+
+        words, severity = describe(event.what, event.copied)
+        self.notify(plain(words, 300), severity=severity, markup=False)
 
     # ---- actions everywhere -----------------------------------------------------------------------------------------
 

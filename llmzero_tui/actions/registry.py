@@ -65,6 +65,9 @@ REGISTRY: tuple[Action, ...] = (
     Action("plots", ("o",), "Plots", "Open the plots that a model was shown of this node, in the system's viewer",
            "Look", RUN, lambda c: c.node is not None),
     Action("freeze", ("F",), "Freeze", "Hold the display still; the training goes on", "Look", RUN),
+    # taking away
+    Action("copy", ("Y",), "Copy", "Copy the selected node as text: values, scores, rationale", "Take away", RUN,
+           lambda c: c.node is not None),
     # runs and SQL
     Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1, palette=False),
     Action("sql", ("colon",), "SQL", "Ask the run's database a question", "Everywhere", ("runs", "run"),

@@ -22,6 +22,7 @@ from llmzero_tui.actions import Context, bindings
 from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
 from llmzero_tui.screens.steering import Steering
+from llmzero_tui.screens.taking import Taking
 from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox
@@ -35,7 +36,7 @@ VALIDATED = frozenset({"reward"})
 SAMPLES = TABS.index("Samples")
 
 
-class RunScreen(Steering):
+class RunScreen(Taking, Steering):
     """The main screen."""
 
     kind = "run"

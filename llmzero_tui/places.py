@@ -1,0 +1,60 @@
+"""Where the face keeps what belongs to the user and not to a run: settings, saved queries, history, the last copy.
+
+Used by the screens that keep something. Directories are made when something is written, for the user alone (0700, files
+0600); nothing here is needed to look at a run, so a place that cannot be written is an error of one line, never more.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from engine.errors import UserError
+
+NAME = "llmzero"
+
+
+def _home(variable: str, default: str) -> Path:
+    """A base directory of the XDG specification; a relative one is to be ignored, says the specification."""
+    given = os.environ.get(variable, "")
+    return (Path(given) if given.startswith("/") else Path.home() / default) / NAME
+
+
+def config_dir() -> Path:
+    """What the user wrote and would miss: XDG_CONFIG_HOME/llmzero."""
+    return _home("XDG_CONFIG_HOME", ".config")
+
+
+def state_dir() -> Path:
+    """What the program remembers: XDG_STATE_HOME/llmzero."""
+    return _home("XDG_STATE_HOME", ".local/state")
+
+
+def short(path: Path) -> str:
+    """A path as one writes it: the home directory is ~."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        return str(path)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put `text` into a file that only the user can read, whole or not at all.
+
+    Raises:
+        UserError: the place cannot be written, in one line.
+    """
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
+            file.write(text)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{short(path)}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
