@@ -190,7 +190,7 @@ def parse(text: str, *, source: str = "run file", default_name: str | None = Non
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{source}: {_explain(error)}") from error
+        raise UserError(f"{source}: {explain(error, RunConfig)}") from error
 
 
 def one_line(text: str) -> str:
@@ -198,39 +198,38 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()
 
 
-def _explain(error: ValidationError) -> str:
-    """The first error as one line: key, value, what is allowed; and how many more there are."""
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        line = f"unknown key {key}{_nearest(first['loc'])}"
+        line = f"unknown key {key}{_nearest(first['loc'], model)}"
     elif first["type"] == "missing":
         line = f"{key} is missing"
     elif key == "name" and first["type"] == "string_pattern_mismatch":
-        line = f"name = {_short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+        line = f"name = {short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
     elif first["type"] in ("model_type", "dict_type"):
-        line = f"{key} = {_short(first['input'])}: must be a table, [{key}]"
+        line = f"{key} = {short(first['input'])}: must be a table, [{key}]"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {_short(first['input'])}"
+        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {short(first['input'])}"
         line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return one_line(line) + more
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
     """A given value, quoted, at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def _nearest(location: tuple[int | str, ...]) -> str:
+def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     """The known keys beside an unknown one: the nearest, or all of them."""
-    fields: Any = RunConfig.model_fields
+    fields: Any = model.model_fields
     for part in location[:-1]:
-        model = fields[part].annotation
-        fields = model.model_fields
+        fields = fields[part].annotation.model_fields
     known = sorted(fields)
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"

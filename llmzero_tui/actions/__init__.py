@@ -9,25 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from textual.binding import Binding, BindingType
+from textual.keys import key_to_character
 
+from llmzero_tui.actions.keymap import DEFAULT_KEYS, UNBOUND, Keymap
 from llmzero_tui.actions.model import Action, Context
 from llmzero_tui.actions.registry import REGISTRY
 
 __all__ = [
-    "FOOTER_KEYS", "REGISTRY", "Action", "Context", "allowed", "bindings", "find", "footer", "key_name", "of",
+    "DEFAULT_KEYS", "FOOTER_KEYS", "REGISTRY", "Action", "Context", "Keymap", "allowed", "bindings", "find", "footer", "key_name", "of",
 ]  # fmt: skip
 
 FOOTER_KEYS = 7
 
-KEY_NAMES = {
-    "slash": "/", "colon": ":", "question_mark": "?", "right_square_bracket": "]", "left_square_bracket": "[",
-    "backspace": "⌫", "escape": "esc", "ctrl+p": "^p", "ctrl+r": "^r",
-}  # fmt: skip
+KEY_NAMES = {"backspace": "⌫", "escape": "esc", "space": "space"}
 
 
 def key_name(key: str) -> str:
-    """A key as it is shown."""
-    return KEY_NAMES.get(key, key)
+    """A key as it is shown: "?", "space", "^p"."""
+    if key.startswith("ctrl+"):
+        return f"^{key_name(key.removeprefix('ctrl+'))}"
+    return KEY_NAMES.get(key) or key_to_character(key) or key
 
 
 def of(screen: str) -> Iterable[Action]:
@@ -38,9 +39,10 @@ def of(screen: str) -> Iterable[Action]:
 def bindings(screen: str, *, priority: frozenset[str] = frozenset()) -> list[BindingType]:
     """Textual's bindings of a screen. Actions named in `priority` work even while an editor has the focus."""
     return [
-        Binding(",".join(a.keys), a.id, a.label, show=False, id=f"{screen}.{a.id}", priority=a.id in priority)
+        Binding(
+            ",".join(a.keys) or UNBOUND, a.id, a.label, show=False, id=f"{screen}.{a.id}", priority=a.id in priority
+        )
         for a in of(screen)
-        if a.keys
     ]
 
 
@@ -55,7 +57,7 @@ def allowed(action_id: str, context: Context) -> bool:
     return action is None or action.guard(context)
 
 
-def footer(context: Context) -> list[Action]:
+def footer(context: Context, keymap: Keymap = DEFAULT_KEYS) -> list[Action]:
     """At most seven actions that do something now, the most urgent first."""
-    now = [a for a in of(context.screen) if a.rank and a.keys and a.guard(context)]
+    now = [a for a in of(context.screen) if a.rank and keymap.of(a, context.screen) and a.guard(context)]
     return sorted(now, key=lambda a: a.rank)[:FOOTER_KEYS]

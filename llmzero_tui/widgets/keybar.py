@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
-from llmzero_tui.actions import Action, Context, footer, key_name
+from llmzero_tui.actions import DEFAULT_KEYS, Action, Context, footer
 from llmzero_tui.widgets.look import look
 
 
@@ -15,13 +15,16 @@ class KeyBar(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="keys")
+        self._screen = ""
         self._actions: list[Action] = []
+        self._keymap = DEFAULT_KEYS
 
     def show(self, context: Context) -> None:
         """Take the screen's context; drawn anew only when other keys do something."""
-        actions = footer(context)
-        if actions != self._actions:
-            self._actions = actions
+        keymap = look(self).keymap
+        actions = footer(context, keymap)
+        if (actions, keymap) != (self._actions, self._keymap):
+            self._screen, self._actions, self._keymap = context.screen, actions, keymap
             self.refresh()
 
     def render(self) -> RenderResult:
@@ -29,7 +32,8 @@ class KeyBar(Widget):
         text = Text(no_wrap=True)
         for action in self._actions:
             item = Text.assemble(
-                (key_name(action.keys[0]), f"bold {dress.palette.wait}"), (f" {action.label}", dress.palette.muted)
+                (dress.key(action, self._screen), f"bold {dress.palette.wait}"),
+                (f" {action.label}", dress.palette.muted),
             )
             if text.cell_len + item.cell_len + 3 > self.size.width:
                 break

@@ -1,6 +1,7 @@
-"""How every widget gets its colours and glyphs: the palette of the theme, and whether the terminal lacks glyphs.
+"""How every widget gets its colours, glyphs and names of keys: the palette of the theme, whether the terminal lacks
+glyphs, the user's keys.
 
-The app owns one `Look` and replaces it when the theme changes.
+The app owns one `Look` and replaces it when one of them changes.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from rich.text import Text
 from textual.content import Content
 from textual.dom import DOMNode
 
+from llmzero_tui.actions import DEFAULT_KEYS, Action, Keymap, key_name
 from llmzero_tui.format import fit, mark, plain, spark, to_ascii
 from llmzero_tui.styles.themes import Palette
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The palette, and `ascii` for terminals without glyphs."""
+    """The palette, `ascii` for terminals without glyphs, and the user's keys."""
 
     palette: Palette
     ascii: bool = False
+    keymap: Keymap = DEFAULT_KEYS
+
+    def key(self, action: Action, screen: str) -> str:
+        """The first key of an action as it is shown; "" where it has none."""
+        return next((key_name(key) for key in self.keymap.of(action, screen)), "")
 
     def glyph(self, state: str) -> tuple[str, str]:
         """The glyph of a state and its colour."""

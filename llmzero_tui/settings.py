@@ -1,0 +1,249 @@
+"""The user's settings: a TOML file read before the terminal starts, and changed by the settings screen.
+
+Called by the command line and the app. The file is the user's: a change touches only the lines of its keys, comments
+stay, and what cannot be changed that way is left to the user. Never imported before it is needed: pydantic is slow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from engine.config import Section, explain, one_line
+from engine.errors import UserError
+from llmzero_tui.actions.keymap import Keymap, build
+from llmzero_tui.places import config_dir, short, write_private
+
+Theme = Literal["dark", "light", "high-contrast", "high-contrast-light", "colour-blind", "colour-blind-light"]
+
+
+class Settings(Section):
+    """The settings of the terminal; every key may be left out."""
+
+    theme: Theme = "dark"
+    """Colours: dark, light, high contrast (dark or light), or Okabe and Ito's for colour-blind eyes (dark or light)."""
+    ascii: bool = False
+    """Draw with ASCII alone, for terminals and fonts that lack glyphs; `--ascii` does so once."""
+    mouse: bool = True
+    """Take clicks and the wheel; without it the terminal's own selection works. From the next start on."""
+    refresh_seconds: float = Field(default=1.0, ge=0.25, le=60)
+    """Seconds between two looks at a run; more of them for a slow line."""
+    bell: bool = False
+    """Ring the terminal's bell when a proposal starts waiting for you, a run ends, or an engine is lost."""
+    desktop: bool = False
+    """Show the same on the desktop by notify-send, where there is one."""
+    notify_command: tuple[str, ...] = ()
+    """A command to run then, as a list of words; no shell. LLMZERO_EVENT, LLMZERO_RUN and more in its environment."""
+    keys: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Other keys for actions: `run.approve = "y"`, several in a list, none with an empty one."""
+
+    @field_validator("notify_command", mode="before")
+    @classmethod
+    def _a_list_of_words(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError('give a list of words, such as ["my-notify", "--urgent"]; there is no shell')
+        if isinstance(value, list) and value and (not isinstance(value[0], str) or not value[0].strip()):
+            raise ValueError("the first word is the program and cannot be empty")
+        if isinstance(value, list) and any(isinstance(word, str) and "\0" in word for word in value):
+            raise ValueError("a word has a NUL in it")
+        return value
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _flat(cls, value: Any) -> Any:
+        """`run.approve = "y"` is a table in a table for TOML, "run.approve" is not: both are meant alike."""
+        if not isinstance(value, dict):
+            return value
+        flat: dict[str, Any] = {}
+        for name, given in value.items():
+            inner = given.items() if isinstance(given, dict) else ()
+            flat.update({f"{name}.{action}": keys for action, keys in inner} if inner else {name: given})
+        for name, given in flat.items():
+            words = [given] if isinstance(given, str) else given
+            if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+                raise ValueError(f"{one_line(str(name))[:60]} wants a key, or a list of keys")
+            flat[name] = tuple(words)
+        return flat
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_can_work(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        build(value)
+        return value
+
+    @property
+    def keymap(self) -> Keymap:
+        """The user's keys."""
+        return build(self.keys)
+
+
+def path() -> Path:
+    """Where the settings are: LLMZERO_CONFIG, or config.toml in the user's directory of settings."""
+    given = os.environ.get("LLMZERO_CONFIG", "")
+    return Path(given).expanduser() if given else config_dir() / "config.toml"
+
+
+def load(file: Path | None = None) -> Settings:
+    """The settings of the user; the defaults where there is no file.
+
+    Raises:
+        UserError: one line naming the file, the key, the value and what is allowed.
+    """
+    file = file or path()
+    return _parse(_read(file), file)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise UserError(f"{short(file)}: not a text file (UTF-8 expected at byte {error.start})") from error
+    except OSError as error:
+        raise UserError(f"{short(file)}: cannot be read: {error.strerror or error}") from error
+
+
+def _parse(text: str, file: Path) -> Settings:
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except ValidationError as error:
+        raise UserError(f"{short(file)}: {explain(error, Settings)}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{short(file)}: not TOML: {one_line(str(error))}") from error
+
+
+# ---- changing the file ----------------------------------------------------------------------------------------------
+
+
+def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
+    """Write some settings into the user's file and give all of them back; whatever else stands there stays.
+
+    Args:
+        changes: key → value; "keys.run.approve" → keys, None to go back to the default.
+
+    Raises:
+        UserError: a value that is not allowed, a file that is wrong or cannot be written, or one of a form that only
+            its author can change. The file is as it was then.
+    """
+    file = (file or path()).resolve()  # a link to a file elsewhere stays a link
+    text = _read(file)
+    before = _parse(text, file)
+    wanted = _changed(before, changes, file)
+    new = text or template()
+    for name, value in changes.items():
+        new = edit(new, name, value)
+    if _parse_quietly(new) != wanted:
+        names = ", ".join(name.removeprefix("keys.") for name in changes)
+        raise UserError(f"{short(file)}: {names} cannot be changed from here in this form; edit the file yourself")
+    write_private(file, new)
+    return wanted
+
+
+def _changed(before: Settings, changes: Mapping[str, Any], file: Path) -> Settings:
+    """What the settings are to be."""
+    values = before.model_dump()
+    for name, value in changes.items():
+        table, _, key = name.partition(".")
+        if not key:
+            values[name] = value
+        elif value is None:
+            values[table].pop(key, None)
+        else:
+            values[table][key] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{short(file)}: {explain(error, Settings)}") from error
+
+
+def _parse_quietly(text: str) -> Settings | None:
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except ValueError:  # ValidationError is one
+        return None
+
+
+def edit(text: str, name: str, value: Any) -> str:
+    """A TOML text with the line of one key changed, added, or taken out (None). "keys.X" is the key X of [keys]."""
+    lines = text.splitlines()
+    table, _, key = name.partition(".") if "." in name else ("", "", name)
+    first, last = _extent(lines, table)
+    if first < 0 and value is None:
+        return text
+    if first < 0:
+        lines += ["", f"[{table}]"] if lines else [f"[{table}]"]
+        first = last = len(lines)
+    new = [] if value is None else [f"{key} = {_toml(value)}"]
+    place = next((i for i in range(first, last) if _names(lines[i], key)), None)
+    if place is None:  # its default may stand there as a comment
+        place = next((i for i in range(first, last) if new and re.match(rf"# {re.escape(key)} = ", lines[i])), None)
+    if place is None:
+        while last > first and not lines[last - 1].strip():  # above the blank line before the next table
+            last -= 1
+        lines[last:last] = new
+    else:
+        end = _end(lines, place, last)
+        comment = _comment(lines[place]) if new and end == place + 1 else ""
+        lines[place:end] = [new[0] + comment] if new else []
+    return "\n".join(lines) + "\n"
+
+
+def _extent(lines: list[str], table: str) -> tuple[int, int]:
+    """The lines of a table without its head, as a range; (-1, -1) where there is none."""
+    heads = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)]
+    if not table:
+        return 0, heads[0] if heads else len(lines)
+    for head, after in zip(heads, [*heads[1:], len(lines)], strict=True):
+        if re.match(rf"\s*\[\s*[\"']?{re.escape(table)}[\"']?\s*\]", lines[head]):
+            return head + 1, after
+    return -1, -1
+
+
+def _names(line: str, key: str) -> bool:
+    """Whether a line gives a value to a key, in either of TOML's ways to write it."""
+    dotted = r"\s*\.\s*".join(rf"[\"']?{re.escape(part)}[\"']?" for part in key.split("."))
+    return re.match(rf"\s*(?:{dotted}|[\"']{re.escape(key)}[\"'])\s*=", line) is not None
+
+
+def _end(lines: list[str], start: int, last: int) -> int:
+    """The line after a value, which may span several."""
+    for end in range(start + 1, last + 1):
+        try:
+            tomllib.loads("\n".join(lines[start:end]))
+        except ValueError:
+            continue
+        return end
+    return start + 1
+
+
+def _comment(line: str) -> str:
+    """What stands behind a value; only where it cannot be part of it."""
+    found = re.search(r"[\"']?[^\"'#]*(\s+#[^\"'\]]*)$", line)
+    return found.group(1) if found else ""
+
+
+def _toml(value: Any) -> str:
+    """A TOML value: JSON's texts and numbers are TOML's too."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def template() -> str:
+    """A new file: every key with its meaning and its default, none of them in force."""
+    from llmzero_tui.run_file_text import docstrings
+
+    docs = docstrings(sys.modules[__name__])["Settings"]
+    lines = ["# Settings of LLMZero's terminal. docs/terminal.md tells more; the comma key changes them on screen.", ""]
+    for name, field in Settings.model_fields.items():
+        if name != "keys":
+            default = field.get_default(call_default_factory=True)
+            lines += [f"# {docs[name]}", f"# {name} = {_toml(default)}"]
+    return "\n".join([*lines, "", f"# {docs['keys']}", "[keys]", ""])
