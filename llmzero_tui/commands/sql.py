@@ -7,28 +7,22 @@ stops the query itself, not only the waiting.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import os
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from engine import launch
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
-from engine.store.reader import Reader, open_run, to_rows
+from engine.store.reader import Reader, open_run
+from llmzero_tui.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
 from llmzero_tui.format import plain
-from llmzero_tui.text import note, table, to_json
+from llmzero_tui.text import note
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
 
 
 def sql(options: argparse.Namespace) -> int:
@@ -40,9 +34,14 @@ def sql(options: argparse.Namespace) -> int:
     runs = [launch.find_run(options.runs_dir, run)] if run else launch.list_runs(options.runs_dir)
     if not runs:
         raise UserError(f"no runs in {options.runs_dir}")
-    answer = _ask(runs[0], text) if run else _ask_all(runs, text)
-    with _target(options.output) as file:
-        _write(answer, kind, file, for_people=options.output is None and sys.stdout.isatty())
+    limit = EVERY_ROW if options.output is not None else None
+    answer = _ask(runs[0], text, limit) if run else _ask_all(runs, text, limit)
+    if options.output is None:
+        write_answer(answer, kind, sys.stdout.buffer, for_people=sys.stdout.isatty())
+        sys.stdout.buffer.flush()
+    else:
+        with whole_file(options.output) as file:
+            write_answer(answer, kind, file)
     return 0
 
 
@@ -76,10 +75,10 @@ def _format(options: argparse.Namespace) -> str:
     return str(kind)
 
 
-def _ask(directory: RunDirectory, text: str) -> pa.Table:
+def _ask(directory: RunDirectory, text: str, limit: int | None) -> pa.Table:
     reader = open_run(directory.path)
     try:
-        answer = interruptible(reader, lambda: reader.query(text, lane="adhoc"))
+        answer = interruptible(reader, lambda: reader.query(text, lane="adhoc", limit=limit))
         if reader.truncated:
             note(f"llmzero: {directory.name}: cut at {answer.num_rows} rows; add LIMIT, or aggregate")
         return answer
@@ -87,7 +86,7 @@ def _ask(directory: RunDirectory, text: str) -> pa.Table:
         reader.close()
 
 
-def _ask_all(runs: list[RunDirectory], text: str) -> pa.Table:
+def _ask_all(runs: list[RunDirectory], text: str, limit: int | None) -> pa.Table:
     """The same query over every run, oldest first, with a column `run` in front.
 
     A run that cannot be opened is left out with a remark; a query that is wrong is wrong for all.
@@ -101,7 +100,7 @@ def _ask_all(runs: list[RunDirectory], text: str) -> pa.Table:
         except (UserError, Fault) as error:
             note(f"llmzero: {directory.name} is left out: {plain(error)}")
             continue
-        answer = _ask(directory, text)
+        answer = _ask(directory, text, limit)
         name = "run" if "run" not in answer.column_names else "run_name"
         answers.append(answer.add_column(0, name, pa.array([directory.name] * answer.num_rows, pa.string())))
     if not answers:
@@ -132,78 +131,3 @@ def interruptible(reader: Reader, ask: Callable[[], Any]) -> Any:
     if failure:
         raise failure[0]
     return result[0]
-
-
-@contextmanager
-def _target(output: Path | None) -> Iterator[BinaryIO]:
-    """Where the answer goes. A file is there whole or not at all."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    try:
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(output)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _write(answer: pa.Table, kind: str, file: BinaryIO, *, for_people: bool) -> None:
-    if kind == "parquet":
-        import pyarrow.parquet as pq
-
-        pq.write_table(answer, file)
-        return
-    rows = to_rows(answer)
-    names = answer.column_names
-    if kind == "json":
-        text = to_json(rows) + "\n"
-    elif kind == "csv":
-        text = _csv(names, rows)
-        text = "".join(f"{plain(line)}\n" for line in text.splitlines()) if for_people else text
-    else:
-        numeric = {i for i, each in enumerate(answer.schema) if _is_number(each.type)}
-        cells = [[_cell(value) for value in row.values()] for row in rows]
-        text = "\n".join(table(names, cells, right=numeric)) + "\n"
-    file.write(text.encode("utf-8", "replace"))
-
-
-def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_cell(value, null="") for value in row.values()] for row in rows)
-    return buffer.getvalue()
-
-
-def _cell(value: object, null: str = "NULL") -> str:
-    match value:
-        case None:
-            return null
-        case float():
-            return f"{value:.6g}" if null else repr(value)
-        case dict() | list():
-            return to_json(value, indent=None)
-        case _:
-            return str(value)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    import pyarrow.types as types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
