@@ -178,6 +178,7 @@ def _begin_run(
         advisor=advisor, state="starting", reason="", config=config.model_dump_json(),
         space=json.dumps(space.to_json()), seed=config.search.seed, engine_version=version("llmzero-tui"),
         created=now(), started=now(), ended=None, best_node=None, best_step=None, best_path=None,
+        budget=config.budget.model_dump_json(),
     )  # fmt: skip
 
 

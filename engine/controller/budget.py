@@ -66,6 +66,15 @@ class Budget:
             seconds_per_step: wall seconds of one worker per GRPO step, evaluation included; 0 while unknown, and then
                 limits in time do not bind.
         """
+        steps, segment = self._steps_left(spent, in_flight, seconds_per_step)
+        return BudgetLeft(max(0, steps), self.fraction(spent), segment_steps=max(1, segment))
+
+    def overdrawn(self, spent: Spent, in_flight: InFlight, seconds_per_step: float) -> bool:
+        """Whether what is in flight takes more than there is; see `left`."""
+        return self._steps_left(spent, in_flight, seconds_per_step)[0] < 0
+
+    def _steps_left(self, spent: Spent, in_flight: InFlight, seconds_per_step: float) -> tuple[int, int]:
+        """Steps of all workers together, below 0 when overdrawn, and of one segment."""
         limits = self._limits
         steps = segment = UNLIMITED
         if limits.steps:
@@ -79,4 +88,4 @@ class Budget:
             if limits.minutes:
                 segment = max(0, int((60 * limits.minutes - spent.wall_seconds) / seconds_per_step))
                 steps = min(steps, segment * self._workers - in_flight.steps)
-        return BudgetLeft(max(0, steps), self.fraction(spent), segment_steps=max(1, segment))
+        return steps, segment

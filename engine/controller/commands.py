@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from engine.config import one_line
+from engine.config import one_line, short
 from engine.errors import UserError
 from engine.space import Optimizer, Reference
 
+TEXT = 4000
+"""Characters of the longest text a human may send with a command."""
+LIMITS = ("steps", "nodes", "minutes", "gpu_hours")
+MOST = 1_000_000_000
+"""The highest limit of a budget; whoever wants more wants none, which is 0."""
+
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Approve(_Body):
@@ -37,14 +43,14 @@ class Edit(_Body):
     changes: dict[str, float | int]
     optimizer: Optimizer | None = None
     reference: Reference | None = None
-    rationale: str = Field(default="", max_length=4000)
+    rationale: str = Field(default="", max_length=TEXT)
 
 
 class Reject(_Body):
     kind: Literal["reject"]
     proposal_id: int
     revision: int
-    reason: str = Field(default="", max_length=4000)
+    reason: str = Field(default="", max_length=TEXT)
 
 
 class Prune(_Body):
@@ -52,11 +58,44 @@ class Prune(_Body):
 
     kind: Literal["prune"]
     node_id: int
+    reason: str = Field(default="", max_length=TEXT)
 
 
 class StopNode(_Body):
+    """End a running segment after its step."""
+
     kind: Literal["stop-node"]
     node_id: int
+    reason: str = Field(default="", max_length=TEXT)
+
+
+class Annotate(_Body):
+    """A note on a node; an empty text takes it away."""
+
+    kind: Literal["annotate"]
+    node_id: int
+    text: str = Field(max_length=TEXT)
+
+
+class Budget(_Body):
+    """New limits of the run: those that are given, the others stay. 0 is no limit."""
+
+    kind: Literal["budget"]
+    steps: int | None = Field(default=None, ge=0, le=MOST)
+    nodes: int | None = Field(default=None, ge=0, le=MOST)
+    minutes: float | None = Field(default=None, ge=0, le=MOST)
+    gpu_hours: float | None = Field(default=None, ge=0, le=MOST)
+
+    @property
+    def given(self) -> dict[str, float | int]:
+        """The limits that are to change."""
+        return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.given:
+            raise ValueError(f"give at least one of {', '.join(LIMITS)}")
+        return self
 
 
 class Expand(_Body):
@@ -68,7 +107,7 @@ class Expand(_Body):
     changes: dict[str, float | int]
     optimizer: Optimizer = Optimizer.KEEP
     reference: Reference = Reference.BASE
-    rationale: str = Field(default="", max_length=4000)
+    rationale: str = Field(default="", max_length=TEXT)
 
 
 class Gate(_Body):
@@ -80,7 +119,7 @@ class Plain(_Body):
     kind: Literal["pause", "resume", "stop"]
 
 
-Command = Approve | Edit | Reject | Prune | StopNode | Expand | Gate | Plain
+Command = Approve | Edit | Reject | Prune | StopNode | Annotate | Budget | Expand | Gate | Plain
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
 
 
@@ -111,5 +150,11 @@ def parse(row: dict[str, Any]) -> Asked:
 def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        return one_line(f"{'.'.join(map(str, first['loc'][1:])) or 'kind'}: {first['msg']}")
+        key = ".".join(map(str, first["loc"][1:]))
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "string_too_long":
+            return one_line(f"{key} has {len(str(first['input'])):,} characters; at most {TEXT:,} are allowed")
+        if isinstance(first["input"], dict):  # the whole command: its values would be all of it
+            return one_line(f"{key}: {message}" if key else message)
+        return one_line(f"{key or 'kind'} = {short(first['input'])}: {message[:1].lower()}{message[1:]}")
     return one_line(str(error))

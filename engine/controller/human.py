@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from engine.config import one_line
 from engine.controller import commands
+from engine.controller.account import Account
 from engine.controller.commands import Asked
 from engine.controller.gate import Gate
 from engine.controller.ledger import Ledger, Proposal
@@ -26,6 +28,7 @@ class Human:
         ledger: Ledger,
         space: Space,
         pipeline: Pipeline,
+        account: Account,
         stop_segment: Callable[[int, str], Awaitable[None]],
         *,
         segment_steps: int,
@@ -34,6 +37,7 @@ class Human:
         self._ledger = ledger
         self._space = space
         self._pipeline = pipeline
+        self._account = account
         self._stop_segment = stop_segment
         self._segment_steps = segment_steps
         self._gate_seconds = gate_seconds
@@ -47,27 +51,45 @@ class Human:
                 return self._edit(edit, asked.author)
             case commands.Reject() as reject:
                 return self._reject(reject, asked.author)
+            case commands.Expand() as expand:
+                return self._expand(expand, asked.author)
+            case _:
+                return await self._beyond_proposals(asked)
+
+    async def _beyond_proposals(self, asked: Asked) -> str:
+        match asked.command:
             case commands.Prune() as prune:
                 return await self._prune(prune, asked.author)
             case commands.StopNode() as stop:
-                return await self._stop(stop.node_id, asked.author)
-            case commands.Expand() as expand:
-                return self._expand(expand, asked.author)
+                return await self._stop(stop, asked.author)
+            case commands.Annotate() as note:
+                return self._annotate(note)
+            case commands.Budget() as budget:
+                return self._change_budget(budget, asked.author)
             case commands.Gate() as gate:
                 self._pipeline.set_gate(Gate(gate.mode, self._gate_seconds))
                 return f"gate {gate.mode}"
-            case commands.Plain() as plain:
-                raise ValueError(f"{plain.kind} is the loop's own")
+            case other:
+                raise ValueError(f"{other.kind} is the loop's own")
 
     def _waiting(self, proposal_id: int, revision: int) -> Proposal:
+        """The proposal as the human saw it. Raises UserError that says what changed since."""
         for proposal in self._ledger.proposals.values():
             if proposal.id == proposal_id:
                 if proposal.revision != revision:
                     raise UserError(
-                        f"proposal {proposal_id} is at revision {proposal.revision} now, you saw {revision}; look again"
+                        f"proposal {proposal_id} of #{proposal.node} is at revision {proposal.revision} now "
+                        f"({proposal.transition.label}), you saw {revision}; look again"
                     )
                 return proposal
-        raise UserError(f"proposal {proposal_id} waits no more")
+        gone = self._ledger.decided.get(proposal_id)
+        if gone is None:
+            raise UserError(f"there is no proposal {proposal_id}")
+        why = "" if gone.reason in ("", gone.state) else f": {gone.reason}"
+        line = f"proposal {proposal_id} waits no more: {gone.state} by {gone.by}{why}"
+        if gone.revision != revision:
+            line += f"; it is at revision {gone.revision} now ({gone.label}), you saw {revision}"
+        raise UserError(one_line(line))
 
     def _approve(self, command: commands.Approve, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
@@ -94,7 +116,7 @@ class Human:
             ),
             parent,
         )
-        self._ledger.edit(proposal, transition, self._space.apply(parent, transition.changes), author)
+        self._ledger.edit(proposal, transition, self._space.apply(parent, transition.changes))
         self._pipeline.close(self._ledger.proposals[proposal.node], "edited", author, "edited and approved")
         return f"#{proposal.node} edited: {transition.label}"
 
@@ -132,20 +154,40 @@ class Human:
     async def _prune(self, command: commands.Prune, author: str) -> str:
         if command.node_id not in self._ledger.tree.nodes or command.node_id == self._ledger.tree.root.id:
             raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
-        self._ledger.prune(command.node_id)
+        reason = _reason(f"pruned by {author}", command.reason)
         subtree = self._ledger.tree.subtree(command.node_id)
         for node in subtree:
             if node.state is State.RUNNING:
-                await self._stop_segment(node.id, f"pruned by {author}")
-            elif node.state is State.QUEUED:
-                self._ledger.set_state(node.id, State.REJECTED, f"pruned by {author}")
+                await self._stop_segment(node.id, reason)
             elif proposal := self._ledger.proposals.get(node.id):
                 self._pipeline.close(proposal, "rejected", author, f"pruned with #{command.node_id}")
-        return f"#{command.node_id} pruned with {len(subtree) - 1} below it"
+            elif node.state is State.QUEUED:
+                self._ledger.set_state(node.id, State.REJECTED, f"pruned with #{command.node_id}")
+        self._ledger.prune(command.node_id, reason)
+        why = f": {one_line(command.reason)}" if command.reason else ""
+        return f"#{command.node_id} pruned with {len(subtree) - 1} below it{why}"
 
-    async def _stop(self, node_id: int, author: str) -> str:
-        node = self._ledger.tree.nodes.get(node_id)
+    async def _stop(self, command: commands.StopNode, author: str) -> str:
+        node = self._ledger.tree.nodes.get(command.node_id)
         if node is None or node.state is not State.RUNNING:
-            raise UserError(f"#{node_id} is not training")
-        await self._stop_segment(node_id, f"stopped by {author}")
-        return f"#{node_id} ends after its step"
+            raise UserError(f"#{command.node_id} is not training")
+        await self._stop_segment(node.id, _reason(f"stopped by {author}", command.reason))
+        return f"#{node.id} ends after its step"
+
+    def _annotate(self, command: commands.Annotate) -> str:
+        text = command.text.strip()
+        if command.node_id not in self._ledger.tree.nodes:
+            raise UserError(f"there is no node #{command.node_id}")
+        self._ledger.annotate(command.node_id, text)
+        return f"#{command.node_id} note kept" if text else f"#{command.node_id} note removed"
+
+    def _change_budget(self, command: commands.Budget, author: str) -> str:
+        """What has not begun and finds no room any more is withdrawn; what trains goes on to its end."""
+        line = self._account.change(command.given, author)
+        for node_id in self._account.beyond(self._pipeline.waiting(stock=False)):
+            self._pipeline.withdraw(node_id, f"not begun when {author} lowered the budget")
+        return line
+
+
+def _reason(what: str, why: str) -> str:
+    return f"{what}: {one_line(why)}" if why.strip() else what

@@ -6,7 +6,7 @@ The controller changes a run only through here, and a resume rebuilds the same t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,9 @@ from engine.space import Configuration, Intent, Optimizer, Reference, Transition
 from engine.store.writer import Writer
 from engine.training import events
 from engine.tree import Checkpoint, Node, Score, State, Tree
+
+HUMAN = "human"
+"""Stands as the advisor of what a human made or edited; which human is in the command."""
 
 UNFINISHED = "unfinished"
 """Stands as the error of a call whose answer is still being written."""
@@ -33,6 +36,17 @@ class Proposal:
     transition: Transition
     advisor: str
     deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a proposal, at which revision; `by` is auto, timeout, engine or a human's login name."""
+
+    revision: int
+    state: str
+    by: str
+    reason: str
+    label: str
 
 
 def now() -> datetime:
@@ -53,6 +67,8 @@ class Ledger:
         self.tree = tree
         self.proposals = proposals
         self.seeds: dict[int, int] = {}
+        self.reasons: dict[int, str] = {}
+        self.decided: dict[int, Decided] = {}
         self._diagnosed: set[tuple[int, str, str]] = set()
         self._open_calls: dict[str, int] = {}  # key of a call in progress → call_id
 
@@ -88,6 +104,11 @@ class Ledger:
         }
         ledger = cls(writer, directory, base, tree, proposals)
         ledger.seeds = {row["node_id"]: row["seed"] for row in rows}
+        ledger.reasons = {row["node_id"]: row["reason"] for row in rows}
+        ledger.decided = {
+            row["proposal_id"]: Decided(row["revision"], row["state"], row["decided_by"], row["reason"], row["label"])
+            for row in writer.rows("SELECT * FROM proposals WHERE state <> 'pending'")
+        }
         for row in rows:
             if row["state"] == State.RUNNING:
                 ledger._requeue(row["node_id"])
@@ -146,11 +167,15 @@ class Ledger:
         """Write down the mode of the gate, for whoever looks."""
         self.writer.update("runs", {"name": self.directory.name}, gate=mode)
 
-    def edit(self, proposal: Proposal, transition: Transition, configuration: Configuration, author: str) -> None:
-        """Replace what a proposal would change; the caller has validated it. The revision grows."""
+    def record_budget(self, limits: str, **more: str) -> None:
+        """Write down the limits of now (JSON), for whoever looks and for a resume."""
+        self.writer.update("runs", {"name": self.directory.name}, budget=limits, **more)
+
+    def edit(self, proposal: Proposal, transition: Transition, configuration: Configuration) -> None:
+        """Replace a proposal by what a human wants instead; the caller has validated it. The revision grows."""
         self.tree.replan(proposal.node, transition, configuration)
         self.proposals[proposal.node] = Proposal(
-            proposal.id, proposal.revision + 1, proposal.node, transition, author, proposal.deadline
+            proposal.id, proposal.revision + 1, proposal.node, transition, HUMAN, proposal.deadline
         )
         shared: dict[str, Any] = {
             "label": transition.label,
@@ -159,7 +184,7 @@ class Ledger:
             "reference": transition.reference,
             "rationale": transition.rationale,
             "expected": transition.expected,
-            "advisor": author,
+            "advisor": HUMAN,
         }
         self.writer.update("proposals", {"proposal_id": proposal.id}, revision=proposal.revision + 1, **shared)
         self.writer.update("nodes", {"node_id": proposal.node}, configuration=json.dumps(dict(configuration)), **shared)
@@ -167,6 +192,7 @@ class Ledger:
     def decide(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
         """Close a proposal: approved or edited nodes are queued, rejected and superseded ones never happen."""
         del self.proposals[proposal.node]
+        self.decided[proposal.id] = Decided(proposal.revision, state, by, reason, proposal.transition.label)
         queued = state in ("approved", "edited")
         self.writer.update(
             "proposals", {"proposal_id": proposal.id}, state=state, decided_by=by, reason=reason, decided=now()
@@ -178,6 +204,7 @@ class Ledger:
     def set_state(self, node_id: int, state: State, reason: str = "") -> None:
         """Change a node's state with one line of reason; ends get their time."""
         self.tree.set_state(node_id, state)
+        self.reasons[node_id] = reason
         values: dict[str, Any] = {"state": state, "reason": reason}
         if state is State.RUNNING:
             values["started"] = now()
@@ -191,20 +218,27 @@ class Ledger:
         seconds = {} if trainer_seconds is None else {"trainer_seconds": trainer_seconds}
         self.writer.update("nodes", {"node_id": node_id}, trained_steps=steps, **seconds)
 
-    def prune(self, node_id: int) -> None:
-        """Close a subtree to expansion."""
+    def prune(self, node_id: int, reason: str) -> None:
+        """Close a subtree to expansion; the reason joins why its first node ended."""
         self.tree.prune(node_id)
         for node in self.tree.subtree(node_id):
             self.writer.update("nodes", {"node_id": node.id}, pruned=True)
+        self.reasons[node_id] = "; ".join(filter(None, (self.reasons.get(node_id, ""), reason)))
+        self.writer.update("nodes", {"node_id": node_id}, reason=self.reasons[node_id])
+
+    def annotate(self, node_id: int, text: str) -> None:
+        """Keep a human's note on a node in place of the one before; an empty one takes it away."""
+        self.writer.update("nodes", {"node_id": node_id}, note=text or None)
 
     def score(self, node_id: int, step: int, path: Path, evaluation: events.Evaluation, size: int) -> None:
-        """Record a checkpoint with its validation score; the incumbent follows."""
+        """Record a checkpoint with its validation score and what it answered; the incumbent follows."""
         score = Score(n=evaluation.n, greedy=evaluation.greedy, sampled=evaluation.sampled)
         self.tree.add_checkpoint(node_id, Checkpoint(step, score))
         self.writer.insert(
             "checkpoints", node_id=node_id, step=step, path=self.relative(path), bytes=size, n=score.n,
             greedy=score.greedy, sampled=score.sampled, value=score.value, kept=True,
         )  # fmt: skip
+        self._completions(evaluation.samples, node_id, step)
         best, checkpoint = self.tree.best()
         self.writer.update(
             "runs", {"name": self.directory.name}, best_node=best.id, best_step=checkpoint.step,
@@ -223,8 +257,11 @@ class Ledger:
             self.writer.insert("metrics", node_id=node_id, step=event.step, name=name, value=value)
 
     def samples(self, event: events.Samples, node_id: int) -> None:
-        for sample in event.samples:
-            self.writer.insert("completions", node_id=node_id, step=event.step, **sample.model_dump())
+        self._completions(event.samples, node_id, event.step)
+
+    def _completions(self, samples: Sequence[events.Sample], node_id: int, step: int) -> None:
+        for sample in samples:
+            self.writer.insert("completions", node_id=node_id, step=step, **sample.model_dump())
 
     def evaluation(self, event: events.Evaluated, node_id: int, step: int, path: Path, kind: str) -> None:
         measured = event.evaluation

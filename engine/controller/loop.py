@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import time
 from collections.abc import Coroutine
 from typing import Any
 
 from engine.advisors.base import Advisor
 from engine.config import RunConfig
 from engine.controller import commands, retention
+from engine.controller.account import Account
 from engine.controller.agents import Agents
-from engine.controller.budget import Budget, InFlight, Spent
 from engine.controller.finish import EvaluationFailed, Finish
 from engine.controller.gate import Gate
 from engine.controller.human import Human
-from engine.controller.jobs import STEERING_SEED, Jobs
+from engine.controller.jobs import Jobs, steering
 from engine.controller.ledger import Ledger, now
 from engine.controller.pipeline import Pipeline, patience
 from engine.controller.planner import Planner
@@ -32,14 +31,12 @@ from engine.executors.base import Executor
 from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
 from engine.training.events import Checkpoint as CheckpointSaved
-from engine.training.events import End, Ended, Evaluate, Evaluated, EvaluationSpec
+from engine.training.events import End, Ended, Evaluate, Evaluated
 
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 """How often deadlines, budget and disk are looked at when nothing else happens."""
-
-BUDGET_ROW_SECONDS = 10.0
 
 STORE_FAULT = "the database cannot be written"
 """How the reason of a pause begins that ends by itself."""
@@ -75,19 +72,17 @@ class Controller:
             run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
             workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
+        self._account = Account(config, ledger, self._segments)
         self._human = Human(
-            ledger, space, self._pipeline, self._stop_for_human,
+            ledger, space, self._pipeline, self._account, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
-        self._budget = Budget(config.budget, segment_steps=size, workers=workers)
-        self._wall_seconds = self._earlier_wall_seconds()
-        self._last_tick = time.monotonic()
-        self._last_budget_row = 0.0
         self._paused = ""
         self._stopping: list[commands.Asked] = []
         self._shutdown = False
         self._stale = False  # a segment ended since the stock of proposals was looked at
         self._stopped_for_time = False
+        self._finishing = False
         self._evaluators = asyncio.Semaphore(executor.capacity)
         self._answers: dict[str, asyncio.Future[Evaluated | Ended]] = {}
         self._seen_command = self._refuse_old_commands()
@@ -136,23 +131,22 @@ class Controller:
             await self._take_commands()
             if self._stopping:
                 return await self._stop_run()
-            self._tick()
+            self._account.tick(paused=bool(self._paused))
             if reason := self._segments.hopeless(MAX_FAILURES):
                 return self._fail(reason)
             await self._advance()
             if self._over():
                 return await self._finish()
             await self._rest()
-        await self._pipeline.cancel("the engine was asked to end")
-        return self._end("stopped", "the engine was asked to end; `llmzero resume` trains what was in flight again")
+        return await self._leave()
 
     # ---- one round ------------------------------------------------------------------------------------------------
 
     async def _advance(self) -> None:
-        spent = self._spent()
-        if self._budget.out_of_time(spent) and not self._stopped_for_time:
-            self._stopped_for_time = True
+        out_of_time = self._account.out_of_time
+        if out_of_time and not self._stopped_for_time:
             await self._segments.stop_all(End.STOPPED, "the budget's time is spent")
+        self._stopped_for_time = out_of_time
         self._pipeline.collect()
         await self._mind_the_store()
         if self._paused or self._stopped_for_time:
@@ -162,14 +156,14 @@ class Controller:
             await self._pause(free)
             return
         await self._segments.submit(self._pipeline.queued())
-        self._pipeline.fill(self._executor.idle, self._left(spent, stock=False))
+        self._pipeline.fill(self._executor.idle, self._left(stock=False))
         self._pipeline.collect()
         await self._segments.submit(self._pipeline.queued())
         if self._segments.running:
             if self._stale:
-                self._pipeline.refresh(self._left(spent, stock=False))
+                self._pipeline.refresh(self._left(stock=False))
             self._stale = False
-            self._pipeline.look_ahead(self._left(spent, stock=True))
+            self._pipeline.look_ahead(self._left(stock=True))
             if not self._pipeline.planning:
                 self._agents.review()
 
@@ -183,8 +177,8 @@ class Controller:
 
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
-        quiet = not self._segments.running and not self._pipeline.busy and not self._pipeline.queued()
-        return quiet and not self._paused
+        idle = self._stopped_for_time or not (self._pipeline.busy or self._pipeline.queued())
+        return idle and not self._segments.running and not self._paused
 
     async def _rest(self) -> None:
         """Until something happens, at most one tick."""
@@ -195,21 +189,9 @@ class Controller:
             pass
         self._wake_event.clear()
 
-    def _tick(self) -> None:
-        at = time.monotonic()
-        if not self._paused:
-            self._wall_seconds += at - self._last_tick
-        self._last_tick = at
-        if at - self._last_budget_row >= BUDGET_ROW_SECONDS:
-            self._write_budget()
-
-    def _write_budget(self) -> None:
-        self._last_budget_row = time.monotonic()
-        spent = self._spent()
-        self._ledger.writer.insert(
-            "budget", steps=spent.steps, nodes=spent.nodes, trainer_seconds=spent.trainer_seconds,
-            wall_seconds=spent.wall_seconds, fraction=self._budget.fraction(spent),
-        )  # fmt: skip
+    def _left(self, *, stock: bool) -> BudgetLeft:
+        """What may still be started; `stock` proposals count as spent when the next one in stock is asked for."""
+        return self._account.left(self._pipeline.waiting(stock=stock))
 
     # ---- events of the workers ------------------------------------------------------------------------------------
 
@@ -225,7 +207,7 @@ class Controller:
                     self._stale = True
                     self._agents.ended(int(event.job))
                     self._tidy()
-                    self._write_budget()
+                    self._account.write()
             if isinstance(event, Ended | Evaluated | CheckpointSaved):
                 self.wake()
 
@@ -240,7 +222,7 @@ class Controller:
     async def _score_base(self) -> bool:
         root = self._ledger.tree.root
         path = self._ledger.checkpoint_path(root.id, 0)
-        spec = EvaluationSpec(split="validation", n=self._config.evaluation.validation_prompts, seed=STEERING_SEED)
+        spec = steering(self._config.evaluation.validation_prompts)
         answer = await self._ask_worker(self._jobs.evaluate("base", [path], spec))
         if isinstance(answer, Ended):
             self._ledger.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
@@ -290,6 +272,9 @@ class Controller:
 
     async def _carry_out(self, asked: commands.Asked) -> str | None:
         """Do it and say what was done; None when the answer comes later (stop)."""
+        kind = asked.command.kind
+        if self._finishing and kind not in ("annotate", "stop"):
+            raise UserError(f"{kind}: the search is over and the finalists are scored; only annotate and stop go now")
         if not isinstance(asked.command, commands.Plain):
             return await self._human.carry_out(asked)
         match asked.command.kind:
@@ -333,48 +318,37 @@ class Controller:
             self._result(asked.id, "done", "stopped; `llmzero resume` goes on")
         return self._end("stopped", f"stopped by {self._stopping[0].author}")
 
+    async def _leave(self) -> str:
+        await self._pipeline.cancel("the engine was asked to end")
+        return self._end("stopped", "the engine was asked to end; `llmzero resume` trains what was in flight again")
+
     def _result(self, command_id: int, state: str, message: str) -> None:
         self._ledger.writer.insert("command_results", command_id=command_id, state=state, message=message)
 
-    # ---- budget and end -------------------------------------------------------------------------------------------
-
-    def _earlier_wall_seconds(self) -> float:
-        rows = self._ledger.writer.rows("SELECT max(wall_seconds) AS seconds FROM budget")
-        return float(rows[0]["seconds"] or 0.0)
-
-    def _spent(self) -> Spent:
-        tree = self._ledger.tree
-        begun = [
-            node for node in tree if node.transition and node.state.value not in ("proposed", "queued", "rejected")
-        ]
-        return Spent(
-            steps=sum(node.steps for node in begun),
-            nodes=len(begun),
-            trainer_seconds=self._segments.trainer_seconds,
-            wall_seconds=self._wall_seconds,
-        )
-
-    def _left(self, spent: Spent, *, stock: bool) -> BudgetLeft:
-        """What may still be started; `stock` proposals count as spent when the next one in stock is asked for."""
-        tree = self._ledger.tree
-        running = [tree[node_id] for node_id in self._segments.running]
-        waiting = [tree[node_id] for node_id in self._pipeline.waiting(stock=stock)]
-        in_flight = InFlight(
-            steps=sum(max(0, node.planned_steps - node.steps) for node in running)
-            + sum(node.planned_steps for node in waiting),
-            nodes=len(waiting),
-        )
-        return self._budget.left(spent, in_flight, self._segments.seconds_per_step)
+    # ---- the end --------------------------------------------------------------------------------------------------
 
     async def _finish(self) -> str:
-        self._write_budget()
+        self._account.write()
         await self._pipeline.cancel("the budget is spent")
+        for node_id in self._pipeline.queued():
+            self._pipeline.withdraw(node_id, "the budget was spent before it began")
         self._set_state("finishing", "the finalists are scored on fresh prompts")
-        finish = Finish(self._ledger, self._jobs, self._config.evaluation, self._ask_worker)
+        self._finishing = True
+        work = Finish(self._ledger, self._jobs, self._config.evaluation, self._ask_worker)
+        finish = asyncio.create_task(work.run())
+        finish.add_done_callback(lambda _: self.wake())
         try:
-            winner = await finish.run()
+            while not finish.done() and not self._shutdown and not self._stopping:
+                await self._rest()
+                await self._take_commands()
+            if not finish.done():
+                return await (self._stop_run() if self._stopping else self._leave())
+            winner = finish.result()
         except EvaluationFailed as fault:
             return self._fail(str(fault))
+        finally:
+            finish.cancel()
+            await asyncio.gather(finish, return_exceptions=True)
         self._ledger.event("info", "winner", f"#{winner.node} step {winner.step}", winner.node, policy=winner.kind)
         return self._end("finished", "the budget is spent")
 
@@ -384,7 +358,7 @@ class Controller:
         return self._end("failed", reason)
 
     def _end(self, state: str, reason: str) -> str:
-        self._write_budget()
+        self._account.write()
         self._set_state(state, reason, ended=now())
         return state
 

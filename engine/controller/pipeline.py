@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from engine.config import AdvisorSection
 from engine.controller.gate import Gate
 from engine.controller.jobs import attempt, segment_seed
-from engine.controller.ledger import Ledger, Proposal, now
+from engine.controller.ledger import HUMAN, Ledger, Proposal, now
 from engine.controller.planner import Planned, Planner
 from engine.search.base import BudgetLeft, Expansion, Strategy
 from engine.space import Intent, Space, Transition
@@ -188,11 +188,18 @@ class Pipeline:
         parent = self._ledger.tree[transition.parent]
         configuration = self._space.apply(parent.configuration, transition.changes)
         proposal = self._ledger.propose(
-            transition, configuration, steps=steps, seed=self._seed(transition), advisor=author,
+            transition, configuration, steps=steps, seed=self._seed(transition), advisor=HUMAN,
             call_id=None, deadline=None,
         )  # fmt: skip
         self._ledger.decide(proposal, "approved", author, "the human's own transition")
         return proposal
+
+    def withdraw(self, node_id: int, reason: str) -> None:
+        """What has not begun never will: from the queue, or from the gate."""
+        if (proposal := self._ledger.proposals.get(node_id)) is not None:
+            self.close(proposal, "superseded", "engine", reason)
+        else:
+            self._ledger.set_state(node_id, State.REJECTED, reason)
 
     def want_all(self) -> None:
         """After a resume: what waited at the gate goes on waiting there, as wanted."""

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.store import queries
-from engine.store.database import SCHEMA_VERSION
 from engine.store.errors import QueryError, QueryInterrupted, StoreFault
 from engine.store.execute import Job, export_tables
-from engine.store.protocol import COMMAND_KINDS, Header, decode_parameters, default_limit
+from engine.store.protocol import COMMAND_KINDS, SCHEMA_VERSION, Header, decode_parameters, default_limit
 from engine.store.writer import Writer
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ Used by the two readers; everyone else imports from `engine.store.reader`. It im
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,10 +52,13 @@ class Reader(Protocol):
         proposal_id: int | None = None,
         revision: int | None = None,
         payload: Mapping[str, object] | None = None,
-        author: str = "human",
+        author: str | None = None,
     ) -> int:
         """Asks the engine for something; returns the command's id once it is on disk. What comes of it is in
         command_results.
+
+        Args:
+            author: who asks; by default the login name of whoever runs this program.
 
         Raises:
             UserError: an unknown kind, or a run that is not live.
@@ -93,6 +97,14 @@ def interval(value: Any) -> str:
     clock = f"{seconds // 3600:02.0f}:{seconds % 3600 // 60:02.0f}:{seconds % 60:09.6f}".rstrip("0").rstrip(".")
     words = [f"{count} {unit}" + "s" * (abs(count) != 1) for count, unit in ((months, "month"), (days, "day")) if count]
     return " ".join([*words, ("-" if nanoseconds < 0 else "") + clock])
+
+
+def login() -> str:
+    """The login name of the human at this program; "human" where the machine knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no variable says it and the user has no entry, as in some containers
+        return "human"
 
 
 def check_kind(kind: str) -> None:

@@ -15,8 +15,9 @@ import duckdb
 
 from engine.errors import UserError
 from engine.store.errors import one_line
+from engine.store.protocol import SCHEMA_VERSION
+from engine.store.upgrade import upgrade
 
-SCHEMA_VERSION = 1
 HERE = Path(__file__).parent
 GIB = 1 << 30
 
@@ -80,7 +81,7 @@ def open_error(path: Path, error: duckdb.Error) -> UserError:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Creates tables where there are none, in one transaction, and brings the views up to date.
+    """Creates tables where there are none, brings older ones and the views up to date, all in one transaction.
 
     Raises:
         UserError: the file was written by a newer schema.
@@ -91,6 +92,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     if version is None:
         connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
         connection.execute("INSERT INTO meta VALUES ('schema_version', ?), ('last_batch', '0')", [str(SCHEMA_VERSION)])
+    else:
+        upgrade(connection, version)
     connection.execute((HERE / "views.sql").read_text(encoding="utf-8"))
     connection.execute("COMMIT")
 

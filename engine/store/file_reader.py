@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ class FileReader:
     """
 
     def __init__(self, path: Path) -> None:
-        from engine.store.database import check_version, schema_version
+        from engine.store.database import HERE, check_version, schema_version
 
         if not path.is_file():
             raise UserError(f"{path.parent} has no {path.name}: no run was started there")
@@ -55,6 +55,8 @@ class FileReader:
             check_version(version, path)
             if version is None:
                 raise UserError(f"{path} has no tables yet: the run ended before it began")
+        self._version = version
+        self._views = (HERE / "views.sql").read_text(encoding="utf-8")
 
     @property
     def live(self) -> bool:
@@ -72,7 +74,7 @@ class FileReader:
         with self._taken_up_is_gone(), self._opened() as connection:
             self._job = job = Job()
             try:
-                result = job.run(connection.cursor, sql, values, default_limit(lane, limit))
+                result = job.run(self._cursors(connection), sql, values, default_limit(lane, limit))
             finally:
                 self._job = None
                 job.end()
@@ -92,7 +94,7 @@ class FileReader:
         proposal_id: int | None = None,
         revision: int | None = None,
         payload: Mapping[str, object] | None = None,
-        author: str = "human",
+        author: str | None = None,
     ) -> int:
         check_kind(kind)
         raise UserError(f"the run is not live, nobody would take the command {kind!r}: `llmzero resume` first")
@@ -101,7 +103,7 @@ class FileReader:
         from engine.store.execute import Job, export_tables
 
         with self._taken_up_is_gone(), self._opened() as connection:
-            yield from export_tables(Job(), connection.cursor)
+            yield from export_tables(Job(), self._cursors(connection))
 
     def interrupt(self) -> None:
         job = self._job
@@ -113,6 +115,11 @@ class FileReader:
     def close(self) -> None:
         self._let_go()
         atexit.unregister(self._let_go)
+
+    def _cursors(self, connection: duckdb.DuckDBPyConnection) -> Callable[[], duckdb.DuckDBPyConnection]:
+        from engine.store.upgrade import as_of_now
+
+        return as_of_now(connection.cursor, self._version, self._views)
 
     @contextmanager
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:

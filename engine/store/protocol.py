@@ -23,9 +23,12 @@ from typing import Any
 
 SOCKET_NAME = "engine.sock"
 DATABASE_NAME = "run.duckdb"
+SCHEMA_VERSION = 2
+"""Of the tables in a run's database: viewer and engine must be of the same one."""
 
 COMMAND_KINDS = (
     "approve", "edit", "reject", "prune", "pause", "resume", "stop", "gate", "expand", "stop-node",
+    "annotate", "budget",
 )  # fmt: skip
 """What a human may ask the engine to do."""
 

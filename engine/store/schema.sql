@@ -1,6 +1,7 @@
--- The tables of a run (run.duckdb), version 1. Every table and column carries its meaning and unit as a COMMENT, so that
+-- The tables of a run (run.duckdb), version 2. Every table and column carries its meaning and unit as a COMMENT, so that
 -- DESCRIBE and duckdb_columns() are the documentation. All times are TIMESTAMP in UTC. One writer assigns every seq.
--- No foreign keys: appends must never block. Paths are relative to the run's directory.
+-- No foreign keys: appends must never block. Paths are relative to the run's directory. What a version adds stands at the
+-- end of its table, may be NULL, and is named in upgrade.py.
 
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 
@@ -8,7 +9,8 @@ CREATE TABLE runs (
     name VARCHAR PRIMARY KEY, task VARCHAR NOT NULL, model VARCHAR NOT NULL, strategy VARCHAR NOT NULL,
     advisor VARCHAR NOT NULL, state VARCHAR NOT NULL, reason VARCHAR NOT NULL, config VARCHAR NOT NULL,
     space VARCHAR NOT NULL, seed BIGINT NOT NULL, engine_version VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
-    started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR, gate VARCHAR
+    started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR, gate VARCHAR,
+    budget VARCHAR
 );
 CREATE TABLE nodes (
     node_id INTEGER PRIMARY KEY, parent_id INTEGER, branch_step INTEGER, depth INTEGER NOT NULL,
@@ -17,7 +19,7 @@ CREATE TABLE nodes (
     rationale VARCHAR NOT NULL, expected VARCHAR NOT NULL, advisor VARCHAR NOT NULL, proposal_id INTEGER,
     seed BIGINT NOT NULL, planned_steps INTEGER NOT NULL, trained_steps INTEGER NOT NULL,
     start_steps INTEGER NOT NULL, trainer_seconds DOUBLE NOT NULL, pruned BOOLEAN NOT NULL,
-    created TIMESTAMP NOT NULL, started TIMESTAMP, ended TIMESTAMP
+    created TIMESTAMP NOT NULL, started TIMESTAMP, ended TIMESTAMP, note VARCHAR
 );
 CREATE TABLE checkpoints (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
@@ -31,7 +33,7 @@ CREATE TABLE metrics (
 CREATE TABLE completions (
     seq BIGINT NOT NULL, node_id INTEGER NOT NULL, step INTEGER NOT NULL, prompt VARCHAR NOT NULL,
     completion VARCHAR NOT NULL, answer VARCHAR NOT NULL, reward DOUBLE NOT NULL, correct BOOLEAN NOT NULL,
-    truncated BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL
+    truncated BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL, components VARCHAR, split VARCHAR
 );
 CREATE TABLE evaluations (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
@@ -84,7 +86,7 @@ COMMENT ON COLUMN runs.strategy IS 'Search strategy: llmzero, or a baseline.';
 COMMENT ON COLUMN runs.advisor IS 'What diagnoses and proposes: ollama, ollama text-only (its model sees no plots) or rules.';
 COMMENT ON COLUMN runs.state IS 'starting, training, paused, finishing, finished, stopped or failed. Not the last three and no engine holds the file: crashed.';
 COMMENT ON COLUMN runs.reason IS 'Why it is in this state, in words; empty where the state says it all.';
-COMMENT ON COLUMN runs.config IS 'The run file as JSON, with every default written out.';
+COMMENT ON COLUMN runs.config IS 'The run file as JSON, with every default written out, as the engine last read it.';
 COMMENT ON COLUMN runs.space IS 'Hyperparameters as a JSON list of {name, label, kind, low, high, default, scale, integer, zero, choices, doc}.';
 COMMENT ON COLUMN runs.seed IS 'Start of every random draw of the run.';
 COMMENT ON COLUMN runs.engine_version IS 'Version of llmzero that created the run.';
@@ -95,13 +97,14 @@ COMMENT ON COLUMN runs.best_node IS 'Node of the best policy so far; at the end,
 COMMENT ON COLUMN runs.best_step IS 'Step of that policy within its node.';
 COMMENT ON COLUMN runs.best_path IS 'Directory of that policy, relative to the run; a soup at the end has a directory of its own.';
 COMMENT ON COLUMN runs.gate IS 'Mode of the gate now: auto, timeout or manual. NULL before the engine first set it.';
+COMMENT ON COLUMN runs.budget IS 'Limits of now as a JSON object {steps, nodes, minutes, gpu_hours}, 0 is no limit; a human may change them. NULL: those of config.';
 COMMENT ON TABLE nodes IS 'Points of the tree: each is a segment of GRPO training from a checkpoint of its parent. Node 0 is the untrained base model.';
 COMMENT ON COLUMN nodes.node_id IS 'Number of the node, in the order of proposal; 0 is the root.';
 COMMENT ON COLUMN nodes.parent_id IS 'Node whose checkpoint this segment starts from; NULL for the root.';
 COMMENT ON COLUMN nodes.branch_step IS 'Step within the parent at which that checkpoint was saved; NULL for the root.';
 COMMENT ON COLUMN nodes.depth IS 'Segments between the root and the end of this node; 0 for the root.';
 COMMENT ON COLUMN nodes.state IS 'proposed, queued, running, finished, stopped, early-stopped, out-of-memory, nan, crashed, hung or rejected.';
-COMMENT ON COLUMN nodes.reason IS 'Why it ended so, in words; empty where the state says it all.';
+COMMENT ON COLUMN nodes.reason IS 'Why it ended so, or was rejected or pruned, in words; empty where the state says it all.';
 COMMENT ON COLUMN nodes.intent IS 'Why the search made it: base (the root), root, keep, change, anneal or repair.';
 COMMENT ON COLUMN nodes.label IS 'What it changes, at most 24 characters.';
 COMMENT ON COLUMN nodes.configuration IS 'Value of every hyperparameter as a JSON object.';
@@ -110,7 +113,7 @@ COMMENT ON COLUMN nodes.optimizer IS 'keep (the parent''s Adam state) or reset.'
 COMMENT ON COLUMN nodes.reference IS 'Policy that the KL penalty is measured against: base or branch point.';
 COMMENT ON COLUMN nodes.rationale IS 'Why this transition was proposed, with its evidence. Written by the advisor: foreign text.';
 COMMENT ON COLUMN nodes.expected IS 'Effect that was expected. Written by the advisor: foreign text.';
-COMMENT ON COLUMN nodes.advisor IS 'Who proposed it: ollama, rules, human, or the search itself.';
+COMMENT ON COLUMN nodes.advisor IS 'Who proposed it: ollama, rules, the search itself, or human, who made or edited it (commands says which one).';
 COMMENT ON COLUMN nodes.proposal_id IS 'Proposal it came from; NULL where there was none.';
 COMMENT ON COLUMN nodes.seed IS 'Seed of data order and sampling in this segment.';
 COMMENT ON COLUMN nodes.planned_steps IS 'GRPO steps the segment was given; 0 for the root.';
@@ -121,6 +124,7 @@ COMMENT ON COLUMN nodes.pruned IS 'Whether a human closed this subtree to furthe
 COMMENT ON COLUMN nodes.created IS 'When it was proposed (UTC).';
 COMMENT ON COLUMN nodes.started IS 'When its training began (UTC); NULL before.';
 COMMENT ON COLUMN nodes.ended IS 'When its training ended (UTC); NULL before.';
+COMMENT ON COLUMN nodes.note IS 'Latest note of a human, NULL where there is none; whose and when is in commands, of kind annotate. Foreign text.';
 COMMENT ON TABLE checkpoints IS 'Saved policies with their validation scores, which steer the search.';
 COMMENT ON COLUMN checkpoints.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN checkpoints.node_id IS 'Node the policy belongs to.';
@@ -140,17 +144,19 @@ COMMENT ON COLUMN metrics.step IS 'GRPO step within the node''s segment, from 1.
 COMMENT ON COLUMN metrics.name IS 'Name of the metric as TRL logs it, e.g. reward, kl, entropy, completions/mean_length.';
 COMMENT ON COLUMN metrics.value IS 'Its value; may be NaN or infinite when the training is.';
 COMMENT ON COLUMN metrics.ts IS 'When it was logged (UTC).';
-COMMENT ON TABLE completions IS 'Some of the completions seen in training, for a human to read. Foreign text.';
+COMMENT ON TABLE completions IS 'Some of the completions seen in training, and what each checkpoint answered to the same few validation prompts, for a human to read. Foreign text.';
 COMMENT ON COLUMN completions.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN completions.node_id IS 'Node that was trained.';
 COMMENT ON COLUMN completions.step IS 'GRPO step within the node''s segment.';
 COMMENT ON COLUMN completions.prompt IS 'Prompt, as text.';
 COMMENT ON COLUMN completions.completion IS 'What the policy wrote.';
 COMMENT ON COLUMN completions.answer IS 'Expected answer.';
-COMMENT ON COLUMN completions.reward IS 'Reward of the completion.';
+COMMENT ON COLUMN completions.reward IS 'Reward of the completion: what GRPO saw, all components weighted.';
 COMMENT ON COLUMN completions.correct IS 'Whether the verifier calls it correct.';
 COMMENT ON COLUMN completions.truncated IS 'Whether it was cut at the longest allowed length.';
 COMMENT ON COLUMN completions.ts IS 'When it was logged (UTC).';
+COMMENT ON COLUMN completions.components IS 'Parts of the reward before weighting, as a JSON object of name and value; NULL where they were not recorded.';
+COMMENT ON COLUMN completions.split IS 'train: sampled in training. validation: greedy, to one of the fixed validation prompts that every checkpoint of the run is asked. NULL in runs of version 1: train.';
 COMMENT ON TABLE evaluations IS 'Re-evaluations of policies apart from the steering scores.';
 COMMENT ON COLUMN evaluations.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN evaluations.node_id IS 'Node of the policy; of a soup, its last member.';
@@ -208,17 +214,17 @@ COMMENT ON COLUMN proposals.call_id IS 'Call it came from (agent_calls); NULL wh
 COMMENT ON COLUMN proposals.state IS 'pending, approved, edited (approved after an edit), rejected, refused (it breaks the space) or superseded.';
 COMMENT ON COLUMN proposals.reason IS 'Why it was rejected, refused or superseded.';
 COMMENT ON COLUMN proposals.deadline IS 'When the gate approves it by itself (UTC); NULL if it waits for a human for ever.';
-COMMENT ON COLUMN proposals.decided_by IS 'Who decided: auto, timeout, human …; empty while pending.';
+COMMENT ON COLUMN proposals.decided_by IS 'Who decided: auto, timeout, engine, or a human''s login name; empty while pending.';
 COMMENT ON COLUMN proposals.created IS 'When it was proposed (UTC).';
 COMMENT ON COLUMN proposals.decided IS 'When it was decided (UTC); NULL while pending.';
 COMMENT ON TABLE commands IS 'What humans asked of the engine. Rows are only added; the answers are in command_results.';
 COMMENT ON COLUMN commands.command_id IS 'Number of the command.';
-COMMENT ON COLUMN commands.kind IS 'approve, edit, reject, prune, pause, resume, stop, gate, expand or stop-node.';
+COMMENT ON COLUMN commands.kind IS 'approve, edit, reject, prune, pause, resume, stop, gate, expand, stop-node, annotate or budget.';
 COMMENT ON COLUMN commands.node_id IS 'Node it is about; NULL where it is about none.';
 COMMENT ON COLUMN commands.proposal_id IS 'Proposal it is about; NULL where it is about none.';
 COMMENT ON COLUMN commands.revision IS 'Revision of the proposal that the human saw.';
 COMMENT ON COLUMN commands.payload IS 'Further values as a JSON object.';
-COMMENT ON COLUMN commands.author IS 'Who asked.';
+COMMENT ON COLUMN commands.author IS 'Who asked: the login name of the human.';
 COMMENT ON COLUMN commands.ts IS 'When it was asked (UTC).';
 COMMENT ON TABLE command_results IS 'How far each command is.';
 COMMENT ON COLUMN command_results.seq IS 'Position in the order of everything written to this file.';

@@ -14,10 +14,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import UserError
 from engine.store import queries
-from engine.store.base import check_kind, to_rows
+from engine.store.base import check_kind, login, to_rows
 from engine.store.errors import EngineGone, QueryError, QueryInterrupted, StoreFault
-from engine.store.protocol import PREFIX, Header, Parameters, encode_parameters, frame, parse_header, reachable
+from engine.store.protocol import (
+    PREFIX,
+    SCHEMA_VERSION,
+    Header,
+    Parameters,
+    encode_parameters,
+    frame,
+    parse_header,
+    reachable,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +41,7 @@ class SocketReader:
     """A reader of a live run.
 
     Raises:
-        EngineGone: nobody answers at the socket.
+        EngineGone: nobody answers at the socket. UserError: an engine of another version answers.
     """
 
     def __init__(self, socket_path: Path) -> None:
@@ -49,10 +59,17 @@ class SocketReader:
                 self._socket.connect(name)
             with self._asking:
                 self._send({"hello": True}, HELLO_SECONDS)
-                self.pid = int(self._receive()[0]["pid"])
+                header = self._receive()[0]
         except OSError as error:
             self._socket.close()
             raise EngineGone(f"no engine answers at {socket_path}: {error.strerror or error}") from error
+        self.pid = int(header["pid"])
+        if (version := header.get("schema_version")) != SCHEMA_VERSION:
+            self._socket.close()
+            raise UserError(
+                f"the engine of {socket_path.parent.name} (process {self.pid}) has schema version {version}, this "
+                f"llmzero {SCHEMA_VERSION}: `kill {self.pid}` ends it safely, then `llmzero resume` goes on"
+            )
 
     @property
     def live(self) -> bool:
@@ -83,11 +100,12 @@ class SocketReader:
         proposal_id: int | None = None,
         revision: int | None = None,
         payload: Mapping[str, object] | None = None,
-        author: str = "human",
+        author: str | None = None,
     ) -> int:
         check_kind(kind)
         text = json.dumps(dict(payload or {}))
-        answer = self.rows(queries.load("insert_command"), [kind, node_id, proposal_id, revision, text, author])
+        row = [kind, node_id, proposal_id, revision, text, author or login()]
+        answer = self.rows(queries.load("insert_command"), row)
         return int(answer[0]["command_id"])
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:

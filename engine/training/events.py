@@ -30,22 +30,44 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Sample(Message):
+    """One completion; text is cut at 4,000 characters. `split`: a rollout of training, or an answer to one of the
+    validation prompts that every checkpoint is asked. `components` are the parts of the reward before weighting."""
+
+    prompt: str
+    completion: str
+    answer: str
+    reward: float
+    correct: bool
+    truncated: bool
+    components: dict[str, float] = Field(default_factory=dict)
+    split: Literal["train", "validation", "test"] = "train"
+
+
 class Evaluation(Message):
-    """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`."""
+    """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`.
+
+    `samples` are the greedy completions of its first prompts, for a human to read.
+    """
 
     n: int = Field(ge=1)
     greedy: int = Field(ge=0)
     sampled: int = Field(ge=0)
     seconds: float = Field(ge=0)
+    samples: list[Sample] = Field(default_factory=list)
 
 
 class EvaluationSpec(Message):
-    """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too."""
+    """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too.
+
+    `samples`: of how many prompts, the first ones, the greedy completion is told in full.
+    """
 
     split: Literal["validation", "test"] = "validation"
     n: int = Field(ge=1)
     seed: int = 0
     batch_size: int = Field(default=256, ge=1)
+    samples: int = Field(default=0, ge=0)
 
 
 class SegmentSpec(Message):
@@ -167,17 +189,6 @@ class Metrics(Message):
     job: str
     step: int
     values: dict[str, float]
-
-
-class Sample(Message):
-    """One rollout; text is cut at 4,000 characters."""
-
-    prompt: str
-    completion: str
-    answer: str
-    reward: float
-    correct: bool
-    truncated: bool
 
 
 class Samples(Message):

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from engine.training.events import Sample
 from engine.training.failures import is_out_of_memory
@@ -120,10 +120,11 @@ def pick_samples(rollouts: Sequence[Rollout]) -> list[Sample]:
     cut = next((r for r in rollouts if r.truncated and r not in chosen), None)
     if cut is not None:
         chosen.append(cut)
-    return [_sample(rollout) for rollout in chosen]
+    return [as_sample(rollout) for rollout in chosen]
 
 
-def _sample(rollout: Rollout) -> Sample:
+def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"] = "train") -> Sample:
+    """A rollout as it is told, with its texts cut."""
     return Sample(
         prompt=_clean(rollout.item.prompt),
         completion=_clean(rollout.completion),
@@ -131,6 +132,8 @@ def _sample(rollout: Rollout) -> Sample:
         reward=float(rollout.reward.total),
         correct=bool(rollout.reward.correct),
         truncated=rollout.truncated,
+        components={_clean(str(name)): float(value) for name, value in rollout.reward.components.items()},
+        split=split,
     )
 
 

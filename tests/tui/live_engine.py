@@ -83,6 +83,15 @@ def obey(engine: Engine, command_id: int) -> None:
     if row["kind"] in states:
         name = engine.writer.rows("SELECT name FROM runs")[0]["name"]
         engine.writer.update("runs", {"name": name}, state=states[row["kind"]])
+    if row["kind"] == "annotate":
+        engine.writer.update("nodes", {"node_id": row["node_id"]}, note=row["payload"]["text"] or None)
+    if row["kind"] == "budget":
+        run = engine.writer.rows("SELECT name, budget FROM runs")[0]
+        limits = {**json.loads(run["budget"]), **row["payload"]}
+        engine.writer.update("runs", {"name": run["name"]}, budget=json.dumps(limits))
+    if row["kind"] == "gate":
+        name = engine.writer.rows("SELECT name FROM runs")[0]["name"]
+        engine.writer.update("runs", {"name": name}, gate=row["payload"]["mode"])
     if row["kind"] in ("approve", "reject", "edit"):
         found = engine.writer.rows("SELECT revision FROM proposals WHERE proposal_id = ?", [row["proposal_id"]])
         if found[0]["revision"] != row["revision"]:

@@ -20,6 +20,7 @@ import duckdb
 
 from engine import config
 from engine.space import Space
+from engine.store.protocol import SCHEMA_VERSION
 
 STORE = Path(__file__).resolve().parents[2] / "engine" / "store"
 START = datetime(2026, 3, 2, 9, 0, 0)
@@ -99,6 +100,10 @@ SEGMENTS = (
 BASE = (256, 36, 54)
 PENDING = {15: (2, 41), 16: (1, 88)}
 """Proposed node → (revision, seconds it has waited)."""
+BY_HAND = (14,)
+"""Nodes that a human made."""
+NOTES = {5: "The line to beat: every change below is held against it.", 12: HOSTILE}
+"""Node → what a human wrote on it."""
 
 PROMPTS = (
     ("K A:B=C B:B=C C:B->", "+++yyn;++-nny;+-+#--+", "--+"),
@@ -175,7 +180,10 @@ class _Rows:
         for table, rows in self.tables.items():
             described = con.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table])
             columns = [str(name) for (name,) in described.fetchall()]
-            data = pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)})
+            # What a row does not give, at its end, is NULL.
+            data = pa.table(
+                {name: [row[i] if i < len(row) else None for row in rows] for i, name in enumerate(columns)}
+            )
             con.register("incoming", data)
             con.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - our own names
             con.unregister("incoming")
@@ -236,9 +244,10 @@ def _node(rows: _Rows, segment: Segment, depth: int, begun: datetime, rng: rando
     rows.add("nodes", segment.node, segment.parent, segment.step, depth, segment.state, segment.reason,
              segment.intent, segment.label, json.dumps(configuration(segment.node)),
              json.dumps(segment.changes), segment.optimizer, segment.reference, _rationale(segment),
-             "reward at least .05 above keep within 50 steps, entropy above 1.0", "rules", segment.node,
+             "reward at least .05 above keep within 50 steps, entropy above 1.0",
+             "human" if segment.node in BY_HAND else "rules", segment.node,
              segment.node * 7, 50, segment.trained, start_steps(segment.node), segment.trained * 0.31, False,
-             begun, None if waiting else begun, ended)  # fmt: skip
+             begun, None if waiting else begun, ended, NOTES.get(segment.node))  # fmt: skip
     first = 0.2 if segment.parent == 0 else next(s.final for s in SEGMENTS if s.node == segment.parent)
     for step, name, value in metric_rows(segment, first, rng):
         rows.add("metrics", rows.next(), segment.node, step, name, value, begun + timedelta(seconds=step))
@@ -257,8 +266,10 @@ def _texts(rows: _Rows, segment: Segment, begun: datetime) -> None:
         for step in (25, 50):
             for prompt, completion, answer in PROMPTS if step <= segment.trained else ():
                 right = completion.endswith(answer)
+                shape = {"answer": float(right), "format": float("#" not in completion)}
                 rows.add("completions", rows.next(), node, step, prompt, completion, answer, float(right), right,
-                         "#" not in completion, begun + timedelta(seconds=step))  # fmt: skip
+                         "#" not in completion, begun + timedelta(seconds=step), json.dumps(shape),
+                         "train")  # fmt: skip
         rows.add("events", rows.next(), "info", "segment-started", node, f"#{node} {segment.label} begins", "", begun)
     if segment.state in ("nan", "crashed", "out-of-memory", "early-stopped"):
         level = "warning" if segment.state == "early-stopped" else "error"
@@ -311,10 +322,10 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     rng = random.Random(7)
     rows = _Rows()
     ended = NOW if state in ("finished", "stopped", "failed") else None
-    rows.add("meta", "schema_version", "1")
+    rows.add("meta", "schema_version", str(SCHEMA_VERSION))
     rows.add("runs", name, "knights", "assets/tiny/knights", "llmzero", "rules", state, reason,
              settings.model_dump_json(), json.dumps(SPACE.to_json()), 0, "0.1.0", START, START, ended, 10, 50,
-             "segments/10/checkpoint-50", "manual")  # fmt: skip
+             "segments/10/checkpoint-50", "manual", settings.budget.model_dump_json())  # fmt: skip
     _root(rows)
     depth = {0: 0}
     for position, segment in enumerate(SEGMENTS):
@@ -328,6 +339,10 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     rows.add("commands", 1, "pause", None, None, None, "{}", "tui", START + timedelta(minutes=4))
     rows.add("command_results", rows.next(), 1, "taken", "", START + timedelta(minutes=4, seconds=1))
     rows.add("command_results", rows.next(), 1, "done", "paused after step 12", START + timedelta(minutes=4, seconds=2))
+    for number, (node, text) in enumerate(NOTES.items(), 2):
+        at = START + timedelta(minutes=4 + number)
+        rows.add("commands", number, "annotate", node, None, None, json.dumps({"text": text}), "ada", at)
+        rows.add("command_results", rows.next(), number, "done", f"#{node} note kept", at)
     _spent(rows, done=state == "finished")
     if state == "finished":
         rows.add("evaluations", rows.next(), 10, 50, "segments/10/checkpoint-50", "final", "test", 0, 1024, 612, 551,

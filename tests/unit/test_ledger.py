@@ -107,7 +107,7 @@ def test_an_edit_changes_node_and_proposal_together(tmp_path: Path) -> None:
     node = propose(ledger)
     proposal = ledger.proposals[node]
     changed = Transition(0, 0, Intent.CHANGE, {"num_generations": 16}, label="group 16", rationale="mine")
-    ledger.edit(proposal, changed, {**CONFIGURATION, "num_generations": 16}, "ada")
+    ledger.edit(proposal, changed, {**CONFIGURATION, "num_generations": 16})
     ledger.decide(ledger.proposals[node], "edited", "ada", "")
     ledger.writer.flush()
     row = ledger.writer.rows("SELECT revision, changes, state, advisor FROM proposals")[0]
@@ -174,4 +174,4 @@ def _act(ledger: Ledger, action: str, number: int) -> None:
     elif action == "end" and node.state is State.RUNNING:
         ledger.set_state(node.id, State.FINISHED)
     elif action == "prune":
-        ledger.prune(node.id)
+        ledger.prune(node.id, "pruned by ada")

@@ -1,2 +1,2 @@
 -- The latest sampled completions of node $1.
-SELECT step, prompt, completion, answer, reward, correct, truncated FROM completions WHERE node_id = $1 ORDER BY step DESC, seq LIMIT 24
+SELECT step, prompt, completion, answer, reward, correct, truncated, components FROM completions WHERE node_id = $1 ORDER BY step DESC, seq LIMIT 24

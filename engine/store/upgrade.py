@@ -1,0 +1,62 @@
+"""What each version of the schema added, and how a file of an older one is brought up to it, or read as if it were.
+
+Called when a database is opened: the writer adds the columns for good, a reader of a run at rest sees them as NULL. It
+must never change or drop what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import duckdb
+
+from engine.store.protocol import SCHEMA_VERSION
+
+ADDED: dict[int, dict[str, dict[str, str]]] = {
+    2: {
+        "runs": {"budget": "VARCHAR"},
+        "nodes": {"note": "VARCHAR"},
+        "completions": {"components": "VARCHAR", "split": "VARCHAR"},
+    },
+}
+"""Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""
+
+
+def upgrade(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Adds what lacks to the tables of a file of `version`, inside the caller's transaction."""
+    for table, columns in missing(version).items():
+        for column, kind in columns.items():
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
+    if version < SCHEMA_VERSION:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
+
+
+def as_of_now(
+    connect: Callable[[], duckdb.DuckDBPyConnection], version: int, views: str
+) -> Callable[[], duckdb.DuckDBPyConnection]:
+    """Connections that show a file of `version` with the tables and `views` of now, without writing to it."""
+    lacking = missing(version)
+    if not lacking:
+        return connect
+
+    def connected() -> duckdb.DuckDBPyConnection:
+        cursor = connect()
+        (name,) = cursor.execute("SELECT current_database()").fetchone() or ("run",)
+        for table, columns in lacking.items():
+            new = ", ".join(f'CAST(NULL AS {kind}) AS "{column}"' for column, kind in columns.items())
+            cursor.execute(f'CREATE TEMP VIEW "{table}" AS SELECT *, {new} FROM "{name}".main."{table}"')  # noqa: S608
+        for statement in cursor.extract_statements(views):
+            if statement.type == duckdb.StatementType.CREATE:
+                cursor.execute(statement.query.replace("CREATE OR REPLACE", "CREATE OR REPLACE TEMP", 1))
+        return cursor
+
+    return connected
+
+
+def missing(version: int) -> dict[str, dict[str, str]]:
+    """Table → column → type of what was added after `version`."""
+    found: dict[str, dict[str, str]] = {}
+    for number, tables in sorted(ADDED.items()):
+        for table, columns in tables.items() if number > version else ():
+            found.setdefault(table, {}).update(columns)
+    return found
