@@ -6,11 +6,13 @@ Made by the feeds (`llmzero_tui.feeds`), read by screens and widgets. No reader,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from llmzero_tui.nodes import Nodes
 
 Row = dict[str, Any]
 Values = Mapping[str, float | int]
@@ -29,7 +31,8 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The header of a run. `spent` is a fraction of the budget; times are UTC; `eta` is seconds, None when unknown."""
+    """The header of a run. `spent` is a fraction of the budget of now, whose limits are `budget` (steps, nodes,
+    minutes, gpu_hours; 0 is none) and in steps `limit`; times are UTC; `eta` is seconds, None when unknown."""
 
     path: Path
     name: str
@@ -49,6 +52,8 @@ class Run:
     ended: datetime | None = None
     gate: str = ""
     live: bool = False
+    budget: Values = field(default_factory=dict)
+    trainer_seconds: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -64,7 +69,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of the tree as it is drawn. `spark` is its reward in parts of what was planned."""
+    """A node of the tree as it is drawn; `kept` are the steps whose files still exist. `human`: made or edited by one;
+    `note` is a human's. Foreign text."""
 
     id: int
     parent: int | None
@@ -78,8 +84,9 @@ class Node:
     pruned: bool
     best: Scored | None = None
     kept: tuple[int, ...] = ()
-    spark: tuple[float | None, ...] = ()
     scores: tuple[tuple[int, float], ...] = ()
+    human: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One completion. Foreign text."""
+    """One completion. Foreign text. `components` are the parts of its reward before weighting, as far as recorded."""
 
     step: int
     prompt: str
@@ -143,6 +150,7 @@ class Sample:
     reward: float
     correct: bool
     truncated: bool
+    components: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,21 +244,25 @@ class Detail:
 @dataclass(frozen=True, slots=True)
 class View:
     """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns,
-    and whether its samples are on screen."""
+    whether its samples are on screen, and which nodes have a line there."""
 
     node: int | None = None
     metric: str = "reward"
     columns: int = 60
     samples: bool = False
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """One look at a run. Unchanged parts are the same objects as in the snapshot before."""
+    """One look at a run. Unchanged parts are the same objects as in the snapshot before.
+
+    `sparks` is the reward of nodes in parts of what was planned, for those looked at so far; `extent` their scale.
+    """
 
     taken: datetime
     run: Run
-    nodes: Mapping[int, Node]
+    nodes: Nodes
     inbox: tuple[Proposal, ...]
     events: tuple[Event, ...]
     commands: tuple[Command, ...]
@@ -259,11 +271,13 @@ class RunSnapshot:
     detail: Detail | None
     metrics: tuple[str, ...] = ()
     writing: tuple[Said, ...] = ()
+    sparks: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    extent: tuple[float, float] = (0.0, 1.0)
 
     @property
     def running(self) -> Node | None:
         """The segment that trains now; the latest of several."""
-        return next((n for n in reversed(tuple(self.nodes.values())) if n.state == "running"), None)
+        return self.nodes.running
 
     @property
     def waiting(self) -> int:
@@ -309,6 +323,7 @@ def _values(text: Any) -> dict[str, float | int]:
 def run_of(path: Path, row: Row, *, live: bool) -> Run:
     """The header from a row of ui_run.sql. A run whose engine is gone without having said so is `crashed`."""
     settings = json_of(row["config"], {})
+    budget = _values(row["budget"]) or settings.get("budget", {})
     state = str(row["state"])
     if not live and state not in TERMINAL:
         state = "crashed"
@@ -319,10 +334,16 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
     return Run(
         path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
         reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["spent_steps"] or 0,
-        limit=settings.get("budget", {}).get("steps", 0), spent=row["fraction"] or 0.0,
-        wall_seconds=row["wall_seconds"] or 0.0, created=row["created"], ended=row["ended"],
+        limit=int(budget.get("steps", 0)), budget=budget, spent=row["fraction"] or 0.0,
+        trainer_seconds=row["trainer_seconds"] or 0.0, wall_seconds=row["wall_seconds"] or 0.0,
+        created=row["created"], ended=row["ended"],
         gate=row["gate"] or settings.get("gate", {}).get("mode", ""), live=live,
     )  # fmt: skip
+
+
+def sample_of(row: Row) -> Sample:
+    """A row of `ui_samples`."""
+    return Sample(**{**row, "components": _values(row["components"])})
 
 
 def said_of(row: Row) -> Said:
@@ -382,13 +403,15 @@ def command_of(row: Row) -> Command:
     )  # fmt: skip
 
 
-def node_of(row: Row, scores: Sequence[Row], spark: tuple[float | None, ...]) -> Node:
-    best = max(scores, key=lambda r: (r["value"], r["step"]), default=None)
+def node_of(row: Row) -> Node:
+    """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
+    steps, values, counts = row["steps"] or (), row["scores"] or (), row["counts"] or ()
+    scores = tuple(zip(steps, values, strict=True))
+    best = max(zip(values, steps, counts, strict=True), default=None)
     return Node(
         id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"], state=row["state"],
         intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],
         start=row["start_steps"], pruned=row["pruned"],
-        best=Scored(best["value"], best["n"], row["node_id"], best["step"]) if best else None,
-        kept=tuple(r["step"] for r in scores if r["kept"]), spark=spark,
-        scores=tuple((r["step"], r["value"]) for r in scores),
+        best=Scored(best[0], best[2], row["node_id"], best[1]) if best else None,
+        kept=tuple(row["kept"] or ()), scores=scores, human=bool(row["human"]), note=row["note"] or "",
     )  # fmt: skip

@@ -5,8 +5,7 @@ Used by one worker thread at a time (the app's tick). It never touches a widget 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,16 +27,17 @@ from llmzero_tui.data import (
     command_of,
     event_of,
     json_of,
-    node_of,
     parts,
     proposal_of,
     run_of,
     said_of,
+    sample_of,
     stage_of,
 )
+from llmzero_tui.feeds.nodes import NodesFeed, SparksFeed
 from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.nodes import Nodes
 
-SPARK_PARTS = 6
 STRIP_PARTS = 7
 EVENTS_KEPT = 400
 CURVE_POINTS = 2000
@@ -55,7 +55,8 @@ class RunFeed:
     _metric_seq: int = 0
     _event_seq: int = 0
     _metric_time: datetime | None = None
-    _sparks: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
+    _nodes: NodesFeed = field(default_factory=NodesFeed)
+    _sparks: SparksFeed = field(default_factory=SparksFeed)
 
     def __post_init__(self) -> None:
         self._source = Source(self.path, self.opener)
@@ -68,7 +69,9 @@ class RunFeed:
         """
         if self._last is not None and self._source.resting:
             return self._again(self._last, view)
-        glance = quick and self._source.live
+        glance = quick and self._source.live and not self._source.fresh
+        if self._source.fresh:
+            self._forget()
         with self._source.reader() as reader:
             if glance and self._last is not None:
                 self._last = self._glance(reader, self._last, view)
@@ -79,6 +82,12 @@ class RunFeed:
     def close(self) -> None:
         """Let go of the reader; the next read opens the run anew and reads everything again."""
         self._source.close()
+
+    def _forget(self) -> None:
+        """The run is opened anew: nothing that was read before is taken for granted."""
+        self._metric_seq, self._event_seq, self._metric_time = 0, 0, None
+        self._nodes.forget()
+        self._sparks.forget()
 
     def _again(self, last: RunSnapshot, view: View) -> RunSnapshot:
         """A run at rest, seen another way."""
@@ -91,13 +100,16 @@ class RunFeed:
 
     def _glance(self, reader: Reader, last: RunSnapshot, view: View) -> RunSnapshot:
         detail = self._detail(reader, last.nodes, view, set())
-        return replace(last, taken=self.clock(), detail=detail)
+        self._sparks.read(reader, last.nodes, view.lines, ())
+        return replace(last, taken=self.clock(), detail=detail, sparks=self._sparks.sparks, extent=self._sparks.extent)
 
     def _shows(self, last: RunSnapshot, view: View) -> bool:
         """Whether the last snapshot is what `view` asks for."""
         node, detail = _selected(last.nodes, view.node), last.detail
         if node is None or detail is None:
             return node is None
+        if self._sparks.missing(last.nodes, view.lines):
+            return False
         width = bucket_width(node.start + max(node.planned, node.trained), view.columns)
         told = detail.samples is not None or not view.samples
         return (detail.node, detail.curve.metric, detail.curve.width) == (node.id, view.metric, width) and told
@@ -106,7 +118,9 @@ class RunFeed:
         row = header(reader, self.path)
         run = run_of(self.path, row, live=reader.live)
         grown = self._grown(reader)
-        nodes = self._nodes(reader, grown)
+        before_nodes, nodes = self._nodes.nodes, self._nodes.read(reader)
+        grown |= _begun_again(before_nodes, nodes)
+        self._sparks.read(reader, nodes, view.lines, grown)
         writing = tuple(said_of(r) for r in reader.rows(sql("ui_writing")))
         before = self._last.writing if self._last else ()
         grown |= {w.node for w in before if w.node is not None and w.call not in {x.call for x in writing}}
@@ -119,7 +133,7 @@ class RunFeed:
             inbox=tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox"))),
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
             space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, view, grown),
-            writing=writing,
+            writing=writing, sparks=self._sparks.sparks, extent=self._sparks.extent,
         )  # fmt: skip
 
     def _grown(self, reader: Reader) -> set[int]:
@@ -130,24 +144,7 @@ class RunFeed:
         self._metric_seq, self._metric_time = row["seq"], row["ts"]
         return set(row["nodes"])
 
-    def _nodes(self, reader: Reader, grown: set[int]) -> dict[int, Node]:
-        rows = reader.rows(sql("ui_nodes"))
-        if grown:
-            found: dict[int, list[Row]] = {}
-            for row in reader.rows(sql("ui_sparks"), (json.dumps(sorted(grown)), SPARK_PARTS)):
-                found.setdefault(row["node_id"], []).append(row)
-            self._sparks.update({node_id: parts(mine, SPARK_PARTS) for node_id, mine in found.items()})
-        scores: dict[int, list[Row]] = {}
-        for row in reader.rows(sql("ui_checkpoints")):
-            scores.setdefault(row["node_id"], []).append(row)
-        before = self._last.nodes if self._last else {}
-        nodes = {}
-        for row in rows:
-            node = node_of(row, scores.get(row["node_id"], []), self._sparks.get(row["node_id"], ()))
-            nodes[node.id] = before[node.id] if before.get(node.id) == node else node
-        return nodes
-
-    def _detail(self, reader: Reader, nodes: Mapping[int, Node], view: View, grown: set[int]) -> Detail | None:
+    def _detail(self, reader: Reader, nodes: Nodes, view: View, grown: set[int]) -> Detail | None:
         """The selected node, or by default what trains, else the best; only what changed is read."""
         node = _selected(nodes, view.node)
         if node is None:
@@ -185,13 +182,21 @@ def header(reader: Reader, path: Path) -> Row:
     return found[0]
 
 
-def _selected(nodes: Mapping[int, Node], wanted: int | None) -> Node | None:
+def _begun_again(before: Nodes, now: Nodes) -> set[int]:
+    """Segments that have trained less than they had: their metrics were taken back with their steps."""
+    if before is now:
+        return set()
+    return {
+        i for i, n in now.items() if (old := before.get(i)) is not None and old is not n and n.trained < old.trained
+    }
+
+
+def _selected(nodes: Nodes, wanted: int | None) -> Node | None:
     """The node to look at: the wanted one, else what trains, else the best, else the first."""
     if wanted is not None and wanted in nodes:
         return nodes[wanted]
-    running = [n for n in nodes.values() if n.state == "running"]
-    if running:
-        return running[-1]
+    if nodes.running is not None:
+        return nodes.running
     scored = [n for n in nodes.values() if n.best]
     return max(scored, key=lambda n: n.best.value if n.best else 0.0, default=next(iter(nodes.values()), None))
 
@@ -204,4 +209,4 @@ def _curve(reader: Reader, node: Node, metric: str, width: int) -> Curve:
 
 
 def _samples(reader: Reader, node: Node) -> tuple[Sample, ...]:
-    return tuple(Sample(**r) for r in reader.rows(sql("ui_samples"), (node.id,)))
+    return tuple(sample_of(r) for r in reader.rows(sql("ui_samples"), (node.id,)))

@@ -49,6 +49,11 @@ class Source:
         return self._rest is not None and self._rest == stamp(self.path) and not held(self.path)
 
     @property
+    def fresh(self) -> bool:
+        """Whether the next look opens the run anew: what was read before may not hold any more."""
+        return self._reader is None
+
+    @property
     def live(self) -> bool:
         """Whether an engine answered the last look."""
         return self._rest is None

@@ -97,7 +97,7 @@ class RunScreen(Taking, Steering):
     def view(self) -> View:
         columns = self._plot.size.width if self._plot is not None else 60
         samples = self.query_one(Details).tab == SAMPLES
-        return View(self.selected, self.metric, max(20, columns), samples)
+        return View(self.selected, self.metric, max(20, columns), samples, self.query_one(SearchTree).on_screen)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
         if self.frozen and self.snapshot is not None:
@@ -106,7 +106,7 @@ class RunScreen(Taking, Steering):
             return
         self._lost = ""
         self.snapshot = snapshot
-        self.query_one(SearchTree).show(snapshot.nodes, snapshot.run.best, snapshot.inbox)
+        self.query_one(SearchTree).show(snapshot)
         running = snapshot.running
         if self.selected is None and snapshot.detail is not None:
             self._select(snapshot.detail.node)
@@ -126,6 +126,9 @@ class RunScreen(Taking, Steering):
         if detail is not None and before is not None and _seen(detail) != _seen(before):
             self.snapshot = replace(self.snapshot, detail=detail)
             self._show_detail()
+        if snapshot.sparks.keys() - self.snapshot.sparks.keys():
+            self.snapshot = replace(self.snapshot, sparks={**snapshot.sparks, **self.snapshot.sparks})
+            self.query_one(SearchTree).show(self.snapshot)
 
     def lost(self, why: Lost, now: datetime) -> None:
         self._lost = why.reason
@@ -197,9 +200,18 @@ class RunScreen(Taking, Steering):
     def _tree_picked(self, event: SearchTree.Picked) -> None:
         self.look_at(event.node_id, move=False)
 
+    @on(SearchTree.Revealed)
+    def _lines_revealed(self) -> None:
+        self.poll_now()
+
     @on(Inbox.Picked)
     def _inbox_picked(self, event: Inbox.Picked) -> None:
         self.look_at(event.proposal.node)
+
+    @on(Inbox.Opened)
+    def _inbox_opened(self, event: Inbox.Opened) -> None:
+        self.look_at(event.proposal.node)
+        self.action_decide()
 
     @on(Strip.Chosen)
     def _metric_chosen(self, event: Strip.Chosen) -> None:

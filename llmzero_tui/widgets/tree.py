@@ -1,46 +1,54 @@
 """The search tree: one line a node with label, score, reward sparkline and state. It drives what the right side shows.
 
-Updated in place from snapshots: a label is set anew only when its node changed. Posts `Picked` when the cursor moves.
+Takes snapshots and draws only the lines that are on screen and look otherwise than before; a tree of ten thousand nodes
+costs what a small one does. Posts `Picked` when the cursor moves, `Revealed` when lines come into view whose small
+curves were not read yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import ceil, floor
 from typing import ClassVar
 
-from rich.style import Style
+from rich.segment import Segment
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
 from textual.message import Message
-from textual.widgets import Tree
-from textual.widgets.tree import TreeNode
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
-from llmzero_tui.data import Node, Proposal, Scored
+from llmzero_tui.data import Node, RunSnapshot, Scored
 from llmzero_tui.format import MISSING, SHORT_STATES, plain, share
+from llmzero_tui.nodes import Nodes
+from llmzero_tui.widgets.lines import Line, lines_of, matching, shortened
 from llmzero_tui.widgets.look import cell, look
 
 SCORED = frozenset({"finished", "stopped", "early-stopped", "running"})
 SCORE_CELLS = 4
 SPARK_CELLS = 6
+LABEL_CELLS = 31
+"""The least a node's own line gets; guides of a deep tree give way."""
+STRIPS_KEPT = 1000
+ASCII_GUIDES = str.maketrans("│├└…", "|+`.")
+Spark = tuple[float | None, ...]
 
 
-class SearchTree(Tree[int], inherit_bindings=False):
-    """Nodes by id; the tree's own root is the base model."""
+class SearchTree(ScrollView, can_focus=True):
+    """Nodes by number; the first is the base model."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"tree--guides", "tree--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor_up", show=False),
-        Binding("down,j", "cursor_down", show=False),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
         Binding("right,l", "open_node", show=False),
         Binding("left,h", "close_node", show=False),
         Binding("enter", "fold", show=False),
-        Binding("home", "scroll_home", show=False),
-        Binding("end,G", "scroll_end", show=False),
-        Binding("pageup", "page_up", show=False),
-        Binding("pagedown", "page_down", show=False),
+        Binding("home", "first", show=False),
+        Binding("end,G", "last", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
     ]
-    ICON_NODE = ""
-    ICON_NODE_EXPANDED = ""
 
     class Picked(Message):
         """The cursor stands on another node."""
@@ -49,151 +57,164 @@ class SearchTree(Tree[int], inherit_bindings=False):
             super().__init__()
             self.node_id = node_id
 
-    ASCII_LINES: ClassVar = {
-        "default": ("  ", "| ", "`-", "+-"),
-        "bold": ("  ", "| ", "`-", "+-"),
-        "double": ("  ", "| ", "`-", "+-"),
-    }
+    class Revealed(Message):
+        """Lines came into view whose small curves are not known."""
 
     def __init__(self) -> None:
-        super().__init__("", id="tree")
-        self.guide_depth = 2
-        self.auto_expand = True
-        self.show_root = True
-        self._places: dict[int, TreeNode[int]] = {}
-        self._known: Mapping[int, Node] = {}
-        self._shown: dict[int, tuple[object, ...]] = {}
+        super().__init__(id="tree")
+        self.lines: list[Line] = []
+        self.cursor: int | None = None
+        self._places: dict[int, int] = {}
+        self._folded: set[int] = set()
+        self._known = Nodes()
+        self._extent = (0.0, 1.0)
         self._best: Scored | None = None
         self._waiting: frozenset[int] = frozenset()
-        self._extent = (0.0, 1.0)
         self._filter = ""
-        self._picked: int | None = None
-        self._awaited: int | None = None
+        self._matching: set[int] | None = None
+        self._snapshot: RunSnapshot | None = None
+        self._strips: dict[int, tuple[object, Strip]] = {}
+        self._asked: frozenset[int] = frozenset()
 
     def on_mount(self) -> None:
         self.border_title = "Search tree"
-        if look(self).ascii:
-            self.LINES = self.ASCII_LINES
 
     # ---- from snapshots ---------------------------------------------------------------------------------------------
 
-    def show(self, nodes: Mapping[int, Node], best: Scored | None, inbox: tuple[Proposal, ...]) -> None:
-        """Take the nodes of a snapshot; only lines that changed are drawn anew."""
-        values = [v for n in nodes.values() for v in n.spark if v is not None]
-        # Outward to tenths: otherwise every step of a running segment would redraw every line.
-        extent = (floor(10 * min(values, default=0.0)) / 10, ceil(10 * max(values, default=1.0)) / 10)
-        redraw = extent != self._extent
-        self._known, self._best, self._extent = nodes, best, extent
-        self._waiting = frozenset(p.node for p in inbox if p.waits)
-        visible = self._visible()
-        for withdrawn in self._places.keys() - nodes.keys():
-            self._places.pop(withdrawn).remove()
-            self._shown.pop(withdrawn, None)
-        for node in nodes.values():
-            if node.id not in visible:
-                continue
-            place = self._places.get(node.id) or self._add(node)
-            state = (node, node.id in self._waiting, self._starred(node))
-            if self._shown.get(node.id) != state:
-                self._shown[node.id] = state
-                place.set_label(node.label[:80])
-        self.border_subtitle = look(self).title(self._count())
-        if redraw:
-            self.notify_style_update()
+    def show(self, snapshot: RunSnapshot) -> None:
+        """Take a snapshot; only lines that look otherwise are drawn anew."""
+        before, self._known, self._snapshot = self._known, snapshot.nodes, snapshot
+        self._best, self._extent = snapshot.run.best, snapshot.extent
+        self._waiting = frozenset(p.node for p in snapshot.inbox if p.waits)
+        if self._known is not before:
+            matches = matching(self._known, self._filter) if self._filter else None
+            if self._known.children is not before.children or matches != self._matching:
+                self._matching = matches
+                self._lay_out()
+            self._count()
+        self._refresh_changed()
+        self._reveal()
 
-    def _count(self) -> str:
+    def _count(self) -> None:
         """How many nodes there are, or how they are filtered."""
         if self._filter:
-            return f"/{self._filter} · esc shows all"
-        proposed = sum(n.state == "proposed" for n in self._known.values())
-        words = f"{len(self._known) - 1 - proposed} nodes"
-        return f"{words} · {proposed} proposed" if proposed else words
+            words = f"/{self._filter} · esc shows all"
+        else:
+            proposed = sum(n.state == "proposed" for n in self._known.values())
+            words = f"{len(self._known) - 1 - proposed} nodes" + (f" · {proposed} proposed" if proposed else "")
+        self.border_subtitle = look(self).title(words)
 
     def filter(self, text: str) -> None:
         """Show only nodes that match, with the way to them; all of them for an empty text."""
         self._filter = text.strip().lower()
-        chosen = self._picked
-        self.clear()
-        self._places.clear()
-        self._shown.clear()
-        self.show(self._known, self._best, ())
-        if chosen is not None:
-            self.pick(chosen)
+        self._matching = matching(self._known, self._filter) if self._filter else None
+        self._lay_out()
+        self._count()
+        if self.cursor in self._places:
+            self.call_after_refresh(self._keep_in_view)
+        self._reveal()
 
     def pick(self, node_id: int) -> None:
-        """Move the cursor to a node, opening what hides it."""
-        place = self._places.get(node_id)
-        if place is None:
+        """Move the cursor to a node, opening what hides it; says nothing to anybody."""
+        node = self._known.get(node_id)
+        if node is None:
             return
-        above = place.parent
+        above, hidden = self._known.get(node.parent) if node.parent is not None else None, False
         while above is not None:
-            above.expand()
-            above = above.parent
-        self._picked = self._awaited = node_id
-        self.call_after_refresh(self._move_to, node_id)
+            hidden = hidden or above.id in self._folded
+            self._folded.discard(above.id)
+            above = self._known.get(above.parent) if above.parent is not None else None
+        if hidden:
+            self._lay_out()
+        self._put(node_id)
+        # Once the lines have their place: a tree that was just laid out cannot scroll yet.
+        self.call_after_refresh(self._keep_in_view)
 
-    def _move_to(self, node_id: int) -> None:
-        place = self._places.get(node_id)
-        if place is None or self._awaited != node_id:
+    def _lay_out(self) -> None:
+        """Find the lines anew: nodes came or went, were folded or filtered."""
+        self.lines = lines_of(self._known, self._folded if not self._filter else frozenset(), self._matching)
+        self._places = {line.node: place for place, line in enumerate(self.lines)}
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.lines))
+        if self.cursor is not None and self.cursor not in self._known and self.lines:
+            self._put(self.lines[0].node, tell=True)
+        self.refresh()
+
+    def _refresh_changed(self) -> None:
+        """Draw the lines on screen that look otherwise than they were drawn."""
+        first = self.scroll_offset.y
+        for place, line in enumerate(self.lines[first : first + self.size.height], first):
+            known = self._strips.get(line.node)
+            if known is None or known[0] != self._state(line):
+                self.refresh_line(place)
+
+    # ---- what is on screen ------------------------------------------------------------------------------------------
+
+    @property
+    def on_screen(self) -> tuple[int, ...]:
+        """The nodes whose lines can be seen."""
+        first = self.scroll_offset.y
+        return tuple(line.node for line in self.lines[first : first + self.size.height])
+
+    def _reveal(self) -> None:
+        """Ask for the small curves of lines that came into view, once."""
+        if self._snapshot is None:
             return
-        if self.cursor_node is place:
-            self._awaited = None
-        self.move_cursor(place)
+        missing = frozenset(self.on_screen) - self._snapshot.sparks.keys()
+        if missing - self._asked:
+            self.post_message(self.Revealed())
+        self._asked = missing
 
-    def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[int]) -> None:
-        """The cursor moved: by the human, or on its way to a picked node (then older moves do not count)."""
-        event.stop()
-        node_id = event.node.data
-        if self._awaited is not None:
-            if node_id == self._awaited:
-                self._awaited = None
-            return
-        if node_id is not None and node_id != self._picked:
-            self._picked = node_id
-            self.post_message(self.Picked(node_id))
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._reveal()
 
-    def _visible(self) -> set[int]:
-        """Nodes that match the filter, and the way to each."""
-        if not self._filter:
-            return set(self._known)
-        found: set[int] = set()
-        for node in self._known.values():
-            at: Node | None = node if self._hit(node) else None
-            while at is not None and at.id not in found:
-                found.add(at.id)
-                at = self._known.get(at.parent) if at.parent is not None else None
-        return found
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.lines))
+        self._reveal()
 
-    def _hit(self, node: Node) -> bool:
-        return self._filter in f"#{node.id} {node.label} {node.state} {node.intent}".lower()
-
-    def _add(self, node: Node) -> TreeNode[int]:
-        parent = self._places.get(node.parent) if node.parent is not None else None
-        if parent is None:
-            self.root.data = node.id
-            self.root.expand()
-            place = self.root
-        else:
-            place = parent.add("", data=node.id, expand=True)
-        self._places[node.id] = place
-        return place
-
-    def _starred(self, node: Node) -> bool:
-        return self._best is not None and self._best.node == node.id
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
 
     # ---- drawing ----------------------------------------------------------------------------------------------------
 
-    def render_label(self, node: TreeNode[int], base_style: Style, style: Style) -> Text:
-        found = self._known.get(node.data) if node.data is not None else None
-        if found is None:
-            return Text(" ")
-        depth, above = 0, node.parent
-        while above is not None:
-            depth, above = depth + 1, above.parent
-        width = max(12, self.scrollable_content_region.width - self.guide_depth * depth - 1)
-        text = self._line(found, width, folded=bool(node.children) and not node.is_expanded)
-        text.stylize_before(style)
-        return look(self).done(text)
+    def render_line(self, y: int) -> Strip:
+        place, width = y + self.scroll_offset.y, self.size.width
+        if place >= len(self.lines):
+            return Strip.blank(width, self.rich_style)
+        line = self.lines[place]
+        state = self._state(line)
+        known = self._strips.get(line.node)
+        if known is None or known[0] != state:
+            if len(self._strips) >= STRIPS_KEPT:
+                self._strips.clear()
+            known = self._strips[line.node] = (state, self._drawn(line, width))
+        return known[1]
+
+    def _state(self, line: Line) -> tuple[object, ...]:
+        """Everything that decides how a line looks."""
+        number = line.node
+        sparks = self._snapshot.sparks if self._snapshot is not None else {}
+        return (
+            self._known.get(number), line.guide, sparks.get(number), self._extent, number in self._waiting,
+            self._best is not None and self._best.node == number, number in self._folded, number == self.cursor,
+            self.has_focus, self.size.width, look(self),
+        )  # fmt: skip
+
+    def _drawn(self, line: Line, width: int) -> Strip:
+        dress, style = look(self), self.rich_style
+        guide = shortened(line.guide, max(2, width - 1 - LABEL_CELLS))
+        guides = Text(guide.translate(ASCII_GUIDES) if dress.ascii else guide)
+        guides.stylize(self.get_component_rich_style("tree--guides", partial=True))
+        node = self._known[line.node]
+        folded = node.id in self._folded and bool(self._known.children.get(node.id))
+        label = dress.done(self._line(node, max(12, width - len(guide) - 1), folded=folded))
+        if node.id == self.cursor:
+            label.stylize_before(self.get_component_rich_style("tree--cursor"))
+        guides.style = style
+        guides.append_text(label)
+        segments: list[Segment] = list(guides.render(self.app.console))
+        return Strip(segments).adjust_cell_length(width, style).crop(0, width)
 
     def _line(self, node: Node, width: int, *, folded: bool) -> Text:
         dress = look(self)
@@ -221,7 +242,7 @@ class SearchTree(Tree[int], inherit_bindings=False):
         """Star, score, sparkline and glyph: always as wide, so that the columns stand."""
         dress = look(self)
         colours = dress.palette
-        starred = self._starred(node)
+        starred = self._best is not None and self._best.node == node.id
         text = Text("★ " if starred else "  ", style=colours.star)
         glyph, colour = dress.glyph("pending" if node.id in self._waiting else node.state)
         if node.best is None and node.state not in SCORED:
@@ -230,33 +251,96 @@ class SearchTree(Tree[int], inherit_bindings=False):
         else:
             value = share(node.best.value) if node.best else MISSING
             style = f"bold {colours.star}" if starred else colours.text
+            spark: Spark = self._snapshot.sparks.get(node.id, ()) if self._snapshot is not None else ()
             text.append(f"{value:>{SCORE_CELLS}} ", style=style)
-            text.append(dress.spark(node.spark, *self._extent).ljust(SPARK_CELLS), style=colours.trail)
+            text.append(dress.spark(spark, *self._extent).ljust(SPARK_CELLS), style=colours.trail)
         return text.append(f" {glyph}", style=colour)
+
+    # ---- the cursor -------------------------------------------------------------------------------------------------
+
+    def _put(self, node_id: int, *, tell: bool = False) -> None:
+        """Put the cursor on a node and draw the two lines that differ."""
+        if node_id == self.cursor:
+            return
+        before, self.cursor = self.cursor, node_id
+        for number in (before, node_id):
+            if number is not None and number in self._places:
+                self.refresh_line(self._places[number])
+        if tell:
+            self.post_message(self.Picked(node_id))
+
+    def _keep_in_view(self) -> None:
+        place = self._places.get(self.cursor) if self.cursor is not None else None
+        if place is not None:
+            self.scroll_to_region(Region(0, place, 1, 1), animate=False, force=True, x_axis=False)
+
+    def _go(self, place: int) -> None:
+        """Put the cursor on a line, by hand."""
+        if self.lines:
+            self._put(self.lines[max(0, min(len(self.lines) - 1, place))].node, tell=True)
+            self._keep_in_view()
+
+    @property
+    def _place(self) -> int | None:
+        return self._places.get(self.cursor) if self.cursor is not None else None
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor there; a second click folds."""
+        offset = event.get_content_offset(self)
+        if offset is None or not 0 <= offset.y + self.scroll_offset.y < len(self.lines):
+            return
+        place = offset.y + self.scroll_offset.y
+        if place == self._place:
+            self.action_fold()
+        else:
+            self._go(place)
 
     # ---- keys -------------------------------------------------------------------------------------------------------
 
+    def action_move(self, by: int) -> None:
+        """One line up or down."""
+        place = self._place
+        self._go((0 if by > 0 else len(self.lines) - 1) if place is None else place + by)
+
+    def action_page(self, by: int) -> None:
+        """A page up or down."""
+        self._go((self._place or 0) + by * max(1, self.size.height - 1))
+
+    def action_first(self) -> None:
+        """The root."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """The last line."""
+        self._go(len(self.lines) - 1)
+
     def action_open_node(self) -> None:
         """Unfold, or go to the first child."""
-        node = self.cursor_node
-        if node is None:
+        place = self._place
+        if place is None or not self._known.children.get(self.lines[place].node):
             return
-        if node.children and not node.is_expanded:
-            node.expand()
-        elif node.children:
-            self.move_cursor(node.children[0])
+        if self.lines[place].node in self._folded and not self._filter:
+            self.action_fold()
+        else:
+            self._go(place + 1)
 
     def action_close_node(self) -> None:
         """Fold, or go to the parent."""
-        node = self.cursor_node
-        if node is None:
+        place = self._place
+        if place is None:
             return
-        if node.children and node.is_expanded and not node.is_root:
-            node.collapse()
-        elif node.parent is not None:
-            self.move_cursor(node.parent)
+        number = self.lines[place].node
+        parent = self._known[number].parent
+        if self._known.children.get(number) and number not in self._folded and place > 0 and not self._filter:
+            self.action_fold()
+        elif parent in self._places:
+            self._go(self._places[parent])
 
     def action_fold(self) -> None:
         """Fold or unfold what is below."""
-        if self.cursor_node is not None and self.cursor_node.children:
-            self.cursor_node.toggle()
+        number = self.cursor
+        if self._filter or number not in self._places or not self._known.children.get(number):
+            return
+        self._folded ^= {number}
+        self._lay_out()
+        self._reveal()

@@ -238,9 +238,9 @@ async def test_the_filter_leaves_what_matches_and_the_way_to_it(run: Path) -> No
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         await pilot.press("slash", *"nan")
         tree = app.screen.query_one(SearchTree)
-        await until(pilot, lambda: set(tree._places) == {0, 4, 8}, "the filtered tree")
+        await until(pilot, lambda: [line.node for line in tree.lines] == [0, 4, 8], "the filtered tree")
         await pilot.press("escape")
-        await until(pilot, lambda: len(tree._places) == 17, "the whole tree")
+        await until(pilot, lambda: len(tree.lines) == 17, "the whole tree")
 
 
 async def test_the_cursor_drives_the_right_side(run: Path) -> None:

@@ -1,3 +1,22 @@
--- Every node of the search tree, what is needed to draw it; texts stay where they are until one is looked at.
-SELECT node_id, parent_id, branch_step, depth, state, intent, label, trained_steps, planned_steps, start_steps, pruned, proposal_id
-FROM visible_nodes ORDER BY node_id
+-- The nodes of the search tree with their scored checkpoints, in chunks of 128; only chunks that are not as they were: $1 = the marks
+-- (a hash of everything here) that are known already, as a JSON list. A chunk that is known is one row without a node. `human`: made or
+-- edited by one. Texts stay where they are until one is looked at, but for a human's note.
+WITH drawn AS (
+    SELECT node_id, parent_id, branch_step, state, intent, label, trained_steps, planned_steps, start_steps, pruned,
+        advisor = 'human' AS human, note FROM visible_nodes
+), scored AS (
+    SELECT seq, node_id, step, n, value, kept FROM checkpoints
+), chunks AS (
+    SELECT node_id // 128 AS chunk, CAST(bit_xor(mark) AS VARCHAR) AS mark
+    FROM (SELECT node_id, hash(drawn) AS mark FROM drawn UNION ALL SELECT node_id, hash(scored) FROM scored) GROUP BY chunk
+), changed AS (
+    SELECT chunk FROM chunks WHERE NOT list_contains(CAST($1 AS JSON)::VARCHAR[], mark)
+), lists AS (
+    SELECT node_id, list(step ORDER BY step, seq) AS steps, list(value ORDER BY step, seq) AS scores, list(n ORDER BY step, seq) AS counts,
+        list(step ORDER BY step, seq) FILTER (kept) AS kept
+    FROM scored WHERE node_id // 128 IN (FROM changed) GROUP BY node_id
+), fresh AS (
+    SELECT drawn.*, steps, scores, counts, kept FROM drawn LEFT JOIN lists USING (node_id) WHERE drawn.node_id // 128 IN (FROM changed)
+)
+SELECT chunks.chunk, chunks.mark, fresh.* FROM chunks LEFT JOIN fresh ON fresh.node_id // 128 = chunks.chunk
+ORDER BY chunks.chunk, fresh.node_id

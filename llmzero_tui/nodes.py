@@ -1,0 +1,72 @@
+"""The nodes of a run as the screens look at them: by number, by parent, and which one trains.
+
+Made by the run's feed in its worker thread, so that the thread of the screen never walks over ten thousand nodes to
+answer a key. A `Nodes` is never changed once it is made: what changed is a new one that shares the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmzero_tui.data import Node
+
+
+class Nodes(dict[int, "Node"]):
+    """Nodes by number, in its order. `children` gives the numbers below one, `running` what trains (the latest)."""
+
+    __slots__ = ("children", "running")
+
+    def __init__(
+        self, nodes: Mapping[int, Node] | None = None, children: Mapping[int, list[int]] | None = None
+    ) -> None:
+        super().__init__(nodes or {})
+        self.children: Mapping[int, list[int]] = self._by_parent() if children is None else children
+        self.running: Node | None = next((n for n in reversed(self.values()) if n.state == "running"), None)
+
+    @property
+    def root(self) -> int | None:
+        """The number of the base model; None while there is nothing."""
+        return next(iter(self), None)
+
+    def changed(self, new: Iterable[Node], gone: Iterable[int]) -> Nodes:
+        """These nodes with some of them new or as they are now, and some gone; what is equal stays the same object."""
+        found, shape, ordered = dict(self), False, True
+        for number in gone:
+            shape = found.pop(number, None) is not None or shape
+        last = next(reversed(found), -1)
+        for node in new:
+            before = found.get(node.id)
+            if before == node:
+                continue
+            shape = shape or before is None or before.parent != node.parent
+            ordered = ordered and (before is not None or node.id > last)
+            found[node.id] = node
+            last = max(last, node.id)
+        if not shape:
+            return Nodes(found, self.children)
+        return Nodes(found if ordered else dict(sorted(found.items())))
+
+    def below(self, number: int) -> int:
+        """How many nodes hang under one."""
+        count, rest = 0, list(self.children.get(number, ()))
+        while rest:
+            count += 1
+            rest.extend(self.children.get(rest.pop(), ()))
+        return count
+
+    def depth(self, number: int) -> int:
+        """Segments between the root and the end of this node."""
+        count, node = 0, self.get(number)
+        while node is not None and node.parent is not None:
+            count, node = count + 1, self.get(node.parent)
+        return count
+
+    def _by_parent(self) -> dict[int, list[int]]:
+        root, children = self.root, dict[int, list[int]]()
+        for number, node in self.items():
+            parent = node.parent if node.parent in self else root
+            if number != root and parent is not None:
+                children.setdefault(parent, []).append(number)
+        return children
