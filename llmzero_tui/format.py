@@ -44,6 +44,15 @@ def plain(text: object, limit: int | None = None, *, lines: bool = False) -> str
     return source
 
 
+READ_LIMIT = 16_000
+"""Characters of one text that are laid out to be read; the rest stays in the database, and the screen says so."""
+
+
+def readable(text: str) -> str:
+    """A foreign text to be read, line by line: whole, or its first READ_LIMIT characters."""
+    return plain(text[:READ_LIMIT], lines=True)
+
+
 def _visible(source: str) -> Iterable[str]:
     marks = 0
     for character in source:

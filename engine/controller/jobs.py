@@ -18,6 +18,14 @@ STEERING_SEED = 0
 RERANK_SEED = 1
 """Seed of the second validation set, on which the finalists are compared."""
 TEST_SEED = 0
+READ_PROMPTS = 8
+"""So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
+all through a run, so that two checkpoints can be compared on one prompt."""
+
+
+def steering(prompts: int) -> EvaluationSpec:
+    """How every checkpoint is scored."""
+    return EvaluationSpec(split="validation", n=prompts, seed=STEERING_SEED, samples=min(READ_PROMPTS, prompts))
 
 
 def segment_seed(run_seed: int, start_steps: int, attempt: int) -> int:
@@ -73,7 +81,7 @@ class Jobs:
             seed=seed,
             directory=str(ledger.directory.segment(node.id)),
             checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
-            evaluation=EvaluationSpec(split="validation", n=evaluation.validation_prompts, seed=STEERING_SEED),
+            evaluation=steering(evaluation.validation_prompts),
             batch_size=config.training.batch_size,
             micro_batch=self.micro_batch(),
             precision=config.training.precision,

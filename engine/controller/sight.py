@@ -77,7 +77,7 @@ class Sight:
     def _completions(self, parent: Node, last_step: int) -> tuple[SampledCompletion, ...]:
         rows = self._ledger.writer.rows(
             "SELECT step, prompt, completion, answer, reward, correct, truncated FROM completions "
-            "WHERE node_id = ? AND step <= ? ORDER BY seq DESC LIMIT ?",
+            "WHERE node_id = ? AND step <= ? AND split IS DISTINCT FROM 'validation' ORDER BY seq DESC LIMIT ?",
             (parent.id, last_step, COMPLETIONS),
         )
         return tuple(SampledCompletion(**row) for row in rows)

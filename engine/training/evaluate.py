@@ -16,7 +16,7 @@ from transformers import GenerationConfig
 
 from engine.errors import UserError
 from engine.training.events import Evaluation, EvaluationSpec
-from engine.training.rewards import score
+from engine.training.rewards import Rollout, as_sample, score
 from tasks.base import Item, Split, Task
 
 
@@ -29,7 +29,8 @@ def evaluate(
     bf16: bool = False,
     beat: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Numbers of correct completions out of `spec.n` prompts of `spec.split`.
+    """Numbers of correct completions out of `spec.n` prompts of `spec.split`, with the greedy completions of the first
+    `spec.samples`.
 
     Args:
         model: a causal language model of transformers, on any device, in any mode.
@@ -46,10 +47,16 @@ def evaluate(
     prompts = encode(tokenizer, prompt_texts(tokenizer, task, items), task)
     check_positions(model, prompts, task.max_completion_length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
-        greedy = _count(model, tokenizer, task, items, prompts, spec.batch_size, False, beat)
+        greedy = _answers(model, tokenizer, task, items, prompts, spec.batch_size, False, beat)
         torch.manual_seed(spec.seed)
-        sampled = _count(model, tokenizer, task, items, prompts, spec.batch_size, True, beat)
-    return Evaluation(n=len(items), greedy=greedy, sampled=sampled, seconds=time.perf_counter() - began)
+        sampled = _answers(model, tokenizer, task, items, prompts, spec.batch_size, True, beat)
+    return Evaluation(
+        n=len(items),
+        greedy=sum(bool(r.reward.correct) for r in greedy),
+        sampled=sum(bool(r.reward.correct) for r in sampled),
+        seconds=time.perf_counter() - began,
+        samples=[as_sample(rollout, spec.split) for rollout in greedy[: spec.samples]],
+    )
 
 
 def prompt_texts(tokenizer: Any, task: Task, items: Sequence[Item]) -> list[str]:
@@ -108,7 +115,7 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return ids
 
 
-def _count(
+def _answers(
     model: Any,
     tokenizer: Any,
     task: Task,
@@ -117,17 +124,20 @@ def _count(
     batch_size: int,
     sample: bool,
     beat: Callable[[], None],
-) -> int:
-    correct = 0
+) -> list[Rollout]:
+    answers = []
     for start in range(0, len(items), batch_size):
         texts = _generate(model, tokenizer, prompts[start : start + batch_size], task, sample)
-        for text, item in zip(texts, items[start : start + batch_size], strict=True):
-            correct += bool(score(task, text, item).correct)
+        for (text, truncated), item in zip(texts, items[start : start + batch_size], strict=True):
+            answers.append(Rollout(item, text, score(task, text, item), truncated))
         beat()
-    return correct
+    return answers
 
 
-def _generate(model: Any, tokenizer: Any, prompts: Sequence[list[int]], task: Task, sample: bool) -> list[str]:
+def _generate(
+    model: Any, tokenizer: Any, prompts: Sequence[list[int]], task: Task, sample: bool
+) -> list[tuple[str, bool]]:
+    """A completion of each prompt, and whether it was cut at the longest allowed length."""
     ends = end_ids(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
     width = max(map(len, prompts))
@@ -147,8 +157,9 @@ def _generate(model: Any, tokenizer: Any, prompts: Sequence[list[int]], task: Ta
     )
     with torch.no_grad(), _own_generation_config(model, config):
         rows = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
-    texts: list[str] = tokenizer.batch_decode([_until_end(row, ends) for row in rows], skip_special_tokens=True)
-    return texts
+    said = [_until_end(row, ends) for row in rows]
+    texts: list[str] = tokenizer.batch_decode(said, skip_special_tokens=True)
+    return [(text, len(kept) == len(row)) for text, kept, row in zip(texts, said, rows, strict=True)]
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:

@@ -64,7 +64,7 @@ def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluat
             "task": request.task,
             "base": request.base,
             "soup_of": request.directories,
-            "evaluation": evaluation.model_dump(mode="json"),
+            "evaluation": evaluation.model_dump(mode="json", exclude={"samples"}),
         }
         write_checkpoint(Path(request.save_to), model, tokenizer, None, record)
     return events.Evaluated(

@@ -213,7 +213,7 @@ class Segment:
         record = spec.model_dump(
             mode="json", include={"job", "task", "base", "parent", "reference", "configuration", "trl", "seed"}
         )
-        record |= {"step": step, "evaluation": evaluation.model_dump(mode="json")}
+        record |= {"step": step, "evaluation": evaluation.model_dump(mode="json", exclude={"samples"})}
         size = write_checkpoint(directory, trainer.model, self._tokenizer, trainer.optimizer, record)
         self._emit(
             events.Checkpoint(job=spec.job, step=step, directory=str(directory), bytes=size, evaluation=evaluation)

@@ -193,3 +193,19 @@ def test_a_soup_of_different_shapes_is_refused(ask: Ask, tiny_base: str, tmp_pat
     told = answer(ask(tiny_base, str(tmp_path / "larger")))
     assert isinstance(told, events.Ended)
     assert "their shapes differ" in told.detail
+
+
+def test_the_first_prompts_are_told_with_their_greedy_completions(model: Any, tokenizer: Any) -> None:
+    task = Remembers()
+    told = evaluate(model, tokenizer, task, EvaluationSpec(n=6, seed=3, samples=2)).samples
+    assert [(s.prompt, s.completion) for s in told] == task.asked[:2]
+    assert {s.split for s in told} == {"validation"}
+    again = evaluate(model, tokenizer, Remembers(), EvaluationSpec(n=12, seed=3, samples=2)).samples
+    assert [s.prompt for s in again] == [s.prompt for s in told]
+    assert not evaluate(model, tokenizer, Remembers(), EvaluationSpec(n=6, seed=3)).samples
+
+
+def test_a_told_completion_without_an_end_is_truncated(model: Any, tokenizer: Any) -> None:
+    [sample] = evaluate(model, tokenizer, Remembers(), EvaluationSpec(n=1, samples=1)).samples
+    ids = tokenizer(text=sample.completion)["input_ids"]
+    assert sample.truncated == (len(ids) >= Remembers.max_completion_length)

@@ -1,0 +1,2 @@
+-- Where the completions end now: changes whenever there is a new one.
+SELECT max(seq) AS newest FROM completions

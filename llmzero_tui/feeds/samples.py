@@ -1,0 +1,133 @@
+"""Reads the completions of a node, a page at a time, and the one that is read in full; and where else its prompt occurs.
+
+Used by one worker thread at a time (the app's tick). Filters, order and pages are the database's work: a run may have a
+million completions. It never touches a widget and never writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine.store.queries import load as sql
+from engine.store.reader import Reader, open_run
+from llmzero_tui.data import run_of
+from llmzero_tui.difference import Span, differences
+from llmzero_tui.feeds.run import header
+from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.format import READ_LIMIT, readable
+from llmzero_tui.samples import PAGE, Counts, Full, Line, Place, SamplesSnapshot, SamplesView, full_of, line_of
+
+CHARACTERS = READ_LIMIT
+"""Of one text, at most so many leave the database."""
+
+
+@dataclass
+class SamplesFeed:
+    """Snapshots of the samples screen. What is filtered by a text is asked on the slow lane: it must not keep other
+    viewers waiting."""
+
+    path: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+    _last: SamplesSnapshot | None = None
+    _newest: int | None = None
+
+    def __post_init__(self) -> None:
+        self._source = Source(self.path, self.opener)
+
+    def read(self, view: SamplesView, *, quick: bool = False) -> SamplesSnapshot:
+        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
+        last = self._last
+        if last is not None and last.view == view and self._source.resting:
+            return replace(last, taken=self.clock())
+        try:
+            with self._source.reader() as reader:
+                self._last = self._look(reader, view, last)
+        except BaseException:
+            self._last = None
+            raise
+        return self._last
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        self._source.close()
+
+    def _look(self, reader: Reader, view: SamplesView, last: SamplesSnapshot | None) -> SamplesSnapshot:
+        run = run_of(self.path, header(reader, self.path), live=reader.live)
+        newest = reader.rows(sql("ui_samples_grown"))[0]["newest"]
+        grown = last is None or newest != self._newest
+        self._newest = newest
+        if last is not None and not grown and last.view == view:
+            return replace(last, taken=self.clock(), run=run)
+        places = _places(reader) if last is None or grown else last.places
+        node = view.node if view.node is not None else next((p.node for p in places), None)
+        now = SamplesSnapshot(self.clock(), view, run, places, node)
+        if node is None:
+            return now
+        if last is not None and not grown and _listed(last.view) == _listed(view) and last.node == node:
+            now = replace(now, counts=last.counts, lines=last.lines, found=last.found)
+        else:
+            now = _list(reader, now, node)
+        return self._texts(reader, now, last)
+
+    def _texts(self, reader: Reader, now: SamplesSnapshot, last: SamplesSnapshot | None) -> SamplesSnapshot:
+        """The chosen completion, and the one it is held against."""
+        view, known = now.view, {f.seq: f for f in (last.full, last.other) if f} if last else {}
+        first = now.lines[0].seq if now.lines else None
+        chosen = view.chosen if view.chosen is not None or view.comparing else first
+        full = _one(reader, chosen, known)
+        if not view.comparing:
+            return replace(now, full=full)
+        other = _one(reader, view.other if view.other is not None else _nearest(now.lines, full), known)
+        apart: tuple[tuple[Span, ...], tuple[Span, ...]] = ((), ())
+        if full is not None and other is not None:
+            apart = differences(readable(full.completion), readable(other.completion))
+        return replace(now, full=full, other=other, apart=apart)
+
+
+def _listed(view: SamplesView) -> SamplesView:
+    """The part of a view that the list depends on."""
+    if view.comparing:
+        return replace(view, other=None)
+    return replace(view, chosen=None, other=None, other_node=None, other_step=None, other_page=0)
+
+
+def _places(reader: Reader) -> tuple[Place, ...]:
+    return tuple(Place(**row) for row in reader.rows(sql("ui_samples_nodes")))
+
+
+def _list(reader: Reader, now: SamplesSnapshot, node: int) -> SamplesSnapshot:
+    """The page of the list: the node's completions, or the other answers to one prompt."""
+    view = now.view
+    if view.comparing:
+        offset = PAGE * view.other_page
+        same = (view.chosen, view.other_node, view.other_step, PAGE, offset)
+        rows = reader.rows(sql("ui_samples_same"), same, lane="adhoc")
+        return replace(now, lines=tuple(map(line_of, rows)), found=rows[0]["found"] if rows else 0)
+    lane = "adhoc" if view.text else "tick"
+    counts = Counts(**reader.rows(sql("ui_samples_count"), (node, view.step, view.split, view.text), lane=lane)[0])
+    rows = reader.rows(
+        sql("ui_samples_page"),
+        (node, view.verdict, view.step, view.split, view.text, view.order, PAGE, PAGE * view.page),
+        lane=lane,
+    )
+    return replace(now, counts=counts, lines=tuple(map(line_of, rows)), found=counts.of(view.verdict))
+
+
+def _one(reader: Reader, seq: int | None, known: dict[int, Full]) -> Full | None:
+    """A completion in full. It is never changed, so one that was read is not read again."""
+    if seq is None or seq in known:
+        return known.get(seq) if seq is not None else None
+    rows = reader.rows(sql("ui_samples_one"), (seq, CHARACTERS))
+    return full_of(rows[0]) if rows else None
+
+
+def _nearest(lines: tuple[Line, ...], full: Full | None) -> int | None:
+    """What one would hold against a completion first: the same node's answer before it, else the first there is."""
+    if full is None or not lines:
+        return None
+    same = [line for line in lines if line.node == full.node and line.step < full.step]
+    return (same[-1] if same else lines[0]).seq

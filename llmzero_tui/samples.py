@@ -1,0 +1,148 @@
+"""What the samples screen asks and shows: a view of a node's completions, and values made from rows.
+
+Made by `feeds.samples`, read by the screen and its texts. No reader, no widget, no clock here. Everything a policy or a
+task wrote is foreign text.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from llmzero_tui.data import Row, Run, json_of
+from llmzero_tui.difference import Span
+
+VERDICTS = ("all", "right", "wrong", "cut")
+ORDERS = ("newest", "oldest", "best", "worst")
+SPLITS = ("", "train", "validation")
+PAGE = 200
+"""Rows of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A completion as one line of a list; its texts are only their beginnings."""
+
+    seq: int
+    node: int
+    step: int
+    reward: float
+    correct: bool
+    truncated: bool
+    split: str
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """A completion to read. The texts may be cut; the lengths are those of the whole."""
+
+    seq: int
+    node: int
+    step: int
+    prompt: str
+    prompt_length: int
+    completion: str
+    completion_length: int
+    answer: str
+    answer_length: int
+    reward: float
+    components: tuple[tuple[str, float], ...]
+    correct: bool
+    truncated: bool
+    split: str
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node that has completions."""
+
+    node: int
+    label: str
+    state: str
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Completions by verdict, and the steps next to the chosen one (the ends when none is chosen)."""
+
+    all: int = 0
+    right: int = 0
+    wrong: int = 0
+    cut: int = 0
+    before: int | None = None
+    after: int | None = None
+
+    def of(self, verdict: str) -> int:
+        return int(getattr(self, verdict))
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesView:
+    """What the screen looks at. `chosen` is a completion's seq; while `comparing`, the list holds the other answers to
+    its prompt (of `other_node` and `other_step` alone where given), and `other` is the second one."""
+
+    node: int | None = None
+    verdict: str = "all"
+    order: str = "newest"
+    split: str = ""
+    step: int | None = None
+    text: str = ""
+    page: int = 0
+    chosen: int | None = None
+    comparing: bool = False
+    other: int | None = None
+    other_node: int | None = None
+    other_step: int | None = None
+    other_page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesSnapshot:
+    """One look. `lines` are the page of the list, `found` how many lines there are on all pages."""
+
+    taken: datetime
+    view: SamplesView
+    run: Run
+    places: tuple[Place, ...]
+    node: int | None
+    counts: Counts = Counts()
+    lines: tuple[Line, ...] = ()
+    found: int = 0
+    full: Full | None = None
+    other: Full | None = None
+    apart: tuple[tuple[Span, ...], tuple[Span, ...]] = ((), ())
+    """Where the two completions differ, as they are shown (`format.readable`)."""
+
+    @property
+    def page(self) -> int:
+        return self.view.other_page if self.view.comparing else self.view.page
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.found // PAGE))
+
+    @property
+    def place(self) -> Place | None:
+        return next((p for p in self.places if p.node == self.node), None)
+
+
+def line_of(row: Row) -> Line:
+    """A row of ui_samples_page.sql or ui_samples_same.sql."""
+    return Line(**{name: row[name] for name in Line.__slots__})
+
+
+def full_of(row: Row) -> Full:
+    """A row of ui_samples_one.sql. Components that are no numbers are left out."""
+    found = json_of(row["components"], {})
+    parts = found.items() if isinstance(found, dict) else ()
+    components = tuple(
+        (str(name), float(value))
+        for name, value in parts
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    )
+    return Full(**{**row, "components": components})

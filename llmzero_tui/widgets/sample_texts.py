@@ -1,0 +1,154 @@
+"""How completions look: a line of the list, the filters above it, one in full. Pure drawing.
+
+Used by the samples screen. Everything shown was written by a policy or a task: foreign text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from llmzero_tui.difference import Span
+from llmzero_tui.format import number, plain, share
+from llmzero_tui.samples import VERDICTS, Full, Line, SamplesSnapshot, SamplesView
+from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.prose import prose
+
+VERDICT_WORDS = {"all": "All", "right": "Right", "wrong": "Wrong", "cut": "Cut off"}
+ORDER_WORDS = {
+    "newest": "newest first", "oldest": "oldest first", "best": "best reward first", "worst": "worst reward first",
+}  # fmt: skip
+SPLIT_WORDS = {"": "all prompts", "train": "training prompts", "validation": "fixed validation prompts"}
+
+
+def verdict(correct: bool, dress: Look) -> tuple[str, str]:
+    """Glyph and word, and the colour of both."""
+    glyph, colour = dress.glyph("finished" if correct else "crashed")
+    return f"{glyph} {'right' if correct else 'wrong'}", colour
+
+
+def line(row: Line, width: int, dress: Look, *, comparing: bool) -> Text:
+    """One row: where it is from, how good it is, how it begins."""
+    colours = dress.palette
+    word, colour = verdict(row.correct, dress)
+    text = Text(no_wrap=True)
+    if comparing:
+        text.append(f"{'#' + str(row.node):>5} ", style=colours.text)
+    text.append(f"{row.step:>5} ", style=colours.muted)
+    text.append(f"{word} ", style=colour).append(f"{number(row.reward):>5} ", style=colours.text)
+    cut = dress.glyph("early-stopped")[0] if row.truncated else " "
+    text.append(f"{cut} ", style=colours.warn)
+    text.append("= " if row.split == "validation" and not comparing else "", style=colours.wait)
+    text.append(plain(row.completion, 240) or "(nothing)", style=colours.text if row.completion else colours.faint)
+    dress.done(text)
+    text.truncate(width, overflow="ellipsis" if not dress.ascii else "crop")
+    return text
+
+
+def columns(comparing: bool) -> str:
+    """What stands in the columns of the list."""
+    return " node  step verdict  reward" if comparing else " step verdict  reward"
+
+
+def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Look) -> Text:
+    """What the list holds: verdicts with their numbers, then everything that narrows it."""
+    colours, text = dress.palette, Text(" ", no_wrap=True)
+    if view.comparing:
+        return dress.done(_comparing(snapshot, view, text, dress))
+    for index, name in enumerate(VERDICTS):
+        style = f"bold {colours.text}" if name == view.verdict else colours.muted
+        count = f" {snapshot.counts.of(name):,}" if snapshot is not None and snapshot.node is not None else ""
+        text.append(f"{index + 1} {VERDICT_WORDS[name]}{count}", style=style).append("  ")
+    rest = [f"step {view.step}" if view.step is not None else "all steps", ORDER_WORDS[view.order]]
+    text.append("· " + " · ".join(rest), style=colours.muted)
+    if view.split:
+        text.append(f" · {SPLIT_WORDS[view.split]}", style=colours.wait)
+    if view.text:
+        text.append(f" · with “{plain(view.text, 40)}”", style=colours.wait)
+    return dress.done(text)
+
+
+def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, dress: Look) -> Text:
+    colours = dress.palette
+    found = snapshot.found if snapshot is not None and snapshot.view.comparing else None
+    words = "one prompt, two answers"
+    if found is not None:
+        words = f"the same prompt was answered {found:,} more time{'' if found == 1 else 's'}"
+    text.append(words, style=colours.text)
+    if view.other_node is not None:
+        step = f" step {view.other_step}" if view.other_step is not None else ""
+        text.append(f" · only #{view.other_node}{step}", style=colours.wait)
+    text.append("  ·  what differs is underlined", style=colours.muted)
+    return text
+
+
+def title(full: Full | None) -> str:
+    """Whose answer this is."""
+    return "" if full is None else f"#{full.node} step {full.step}"
+
+
+def reading(full: Full | None, dress: Look, apart: tuple[Span, ...], _width: int) -> RenderableType:
+    """A completion in full: verdict and reward by component, prompt, completion, expected answer."""
+    colours = dress.palette
+    if full is None:
+        return Text("")
+    where = f"SELECT prompt, completion FROM completions WHERE seq = {full.seq}"
+    parts: list[RenderableType] = [_verdict(full, dress)]
+    if full.components:
+        parts.append(_components(dict(full.components), dress))
+    bodies = (
+        ("prompt", full.prompt, full.prompt_length, colours.muted, ()),
+        ("completion", full.completion, full.completion_length, colours.text, apart),
+        ("expected answer", full.answer, full.answer_length, colours.text, ()),
+    )
+    for name, text, length, style, spans in bodies:
+        parts.append(dress.done(Text(f"\n{name}", style=colours.faint)))
+        if text:
+            parts.append(prose(text, length, dress, style, where=where, apart=spans))
+        else:
+            parts.append(Text("(nothing)", style=colours.faint))
+    return Group(*parts)
+
+
+def _verdict(full: Full, dress: Look) -> Text:
+    colours = dress.palette
+    word, colour = verdict(full.correct, dress)
+    text = Text.assemble((word, f"bold {colour}"), ("  reward ", colours.muted), (share_or_number(full.reward), "bold"))
+    if full.truncated:
+        glyph = dress.glyph("early-stopped")[0]
+        text.append(f"  {glyph} cut off at the longest length", style=colours.warn)
+    kind = "a fixed validation prompt, greedy" if full.split == "validation" else "sampled in training"
+    text.append(f"  {kind}", style=colours.muted)
+    return dress.done(text)
+
+
+def _components(parts: Mapping[str, float], dress: Look) -> Text:
+    """The reward by component, as many on a line as fit."""
+    text = Text(style=dress.palette.muted)
+    for name, value in parts.items():
+        text.append("   " if text else "")
+        text.append(f"{plain(name, 30)} ").append(share_or_number(value), style=dress.palette.text)
+    return dress.done(text)
+
+
+def share_or_number(value: float) -> str:
+    """A reward: 1.00, .25, −3.1."""
+    return share(value, 2) if 0 <= value <= 1 else number(value)
+
+
+def nothing(snapshot: SamplesSnapshot | None, view: SamplesView) -> str:
+    """Why the list is empty."""
+    if snapshot is None:
+        return "reading …"
+    if view.comparing:
+        return (
+            "This prompt was answered nowhere else" + (" there" if view.other_node is not None else "") + ". Training "
+            "draws new prompts at every step; the fixed validation prompts (v) are asked at every checkpoint."
+        )
+    if not snapshot.places:
+        return "No completions in this run yet: training logs a few every five steps."
+    if snapshot.place is None:
+        return f"No completions of #{snapshot.node}. [ and ] go to nodes that have some."
+    return "No completion is like that. 1 shows all, 0 all steps, v all prompts, esc in the search ends it."
