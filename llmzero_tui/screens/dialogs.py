@@ -64,17 +64,18 @@ class Confirm(_Dialog[bool]):
 
 
 class AskText(_Dialog[str]):
-    """A line of text. With `must_be`, only exactly that is accepted."""
+    """A line of text, at first `text`. With `must_be`, only exactly that is accepted."""
 
-    def __init__(self, title: str, words: str, *, button: str, must_be: str | None = None) -> None:
+    def __init__(self, title: str, words: str, *, button: str, must_be: str | None = None, text: str = "") -> None:
         super().__init__(title, words)
         self.keys = (("enter", button), ("esc", "Cancel"))
         self._must_be = must_be
+        self._text = text
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(id="words", markup=False)
-            yield Input(id="answer", compact=True)
+            yield Input(plain(self._text), id="answer", compact=True, max_length=4000, select_on_focus=False)
             yield Static(id="wrong", markup=False)
             yield Static(id="answers", markup=False)
 

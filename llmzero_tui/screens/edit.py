@@ -1,33 +1,49 @@
-"""The form of a transition: a value for every parameter, keep or reset, base or branch point, and where to branch from.
+"""The form of a transition: a value for every parameter, keep or reset, base or branch point, from where, and why.
 
-Used to edit a proposal and to branch by hand. Values are checked by the run's own space while they are typed; only a
-valid transition can be sent.
+Used to edit a proposal and to write a transition of one's own. Values are checked by the run's own space while they are
+typed; only a valid transition can be sent. What becomes of the proposal meanwhile is said at once, and what was typed
+stays.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from engine.space import Intent, Optimizer, Reference, Space, Transition
-from llmzero_tui.data import Row, Values
+from engine.space import Intent, Kind, Optimizer, Parameter, Reference, Space, Transition
+from llmzero_tui.data import Proposal, Row, Values
+from llmzero_tui.dossier import Standing, became
 from llmzero_tui.format import parameter, plain
 from llmzero_tui.widgets.choice import Choice
 from llmzero_tui.widgets.look import look
+
+FRAME_LINES = 14
+"""Lines of the form besides its fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What stands in the fields of a form, so that a form that was closed or refused can be opened again as it was."""
+
+    values: tuple[tuple[str, str], ...]
+    step: str
+    optimizer: str
+    reference: str
+    rationale: str
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is edited: `before` is the parent's configuration, `changes` the proposed ones; `steps` the checkpoints one
-    may branch from, the first preselected."""
+    may branch from, the first preselected. `proposal` is what is being edited, None for a transition of one's own."""
 
     title: str
     node: int
@@ -37,21 +53,35 @@ class Subject:
     optimizer: str
     reference: str
     note: str
+    proposal: Proposal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The outcome of the form."""
+    """The outcome of the form. `revision` is the one that the human saw last; 0: a transition of the human's own."""
 
     step: int
     changes: Values
     optimizer: str
     reference: str
     label: str
+    rationale: str = ""
+    revision: int = 0
 
     def payload(self) -> dict[str, object]:
         """What goes into the command's row."""
-        return {"changes": dict(self.changes), "optimizer": self.optimizer, "reference": self.reference}
+        found: dict[str, object] = {
+            "changes": dict(self.changes), "optimizer": self.optimizer, "reference": self.reference
+        }  # fmt: skip
+        return {**found, "rationale": self.rationale} if self.rationale else found
+
+
+@dataclass(slots=True)
+class _Fields:
+    """The values as they are read: what changes, and what is wrong by parameter."""
+
+    changes: dict[str, float | int] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
 
 
 class EditScreen(ModalScreen[Edited | None]):
@@ -60,81 +90,198 @@ class EditScreen(ModalScreen[Edited | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", show=False),
         Binding("enter", "send", show=False),
+        Binding("ctrl+r", "restore", show=False, priority=True),
         Binding("down", "focus_next_field", show=False),
         Binding("up", "focus_previous_field", show=False),
     ]
 
-    def __init__(self, space: tuple[Row, ...], subject: Subject) -> None:
+    def __init__(self, space: tuple[Row, ...], subject: Subject, draft: Draft | None = None) -> None:
         super().__init__()
         self._space = Space.from_json(space)
         self._subject = subject
+        self._before = draft
+        self._proposal = subject.proposal
+        self._over = False
+        self._unread = False
+
+    @property
+    def subject(self) -> Subject:
+        return self._subject
+
+    @property
+    def draft(self) -> Draft:
+        """What stands in the fields now."""
+        values = tuple((p.name, self._field(p).value) for p in self._free)
+        return Draft(
+            values, self._choice("step"), self._choice("optimizer"), self._choice("reference"),
+            self.query_one("#rationale", Input).value,
+        )  # fmt: skip
+
+    @property
+    def _free(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self._space if not p.fixed)
+
+    def _field(self, item: Parameter) -> Input:
+        return self.query_one(f"#value-{item.name}", Input)
+
+    def _choice(self, name: str) -> str:
+        return self.query_one(f"#{name}", Choice).value
+
+    def _proposed(self, item: Parameter) -> float | int | None:
+        return self._subject.changes.get(item.name, self._subject.before.get(item.name))
+
+    # ---- layout -----------------------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        subject = self._subject
+        subject, draft = self._subject, self._before
+        steps = tuple(f"step {s}" for s in subject.steps) or ("step 0",)
         with Vertical(classes="dialog form"):
             yield Static(id="note", markup=False)
-            with VerticalScroll(can_focus=False), Grid(id="fields"):
-                for words in ("parameter", "parent", "new", "allowed"):
-                    yield Static(words, classes="head", markup=False)
-                for item in self._space:
-                    old = subject.before.get(item.name)
-                    new = subject.changes.get(item.name, old)
-                    yield Static(plain(item.name, 24), classes="name", markup=False)
-                    yield Static(parameter(old), classes="old", markup=False)
-                    yield Input(parameter(new), id=f"value-{item.name}", compact=True, select_on_focus=True)
-                    yield Static(plain(item.allowed, 40), classes="allowed", id=f"allowed-{item.name}", markup=False)
+            with VerticalScroll(id="scroll", can_focus=False), Grid(id="fields"):
+                yield from self._rows()
+            yield Static(id="doc", markup=False)
             with Horizontal(id="choices"):
                 yield Static("checkpoint", classes="head", markup=False)
-                yield Choice(tuple(f"step {s}" for s in subject.steps) or ("step 0",), "", id="step")
+                yield Choice(steps, draft.step if draft else "", id="step")
                 yield Static("optimizer", classes="head", markup=False)
-                yield Choice(tuple(Optimizer), subject.optimizer, id="optimizer")
+                yield Choice(tuple(Optimizer), draft.optimizer if draft else subject.optimizer, id="optimizer")
                 yield Static("reference", classes="head", markup=False)
-                yield Choice(tuple(Reference), subject.reference, id="reference")
+                yield Choice(tuple(Reference), draft.reference if draft else subject.reference, id="reference")
+            with Horizontal(id="because"):
+                yield Static("why", classes="head", markup=False)
+                yield Input(draft.rationale if draft else "", id="rationale", compact=True, max_length=4000)
             yield Static(id="verdict", markup=False)
+            yield Static(id="stale", markup=False)
             yield Static(id="answers", markup=False)
+
+    def _rows(self) -> ComposeResult:
+        """A line for every parameter, capacity and regularization apart."""
+        typed = dict(self._before.values) if self._before else {}
+        for words in ("", "parent", "new", "allowed"):
+            yield Static(words, classes="head", markup=False)
+        for kind in Kind:
+            items = [p for p in self._space if p.kind is kind]
+            if items:
+                yield Static(kind.value, classes="group", markup=False)
+            for item in items:
+                yield Static(plain(item.name, 24), classes="name", markup=False)
+                yield Static(parameter(self._subject.before.get(item.name)), classes="old", markup=False)
+                text = typed.get(item.name, parameter(self._proposed(item)))
+                if item.fixed:
+                    yield Static(parameter(item.choices[0]), classes="old", markup=False)
+                else:
+                    yield Input(text, id=f"value-{item.name}", compact=True, select_on_focus=True)
+                yield Static(id=f"allowed-{item.name}", classes="allowed", markup=False)
 
     def on_mount(self) -> None:
         dress, colours = look(self), look(self).palette
         self.query_one(".dialog").border_title = dress.title(self._subject.title)
         note = self.query_one("#note", Static)
-        note.display = bool(self._subject.note)
-        note.update(dress.done(Text(plain(self._subject.note, 240), style=colours.muted)))
-        line = Text()
-        for key, label in (("enter", "Send"), ("esc", "Cancel"), ("↑↓", "Fields"), ("←→", "Choices")):
-            line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
-        self.query_one("#answers", Static).update(dress.done(line))
+        words = "What you typed before is back; ctrl+r brings the first values." if self._before else self._subject.note
+        note.display = bool(words)
+        note.update(dress.done(Text(plain(words, 240), style=colours.wait if self._before else colours.muted)))
+        self.query_one("#stale").display = False
+        self._answers()
         self.query_one(Input).focus()
         self._judge()
 
+    def on_resize(self) -> None:
+        short = self.size.height < 30
+        self.query_one("#note").styles.max_height = 1 if short else 3
+        room = self.size.height - FRAME_LINES - (0 if short else 3)
+        self.query_one("#scroll").styles.max_height = max(3, room)
+
+    def _answers(self) -> None:
+        dress, colours = look(self), look(self).palette
+        line = Text(no_wrap=True)
+        send = "Send as your own" if self._over else "Send"
+        keys = (("enter", send), ("esc", "Close"), ("↑↓", "Fields"), ("←→", "Choices"), ("^r", "First values"))
+        for key, label in keys:
+            line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
+        self.query_one("#answers", Static).update(dress.done(line))
+
+    # ---- what becomes of the proposal meanwhile ---------------------------------------------------------------------
+
+    def follow(self, now: Standing) -> None:
+        """Take where the proposal stands now; said once, and the next enter is not taken for an answer to it."""
+        if self._proposal is None or self._over:
+            return
+        words = became(self._proposal, now)
+        if not words:
+            return
+        self._proposal, self._over, self._unread = now.proposal, not now.pending, True
+        after = (
+            "Nothing typed is lost: enter again sends it as a transition of your own."
+            if self._over else "Nothing typed is lost: enter again sends your values over it."
+        )  # fmt: skip
+        dress, colours = look(self), look(self).palette
+        text = Text.assemble(
+            (f"! #{now.proposal.node} {plain(words, 300)}\n", f"bold {colours.warn}"), (after, colours.muted)
+        )
+        stale = self.query_one("#stale", Static)
+        stale.display = True
+        stale.update(dress.done(text))
+        self._answers()
+        self._judge()
+        self.app.bell()
+
     # ---- the transition as it stands --------------------------------------------------------------------------------
 
-    def _read(self) -> tuple[Edited | None, str]:
+    def _fields(self) -> _Fields:
+        """Every field read. One that was not touched keeps its exact value, whatever its rounded text says."""
+        found = _Fields()
+        for item in self._free:
+            text = self._field(item).value.strip()
+            old, proposed = self._subject.before.get(item.name), self._proposed(item)
+            if text == parameter(proposed):
+                value = proposed
+            elif not text or text == parameter(old):
+                value = old
+            else:
+                try:
+                    value = item.coerce(float(text))
+                except (ValueError, OverflowError):
+                    found.wrong[item.name] = (
+                        f"{item.name} = {plain(text, 20)!r} is not a number; allowed: {item.allowed}"
+                    )
+                    continue
+                if not item.allows(value):
+                    found.wrong[item.name] = f"{item.name} = {plain(text, 20)} is not allowed; allowed: {item.allowed}"
+            if value is not None and value != old:
+                found.changes[item.name] = value
+        return found
+
+    def _read(self) -> tuple[Edited, str]:
         """The transition of the form and "", or what is wrong with it first."""
-        changes: dict[str, float | int] = {}
+        fields = self._fields()
+        revision = self._proposal.revision if self._proposal is not None and not self._over else 0
+        edited = Edited(
+            step=int(self._choice("step").removeprefix("step ")), changes=fields.changes,
+            optimizer=self._choice("optimizer"), reference=self._choice("reference"),
+            label=self._space.describe(self._subject.before, fields.changes),
+            rationale=self.query_one("#rationale", Input).value.strip(), revision=revision,
+        )  # fmt: skip
+        self._mark(fields)
+        return edited, next(iter(fields.wrong.values()), "") or self._wrong(edited)
+
+    def _mark(self, fields: _Fields) -> None:
+        """Show at each field whether it changes something, or is wrong."""
+        dress, colours = look(self), look(self).palette
         for item in self._space:
-            text = self.query_one(f"#value-{item.name}", Input).value.strip()
-            old = self._subject.before.get(item.name)
-            if not text or text == parameter(old):
-                continue
-            try:
-                value = item.coerce(float(text))
-            except (ValueError, OverflowError):
-                return None, f"{item.name} = {plain(text, 20)!r} is not a number; allowed: {item.allowed}"
-            if value != old:
-                changes[item.name] = value
-        step = int(self.query_one("#step", Choice).value.removeprefix("step "))
-        optimizer = self.query_one("#optimizer", Choice).value
-        reference = self.query_one("#reference", Choice).value
-        label = self._space.describe(self._subject.before, changes)
-        edited = Edited(step, changes, optimizer, reference, label)
-        return edited, self._wrong(edited)
+            wrong = item.name in fields.wrong
+            words = "fixed by the run file" if item.fixed else item.allowed
+            text = Text(f"{'✗ ' if wrong else ''}{plain(words, 40)}", style=colours.bad if wrong else colours.muted)
+            self.query_one(f"#allowed-{item.name}", Static).update(dress.done(text))
+            if not item.fixed:
+                self._field(item).set_class(item.name in fields.changes and not wrong, "-changed")
+                self._field(item).set_class(wrong, "-wrong")
 
     def _wrong(self, edited: Edited) -> str:
         moved = bool(edited.changes) or (edited.optimizer, edited.reference) != (Optimizer.KEEP, Reference.BASE)
         transition = Transition(
             parent=self._subject.node, step=edited.step, intent=Intent.CHANGE if moved else Intent.KEEP,
             changes=edited.changes, optimizer=Optimizer(edited.optimizer), reference=Reference(edited.reference),
-            label=edited.label, rationale="a human's choice",
+            label=edited.label, rationale=edited.rationale or "a human's choice",
         )  # fmt: skip
         return next(iter(self._space.check_transition(self._subject.before, transition)), "")
 
@@ -144,28 +291,47 @@ class EditScreen(ModalScreen[Edited | None]):
         """Say what would be sent, or what is wrong."""
         edited, wrong = self._read()
         dress, colours = look(self), look(self).palette
-        names = set(edited.changes) if edited else set()
-        for item in self._space:
-            self.query_one(f"#value-{item.name}", Input).set_class(item.name in names, "-changed")
-        if edited is None or wrong:
+        if wrong:
             text = Text(f"✗ {plain(wrong, 200)}", style=colours.bad)
         else:
             words = edited.label if edited.changes else "keep: no value changes"
-            text = Text.assemble(("sends  ", colours.muted), (plain(words, 40), f"bold {colours.text}"))
+            how = "sends your own  " if self._over else "sends  "
+            text = Text.assemble((how, colours.muted), (plain(words, 40), f"bold {colours.text}"))
             text.append(f"  from #{self._subject.node} step {edited.step}", style=colours.muted)
         self.query_one("#verdict", Static).update(dress.done(text))
 
     # ---- keys -------------------------------------------------------------------------------------------------------
 
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Say what the field under the cursor means."""
+        name = (event.widget.id or "").removeprefix("value-")
+        words = {
+            "step": "the checkpoint it starts from, in steps of its segment",
+            "optimizer": "keep: Adam goes on with its moments · reset: it starts anew",
+            "reference": "which policy the KL penalty is measured against",
+            "rationale": "a line of your own for the record; may stay empty",
+        }.get(name) or (self._space[name].doc if name in self._space else "")
+        text = Text(plain(words, 120), style=look(self).palette.muted, no_wrap=True, overflow="ellipsis")
+        self.query_one("#doc", Static).update(look(self).done(text))
+
     @on(Input.Submitted)
     def action_send(self) -> None:
-        """Send when it is valid; otherwise the line below says why not."""
+        """Send when it is valid and the human saw what it answers; otherwise a line says why not."""
         edited, wrong = self._read()
-        if edited is not None and not wrong:
-            self.dismiss(edited)
-        else:
+        if self._unread or wrong:
+            self._unread = False
             self._judge()
             self.app.bell()
+        else:
+            self.dismiss(edited)
+
+    def action_restore(self) -> None:
+        """The values the form began with, before anything was typed."""
+        for item in self._free:
+            self._field(item).value = parameter(self._proposed(item))
+        for name in ("optimizer", "reference"):
+            self.query_one(f"#{name}", Choice).choose(getattr(self._subject, name))
+        self._judge()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

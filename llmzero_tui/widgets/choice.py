@@ -38,6 +38,12 @@ class Choice(Widget):
         self.refresh()
         self.post_message(self.Changed())
 
+    def choose(self, value: str) -> None:
+        """Take one of the options, without a message."""
+        if value in self.options:
+            self.value = value
+            self.refresh()
+
     def on_click(self) -> None:
         self.focus()
         self.action_move(1)

@@ -100,19 +100,19 @@ def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Look) -> Te
         left.append(f"  ETA {duration(run.eta)}", style=colours.text)
     elif run.reason and run.state in ("failed", "stopped", "crashed"):
         left.append(f"  {plain(run.reason, 120)}", style=colours.bad if run.state == "failed" else colours.muted)
-    return row(left, _status(snapshot, now, dress), width)
+    return row(left, status(snapshot.commands, snapshot.waiting, now, dress), width)
 
 
-def _status(snapshot: RunSnapshot, now: datetime, dress: Look) -> Text:
+def status(commands: tuple[Command, ...], waiting: int, now: datetime, dress: Look) -> Text:
     """The inbox, and the latest command while it is news: sent → taken → done."""
     colours = dress.palette
     text = Text()
-    command = snapshot.commands[-1] if snapshot.commands else None
+    command = commands[-1] if commands else None
     if command is not None and _news(command, now):
         text.append_text(command_text(command, dress, brief=True))
-    if snapshot.waiting:
+    if waiting:
         text.append("   " if text else "")
-        text.append(f"{snapshot.waiting} waiting", style=f"bold {colours.wait}")
+        text.append(f"{waiting} waiting", style=f"bold {colours.wait}")
     return text
 
 

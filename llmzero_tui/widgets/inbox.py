@@ -1,4 +1,5 @@
-"""What waits for the human: pending proposals, one line each. Posts `Picked` when another one is highlighted."""
+"""What waits for the human: pending proposals, one line each. Posts `Picked` when another one is highlighted, `Opened`
+when one is to be seen in full."""
 
 from __future__ import annotations
 
@@ -26,10 +27,18 @@ class Inbox(OptionList, inherit_bindings=False):
         Binding("end,G", "last", show=False),
         Binding("pageup", "page_up", show=False),
         Binding("pagedown", "page_down", show=False),
+        Binding("enter", "select", show=False),
     ]
 
     class Picked(Message):
         """Another proposal is highlighted."""
+
+        def __init__(self, proposal: Proposal) -> None:
+            super().__init__()
+            self.proposal = proposal
+
+    class Opened(Message):
+        """The highlighted proposal is to be seen in full."""
 
         def __init__(self, proposal: Proposal) -> None:
             super().__init__()
@@ -92,6 +101,11 @@ class Inbox(OptionList, inherit_bindings=False):
         event.stop()
         if self.current is not None and self.has_focus:
             self.post_message(self.Picked(self.current))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if self.current is not None:
+            self.post_message(self.Opened(self.current))
 
     def _line(self, index: int) -> Text:
         proposal, age = self._proposals[index], self._ages[index]

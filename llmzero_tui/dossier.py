@@ -1,0 +1,221 @@
+"""What the decision and trajectory screens show: a proposal with all that bears on it, a path with all that was said.
+
+Made by their feeds, read by their screens. Immutable values and how rows become them; no reader, no widget, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from llmzero_tui.data import (
+    Command,
+    Diagnosis,
+    Proposal,
+    Row,
+    Run,
+    Scored,
+    Stage,
+    Values,
+    json_of,
+    proposal_of,
+)
+from llmzero_tui.format import parameter
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A proposal and where it stands: `state` pending, approved, edited, rejected, refused or superseded; `by` decided
+    so, for `reason`; `node_state` is what its node does now; `model` made it ("" for rules and humans)."""
+
+    proposal: Proposal
+    state: str
+    by: str
+    reason: str
+    decided: datetime | None
+    node_state: str
+    model: str = ""
+
+    @property
+    def pending(self) -> bool:
+        return self.state == PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A scored checkpoint: `step` counts within its node; `kept` says whether its files are there to branch from."""
+
+    node: int
+    step: int
+    value: float
+    n: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """What was tried from the same node before: where it left, and how it ended."""
+
+    node: int
+    step: int
+    label: str
+    intent: str
+    state: str
+    reason: str
+    trained: int
+    best: Scored | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A kept checkpoint that a human may branch from, with its node's configuration."""
+
+    node: int
+    step: int
+    label: str
+    state: str
+    value: float
+    n: int
+    configuration: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """One proposal with everything that bears on it. `stages` lead from the base to the node it branches
+    from; `reward` is the curve along them: (step from the base, value, whether of that node)."""
+
+    standing: Standing
+    stages: tuple[Stage, ...]
+    scores: tuple[Score, ...]
+    siblings: tuple[Sibling, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    reward: tuple[tuple[int, float, bool], ...]
+
+    @property
+    def proposal(self) -> Proposal:
+        return self.standing.proposal
+
+    @property
+    def branch(self) -> Score | None:
+        """The score of the checkpoint it branches from."""
+        return next((s for s in self.scores if s.step == self.proposal.step), None)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """Which node's proposal is looked at; None: the oldest that waits."""
+
+    node: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSnapshot:
+    """One look of the decision screen. `dossier` is None for a node that came without a proposal."""
+
+    taken: datetime
+    run: Run
+    inbox: tuple[Proposal, ...]
+    commands: tuple[Command, ...]
+    space: tuple[Row, ...]
+    dossier: Dossier | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A stage of a path with its score where it was left, and what was found in it."""
+
+    stage: Stage
+    score: Score | None
+    diagnoses: tuple[Diagnosis, ...]
+
+    @property
+    def steps(self) -> int:
+        """GRPO steps of this stage that the path uses."""
+        return self.stage.trained if self.stage.left_at is None else self.stage.left_at
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryView:
+    """The node whose path is shown; None: the best one."""
+
+    node: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectorySnapshot:
+    """One look of the trajectory screen; the first leg is the base."""
+
+    taken: datetime
+    run: Run
+    node: int | None
+    best: bool
+    legs: tuple[Leg, ...]
+    space: tuple[Row, ...]
+
+
+# ---- rows to values --------------------------------------------------------------------------------
+
+
+def standing_of(row: Row) -> Standing:
+    """A row of ui_proposal.sql."""
+    return Standing(
+        proposal=proposal_of(row), state=row["state"], by=row["decided_by"], reason=row["reason"],
+        decided=row["decided"], node_state=row["node_state"], model=row["model"],
+    )  # fmt: skip
+
+
+def sibling_of(row: Row) -> Sibling:
+    best = Scored(row["value"], row["n"], row["node_id"]) if row["n"] else None
+    return Sibling(
+        row["node_id"], row["branch_step"] or 0, row["label"], row["intent"], row["state"], row["reason"],
+        row["trained_steps"], best,
+    )  # fmt: skip
+
+
+def score_of(row: Row) -> Score:
+    return Score(row["node_id"], row["step"], row["value"], row["n"], row["kept"])
+
+
+def place_of(row: Row) -> Place:
+    values = json_of(row["configuration"], {})
+    return Place(
+        row["node_id"], row["step"], row["label"], row["state"], row["value"], row["n"],
+        {str(k): v for k, v in values.items() if isinstance(v, int | float)},
+    )  # fmt: skip
+
+
+# ---- in words --------------------------------------------------------------------------------------
+
+
+def differences(before: Proposal, after: Proposal) -> str:
+    """Which values of a proposal are others now: "learning_rate 5e-5 → 2e-5, optimizer keep → reset"."""
+    old, new = _asked(before), _asked(after)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} {old.get(name, '–')} → {new.get(name, '–')}" for name in names)
+
+
+def _asked(proposal: Proposal) -> dict[str, str]:
+    """Everything a proposal asks for, as text; a value it does not change is its parent's."""
+    values: Mapping[str, float | int] = {**proposal.configuration, **proposal.changes}
+    found = {name: parameter(value) for name, value in values.items()}
+    return {
+        **found, "optimizer": proposal.optimizer, "reference": proposal.reference, "checkpoint": f"step {proposal.step}"
+    }  # fmt: skip
+
+
+def became(seen: Proposal, now: Standing) -> str:
+    """What became of a proposal since it was seen, in one line; "" when nothing did."""
+    changed = differences(seen, now.proposal) if now.proposal.revision != seen.revision else ""
+    if now.pending:
+        return f"changed meanwhile: {changed or 'its words'}" if now.proposal.revision != seen.revision else ""
+    doing = {"queued": "waits for a worker", "running": "trains now"}.get(now.node_state, now.node_state)
+    if now.state in ("approved", "edited"):
+        who = {"auto": "by the gate (auto)", "timeout": "by the gate: its time was up"}.get(now.by, f"by {now.by}")
+        words = f"{'edited and approved' if now.state == 'edited' else 'approved'} {who}"
+        return f"{words}; #{seen.node} {doing}" + (f" · {changed}" if changed else "")
+    if now.state == "superseded":
+        return f"withdrawn by the engine: {now.reason}"
+    return f"{now.state} by {now.by or 'the engine'}" + (f": {now.reason}" if now.reason else "")

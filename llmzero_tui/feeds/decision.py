@@ -1,0 +1,112 @@
+"""Reads one proposal with everything that bears on it: its parent's reward, scores, diagnoses, what was tried there.
+
+Used by one worker thread at a time (the app's tick). It never touches a widget and never writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine.store.queries import load as sql
+from engine.store.reader import Reader, open_run
+from llmzero_tui.data import (
+    Diagnosis,
+    Proposal,
+    command_of,
+    json_of,
+    proposal_of,
+    run_of,
+    stage_of,
+)
+from llmzero_tui.dossier import (
+    DecisionSnapshot,
+    DecisionView,
+    Dossier,
+    Place,
+    Standing,
+    place_of,
+    score_of,
+    sibling_of,
+    standing_of,
+)
+from llmzero_tui.feeds.run import header
+from llmzero_tui.feeds.source import OpenRun, Source
+
+COLUMNS = 60
+"""Points of the parent's curve: as many as the widest plot of the screen has columns."""
+
+
+@dataclass
+class DecisionFeed:
+    """Snapshots of the decision screen."""
+
+    path: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+    _last: DecisionSnapshot | None = None
+    _view: DecisionView | None = None
+
+    def __post_init__(self) -> None:
+        self._source = Source(self.path, self.opener)
+
+    def read(self, view: DecisionView, *, quick: bool = False) -> DecisionSnapshot:
+        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
+        if self._last is not None and self._view == view and self._source.resting:
+            return replace(self._last, taken=self.clock())
+        with self._source.reader() as reader:
+            self._last, self._view = self._look(reader, view), view
+        return self._last
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        self._source.close()
+
+    def _look(self, reader: Reader, view: DecisionView) -> DecisionSnapshot:
+        row = header(reader, self.path)
+        inbox = tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox")))
+        return DecisionSnapshot(
+            taken=self.clock(), run=run_of(self.path, row, live=reader.live), inbox=inbox,
+            commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
+            space=tuple(json_of(row["space"], ())), dossier=_dossier(reader, _node(view, inbox)),
+        )  # fmt: skip
+
+
+def _node(view: DecisionView, inbox: tuple[Proposal, ...]) -> int | None:
+    """The node looked at: without one, that of the oldest proposal that waits."""
+    return view.node if view.node is not None else next((p.node for p in inbox), None)
+
+
+def standing(reader: Reader, node: int) -> Standing | None:
+    """Where the proposal of a node stands; None for one that came without."""
+    return next((standing_of(r) for r in reader.rows(sql("ui_proposal"), (node,))), None)
+
+
+def places(reader: Reader) -> tuple[Place, ...]:
+    """Every checkpoint one may branch from, the best first."""
+    return tuple(place_of(r) for r in reader.rows(sql("ui_places")))
+
+
+def _dossier(reader: Reader, node: int | None) -> Dossier | None:
+    stands = standing(reader, node) if node is not None else None
+    if stands is None:
+        return None
+    parent = stands.proposal.parent
+    stages = tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (parent,)))
+    if stages:
+        stages = (*stages[:-1], replace(stages[-1], left_at=stands.proposal.step))
+    return Dossier(
+        standing=stands, stages=stages,
+        scores=tuple(score_of(r) for r in reader.rows(sql("ui_scores"), (json.dumps([parent]),))),
+        siblings=tuple(sibling_of(r) for r in reader.rows(sql("ui_siblings"), (parent,)) if r["node_id"] != node),
+        diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (parent,))),
+        reward=_reward(reader, parent),
+    )  # fmt: skip
+
+
+def _reward(reader: Reader, node: int) -> tuple[tuple[int, float, bool], ...]:
+    """The reward along the path to a node, in few parts."""
+    return tuple((r["step"], r["value"], r["own"]) for r in reader.rows(sql("ui_reward"), (node, COLUMNS)))

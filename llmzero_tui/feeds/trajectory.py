@@ -1,0 +1,83 @@
+"""Reads a path of the tree: its stages with their scores, what was found in each and what was said.
+
+Used by one worker thread at a time (the app's tick). It never touches a widget and never writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine.store.queries import load as sql
+from engine.store.reader import Reader, open_run
+from llmzero_tui.data import Diagnosis, Row, Stage, json_of, run_of, stage_of
+from llmzero_tui.dossier import Leg, Score, TrajectorySnapshot, TrajectoryView, score_of
+from llmzero_tui.feeds.run import header
+from llmzero_tui.feeds.source import OpenRun, Source
+
+
+@dataclass
+class TrajectoryFeed:
+    """Snapshots of the trajectory screen. Unchanged legs are the same objects as in the snapshot before."""
+
+    path: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+    _last: TrajectorySnapshot | None = None
+    _view: TrajectoryView | None = None
+
+    def __post_init__(self) -> None:
+        self._source = Source(self.path, self.opener)
+
+    def read(self, view: TrajectoryView, *, quick: bool = False) -> TrajectorySnapshot:
+        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
+        if self._last is not None and self._view == view and self._source.resting:
+            return replace(self._last, taken=self.clock())
+        with self._source.reader() as reader:
+            self._last, self._view = self._look(reader, view), view
+        return self._last
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        self._source.close()
+
+    def _look(self, reader: Reader, view: TrajectoryView) -> TrajectorySnapshot:
+        row = header(reader, self.path)
+        best = view.node is None
+        node, step = _best(row) if best else (view.node, None)
+        found = _legs(reader, node, step) if node is not None else ()
+        before = self._last.legs if self._last else ()
+        return TrajectorySnapshot(
+            taken=self.clock(), run=run_of(self.path, row, live=reader.live), node=node, best=best,
+            legs=before if before == found else found, space=tuple(json_of(row["space"], ())),
+        )  # fmt: skip
+
+
+def _best(row: Row) -> tuple[int | None, int | None]:
+    """Node and step of the best policy: the one that was picked, else the one that scores best."""
+    if row["best_node"] is not None:
+        return row["best_node"], row["best_step"]
+    return row["top_node"], row["top_step"]
+
+
+def _legs(reader: Reader, node: int, step: int | None) -> tuple[Leg, ...]:
+    stages = [stage_of(r) for r in reader.rows(sql("ui_path"), (node,))]
+    if stages and step is not None:
+        stages[-1] = replace(stages[-1], left_at=step)
+    ids = json.dumps([s.node for s in stages])
+    scores = [score_of(r) for r in reader.rows(sql("ui_scores"), (ids,))]
+    told: dict[int, list[Diagnosis]] = {}
+    for row in reader.rows(sql("ui_told"), (ids,)):
+        told.setdefault(row.pop("node_id"), []).append(Diagnosis(**row))
+    return tuple(Leg(s, _at_end(s, scores), tuple(told.get(s.node, ())[:4])) for s in stages)
+
+
+def _at_end(stage: Stage, scores: list[Score]) -> Score | None:
+    """The score where the path leaves a stage; of the last one where none is said, its latest."""
+    mine = [s for s in scores if s.node == stage.node]
+    if stage.left_at is not None:
+        return next((s for s in mine if s.step == stage.left_at), None)
+    return mine[-1] if mine else None

@@ -1,0 +1,137 @@
+"""The limits of a live run beside what is spent: steps, nodes, minutes, GPU hours. Escape: nothing happens.
+
+Opened by the run screen; only limits that differ are sent. The engine has the last word on them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Grid, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from llmzero_tui.data import Run
+from llmzero_tui.format import plain
+from llmzero_tui.widgets.look import look
+
+Limits = dict[str, float | int]
+WORDS = {
+    "steps": "GRPO steps over the whole tree",
+    "nodes": "segments, failed ones too",
+    "minutes": "of the clock, without pauses",
+    "gpu_hours": "of trainers, summed over workers",
+}
+WHOLE = ("steps", "nodes")
+MOST = 1_000_000_000
+
+
+class BudgetScreen(ModalScreen[Limits | None]):
+    """Enter sends what differs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", show=False),
+        Binding("down", "walk(1)", show=False),
+        Binding("up", "walk(-1)", show=False),
+    ]
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self._run = run
+        self._spent = {
+            "steps": run.steps, "nodes": run.nodes, "minutes": run.wall_seconds / 60,
+            "gpu_hours": run.trainer_seconds / 3600,
+        }  # fmt: skip
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(id="words", markup=False)
+            with Grid(id="limits"):
+                for words in ("", "spent", "limit", ""):
+                    yield Static(words, classes="head", markup=False)
+                for name, words in WORDS.items():
+                    yield Static(name, markup=False)
+                    yield Static(f"{self._spent[name]:.4g}", classes="old", markup=False)
+                    yield Input(_text(self._now(name)), id=f"limit-{name}", compact=True, select_on_focus=True)
+                    yield Static(words, classes="old", markup=False)
+            yield Static(id="verdict", markup=False)
+            yield Static(id="answers", markup=False)
+
+    def on_mount(self) -> None:
+        dress, colours = look(self), look(self).palette
+        self.query_one(".dialog").border_title = dress.title("Budget")
+        words = "The run ends at whichever limit is reached first; 0 is no limit."
+        self.query_one("#words", Static).update(Text(words, style=colours.muted))
+        line = Text()
+        for key, label in (("enter", "Send"), ("↑↓", "Fields"), ("esc", "Cancel")):
+            line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
+        self.query_one("#answers", Static).update(dress.done(line))
+        self.query_one(Input).focus()
+        self._judge()
+
+    def _now(self, name: str) -> float | int:
+        return self._run.budget.get(name, 0)
+
+    def _read(self) -> tuple[Limits, str]:
+        """The limits that differ and "", or what is wrong first."""
+        limits: Limits = {}
+        for name in WORDS:
+            text = self.query_one(f"#limit-{name}", Input).value.strip()
+            if text == _text(self._now(name)):
+                continue
+            kind = "a whole number from 0 on" if name in WHOLE else "a number from 0 on"
+            wrong = f"{name} = {plain(text, 20)!r} is not allowed; allowed: {kind}, 0 is no limit"
+            try:
+                value = float(text or "0")
+            except ValueError:
+                return {}, wrong
+            if not 0 <= value <= MOST or (name in WHOLE and value != int(value)):
+                return {}, wrong
+            limits[name] = int(value) if name in WHOLE else value
+        if not any({**{n: self._now(n) for n in WORDS}, **limits}.values()):
+            return {}, "all four are 0: a run needs at least one limit"
+        return limits, ""
+
+    @on(Input.Changed)
+    def _judge(self) -> None:
+        """Say what would be sent, or what is wrong."""
+        limits, wrong = self._read()
+        dress, colours = look(self), look(self).palette
+        over = [n for n, v in limits.items() if v and self._spent[n] >= v]
+        if wrong:
+            text = Text(f"✗ {wrong}", style=colours.bad)
+        elif not limits:
+            text = Text("nothing differs", style=colours.muted)
+        else:
+            changes = ", ".join(f"{n} {_text(self._now(n))} → {_text(v)}" for n, v in limits.items())
+            text = Text.assemble(("sends  ", colours.muted), (changes, f"bold {colours.text}"))
+            if over:
+                text.append(f"\n! {', '.join(over)}: more is spent already, so the run ends", style=colours.warn)
+        self.query_one("#verdict", Static).update(dress.done(text))
+
+    @on(Input.Submitted)
+    def _send(self) -> None:
+        limits, wrong = self._read()
+        if wrong:
+            self.app.bell()
+        else:
+            self.dismiss(limits or None)
+
+    def action_walk(self, by: int) -> None:
+        """The field below or above."""
+        if by > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
+    def action_cancel(self) -> None:
+        """Close, and nothing happens."""
+        self.dismiss(None)
+
+
+def _text(value: float) -> str:
+    return f"{value:g}" if value < 1e6 else f"{value:.0f}"

@@ -1,0 +1,267 @@
+"""One proposal in full: who made it and why, the numbers it rests on, where it branches from, every value's history.
+
+From here it is approved, edited, rejected, or answered with a transition of one's own. Opened from the run screen. It
+shows snapshots only, and says at once what became of the proposal while it was looked at.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from llmzero_tui.actions import Context, bindings
+from llmzero_tui.data import Lost, Proposal
+from llmzero_tui.dossier import DecisionSnapshot, DecisionView, Dossier, Standing, became
+from llmzero_tui.feeds.decision import DecisionFeed
+from llmzero_tui.format import duration, plain
+from llmzero_tui.screens.deciding import Deciding
+from llmzero_tui.widgets.header import status
+from llmzero_tui.widgets.keybar import KeyBar
+from llmzero_tui.widgets.look import look, row
+from llmzero_tui.widgets.proposal_text import origin, picture, values, why
+from llmzero_tui.widgets.sheet import Sheet
+
+NARROW, SHORT = 100, 30
+PICTURE_LINES = 9
+
+
+class DecisionScreen(Deciding):
+    """`node`: whose proposal; None: the oldest that waits."""
+
+    kind = "decision"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("decision")]
+
+    def __init__(self, feed: DecisionFeed, node: int | None = None) -> None:
+        super().__init__(id="decision")
+        self.feed = feed
+        self.node = node
+        self.snapshot: DecisionSnapshot | None = None
+        self._news = ""
+        self._lost = ""
+        self._now: datetime | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="about", markup=False)
+        yield Static(id="news", markup=False)
+        with Vertical(id="dossier"):
+            with Horizontal(id="upper"):
+                yield Sheet(id="why")
+                yield Sheet(id="origin")
+            yield Sheet(id="values")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#news").display = False
+        self._arrange()
+        self.query_one("#why").focus()
+        self.ready = True
+        self._header()
+        self.refresh_keys()
+
+    # ---- snapshots --------------------------------------------------------------------------------------------------
+
+    def view(self) -> DecisionView:
+        return DecisionView(self.node)
+
+    def apply(self, snapshot: DecisionSnapshot, now: datetime) -> None:
+        before, self.snapshot, self._now, self._lost = self.snapshot, snapshot, now, ""
+        dossier = snapshot.dossier
+        if dossier is not None and self.node is None:
+            self.node = dossier.proposal.node
+        old = before.dossier if before else None
+        if old is not None and dossier is not None and old.proposal.id == dossier.proposal.id:
+            words = became(old.proposal, dossier.standing) if dossier.standing != old.standing else ""
+            self._news = words or self._news
+        self._show()
+        self.answered(snapshot)
+        self.refresh_keys()
+
+    def lost(self, why: Lost, now: datetime) -> None:
+        self._lost, self._now = why.reason, now
+        self._header()
+
+    def _show(self) -> None:
+        self._header()
+        dossier = self.snapshot.dossier if self.snapshot else None
+        if dossier is None or self.snapshot is None:
+            self._nothing()
+            return
+        space, dress = self.snapshot.space, look(self)
+        proposal = dossier.proposal
+        if self.compact:
+            self.query_one("#why", Sheet).show(
+                (dossier, space), lambda width: self._everything(dossier, width), _title(dossier.standing)
+            )
+            return
+        self.query_one("#why", Sheet).show(dossier, lambda _: why(dossier, dress), _title(dossier.standing))
+        self.query_one("#origin", Sheet).show(
+            dossier,
+            lambda width: Group(picture(dossier, width, PICTURE_LINES, dress), Text(""), origin(dossier, dress)),
+            f"from #{proposal.parent} step {proposal.step} · its reward and validation scores",
+        )
+        self.query_one("#values", Sheet).show(
+            (dossier, space), lambda width: values(dossier, space, width, dress), "Every value, and its history"
+        )
+
+    def _everything(self, dossier: Dossier, width: int) -> RenderableType:
+        """One text for a small terminal: what is decided first."""
+        assert self.snapshot is not None
+        dress, gap = look(self), Text("")
+        place = Text(f"from #{dossier.proposal.parent} step {dossier.proposal.step}", style=dress.palette.muted)
+        parts = (why(dossier, dress), gap, values(dossier, self.snapshot.space, width, dress), gap, place,
+                 origin(dossier, dress), gap, picture(dossier, width, PICTURE_LINES, dress))  # fmt: skip
+        return Group(*parts)
+
+    def _nothing(self) -> None:
+        words = "Nothing waits for you." if self.node is None else f"#{self.node} came without a proposal."
+        text = look(self).done(Text(words, style=look(self).palette.muted))
+        self.query_one("#why", Sheet).show(words, lambda _: text, "")
+        for name in ("origin", "values"):
+            self.query_one(f"#{name}", Sheet).show(words, lambda _: Text(""), "")
+
+    # ---- the lines on top -------------------------------------------------------------------------------------------
+
+    def _header(self) -> None:
+        """The run, the proposal, how long it waits; a line of news under it when something happened to it."""
+        snapshot, now, dress = self.snapshot, self._now, look(self)
+        colours, width = dress.palette, max(20, self.size.width - 2)
+        news = self.query_one("#news", Static)
+        news.display = bool(self._news)
+        news.update(dress.done(Text(f"! {plain(self._news, 400)}", style=f"bold {colours.warn}")))
+        about = self.query_one("#about", Static)
+        if snapshot is None or now is None:
+            about.update(Text(plain(self._lost or "opening …", 200), style=colours.muted))
+            return
+        waiting = sum(p.waits for p in snapshot.inbox)
+        left = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
+        left.append_text(dress.state(snapshot.run.state))
+        right = (
+            Text("no contact · trying again", style=colours.bad)
+            if self._lost
+            else status(snapshot.commands, waiting, now, dress)
+        )
+        text = Text("\n").join([row(left, right, width), self._subject(snapshot, now, width)])
+        about.update(dress.done(text))
+
+    def _subject(self, snapshot: DecisionSnapshot, now: datetime, width: int) -> Text:
+        dress, dossier = look(self), snapshot.dossier
+        colours = dress.palette
+        if dossier is None:
+            return Text("")
+        proposal = dossier.proposal
+        left = Text.assemble((f"#{proposal.node} {plain(proposal.label, 40)}", f"bold {colours.text}"))
+        words = f"  {proposal.intent} from #{proposal.parent} step {proposal.step} · "
+        left.append(plain(words, 80) + _maker(dossier.standing), style=colours.muted)
+        return row(left, _waits(dossier.standing, now, self), width)
+
+    # ---- layout -----------------------------------------------------------------------------------------------------
+
+    @property
+    def compact(self) -> bool:
+        """Whether there is room for one text only."""
+        return self.size.width < NARROW or self.size.height < SHORT
+
+    def on_resize(self) -> None:
+        self._arrange()
+        self._show()
+
+    def _arrange(self) -> None:
+        compact = self.compact
+        for name in ("origin", "values"):
+            self.query_one(f"#{name}").display = not compact
+        upper = self.query_one("#upper")
+        lines = self.query_one("#values", Sheet).lines + 2
+        if compact:
+            upper.styles.height = "1fr"
+        else:
+            room = self.size.height - 4
+            self.query_one("#values").styles.height = max(6, min(lines, room // 2 + 2))
+            upper.styles.height = "1fr"
+
+    @on(Sheet.Grown)
+    def _grown(self) -> None:
+        self._arrange()
+
+    def restyle(self) -> None:
+        super().restyle()
+        self._show()
+
+    # ---- actions ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _target(self) -> Proposal | None:
+        dossier = self.snapshot.dossier if self.snapshot else None
+        return dossier.proposal if dossier is not None and dossier.standing.pending else None
+
+    def context(self) -> Context:
+        snapshot = self.snapshot
+        if snapshot is None:
+            return Context(self.kind)
+        others = [p for p in snapshot.inbox if p.node != self.node]
+        return Context(
+            self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, target=self._target,
+            waiting=len(others),
+        )  # fmt: skip
+
+    def _step(self, by: int) -> None:
+        """Another proposal that has not begun; from one that has, the first of them."""
+        nodes = [p.node for p in self.snapshot.inbox] if self.snapshot else []
+        if not nodes:
+            return
+        place = nodes.index(self.node) + by if self.node in nodes else 0
+        self.node, self._news = nodes[place % len(nodes)], ""
+        for sheet in self.query(Sheet):
+            sheet.top()
+        self.app.poll(quick=True)  # type: ignore[attr-defined]
+
+    def action_next_proposal(self) -> None:
+        self._step(1)
+
+    def action_previous_proposal(self) -> None:
+        self._step(-1)
+
+    def action_next_panel(self) -> None:
+        """The focus to the next panel of text."""
+        self.focus_next()
+
+    def action_back(self) -> None:
+        """Back to the run."""
+        self.dismiss()
+        self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+
+
+def _title(standing: Standing) -> str:
+    return f"Why · {_maker(standing)}"
+
+
+def _maker(standing: Standing) -> str:
+    """Who proposes."""
+    advisor, model = plain(standing.proposal.advisor, 24), plain(standing.model, 32)
+    if model:
+        return f"{model} ({advisor})"
+    return f"the {advisor} advisor" if advisor in ("rules", "ollama") else advisor or "unknown"
+
+
+def _waits(standing: Standing, now: datetime, screen: DecisionScreen) -> Text:
+    """How long until it goes ahead by itself, how long it has waited, or what was decided."""
+    dress = look(screen)
+    colours, proposal = dress.palette, standing.proposal
+    if not standing.pending:
+        text = dress.state(standing.node_state or "rejected")
+        return text.append(f" · {plain(standing.state, 14)} by {plain(standing.by or 'the engine', 24)}", colours.muted)
+    if proposal.deadline is not None:
+        left = (proposal.deadline - now).total_seconds()
+        words = f"goes ahead by itself in {duration(left)}" if left > 0 else "goes ahead now"
+        return Text(words, style=f"bold {colours.warn if left < 15 else colours.wait}")
+    if not proposal.waits:
+        return Text("goes ahead when a worker is free", style=colours.muted)
+    waited = max(0.0, (now - proposal.created).total_seconds())
+    return Text(f"? waits for you {duration(waited)}", style=f"bold {colours.wait}")

@@ -1,0 +1,121 @@
+"""What pruning a node cuts, as a small tree, and why: the answer is the reason, which may be empty. Escape: nothing.
+
+Opened by the run screen. Labels are foreign text.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.console import Group
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from llmzero_tui.data import Node
+from llmzero_tui.format import plain, score
+from llmzero_tui.nodes import Nodes
+from llmzero_tui.widgets.look import cell, look
+from llmzero_tui.widgets.sheet import Sheet
+
+SHOWN = 500
+"""Lines of the small tree; a larger one ends with how many more there are."""
+FRAME_LINES = 11
+
+
+class PruneScreen(ModalScreen[str | None]):
+    """Enter prunes, the arrows scroll the tree."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", show=False),
+        Binding("down", "walk(1)", show=False, priority=True),
+        Binding("up", "walk(-1)", show=False, priority=True),
+        Binding("pagedown", "walk(8)", show=False, priority=True),
+        Binding("pageup", "walk(-8)", show=False, priority=True),
+    ]
+
+    def __init__(self, nodes: Nodes, node_id: int) -> None:
+        super().__init__()
+        self._all = nodes
+        self._node = nodes[node_id]
+        self._cut = subtree(nodes, node_id)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(id="words", markup=False)
+            yield Sheet(id="cut")
+            yield Input(id="answer", placeholder="why? (may stay empty)", compact=True, max_length=4000)
+            yield Static(id="answers", markup=False)
+
+    def on_mount(self) -> None:
+        dress, colours, node = look(self), look(self).palette, self._node
+        self.query_one(".dialog").border_title = dress.title(f"Prune #{node.id} {plain(node.label, 40)}")
+        count = len(self._cut)
+        text = Text("Closed to further search: ", style=colours.text)
+        text.append(f"{count} node{'s' if count > 1 else ''}", style=f"bold {colours.text}")
+        running = [n.id for _, n in self._cut if n.state == "running"]
+        if running:
+            names = ", ".join(f"#{i}" for i in running)
+            text.append(f"\n! {names} trains now and is stopped after its step", style=colours.warn)
+        if self._best_cut() is not None:
+            text.append(f"\n! the best checkpoint so far is in it: #{self._best_cut()}; it stays usable",
+                        style=colours.warn)  # fmt: skip
+        self.query_one("#words", Static).update(dress.done(text))
+        line = Text()
+        for key, label in (("enter", "Prune"), ("↑↓", "Scroll"), ("esc", "Cancel")):
+            line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
+        self.query_one("#answers", Static).update(dress.done(line))
+        sheet = self.query_one("#cut", Sheet)
+        sheet.can_focus = False
+        sheet.show(self._node.id, self._tree, "what is cut")
+        self.query_one("#answer").focus()
+
+    def on_resize(self) -> None:
+        room = max(3, self.size.height - FRAME_LINES - 3)
+        self.query_one("#cut").styles.height = min(room, min(len(self._cut), SHOWN) + 2)
+
+    def _best_cut(self) -> int | None:
+        """The best node of the run, when it is cut."""
+        scored = [n for n in self._all.values() if n.best is not None]
+        best = max(scored, key=lambda n: n.best.value if n.best else 0.0, default=None)
+        return best.id if best is not None and any(n.id == best.id for _, n in self._cut) else None
+
+    def _tree(self, width: int) -> Group:
+        dress, colours = look(self), look(self).palette
+        lines = []
+        for depth, node in self._cut[:SHOWN]:
+            glyph, colour = dress.glyph(node.state)
+            name = "  " * min(depth, 12) + f"#{node.id} {plain(node.label or node.intent, 40)}"
+            text = cell(name, max(10, width - 32), colours.text)
+            text.append(f" {glyph} {plain(node.state, 14):<14}", style=colour)
+            text.append(f" {score(node.best.value, node.best.n) if node.best else '':<10}", style=colours.text)
+            lines.append(dress.done(text))
+        if len(self._cut) > SHOWN:
+            lines.append(Text(f"and {len(self._cut) - SHOWN} more", style=colours.muted))
+        return Group(*lines)
+
+    def action_walk(self, by: int) -> None:
+        self.query_one("#cut", Sheet).action_move(by)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    def action_cancel(self) -> None:
+        """Close, and nothing happens."""
+        self.dismiss(None)
+
+
+def subtree(nodes: Nodes, node_id: int) -> list[tuple[int, Node]]:
+    """A node and all below it in the order of the tree, each with its depth under the node."""
+    found: list[tuple[int, Node]] = []
+    rest = [(0, node_id)]
+    while rest:
+        depth, number = rest.pop()
+        found.append((depth, nodes[number]))
+        rest.extend((depth + 1, child) for child in reversed(nodes.children.get(number, [])))
+    return found

@@ -1,0 +1,182 @@
+"""A path of the tree as stages from left to right: every parameter's staircase, the scores, and below what was said.
+
+The best path, or that to the node one came from. Opened from the run screen; shows snapshots only, sends nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from llmzero_tui.actions import Context, bindings
+from llmzero_tui.data import Lost, Node
+from llmzero_tui.dossier import Leg, TrajectorySnapshot, TrajectoryView
+from llmzero_tui.feeds.trajectory import TrajectoryFeed
+from llmzero_tui.format import plain, score
+from llmzero_tui.screens.base import Polled
+from llmzero_tui.widgets.keybar import KeyBar
+from llmzero_tui.widgets.look import look, row
+from llmzero_tui.widgets.proposal_text import diagnosis
+from llmzero_tui.widgets.sheet import Sheet
+from llmzero_tui.widgets.stairs import staircases
+
+
+class TrajectoryScreen(Polled):
+    """`came_from`: the node that was selected, whose path can be shown, too."""
+
+    kind = "trajectory"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("trajectory")]
+
+    def __init__(self, feed: TrajectoryFeed, came_from: int | None = None) -> None:
+        super().__init__(id="trajectory")
+        self.feed = feed
+        self.snapshot: TrajectorySnapshot | None = None
+        self._came_from = came_from
+        self._best = True
+        self._chosen: int | None = None
+        self._lost = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="about", markup=False)
+        with Vertical(id="path"):
+            yield Sheet(id="stairs")
+            yield Sheet(id="told")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#stairs").focus()
+        self.ready = True
+        self._show()
+        self.refresh_keys()
+
+    # ---- snapshots --------------------------------------------------------------------------------------------------
+
+    def view(self) -> TrajectoryView:
+        return TrajectoryView(None if self._best else self._came_from)
+
+    def apply(self, snapshot: TrajectorySnapshot, now: datetime) -> None:
+        new = self.snapshot is None or [x.stage.node for x in self.snapshot.legs] != [
+            x.stage.node for x in snapshot.legs
+        ]
+        self.snapshot, self._lost = snapshot, ""
+        if new:
+            self._chosen = None
+        self._show()
+        self.refresh_keys()
+
+    def lost(self, why: Lost, now: datetime) -> None:
+        self._lost = why.reason
+        self._show()
+
+    @property
+    def chosen(self) -> int:
+        """The stage under the cursor: the last one at first."""
+        legs = self.snapshot.legs if self.snapshot else ()
+        last = max(0, len(legs) - 1)
+        return last if self._chosen is None else min(self._chosen, last)
+
+    def _show(self) -> None:
+        self._header()
+        snapshot, dress = self.snapshot, look(self)
+        if snapshot is None:
+            return
+        legs, space, chosen = snapshot.legs, snapshot.space, self.chosen
+        self.query_one("#stairs", Sheet).show(
+            (legs, chosen), lambda width: staircases(legs, space, chosen, width, dress), "Parameters along the path"
+        )
+        self.query_one("#told", Sheet).show(legs, lambda _: self._told(legs), "What was said at every step")
+
+    def _header(self) -> None:
+        snapshot, dress = self.snapshot, look(self)
+        colours, about = dress.palette, self.query_one("#about", Static)
+        if snapshot is None:
+            about.update(Text(plain(self._lost or "opening …", 200), style=colours.muted))
+            return
+        width = max(20, self.size.width - 2)
+        first = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
+        first.append_text(dress.state(snapshot.run.state))
+        right = Text("no contact · trying again" if self._lost else "", style=colours.bad)
+        legs = snapshot.legs
+        what = "the best path" if snapshot.best else f"the path to #{snapshot.node}"
+        left = Text(what, style=f"bold {colours.star if snapshot.best else colours.text}")
+        left.append("  " + " → ".join(f"#{leg.stage.node}" for leg in legs), style=colours.text)
+        end = legs[-1].score if legs else None
+        if end is not None:
+            left.append("  " + score(end.value, end.n), style=f"bold {colours.star}")
+            left.append(f" n={end.n} after {legs[-1].stage.start + legs[-1].steps} steps", style=colours.muted)
+        about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
+
+    def _told(self, legs: tuple[Leg, ...]) -> RenderableType:
+        """Every transition of the path: from where, by whom, why, and what had been found before it."""
+        dress = look(self)
+        colours, lines = dress.palette, list[RenderableType]()
+        for index, leg in enumerate(legs):
+            stage = leg.stage
+            head = Text(_heading(index, len(legs)), style=f"bold {colours.wait}")
+            head.append(f"  #{stage.node} {plain(stage.label or stage.intent, 40)}  ", style=f"bold {colours.text}")
+            head.append_text(dress.state(stage.state))
+            if index:
+                place = f"  {stage.intent} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
+                place += f"{stage.advisor} · optimizer {stage.optimizer} · reference {stage.reference}"
+                head.append(plain(place, 200), style=colours.muted)
+            lines.append(dress.done(head))
+            lines += [diagnosis(d, dress) for d in (legs[index - 1].diagnoses if index else ())]
+            lines.append(dress.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
+            if stage.expected:
+                words = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
+                lines.append(dress.done(words))
+            lines.append(Text(""))
+        return Group(*lines)
+
+    def on_resize(self) -> None:
+        self._header()
+
+    def restyle(self) -> None:
+        super().restyle()
+        self._show()
+
+    # ---- actions ----------------------------------------------------------------------------------------------------
+
+    def context(self) -> Context:
+        snapshot = self.snapshot
+        if snapshot is None:
+            return Context(self.kind)
+        other = None
+        if self._came_from is not None:
+            other = Node(self._came_from, None, None, "", "", "", 0, 0, 0, False)
+        return Context(self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=other)
+
+    def action_other_path(self) -> None:
+        """The best path, or that to the node one came from."""
+        self._best = not self._best
+        self.app.poll(quick=True)  # type: ignore[attr-defined]
+
+    def _walk(self, by: int) -> None:
+        legs = self.snapshot.legs if self.snapshot else ()
+        if not legs:
+            return
+        self._chosen = max(0, min(len(legs) - 1, self.chosen + by))
+        self._show()
+        self.query_one("#told", Sheet).seek(_heading(self._chosen, len(legs)))
+
+    def action_earlier(self) -> None:
+        self._walk(-1)
+
+    def action_later(self) -> None:
+        self._walk(1)
+
+    def action_back(self) -> None:
+        """Back to the run."""
+        self.dismiss()
+        self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+
+
+def _heading(index: int, count: int) -> str:
+    return f"{index + 1}/{count}"

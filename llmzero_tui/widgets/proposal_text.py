@@ -1,0 +1,186 @@
+"""A proposal in words and tables: why it was made, where it would branch from and what was tried there, every value.
+
+Pure drawing for the decision screen: values in, Text out. Everything in it is foreign text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from engine.space import Kind
+from llmzero_tui.data import Diagnosis, Row, Stage, Values
+from llmzero_tui.dossier import Dossier, Score, Sibling
+from llmzero_tui.format import MISSING, bar, parameter, plain, score, share
+from llmzero_tui.widgets.blocks import curve
+from llmzero_tui.widgets.look import Look
+
+HISTORY_CELL = 8
+LEAST_HISTORY = 3
+
+
+def why(dossier: Dossier, dress: Look) -> RenderableType:
+    """Rationale, expected effect, and the diagnoses it rests on with their numbers."""
+    colours, proposal = dress.palette, dossier.proposal
+    lines: list[RenderableType] = [
+        _line(dress, (plain(proposal.rationale, 4000, lines=True) or "no reason was given", colours.text))
+    ]
+    if proposal.expected:
+        lines.append(_line(dress, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
+    lines.append(_line(dress, (f"\nwhat was found in #{proposal.parent}", colours.muted)))
+    lines += [diagnosis(found, dress) for found in dossier.diagnoses]
+    if not dossier.diagnoses:
+        lines.append(_line(dress, ("no diagnosis", colours.faint)))
+    return Group(*lines)
+
+
+def diagnosis(found: Diagnosis, dress: Look) -> Text:
+    """How bad, what, the numbers it rests on, and who says so."""
+    colours = dress.palette
+    full, rest = bar(found.severity, 6, ascii=dress.ascii)
+    colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
+    who = f"  {found.advisor} {found.model}".rstrip()
+    return _line(
+        dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
+        (f"  {plain(found.evidence, 600)}", colours.text), (plain(who, 60), colours.muted),
+    )  # fmt: skip
+
+
+def origin(dossier: Dossier, dress: Look) -> RenderableType:
+    """The scores of the checkpoint it branches from, and what was tried from there already."""
+    colours, proposal = dress.palette, dossier.proposal
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for found in dossier.scores:
+        here = found.step == proposal.step
+        table.add_row(*_score_row(found, here, dress))
+    if not dossier.scores:
+        table.add_row(_line(dress, ("no checkpoint has been scored there", colours.faint)))
+    tried = _line(dress, (f"\ntried from #{proposal.parent} before", colours.muted))
+    if not dossier.siblings:
+        return Group(table, tried, _line(dress, ("nothing yet", colours.faint)))
+    base = dossier.branch
+    return Group(table, tried, _siblings(dossier.siblings, base, dress))
+
+
+def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
+    colours = dress.palette
+    style = f"bold {colours.text}" if here else colours.muted
+    words = "branches from here" if here else "" if found.kept else "files deleted"
+    cells = (
+        (f"{'▸' if here else ' '} step {found.step}", style), (score(found.value, found.n), style),
+        (f"n={found.n}", colours.muted), (words, colours.wait if here else colours.muted),
+    )  # fmt: skip
+    return [_line(dress, cell) for cell in cells]
+
+
+def _siblings(siblings: Sequence[Sibling], base: Score | None, dress: Look) -> Table:
+    colours = dress.palette
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(4):
+        table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    for each in siblings:
+        glyph, colour = dress.glyph(each.state)
+        gain = ""
+        if each.best is not None and base is not None:
+            by = each.best.value - base.value
+            gain = f"{'+' if by >= 0 else '−'}{share(abs(by), 2)}"
+        reached = score(each.best.value, each.best.n) if each.best else MISSING
+        table.add_row(*(_line(dress, cell) for cell in (
+            (f"#{each.node} {plain(each.label or each.intent, 24)}", colours.text),
+            (f"{glyph} {plain(each.state, 14)}", colour),
+            (reached, colours.text), (gain, colours.good if gain.startswith("+") else colours.bad),
+            (plain(each.reason, 200), colours.muted),
+        )))  # fmt: skip
+    return table
+
+
+def picture(dossier: Dossier, width: int, height: int, dress: Look) -> RenderableType:
+    """The reward on the way to the branch point, with the scores of the parent."""
+    stage = dossier.stages[-1] if dossier.stages else None
+    start, end = (stage.start, stage.start + stage.trained) if stage else (0, 0)
+    marks = [(start + s.step, s.value) for s in dossier.scores if s.step]
+    return dress.done(curve(dossier.reward, marks, width, height, dress, until=max(end, 1)))
+
+
+# ---- every value ---------------------------------------------------------------------------------------------------
+
+
+def values(dossier: Dossier, space: Sequence[Row], width: int, dress: Look) -> RenderableType:
+    """Every parameter before and after with its history along the path; capacity and regularization apart."""
+    colours, proposal = dress.palette, dossier.proposal
+    known: dict[str, Row] = {str(p.get("name")): p for p in space}
+    shown = dossier.stages[-_room(width) :]
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style=colours.muted)
+    table.add_column("", no_wrap=True, width=1)
+    table.add_column("", no_wrap=True, max_width=22)
+    before = "" if len(shown) == len(dossier.stages) else "… "
+    for index, stage in enumerate(shown):
+        table.add_column(dress.done(Text(f"{before if not index else ''}#{stage.node}")), justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True, width=2)
+    table.add_column(Text(f"#{proposal.node}"), justify="right", no_wrap=True)
+    table.add_column(Text("allowed"), no_wrap=True, overflow="ellipsis")
+    for kind, names in grouped(proposal.configuration, known):
+        table.add_row("", _line(dress, (kind, f"italic {colours.muted}")))
+        for name in names:
+            table.add_row(*_value_row(name, shown, dossier, known.get(name, {}), dress))
+    choices = f"optimizer {plain(proposal.optimizer, 20)} · reference {plain(proposal.reference, 20)}"
+    moved = len(proposal.changes)
+    count = "no value changes" if not moved else f"{moved} of {len(proposal.configuration)} values change"
+    return Group(table, _line(dress, (f"{choices} · {count}", colours.muted)))
+
+
+def grouped(values: Values, known: Mapping[str, Row]) -> list[tuple[str, list[str]]]:
+    """Parameter names by kind, in the order of the space; those the space does not know come last."""
+    ordered = [n for n in known if n in values] + [n for n in values if n not in known]
+    found = []
+    for kind in (*Kind, ""):
+        names = [n for n in ordered if str(known.get(n, {}).get("kind", "")) == kind]
+        if names:
+            found.append((str(kind) or "other", names))
+    return found
+
+
+def _room(width: int) -> int:
+    """How many stages of the path fit beside the rest."""
+    return max(LEAST_HISTORY, (width - 56) // HISTORY_CELL)
+
+
+def _value_row(name: str, stages: Sequence[Stage], dossier: Dossier, known: Row, dress: Look) -> list[Text]:
+    colours, proposal = dress.palette, dossier.proposal
+    old = proposal.configuration.get(name)
+    new = proposal.changes.get(name, old)
+    changed = new != old
+    cells = [("▸" if changed else "", colours.wait), (plain(name, 28), colours.text if changed else colours.muted)]
+    history = [s.configuration.get(name) for s in stages]
+    place = {s.node: i for i, s in enumerate(dossier.stages)}
+    for index, (stage, value) in enumerate(zip(stages, history, strict=True)):
+        above = dossier.stages[place[stage.node] - 1] if place[stage.node] else None
+        moved = above is not None and above.configuration.get(name) != value
+        arrow = "→ " if index or above else ""
+        style = colours.live if moved else colours.text if changed else colours.muted
+        cells.append((f"{arrow}{parameter(value)}", style))
+    cells.append(("⇒" if changed else "", colours.wait))
+    cells.append((parameter(new), f"bold {colours.wait}" if changed else colours.muted))
+    cells.append((plain(_allowed(known), 40), colours.muted))
+    return [_line(dress, cell) for cell in cells]
+
+
+def _allowed(known: Row) -> str:
+    """The range of a parameter in words."""
+    choices = known.get("choices")
+    if choices:
+        return ", ".join(parameter(c) for c in choices)
+    low, high = known.get("low"), known.get("high")
+    if low is None or high is None:
+        return ""
+    words = f"{parameter(low)} to {parameter(high)}"
+    words = f"0 or {words}" if known.get("zero") else words
+    return f"{words}, only rises" if known.get("rising") else words
+
+
+def _line(dress: Look, *parts: tuple[str, str]) -> Text:
+    return dress.done(Text.assemble(*parts))

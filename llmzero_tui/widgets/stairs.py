@@ -1,0 +1,134 @@
+"""Staircases: how each hyperparameter goes along a path, as lines of characters with a value where it changes.
+
+Pure drawing for the trajectory screen: values in, Text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from llmzero_tui.data import Row
+from llmzero_tui.dossier import Leg
+from llmzero_tui.format import fit, parameter, plain, score
+from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.proposal_text import grouped
+
+NAME = 13
+LEAST = 12
+ROWS = 4
+"""Most lines of one staircase; more values than that share lines."""
+
+Cell = tuple[str, str]
+
+
+def layout(legs: Sequence[Leg], chosen: int, width: int) -> tuple[int, list[int]]:
+    """The first leg shown and the width of each that is: in proportion to steps, and around the chosen one when not
+    all of them fit."""
+    room = max(LEAST, width - NAME)
+    count = max(1, min(len(legs), room // LEAST))
+    first = max(0, min(len(legs) - count, chosen - count // 2))
+    shown = legs[first : first + count]
+    total = sum(leg.steps for leg in shown) or 1
+    spare = room - count * LEAST
+    widths = [LEAST + spare * leg.steps // total for leg in shown]
+    return first, widths
+
+
+def stair(values: Sequence[float | int | None], widths: Sequence[int], line: str, label: str) -> list[list[Cell]]:
+    """Rows of (character, style) from the top: a level for each value (at most `ROWS`), a label where it changes."""
+    levels = sorted({v for v in values if v is not None})
+    rows = max(1, min(ROWS, len(levels)))
+    grid: list[list[Cell]] = [[(" ", "")] * sum(widths) for _ in range(rows)]
+    place = {v: rows - 1 - (i * (rows - 1) // max(1, len(levels) - 1)) for i, v in enumerate(levels)}
+    left, before = 0, None
+    for value, width in zip(values, widths, strict=True):
+        if value is not None:
+            row = place[value]
+            words = "" if value == before else f"{'' if before is None else ' '}{parameter(value)} "
+            start = left
+            if before is not None and value != before:
+                _riser(grid, left, place[before], row, line)
+                start = left + 1
+            words = words[: max(0, left + width - start)]
+            for index in range(start, left + width):
+                inside = index - start < len(words)
+                grid[row][index] = (words[index - start], label) if inside else ("─", line)
+        left, before = left + width, value
+    return grid
+
+
+def _riser(grid: list[list[Cell]], column: int, old: int, new: int, style: str) -> None:
+    """The upright between two levels."""
+    if old == new:
+        grid[new][column] = ("┼", style)
+        return
+    up = new < old
+    grid[old][column] = ("┘" if up else "┐", style)
+    grid[new][column] = ("┌" if up else "└", style)
+    for row in range(min(old, new) + 1, max(old, new)):
+        grid[row][column] = ("│", style)
+
+
+def staircases(legs: Sequence[Leg], space: Sequence[Row], chosen: int, width: int, dress: Look) -> RenderableType:
+    """Stages from left to right with their scores; a staircase for every parameter that changes, by kind; what never
+    changes in one line."""
+    if not legs:
+        return Text("nothing has been scored yet", style=dress.palette.muted)
+    colours = dress.palette
+    known: dict[str, Row] = {str(p.get("name")): p for p in space}
+    first, widths = layout(legs, chosen, width)
+    shown = legs[first : first + len(widths)]
+    lines = _heads(shown, widths, first, chosen, len(legs), dress)
+    last = legs[-1].stage.configuration
+    moving = {n for n in last if len({leg.stage.configuration.get(n) for leg in legs}) > 1}
+    for kind, names in grouped({n: last[n] for n in last if n in moving}, known):
+        lines.append(dress.done(Text(f"\n{kind}", style=f"italic {colours.muted}")))
+        for name in names:
+            values = [leg.stage.configuration.get(name) for leg in shown]
+            lines += _named(name, known.get(name, {}), stair(values, widths, colours.line, colours.text), dress)
+    still = [f"{_label(n, known.get(n, {}))} {parameter(last[n])}" for n in last if n not in moving]
+    if still:
+        lines.append(dress.done(Text(f"\nnever changed: {plain(', '.join(still), 600)}", style=colours.muted)))
+    return Group(*lines)
+
+
+def _label(name: str, known: Row) -> str:
+    return plain(known.get("label") or name, NAME - 1)
+
+
+def _named(name: str, known: Row, grid: list[list[Cell]], dress: Look) -> list[Text]:
+    """A staircase with the parameter's name before its first value."""
+    rows = []
+    at = next((i for i, row in enumerate(grid) if row[0][0] != " "), 0)
+    for index, row in enumerate(grid):
+        text = Text(fit(_label(name, known) if index == at else "", NAME), style=dress.palette.text, no_wrap=True)
+        for character, style in row:
+            text.append(character, style=style)
+        rows.append(dress.done(text))
+    return rows
+
+
+def _heads(
+    shown: Sequence[Leg], widths: Sequence[int], first: int, chosen: int, count: int, dress: Look
+) -> list[RenderableType]:
+    """Which stage, until which step, and the score there with its interval."""
+    colours = dress.palette
+    rows: Mapping[str, Text] = {
+        n: Text(fit(n, NAME), style=colours.muted, no_wrap=True) for n in ("stage", "until", "validation")
+    }
+    for index, (leg, width) in enumerate(zip(shown, widths, strict=True), first):
+        here = index == chosen
+        style = f"bold {colours.wait}" if here else colours.text
+        mark = "▸" if here else ""
+        label = plain(leg.stage.label or leg.stage.intent, 40)
+        rows["stage"].append(fit(f"{mark}#{leg.stage.node} {label}", width - 1) + " ", style=style)
+        rows["until"].append(fit(f"step {leg.stage.start + leg.steps}", width), style=colours.muted)
+        found = score(leg.score.value, leg.score.n) if leg.score else "–"
+        best = here or index == count - 1
+        rows["validation"].append(fit(found, width), style=f"bold {colours.star}" if best else colours.text)
+    if first:
+        rows["stage"].plain = "‹ earlier".ljust(NAME) + rows["stage"].plain[NAME:]
+    return [dress.done(text) for text in rows.values()]
