@@ -9,24 +9,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.scrollbar import ScrollBar, ScrollBarRender
+from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
+from llmzero_tui.base_app import Dressed
 from llmzero_tui.data import Lost
 from llmzero_tui.feeds import OpenRun, RunFeed, RunsFeed, open_run
+from llmzero_tui.feeds.news import News, NewsFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import Face, Polled
-from llmzero_tui.styles.themes import DARK, LIGHT, palette
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.screens.base import Polled
 
-TICK_SECONDS = 1.0
+if TYPE_CHECKING:
+    from llmzero_tui.notify import Notifier
+    from llmzero_tui.settings import Settings
 
 
 def utc_now() -> datetime:
@@ -40,14 +41,7 @@ def _palette() -> Any:
     return ActionProvider
 
 
-class AsciiScrollBars(ScrollBarRender):
-    """Scroll bars of colour alone, without block glyphs."""
-
-    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
-    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
-
-
-class LLMZeroApp(App[int]):
+class LLMZeroApp(Dressed):
     """The face. Screens get snapshots; only this class starts workers."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
@@ -71,11 +65,16 @@ class LLMZeroApp(App[int]):
         error: str = ""
 
     @dataclass
-    class Kept(Message):
-        """A copy is in its file, or could not be written."""
+    class Happened(Message):
+        """News of some run."""
 
-        what: str
-        copied: Any
+        news: tuple[News, ...]
+
+    @dataclass
+    class HookFailed(Message):
+        """What should have told the user did not work."""
+
+        why: str
 
     def __init__(
         self,
@@ -85,30 +84,36 @@ class LLMZeroApp(App[int]):
         ascii: bool = False,
         clock: Callable[[], datetime] = utc_now,
         opener: OpenRun = open_run,
+        settings: Settings | None = None,
+        tour: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(settings, ascii=ascii)
         self.runs_dir = runs_dir
         self.first_run = run
         self.clock = clock
         self.opener = opener
-        self.look = Look(palette(DARK.name), ascii)
-        self.set_class(ascii, "-ascii")
-        ScrollBar.renderer = AsciiScrollBars if ascii else ScrollBarRender
+        self.tour_due = tour
+        self.news = NewsFeed(runs_dir, opener)
+        self._notifier: Notifier | None = None
+        self._ticker: Timer | None = None
         self._reading = False
         self._again = ""
 
     def on_mount(self) -> None:
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = DARK.name
+        self.dress()
         if self.first_run is not None:
             self.open_run(self.first_run)
         else:
             self._open_list()
-        self.set_interval(TICK_SECONDS, self.poll)
+        self._ticker = self.set_interval(self.settings.refresh_seconds, self.poll)
 
-    def watch_theme(self, name: str) -> None:
-        self.look = Look(palette(name), self.look.ascii)
+    def use(self, settings: Settings) -> None:
+        before = self.settings
+        super().use(settings)
+        self._notifier = None
+        if self._ticker is not None and settings.refresh_seconds != before.refresh_seconds:
+            self._ticker.stop()
+            self._ticker = self.set_interval(settings.refresh_seconds, self.poll)
 
     # ---- screens ----------------------------------------------------------------------------------------------------
 
@@ -161,15 +166,17 @@ class LLMZeroApp(App[int]):
             self._again = "quick" if quick and self._again != "full" else "full"
             return
         self._reading = True
-        self._read(screen, screen.view(), quick)
+        self._read(screen, screen.view(), quick, self.run_in_front)
 
     @work(thread=True, group="tick", exit_on_error=False)
-    def _read(self, screen: Polled, view: Any, quick: bool) -> None:
+    def _read(self, screen: Polled, view: Any, quick: bool, run: Path | None) -> None:
         try:
             found = screen.feed.read(view, quick=quick)
         except (Fault, UserError) as error:
             found = Lost(str(error))
         self.post_message(self.Looked(screen, found))
+        if not quick and (news := self.news.read(run)):
+            self.post_message(self.Happened(news))
 
     @on(Looked)
     def _looked(self, event: Looked) -> None:
@@ -192,6 +199,33 @@ class LLMZeroApp(App[int]):
         """A bug in a worker ends the app as a bug anywhere else does."""
         if event.state is WorkerState.ERROR and event.worker.error is not None:
             raise event.worker.error
+
+    # ---- news -------------------------------------------------------------------------------------------------------
+
+    @property
+    def run_in_front(self) -> Path | None:
+        """The run that is open, below whatever lies over it."""
+        screens = (s for s in reversed(self.screen_stack) if isinstance(s, Polled) and s.kind == "run")
+        return next((s.feed.path for s in screens), None)
+
+    @on(Happened)
+    def _happened(self, event: Happened) -> None:
+        """Tell each piece of news once, inside and outside of the terminal."""
+        from llmzero_tui.notify import Notifier, sentence
+
+        if self._notifier is None:
+            self._notifier = Notifier(self.settings, self.bell, self._hook_trouble)
+        for news in event.news:
+            severity: Any = {"failed": "error", "lost": "error", "waiting": "warning"}.get(news.kind, "information")
+            self.notify(sentence(news), severity=severity, timeout=10, markup=False)
+            self._notifier.tell(news)
+
+    def _hook_trouble(self, why: str) -> None:
+        self.post_message(self.HookFailed(why))
+
+    @on(HookFailed)
+    def _hook_failed(self, event: HookFailed) -> None:
+        self.notify(f"notification: {plain(event.why, 200)}", severity="warning", timeout=10, markup=False)
 
     # ---- commands ---------------------------------------------------------------------------------------------------
 
@@ -219,65 +253,31 @@ class LLMZeroApp(App[int]):
             self.notify(words, severity="error", timeout=10, markup=False)
         self.poll()
 
-    # ---- the clipboard ----------------------------------------------------------------------------------------------
-
-    def copy(self, text: str, what: str = "it") -> None:
-        """Give a text to the terminal's clipboard, and put it into a file; a notification says where.
-
-        Args:
-            text: foreign text may be in it; control characters are left out. what: what it is, for "copied …".
-        """
-        from llmzero_tui import clipboard
-
-        text = clipboard.harmless(text)
-        self._clipboard = text
-        if self._driver is not None and clipboard.fits(text):
-            self._driver.write(clipboard.sequence(text, tmux=clipboard.in_tmux()))
-        self._keep(text, what)
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """The same for what Textual itself copies: a selection."""
-        self.copy(text, "the selection")
-
-    @work(thread=True, group="copy", exit_on_error=False)
-    def _keep(self, text: str, what: str) -> None:
-        from llmzero_tui import clipboard
-
-        self.post_message(self.Kept(what, clipboard.keep(text)))
-
-    @on(Kept)
-    def _kept(self, event: Kept) -> None:
-        from llmzero_tui.clipboard import describe
-
-        words, severity = describe(event.what, event.copied)
-        self.notify(plain(words, 300), severity=severity, markup=False)
-
     # ---- actions everywhere -----------------------------------------------------------------------------------------
 
     def action_detach(self) -> None:
         """Leave; whatever trains goes on."""
         self.exit(0)
 
-    def action_theme(self) -> None:
-        """Dark or light."""
-        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
-        for screen in self.screen_stack:
-            if isinstance(screen, Face):
-                screen.restyle()
 
-
-def run(runs_dir: Path, run: Path | None = None, ascii: bool = False) -> int:
+def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False) -> int:
     """Show the runs of a directory, or one run, until the user leaves.
 
     Args:
         runs_dir: the directory of runs. run: one of them, to open at once. ascii: no glyphs beyond ASCII.
+        tour: whether a tour may be due, over the first run that is shown.
 
     Returns:
         0 after `q`, 129 when the terminal went away.
+
+    Raises:
+        UserError: the user's settings are wrong.
     """
+    from llmzero_tui.settings import load
     from llmzero_tui.terminal import watch_terminal
 
-    app = LLMZeroApp(runs_dir, run, ascii=ascii)
+    settings = load()
+    app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour)
     with watch_terminal(app):
-        code = app.run()
+        code = app.run(mouse=settings.mouse)
     return code or app.return_code or 0

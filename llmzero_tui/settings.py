@@ -136,8 +136,7 @@ def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
     """
     file = (file or path()).resolve()  # a link to a file elsewhere stays a link
     text = _read(file)
-    before = _parse(text, file)
-    wanted = _changed(before, changes, file)
+    wanted = changed(_parse(text, file), changes)
     new = text or template()
     for name, value in changes.items():
         new = edit(new, name, value)
@@ -148,8 +147,12 @@ def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
     return wanted
 
 
-def _changed(before: Settings, changes: Mapping[str, Any], file: Path) -> Settings:
-    """What the settings are to be."""
+def changed(before: Settings, changes: Mapping[str, Any]) -> Settings:
+    """The settings with some changed, as in `save`.
+
+    Raises:
+        UserError: a value that is not allowed, in one line.
+    """
     values = before.model_dump()
     for name, value in changes.items():
         table, _, key = name.partition(".")
@@ -162,7 +165,7 @@ def _changed(before: Settings, changes: Mapping[str, Any], file: Path) -> Settin
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{short(file)}: {explain(error, Settings)}") from error
+        raise UserError(explain(error, Settings)) from error
 
 
 def _parse_quietly(text: str) -> Settings | None:

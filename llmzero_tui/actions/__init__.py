@@ -16,12 +16,13 @@ from llmzero_tui.actions.model import Action, Context
 from llmzero_tui.actions.registry import REGISTRY
 
 __all__ = [
-    "DEFAULT_KEYS", "FOOTER_KEYS", "REGISTRY", "Action", "Context", "Keymap", "allowed", "bindings", "find", "footer", "key_name", "of",
+    "DEFAULT_KEYS", "FOOTER_KEYS", "REGISTRY", "Action", "Context", "Keymap", "allowed", "bindings", "find", "footer",
+    "key_name", "of",
 ]  # fmt: skip
 
 FOOTER_KEYS = 7
 
-KEY_NAMES = {"backspace": "⌫", "escape": "esc", "space": "space"}
+KEY_NAMES = {"backspace": "⌫", "plus": "+", "minus": "-", "escape": "esc", "space": "space"}
 
 
 def key_name(key: str) -> str:

@@ -26,6 +26,12 @@ class Context:
     pages: bool = False
     running: bool = False
     editing: bool = False
+    plotted: bool = False
+    windowed: bool = False
+    marked: int = 0
+    chosen: bool = False
+    comparing: bool = False
+    pictures: bool = False
 
     @property
     def training(self) -> bool:

@@ -1,35 +1,52 @@
-"""Reads the headers of all runs of a directory, for the list of runs.
+"""Reads the headers of all runs of a directory, for the list of runs: what is on the screen first, a little at a time.
 
-Used by one worker thread at a time (the app's tick). Runs that cannot change are read once per change of their file.
+Used by one worker thread at a time (the app's tick). A run that cannot change is read once per change of its file;
+hundreds of them are read over several looks, so that none takes long. Never writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
-from llmzero_tui.data import Run, RunsSnapshot, View, run_of
+from llmzero_tui.data import Run, RunsSnapshot, run_of
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Stamp, held, stamp
+from llmzero_tui.feeds.source import OpenRun, held, stamp
+
+UNREAD = "unread"
+"""State of a run whose header was not read yet."""
+READ_SECONDS = 0.12
+"""How long one look may open runs at rest; at least one of them is opened."""
+
+Print = tuple[int, ...]
 
 
 @dataclass
 class RunsFeed:
-    """Snapshots of all runs of a directory. Runs that cannot change are read once per change of their file."""
+    """Snapshots of all runs of a directory."""
 
     directory: Path
     clock: Callable[[], datetime]
     opener: OpenRun = open_run
-    _cache: dict[Path, tuple[Stamp, Run]] = field(default_factory=dict)
+    _cache: dict[Path, tuple[Print, Run]] = field(default_factory=dict)
     _readers: dict[Path, Reader] = field(default_factory=dict)
 
-    def read(self, _view: View | None = None, *, quick: bool = False) -> RunsSnapshot:
-        """One look. A run that cannot be read is listed with the reason."""
-        runs = [self._run(path) for path in self._paths()]
+    def read(self, view: Iterable[Path] | None = None, *, quick: bool = False) -> RunsSnapshot:
+        """One look. A run that cannot be read is listed with the reason, one that was not yet with its name.
+
+        Args:
+            view: the runs on the screen, which are read first.
+        """
+        prints = {path: _print(path) for path in self._paths()}
+        for gone in self._cache.keys() - prints.keys():
+            del self._cache[gone]
+        found = {path: self._run(path, prints[path]) for path in self._due(prints, list(view or ()))}
+        runs = [found.get(path) or self._known(path) for path in prints]
         runs.sort(key=lambda r: (r.created or datetime.min, r.name), reverse=True)
         return RunsSnapshot(self.clock(), tuple(runs))
 
@@ -40,23 +57,55 @@ class RunsFeed:
         self._readers.clear()
 
     def _paths(self) -> list[Path]:
-        if not self.directory.is_dir():
+        try:
+            return [p for p in self.directory.iterdir() if not p.name.startswith(".") and (p / "run.duckdb").exists()]
+        except OSError:
             return []
-        return [path for path in self.directory.iterdir() if (path / "run.duckdb").exists()]
 
-    def _run(self, path: Path) -> Run:
-        now = stamp(path)
-        cached = self._cache.get(path)
-        if cached and cached[0] == now and not held(path):
-            return cached[1]
+    def _due(self, prints: dict[Path, Print], visible: list[Path]) -> Iterable[Path]:
+        """What to read now: live runs, what is on the screen, then the newest, until the time is over."""
+        stale = [p for p, now in prints.items() if p not in self._cache or self._cache[p][0] != now]
+        place = {path: i for i, path in enumerate(visible)}
+        stale.sort(key=lambda p: (p not in self._readers, place.get(p, len(place)), -prints[p][0]))
+        begun = time.monotonic()
+        for path in stale:
+            yield path
+            if time.monotonic() - begun > READ_SECONDS:
+                return
+
+    def _known(self, path: Path) -> Run:
+        """What is known of a run that was not read this time."""
+        if path in self._cache:
+            return self._cache[path][1]
+        return Run(path=path, name=path.name, state=UNREAD, created=_begun(path))
+
+    def _run(self, path: Path, now: Print) -> Run:
         try:
             reader = self._readers.pop(path, None) or self.opener(path)
             run = run_of(path, header(reader, path), live=reader.live)
         except (Fault, UserError) as error:
-            return Run(path=path, name=path.name, state="lost", reason=str(error))
+            return Run(path=path, name=path.name, state="lost", reason=str(error), created=_begun(path))
         if run.live:
             self._readers[path] = reader
         else:
             reader.close()
             self._cache[path] = (now, run)
         return run
+
+
+def _print(path: Path) -> Print:
+    """What changes when a run at rest does, or gets an engine: its file, and the socket, which a dead engine leaves."""
+    if not held(path):
+        return stamp(path)
+    try:
+        return (*stamp(path), (path / "engine.sock").stat().st_ino)
+    except OSError:
+        return stamp(path)
+
+
+def _begun(path: Path) -> datetime | None:
+    """About when a run was created, without opening it: its run file is written first and seldom after."""
+    try:
+        return datetime.fromtimestamp((path / "run.toml").stat().st_mtime, UTC).replace(tzinfo=None)
+    except OSError:
+        return None

@@ -39,8 +39,12 @@ class Face(Screen[None]):
         self.app.push_screen(HelpScreen(self.kind))
 
     async def action_theme(self) -> None:
-        """Dark or light."""
+        """The next theme."""
         await self.app.run_action("theme")
+
+    async def action_settings(self) -> None:
+        """The settings."""
+        await self.app.run_action("settings")
 
     async def action_detach(self) -> None:
         """Leave; whatever trains goes on."""

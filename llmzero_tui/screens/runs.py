@@ -1,35 +1,46 @@
-"""The list of runs: name, state, nodes, scores, budget, age. Enter opens one; an empty list says how to begin."""
+"""The list of runs: state, task, scores, budget, age; to filter, sort, open, delete. An empty one says how to begin.
+
+Shows snapshots of its feed; deleting runs in a worker, after the run's name was typed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import ClassVar, cast
+from pathlib import Path
+from typing import Any, ClassVar
 
 from rich.text import Text
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.widgets import DataTable, Static
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widgets import Input, Static
 
+from engine.errors import UserError
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.data import Lost, Run, RunsSnapshot
 from llmzero_tui.feeds import RunsFeed
-from llmzero_tui.format import MISSING, bar, duration, plain, score
+from llmzero_tui.feeds.runs import UNREAD
+from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Polled
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.runs_table import RunsTable
 
-COLUMNS = ("run", "state", "nodes", "validation", "test", "budget", "age")
-WIDE = 100
-
-
-class RunsTable(DataTable[Text]):
-    """The table; j and k walk as the arrows do."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-        Binding("G", "scroll_bottom", show=False),
-    ]
+URGENCY = ("training", "starting", "finishing", "paused", "lost", "crashed", "failed", "stopped", "finished", UNREAD)
+SortKey = Callable[[Run], Any]
+SORTS: dict[str, SortKey] = {
+    "age": lambda run: 0,  # as the feed has them: newest first
+    "run": lambda run: run.name.lower(),
+    "state": lambda run: URGENCY.index(run.state) if run.state in URGENCY else len(URGENCY),
+    "validation": lambda run: -run.best.value if run.best else 1.0,
+    "test": lambda run: -run.test.value if run.test else 1.0,
+    "budget": lambda run: -run.spent,
+}
+"""By the head of a column; the feed's order decides between equals."""
+SAID = {"age": "newest first", "run": "by name", "state": "by state", "validation": "by validation score",
+        "test": "by test score", "budget": "by budget spent"}  # fmt: skip
 
 
 class RunsScreen(Polled):
@@ -38,79 +49,105 @@ class RunsScreen(Polled):
     kind = "runs"
     BINDINGS: ClassVar[list[BindingType]] = bindings("runs")
 
+    class Deleted(Message):
+        """A run is gone, or why it is not."""
+
+        def __init__(self, name: str, error: str = "") -> None:
+            super().__init__()
+            self.name = name
+            self.error = error
+
     def __init__(self, feed: RunsFeed) -> None:
         super().__init__(id="runs")
         self.feed = feed
-        self._runs: dict[str, Run] = {}
-        self._cells: dict[str, list[Text]] = {}
-        self._layout: object = None
+        self.snapshot: RunsSnapshot | None = None
+        self.sorted_by = "age"
+        self.filtered = ""
+        self._now = datetime.min
+        self._why = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
-        yield RunsTable(cursor_type="row", zebra_stripes=False, show_header=True)
+        yield RunsTable()
         yield Static(id="empty", markup=False)
+        yield Input(id="filter", placeholder="name, task or state", compact=True)
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(RunsTable).display = False
-        self._title(None)
+        self.query_one("#filter").display = False
+        self._draw()
+        self.query_one(RunsTable).focus()
         self.ready = True
         self.refresh_keys()
 
-    def on_resize(self) -> None:
-        self._layout = None
-        self._draw()
-
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
+    def view(self) -> list[Path]:
+        return self.query_one(RunsTable).on_screen
+
     def apply(self, snapshot: RunsSnapshot, now: datetime) -> None:
-        self._runs = {str(run.path): run for run in snapshot.runs}
-        self._title(len(snapshot.runs))
-        self._now = now
+        self.snapshot, self._now, self._why = snapshot, now, ""
         self._draw()
         self.refresh_keys()
+        if any(run.state == UNREAD for run in snapshot.runs):
+            self.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
 
     def lost(self, why: Lost, now: datetime) -> None:
-        self.query_one("#title", Static).update(Text(plain(why.reason, 200), style=look(self).palette.bad))
+        self._why = why.reason
+        self._title()
 
     def restyle(self) -> None:
         super().restyle()
-        self._title(len(self._runs))
         self._draw()
+        self.query_one(RunsTable).redraw()
 
-    def _title(self, count: int | None) -> None:
-        colours = look(self).palette
-        text = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("runs", colours.muted))
-        if count:
-            text.append(f"  {count}", style=colours.muted)
-        self.query_one("#title", Static).update(look(self).done(text))
+    @property
+    def shown(self) -> list[Run]:
+        """The runs that pass the filter, in their order."""
+        words = self.filtered.lower().split()
+        runs = [run for run in self.snapshot.runs if _passes(run, words)] if self.snapshot else []
+        return sorted(runs, key=SORTS[self.sorted_by])
 
     def _draw(self) -> None:
-        """Bring the table to the runs: rows are rebuilt when runs come or go, else only cells that changed."""
-        table, empty = self.query_one(RunsTable), self.query_one("#empty", Static)
-        table.display, empty.display = bool(self._runs), not self._runs
-        if not self._runs:
-            if hasattr(self, "_now"):
-                empty.update(look(self).done(self._how_to_begin()))
-            return
-        dress, wide = look(self), self.size.width >= WIDE
-        layout = (tuple(self._runs), wide, dress)
-        rows = {key: _cells(run, self._now, wide, dress) for key, run in self._runs.items()}
-        if layout != self._layout:
-            cursor = table.cursor_row
-            table.clear(columns=True)
-            for name in COLUMNS:
-                table.add_column(Text(name, style=dress.palette.muted), key=name)
-            for key, cells in rows.items():
-                table.add_row(*cells, key=key)
-            table.move_cursor(row=min(cursor, len(rows) - 1), animate=False)
-            table.focus()
-        else:
-            for key, cells in rows.items():
-                for name, cell, old in zip(COLUMNS, cells, self._cells[key], strict=True):
-                    if cell != old:
-                        table.update_cell(key, name, cell, update_width=True)
-        self._layout, self._cells = layout, rows
+        runs, table, empty = self.shown, self.query_one(RunsTable), self.query_one("#empty", Static)
+        self._title()
+        table.show(runs, self._now, self.sorted_by, self._marked())
+        empty.display = self.snapshot is not None and not runs
+        table.display = not empty.display
+        if empty.display:
+            words = self._nothing_passes() if self.filtered else self._how_to_begin()
+            empty.update(look(self).done(words))
+
+    def _marked(self) -> frozenset[Path]:
+        """Runs that are marked for comparison."""
+        return frozenset()
+
+    def _title(self) -> None:
+        colours = look(self).palette
+        text = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("runs", colours.muted))
+        if self._why:
+            text.append(f"  {plain(self._why, 200)}", style=colours.bad)
+        elif self.snapshot is not None and self.snapshot.runs:
+            text.append(self._count(), style=colours.muted)
+        self.query_one("#title", Static).update(look(self).done(text))
+
+    def _count(self) -> str:
+        """How many there are, in which order, which of them are shown, and whether all are read."""
+        assert self.snapshot is not None
+        total = len(self.snapshot.runs)
+        words = f"  {len(self.shown)} of {total}" if self.filtered else f"  {total}"
+        words += f" · {SAID[self.sorted_by]}"
+        if self.filtered:
+            words += f" · /{plain(self.filtered, 40)}"
+        unread = sum(run.state == UNREAD for run in self.snapshot.runs)
+        return words + (f" · reading {total - unread}" if unread else "")
+
+    def _nothing_passes(self) -> Text:
+        colours = look(self).palette
+        return Text.assemble(
+            (f"No run has “{plain(self.filtered, 60)}” in its name, task or state.\n\n", f"bold {colours.text}"),
+            ("esc ", colours.wait), ("shows all", colours.text),
+        )  # fmt: skip
 
     def _how_to_begin(self) -> Text:
         colours = look(self).palette
@@ -125,24 +162,17 @@ class RunsScreen(Polled):
             ("starts it; it appears here\n", colours.text),
         )  # fmt: skip
 
-    # ---- actions ----------------------------------------------------------------------------------------------------
+    # ---- looking ----------------------------------------------------------------------------------------------------
 
     def context(self) -> Context:
-        return Context(self.kind, runs=len(self._runs))
+        return Context(self.kind, runs=len(self.query_one(RunsTable).runs) if self.ready else 0)
 
     @property
     def current(self) -> Run | None:
         """The run under the cursor."""
-        table = self.query_one(RunsTable)
-        if not self._runs or table.row_count == 0:
-            return None
-        key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
-        return self._runs.get(cast(str, key))
+        return self.query_one(RunsTable).current
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        event.stop()
-        self.action_open()
-
+    @on(RunsTable.Opened)
     def action_open(self) -> None:
         """Show the run under the cursor."""
         run = self.current
@@ -155,33 +185,83 @@ class RunsScreen(Polled):
         if run is not None:
             self.app.open_sql(run.path)  # type: ignore[attr-defined]
 
+    def action_sort(self) -> None:
+        """The next order."""
+        names = list(SORTS)
+        self.sorted_by = names[(names.index(self.sorted_by) + 1) % len(names)]
+        self._draw()
 
-def _cells(run: Run, now: datetime, wide: bool, dress: Look) -> list[Text]:
-    """The row of one run."""
-    colours = dress.palette
-    if run.state == "lost":
-        cells = [
-            Text(plain(run.name, 30)),
-            Text(plain(run.reason, 60), style=colours.bad),
-            *[Text("") for _ in COLUMNS[2:]],
-        ]
-        return [dress.done(c) for c in cells]
-    spent, left = bar(run.spent, 14 if wide else 5, ascii=dress.ascii)
-    budget = Text.assemble((spent, colours.live if not run.over else colours.trail), (left, colours.faint))
-    budget.append(f" {run.spent:4.0%}", style=colours.muted)
-    if wide and run.eta is not None and run.live:
-        budget.append(f"  ETA {duration(run.eta)}", style=colours.muted)
-    best, test = run.best, run.test
-    validation = Text(score(best.value, best.n) if best else MISSING, style=colours.text)
-    if wide and best:
-        validation.append(f"  n={best.n}", style=colours.faint)
-    final = Text(
-        score(test.value, test.n) if test else MISSING, style=f"bold {colours.good}" if test else colours.faint
-    )
-    since = (now - run.created).total_seconds() if run.created else None
-    cells = [
-        Text(plain(run.name, 32 if wide else 18), style=f"bold {colours.text}"), dress.state(run.state),
-        Text(str(run.nodes), style=colours.muted, justify="right"), validation, final, budget,
-        Text(duration(since), style=colours.muted),
-    ]  # fmt: skip
-    return [dress.done(c) for c in cells]
+    def action_filter(self) -> None:
+        """Type what a run must have in its name, task or state."""
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self.filtered = event.value.strip()
+        self._draw()
+        self.refresh_keys()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.display = bool(self.filtered)
+        self.query_one(RunsTable).focus()
+
+    def key_escape(self) -> None:
+        """Show all runs again."""
+        field = self.query_one("#filter", Input)
+        field.value = ""
+        field.display = False
+        self.query_one(RunsTable).focus()
+
+    # ---- deleting ---------------------------------------------------------------------------------------------------
+
+    def action_delete(self) -> None:
+        """Delete the run under the cursor, after its name was typed."""
+        from llmzero_tui.screens.dialogs import AskText
+
+        run = self.current
+        if run is None:
+            return
+        name = run.path.name
+        if run.live:
+            words = f"run {plain(name, 64)} has a living engine: stop it first"
+            self.notify(words, severity="error", timeout=10, markup=False)
+            return
+
+        def delete(typed: str | None) -> None:
+            if typed is not None:
+                self._delete(run.path)
+
+        words = (
+            f"{plain(run.path.absolute(), 300)} goes for good: database, checkpoints, logs. "
+            f"Type {plain(name, 64)} to delete it."
+        )
+        self.app.push_screen(AskText("Delete the run", words, button="Delete", must_be=name), delete)
+
+    @work(thread=True, group="delete", exit_on_error=False)
+    def _delete(self, path: Path) -> None:
+        from llmzero_tui.deletion import delete_run
+
+        try:
+            delete_run(path, self.feed.directory)
+        except UserError as error:
+            self.post_message(self.Deleted(path.name, str(error)))
+        else:
+            self.post_message(self.Deleted(path.name))
+
+    @on(Deleted)
+    def _deleted(self, event: Deleted) -> None:
+        if event.error:
+            self.notify(plain(event.error, 300), severity="error", timeout=10, markup=False)
+        else:
+            self.notify(f"deleted {plain(event.name, 64)}", markup=False)
+        self.app.poll()  # type: ignore[attr-defined]
+
+
+def _passes(run: Run, words: list[str]) -> bool:
+    """Whether a run has all words somewhere in its name, task or state."""
+    text = f"{run.name} {run.task} {run.state}".lower()
+    return all(word in text for word in words)

@@ -16,8 +16,8 @@ PREFIX = "llmzero-"
 @dataclass(frozen=True, slots=True)
 class Palette:
     """Colours by meaning: `live` moves now, `wait` wants a human, `star` is the incumbent, `muted` recedes, `faint` is
-    ornament and never the only place of a fact. `line`, `trail` and `raw` are the plot's, from near to far. `background`
-    lies under everything, `surface` under a panel, `panel` under bars; `cursor` under the chosen line."""
+    ornament and never the only place of a fact. `line`, `trail` and `raw` are the plot's, from near to far.
+    `background` lies under everything, `surface` under a panel, `panel` under bars, `cursor` under the chosen line."""
 
     text: str
     muted: str

@@ -1,0 +1,120 @@
+"""Tells what happened in the runs of a directory, whatever screen is in front: a proposal that started to wait, a run
+that ended, an engine that is gone.
+
+Used by the app's tick, after the screen in front was read. The first look at a run finds nothing new: what was there
+before this viewer came is no news. Only runs with an engine cost a query; the others cost a glance at their files.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import Fault, UserError
+from engine.store.queries import load as sql
+from engine.store.reader import open_run
+from llmzero_tui.data import TERMINAL, Row
+from llmzero_tui.feeds.source import OpenRun, Source, held
+
+Kind = Literal["waiting", "finished", "stopped", "failed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something worth a bell. `node` is the proposal's; `reason` is the run's own word, foreign text."""
+
+    path: Path
+    name: str
+    kind: Kind
+    node: int | None = None
+    reason: str = ""
+
+
+@dataclass
+class _Watched:
+    """One run with an engine: what is known of it, and whether its end was told."""
+
+    source: Source
+    waiting: frozenset[int] = frozenset()
+    known: bool = False
+    over: bool = False
+
+
+@dataclass
+class NewsFeed:
+    """News of all live runs of a directory and of one more run, which may lie elsewhere."""
+
+    directory: Path
+    opener: OpenRun = open_run
+    _watched: dict[Path, _Watched] = field(default_factory=dict)
+    _dead: dict[Path, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, also: Path | None = None) -> tuple[News, ...]:
+        """What is new since the last look. Two looks at a time would tell things twice: the second one sees nothing."""
+        if not self._lock.acquire(blocking=False):
+            return ()
+        try:
+            for path in self._alive(also):
+                self._watched.setdefault(path, _Watched(Source(path, self.opener)))
+            return tuple(news for path in list(self._watched) for news in self._look(path))
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Let go of all readers."""
+        with self._lock:
+            for watched in self._watched.values():
+                watched.source.close()
+            self._watched.clear()
+
+    def _alive(self, also: Path | None) -> Iterable[Path]:
+        """Runs with a socket that is not a dead engine's."""
+        paths = list(self.directory.iterdir()) if self.directory.is_dir() else []
+        if also is not None and also not in paths:
+            paths.append(also)
+        return [path for path in paths if held(path) and self._dead.get(path) != _socket(path)]
+
+    def _look(self, path: Path) -> list[News]:
+        watched = self._watched[path]
+        try:
+            with watched.source.reader() as reader:
+                live, rows = reader.live, reader.rows(sql("ui_news"))
+        except Fault:
+            return []  # on its way out, or slow: the next look knows more
+        except UserError as error:
+            if getattr(error, "pid", None) is not None:
+                return []  # somebody holds the file and does not answer yet
+            rows, live = [], False  # no run any more
+        if not live:
+            self._watched.pop(path).source.close()
+            self._dead[path] = _socket(path)
+        return _told(path, watched, rows[0], live) if rows else []
+
+
+def _told(path: Path, watched: _Watched, row: Row, live: bool) -> list[News]:
+    """The news between what was known of a run and its row of now."""
+    name, state, reason = str(row["name"]), str(row["state"]), str(row["reason"] or "")
+    waiting = frozenset(int(node) for node in row["waiting"])
+    found: list[News] = []
+    if watched.known and live and state not in TERMINAL:
+        found = [News(path, name, "waiting", node) for node in sorted(waiting - watched.waiting)]
+    if watched.known and not watched.over:
+        if state in ("finished", "stopped", "failed"):
+            found.append(News(path, name, state, reason=reason))  # type: ignore[arg-type]
+        elif not live:
+            found.append(News(path, name, "lost"))
+    watched.over = state in TERMINAL or not live
+    watched.known, watched.waiting = True, waiting
+    return found
+
+
+def _socket(path: Path) -> int:
+    """Tells an engine's socket from that of the engine before; 0 where there is none."""
+    try:
+        return (path / "engine.sock").stat().st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,47 @@
+"""What the screen looks like with NO_COLOR: no colour at all; what a colour said is said by bold, dim or reverse.
+
+Applied by the app to every line that is drawn. Textual's own filter leaves shades of grey, which are colours too.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
+
+from llmzero_tui.styles.themes import Palette
+
+if TYPE_CHECKING:
+    from llmzero_tui.base_app import Dressed
+
+
+class Colourless(LineFilter):
+    """Keeps what the cursor stands on visible by reversing it."""
+
+    def __init__(self, app: Dressed) -> None:
+        super().__init__()
+        self._app = app
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        colours = self._app.look.palette
+        return [
+            Segment(text, None if style is None else _bare(style, colours), control)
+            for text, style, control in segments
+        ]
+
+
+@lru_cache(4096)
+def _bare(style: Style, colours: Palette) -> Style:
+    """A style without its colours."""
+    ground = style.bgcolor.triplet.hex if style.bgcolor is not None and style.bgcolor.triplet else ""
+    ink = style.color.triplet.hex if style.color is not None and style.color.triplet else ""
+    chosen = ground in (colours.cursor, colours.selection)
+    return style.without_color + Style(
+        reverse=bool(style.reverse) or chosen,
+        dim=ink in (colours.faint, colours.trail, colours.raw),
+        bold=style.bold or ink in (colours.wait, colours.star),
+    )

@@ -1,0 +1,285 @@
+"""The table of the list of runs: draws only the lines on the screen, so that hundreds of runs cost what forty do.
+
+The screen hands over the runs in their order; columns come and go with the width. Names and reasons are foreign text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from llmzero_tui.data import Run
+from llmzero_tui.feeds.runs import UNREAD
+from llmzero_tui.format import MISSING, bar, duration, fit, plain, score
+from llmzero_tui.widgets.look import Look, look
+
+GAP = 2
+NAME_CELLS = 16
+BUSY = ("training", "starting", "finishing", "paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its head, its cells, whether numbers stand to the right, and from which width on it is there."""
+
+    name: str
+    cells: int
+    draw: Callable[[Run, datetime, Look], Text]
+    right: bool = False
+    least: int = 0
+
+
+def _state(run: Run, _now: datetime, dress: Look) -> Text:
+    if run.state == UNREAD:
+        return Text("…", style=dress.palette.faint)
+    return dress.state(run.state)
+
+
+def _nodes(run: Run, _now: datetime, dress: Look) -> Text:
+    return Text(str(run.nodes), style=dress.palette.muted)
+
+
+def _task(run: Run, _now: datetime, dress: Look) -> Text:
+    return Text(plain(run.task, 40), style=dress.palette.muted)
+
+
+def _validation(run: Run, _now: datetime, dress: Look) -> Text:
+    if run.best is None:
+        return Text(MISSING, style=dress.palette.faint)
+    return Text(score(run.best.value, run.best.n), style=dress.palette.text)
+
+
+def _test(run: Run, _now: datetime, dress: Look) -> Text:
+    if run.test is None:
+        return Text(MISSING, style=dress.palette.faint)
+    return Text(score(run.test.value, run.test.n), style=f"bold {dress.palette.good}")
+
+
+def _test_of(run: Run, _now: datetime, dress: Look) -> Text:
+    return Text(str(run.test.n) if run.test else "", style=dress.palette.muted)
+
+
+def _budget(cells: int) -> Callable[[Run, datetime, Look], Text]:
+    def draw(run: Run, _now: datetime, dress: Look) -> Text:
+        spent, left = bar(run.spent, cells, ascii=dress.ascii)
+        text = Text.assemble((spent, dress.palette.trail if run.over else dress.palette.live))
+        return text.append(left, dress.palette.faint).append(f" {run.spent:4.0%}", dress.palette.muted)
+
+    return draw
+
+
+def _eta(run: Run, _now: datetime, dress: Look) -> Text:
+    return Text(duration(run.eta) if run.live and run.eta is not None else "", style=dress.palette.text)
+
+
+def _age(run: Run, now: datetime, dress: Look) -> Text:
+    since = (now - run.created).total_seconds() if run.created else None
+    return Text(duration(since), style=dress.palette.muted)
+
+
+COLUMNS = (
+    Column("state", 11, _state),
+    Column("task", 14, _task, least=132),
+    Column("nodes", 5, _nodes, right=True),
+    Column("validation", 10, _validation),
+    Column("test", 10, _test),
+    Column("n", 5, _test_of, right=True, least=110),
+    Column("budget", 10, _budget(5)),
+    Column("budget", 17, _budget(12), least=118),
+    Column("ETA", 7, _eta, right=True, least=100),
+    Column("age", 6, _age, right=True),
+)
+
+
+def columns_for(width: int) -> list[Column]:
+    """The columns a table of so many cells has, beside the name; of two with one name, the one for wider screens."""
+    shown: dict[str, Column] = {}
+    for column in COLUMNS:
+        if width >= column.least:
+            shown[column.name] = column
+    found = list(shown.values())
+    while found and sum(c.cells + GAP for c in found) > width - NAME_CELLS - 2:
+        found.remove(next((c for c in found if c.name in ("nodes", "validation")), found[-1]))
+    return found
+
+
+class RunsTable(ScrollView, can_focus=True):
+    """Posts `Opened` for a double click, `Moved` when the cursor stands on another run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", show=False),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("home,g", "move(-1000000)", show=False),
+        Binding("end,G", "move(1000000)", show=False),
+    ]
+
+    class Opened(Message):
+        """Show the run under the cursor."""
+
+    class Moved(Message):
+        """The cursor stands on another run."""
+
+    def __init__(self) -> None:
+        super().__init__(id="table")
+        self.runs: Sequence[Run] = ()
+        self.cursor = 0
+        self.marked: frozenset[Path] = frozenset()
+        self._now = datetime.min
+        self._sorted = ""
+        self._drawn: list[Text] = []
+
+    # ---- from snapshots ---------------------------------------------------------------------------------------------
+
+    def show(self, runs: Sequence[Run], now: datetime, sorted_by: str, marked: frozenset[Path] = frozenset()) -> None:
+        """Take the runs in the order they are to stand in; the cursor stays with its run. Draws what changed."""
+        before = self.current
+        self.runs, self._now, self._sorted, self.marked = runs, now, sorted_by, marked
+        if before is not None:
+            here = (i for i, run in enumerate(runs) if run.path == before.path)
+            self.cursor = next(here, min(self.cursor, len(runs) - 1))
+        self.cursor = max(0, min(self.cursor, len(runs) - 1))
+        self.virtual_size = Size(self.size.width, len(runs) + 1)
+        self._refresh_changed()
+
+    def redraw(self) -> None:
+        """Draw everything anew: the colours, the glyphs or the size are others."""
+        self._drawn = []
+        self.refresh()
+
+    def _refresh_changed(self) -> None:
+        lines = [self._text(y) for y in range(self.size.height)]
+        if len(lines) != len(self._drawn):
+            self.refresh()
+        else:
+            for y, (line, old) in enumerate(zip(lines, self._drawn, strict=True)):
+                if line != old:
+                    self.refresh(Region(0, y, self.size.width, 1))
+        self._drawn = lines
+
+    @property
+    def current(self) -> Run | None:
+        """The run under the cursor."""
+        return self.runs[self.cursor] if 0 <= self.cursor < len(self.runs) else None
+
+    @property
+    def on_screen(self) -> list[Path]:
+        """The runs on the screen."""
+        first = self.scroll_offset.y
+        return [run.path for run in self.runs[first : first + max(1, self.size.height)]]
+
+    # ---- drawing ----------------------------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        text = self._text(y)
+        strip = Strip(text.render(self.app.console)).adjust_cell_length(self.size.width, self.rich_style)
+        if y and self._row(y) == self.cursor and self.runs:
+            colours = look(self).palette
+            ground = colours.cursor if self.has_focus else colours.cursor_blurred
+            return strip.apply_style(Style(bgcolor=ground))
+        return strip.apply_style(self.rich_style)
+
+    def _row(self, y: int) -> int:
+        return int(self.scroll_offset.y) + y - 1
+
+    def _text(self, y: int) -> Text:
+        """A line of the screen: the head, a run, or nothing."""
+        width = self.size.width
+        columns = columns_for(width)
+        row = self._row(y)
+        if y == 0:
+            return self._head(columns, width)
+        return self._line(self.runs[row], columns, width, row) if row < len(self.runs) else Text()
+
+    def _head(self, columns: list[Column], width: int) -> Text:
+        dress = look(self)
+        text = Text("  ", no_wrap=True)
+        for name, cells, right in (("run", _name_cells(columns, width), False),
+                                   *((c.name, c.cells, c.right) for c in columns)):  # fmt: skip
+            style = dress.palette.text if name == self._sorted else dress.palette.muted
+            text.append(fit(name, cells, right=right), style=style).append(" " * GAP)
+        return dress.done(text)
+
+    def _line(self, run: Run, columns: list[Column], width: int, row: int) -> Text:
+        dress = look(self)
+        colours = dress.palette
+        text = Text("◆ " if run.path in self.marked else "  ", style=colours.star, no_wrap=True)
+        name = fit(plain(run.name, 80), _name_cells(columns, width))
+        chosen = row == self.cursor
+        text.append(name, style=f"bold {colours.cursor_text if chosen else colours.text}").append(" " * GAP)
+        if run.state == "lost":
+            left = max(1, width - text.cell_len)
+            return dress.done(text.append(fit(plain(run.reason, 200), left), style=colours.bad))
+        for column in columns:
+            cell = column.draw(run, self._now, dress) if run.state != UNREAD or column.name == "state" else Text()
+            cell.truncate(column.cells, overflow="ellipsis")
+            padding = " " * (column.cells - cell.cell_len)
+            text.append(padding if column.right else "").append_text(cell)
+            text.append("" if column.right else padding).append(" " * GAP)
+        return dress.done(text)
+
+    # ---- keys and the mouse -----------------------------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        """Walk the list."""
+        self.go(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Walk a screenful."""
+        self.go(self.cursor + by * max(1, self.size.height - 2))
+
+    def go(self, row: int) -> None:
+        """Put the cursor on a row and bring it on the screen."""
+        row = max(0, min(row, len(self.runs) - 1))
+        moved = row != self.cursor
+        self.cursor = row
+        room = max(1, self.size.height - 1)
+        top = int(self.scroll_offset.y)
+        if row < top:
+            self.scroll_to(y=row, animate=False)
+        elif row >= top + room:
+            self.scroll_to(y=row - room + 1, animate=False)
+        if moved:
+            self.redraw()
+            self.post_message(self.Moved())
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._drawn = []
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        row = self._row(offset.y) if offset is not None and offset.y else -1
+        if 0 <= row < len(self.runs):
+            self.focus()
+            self.go(row)
+            if event.chain > 1:
+                self.post_message(self.Opened())
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self.runs) + 1)
+        self.redraw()
+
+    def on_focus(self) -> None:
+        self.redraw()
+
+    def on_blur(self) -> None:
+        self.redraw()
+
+
+def _name_cells(columns: list[Column], width: int) -> int:
+    """What the other columns leave for the name."""
+    return max(4, width - 2 - GAP - sum(c.cells + GAP for c in columns))
