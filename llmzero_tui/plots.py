@@ -1,6 +1,7 @@
 """The plots that an advisor was shown, opened with the system's viewer: a terminal draws no PNG.
 
-Called by the run screen. Only files below the run's own directory are opened, never a name that a model wrote.
+Called by the run and the agents screen. Only files below the run's own directory are opened, never a name that a model
+wrote.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ def newest(run: Path, node: int) -> tuple[Path, ...]:
     """The pictures of the latest decision about a node; none where no seeing advisor looked."""
     found = sorted((run / "segments" / str(node) / "plots").glob("*.png"), key=lambda p: (p.stat().st_mtime, p.name))
     return tuple(found[-SHEETS:])
+
+
+def of_call(run: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    """The pictures of one call that are there: PNG files below the run's directory, whatever the row names."""
+    home = run.resolve()
+    found = ((run / name) for name in names[:SHEETS] if "\0" not in name)
+    return tuple(p for p in found if p.suffix == ".png" and p.resolve().is_relative_to(home) and p.is_file())
 
 
 def viewer() -> str | None:

@@ -22,5 +22,6 @@ def prose(text: str, length: int, dress: Look, style: str, *, where: str, apart:
         drawn.stylize(f"{dress.palette.wait} underline", first, last)
     left = length - min(len(text), READ_LIMIT)
     if left > 0:
-        drawn.append(f"\n… cut here: {left:,} more characters; the whole text: {where}", style=dress.palette.warn)
+        words = f"\n… cut here: {left:,} more characters; the whole text is in {where} (llmzero sql)"
+        drawn.append(words, style=dress.palette.warn)
     return dress.done(drawn)

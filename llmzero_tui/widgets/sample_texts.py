@@ -94,7 +94,7 @@ def reading(full: Full | None, dress: Look, apart: tuple[Span, ...], _width: int
     colours = dress.palette
     if full is None:
         return Text("")
-    where = f"SELECT prompt, completion FROM completions WHERE seq = {full.seq}"
+    where = f"table completions, seq {full.seq}"
     parts: list[RenderableType] = [_verdict(full, dress)]
     if full.components:
         parts.append(_components(dict(full.components), dress))

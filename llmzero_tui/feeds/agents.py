@@ -1,0 +1,80 @@
+"""Reads the calls of advisors a page at a time, what all of them cost, and the one that is read in full.
+
+Used by one worker thread at a time (the app's tick). A call that is being written is read anew at every look. It never
+touches a widget and never writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine.store.queries import load as sql
+from engine.store.reader import Reader, open_run
+from llmzero_tui.calls import PAGE, AgentsSnapshot, AgentsView, Whole, called_of, totals_of, whole_of
+from llmzero_tui.data import run_of
+from llmzero_tui.feeds.run import header
+from llmzero_tui.feeds.source import OpenRun, Source
+
+CHARACTERS = 400_000
+"""Of one text, at most so many leave the database. Much, because a request is taken apart as JSON: its beginning is
+none."""
+
+
+@dataclass
+class AgentsFeed:
+    """Snapshots of the agents screen."""
+
+    path: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+    _last: AgentsSnapshot | None = None
+
+    def __post_init__(self) -> None:
+        self._source = Source(self.path, self.opener)
+
+    def read(self, view: AgentsView, *, quick: bool = False) -> AgentsSnapshot:
+        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
+        last = self._last
+        if last is not None and last.view == view and self._source.resting:
+            return replace(last, taken=self.clock())
+        try:
+            with self._source.reader() as reader:
+                self._last = self._look(reader, view, last)
+        except BaseException:
+            self._last = None
+            raise
+        return self._last
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        self._source.close()
+
+    def _look(self, reader: Reader, view: AgentsView, last: AgentsSnapshot | None) -> AgentsSnapshot:
+        run = run_of(self.path, header(reader, self.path), live=reader.live)
+        totals = totals_of(reader.rows(sql("ui_agents_totals")))
+        same = last is not None and last.totals == totals and not totals.writing
+        if last is not None and same and last.view == view:
+            return replace(last, taken=self.clock(), run=run)
+        if last is not None and same and replace(last.view, chosen=None) == replace(view, chosen=None):
+            lines, found = last.lines, last.found
+        else:
+            rows = reader.rows(
+                sql("ui_agents_page"), (view.node, view.role, view.errors, PAGE, PAGE * view.page)
+            )  # fmt: skip
+            lines, found = tuple(map(called_of, rows)), rows[0]["found"] if rows else 0
+        call = view.chosen if view.chosen is not None else lines[0].call if lines else None
+        whole = _whole(reader, call, last.whole if last else None)
+        return AgentsSnapshot(self.clock(), view, run, totals, lines, found, whole)
+
+
+def _whole(reader: Reader, call: int | None, known: Whole | None) -> Whole | None:
+    """A call in full; one that has ended is not read again."""
+    if call is None:
+        return None
+    if known is not None and known.line.call == call and not known.line.writing:
+        return known
+    rows = reader.rows(sql("ui_agents_one"), (call, CHARACTERS))
+    return whole_of(rows[0]) if rows else None

@@ -1,0 +1,172 @@
+"""How calls of advisors look: a line of the list, the totals above it, the head of one in full. Pure drawing.
+
+Used by the agents screen and the details of a node. What models wrote is foreign text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from llmzero_tui.calls import AgentsSnapshot, AgentsView, Called, Section, Totals, Whole
+from llmzero_tui.format import MISSING, duration, fit, plain
+from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.prose import prose
+
+WIDE = 110
+"""From so many cells on a line has every column."""
+
+
+def took(seconds: float) -> str:
+    """A call's time: rules answer in milliseconds, models in seconds or minutes."""
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.0f}ms"
+    return f"{seconds:.1f}s" if seconds < 60 else duration(seconds)
+
+
+def state(call: Called, dress: Look) -> tuple[str, str]:
+    """Glyph and word, and the colour of both: how a call ended, or that it has not."""
+    if call.writing:
+        name, word = "running", "writing"
+    elif call.error:
+        name, word = "crashed", "failed"
+    else:
+        name, word = "finished", "answered"
+    glyph, colour = dress.glyph(name)
+    return f"{glyph} {word}", colour
+
+
+def tokens(call: Called) -> str:
+    """Tokens read and written; a dash for the rules, which read none."""
+    if not call.prompt_tokens and not call.completion_tokens:
+        return MISSING
+    return f"{call.prompt_tokens:,}→{call.completion_tokens:,}"
+
+
+def line(call: Called, width: int, dress: Look) -> Text:
+    """One call: when, about what, who, what it cost, how it ended."""
+    colours = dress.palette
+    word, colour = state(call, dress)
+    node = MISSING if call.node is None else f"#{call.node}"
+    text = Text(no_wrap=True)
+    text.append(f"{call.ts:%H:%M:%S} ", style=colours.faint).append(fit(node, 6, right=True) + " ", style=colours.text)
+    text.append(fit(plain(call.role, 20), 11) + " ", style=colours.text)
+    if width >= WIDE:
+        text.append(fit(plain(call.advisor, 20), 8) + " ", style=colours.muted)
+        text.append(fit(plain(call.model, 40) or MISSING, 18) + " ", style=colours.muted)
+        text.append(fit(plain(call.prompt_version, 20), 14) + " ", style=colours.faint)
+    else:
+        text.append(fit(plain(call.model or call.advisor, 40), 14) + " ", style=colours.muted)
+    text.append(fit(tokens(call), 13, right=True) + " ", style=colours.muted)
+    text.append(fit(took(call.seconds), 7, right=True) + "  ", style=colours.text)
+    text.append(fit(word, 11), style=colour)
+    text.append(plain(call.rationale if not call.error or call.writing else call.error, 300), style=colours.muted)
+    dress.done(text)
+    text.truncate(width, overflow="crop")
+    return text
+
+
+def columns(width: int) -> str:
+    """What stands in the columns of the list."""
+    if width >= WIDE:
+        return "    time   node role        advisor  model              prompt          tokens in→out    took"
+    return "    time   node role        model          tokens in→out    took"
+
+
+def totals(found: Totals | None, dress: Look) -> Text:
+    """What all calls of the run cost."""
+    colours, text = dress.palette, Text(" ", no_wrap=True)
+    if found is None:
+        return Text(" reading …", style=colours.faint)
+    text.append(f"{found.calls:,}", style=f"bold {colours.text}").append(
+        f" call{'' if found.calls == 1 else 's'}", style=colours.muted
+    )
+    if found.calls:
+        text.append(f"  rules {found.rules / found.calls:.0%}", style=colours.muted)
+    text.append(f"  tokens {found.prompt_tokens:,} in {found.completion_tokens:,} out", style=colours.muted)
+    text.append(f"  {took(found.seconds)}", style=colours.muted)
+    if found.writing:
+        text.append(f"  {dress.glyph('running')[0]} {found.writing} writing", style=colours.live)
+    kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in found.errors[:4])
+    if found.failed:
+        text.append(f"  {dress.glyph('crashed')[0]} {found.failed:,} failed: {kinds}", style=colours.bad)
+    else:
+        text.append("  none failed", style=colours.muted)
+    return dress.done(text)
+
+
+def filters(view: AgentsView, dress: Look) -> Text:
+    """What narrows the list; empty for nothing."""
+    parts = [f"role {plain(view.role, 20)}"] if view.role else []
+    parts += [f"about #{view.node}"] if view.node is not None else []
+    parts += ["failed ones"] if view.errors else []
+    return dress.done(Text("only " + " · ".join(parts) if parts else "", style=dress.palette.wait))
+
+
+def head(whole: Whole, dress: Look) -> Text:
+    """A call in a few lines, above its sections."""
+    call, colours = whole.line, dress.palette
+    word, colour = state(call, dress)
+    text = Text.assemble((word, f"bold {colour}"), (f"  call {call.call}", colours.muted))
+    text.append("  about no node" if call.node is None else f"  about #{call.node}", style=colours.muted)
+    text.append(f"  {plain(call.role, 20)}", style=f"bold {colours.text}")
+    text.append(f" · {plain(call.model, 60) or 'no model'} · {plain(call.advisor, 20)} advisor", style=colours.muted)
+    text.append(f" · prompt {plain(call.prompt_version, 40) or MISSING}", style=colours.muted)
+    text.append(f"\n{call.ts:%Y-%m-%d %H:%M:%S} UTC  took {took(call.seconds)}", style=colours.muted)
+    if call.prompt_tokens or call.completion_tokens:
+        read, written = f"{call.prompt_tokens:,}", f"{call.completion_tokens:,}"
+        text.append(f"  {read} tokens read, {written} written", style=colours.muted)
+    return dress.done(text)
+
+
+def body(section: Section, call: int, dress: Look) -> RenderableType:
+    """The text of a section."""
+    colours = dress.palette
+    style = {"error": colours.bad, "rationale": colours.text}.get(section.key, colours.muted)
+    where = f"column {section.column} of agent_calls, call_id {call}"
+    return prose(section.text, section.length, dress, style, where=where)
+
+
+def sections(whole: Whole, dress: Look) -> list[tuple[str, str, str, bool, partial[RenderableType]]]:
+    """The sections as a folding sheet takes them."""
+    return [
+        (s.key, plain(s.title, 40), _size(s.length), s.open, partial(body, s, whole.line.call, dress))
+        for s in whole.sections
+    ]
+
+
+def _size(length: int) -> str:
+    return f"{length:,} character{'' if length == 1 else 's'}"
+
+
+def nothing(snapshot: AgentsSnapshot | None) -> str:
+    """Why the list is empty."""
+    if snapshot is None:
+        return "reading …"
+    if not snapshot.totals.calls:
+        return "No advisor was asked in this run yet."
+    return "No call is like that. e shows the others too, r other roles, g other nodes."
+
+
+def short(calls: Sequence[Called] | None, dress: Look) -> RenderableType:
+    """The calls about one node, for the details."""
+    colours = dress.palette
+    if not calls:
+        return Text("reading …" if calls is None else "no advisor was asked about this node yet", style=colours.faint)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for right in (False, False, False, True, True):
+        table.add_column(no_wrap=True, justify="right" if right else "left")
+    table.add_column()
+    for call in calls:
+        word, colour = state(call, dress)
+        said = call.rationale if not call.error or call.writing else call.error
+        table.add_row(*(dress.done(t) for t in (
+            Text(f"{call.ts:%H:%M:%S}", style=colours.faint), Text(word, style=colour),
+            Text(plain(call.role, 16), style=colours.text), Text(tokens(call), style=colours.muted),
+            Text(took(call.seconds), style=colours.muted), Text(plain(said, 160), style=colours.muted),
+        )))  # fmt: skip
+    return Group(table, dress.done(Text("A reads them in full", style=colours.faint)))
