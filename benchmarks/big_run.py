@@ -107,6 +107,11 @@ FROM shape ORDER BY i;
 INSERT INTO budget BY NAME SELECT 7000000 + i AS seq, i AS steps, i // 10 AS nodes, i * .31 AS trainer_seconds,
     i * 1.2 AS wall_seconds, i / ($nodes * 1.2) AS fraction, ts FROM shape WHERE i % 100 = 1 ORDER BY i;
 """
+OVER = """
+UPDATE nodes SET state = 'finished', ended = started WHERE state = 'running';
+UPDATE nodes SET state = 'rejected' WHERE state = 'proposed';
+UPDATE proposals SET state = 'superseded' WHERE state = 'pending';
+"""
 CURVE = """
 INSERT INTO nodes BY NAME SELECT * REPLACE (1 AS node_id, 0 AS parent_id, 0 AS branch_step, 1 AS depth,
     'root' AS intent,
@@ -126,7 +131,7 @@ INSERT INTO budget BY NAME SELECT $points + 100 AS seq, $points AS steps, 1 AS n
 def write(run: Path, what: str, statements: str, state: str, values: dict[str, object]) -> Path:
     """A run file of the present schema, filled by `statements`; its name and reason say that it is generated."""
     run.mkdir(parents=True)
-    settings = config.parse(RUN_FILE.format(name=run.name))
+    settings = config.parse(RUN_FILE.format(name=run.name).replace("steps = 1500", "steps = 0"))
     (run / "run.toml").write_text(settings.to_toml(), encoding="utf-8")
     ended = START + timedelta(days=3) if state == "finished" else None
     given = {"values": json.dumps(DEFAULTS), "start": START, "segment": SEGMENT, "names": list(METRICS), **values}
@@ -150,7 +155,8 @@ def write(run: Path, what: str, statements: str, state: str, values: dict[str, o
 def build(directory: Path, *, name: str = "generated-tree", nodes: int = 10_000, state: str = "finished") -> Path:
     """A run of `nodes` trained nodes with a hundred metric rows each, 10 names and 10 steps; a root, 40 proposals."""
     rows, every = nodes * SEGMENT * len(METRICS), nodes + 1 + PROPOSED
-    return write(directory / name, f"{nodes:,} nodes, {rows:,} metric rows", SHAPE + TREE, state, {"nodes": every})
+    statements = SHAPE + TREE + (OVER if state == "finished" else "")
+    return write(directory / name, f"{nodes:,} nodes, {rows:,} metric rows", statements, state, {"nodes": every})
 
 
 def build_curve(directory: Path, *, name: str = "generated-curve", points: int = 1_000_000) -> Path:

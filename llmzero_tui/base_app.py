@@ -13,10 +13,12 @@ from textual import on, work
 from textual.app import App
 from textual.filter import LineFilter
 from textual.message import Message
+from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from engine.errors import UserError
 from llmzero_tui.format import plain
+from llmzero_tui.repaint import Repaint
 from llmzero_tui.screens.base import Face
 from llmzero_tui.styles.colourless import Colourless
 from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
@@ -58,8 +60,13 @@ class Dressed(App[int]):
         self.settings = settings
         self.look = Look(palette(PREFIX + settings.theme), ascii or settings.ascii, settings.keymap)
         self._plain_filters = [Colourless(self)]
+        self._repaint = Repaint()
         self._unsaved: dict[str, Any] = {}
         self._saving = False
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Write to the terminal only what it does not show already."""
+        super()._display(screen, self._repaint.less(renderable))
 
     # ---- settings ---------------------------------------------------------------------------------------------------
 
