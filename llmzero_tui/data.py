@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from llmzero_tui.curves import PLAIN, Sight, Trace
 from llmzero_tui.nodes import Nodes
 
 Row = dict[str, Any]
@@ -226,15 +227,21 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """Everything about the selected node. `samples` is None until they are looked at."""
+    """Everything about the selected node. `traces`: the plotted metric, then those beside it. `samples` is None until
+    they are looked at."""
 
     node: int
-    curve: Curve
+    traces: tuple[Trace, ...]
     stages: tuple[Stage, ...] = ()
     strip: tuple[Small, ...] = ()
     samples: tuple[Sample, ...] | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
     said: tuple[Said, ...] = ()
+
+    @property
+    def trace(self) -> Trace:
+        """The plotted metric along the trajectory."""
+        return self.traces[0]
 
     @property
     def stage(self) -> Stage | None:
@@ -243,14 +250,15 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns,
-    whether its samples are on screen, and which nodes have a line there."""
+    """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns and
+    what of the curves is seen, whether its samples are on screen, and which nodes have a line there."""
 
     node: int | None = None
     metric: str = "reward"
     columns: int = 60
     samples: bool = False
     lines: tuple[int, ...] = ()
+    sight: Sight = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,18 @@ __all__ = [
 
 FOOTER_KEYS = 7
 
-KEY_NAMES = {"backspace": "⌫", "plus": "+", "minus": "-", "escape": "esc", "space": "space"}
+KEY_NAMES = {
+    "backspace": "⌫", "escape": "esc", "space": "space", "slash": "/", "plus": "+", "minus": "-", "left": "←",
+    "right": "→", "up": "↑", "down": "↓",
+}  # fmt: skip
 
 
 def key_name(key: str) -> str:
     """A key as it is shown: "?", "space", "^p"."""
     if key.startswith("ctrl+"):
         return f"^{key_name(key.removeprefix('ctrl+'))}"
-    return KEY_NAMES.get(key) or key_to_character(key) or key
+    character = key_to_character(key) or ""
+    return KEY_NAMES.get(key) or (character if character.isprintable() else "") or key
 
 
 def of(screen: str) -> Iterable[Action]:

@@ -27,11 +27,11 @@ class Context:
     running: bool = False
     editing: bool = False
     plotted: bool = False
-    windowed: bool = False
     marked: int = 0
     chosen: bool = False
     comparing: bool = False
     pictures: bool = False
+    found: bool = False
 
     @property
     def training(self) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
+from llmzero_tui.curves import Trace
 from llmzero_tui.data import (
-    Curve,
     Detail,
     Diagnosis,
     Node,
@@ -23,7 +23,6 @@ from llmzero_tui.data import (
     Sample,
     Small,
     View,
-    bucket_width,
     command_of,
     event_of,
     json_of,
@@ -34,14 +33,13 @@ from llmzero_tui.data import (
     sample_of,
     stage_of,
 )
+from llmzero_tui.feeds.curves import concerned, read_traces, shows
 from llmzero_tui.feeds.nodes import NodesFeed, SparksFeed
 from llmzero_tui.feeds.source import OpenRun, Source
 from llmzero_tui.nodes import Nodes
 
 STRIP_PARTS = 7
 EVENTS_KEPT = 400
-CURVE_POINTS = 2000
-"""More than any plot has columns for; reached only by a node that claims fewer steps than it has metrics."""
 
 
 @dataclass
@@ -110,9 +108,8 @@ class RunFeed:
             return node is None
         if self._sparks.missing(last.nodes, view.lines):
             return False
-        width = bucket_width(node.start + max(node.planned, node.trained), view.columns)
         told = detail.samples is not None or not view.samples
-        return (detail.node, detail.curve.metric, detail.curve.width) == (node.id, view.metric, width) and told
+        return told and _drawn(detail, last.nodes, node, view)
 
     def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
         row = header(reader, self.path)
@@ -150,10 +147,9 @@ class RunFeed:
         if node is None:
             return None
         old = self._last.detail if self._last else None
-        width = bucket_width(node.start + max(node.planned, node.trained), view.columns)
         if old is not None and old.node == node.id and node.id not in grown and self._calm(node):
-            if (old.curve.metric, old.curve.width) != (view.metric, width):
-                old = replace(old, curve=_curve(reader, node, view.metric, width))
+            if not _drawn(old, nodes, node, view) or grown & concerned(nodes, node.id, view.sight):
+                old = replace(old, traces=_traces(reader, nodes, node, view))
             if old.samples is None and view.samples:
                 old = replace(old, samples=_samples(reader, node))
             return old
@@ -161,7 +157,7 @@ class RunFeed:
         for row in reader.rows(sql("ui_strip"), (node.id, STRIP_PARTS)):
             strip.setdefault(row["name"], []).append(row)
         return Detail(
-            node=node.id, curve=_curve(reader, node, view.metric, width),
+            node=node.id, traces=_traces(reader, nodes, node, view),
             stages=tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node.id,))),
             strip=tuple(Small(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
             samples=_samples(reader, node) if view.samples else None,
@@ -201,11 +197,14 @@ def _selected(nodes: Nodes, wanted: int | None) -> Node | None:
     return max(scored, key=lambda n: n.best.value if n.best else 0.0, default=next(iter(nodes.values()), None))
 
 
-def _curve(reader: Reader, node: Node, metric: str, width: int) -> Curve:
-    """`metric` along the trajectory to `node` in buckets of `width` steps. NaN and infinity are counted, not drawn."""
-    rows = reader.rows(sql("ui_curve"), (node.id, metric, width), limit=CURVE_POINTS)
-    points = tuple((r["step"], r["value"], r["node_id"] == node.id) for r in rows if r["value"] is not None)
-    return Curve(metric, width, points, sum(r["broken"] for r in rows))
+def _traces(reader: Reader, nodes: Nodes, node: Node, view: View) -> tuple[Trace, ...]:
+    metrics = (view.metric, *view.sight.also)
+    return read_traces(reader, nodes, node.id, metrics, view.sight, view.columns)
+
+
+def _drawn(detail: Detail, nodes: Nodes, node: Node, view: View) -> bool:
+    """Whether the curves of a detail are those that `view` asks for."""
+    return shows(detail.trace, nodes, node.id, view.metric, view.sight, view.columns)
 
 
 def _samples(reader: Reader, node: Node) -> tuple[Sample, ...]:

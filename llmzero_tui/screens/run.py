@@ -14,13 +14,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widget import Widget
 from textual.widgets import Input
 
 from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
+from llmzero_tui.screens.elsewhere import Elsewhere
+from llmzero_tui.screens.plotting import Plotting
 from llmzero_tui.screens.steering import Steering
 from llmzero_tui.screens.taking import Taking
 from llmzero_tui.widgets.details import TABS, Details
@@ -28,15 +29,15 @@ from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.panes import PANES, PaneBar
+from llmzero_tui.widgets.plot import MetricPlot
 from llmzero_tui.widgets.strip import Strip
 from llmzero_tui.widgets.tree import SearchTree
 
 NARROW = 100
-VALIDATED = frozenset({"reward"})
 SAMPLES = TABS.index("Samples")
 
 
-class RunScreen(Taking, Steering):
+class RunScreen(Taking, Elsewhere, Plotting, Steering):
     """The main screen."""
 
     kind = "run"
@@ -56,10 +57,9 @@ class RunScreen(Taking, Steering):
         self.metric = "reward"
         self.pane = "tree"
         self.zoomed = False
-        self._plot: Widget | None = None
+        self.beside: tuple[str, ...] = ()
+        self._plot = MetricPlot()
         self._lost = ""
-        self._smoothing: object = None
-        self._log = False
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.feed.path.name)
@@ -69,6 +69,7 @@ class RunScreen(Taking, Steering):
                 yield Input(id="filter", placeholder="number, label or state", compact=True)
                 yield Inbox()
             with Vertical(id="right"):
+                yield self._plot
                 yield Strip()
                 yield Details()
         yield PaneBar()
@@ -80,24 +81,14 @@ class RunScreen(Taking, Steering):
         self._arrange()
         self.ready = True
         self.refresh_keys()
-        self.call_after_refresh(self._add_plot)
-
-    def _add_plot(self) -> None:
-        """The plot comes after the first paint: plotext takes a tenth of a second to import."""
-        from llmzero_tui.widgets.plot import MetricPlot, Smoothing
-
-        self._plot = MetricPlot()
-        self._smoothing = Smoothing.BOTH
-        self.query_one("#right").mount(self._plot, before=0)
-        self._arrange()
-        self._show_detail()
 
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        columns = self._plot.size.width if self._plot is not None else 60
-        samples = self.query_one(Details).tab == SAMPLES
-        return View(self.selected, self.metric, max(20, columns), samples, self.query_one(SearchTree).on_screen)
+        samples, lines = self.query_one(Details).tab == SAMPLES, self.query_one(SearchTree).on_screen
+        also = tuple(m for m in self.beside if m != self.metric) if self.zoomed else ()
+        sight = replace(self.sight, also=also)
+        return View(self.selected, self.metric, max(20, self._plot.size.width), samples, lines, sight)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
         if self.frozen and self.snapshot is not None:
@@ -143,23 +134,17 @@ class RunScreen(Taking, Steering):
         if snapshot is None or snapshot.detail is None or snapshot.detail.node != self.selected:
             return
         detail = snapshot.detail
-        self.query_one(Strip).show(detail.strip, self.metric)
+        self.query_one(Strip).show(detail.strip, self.metric, self.beside)
         self.query_one(Details).show(snapshot)
-        if self._plot is not None and detail.curve.metric == self.metric:
-            from llmzero_tui.widgets.plot import Mark, MetricPlot, Smoothing
+        self.draw_plot()
 
-            marks: tuple[Mark, ...] = ()
-            if self.metric in VALIDATED:
-                marks = tuple(
-                    Mark(stage.start + step, value)
-                    for stage in detail.stages
-                    if (node := snapshot.nodes.get(stage.node)) is not None
-                    for step, value in node.scores
-                    if stage.left_at is None or step <= stage.left_at
-                )
-            assert isinstance(self._plot, MetricPlot)
-            assert isinstance(self._smoothing, Smoothing)
-            self._plot.show(detail.curve, detail.stages, marks, self._smoothing, self._log)
+    def draw_plot(self) -> None:
+        """Bring the plot to the latest curves, if they are those of the selected node and metric."""
+        detail = self.snapshot.detail if self.snapshot else None
+        if detail is None or (detail.node, detail.trace.metric) != (self.selected, self.metric):
+            return
+        self._plot.show(detail.traces if self.zoomed else detail.traces[:1], self.manner, self.sight)
+        self._announce()
 
     def look_at(self, node_id: int, *, move: bool = True) -> None:
         """Select a node and stay there, whatever trains."""
@@ -176,12 +161,9 @@ class RunScreen(Taking, Steering):
         self.refresh_keys()
 
     def _announce(self) -> None:
-        """Say at once which node and metric were asked for."""
-        if self._plot is not None and self.selected is not None:
-            from llmzero_tui.widgets.plot import MetricPlot
-
-            assert isinstance(self._plot, MetricPlot)
-            self._plot.announce(self.selected, self.metric)
+        """Say at once which node, metric and axis were asked for."""
+        if self.selected is not None:
+            self._plot.announce(self.selected, self.metric, self.sight.axis)
 
     def restyle(self) -> None:
         super().restyle()
@@ -189,10 +171,6 @@ class RunScreen(Taking, Steering):
         self.query_one(Inbox).restyle()
         self.query_one(SearchTree).notify_style_update()
         self._show_detail()
-
-    def poll_now(self) -> None:
-        """Ask for a snapshot without waiting for the tick, once what the key did is on the screen."""
-        self.call_after_refresh(self.app.poll, quick=True)  # type: ignore[attr-defined]
 
     # ---- events -----------------------------------------------------------------------------------------------------
 
@@ -299,6 +277,7 @@ class RunScreen(Taking, Steering):
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
             target=snapshot.proposal(self.selected), waiting=snapshot.waiting, narrow=self.narrow,
             in_inbox=self.query_one(Inbox).has_focus, running=snapshot.running is not None,
+            plotted=node is not None,
         )  # fmt: skip
 
     def action_inbox(self) -> None:
@@ -335,7 +314,7 @@ class RunScreen(Taking, Steering):
         """The plot alone, or everything again."""
         self.zoomed = not self.zoomed
         self._arrange()
-        if self.zoomed and self._plot is not None:
+        if self.zoomed:
             self._plot.focus()
         else:
             self.query_one(SearchTree).focus()
@@ -359,18 +338,21 @@ class RunScreen(Taking, Steering):
     def action_previous_metric(self) -> None:
         self._step_metric(-1)
 
-    def action_log_scale(self) -> None:
-        """Logarithmic, or linear again."""
-        self._log = not self._log
-        self._show_detail()
+    def action_parent(self) -> None:
+        """How the parent went on, in grey, or not."""
+        self.see(replace(self.sight, beyond=not self.sight.beyond))
 
-    def action_smoothing(self) -> None:
-        """Average with raw, average, raw."""
-        from llmzero_tui.widgets.plot import Smoothing
-
-        if isinstance(self._smoothing, Smoothing):
-            self._smoothing = self._smoothing.after()
+    def action_beside(self) -> None:
+        """Draw a metric beside the plotted one when the plot has the screen, or no more."""
+        strip = self.query_one(Strip)
+        metric = strip.current if strip.has_focus else self.metric
+        if metric is None:
+            return
+        rest = tuple(m for m in self.beside if m != metric)
+        self.beside = rest if metric in self.beside else (*rest, metric)
         self._show_detail()
+        if self.zoomed:
+            self.poll_now()
 
     def _tab(self, index: int) -> None:
         if self.narrow and self.pane not in ("details", "inbox"):
@@ -392,6 +374,9 @@ class RunScreen(Taking, Steering):
     def action_tab_4(self) -> None:
         self._tab(3)
 
+    def action_tab_5(self) -> None:
+        self._tab(4)
+
     def action_plots(self) -> None:
         """Open the selected node's plots."""
         if self.selected is not None:
@@ -403,6 +388,6 @@ class RunScreen(Taking, Steering):
         self.poll_now()
 
 
-def _seen(detail: Detail) -> tuple[int, str, bool]:
+def _seen(detail: Detail) -> tuple[object, ...]:
     """What a detail is about."""
-    return detail.node, detail.curve.metric, detail.samples is None
+    return detail.node, detail.trace, detail.samples is None

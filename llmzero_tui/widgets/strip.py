@@ -69,6 +69,7 @@ class Strip(Widget):
         self._smalls: dict[str, Small] = {}
         self._names: tuple[str, ...] = ()
         self._metric = "reward"
+        self._beside: tuple[str, ...] = ()
         self._cursor = 0
         self._shown: object = None
 
@@ -80,11 +81,18 @@ class Strip(Widget):
         """All metrics of the node, in the order shown."""
         return self._names
 
-    def show(self, smalls: tuple[Small, ...], metric: str) -> None:
-        """Take the metrics of the selected node; `metric` is the one that is plotted."""
-        if self._shown == (smalls, metric):
+    @property
+    def current(self) -> str | None:
+        """The metric under the cursor."""
+        return self._names[self._cursor] if self._names else None
+
+    def show(self, smalls: tuple[Small, ...], metric: str, beside: tuple[str, ...] = ()) -> None:
+        """Take the metrics of the selected node; `metric` is the one that is plotted, `beside` those drawn with it when
+        the plot has the screen."""
+        if self._shown == (smalls, metric, beside):
             return
-        self._shown = (smalls, metric)
+        self._shown = (smalls, metric, beside)
+        self._beside = beside
         self._smalls = {s.name: s for s in smalls}
         self._names = order(tuple(self._smalls))
         self._metric = metric
@@ -116,7 +124,8 @@ class Strip(Widget):
         small = self._smalls[name]
         chosen = name == self._metric
         spark = dress.spark(small.values)
-        text = Text("▸" if cursor else " ", style=colours.wait)
+        sign = "▸" if cursor else "+" if name in self._beside else " "
+        text = Text(sign, style=colours.wait)
         text.append(fit(short(name), width - len(spark) - 9), style=colours.text if chosen else colours.muted)
         text.append(
             fit(number(small.latest), 6, right=True) + " ", style=f"bold {colours.text}" if chosen else colours.text

@@ -58,7 +58,7 @@ def test_only_the_node_that_grew_is_new(run: Path, engine: Engine) -> None:
     assert after.nodes[RUNNING].trained == 32
     assert before.detail is not None
     assert after.detail is not None
-    assert after.detail.curve.points[-1][0] == before.detail.curve.points[-1][0] + 1
+    assert after.detail.trace.points[-1].x == before.detail.trace.points[-1].x + 1
 
 
 def test_events_are_read_once_and_kept(run: Path, engine: Engine) -> None:
@@ -77,21 +77,21 @@ def test_another_metric_reads_only_its_curve(run: Path) -> None:
     entropy = feed.read(View(node=5, metric="entropy")).detail
     assert reward is not None
     assert entropy is not None
-    assert entropy.curve.metric == "entropy"
+    assert entropy.trace.metric == "entropy"
     assert entropy.strip is reward.strip
 
 
 def test_nan_and_infinity_are_counted_and_not_drawn(run: Path) -> None:
     detail = feed_of(run).read(View(node=8, metric="grad_norm")).detail
     assert detail is not None
-    assert detail.curve.broken == 1
-    assert all(abs(value) < 1e9 for _, value, _ in detail.curve.points)
+    assert detail.trace.broken == 1
+    assert all(abs(point.value) < 1e9 for point in detail.trace.points)
 
 
 def test_the_trajectory_leaves_a_parent_at_its_branch_step(run: Path) -> None:
     detail = feed_of(run).read(View(node=12)).detail
     assert detail is not None
-    before = [step for step, _, own in detail.curve.points if not own]
+    before = [point.x for point in detail.trace.points if point.node != 12]
     assert max(before) == 75
 
 

@@ -1,0 +1,194 @@
+"""Curves as the plots show them: points, the window onto them, validation scores, and the arithmetic of zooming.
+
+Made by `feeds.curves`, drawn by `widgets.plot`, moved by `screens.plotting`. Pure values: no reader, no widget,
+no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+EMA = 0.9
+"""Weight of what was before, for each step."""
+LEAD_STEPS = 60
+"""Steps before a window that the average is made of too: what it has forgotten by then is below .2%."""
+
+
+class Axis(StrEnum):
+    """What a plot runs along: GRPO steps from the base, or seconds of training with the breaks between segments left
+    out (a pause within a segment stays)."""
+
+    STEPS = "steps"
+    CLOCK = "time"
+
+    def after(self) -> Axis:
+        """The other one."""
+        return Axis.CLOCK if self is Axis.STEPS else Axis.STEPS
+
+    @property
+    def least(self) -> float:
+        """The narrowest window: below that there is nothing more to see."""
+        return 8.0 if self is Axis.STEPS else 4.0
+
+
+class Smoothing(StrEnum):
+    """What of a curve is drawn."""
+
+    BOTH = "ema + raw"
+    AVERAGE = "ema"
+    RAW = "raw"
+
+    def after(self) -> Smoothing:
+        """The next of the three."""
+        each = list(Smoothing)
+        return each[(each.index(self) + 1) % len(each)]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is seen of an axis, in its unit."""
+
+    first: float
+    last: float
+
+    @property
+    def length(self) -> float:
+        return self.last - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What of the curves has to be read: along which axis, through which window (None: everything), with the parent's
+    continuation or without, and which metrics beside the plotted one."""
+
+    axis: Axis = Axis.STEPS
+    window: Window | None = None
+    beyond: bool = False
+    also: tuple[str, ...] = ()
+
+
+PLAIN = Sight()
+"""Everything, over steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How what was read is drawn."""
+
+    smoothing: Smoothing = Smoothing.BOTH
+    log: bool = False
+
+
+class Point(NamedTuple):
+    """A bucket of a curve: its last place on the axis, the average, the extremes, and of how many steps."""
+
+    x: float
+    value: float
+    low: float
+    high: float
+    steps: int
+    node: int
+
+
+class Check(NamedTuple):
+    """A scored checkpoint: the score that steers the search, with its 95% Wilson interval on `n` prompts."""
+
+    x: float
+    value: float
+    low: float
+    high: float
+    n: int
+    node: int
+
+
+class Bound(NamedTuple):
+    """Where a segment of the trajectory begins."""
+
+    x: float
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A metric along a trajectory.
+
+    `width` is that of a bucket, in the axis' unit, chosen for a plot of `columns` cells. `extent` is the whole
+    trajectory on the axis, whatever of it was read. With a window there are points before it too (`LEAD_STEPS`), for
+    the average alone. `broken` values were not finite. `beyond` is how the parent went on, along `beyond_nodes`.
+    """
+
+    metric: str
+    width: float
+    columns: int
+    points: tuple[Point, ...] = ()
+    broken: int = 0
+    sight: Sight = PLAIN
+    node: int = 0
+    extent: float = 0.0
+    bounds: tuple[Bound, ...] = ()
+    checks: tuple[Check, ...] = ()
+    beyond: tuple[Point, ...] = ()
+    beyond_nodes: tuple[int, ...] = ()
+
+    @property
+    def whole(self) -> float:
+        """Where the axis ends when everything is shown."""
+        ends = [self.extent, *(p.x for p in self.points[-1:]), *(c.x for c in self.checks[-1:])]
+        return max(ends)
+
+
+# ---- moving the window -------------------------------------------------------------------------------------------
+
+
+def zoom(window: Window | None, whole: float, factor: float, axis: Axis) -> Window | None:
+    """The window `factor` times as long about its middle; None once that is everything."""
+    if not math.isfinite(whole) or whole <= 0:
+        return None
+    now = window or Window(0.0, whole)
+    length = max(now.length * factor, axis.least)
+    if length >= whole:
+        return None
+    middle = now.first / 2 + now.last / 2
+    return _within(Window(middle - length / 2, middle + length / 2), whole)
+
+
+def pan(window: Window | None, whole: float, share: float) -> Window | None:
+    """The window moved by a share of its own length, as far as there is something."""
+    if window is None:
+        return None
+    by = window.length * share
+    return _within(Window(window.first + by, window.last + by), whole)
+
+
+def _within(window: Window, whole: float) -> Window:
+    first = max(0.0, min(window.first, whole - window.length))
+    return Window(first, first + window.length)
+
+
+def other_axis(sight: Sight) -> Sight:
+    """Everything along the other axis: a window does not carry over from steps to seconds."""
+    return replace(sight, axis=sight.axis.after(), window=None)
+
+
+def bucket(length: float, columns: int, axis: Axis) -> float:
+    """Width of a bucket so that `length` of an axis gives at most two buckets a column. From 1, 2, 5, 10 … (tenths on
+    the clock), so that buckets stay where they are while a curve grows."""
+    width, factors, place = (1.0 if axis is Axis.STEPS else 0.1), (2.0, 2.5, 2.0), 0
+    while length / width > 2 * max(1, columns):
+        width *= factors[place % 3]
+        place += 1
+    return round(width, 1)
+
+
+def smooth(points: tuple[Point, ...], weight: float = EMA) -> list[tuple[float, float]]:
+    """Exponential average over steps, corrected for its beginning; a bucket counts as the steps in it."""
+    total, mass, found = 0.0, 0.0, []
+    for point in points:
+        keep = weight ** max(1, point.steps)
+        total = keep * total + (1 - keep) * point.value
+        mass = keep * mass + (1 - keep)
+        found.append((point.x, total / mass))
+    return found

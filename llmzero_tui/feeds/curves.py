@@ -1,0 +1,265 @@
+"""Reads curves: any metric along trajectories, over steps or over time, through a window, with validation scores.
+
+Called by the feeds of the run screen and of the comparison, in their worker. It aggregates in DuckDB: never more points
+than a plot has columns for. It never touches a widget and never writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from engine.analysis.scores import Measured
+from engine.store.queries import load as sql
+from engine.store.reader import Reader
+from llmzero_tui.curves import LEAD_STEPS, Axis, Bound, Check, Point, Sight, Trace, Window, bucket
+from llmzero_tui.data import Node, Row
+
+OPEN_END = 2_147_483_647
+MOST_POINTS = 4000
+"""More than any plot has columns for, for one line; reached only by a node that claims fewer steps than it logged."""
+VALIDATED = frozenset({"reward"})
+"""Metrics beside which the validation score makes sense: both are shares of right answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Steps `first` to `last` of a node that begins `start` steps from the base."""
+
+    node: int
+    start: int
+    first: int = 1
+    last: int = OPEN_END
+
+    @property
+    def end(self) -> int:
+        """Where it leaves off, in steps from the base."""
+        return self.start + self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a piece began (microseconds of the epoch), where that is on the axis, and its length in seconds."""
+
+    begun: int
+    offset: float
+    seconds: float
+
+
+def trajectory(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
+    """The way from the base to the last step of a node; each segment up to where it was left."""
+    found: list[Piece] = []
+    at, left = nodes.get(node_id), OPEN_END
+    while at is not None and len(found) <= len(nodes):
+        found.append(Piece(at.id, at.start, last=left))
+        left = at.branch_step if at.branch_step is not None else OPEN_END
+        at = nodes.get(at.parent) if at.parent is not None else None
+    return tuple(reversed(found))
+
+
+def continuation(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
+    """How the parent of a node went on without it, as far as the node itself goes: its own remaining steps, then the
+    unchanged children it was continued by."""
+    node = nodes.get(node_id)
+    parent = nodes.get(node.parent) if node is not None and node.parent is not None else None
+    if node is None or parent is None or node.branch_step is None or parent.parent is None:
+        return ()
+    until = node.start + max(node.planned, node.trained)
+    found: list[Piece] = []
+    at: Node | None = parent
+    first = node.branch_step + 1
+    while at is not None and at.start < until and len(found) <= len(nodes):
+        if at.trained >= first:
+            found.append(Piece(at.id, at.start, first, min(at.trained, until - at.start)))
+        at, first = _kept(nodes, at, node_id), 1
+    return tuple(found)
+
+
+def _kept(nodes: Mapping[int, Node], parent: Node, without: int) -> Node | None:
+    """The child that trained the parent on unchanged, from its end; the longest of several."""
+    children = [
+        n for n in nodes.values()
+        if n.parent == parent.id and n.id != without and n.intent == "keep" and n.branch_step == parent.trained
+        and n.trained > 0
+    ]  # fmt: skip
+    return max(children, key=lambda n: n.trained, default=None)
+
+
+def shows(trace: Trace, nodes: Mapping[int, Node], node_id: int, metric: str, sight: Sight, columns: int) -> bool:
+    """Whether a trace is what would be read now, as long as nothing grew."""
+    beyond = tuple(p.node for p in continuation(nodes, node_id)) if sight.beyond else ()
+    asked = (node_id, metric, sight, columns, beyond)
+    return (trace.node, trace.metric, trace.sight, trace.columns, trace.beyond_nodes) == asked
+
+
+def concerned(nodes: Mapping[int, Node], node_id: int, sight: Sight) -> frozenset[int]:
+    """Nodes whose metrics a curve is made of."""
+    pieces = trajectory(nodes, node_id) + (continuation(nodes, node_id) if sight.beyond else ())
+    return frozenset(piece.node for piece in pieces)
+
+
+def read_traces(
+    reader: Reader, nodes: Mapping[int, Node], node_id: int, metrics: Sequence[str], sight: Sight, columns: int
+) -> tuple[Trace, ...]:
+    """The metrics along the trajectory to a node, each with its validation scores where it has some.
+
+    `columns` is the plot's width in cells. Raises Fault when the engine went away.
+    """
+    path = trajectory(nodes, node_id)
+    beyond = continuation(nodes, node_id) if sight.beyond else ()
+    node = nodes[node_id]
+    planned = node.start + max(node.planned, node.trained)
+    clocks = _clocks(reader, path, beyond) if sight.axis is Axis.CLOCK else {}
+    reading = _Reading(reader, sight, columns, clocks)
+    extent = _extent(path, clocks, sight.axis, node)
+    bounds = _bounds(path, clocks, sight.axis)
+    checks = _checks(reader, path, clocks, sight.axis) if any(m in VALIDATED for m in metrics) else ()
+    length = extent if sight.axis is Axis.CLOCK else float(planned)
+    width = bucket(sight.window.length if sight.window else length, columns, sight.axis)
+    curves = []
+    for metric in metrics:
+        lines, broken = reading.lines(metric, (path, beyond), width)
+        curves.append(Trace(
+            metric=metric, width=width, columns=columns, points=lines[0], broken=broken, sight=sight, node=node_id,
+            extent=extent, bounds=bounds, checks=checks if metric in VALIDATED else (), beyond=lines[1],
+            beyond_nodes=tuple(p.node for p in beyond),
+        ))  # fmt: skip
+    return tuple(curves)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Asks for one metric of several lines, each a row of pieces."""
+
+    reader: Reader
+    sight: Sight
+    columns: int
+    clocks: Mapping[Piece, Clock]
+
+    def lines(
+        self, metric: str, lines: Sequence[Sequence[Piece]], width: float
+    ) -> tuple[tuple[tuple[Point, ...], ...], int]:
+        """The points of every line, and how many values were not finite."""
+        limit = MOST_POINTS * len(lines)
+        if self.sight.axis is Axis.CLOCK:
+            window = self.sight.window or Window(-inf, inf)
+            asked = [
+                {"line": i, "node": p.node, "first": p.first, "last": p.last, "begun": c.begun, "offset": c.offset}
+                for i, pieces in enumerate(lines) for p in pieces if (c := self.clocks.get(p)) is not None
+            ]  # fmt: skip
+            lead = window.first - LEAD_STEPS * self._pace(lines[0]) if isfinite(window.first) else -1.0
+            params: tuple[object, ...] = (json.dumps(asked), metric, width, lead, min(window.last, 1e18))
+            rows = self.reader.rows(sql("ui_curves_clock"), params, limit=limit)
+        else:
+            asked = [
+                {"line": i, "node": p.node, "first": p.first, "last": p.last, "start": p.start}
+                for i, pieces in enumerate(lines) for p in _seen(pieces, self.sight.window, width)
+            ]  # fmt: skip
+            rows = self.reader.rows(sql("ui_curves"), (json.dumps(asked), metric, int(width)), limit=limit)
+        found: list[list[Point]] = [[] for _ in lines]
+        for row in rows:
+            if row["value"] is not None and isfinite(row["value"]):
+                found[row["line"]].append(_point(row))
+        broken = sum(row["broken"] for row in rows if row["line"] == 0)
+        return tuple(tuple(points) for points in found), broken
+
+    def _pace(self, pieces: Sequence[Piece]) -> float:
+        """Seconds a step, roughly: how far back in time an average looks."""
+        known = [(c.seconds, p) for p in pieces if (c := self.clocks.get(p)) is not None]
+        steps = sum(p.last for _, p in known if p.last != OPEN_END)
+        seconds = sum(s for s, p in known if p.last != OPEN_END)
+        return seconds / steps if steps else 1.0
+
+
+def _point(row: Row) -> Point:
+    return Point(row["x"], row["value"], row["low"], row["high"], row["steps"], row["node"])
+
+
+def _seen(pieces: Sequence[Piece], window: Window | None, width: float) -> list[Piece]:
+    """The pieces within a window, with what the average needs from before it, in whole buckets."""
+    if window is None:
+        return [p for p in pieces if p.node != 0 or p.last > 0]
+    first = int((window.first - LEAD_STEPS) // width * width)
+    last = int(-(-window.last // width) * width) + 1
+    found = []
+    for piece in pieces:
+        cut = Piece(
+            piece.node, piece.start, max(piece.first, first - piece.start + 1), min(piece.last, last - piece.start)
+        )
+        if cut.first <= cut.last:
+            found.append(cut)
+    return found
+
+
+def _clocks(reader: Reader, path: Sequence[Piece], beyond: Sequence[Piece]) -> dict[Piece, Clock]:
+    """Where every piece lies on an axis of seconds: one after the other, without the breaks between them."""
+    asked = json.dumps([{"node": p.node, "last": p.last} for p in (*path, *beyond)])
+    rows = {(r["node"], r["last"]): r for r in reader.rows(sql("ui_curves_times"), (asked,))}
+    clocks: dict[Piece, Clock] = {}
+
+    def lay(pieces: Sequence[Piece], offset: float) -> float:
+        for piece in pieces:
+            row = rows.get((piece.node, piece.last))
+            if row is not None:
+                seconds = (row["ended"] - row["begun"]) / 1e6
+                clocks[piece] = Clock(row["begun"], offset, seconds)
+                offset += seconds
+        return offset
+
+    lay(path, 0.0)
+    if beyond:
+        left = clocks.get(path[-2]) if len(path) > 1 else None
+        branch = left.offset + left.seconds if left is not None else 0.0
+        first = rows.get((beyond[0].node, beyond[0].last))
+        if first is not None and left is not None and beyond[0].node == path[-2].node:
+            clocks[beyond[0]] = Clock(left.begun, left.offset, (first["ended"] - first["begun"]) / 1e6)
+            lay(beyond[1:], left.offset + clocks[beyond[0]].seconds)
+        else:
+            lay(beyond, branch)
+    return clocks
+
+
+def _extent(path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis, node: Node) -> float:
+    if axis is Axis.CLOCK:
+        return max((c.offset + c.seconds for p, c in clocks.items() if p in path), default=0.0)
+    return float(node.start + node.trained)
+
+
+def _bounds(path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis) -> tuple[Bound, ...]:
+    """Where every segment but the first begins."""
+    found = []
+    for piece in path:
+        clock = clocks.get(piece)
+        if axis is Axis.STEPS and piece.start > 0:
+            found.append(Bound(float(piece.start), piece.node))
+        elif clock is not None and clock.offset > 0:
+            found.append(Bound(clock.offset, piece.node))
+    return tuple(found)
+
+
+def _checks(
+    reader: Reader, path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis
+) -> tuple[Check, ...]:  # fmt: skip
+    """The validation scores on the way, each with the interval of its n prompts: the score weighs a greedy and a
+    sampled answer to the same prompt, which are not independent, so that they do not count as 2n or 3n trials."""
+    by_node = {piece.node: piece for piece in path}
+    found = []
+    for row in reader.rows(sql("ui_curves_checks"), (json.dumps(sorted(by_node)),)):
+        piece = by_node[row["node"]]
+        if row["step"] > piece.last or not row["n"]:
+            continue
+        clock = clocks.get(piece)
+        if axis is Axis.STEPS:
+            x = float(piece.start + row["step"])
+        elif clock is not None and row["at"] is not None:
+            x = clock.offset + (row["at"] - clock.begun) / 1e6
+        elif piece.node == 0:
+            x = 0.0
+        else:
+            continue
+        score = Measured(row["n"], row["greedy"], row["sampled"])
+        low, high = score.interval
+        found.append(Check(x, score.value, low, high, score.n, piece.node))
+    return tuple(sorted(found))

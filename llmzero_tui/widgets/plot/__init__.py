@@ -1,0 +1,6 @@
+"""Plots of metrics: `canvas` holds the cells, `scale` the axes, `drawing` makes the picture, `widget` shows it."""
+
+from llmzero_tui.widgets.plot.drawing import Line, Picture
+from llmzero_tui.widgets.plot.widget import MetricPlot
+
+__all__ = ["Line", "MetricPlot", "Picture"]

@@ -1,0 +1,322 @@
+"""Draws curves into lines of a terminal: axes, segment boundaries, the raw band, averages, scores with their intervals.
+
+Called by the plot widget. A `Picture` says what is drawn; what has no place on the axes (NaN, infinity, nothing
+positive on a log scale) is left out here and nowhere else. No widget, no reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rich.segment import Segment
+from textual.strip import Strip
+
+from llmzero_tui.curves import Axis, Manner, Point, Smoothing, Trace, Window, smooth
+from llmzero_tui.format import fit, number, to_ascii
+from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.plot.canvas import Canvas, style
+from llmzero_tui.widgets.plot.scale import Scale, drawable, fitted, moment_label, moments, rounds, ticks
+
+LEAST_WIDTH, LEAST_HEIGHT = 12, 4
+MANNER = Manner()
+LABEL_CELLS = 9
+STACKED_LABEL_CELLS = 6
+"""Plots over each other have their axes at one place."""
+COLUMNS_A_TICK = 14
+ROWS_A_TICK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A curve and how it is told apart: a meaning of the palette, and a letter where there are several. `own` is the
+    node that is drawn bright, the way to it pale; None for all of it bright."""
+
+    trace: Trace
+    colour: str = "line"
+    letter: str = ""
+    own: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is drawn into one frame. `window` None: everything. `heading`: a line of words on top."""
+
+    lines: tuple[Line, ...]
+    manner: Manner = MANNER
+    window: Window | None = None
+    heading: str = ""
+
+    @property
+    def axis(self) -> Axis:
+        return self.lines[0].trace.sight.axis if self.lines else Axis.STEPS
+
+    @property
+    def seen(self) -> Window:
+        """The part of the axis that is drawn."""
+        if self.window is not None:
+            return self.window
+        whole = max((line.trace.whole for line in self.lines), default=0.0)
+        return Window(0.0, whole if whole > 0 else 1.0)
+
+
+def draw(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
+    """The picture in exactly `height` lines of `width` cells."""
+    head = [_words(picture.heading, width, look.palette.text, look)] if picture.heading else []
+    rows = height - len(head)
+    if width < LEAST_WIDTH or rows < LEAST_HEIGHT or not _enough(picture):
+        return (head + _quiet(picture, width, rows, look))[: max(0, height)]
+    scale = fitted(_values(picture), log=picture.manner.log)
+    return head + _framed(picture, scale, width, rows, look)
+
+
+def _framed(picture: Picture, scale: Scale, width: int, height: int, look: Look) -> list[Strip]:
+    """The canvas with an axis of values on its left and the axis of steps or time below."""
+    colours = look.palette
+    marks = ticks(scale, max(2, height // ROWS_A_TICK))
+    left = max((len(label) for _, label in marks), default=1)
+    left = min(LABEL_CELLS, max(left, STACKED_LABEL_CELLS if picture.heading else 0), width // 3)
+    canvas = Canvas(width - left - 1, height - 2, ascii=look.ascii)
+    across = Scale(picture.seen.first, picture.seen.last)
+    _paint(_Paint(canvas, picture, across, scale, look))
+    labels = {canvas.row(scale.place(value)): label for value, label in marks}
+    axis = style(colours.muted, colours.surface)
+    strips = []
+    for row in range(canvas.height):
+        label = labels.get(row)
+        edge = fit(label or "", left, right=True) + ("┤" if label else "│")
+        strips.append(_strip([Segment(edge, axis), *canvas.segments(row, colours.surface)], look))
+    ruler, names = _below(picture.axis, across, canvas)
+    strips.append(_strip([Segment(" " * left + "└" + ruler, axis)], look))
+    strips.append(_strip([Segment(" " * (left + 1) + names, axis)], look))
+    return strips
+
+
+def _strip(segments: list[Segment], look: Look) -> Strip:
+    if look.ascii:
+        segments = [Segment(to_ascii(s.text), s.style) for s in segments]
+    return Strip(segments)
+
+
+def _below(axis: Axis, across: Scale, canvas: Canvas) -> tuple[str, str]:
+    """The lower axis and its labels; a label that would touch the one before is left out."""
+    count = max(2, canvas.width // COLUMNS_A_TICK)
+    if axis is Axis.CLOCK:
+        marks = [(m, moment_label(m)) for m in moments(across.low, across.high, count)]
+    else:
+        marks = [(m, f"{m:.0f}") for m in rounds(across.low, across.high, count, whole=True)]
+    ruler, names, free = ["─"] * canvas.width, [" "] * canvas.width, 0
+    for value, label in marks:
+        column = canvas.column(across.place(value))
+        first = max(0, min(column - len(label) // 2, canvas.width - len(label)))
+        if first < free or len(label) > canvas.width:
+            continue
+        ruler[column] = "┬"
+        names[first : first + len(label)] = label
+        free = first + len(label) + 1
+    return "".join(ruler), "".join(names)
+
+
+# ---- what is painted -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Paint:
+    canvas: Canvas
+    picture: Picture
+    across: Scale
+    up: Scale
+    look: Look
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """A place on the canvas."""
+        return self.across.place(x), self.up.place(y)
+
+
+def _paint(paint: _Paint) -> None:
+    """From the back to the front."""
+    picture, palette = paint.picture, paint.look.palette
+    boundaries = _boundaries(paint)
+    for column, _ in boundaries:
+        paint.canvas.rule(column, palette.faint)
+    for line in picture.lines:
+        _line(paint, _average(line.trace.beyond, picture.manner.smoothing), palette.faint)
+    for line in picture.lines:
+        _raw(paint, line)
+    for line in picture.lines:
+        _trail(paint, line)
+    for line in picture.lines:
+        _scores(paint, line)
+    _letters(paint)
+    for column, label in boundaries:
+        paint.canvas.text(column + 1, 0, label, palette.muted)
+
+
+def _raw(paint: _Paint, line: Line) -> None:
+    """The values themselves: behind the average, or alone."""
+    smoothing, palette = paint.picture.manner.smoothing, paint.look.palette
+    if smoothing is not Smoothing.AVERAGE:
+        _band(paint, line.trace.points, palette.raw if smoothing is Smoothing.BOTH else palette[line.colour])
+
+
+def _average(points: tuple[Point, ...], smoothing: Smoothing) -> list[tuple[float, float]]:
+    return [(p.x, p.value) for p in points] if smoothing is Smoothing.RAW else smooth(points)
+
+
+def _line(paint: _Paint, points: list[tuple[float, float]], colour: str) -> None:
+    """A line of what has a place on the axes, cut at the window."""
+    kept = [p for p in points if drawable((p[1],), log=paint.up.log)]
+    paint.canvas.line([paint.at(x, y) for x, y in cut(kept, paint.picture.seen)], colour)
+
+
+def _trail(paint: _Paint, line: Line) -> None:
+    """The average: the way to the node pale, the node bright; all of it bright where there is no such node."""
+    if paint.picture.manner.smoothing is Smoothing.RAW:
+        return
+    palette = paint.look.palette
+    average = smooth(line.trace.points)
+    own = next((i for i, p in enumerate(line.trace.points) if p.node == line.own), None) if line.own is not None else 0
+    if own is None:
+        _line(paint, average, palette.trail)
+        return
+    if own > 0:
+        _line(paint, average[: own + 1], palette.trail)
+    _line(paint, average[own:], palette[line.colour])
+
+
+def _band(paint: _Paint, points: tuple[Point, ...], colour: str) -> None:
+    """The values themselves: a line where every step has its point, from extreme to extreme where a point is many."""
+    log, seen = paint.up.log, paint.picture.seen
+    if all(p.steps <= 1 for p in points):
+        _line(paint, [(p.x, p.value) for p in points], colour)
+        return
+    before = None
+    for point in points:
+        floor = point.low if point.low > 0 or not log else point.high
+        inside = seen.first <= point.x <= seen.last
+        if inside and drawable((floor, point.high), log=log):
+            first = point.x if before is None else max(before, seen.first)
+            start, end = paint.across.place(first), paint.across.place(point.x)
+            dot = 1 / (2 * paint.canvas.width)
+            paint.canvas.area(min(end, start + dot) if before is not None else start, end, paint.up.place(floor),
+                              paint.up.place(point.high), colour)  # fmt: skip
+        before = point.x
+
+
+def _boundaries(paint: _Paint) -> list[tuple[int, str]]:
+    """The columns where segments begin, with the node's number; of many only those that have room."""
+    if len(paint.picture.lines) != 1:
+        return []
+    canvas, free, found = paint.canvas, -1, []
+    for bound in paint.picture.lines[0].trace.bounds:
+        if not paint.picture.seen.first < bound.x < paint.picture.seen.last:
+            continue
+        column, label = canvas.column(paint.across.place(bound.x)), f"#{bound.node}"
+        if column < free:
+            continue
+        found.append((column, label))
+        free = column + len(label) + 3
+    return found
+
+
+def _scores(paint: _Paint, line: Line) -> None:
+    """Validation scores: a sign at the score, an upright line as long as its 95% interval."""
+    seen, palette, canvas = paint.picture.seen, paint.look.palette, paint.canvas
+    colour = palette[line.colour] if line.letter else palette.star
+    for check in line.trace.checks:
+        if not (seen.first <= check.x <= seen.last and drawable((check.value,), log=paint.up.log)):
+            continue
+        x, y = paint.at(check.x, check.value)
+        canvas.bar(x, paint.up.place(check.low), paint.up.place(check.high), colour)
+        canvas.text(canvas.column(x), canvas.row(y), "x" if paint.look.ascii else "◆", colour)
+
+
+def _letters(paint: _Paint) -> None:
+    """The letter of a line at its end and in its middle, where colours alone would not do."""
+    canvas, seen = paint.canvas, paint.picture.seen
+    for place, line in enumerate(paint.picture.lines):
+        if not line.letter:
+            continue
+        average = _average(line.trace.points, paint.picture.manner.smoothing)
+        shown = [(x, y) for x, y in average if seen.first <= x <= seen.last and drawable((y,), log=paint.up.log)]
+        if not shown:
+            continue
+        share = (place + 2) / (len(paint.picture.lines) + 3)
+        for x, y in (shown[int(share * len(shown))], shown[-1]):
+            column, row = canvas.column(paint.across.place(x)), canvas.row(paint.up.place(y))
+            canvas.text(column, row, line.letter, paint.look.palette[line.colour])
+
+
+def cut(points: list[tuple[float, float]], seen: Window) -> list[tuple[float, float]]:
+    """A line within a window: what lies outside goes, and the ends are drawn to the window's edges."""
+    found: list[tuple[float, float]] = []
+    for (x, y), (to_x, to_y) in pairwise(points):
+        if to_x < seen.first or x > seen.last:
+            continue
+        for at in (x, to_x):
+            edge = min(seen.last, max(seen.first, at))
+            share = (edge - x) / (to_x - x) if to_x > x else 1.0
+            place = (edge, y * (1 - share) + to_y * share)
+            if not found or found[-1] != place:
+                found.append(place)
+    if len(points) == 1 and seen.first <= points[0][0] <= seen.last:
+        found.append(points[0])
+    return found
+
+
+# ---- what the axes hold --------------------------------------------------------------------------------------------
+
+
+def _enough(picture: Picture) -> bool:
+    """Whether there is more to see than a single value."""
+    seen, log = picture.seen, picture.manner.log
+    marks: list[tuple[float, float]] = []
+    for line in picture.lines:
+        marks += [(p.x, p.high) for p in (*line.trace.points, *line.trace.beyond)]
+        marks += [(c.x, c.value) for c in line.trace.checks]
+    shown = sum(seen.first <= x <= seen.last and drawable((y,), log=log) for x, y in marks)
+    return shown > 1 or (shown == 1 and any(line.trace.checks for line in picture.lines))
+
+
+def _values(picture: Picture) -> Iterator[float]:
+    """Every value that is drawn within the window."""
+    seen, log, smoothing = picture.seen, picture.manner.log, picture.manner.smoothing
+    found: list[float] = []
+    for line in picture.lines:
+        points = line.trace.points
+        inside = [p for p in points if seen.first <= p.x <= seen.last]
+        if smoothing is not Smoothing.AVERAGE:
+            found += [v for p in inside for v in ((p.low, p.high) if p.steps > 1 else (p.value,))]
+        if smoothing is not Smoothing.RAW:
+            found += [y for _, y in cut([q for q in smooth(points) if drawable((q[1],), log=log)], seen)]
+        found += [y for _, y in cut(_average(line.trace.beyond, smoothing), seen)]
+        found += [v for c in line.trace.checks if seen.first <= c.x <= seen.last for v in (c.low, c.value, c.high)]
+    return (v for v in found if drawable((v,), log=log))
+
+
+def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
+    """One quiet line instead of an empty frame."""
+    points = [p for line in picture.lines for p in line.trace.points]
+    words = "no metrics yet"
+    if height < LEAST_HEIGHT or width < LEAST_WIDTH:
+        words = ""
+    elif points and picture.manner.log and not any(p.high > 0 for p in points):
+        words = "nothing above 0 to draw on a log scale: y for a linear one"
+    elif picture.window is not None and picture.lines:
+        words = "nothing was logged here: 0 shows everything"
+    elif points:
+        unit = "after" if picture.axis is Axis.CLOCK else "step"
+        place = moment_label(points[0].x) if picture.axis is Axis.CLOCK else f"{points[0].x:.0f}"
+        words = f"{unit} {place}: {number(points[0].value)}"
+    elif any(line.trace.broken for line in picture.lines):
+        words = "no finite value"
+    blank = Strip.blank(width, style("", look.palette.surface))
+    strips = [blank] * max(0, height)
+    if words and strips:
+        strips[(height - 1) // 2] = _words(words.center(width), width, look.palette.faint, look)
+    return strips
+
+
+def _words(words: str, width: int, colour: str, look: Look) -> Strip:
+    return _strip([Segment(fit(words, width), style(colour, look.palette.surface))], look)

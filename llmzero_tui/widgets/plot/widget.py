@@ -1,0 +1,185 @@
+"""The plot as a widget: one picture or several in one frame, drawn once for each size, and the keys that move it.
+
+A screen shows curves in it and moves the window (`screens.plotting`); the widget itself reads nothing and keeps no
+state of a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from llmzero_tui.curves import Axis, Manner, Sight, Trace, Window
+from llmzero_tui.format import number
+from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.widgets.plot.drawing import Line, Picture, draw
+from llmzero_tui.widgets.plot.scale import moment_label
+from llmzero_tui.widgets.strip import short
+
+PENDING = "…"
+PANEL_ROWS = 7
+WIDE = 110
+PAN_SHARE = 0.25
+
+
+class MetricPlot(Widget):
+    """The focused plot. `show` takes curves of one trajectory, `overlay` the curves of several."""
+
+    can_focus = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", f"pan(-{PAN_SHARE})", show=False),
+        Binding("right,l", f"pan({PAN_SHARE})", show=False),
+        Binding("pageup", "pan(-1.0)", show=False),
+        Binding("pagedown", "pan(1.0)", show=False),
+    ]
+
+    class Panned(Message):
+        """Move the window by a share of its length."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+    def __init__(self) -> None:
+        super().__init__(id="plot")
+        self._curve: Trace | None = None
+        self._pictures: tuple[Picture, ...] = ()
+        self._drawn: object = None
+        self._strips: dict[tuple[int, int], list[Strip]] = {}
+
+    # ---- what it shows ----------------------------------------------------------------------------------------------
+
+    def show(self, curves: tuple[Trace, ...], manner: Manner, sight: Sight) -> None:
+        """Curves of one trajectory, the first one big. A window that is not read yet is drawn from what is there."""
+        first = curves[0]
+        window = sight.window if sight.axis is first.sight.axis else first.sight.window
+        pictures = tuple(
+            Picture((Line(curve, own=curve.node),), manner, window, heading=heading(curve) if len(curves) > 1 else "")
+            for curve in curves
+        )
+        self._curve = first
+        self.take(pictures, f"#{first.node} · {first.metric}", describe(first, manner, window))
+
+    def take(self, pictures: tuple[Picture, ...], title: str, notes: list[str]) -> None:
+        """Pictures with a title and notes about them; nothing is drawn when they are what is drawn already."""
+        wanted = (pictures, look(self))
+        if wanted != self._drawn:
+            self._drawn = wanted
+            self._pictures = pictures
+            self._strips = {}
+            self.refresh()
+        hidden = len(pictures) - sum(panels(len(pictures), *self.size))
+        if hidden > 0 and self.size.height:
+            notes = [f"no room for {hidden} more", *notes]
+        dress = look(self)
+        self.border_title = dress.title(title)
+        self.border_subtitle = dress.title(" · ".join(notes))
+
+    def announce(self, node: int, metric: str, axis: Axis = Axis.STEPS) -> None:
+        """Name at once what was asked for; its curve follows from the database, and takes the ellipsis away."""
+        curve = self._curve
+        if curve is not None and (node, metric, axis) != (curve.node, curve.metric, curve.sight.axis):
+            self.border_title = look(self).title(f"#{node} · {metric} {PENDING}")
+
+    @property
+    def axis(self) -> Axis | None:
+        """The axis of what is drawn; None while nothing is."""
+        return self._pictures[0].axis if self._pictures else None
+
+    @property
+    def whole(self) -> float:
+        """Where the axis ends when everything is shown."""
+        return max((line.trace.whole for picture in self._pictures for line in picture.lines), default=0.0)
+
+    # ---- drawing ----------------------------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """A line of the plot; the whole is built once, when something in it has changed."""
+        size = (self.size.width, self.size.height)
+        if size not in self._strips:
+            self._strips[size] = composed(self._pictures, *size, look(self))
+        strips = self._strips[size]
+        if y >= len(strips):
+            return Strip.blank(size[0], self.rich_style)
+        return strips[y].crop(0, size[0]).extend_cell_length(size[0], self.rich_style)
+
+    def action_pan(self, share: float) -> None:
+        """Move the window."""
+        self.post_message(self.Panned(share))
+
+
+def panels(count: int, width: int, height: int) -> list[int]:
+    """How many pictures stand in each row: beside each other where it is wide, as many rows as have room."""
+    if count <= 1 or height < 2 * PANEL_ROWS:
+        return [min(count, 1)]
+    across = 2 if width >= WIDE and (count > 2 or height < 3 * PANEL_ROWS) else 1
+    rows = min(height // PANEL_ROWS, -(-count // across))
+    return [min(across, count - across * row) for row in range(rows)]
+
+
+def composed(pictures: tuple[Picture, ...], width: int, height: int, dress: Look) -> list[Strip]:
+    """All pictures that have room, in one block of lines."""
+    if not pictures:
+        return draw(Picture(()), width, height, dress)
+    grid = panels(len(pictures), width, height)
+    if len(grid) == 1 and grid[0] == 1:
+        return draw(replace(pictures[0], heading=""), width, height, dress)
+    found: list[Strip] = []
+    rest, below = list(pictures), height
+    for place, across in enumerate(grid):
+        rows = -(-below // (len(grid) - place))
+        below -= rows
+        each = (width - (across - 1)) // across
+        blocks = [draw(picture, each, rows, dress) for picture in rest[:across]]
+        del rest[:across]
+        for lines in zip(*blocks, strict=True):
+            found.append(Strip.join([part for line in lines for part in (line, Strip.blank(1))][:-1]))
+    return found
+
+
+# ---- words ---------------------------------------------------------------------------------------------------------
+
+
+def heading(curve: Trace) -> str:
+    """The line over one of several plots."""
+    last = number(curve.points[-1].value) if curve.points else ""
+    return f" {short(curve.metric)}  {last}"
+
+
+def describe(curve: Trace, manner: Manner, window: Window | None) -> list[str]:
+    """What is drawn and how, the most particular first."""
+    notes = [seen_words(window, curve.sight.axis)] if window is not None else []
+    if curve.sight.axis is Axis.CLOCK:
+        notes.append("time in training")
+    if manner.log:
+        notes.append("log")
+    notes.append(str(manner.smoothing))
+    if curve.beyond:
+        way = "→".join(f"#{node}" for node in dict.fromkeys(curve.beyond_nodes))
+        notes.append(f"grey: {way} went on")
+    elif curve.sight.beyond:
+        notes.append("parent did not go on")
+    if curve.width > 1 or curve.sight.axis is Axis.CLOCK:
+        notes.append(f"{bucket_words(curve)} a point")
+    if curve.broken:
+        notes.append(f"{curve.broken} not finite")
+    return notes
+
+
+def seen_words(window: Window, axis: Axis) -> str:
+    """The window in words."""
+    if axis is Axis.CLOCK:
+        return f"{moment_label(window.first)}–{moment_label(window.last)}"
+    return f"steps {window.first:.0f}–{window.last:.0f}"
+
+
+def bucket_words(curve: Trace) -> str:
+    """The width of a bucket in words."""
+    if curve.sight.axis is Axis.CLOCK:
+        return f"{curve.width:g}s" if curve.width < 60 else moment_label(curve.width)
+    return f"{curve.width:.0f} steps"
