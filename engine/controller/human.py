@@ -13,8 +13,9 @@ from engine.controller import commands
 from engine.controller.account import Account
 from engine.controller.commands import Asked
 from engine.controller.gate import Gate
-from engine.controller.ledger import Ledger, Proposal
+from engine.controller.ledger import Ledger
 from engine.controller.pipeline import Pipeline
+from engine.controller.proposals import Proposal, in_words
 from engine.errors import UserError
 from engine.space import Configuration, Intent, Reference, Space, Transition
 from engine.tree import State
@@ -79,16 +80,16 @@ class Human:
                 if proposal.revision != revision:
                     raise UserError(
                         f"proposal {proposal_id} of #{proposal.node} is at revision {proposal.revision} now "
-                        f"({proposal.transition.label}), you saw {revision}; look again"
+                        f"({in_words(proposal.transition.changes)}), you saw {revision}; look again"
                     )
                 return proposal
         gone = self._ledger.decided.get(proposal_id)
         if gone is None:
             raise UserError(f"there is no proposal {proposal_id}")
-        why = "" if gone.reason in ("", gone.state) else f": {gone.reason}"
+        why = f": {gone.reason}" if gone.reason and not gone.reason.startswith(gone.state) else ""
         line = f"proposal {proposal_id} waits no more: {gone.state} by {gone.by}{why}"
         if gone.revision != revision:
-            line += f"; it is at revision {gone.revision} now ({gone.label}), you saw {revision}"
+            line += f"; it is at revision {gone.revision} now ({gone.changes}), you saw {revision}"
         raise UserError(one_line(line))
 
     def _approve(self, command: commands.Approve, author: str) -> str:

@@ -7,46 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Advice, Call, Series
+from engine.controller.proposals import HUMAN, Decided, Proposal, in_words
 from engine.rundir import RunDirectory
 from engine.space import Configuration, Intent, Optimizer, Reference, Transition
 from engine.store.writer import Writer
 from engine.training import events
 from engine.tree import Checkpoint, Node, Score, State, Tree
 
-HUMAN = "human"
-"""Stands as the advisor of what a human made or edited; which human is in the command."""
-
 UNFINISHED = "unfinished"
 """Stands as the error of a call whose answer is still being written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A transition that waits, or waited, at the gate. `revision` grows with each edit; a stale approval is refused."""
-
-    id: int
-    revision: int
-    node: int
-    transition: Transition
-    advisor: str
-    deadline: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What became of a proposal, at which revision; `by` is auto, timeout, engine or a human's login name."""
-
-    revision: int
-    state: str
-    by: str
-    reason: str
-    label: str
 
 
 def now() -> datetime:
@@ -106,7 +81,9 @@ class Ledger:
         ledger.seeds = {row["node_id"]: row["seed"] for row in rows}
         ledger.reasons = {row["node_id"]: row["reason"] for row in rows}
         ledger.decided = {
-            row["proposal_id"]: Decided(row["revision"], row["state"], row["decided_by"], row["reason"], row["label"])
+            row["proposal_id"]: Decided(
+                row["revision"], row["state"], row["decided_by"], row["reason"], in_words(json.loads(row["changes"]))
+            )
             for row in writer.rows("SELECT * FROM proposals WHERE state <> 'pending'")
         }
         for row in rows:
@@ -192,7 +169,7 @@ class Ledger:
     def decide(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
         """Close a proposal: approved or edited nodes are queued, rejected and superseded ones never happen."""
         del self.proposals[proposal.node]
-        self.decided[proposal.id] = Decided(proposal.revision, state, by, reason, proposal.transition.label)
+        self.decided[proposal.id] = Decided(proposal.revision, state, by, reason, in_words(proposal.transition.changes))
         queued = state in ("approved", "edited")
         self.writer.update(
             "proposals", {"proposal_id": proposal.id}, state=state, decided_by=by, reason=reason, decided=now()

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from engine.config import AdvisorSection
 from engine.controller.gate import Gate
 from engine.controller.jobs import attempt, segment_seed
-from engine.controller.ledger import HUMAN, Ledger, Proposal, now
+from engine.controller.ledger import Ledger, now
 from engine.controller.planner import Planned, Planner
+from engine.controller.proposals import HUMAN, Proposal
 from engine.search.base import BudgetLeft, Expansion, Strategy
 from engine.space import Intent, Space, Transition
 from engine.tree import State

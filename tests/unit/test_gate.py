@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from engine.controller.gate import Gate
-from engine.controller.ledger import Proposal
+from engine.controller.proposals import Proposal
 from engine.space import Intent, Transition
 
 NOON = datetime(2026, 1, 1, 12)
