@@ -202,6 +202,8 @@ MARKS: dict[str, Mark] = {
     "pending": Mark("?", "?", "wait"),
     "lost": Mark("✗", "x", "bad"),
 }
+HUMAN, NOTE = "✎", "¶"
+"""Marks of a node that a human made or edited, and of a human's note."""
 UNKNOWN = Mark("·", ".", "muted")
 SHORT_STATES = {"out-of-memory": "memory", "early-stopped": "early stop"}
 
@@ -212,8 +214,8 @@ def mark(state: str) -> Mark:
 
 
 _ASCII = str.maketrans(
-    "★→·…–±▾▸│×−↑↓≥≤⚠‖ε“”’—┤└┬─←‹›⌫◆✓✗",
-    '*>-~-+v>|x-^v><!|e""\'-|`+-<<><x+x',
+    "★→·…–±▾▸│×−↑↓≥≤⚠‖ε“”’—┤└┬─←‹›⌫◆✓✗⇒┐┘┌┼✎¶",
+    '*>-~-+v>|x-^v><!|e""\'-|`+-<<><x+x>.\'.+@"',
 )
 
 

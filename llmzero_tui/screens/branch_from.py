@@ -40,7 +40,7 @@ class BranchFrom(ModalScreen[Place | None]):
         self._shown: list[Place] = []
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog wide"):
             yield Static(id="words", markup=False)
             yield Input(id="narrow", placeholder="number, label or state", compact=True)
             yield OptionList(id="places", markup=False)
@@ -82,9 +82,10 @@ class BranchFrom(ModalScreen[Place | None]):
         dress, colours = look(self), look(self).palette
         glyph, colour = dress.glyph(place.state)
         text = Text.assemble((f"#{place.node}".ljust(6), f"bold {colours.text}"))
-        text.append_text(cell(place.label, 25, colours.text))
-        text.append(f"step {place.step}".ljust(11), style=colours.muted)
+        text.append_text(cell(place.label, 22, colours.text))
+        text.append(f"step {place.step}".ljust(10), style=colours.muted)
         text.append(score(place.value, place.n), style=colours.text)
+        text.append(f" n={place.n}", style=colours.muted)
         text.append(f"  {glyph} {plain(place.state, 14)}", style=colour)
         return dress.done(text)
 

@@ -21,10 +21,10 @@ from llmzero_tui.widgets.look import look
 
 Limits = dict[str, float | int]
 WORDS = {
-    "steps": "GRPO steps over the whole tree",
+    "steps": "over the whole tree",
     "nodes": "segments, failed ones too",
-    "minutes": "of the clock, without pauses",
-    "gpu_hours": "of trainers, summed over workers",
+    "minutes": "without pauses",
+    "gpu_hours": "summed over workers",
 }
 WHOLE = ("steps", "nodes")
 MOST = 1_000_000_000
@@ -55,7 +55,11 @@ class BudgetScreen(ModalScreen[Limits | None]):
                     yield Static(words, classes="head", markup=False)
                 for name, words in WORDS.items():
                     yield Static(name, markup=False)
-                    yield Static(f"{self._spent[name]:.4g}", classes="old", markup=False)
+                    yield Static(
+                        f"{self._spent[name]:.3g}" if name == "gpu_hours" else f"{self._spent[name]:.0f}",
+                        classes="old",
+                        markup=False,
+                    )
                     yield Input(_text(self._now(name)), id=f"limit-{name}", compact=True, select_on_focus=True)
                     yield Static(words, classes="old", markup=False)
             yield Static(id="verdict", markup=False)

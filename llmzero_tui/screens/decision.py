@@ -158,8 +158,8 @@ class DecisionScreen(Deciding):
             return Text("")
         proposal = dossier.proposal
         left = Text.assemble((f"#{proposal.node} {plain(proposal.label, 40)}", f"bold {colours.text}"))
-        words = f"  {proposal.intent} from #{proposal.parent} step {proposal.step} · "
-        left.append(plain(words, 80) + _maker(dossier.standing), style=colours.muted)
+        words = plain(f"{proposal.intent} from #{proposal.parent} step {proposal.step}", 80)
+        left.append(f"  {words} · {_maker(dossier.standing)}", style=colours.muted)
         return row(left, _waits(dossier.standing, now, self), width)
 
     # ---- layout -----------------------------------------------------------------------------------------------------

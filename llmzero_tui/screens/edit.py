@@ -25,8 +25,8 @@ from llmzero_tui.format import parameter, plain
 from llmzero_tui.widgets.choice import Choice
 from llmzero_tui.widgets.look import look
 
-FRAME_LINES = 14
-"""Lines of the form besides its fields."""
+FRAME_LINES, NOTE_LINES, NEWS_LINES = 11, 3, 3
+"""Lines of the form besides its fields, of a note in a high terminal, and of the news about its proposal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +182,19 @@ class EditScreen(ModalScreen[Edited | None]):
         note.update(dress.done(Text(plain(words, 240), style=colours.wait if self._before else colours.muted)))
         self.query_one("#stale").display = False
         self._answers()
-        self.query_one(Input).focus()
+        first = self._field(self._free[0]) if self._free else self.query_one("#rationale", Input)
+        first.focus()
         self._judge()
 
     def on_resize(self) -> None:
-        short = self.size.height < 30
-        self.query_one("#note").styles.max_height = 1 if short else 3
-        room = self.size.height - FRAME_LINES - (0 if short else 3)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Give the fields what the other lines leave."""
+        short, news = self.size.height < 30, self.query_one("#stale").display
+        note = 1 if short else NOTE_LINES
+        self.query_one("#note").styles.max_height = note
+        room = self.size.height - FRAME_LINES - note - (NEWS_LINES if news else 0)
         self.query_one("#scroll").styles.max_height = max(3, room)
 
     def _answers(self) -> None:
@@ -221,6 +227,7 @@ class EditScreen(ModalScreen[Edited | None]):
         stale = self.query_one("#stale", Static)
         stale.display = True
         stale.update(dress.done(text))
+        self._make_room()
         self._answers()
         self._judge()
         self.app.bell()

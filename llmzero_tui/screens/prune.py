@@ -45,7 +45,7 @@ class PruneScreen(ModalScreen[str | None]):
         self._cut = subtree(nodes, node_id)
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog wide"):
             yield Static(id="words", markup=False)
             yield Sheet(id="cut")
             yield Input(id="answer", placeholder="why? (may stay empty)", compact=True, max_length=4000)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from rich.console import Group, RenderableType
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -123,9 +124,9 @@ class TrajectoryScreen(Polled):
             head.append(f"  #{stage.node} {plain(stage.label or stage.intent, 40)}  ", style=f"bold {colours.text}")
             head.append_text(dress.state(stage.state))
             if index:
-                place = f"  {stage.intent} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
+                place = f"{stage.intent} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
                 place += f"{stage.advisor} · optimizer {stage.optimizer} · reference {stage.reference}"
-                head.append(plain(place, 200), style=colours.muted)
+                head.append(f"  {plain(place, 200)}", style=colours.muted)
             lines.append(dress.done(head))
             lines += [diagnosis(d, dress) for d in (legs[index - 1].diagnoses if index else ())]
             lines.append(dress.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
@@ -137,6 +138,13 @@ class TrajectoryScreen(Polled):
 
     def on_resize(self) -> None:
         self._header()
+        self._make_room()
+
+    @on(Sheet.Grown)
+    def _make_room(self) -> None:
+        """The staircases as high as they are, but not more than three parts of five; the rest for what was said."""
+        stairs = self.query_one("#stairs", Sheet)
+        stairs.styles.height = max(6, min(stairs.lines + 2, (self.size.height - 3) * 3 // 5))
 
     def restyle(self) -> None:
         super().restyle()

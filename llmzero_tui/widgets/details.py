@@ -18,7 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from llmzero_tui.data import Command, Detail, Event, Node, Row, RunSnapshot, Said, Sample, Stage
-from llmzero_tui.format import MISSING, bar, duration, parameter, plain, score, share
+from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score, share
 from llmzero_tui.widgets.header import command_text
 from llmzero_tui.widgets.look import Look, look
 
@@ -159,6 +159,11 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
     if stage is None or node is None:
         return Text("")
     lines: list[RenderableType] = [_where(stage, node, dress)]
+    if node.human:
+        words = f"{HUMAN} a human made this transition, or edited it before it went ahead"
+        lines.append(_line(dress, (words, colours.wait)))
+    if node.note:
+        lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
     if stage.reason:
         lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
     if stage.rationale:

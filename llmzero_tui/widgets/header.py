@@ -123,14 +123,15 @@ def _news(command: Command, now: datetime) -> bool:
 
 
 def command_text(command: Command, dress: Look, *, brief: bool = False) -> Text:
-    """One command and its way so far; `brief` says only where it is."""
+    """One command with its author and its way so far; `brief` says only where it is."""
     colours = dress.palette
+    who = "" if brief else f"{plain(command.author, 24)}: "
     what = plain(command.kind, 16) + (f" #{command.node}" if command.node is not None else "")
     steps = {"sent": "sent", "taken": "sent → taken", "done": "sent → taken → done", "refused": "refused"}
     style = {"done": colours.good, "refused": colours.bad}.get(command.state, colours.wait)
     glyph = {"done": mark("finished"), "refused": mark("crashed")}.get(command.state)
     word = plain(command.state, 16) if brief else steps.get(command.state, plain(command.state, 16))
-    text = Text.assemble((what + " ", colours.text), (word, style))
+    text = Text.assemble((who, colours.muted), (what + " ", colours.text), (word, style))
     if glyph is not None:
         text.append(" " + (glyph.ascii if dress.ascii else glyph.glyph), style=style)
     return text

@@ -42,10 +42,10 @@ def diagnosis(found: Diagnosis, dress: Look) -> Text:
     colours = dress.palette
     full, rest = bar(found.severity, 6, ascii=dress.ascii)
     colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
-    who = f"  {found.advisor} {found.model}".rstrip()
+    who = plain(f"{found.advisor} {found.model}", 60)
     return _line(
         dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
-        (f"  {plain(found.evidence, 600)}", colours.text), (plain(who, 60), colours.muted),
+        (f"  {plain(found.evidence, 600)}", colours.text), (f"  {who}", colours.muted),
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def values(dossier: Dossier, space: Sequence[Row], width: int, dress: Look) -> R
         table.add_column(dress.done(Text(f"{before if not index else ''}#{stage.node}")), justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, width=2)
     table.add_column(Text(f"#{proposal.node}"), justify="right", no_wrap=True)
-    table.add_column(Text("allowed"), no_wrap=True, overflow="ellipsis")
+    table.add_column(Text(" allowed"), no_wrap=True, overflow="ellipsis")
     for kind, names in grouped(proposal.configuration, known):
         table.add_row("", _line(dress, (kind, f"italic {colours.muted}")))
         for name in names:
@@ -165,7 +165,7 @@ def _value_row(name: str, stages: Sequence[Stage], dossier: Dossier, known: Row,
         cells.append((f"{arrow}{parameter(value)}", style))
     cells.append(("⇒" if changed else "", colours.wait))
     cells.append((parameter(new), f"bold {colours.wait}" if changed else colours.muted))
-    cells.append((plain(_allowed(known), 40), colours.muted))
+    cells.append((f" {plain(_allowed(known), 40)}", colours.muted))
     return [_line(dress, cell) for cell in cells]
 
 

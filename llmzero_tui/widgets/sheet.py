@@ -97,7 +97,7 @@ class Sheet(Widget):
         height = max(1, self.size.height)
         self._top = max(0, min(len(self._lines) - height, self._top + by))
         more = len(self._lines) - height - self._top
-        self.border_subtitle = look(self).title(f"{more} more lines" if more > 0 else "")
+        self.border_subtitle = look(self).title(f"{more} more line{'s' if more > 1 else ''}" if more > 0 else "")
         self.refresh()
 
     def action_page(self, by: int) -> None:

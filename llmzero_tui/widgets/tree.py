@@ -19,10 +19,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from llmzero_tui.data import Node, RunSnapshot, Scored
-from llmzero_tui.format import MISSING, SHORT_STATES, plain, share
+from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
 from llmzero_tui.nodes import Nodes
 from llmzero_tui.widgets.lines import Line, lines_of, matching, shortened
-from llmzero_tui.widgets.look import cell, look
+from llmzero_tui.widgets.look import Look, cell, look
 
 SCORED = frozenset({"finished", "stopped", "early-stopped", "running"})
 SCORE_CELLS = 4
@@ -32,6 +32,16 @@ LABEL_CELLS = 31
 STRIPS_KEPT = 1000
 ASCII_GUIDES = str.maketrans("│├└…", "|+`.")
 Spark = tuple[float | None, ...]
+
+
+def hands(node: Node, dress: Look) -> Text:
+    """A mark of a node that a human made or edited, and one of a human's note; nothing for most nodes."""
+    text = Text()
+    if node.human:
+        text.append(f" {HUMAN}", style=dress.palette.wait)
+    if node.note:
+        text.append(f" {NOTE}", style=dress.palette.live)
+    return text
 
 
 class SearchTree(ScrollView, can_focus=True):
@@ -227,9 +237,12 @@ class SearchTree(ScrollView, can_focus=True):
         if folded:
             name.append(" +", style=colours.muted)
         space = width - right.cell_len
+        marks = hands(node, dress)
+        space -= marks.cell_len
         if name.cell_len > space - 1:
             name.truncate(space - 1, overflow="ellipsis")
-        name.append(" " * (space - name.cell_len))
+        name.append_text(marks)
+        name.append(" " * (space + marks.cell_len - name.cell_len))
         return name.append_text(right)
 
     def _label_style(self, node: Node) -> str:
