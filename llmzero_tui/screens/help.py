@@ -22,8 +22,17 @@ MOVING = {
         ("esc", "Leave the filter, the zoom, the inbox"),
         ("^p", "The palette: everything by name"),
     ),
-    "runs": (("↑ ↓  j k", "Walk the list"), ("^p", "The palette: everything by name")),
-    "sql": (("esc", "From the editor to the rows; from there back"), ("tab", "Between the editor and the rows")),
+    "runs": (
+        ("↑ ↓  j k", "Walk the list"),
+        ("g G", "To its ends"),
+        ("esc", "Leave the filter"),
+        ("^p", "The palette: everything by name"),
+    ),
+    "sql": (
+        ("↑ ↓ ← →", "Walk the values"),
+        ("esc", "From the editor to the rows; from there back"),
+        ("tab", "Between the editor and the rows"),
+    ),
 }
 
 
@@ -80,7 +89,7 @@ def keys_table(screen: str, dress: Look) -> Table:
     for group, actions in groups.items():
         table.add_row(Text(group, style=f"bold {colours.live}"), "", "")
         for action in actions:
-            keys = " ".join(key_name(k) for k in action.keys) or "^p"
+            keys = " ".join(map(key_name, dress.keymap.of(action, screen))) or "^p"
             table.add_row(*(dress.done(t) for t in (
                 Text(f"  {keys}", style=f"bold {colours.wait}"), Text(action.label, style=colours.text),
                 Text(action.help, style=colours.muted))))  # fmt: skip

@@ -1,14 +1,17 @@
-"""The palette (ctrl+p): the registry's actions that do something now, by name."""
+"""The palette (ctrl+p): the registry's actions that do something now, by name, each with its key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
+from rich.markup import escape
+from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from llmzero_tui.actions import Action, of
 from llmzero_tui.screens.base import Face
+from llmzero_tui.widgets.look import look
 
 
 class ActionProvider(Provider):
@@ -22,9 +25,17 @@ class ActionProvider(Provider):
                 if action.palette and action.guard(context):
                     yield action, screen
 
+    def _help(self, action: Action, screen: Face) -> str:
+        """The line below a name: its key, and what it does."""
+        dress = look(screen)
+        key = dress.key(action, screen.kind)
+        words = Text(f"{key}  {action.help}" if key else action.help)
+        return escape(dress.done(words).plain)  # Textual reads it as markup
+
     async def discover(self) -> Hits:
         for action, screen in self._now():
-            yield DiscoveryHit(action.label, partial(screen.run_action, action.id), help=action.help)
+            run = partial(screen.run_action, action.id)
+            yield DiscoveryHit(action.label, run, help=self._help(action, screen))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
@@ -32,4 +43,4 @@ class ActionProvider(Provider):
             score = max(matcher.match(action.label), matcher.match(action.help) * 0.8)
             if score > 0:
                 run = partial(screen.run_action, action.id)
-                yield Hit(score, matcher.highlight(action.label), run, help=action.help)
+                yield Hit(score, matcher.highlight(action.label), run, help=self._help(action, screen))
