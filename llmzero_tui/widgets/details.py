@@ -159,11 +159,7 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
     if stage is None or node is None:
         return Text("")
     lines: list[RenderableType] = [_where(stage, node, dress)]
-    if node.human:
-        words = f"{HUMAN} a human made this transition, or edited it before it went ahead"
-        lines.append(_line(dress, (words, colours.wait)))
-    if node.note:
-        lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
+    lines += hands(node, dress)
     if stage.reason:
         lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
     if stage.rationale:
@@ -186,6 +182,17 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
         if call.images:
             lines.append(_line(dress, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint)))
     return Group(*lines)
+
+
+def hands(node: Node, dress: Look) -> list[RenderableType]:
+    """Whether a human made the node, and a human's note on it."""
+    colours, lines = dress.palette, list[RenderableType]()
+    if node.human:
+        words = f"{HUMAN} a human made this transition, or edited it before it went ahead"
+        lines.append(_line(dress, (words, colours.wait)))
+    if node.note:
+        lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
+    return lines
 
 
 def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
