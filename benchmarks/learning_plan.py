@@ -66,6 +66,10 @@ SENSITIVITY: tuple[tuple[str, str, Mapping[str, float | int]], ...] = (
     ("beta", "chain", {"learning_rate": 1e-4, "beta": 0.04}),
     ("max_completion_length", "knights", {"max_completion_length": 24}),
     ("max_completion_length", "knights", {"max_completion_length": 64}),
+    ("max_completion_length", "chain", {"max_completion_length": 24}),
+    ("max_completion_length", "chain", {"max_completion_length": 44}),
+    ("max_completion_length", "countdown", {"max_completion_length": 24}),
+    ("max_completion_length", "countdown", {"max_completion_length": 72}),
 )
 
 
