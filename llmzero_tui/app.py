@@ -98,6 +98,7 @@ class LLMZeroApp(Dressed):
         self._ticker: Timer | None = None
         self._reading = False
         self._again = ""
+        self._drafts: dict[Path, str] = {}
 
     def on_mount(self) -> None:
         self.dress()
@@ -145,7 +146,7 @@ class LLMZeroApp(Dressed):
         """The SQL screen over one run."""
         from llmzero_tui.screens.sql import SqlScreen
 
-        self.push_screen(SqlScreen(path, self.opener))
+        self.push_screen(SqlScreen(path, self.opener, self._drafts))
 
     # ---- the tick ---------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Files that leave a run: answers of queries, copies of the database, the best policy.
 
-One core for `llmzero sql|snapshot|export` and for the screens' workers. A file is there whole or not at all, and nothing
-is overwritten unless the caller was told to; no terminal, no question here.
+One core for `llmzero sql|snapshot|export` and for the screens' workers. A file is there whole or not at all, and
+nothing is overwritten unless the caller was told to; no terminal, no question here.
 """
 
 from __future__ import annotations

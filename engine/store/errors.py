@@ -7,6 +7,7 @@ a model wrote), so it is never passed on raw: one line, printable characters, bo
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from engine.errors import Fault, UserError
 
@@ -36,7 +37,31 @@ def printable(text: str) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """A database error as one line: what DuckDB says, with its candidates, without the excerpt of the query."""
+    """A database error as one line: what DuckDB says, with its candidates; not the excerpt of the query, but its place."""
     head = re.split(r"\n\s*\n|\nLINE \d", str(error), maxsplit=1)[0]
     line = printable(head)
-    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+    line = line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+    place = _place(str(error))
+    return f"{line} ({place})" if place else line
+
+
+def _place(message: str) -> str:
+    """Where in the query the error is, as "line 2, column 8" from 1, when DuckDB shows it: an excerpt and a caret."""
+    found = re.search(r"\nLINE (\d+): ([^\n]*)\n( *)\^[^\n]*\s*\Z", message)
+    if found is None:
+        return ""
+    number, excerpt, blanks = found.groups()
+    if excerpt.startswith("..."):
+        return f"line {number}"  # a long line: DuckDB shows only its middle
+    left, column = len(blanks) - len(f"LINE {number}: "), 0
+    while left > 0 and column < len(excerpt):
+        left -= _cells(excerpt[column])
+        column += 1
+    return f"line {number}, column {column + 1}"
+
+
+def _cells(character: str) -> int:
+    """Columns that DuckDB thinks a character takes where it sets its caret."""
+    if character == "\t" or unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

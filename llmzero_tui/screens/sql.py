@@ -1,12 +1,13 @@
 """SQL over one run, live or at rest: an editor, and the rows in pages.
 
-Queries run on the reader's ad-hoc lane, so that they cannot starve the tick; the store refuses what would write. Two
-limits are kept apart and named: how many rows leave the database, and how many are on screen.
+Queries run in a worker on the reader's ad-hoc lane, so that they cannot starve the tick; the store refuses what would
+write. Two limits are kept apart and named: how many rows leave the database for the screen, and how many are on it. An
+export has every row.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,79 +17,89 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import DataTable, Static, TextArea
+from textual.widgets import DataTable, Static
 
 from engine.errors import Fault, UserError
+from llmzero_tui import queries
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.feeds import OpenRun, Reader
-from llmzero_tui.format import number, plain
+from llmzero_tui.feeds import OpenRun
+from llmzero_tui.feeds.sql import FETCHED, Answer, Meaning, SqlFeed
+from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Face
+from llmzero_tui.sql_text import error_span
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
-
-FETCHED = 10_000
-PAGE = 200
-CELL_LIMIT = 60
-EXAMPLES = (
-    "-- the nodes and their best validation score\n"
-    "SELECT n.node_id, n.parent_id, n.label, n.state, n.trained_steps,\n"
-    "       max(c.value) AS best\nFROM nodes n LEFT JOIN checkpoints c USING (node_id)\n"
-    "GROUP BY ALL ORDER BY best DESC NULLS LAST;",
-    "-- the reward of the latest steps\nSELECT node_id, step, value FROM metrics\n"
-    "WHERE name = 'reward' ORDER BY seq DESC LIMIT 50;",
-    "-- which metrics are there\nSELECT name, count(*) AS points, min(value) AS low, max(value) AS high\n"
-    "FROM metrics GROUP BY name ORDER BY name;",
-    "-- what went wrong\nSELECT ts, level, node_id, message FROM events WHERE level <> 'info' ORDER BY seq;",
-    "-- what the tables and columns mean\nSELECT table_name, column_name, comment\n"
-    "FROM duckdb_columns() WHERE NOT internal;",
-)  # fmt: skip
+from llmzero_tui.widgets.result_grid import ResultGrid, as_text
+from llmzero_tui.widgets.sql_editor import SqlEditor
 
 
 class SqlScreen(Face):
     """One editor, one table. F5 or ctrl+r runs; from the rows r does too."""
 
     kind = "sql"
+    CSS_PATH = Path(__file__).parents[1] / "styles" / "sql.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("sql", priority=frozenset({"run_query", "interrupt"})),
         Binding("tab", "turn", show=False, priority=True),
     ]
 
     @dataclass
-    class Answer(Message):
-        """A query ended: rows, or one line of error."""
+    class Answered(Message):
+        """A query ended."""
 
-        rows: list[dict[str, Any]]
-        seconds: float
-        cut: bool
+        answer: Answer
+
+    @dataclass
+    class Exported(Message):
+        """An export ended: where and what, or why not."""
+
+        words: str
+        error: bool = False
+
+    @dataclass
+    class Forgotten(Message):
+        """The history could not be kept."""
+
+        why: str
+
+    @dataclass
+    class Explained(Message):
+        """What the tables mean, or why that cannot be said."""
+
+        meanings: Sequence[Meaning]
         error: str = ""
 
-    def __init__(self, path: Path, opener: OpenRun) -> None:
+    def __init__(self, path: Path, opener: OpenRun, drafts: dict[Path, str] | None = None) -> None:
         super().__init__(id="sql")
         self._path = path
-        self._opener = opener
-        self._reader: Reader | None = None
-        self._busy = False
-        self._rows: list[dict[str, Any]] = []
-        self._answer: SqlScreen.Answer | None = None
-        self._page = 0
-        self._example = 0
-        self._history: list[str] = []
-        self._back = 0
+        self._feed = SqlFeed(path, opener)
+        self._drafts = {} if drafts is None else drafts
+        self._answer: Answer | None = None
+        self._asked = ""
+        self.busy = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
-        yield TextArea(EXAMPLES[0], id="editor", show_line_numbers=False, compact=True)
+        yield SqlEditor(self._drafts.get(self._path) or queries.first(), id="editor")
         yield Static(id="status", markup=False)
-        yield DataTable[Text](id="rows", cursor_type="row", zebra_stripes=False)
+        yield ResultGrid()
         yield KeyBar()
 
     def on_mount(self) -> None:
         self._title()
-        self.query_one("#editor").border_title = "Query"
-        self.query_one("#rows").border_title = "Rows"
-        self._say("F5 or ctrl+r runs it · reading only · esc to the rows", look(self).palette.muted)
-        self.query_one(TextArea).focus()
+        self.editor.border_title = "Query"
+        self.grid.border_title = "Rows"
+        self._say("f5 or ^r runs it · reading only · esc to the rows", look(self).palette.muted)
+        self.editor.focus()
         self.refresh_keys()
+
+    @property
+    def editor(self) -> SqlEditor:
+        return self.query_one(SqlEditor)
+
+    @property
+    def grid(self) -> ResultGrid:
+        return self.query_one(ResultGrid)
 
     def _title(self) -> None:
         colours = look(self).palette
@@ -100,61 +111,65 @@ class SqlScreen(Face):
     def restyle(self) -> None:
         super().restyle()
         self._title()
-        self._show_page()
+        self.editor.restyle()
+        self.grid.draw()
+        if self._answer is not None:
+            self._count()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.grid.draw)
 
     def on_unmount(self) -> None:
-        if self._reader is not None and not self._busy:
-            self._reader.close()
+        self._feed.close()
+
+    @on(SqlEditor.Changed)
+    def _changed(self, event: SqlEditor.Changed) -> None:
+        """What is being written is there again when the screen is opened again."""
+        self._drafts[self._path] = event.text_area.text
 
     def _say(self, words: str, style: str) -> None:
-        self.query_one("#status", Static).update(look(self).done(Text(f" {plain(words, 400)}", style=style)))
+        self.query_one("#status", Static).update(look(self).done(Text(f" {plain(words, 600)}", style=style)))
 
     def context(self) -> Context:
-        editing = self.query_one(TextArea).has_focus
-        pages = len(self._rows) > PAGE and not self._busy
-        return Context(self.kind, busy=self._busy, pages=pages, editing=editing)
+        found = self._answer is not None and self._answer.rows > 0 and not self.busy
+        return Context(
+            self.kind, busy=self.busy, pages=found and self.grid.pages > 1, editing=self.editor.has_focus, found=found
+        )
 
     def on_descendant_focus(self) -> None:
         self.refresh_keys()
 
     # ---- running ----------------------------------------------------------------------------------------------------
 
+    def _begin(self, words: str) -> bool:
+        """Say what is being done; False while something else is."""
+        if self.busy:
+            return False
+        self.busy = True
+        self._feed.start()
+        self._say(words, look(self).palette.wait)
+        self.refresh_keys()
+        return True
+
     def action_run_query(self) -> None:
         """Run the text of the editor."""
-        text = self.query_one(TextArea).text.strip()
-        if not text or self._busy:
-            return
-        self._busy = True
-        if not self._history or self._history[-1] != text:
-            self._history.append(text)
-        self._back = 0
-        self._say("running … esc stops it", look(self).palette.wait)
-        self.refresh_keys()
-        self._run_it(text)
+        text = self.editor.text.strip()
+        if text and self._begin("running … esc stops it"):
+            self._asked = self.editor.text
+            self.editor.mark(None)
+            self._run(self._asked)
 
     def action_rerun(self) -> None:
         """The same, by a plain key from the rows."""
         self.action_run_query()
 
     @work(thread=True, group="sql", exit_on_error=False)
-    def _run_it(self, text: str) -> None:
-        begun = time.monotonic()
+    def _run(self, text: str) -> None:
+        self.post_message(self.Answered(self._feed.ask(text)))
         try:
-            if self._reader is None:
-                self._reader = self._opener(self._path)
-            rows = self._reader.rows(text, lane="adhoc", limit=FETCHED)
-            answer = self.Answer(rows, time.monotonic() - begun, self._reader.truncated)
+            queries.remember(text)
         except UserError as error:
-            answer = self.Answer([], time.monotonic() - begun, False, str(error) or "refused")
-        except Fault as error:
-            # The engine went away: the next query opens the run anew, on the file if need be.
-            self._reader = None
-            answer = self.Answer([], time.monotonic() - begun, False, str(error) or "the engine is gone")
-        if self._reader is not None and not self._reader.live:
-            # A file is not kept open: while a viewer holds it, no engine could take the run up again.
-            self._reader.close()
-            self._reader = None
-        self.post_message(answer)
+            self.post_message(self.Forgotten(str(error)))
 
     def action_interrupt(self) -> None:
         """Stop what runs."""
@@ -162,90 +177,204 @@ class SqlScreen(Face):
 
     @work(thread=True, group="interrupt", exit_on_error=False)
     def _interrupt(self) -> None:
-        if self._reader is not None:
-            self._reader.interrupt()
+        self._feed.interrupt()
 
-    @on(Answer)
-    def _answered(self, event: Answer) -> None:
-        self._busy = False
-        colours = look(self).palette
-        if event.error:
-            self._say(f"✗ {event.error}", colours.bad)
+    @on(Answered)
+    def _answered(self, event: Answered) -> None:
+        self.busy = False
+        answer = event.answer
+        if answer.error or answer.table is None:
+            self._say(f"✗ {answer.error}", look(self).palette.bad)
+            if self.editor.text == self._asked:
+                self.editor.mark(error_span(answer.error, self._asked))
         else:
-            self._answer, self._rows, self._page = event, event.rows, 0
-            self._show_page()
+            self._answer = answer
+            self.grid.take(answer.table)
+            self._count()
         self.refresh_keys()
+
+    @on(Forgotten)
+    def _forgotten(self, event: Forgotten) -> None:
+        self.notify(f"the history is not kept: {plain(event.why, 300)}", severity="warning", markup=False)
 
     # ---- rows -------------------------------------------------------------------------------------------------------
 
-    def _show_page(self) -> None:
-        """The rows of the page, and in words how many there are of what."""
-        answer = self._answer
-        if answer is None:
-            return
-        table = self.query_one("#rows", DataTable)
-        table.clear(columns=True)
-        first = self._page * PAGE
-        shown = self._rows[first : first + PAGE]
-        names = list(self._rows[0]) if self._rows else []
-        colours = look(self).palette
-        for index, name in enumerate(names):
-            table.add_column(look(self).done(Text(plain(name, 30), style=colours.muted)), key=str(index))
-        for row in shown:
-            table.add_row(*(self._cell(row[name]) for name in names))
-        total = len(self._rows)
-        words = "no rows" if not total else f"rows {first + 1}–{first + len(shown)} of {total}"
+    def _count(self) -> None:
+        """In words, how many rows there are of what."""
+        answer, grid = self._answer, self.grid
+        assert answer is not None
+        last = min(grid.first + grid.row_count, grid.total)
+        words = f"rows {grid.first + 1}–{last} of {grid.total:,}" if grid.total else "no rows"
         if answer.cut:
-            words += f" · only the first {FETCHED:,} were fetched"
-        self._say(f"{words} · {answer.seconds * 1000:.0f} ms", colours.muted)
-
-    def _cell(self, value: Any) -> Text:
-        colours = look(self).palette
-        if value is None:
-            return Text("–", style=colours.faint)
-        if isinstance(value, float):
-            return look(self).done(Text(number(value), style=colours.text, justify="right"))
-        if isinstance(value, int) and not isinstance(value, bool):
-            return Text(str(value), style=colours.text, justify="right")
-        return look(self).done(Text(plain(value, CELL_LIMIT), style=colours.text))
+            words += f" · only the first {FETCHED:,} were fetched; an export has them all"
+        self._say(f"{words} · {answer.seconds * 1000:.0f} ms", look(self).palette.muted)
 
     def action_next_page(self) -> None:
         """The next rows."""
-        if (self._page + 1) * PAGE < len(self._rows):
-            self._page += 1
-            self._show_page()
+        if self.grid.turn(1):
+            self._count()
 
     def action_previous_page(self) -> None:
         """The rows before."""
-        if self._page:
-            self._page -= 1
-            self._show_page()
+        if self.grid.turn(-1):
+            self._count()
+
+    @on(DataTable.CellSelected)
+    def action_view(self) -> None:
+        """The row under the cursor in full."""
+        from llmzero_tui.screens.row_view import RowView
+
+        if self.grid.row_count:
+            self.app.push_screen(RowView(self.grid))
+
+    def _copy(self, text: str, what: str) -> None:
+        self.app.copy(text, what)  # type: ignore[attr-defined]
+
+    def action_copy_cell(self) -> None:
+        """The value under the cursor, whole."""
+        grid = self.grid
+        if grid.row_count:
+            value = grid.row_values(grid.cursor_row)[grid.cursor_column]
+            self._copy(as_text(value, exact=True), plain(grid.names[grid.cursor_column], 40))
+
+    def action_copy(self) -> None:
+        """The row under the cursor, tabs between its values."""
+        if self.grid.row_count:
+            self._copy(_line(self.grid.row_values(self.grid.cursor_row)), "the row")
+
+    def action_copy_page(self) -> None:
+        """The rows of the page with the names of their columns, for a spreadsheet."""
+        rows = self.grid.page_values()
+        if rows:
+            text = _line(self.grid.names) + "".join(map(_line, rows))
+            self._copy(text, f"{len(rows)} rows")
+
+    # ---- export -----------------------------------------------------------------------------------------------------
+
+    def action_export(self) -> None:
+        """Every row into a file of the user's choice."""
+        from llmzero_tui.exporting import FORMATS, file_name
+        from llmzero_tui.screens.place import AskFile, Place
+
+        answer = self._answer
+        if answer is None:
+            return
+
+        def write(place: Place | None) -> None:
+            if place is not None and self._begin("writing … esc stops it"):
+                self._export(answer, place)
+
+        rows = "every row; the query is asked anew" if answer.cut else f"{answer.rows:,} rows"
+        words = f"{rows}. The name says the format: {', '.join(FORMATS)}"
+        name = f"{file_name(self._path.name)}.csv"
+        self.app.push_screen(AskFile("Export the rows", words, name, suffixes=tuple(FORMATS)), write)
+
+    @work(thread=True, group="sql", exit_on_error=False)
+    def _export(self, answer: Answer, place: Any) -> None:
+        try:
+            written = self._feed.export(answer, place.path, overwrite=place.overwrite)
+        except (UserError, Fault) as error:
+            self.post_message(self.Exported(f"nothing written: {error}", error=True))
+        else:
+            self.post_message(self.Exported(str(written)))
+
+    @on(Exported)
+    def _exported(self, event: Exported) -> None:
+        self.busy = False
+        colours = look(self).palette
+        mark, style = ("✗", colours.bad) if event.error else ("✓", colours.good)
+        self._say(f"{mark} {event.words}", style)
+        self.refresh_keys()
 
     # ---- the editor -------------------------------------------------------------------------------------------------
 
     def action_turn(self) -> None:
         """Between the editor and the rows."""
-        editor = self.query_one(TextArea)
-        (self.query_one("#rows") if editor.has_focus else editor).focus()
+        (self.grid if self.editor.has_focus else self.editor).focus()
 
     def action_editor(self) -> None:
         """To the editor."""
-        self.query_one(TextArea).focus()
+        self.editor.focus()
 
-    def action_example(self) -> None:
-        """The next example."""
-        self._example = (self._example + 1) % len(EXAMPLES)
-        self.query_one(TextArea).load_text(EXAMPLES[self._example])
+    def _put(self, text: str | None) -> None:
+        if text is not None:
+            self.editor.put(text)
+            self.editor.focus()
+
+    def action_queries(self) -> None:
+        """Choose a saved query: ours, and the user's own on top."""
+        from llmzero_tui.screens.finder import Entry, Finder
+
+        found = [*queries.own(), *queries.packaged()]
+        entries = [Entry(q.name, q.words, q.text, q.text, mark="yours" if q.own else "") for q in found]
+        self.app.push_screen(Finder("Saved queries", entries, button="Into the editor", empty=""), self._put)
 
     def action_history(self) -> None:
-        """The query before; round again at the end."""
-        if self._history:
-            self._back = self._back % len(self._history) + 1
-            self.query_one(TextArea).load_text(self._history[-self._back])
+        """Choose from what was asked before, the latest first."""
+        from llmzero_tui.screens.finder import Entry, Finder
+
+        entries = [Entry("", plain(text, 300), text, text) for text in reversed(queries.history())]
+        empty = "nothing was asked yet"
+        self.app.push_screen(Finder("Asked before", entries, button="Into the editor", empty=empty), self._put)
+
+    def action_save_query(self) -> None:
+        """Keep the query of the editor under a name."""
+        from llmzero_tui.screens.save_query import SaveQuery
+
+        def saved(path: str | None) -> None:
+            if path is not None:
+                self._say(f"✓ saved as {path}", look(self).palette.good)
+
+        if self.editor.text.strip():
+            self.app.push_screen(SaveQuery(self.editor.text), saved)
+
+    def action_schema(self) -> None:
+        """What tables and columns there are, and what they mean."""
+        if self._begin("reading the tables …"):
+            self._explain()
+
+    @work(thread=True, group="sql", exit_on_error=False)
+    def _explain(self) -> None:
+        try:
+            self.post_message(self.Explained(self._feed.meanings()))
+        except (UserError, Fault) as error:
+            self.post_message(self.Explained((), str(error)))
+
+    @on(Explained)
+    def _explained(self, event: Explained) -> None:
+        from llmzero_tui.screens.finder import Entry, Finder
+
+        self.busy = False
+        self.refresh_keys()
+        if event.error:
+            self._say(f"✗ {event.error}", look(self).palette.bad)
+            return
+        self._say("", look(self).palette.muted)
+        if self._answer is not None:
+            self._count()
+        entries = [
+            Entry(f"  {m.column}" if m.column else m.table, m.comment or m.type, m.column or m.table,
+                  f"{m.name}  {m.type}\n{m.comment}", mark="" if m.column else "table", sql=False)
+            for m in event.meanings
+        ]  # fmt: skip
+
+        def insert(name: str | None) -> None:
+            if name is not None:
+                self.editor.focus()
+                self.editor.insert(name)
+
+        finder = Finder("Tables and columns", entries, button="Insert the name", empty="this run describes no tables")
+        self.app.push_screen(finder, insert)
 
     def action_back(self) -> None:
         """From the editor to the rows, from there to the screen before."""
-        if self.query_one(TextArea).has_focus:
-            self.query_one("#rows").focus()
+        if self.editor.has_focus:
+            self.grid.focus()
         else:
             self.dismiss()
+
+
+def _line(values: Sequence[object]) -> str:
+    """A line of a spreadsheet: tabs between the values, none within."""
+    cells = (as_text(value, exact=True) if value is not None else "" for value in values)
+    return "\t".join(plain(cell) for cell in cells) + "\n"

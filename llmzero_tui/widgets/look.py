@@ -30,6 +30,13 @@ class Look:
         """The first key of an action as it is shown; "" where it has none."""
         return next((key_name(key) for key in self.keymap.of(action, screen)), "")
 
+    def answers(self, *keys: tuple[str, str]) -> Text:
+        """The last line of a dialog: each key and what it does."""
+        line = Text(no_wrap=True)
+        for key, label in keys:
+            line.append(f"{key} ", style=f"bold {self.palette.wait}").append(f"{label}   ", style=self.palette.muted)
+        return self.done(line)
+
     def glyph(self, state: str) -> tuple[str, str]:
         """The glyph of a state and its colour."""
         found = mark(state)

@@ -1,0 +1,2 @@
+-- What the advisors cost: calls, errors, tokens and seconds
+FROM cost;

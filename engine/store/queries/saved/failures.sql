@@ -1,0 +1,2 @@
+-- Segments that ended by a fault, why, and which node repaired them
+FROM failures;

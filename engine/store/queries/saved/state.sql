@@ -1,0 +1,2 @@
+-- Where the run stands, in one row
+FROM current_state;
