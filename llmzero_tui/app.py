@@ -148,6 +148,26 @@ class LLMZeroApp(Dressed):
 
         self.push_screen(SqlScreen(path, self.opener, self._drafts))
 
+    def start_tour(self) -> None:
+        """Point at the parts of the run screen in front; not a second time by itself."""
+        from llmzero_tui.screens.run import RunScreen
+        from llmzero_tui.screens.tour import TourScreen
+
+        if self.tour_due:
+            self.tour_due = False
+            self._remember_tour()
+        if isinstance(self.screen, RunScreen):
+            self.push_screen(TourScreen(self.screen))
+
+    @work(thread=True, group="settings", exit_on_error=False)
+    def _remember_tour(self) -> None:
+        from llmzero_tui.screens.tour import remember
+
+        try:
+            remember()
+        except UserError as error:
+            self.post_message(self.Saved(f"the tour: {error}"))
+
     # ---- the tick ---------------------------------------------------------------------------------------------------
 
     @property
@@ -189,6 +209,8 @@ class LLMZeroApp(Dressed):
                     screen.lost(event.found, now)
                 else:
                     screen.apply(event.found, now)
+            if self.tour_due and screen is self.screen and screen.kind == "run" and not isinstance(event.found, Lost):
+                self.start_tour()
         else:
             screen.feed.close()
         again, self._again = self._again, ""
@@ -266,7 +288,7 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
 
     Args:
         runs_dir: the directory of runs. run: one of them, to open at once. ascii: no glyphs beyond ASCII.
-        tour: whether a tour may be due, over the first run that is shown.
+        tour: whether to show the tour over the first run that is opened, if it was never shown here.
 
     Returns:
         0 after `q`, 129 when the terminal went away.
@@ -274,11 +296,12 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
     Raises:
         UserError: the user's settings are wrong.
     """
+    from llmzero_tui.screens.tour import shown
     from llmzero_tui.settings import load
     from llmzero_tui.terminal import watch_terminal
 
     settings = load()
-    app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour)
+    app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown())
     with watch_terminal(app):
         code = app.run(mouse=settings.mouse)
     return code or app.return_code or 0

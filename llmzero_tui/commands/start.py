@@ -137,7 +137,7 @@ def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
     from llmzero_tui.app import run as show_screens
 
     path = directory.path if directory else None
-    code = show_screens(options.runs_dir, path, ascii=options.ascii)
+    code = show_screens(options.runs_dir, path, ascii=options.ascii, tour=True)
     left = [directory] if directory else launch.list_runs(options.runs_dir)
     for each in left:
         if each.holder():

@@ -46,6 +46,10 @@ class Face(Screen[None]):
         """The settings."""
         await self.app.run_action("settings")
 
+    def action_tour(self) -> None:
+        """The tour of the run screen."""
+        self.app.start_tour()  # type: ignore[attr-defined]
+
     async def action_detach(self) -> None:
         """Leave; whatever trains goes on."""
         await self.app.run_action("detach")

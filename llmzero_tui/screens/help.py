@@ -65,7 +65,7 @@ class HelpScreen(Face):
         self._draw()
 
     def context(self) -> Context:
-        return Context(self.kind)
+        return Context(self.kind, state=self._about)
 
     def _draw(self) -> None:
         table = keys_table(self._about, look(self))
@@ -74,6 +74,11 @@ class HelpScreen(Face):
     def action_back(self) -> None:
         """Back to the screen it explains."""
         self.dismiss()
+
+    def action_tour(self) -> None:
+        """Back to the screen, and around it."""
+        self.dismiss()
+        self.app.call_later(self.app.start_tour)  # type: ignore[attr-defined]
 
 
 def keys_table(screen: str, dress: Look) -> Table:

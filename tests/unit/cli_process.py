@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from engine.config import parse
@@ -47,9 +51,21 @@ def llmzero(*arguments: str | Path, cwd: Path, timeout: float = 60, **extra: str
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """What the command line may know of its surroundings."""
+    """What the command line may know of its surroundings: none of the user's settings, and no first start."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    return {**kept, "LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **extra}
+    home = _home()
+    places = {name: home for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
+    return {**kept, **places, "LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **extra}
+
+
+@cache
+def _home() -> str:
+    """A directory for settings and state, in which the tour was shown; deleted at the end of the tests."""
+    home = tempfile.mkdtemp(prefix="llmzero-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    (Path(home) / "llmzero").mkdir()
+    (Path(home) / "llmzero" / "tour-shown").touch()
+    return home
 
 
 def run_file(directory: Path, text: str = RUN_FILE) -> Path:
