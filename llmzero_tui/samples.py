@@ -7,7 +7,7 @@ task wrote is foreign text.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from llmzero_tui.data import Row, Run, json_of
@@ -99,6 +99,13 @@ class SamplesView:
     other_node: int | None = None
     other_step: int | None = None
     other_page: int = 0
+
+    @property
+    def listed(self) -> SamplesView:
+        """The part that the list depends on."""
+        if self.comparing:
+            return replace(self, other=None)
+        return replace(self, chosen=None, other=None, other_node=None, other_step=None, other_page=0)
 
 
 @dataclass(frozen=True, slots=True)

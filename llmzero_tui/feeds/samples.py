@@ -1,4 +1,4 @@
-"""Reads the completions of a node, a page at a time, and the one that is read in full; and where else its prompt occurs.
+"""Reads the completions of a node, a page at a time, the one that is read in full, and where else its prompt occurs.
 
 Used by one worker thread at a time (the app's tick). Filters, order and pages are the database's work: a run may have a
 million completions. It never touches a widget and never writes.
@@ -67,7 +67,7 @@ class SamplesFeed:
         now = SamplesSnapshot(self.clock(), view, run, places, node)
         if node is None:
             return now
-        if last is not None and not grown and _listed(last.view) == _listed(view) and last.node == node:
+        if last is not None and not grown and last.view.listed == view.listed and last.node == node:
             now = replace(now, counts=last.counts, lines=last.lines, found=last.found)
         else:
             now = _list(reader, now, node)
@@ -86,13 +86,6 @@ class SamplesFeed:
         if full is not None and other is not None:
             apart = differences(readable(full.completion), readable(other.completion))
         return replace(now, full=full, other=other, apart=apart)
-
-
-def _listed(view: SamplesView) -> SamplesView:
-    """The part of a view that the list depends on."""
-    if view.comparing:
-        return replace(view, other=None)
-    return replace(view, chosen=None, other=None, other_node=None, other_step=None, other_page=0)
 
 
 def _places(reader: Reader) -> tuple[Place, ...]:

@@ -115,7 +115,7 @@ class AgentsScreen(Polled):
             return texts.line(found[index], width, dress)
 
         whole = snapshot.whole if snapshot is not None else None
-        rows.border_title = look(self).title(texts.columns(rows.size.width))
+        rows.head(texts.columns(rows.size.width))
         chosen = whole.line.call if whole is not None else None
         rows.show([f.call for f in found], (found, look(self)), draw, chosen, texts.nothing(snapshot))
 

@@ -50,6 +50,7 @@ class SamplesScreen(Polled):
         self.zoomed = False
         self._view = SamplesView(node)
         self._lost = ""
+        self._seen: dict[str, int] = {}
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -146,7 +147,7 @@ class SamplesScreen(Polled):
             shown = snapshot.other if comparing else snapshot.full
         chosen = shown.seq if shown is not None else None
         key = (found, comparing, look(self))
-        lines.border_title = look(self).title(texts.columns(comparing))
+        lines.head(texts.columns(comparing))
         lines.show([f.seq for f in found], key, draw, chosen, texts.nothing(snapshot, self._view))
 
     def _texts(self) -> None:
@@ -155,10 +156,12 @@ class SamplesScreen(Polled):
         comparing = snapshot is not None and snapshot.view.comparing
         mine, theirs = snapshot.apart if snapshot is not None else ((), ())
         dress = look(self)
-        sheets = ((self.query_one("#sample", Sheet), full, mine), (self.query_one("#against", Sheet), other, theirs))
-        for sheet, shown, apart in sheets:
-            draw = partial(texts.reading, shown, dress, apart)
-            sheet.show((shown, apart), draw, texts.title(shown))
+        for name, shown, apart in (("sample", full, mine), ("against", other, theirs)):
+            sheet, how = self.query_one(f"#{name}", Sheet), name if comparing else ""
+            sheet.show((shown, apart, how), partial(texts.reading, shown, dress, apart, how), texts.title(shown))
+            if shown is not None and self._seen.get(name) != shown.seq:
+                self._seen[name] = shown.seq
+                sheet.top()
         if self.query_one("#against").display != comparing:
             self._arrange()
 
@@ -196,6 +199,8 @@ class SamplesScreen(Polled):
 
     @on(Rows.Picked)
     def _picked(self, event: Rows.Picked) -> None:
+        if self.snapshot is None or self.snapshot.view.listed != self._view.listed:
+            return  # a row of the list before: another one was asked for meanwhile
         if self._view.comparing:
             self._turn(other=event.number)
         else:

@@ -73,8 +73,8 @@ def line(call: Called, width: int, dress: Look) -> Text:
 def columns(width: int) -> str:
     """What stands in the columns of the list."""
     if width >= WIDE:
-        return "    time   node role        advisor  model              prompt          tokens in→out    took"
-    return "    time   node role        model          tokens in→out    took"
+        return "time       node role        advisor  model              prompt         tokens in→out    took"
+    return "time       node role        model          tokens in→out    took"
 
 
 def totals(found: Totals | None, dress: Look) -> Text:
@@ -82,20 +82,16 @@ def totals(found: Totals | None, dress: Look) -> Text:
     colours, text = dress.palette, Text(" ", no_wrap=True)
     if found is None:
         return Text(" reading …", style=colours.faint)
-    text.append(f"{found.calls:,}", style=f"bold {colours.text}").append(
-        f" call{'' if found.calls == 1 else 's'}", style=colours.muted
-    )
-    if found.calls:
-        text.append(f"  rules {found.rules / found.calls:.0%}", style=colours.muted)
-    text.append(f"  tokens {found.prompt_tokens:,} in {found.completion_tokens:,} out", style=colours.muted)
-    text.append(f"  {took(found.seconds)}", style=colours.muted)
+    text.append(f"{found.calls:,}", style=f"bold {colours.text}")
+    parts = [f"call{'' if found.calls == 1 else 's'}"]
+    parts += [f"{found.rules / found.calls:.0%} rules"] if found.calls else []
+    parts += [f"{found.prompt_tokens:,} tokens read, {found.completion_tokens:,} written", took(found.seconds)]
+    text.append(" " + " · ".join(parts), style=colours.muted)
     if found.writing:
-        text.append(f"  {dress.glyph('running')[0]} {found.writing} writing", style=colours.live)
-    kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in found.errors[:4])
+        text.append(f" · {dress.glyph('running')[0]} {found.writing} writing", style=colours.live)
     if found.failed:
-        text.append(f"  {dress.glyph('crashed')[0]} {found.failed:,} failed: {kinds}", style=colours.bad)
-    else:
-        text.append("  none failed", style=colours.muted)
+        kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in found.errors[:4])
+        text.append(f" · {dress.glyph('crashed')[0]} {found.failed:,} failed: {kinds}", style=colours.bad)
     return dress.done(text)
 
 

@@ -15,10 +15,12 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from llmzero_tui.format import to_ascii
 from llmzero_tui.widgets.look import Look, look
 
 Draw = Callable[[int, int, Look], Text]
@@ -73,6 +75,10 @@ class Rows(Widget):
             return
         self._numbers, self._key, self._draw, self._empty, self._cursor = numbers, key, draw, empty, at
         self._scroll()
+
+    def head(self, columns: str) -> None:
+        """Name the columns, in the frame: `columns` begins where the second cell of a row does."""
+        self.border_title = Content(to_ascii(columns) if look(self).ascii else columns)
 
     def first(self) -> None:
         """The cursor to the top, for another list."""

@@ -37,10 +37,10 @@ def line(row: Line, width: int, dress: Look, *, comparing: bool) -> Text:
     if comparing:
         text.append(f"{'#' + str(row.node):>5} ", style=colours.text)
     text.append(f"{row.step:>5} ", style=colours.muted)
-    text.append(f"{word} ", style=colour).append(f"{number(row.reward):>5} ", style=colours.text)
+    text.append(f"{word} ", style=colour).append(f"{amount(row.reward):>5} ", style=colours.text)
     cut = dress.glyph("early-stopped")[0] if row.truncated else " "
     text.append(f"{cut} ", style=colours.warn)
-    text.append("= " if row.split == "validation" and not comparing else "", style=colours.wait)
+    text.append("fixed " if row.split == "validation" and not comparing else "", style=colours.faint)
     text.append(plain(row.completion, 240) or "(nothing)", style=colours.text if row.completion else colours.faint)
     dress.done(text)
     text.truncate(width, overflow="ellipsis" if not dress.ascii else "crop")
@@ -49,7 +49,7 @@ def line(row: Line, width: int, dress: Look, *, comparing: bool) -> Text:
 
 def columns(comparing: bool) -> str:
     """What stands in the columns of the list."""
-    return " node  step verdict  reward" if comparing else " step verdict  reward"
+    return "node  step verdict reward" if comparing else "step verdict reward"
 
 
 def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Look) -> Text:
@@ -80,7 +80,9 @@ def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, 
     if view.other_node is not None:
         step = f" step {view.other_step}" if view.other_step is not None else ""
         text.append(f" · only #{view.other_node}{step}", style=colours.wait)
-    text.append("  ·  what differs is underlined", style=colours.muted)
+    if snapshot is not None and snapshot.full is not None and snapshot.other is not None:
+        same = snapshot.full.completion == snapshot.other.completion
+        text.append("  ·  the two are the same" if same else "  ·  what differs is underlined", style=colours.muted)
     return text
 
 
@@ -89,37 +91,44 @@ def title(full: Full | None) -> str:
     return "" if full is None else f"#{full.node} step {full.step}"
 
 
-def reading(full: Full | None, dress: Look, apart: tuple[Span, ...], _width: int) -> RenderableType:
-    """A completion in full: verdict and reward by component, prompt, completion, expected answer."""
-    colours = dress.palette
+def reading(full: Full | None, dress: Look, apart: tuple[Span, ...], side: str, _width: int) -> RenderableType:
+    """A completion in full: verdict and reward by component, prompt, completion, expected answer.
+
+    While comparing, `side` is sample or against: completions come first, to stand side by side; what both have in
+    common is on one side only.
+    """
     if full is None:
         return Text("")
-    where = f"table completions, seq {full.seq}"
     parts: list[RenderableType] = [_verdict(full, dress)]
     if full.components:
         parts.append(_components(dict(full.components), dress))
-    bodies = (
-        ("prompt", full.prompt, full.prompt_length, colours.muted, ()),
-        ("completion", full.completion, full.completion_length, colours.text, apart),
-        ("expected answer", full.answer, full.answer_length, colours.text, ()),
-    )
-    for name, text, length, style, spans in bodies:
-        parts.append(dress.done(Text(f"\n{name}", style=colours.faint)))
-        if text:
-            parts.append(prose(text, length, dress, style, where=where, apart=spans))
-        else:
-            parts.append(Text("(nothing)", style=colours.faint))
-    return Group(*parts)
+    prompt = _body("prompt", full.prompt, full.prompt_length, full, dress)
+    completion = _body("completion", full.completion, full.completion_length, full, dress, apart)
+    answer = _body("expected answer", full.answer, full.answer_length, full, dress)
+    order = {"": (prompt, completion, answer), "sample": (completion, prompt, answer), "against": (completion,)}
+    return Group(*parts, *(text for body in order[side] for text in body))
+
+
+def _body(
+    name: str, text: str, length: int, full: Full, dress: Look, apart: tuple[Span, ...] = ()
+) -> tuple[RenderableType, ...]:
+    """A text under its name."""
+    colours = dress.palette
+    heading = dress.done(Text(f"\n{name}", style=colours.faint))
+    if not text:
+        return heading, Text("(nothing)", style=colours.faint)
+    style = colours.muted if name == "prompt" else colours.text
+    return heading, prose(text, length, dress, style, where=f"table completions, seq {full.seq}", apart=apart)
 
 
 def _verdict(full: Full, dress: Look) -> Text:
     colours = dress.palette
     word, colour = verdict(full.correct, dress)
-    text = Text.assemble((word, f"bold {colour}"), ("  reward ", colours.muted), (share_or_number(full.reward), "bold"))
+    text = Text.assemble((word, f"bold {colour}"), ("  reward ", colours.muted), (amount(full.reward), "bold"))
     if full.truncated:
         glyph = dress.glyph("early-stopped")[0]
         text.append(f"  {glyph} cut off at the longest length", style=colours.warn)
-    kind = "a fixed validation prompt, greedy" if full.split == "validation" else "sampled in training"
+    kind = "fixed prompt, greedy" if full.split == "validation" else "sampled in training"
     text.append(f"  {kind}", style=colours.muted)
     return dress.done(text)
 
@@ -129,11 +138,11 @@ def _components(parts: Mapping[str, float], dress: Look) -> Text:
     text = Text(style=dress.palette.muted)
     for name, value in parts.items():
         text.append("   " if text else "")
-        text.append(f"{plain(name, 30)} ").append(share_or_number(value), style=dress.palette.text)
+        text.append(f"{plain(name, 30)} ").append(amount(value), style=dress.palette.text)
     return dress.done(text)
 
 
-def share_or_number(value: float) -> str:
+def amount(value: float) -> str:
     """A reward: 1.00, .25, −3.1."""
     return share(value, 2) if 0 <= value <= 1 else number(value)
 

@@ -21,6 +21,7 @@ import duckdb
 from engine import config
 from engine.space import Space
 from engine.store.protocol import SCHEMA_VERSION
+from tests.tui import sample_words
 
 STORE = Path(__file__).resolve().parents[2] / "engine" / "store"
 START = datetime(2026, 3, 2, 9, 0, 0)
@@ -270,6 +271,8 @@ def _texts(rows: _Rows, segment: Segment, begun: datetime) -> None:
                 rows.add("completions", rows.next(), node, step, prompt, completion, answer, float(right), right,
                          "#" not in completion, begun + timedelta(seconds=step), json.dumps(shape),
                          "train")  # fmt: skip
+            if step <= segment.trained:
+                sample_words.answers(rows.add, rows.next, node, step, begun + timedelta(seconds=step))
         rows.add("events", rows.next(), "info", "segment-started", node, f"#{node} {segment.label} begins", "", begun)
     if segment.state in ("nan", "crashed", "out-of-memory", "early-stopped"):
         level = "warning" if segment.state == "early-stopped" else "error"
@@ -343,6 +346,8 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
         at = START + timedelta(minutes=4 + number)
         rows.add("commands", number, "annotate", node, None, None, json.dumps({"text": text}), "ada", at)
         rows.add("command_results", rows.next(), number, "done", f"#{node} note kept", at)
+    sample_words.answers(rows.add, rows.next, 0, 0, START)
+    sample_words.calls(rows.add, rows.next, START, HOSTILE)
     _spent(rows, done=state == "finished")
     if state == "finished":
         rows.add("evaluations", rows.next(), 10, 50, "segments/10/checkpoint-50", "final", "test", 0, 1024, 612, 551,
