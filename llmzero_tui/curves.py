@@ -18,8 +18,8 @@ LEAD_STEPS = 60
 
 
 class Axis(StrEnum):
-    """What a plot runs along: GRPO steps from the base, or seconds of training with the breaks between segments left
-    out (a pause within a segment stays)."""
+    """What a plot runs along: GRPO steps from the base, or seconds of training: breaks between segments, pauses and the
+    time in which no engine ran are left out."""
 
     STEPS = "steps"
     CLOCK = "time"
@@ -136,7 +136,7 @@ class Trace:
     @property
     def whole(self) -> float:
         """Where the axis ends when everything is shown."""
-        ends = [self.extent, *(p.x for p in self.points[-1:]), *(c.x for c in self.checks[-1:])]
+        ends = [self.extent, *(p.x for points in (self.points, self.beyond, self.checks) for p in points[-1:])]
         return max(ends)
 
 

@@ -77,7 +77,7 @@ REGISTRY: tuple[Action, ...] = (
            lambda c: c.plotted),
     Action("smoothing", ("s",), "Smoothing", "Plot the average with the raw values, or either alone",
            "Look", PLOTS, lambda c: c.plotted),
-    Action("axis", ("u",), "Axis", "Plot along steps, or along the time in training (without breaks between segments)",
+    Action("axis", ("u",), "Axis", "Plot along steps, or along the time in training (without breaks and pauses)",
            "Look", PLOTS, lambda c: c.plotted),
     Action("zoom_in", ("plus", "equals_sign"), "Closer", "See half as much of the plot, in more detail", "Look", PLOTS,
            lambda c: c.plotted),

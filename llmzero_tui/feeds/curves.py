@@ -8,83 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import inf, isfinite
+from dataclasses import asdict, dataclass
+from math import isfinite
 
 from engine.analysis.scores import Measured
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.curves import LEAD_STEPS, Axis, Bound, Check, Point, Sight, Trace, Window, bucket
 from llmzero_tui.data import Node, Row
+from llmzero_tui.feeds.pieces import OPEN_END, Clock, Piece, clocks, continuation, trajectory
 
-OPEN_END = 2_147_483_647
+NEVER = 1e18
+"""In seconds: after everything."""
 MOST_POINTS = 4000
 """More than any plot has columns for, for one line; reached only by a node that claims fewer steps than it logged."""
 VALIDATED = frozenset({"reward"})
 """Metrics beside which the validation score makes sense: both are shares of right answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Steps `first` to `last` of a node that begins `start` steps from the base."""
-
-    node: int
-    start: int
-    first: int = 1
-    last: int = OPEN_END
-
-    @property
-    def end(self) -> int:
-        """Where it leaves off, in steps from the base."""
-        return self.start + self.last
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """When a piece began (microseconds of the epoch), where that is on the axis, and its length in seconds."""
-
-    begun: int
-    offset: float
-    seconds: float
-
-
-def trajectory(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
-    """The way from the base to the last step of a node; each segment up to where it was left."""
-    found: list[Piece] = []
-    at, left = nodes.get(node_id), OPEN_END
-    while at is not None and len(found) <= len(nodes):
-        found.append(Piece(at.id, at.start, last=left))
-        left = at.branch_step if at.branch_step is not None else OPEN_END
-        at = nodes.get(at.parent) if at.parent is not None else None
-    return tuple(reversed(found))
-
-
-def continuation(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
-    """How the parent of a node went on without it, as far as the node itself goes: its own remaining steps, then the
-    unchanged children it was continued by."""
-    node = nodes.get(node_id)
-    parent = nodes.get(node.parent) if node is not None and node.parent is not None else None
-    if node is None or parent is None or node.branch_step is None or parent.parent is None:
-        return ()
-    until = node.start + max(node.planned, node.trained)
-    found: list[Piece] = []
-    at: Node | None = parent
-    first = node.branch_step + 1
-    while at is not None and at.start < until and len(found) <= len(nodes):
-        if at.trained >= first:
-            found.append(Piece(at.id, at.start, first, min(at.trained, until - at.start)))
-        at, first = _kept(nodes, at, node_id), 1
-    return tuple(found)
-
-
-def _kept(nodes: Mapping[int, Node], parent: Node, without: int) -> Node | None:
-    """The child that trained the parent on unchanged, from its end; the longest of several."""
-    children = [
-        n for n in nodes.values()
-        if n.parent == parent.id and n.id != without and n.intent == "keep" and n.branch_step == parent.trained
-        and n.trained > 0
-    ]  # fmt: skip
-    return max(children, key=lambda n: n.trained, default=None)
 
 
 def shows(trace: Trace, nodes: Mapping[int, Node], node_id: int, metric: str, sight: Sight, columns: int) -> bool:
@@ -111,11 +50,11 @@ def read_traces(
     beyond = continuation(nodes, node_id) if sight.beyond else ()
     node = nodes[node_id]
     planned = node.start + max(node.planned, node.trained)
-    clocks = _clocks(reader, path, beyond) if sight.axis is Axis.CLOCK else {}
-    reading = _Reading(reader, sight, columns, clocks)
-    extent = _extent(path, clocks, sight.axis, node)
-    bounds = _bounds(path, clocks, sight.axis)
-    checks = _checks(reader, path, clocks, sight.axis) if any(m in VALIDATED for m in metrics) else ()
+    places = clocks(reader, path, beyond) if sight.axis is Axis.CLOCK else {}
+    reading = _Reading(reader, sight, places)
+    extent = _extent(path, places, sight.axis, node)
+    bounds = _bounds(path, places, sight.axis)
+    checks = _checks(reader, path, places, sight.axis) if any(m in VALIDATED for m in metrics) else ()
     length = extent if sight.axis is Axis.CLOCK else float(planned)
     width = bucket(sight.window.length if sight.window else length, columns, sight.axis)
     curves = []
@@ -135,7 +74,6 @@ class _Reading:
 
     reader: Reader
     sight: Sight
-    columns: int
     clocks: Mapping[Piece, Clock]
 
     def lines(
@@ -144,13 +82,13 @@ class _Reading:
         """The points of every line, and how many values were not finite."""
         limit = MOST_POINTS * len(lines)
         if self.sight.axis is Axis.CLOCK:
-            window = self.sight.window or Window(-inf, inf)
             asked = [
-                {"line": i, "node": p.node, "first": p.first, "last": p.last, "begun": c.begun, "offset": c.offset}
-                for i, pieces in enumerate(lines) for p in pieces if (c := self.clocks.get(p)) is not None
+                {"line": i, "node": p.node, "first": p.first, "last": p.last, **asdict(span)}
+                for i, pieces in enumerate(lines) for p in pieces if p in self.clocks for span in self.clocks[p].spans
             ]  # fmt: skip
-            lead = window.first - LEAD_STEPS * self._pace(lines[0]) if isfinite(window.first) else -1.0
-            params: tuple[object, ...] = (json.dumps(asked), metric, width, lead, min(window.last, 1e18))
+            window = self.sight.window or Window(0.0, NEVER)
+            lead = window.first - LEAD_STEPS * self._pace(lines[0])
+            params: tuple[object, ...] = (json.dumps(asked), metric, width, lead, window.last)
             rows = self.reader.rows(sql("ui_curves_clock"), params, limit=limit)
         else:
             asked = [
@@ -167,10 +105,10 @@ class _Reading:
 
     def _pace(self, pieces: Sequence[Piece]) -> float:
         """Seconds a step, roughly: how far back in time an average looks."""
-        known = [(c.seconds, p) for p in pieces if (c := self.clocks.get(p)) is not None]
-        steps = sum(p.last for _, p in known if p.last != OPEN_END)
-        seconds = sum(s for s, p in known if p.last != OPEN_END)
-        return seconds / steps if steps else 1.0
+        known = [(p.last - p.first + 1, c.end - c.offset) for p in pieces if (c := self.clocks.get(p)) is not None]
+        whole = [(steps, seconds) for steps, seconds in known if steps < OPEN_END]
+        steps = sum(steps for steps, _ in whole)
+        return sum(seconds for _, seconds in whole) / steps if steps > 0 else 1.0
 
 
 def _point(row: Row) -> Point:
@@ -193,37 +131,9 @@ def _seen(pieces: Sequence[Piece], window: Window | None, width: float) -> list[
     return found
 
 
-def _clocks(reader: Reader, path: Sequence[Piece], beyond: Sequence[Piece]) -> dict[Piece, Clock]:
-    """Where every piece lies on an axis of seconds: one after the other, without the breaks between them."""
-    asked = json.dumps([{"node": p.node, "last": p.last} for p in (*path, *beyond)])
-    rows = {(r["node"], r["last"]): r for r in reader.rows(sql("ui_curves_times"), (asked,))}
-    clocks: dict[Piece, Clock] = {}
-
-    def lay(pieces: Sequence[Piece], offset: float) -> float:
-        for piece in pieces:
-            row = rows.get((piece.node, piece.last))
-            if row is not None:
-                seconds = (row["ended"] - row["begun"]) / 1e6
-                clocks[piece] = Clock(row["begun"], offset, seconds)
-                offset += seconds
-        return offset
-
-    lay(path, 0.0)
-    if beyond:
-        left = clocks.get(path[-2]) if len(path) > 1 else None
-        branch = left.offset + left.seconds if left is not None else 0.0
-        first = rows.get((beyond[0].node, beyond[0].last))
-        if first is not None and left is not None and beyond[0].node == path[-2].node:
-            clocks[beyond[0]] = Clock(left.begun, left.offset, (first["ended"] - first["begun"]) / 1e6)
-            lay(beyond[1:], left.offset + clocks[beyond[0]].seconds)
-        else:
-            lay(beyond, branch)
-    return clocks
-
-
 def _extent(path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis, node: Node) -> float:
     if axis is Axis.CLOCK:
-        return max((c.offset + c.seconds for p, c in clocks.items() if p in path), default=0.0)
+        return max((clocks[p].end for p in path if p in clocks), default=0.0)
     return float(node.start + node.trained)
 
 
@@ -254,7 +164,7 @@ def _checks(
         if axis is Axis.STEPS:
             x = float(piece.start + row["step"])
         elif clock is not None and row["at"] is not None:
-            x = clock.offset + (row["at"] - clock.begun) / 1e6
+            x = clock.at(row["at"])
         elif piece.node == 0:
             x = 0.0
         else:

@@ -1,17 +1,20 @@
--- Metric $2 of pieces of segments over time ($1 = JSON list of {line, node, first, last, begun, offset}: `begun` in microseconds of
--- the epoch stands at `offset` seconds of the axis), from second $4 to $5 of the axis, in buckets of $3 seconds: average, extremes and
--- number of the finite values, and how many others there were.
+-- Metric $2 of pieces of segments over time ($1 = JSON list of {line, node, first, last, since, until, offset, rate}: what was logged
+-- from `since` until before `until`, microseconds of the epoch, lies at `offset` seconds of the axis and `rate` seconds a second from
+-- there on), from second $4 to $5 of the axis, in buckets of $3 seconds: average, extremes and number of the finite values, and how
+-- many others there were.
 WITH piece AS (
-    SELECT unnest(from_json(CAST($1 AS JSON),
-        '[{"line":"INTEGER","node":"INTEGER","first":"INTEGER","last":"INTEGER","begun":"BIGINT","offset":"DOUBLE"}]'), recursive := true)
+    SELECT unnest(from_json(CAST($1 AS JSON), '[{"line":"INTEGER","node":"INTEGER","first":"INTEGER","last":"INTEGER","since":"BIGINT",
+        "until":"BIGINT","offset":"DOUBLE","rate":"DOUBLE"}]'), recursive := true)
 )
 SELECT line, node, bucket, max(x) AS x, avg(v) AS value, min(v) AS low, max(v) AS high, count(v) AS steps,
     count(*) - count(v) AS broken
 FROM (
     SELECT line, node, x, floor(x / CAST($3 AS DOUBLE)) AS bucket, v
     FROM (
-        SELECT p.line, p.node, p."offset" + (epoch_us(m.ts) - p.begun) / 1e6 AS x, CASE WHEN isfinite(m.value) THEN m.value END AS v
-        FROM piece p JOIN metrics m ON m.node_id = p.node AND m.step BETWEEN p.first AND p.last
+        SELECT p.line, p.node, p."offset" + p.rate * (epoch_us(m.ts) - p.since) / 1e6 AS x,
+            CASE WHEN isfinite(m.value) THEN m.value END AS v
+        FROM piece p JOIN metrics m
+            ON m.node_id = p.node AND m.step BETWEEN p.first AND p.last AND epoch_us(m.ts) >= p.since AND epoch_us(m.ts) < p.until
         WHERE m.name = $2
     )
     WHERE x BETWEEN CAST($4 AS DOUBLE) AND CAST($5 AS DOUBLE)

@@ -159,7 +159,7 @@ def describe(curve: Trace, manner: Manner, window: Window | None) -> list[str]:
     if manner.log:
         notes.append("log")
     notes.append(str(manner.smoothing))
-    if curve.beyond:
+    if curve.beyond_nodes:
         way = "→".join(f"#{node}" for node in dict.fromkeys(curve.beyond_nodes))
         notes.append(f"grey: {way} went on")
     elif curve.sight.beyond:

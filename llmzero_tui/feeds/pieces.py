@@ -1,0 +1,152 @@
+"""The ways through a tree that a curve follows, as pieces of segments, and where those lie in time.
+
+Called by `feeds.curves`. The axis of time counts training alone: breaks between segments, pauses and the time in which
+no engine ran are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.store.queries import load as sql
+from engine.store.reader import Reader
+from llmzero_tui.data import Node
+
+OPEN_END = 2_147_483_647
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Steps `first` to `last` of a node that begins `start` steps from the base."""
+
+    node: int
+    start: int
+    first: int = 1
+    last: int = OPEN_END
+
+
+def trajectory(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
+    """The way from the base to the last step of a node; each segment up to where it was left."""
+    found: list[Piece] = []
+    at, left = nodes.get(node_id), OPEN_END
+    while at is not None and len(found) <= len(nodes):
+        found.append(Piece(at.id, at.start, last=left))
+        left = at.branch_step if at.branch_step is not None else OPEN_END
+        at = nodes.get(at.parent) if at.parent is not None else None
+    return tuple(reversed(found))
+
+
+def continuation(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
+    """How the parent of a node went on without it, as far as the node itself goes: its own remaining steps, then the
+    unchanged children it was continued by."""
+    node = nodes.get(node_id)
+    parent = nodes.get(node.parent) if node is not None and node.parent is not None else None
+    if node is None or parent is None or node.branch_step is None or parent.parent is None:
+        return ()
+    until = node.start + max(node.planned, node.trained)
+    found: list[Piece] = []
+    at: Node | None = parent
+    first = node.branch_step + 1
+    while at is not None and at.start < until and len(found) <= len(nodes):
+        if at.trained >= first:
+            found.append(Piece(at.id, at.start, first, min(at.trained, until - at.start)))
+        at, first = _kept(nodes, at, node_id), 1
+    return tuple(found)
+
+
+def _kept(nodes: Mapping[int, Node], parent: Node, without: int) -> Node | None:
+    """The child that trained the parent on unchanged, from its end; the longest of several."""
+    children = [
+        n for n in nodes.values()
+        if n.parent == parent.id and n.id != without and n.intent == "keep" and n.branch_step == parent.trained
+        and n.trained > 0
+    ]  # fmt: skip
+    return max(children, key=lambda n: n.trained, default=None)
+
+
+# ---- time --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Between two moments (microseconds of the epoch) only `counted` seconds were training."""
+
+    first: int
+    last: int
+    counted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `since` until before `until` the axis goes on from `offset` by `rate` seconds a second."""
+
+    since: int
+    until: int
+    offset: float
+    rate: float = 1.0
+
+    def at(self, moment: int) -> float:
+        """Where a moment of the span lies on the axis."""
+        return self.offset + self.rate * (min(moment, self.until) - self.since) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where a piece lies on the axis of time."""
+
+    spans: tuple[Span, ...]
+    end: float
+
+    @property
+    def offset(self) -> float:
+        return self.spans[0].offset
+
+    def at(self, moment: int) -> float:
+        """Where a moment lies; before the piece: at its beginning."""
+        span = next((s for s in reversed(self.spans) if s.since <= moment), None)
+        return span.at(moment) if span is not None else self.offset
+
+
+def spans(begun: int, ended: int, offset: float, breaks: Iterable[Break]) -> Clock:
+    """A piece from one moment to another, as it lies on the axis from `offset` on."""
+    found: list[Span] = []
+    at = begun
+    for gap in breaks:
+        if gap.last <= begun or gap.first >= ended:
+            continue
+        if gap.first > at:
+            found.append(Span(at, gap.first, offset))
+            offset = found[-1].at(gap.first)
+            at = gap.first
+        rate = max(0.0, gap.counted) * 1e6 / (gap.last - gap.first)
+        until = min(gap.last, ended + 1)
+        found.append(Span(at, until, offset, rate))
+        offset = found[-1].at(until)
+        at = until
+    if at <= ended or not found:
+        found.append(Span(at, max(at, ended) + 1, offset))
+    return Clock(tuple(found), found[-1].at(max(at, ended)))
+
+
+def clocks(reader: Reader, path: Sequence[Piece], beyond: Sequence[Piece]) -> dict[Piece, Clock]:
+    """Where every piece lies on an axis of seconds: one after the other. What goes on beyond a branch begins there."""
+    asked = json.dumps([{"node": p.node, "last": p.last} for p in (*path, *beyond)])
+    rows = {(r["node"], r["last"]): r for r in reader.rows(sql("ui_curves_times"), (asked,))}
+    breaks = [Break(**row) for row in reader.rows(sql("ui_curves_breaks"))]
+    found: dict[Piece, Clock] = {}
+
+    def lay(pieces: Sequence[Piece], offset: float) -> None:
+        for piece in pieces:
+            row = rows.get((piece.node, piece.last))
+            if row is not None:
+                found[piece] = spans(row["begun"], row["ended"], offset, breaks)
+                offset = found[piece].end
+
+    lay(path, 0.0)
+    left = found.get(path[-2]) if len(path) > 1 else None
+    if beyond and left is not None:
+        same = beyond[0].node == path[-2].node
+        lay(beyond, left.offset if same else left.end)
+    return found
