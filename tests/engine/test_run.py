@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tomllib
@@ -49,7 +50,9 @@ def test_every_segment_streams_metrics_samples_and_scored_checkpoints(finished: 
         assert {"reward", "grad_norm", "entropy", "step_seconds"} <= {row["name"] for row in names}
         steps = live.rows(finished, "SELECT step FROM checkpoints WHERE node_id = ? ORDER BY step", number)
         assert [row["step"] for row in steps] == [3, 6]
-        assert live.rows(finished, "SELECT * FROM completions WHERE node_id = ?", number)
+        samples = live.rows(finished, "SELECT reward, components FROM completions WHERE node_id = ?", number)
+        assert samples
+        assert all(json.loads(row["components"]) == {"answer": row["reward"]} for row in samples)
 
 
 def test_the_base_and_the_winner_are_measured_once_on_the_test_split(finished: RunDirectory) -> None:
@@ -112,6 +115,22 @@ def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree(run
     assert live.rows(directory, "SELECT 1 FROM events WHERE kind = 'requeued'")
     doubled = "SELECT node_id, step, name FROM metrics GROUP BY ALL HAVING count(*) > 1"
     assert live.rows(directory, doubled) == []
+
+
+def test_a_budget_raised_by_a_human_outlives_the_engine(runs: Path) -> None:
+    directory = live.create(runs, nodes=1, segment_steps=20)
+    engine = live.start(directory)
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
+    assert live.command(directory, "budget", payload={"nodes": 2}) == (
+        "done", "budget nodes 1 → 2; 50% of it is spent",
+    )  # fmt: skip
+    os.kill(engine, signal.SIGKILL)
+    live.wait_for("the lock to be free", lambda: directory.holder() is None)
+    live.start(directory)
+    assert live.wait_for_end(directory) == "finished"
+    trained = live.rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
+    assert len(trained) == 2
+    assert json.loads(live.rows(directory, "SELECT budget FROM runs")[0]["budget"])["nodes"] == 2
 
 
 def test_a_second_engine_is_told_who_holds_the_run(runs: Path) -> None:

@@ -73,6 +73,7 @@ def test_samples_are_a_best_a_worst_and_a_truncated_rollout(make_spec: Spec) -> 
     assert rewards[0] == max(rewards) > min(rewards) == rewards[1]
     assert any(sample.truncated for sample in line.samples)
     assert all(sample.prompt.startswith("K ") and sample.answer == "a" for sample in line.samples)
+    assert all(sample.components == {"letters": sample.reward} for sample in line.samples)
 
 
 def test_training_raises_the_reward(make_spec: Spec) -> None:

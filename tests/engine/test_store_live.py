@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 import signal
 import socket
@@ -386,10 +387,22 @@ def test_a_command_is_on_disk_before_it_is_answered(engine: Engine, reader: Sock
     assert engine.commands == [1, 2]
     rows = reader.rows("SELECT * FROM commands ORDER BY command_id")
     assert [(r["kind"], r["node_id"], r["proposal_id"], r["revision"], r["author"]) for r in rows] == [
-        ("prune", 1, None, None, "human"),
+        ("prune", 1, None, None, getpass.getuser()),
         ("approve", None, 3, 2, "ann"),
     ]
     assert "DROP TABLE commands" in rows[0]["payload"]
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found: 1000"), OSError("No username set in the environment")])
+def test_who_has_no_login_name_is_human(
+    engine: Engine, reader: SocketReader, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nobody() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    reader.command("pause")
+    assert reader.rows("SELECT author FROM commands") == [{"author": "human"}]
 
 
 def test_an_unknown_command_is_refused_by_reader_and_server(engine: Engine, reader: SocketReader) -> None:

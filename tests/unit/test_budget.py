@@ -1,9 +1,13 @@
 """The budget: each limit that is set turns into steps, the tightest one rules."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.config import BudgetSection
+from engine.controller.account import in_words, merged
 from engine.controller.budget import Budget, InFlight, Spent
+from engine.errors import UserError
 
 
 def budget(steps: int = 0, nodes: int = 0, minutes: float = 0, gpu_hours: float = 0, workers: int = 2) -> Budget:
@@ -57,3 +61,51 @@ def test_only_limits_in_time_stop_running_segments() -> None:
     assert budget(minutes=1).out_of_time(Spent(wall_seconds=60))
     assert budget(gpu_hours=1).out_of_time(Spent(trainer_seconds=3600))
     assert not budget(steps=10).out_of_time(Spent(steps=20, wall_seconds=1e6, trainer_seconds=1e6))
+
+
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "steps": st.integers(0, 10**6),
+        "nodes": st.integers(0, 10**6),
+        "minutes": st.floats(0, 1e6),
+        "gpu_hours": st.floats(0, 1e6),
+    },
+)
+
+
+@given(changes=st.lists(LIMITS, max_size=5))
+def test_limits_that_change_keep_the_others_and_never_are_all_gone(changes: list[dict[str, float]]) -> None:
+    limits = BudgetSection(steps=100)
+    for given_now in changes:
+        wanted = {**limits.model_dump(), **given_now}
+        if any(wanted.values()):
+            limits = merged(limits, given_now)
+            assert limits.model_dump() == wanted
+        else:
+            with pytest.raises(UserError, match=r"^budget: .* at least one of .*$"):
+                merged(limits, given_now)
+    assert in_words(limits)
+
+
+@given(
+    limits=LIMITS.filter(lambda given: any(given.values())),
+    steps=st.integers(0, 10**6),
+    nodes=st.integers(0, 1000),
+    flying=st.integers(0, 10**5),
+    waiting=st.integers(0, 100),
+    pace=st.floats(0, 100),
+)
+def test_an_overdrawn_budget_gives_nothing_out(
+    limits: dict[str, float], steps: int, nodes: int, flying: int, waiting: int, pace: float
+) -> None:
+    sums = Budget(merged(BudgetSection(), {"steps": 0, **limits}), segment_steps=50, workers=2)
+    spent, in_flight = Spent(steps, nodes, pace * steps, pace * steps / 2), InFlight(flying, waiting)
+    if sums.overdrawn(spent, in_flight, pace):
+        assert sums.left(spent, in_flight, pace).steps == 0
+    more = InFlight(flying + 1, waiting + 1)
+    assert sums.left(spent, more, pace).steps <= sums.left(spent, in_flight, pace).steps
+
+
+def test_limits_in_words_leave_out_what_is_no_limit() -> None:
+    assert in_words(BudgetSection(steps=0, nodes=3, minutes=0.5)) == "minutes 0.5, nodes 3"

@@ -1,5 +1,6 @@
 """A human's commands: rows become typed values, or are refused in one line."""
 
+import json
 from typing import Any
 
 import pytest
@@ -24,6 +25,17 @@ def test_fields_come_from_columns_and_payload() -> None:
     assert (asked.command.proposal_id, asked.command.revision) == (3, 2)
 
 
+def test_a_budget_changes_what_is_given_and_zero_is_no_limit() -> None:
+    command = commands.parse(row("budget", '{"steps": 0, "minutes": 1.5}')).command
+    assert isinstance(command, commands.Budget)
+    assert command.given == {"steps": 0, "minutes": 1.5}
+
+
+def test_a_text_that_is_too_long_is_refused_with_its_length() -> None:
+    with pytest.raises(UserError, match="text has 4,001 characters; at most 4,000 are allowed"):
+        commands.parse(row("annotate", json.dumps({"text": "x" * 4001}), node_id=1))
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -34,6 +46,15 @@ def test_fields_come_from_columns_and_payload() -> None:
         row("gate", '{"mode": "sometimes"}'),
         row("edit", '{"changes": {"beta": "DROP TABLE nodes"}}', proposal_id=1, revision=1),
         row("pause", '{"extra": 1}'),
+        row("budget"),
+        row("budget", '{"steps": -1}'),
+        row("budget", '{"steps": 1.5}'),
+        row("budget", '{"minutes": NaN}'),
+        row("budget", '{"nodes": 1e30}'),
+        row("annotate", '{"text": "x"}'),
+        row("annotate", '{"text": 5}', node_id=1),
+        row("annotate", "{}", node_id=1),
+        row("prune", '{"reason": ["x"]}', node_id=1),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(bad: dict[str, Any]) -> None:

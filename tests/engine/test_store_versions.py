@@ -1,0 +1,142 @@
+"""A run's file of an older schema: an engine brings it up to date, a reader shows it as if it were."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from engine.errors import UserError
+from engine.store import socket_reader
+from engine.store.protocol import SCHEMA_VERSION
+from engine.store.queries import load
+from engine.store.reader import FileReader, SocketReader
+from engine.store.server import Server
+from engine.store.snapshot import snapshot
+from engine.store.upgrade import ADDED
+from engine.store.writer import Writer
+from llmzero_tui.feeds import RunFeed
+from tests.engine.store_engine import small_search
+from tests.tui.sample_run import NOW, build
+
+STORE = Path(socket_reader.__file__).parent
+
+
+def aged(database: Path, version: int) -> None:
+    """Make a file what `version` of llmzero left: without what came later."""
+    with duckdb.connect(str(database)) as tool:
+        for number, tables in ADDED.items():
+            for table, columns in tables.items() if number > version else ():
+                for column in columns:
+                    tool.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
+        tool.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(version)])
+        tool.execute((STORE / "views.sql").read_text(encoding="utf-8"))
+
+
+def columns(database: Path) -> dict[str, list[str]]:
+    with duckdb.connect(str(database), read_only=True) as tool:
+        found: dict[str, list[str]] = {}
+        sql = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY 1, column_index"
+        for table, column in tool.execute(sql).fetchall():
+            found.setdefault(table, []).append(column)
+        return found
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """The directory of a finished run of version 1."""
+    writer = Writer(tmp_path / "run.duckdb")
+    small_search(writer)
+    writer.close()
+    aged(tmp_path / "run.duckdb", 1)
+    return tmp_path
+
+
+def test_an_engine_brings_an_old_file_up_to_date_and_loses_nothing(old: Path, tmp_path: Path) -> None:
+    before = FileReader(old / "run.duckdb")
+    nodes = before.rows("SELECT * EXCLUDE (note) FROM nodes ORDER BY node_id")
+    before.close()
+    writer = Writer(old / "run.duckdb")
+    writer.update("nodes", {"node_id": 3}, note="kept")
+    writer.insert("events", level="info", kind="test", message="goes on", detail="{}")
+    writer.flush()
+    assert writer.rows("SELECT value FROM meta WHERE key = 'schema_version'") == [{"value": str(SCHEMA_VERSION)}]
+    assert writer.rows("SELECT * EXCLUDE (note) FROM visible_nodes ORDER BY node_id") == nodes
+    assert writer.rows("SELECT note FROM visible_nodes WHERE node_id = 3") == [{"note": "kept"}]
+    writer.close()
+    (tmp_path / "new").mkdir()
+    fresh = Writer(tmp_path / "new" / "run.duckdb")
+    fresh.close()
+    assert columns(old / "run.duckdb") == columns(tmp_path / "new" / "run.duckdb")
+
+
+def test_a_file_that_was_brought_up_to_date_is_so_only_once(old: Path) -> None:
+    for _ in range(2):
+        writer = Writer(old / "run.duckdb")
+        writer.close()
+    assert columns(old / "run.duckdb")["completions"].count("components") == 1
+
+
+def test_an_old_file_is_read_with_the_questions_of_now_and_left_as_it_is(old: Path) -> None:
+    before = (old / "run.duckdb").read_bytes()
+    reader = FileReader(old / "run.duckdb")
+    assert reader.rows("SELECT note, advisor = 'human' AS human FROM visible_nodes WHERE node_id = 3") == [
+        {"note": None, "human": False}
+    ]
+    assert reader.rows(load("ui_run"))[0]["budget"] is None
+    assert reader.rows("SELECT components FROM completions") == [{"components": None}]
+    assert reader.rows("SELECT stage FROM best_trajectory") == [{"stage": 0}, {"stage": 1}, {"stage": 2}]
+    assert reader.rows("SELECT count(*) AS n FROM current_state") == [{"n": 1}]
+    reader.close()
+    assert (old / "run.duckdb").read_bytes() == before
+
+
+def test_a_copy_of_an_old_file_is_of_the_version_of_now(old: Path) -> None:
+    snapshot(old, old / "copy.duckdb")
+    reader = FileReader(old / "copy.duckdb")
+    assert reader.rows("SELECT value FROM meta WHERE key = 'schema_version'") == [{"value": str(SCHEMA_VERSION)}]
+    assert len(reader.rows("SELECT note FROM nodes")) == 6
+    reader.close()
+
+
+def test_the_screens_show_an_old_run(tmp_path: Path) -> None:
+    run = build(tmp_path, state="finished")
+    aged(run / "run.duckdb", 1)
+    from llmzero_tui.data import View
+
+    feed = RunFeed(run, lambda: NOW)
+    snapshot = feed.read(View(node=10, samples=True))
+    feed.close()
+    assert snapshot.run.limit == 1500
+    assert {node.note for node in snapshot.nodes.values()} == {""}
+    assert [node.id for node in snapshot.nodes.values() if node.human] == [14]
+
+
+def test_an_engine_of_another_version_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+    server.start()
+    monkeypatch.setattr(socket_reader, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    try:
+        with pytest.raises(UserError) as refused:
+            SocketReader(tmp_path / "engine.sock")
+    finally:
+        server.close()
+        writer.close()
+    line = str(refused.value)
+    assert f"schema version {SCHEMA_VERSION}, this llmzero {SCHEMA_VERSION + 1}" in line
+    assert "llmzero resume" in line
+    assert "\n" not in line
+
+
+def test_a_newer_file_is_refused_by_readers_with_both_versions(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    small_search(writer)
+    writer.update("meta", {"key": "schema_version"}, value="99")
+    writer.close()
+    shutil.copy(tmp_path / "run.duckdb", tmp_path / "kept")
+    with pytest.raises(UserError, match=f"schema version 99.* reads up to {SCHEMA_VERSION}: install a newer one"):
+        FileReader(tmp_path / "run.duckdb")
+    assert (tmp_path / "kept").read_bytes() == (tmp_path / "run.duckdb").read_bytes()
