@@ -53,18 +53,18 @@ def llmzero(*arguments: str | Path, cwd: Path, timeout: float = 60, **extra: str
 def environment(**extra: str) -> dict[str, str]:
     """What the command line may know of its surroundings: none of the user's settings, and no first start."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    home = _home()
-    places = {name: home for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
-    return {**kept, **places, "LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **extra}
+    places = {**dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), _home()), **extra}
+    toured = Path(places["XDG_STATE_HOME"]) / "llmzero" / "tour-shown"
+    toured.parent.mkdir(parents=True, exist_ok=True)
+    toured.touch()
+    return {**kept, "LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **places}
 
 
 @cache
 def _home() -> str:
-    """A directory for settings and state, in which the tour was shown; deleted at the end of the tests."""
+    """A directory for settings and state; deleted at the end of the tests."""
     home = tempfile.mkdtemp(prefix="llmzero-home-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    (Path(home) / "llmzero").mkdir()
-    (Path(home) / "llmzero" / "tour-shown").touch()
     return home
 
 
