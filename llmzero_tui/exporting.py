@@ -37,6 +37,14 @@ PIECE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where to write; `overwrite`: the human saw that something is there and wants it replaced."""
+
+    path: Path
+    overwrite: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A file that was made, for one line to the user."""
 
@@ -75,8 +83,8 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", plain(text, 80)).strip("-.") or "run"
 
 
-def target(text: str, *, suffixes: tuple[str, ...] = ()) -> Path:
-    """The file that a user named.
+def target(text: str, *, suffixes: tuple[str, ...] = (), directory: bool = False) -> Path:
+    """The file that a user named, or the directory that is to be made.
 
     Raises:
         UserError: in one line, what is wrong with the name: nothing, unprintable, no such directory, a directory, not
@@ -93,7 +101,7 @@ def target(text: str, *, suffixes: tuple[str, ...] = ()) -> Path:
             raise UserError(f"{path.name!r} must end in {' or '.join(suffixes)}")
         if not path.parent.is_dir():
             raise UserError(f"{path.parent} is no directory")
-        if path.is_dir():
+        if path.is_dir() and not directory:
             raise UserError(f"{path} is a directory; name a file in it")
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{text[:80]} is no name for a file: {getattr(error, 'strerror', None) or error}") from error
@@ -289,10 +297,12 @@ def copy_directory(source: Path, output: Path, leave_out: tuple[str, ...], progr
     """Copy the files of a directory into another, however large; returns the bytes.
 
     Raises:
-        Stopped: by `progress`. OSError.
+        Stopped: by `progress`. UserError: no room. OSError.
     """
     files = [each for each in sorted(source.rglob("*")) if each.is_file() and each.name not in leave_out]
-    total, done = sum(each.stat().st_size for each in files), 0
+    total, done, free = sum(each.stat().st_size for each in files), 0, shutil.disk_usage(output).free
+    if total > free:
+        raise UserError(f"{output.parent.parent} has {file_size(free)} left, the copy needs {file_size(total)}")
     for each in files:
         place = output / each.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -50,10 +50,10 @@ def save_strategy(reader: Reader, output: Path, *, overwrite: bool) -> Written:
     strategy = read_strategy(reader.rows)
     if not strategy.stages:
         raise UserError(f"run {plain(strategy.run)} has nothing better than its base yet: no strategy to write")
-    text = to_toml(strategy).encode("utf-8", "replace")
+    text, count = to_toml(strategy).encode("utf-8", "replace"), len(strategy.stages)
     with whole_file(output, overwrite=overwrite) as file:
         file.write(text)
-    return Written(output, f"the strategy, {len(strategy.stages)} stages", len(text))
+    return Written(output, "the strategy, 1 stage" if count == 1 else f"the strategy, {count} stages", len(text))
 
 
 def _best_policy(directory: RunDirectory, reader: Reader, strategy: Strategy) -> Path:

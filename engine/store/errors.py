@@ -37,7 +37,7 @@ def printable(text: str) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """A database error as one line: what DuckDB says, with its candidates; not the excerpt of the query, but its place."""
+    """A database error as one line: what DuckDB says, with its candidates, and the place instead of the excerpt."""
     head = re.split(r"\n\s*\n|\nLINE \d", str(error), maxsplit=1)[0]
     line = printable(head)
     line = line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"

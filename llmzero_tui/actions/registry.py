@@ -104,6 +104,8 @@ REGISTRY: tuple[Action, ...] = (
     # taking away
     Action("copy", ("Y",), "Copy", "Copy the selected node as text: values, scores, rationale", "Take away", RUN,
            lambda c: c.node is not None),
+    Action("export", ("w",), "Write", "Write the best policy, database, strategy, metrics or a picture to a file",
+           "Take away", RUN, lambda c: bool(c.state), 15),
     # runs and SQL
     Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1, palette=False),
     Action("filter", ("slash",), "Filter", "Show only runs with this text in their name, task or state", "Runs",

@@ -6,7 +6,6 @@ was started in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,17 +18,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.errors import UserError
-from llmzero_tui.exporting import file_size, target
+from llmzero_tui.exporting import Place, file_size, target
 from llmzero_tui.format import plain
 from llmzero_tui.widgets.look import look
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to write; `overwrite`: the human saw that something is there and wants it replaced."""
-
-    path: Path
-    overwrite: bool
 
 
 class AskFile(ModalScreen[Place | None]):
@@ -38,14 +29,23 @@ class AskFile(ModalScreen[Place | None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", show=False)]
 
     def __init__(
-        self, title: str, words: str, name: str, *, suffixes: tuple[str, ...] = (), replaceable: bool = True
+        self,
+        title: str,
+        words: str,
+        name: str,
+        *,
+        suffixes: tuple[str, ...] = (),
+        replaceable: bool = True,
+        directory: bool = False,
     ) -> None:
+        """`replaceable`: an existing file may give way. `directory`: a directory is made, never replaced."""
         super().__init__()
         self._heading = title
         self._words = words
         self._name = name
         self._suffixes = suffixes
-        self._replaceable = replaceable
+        self._replaceable = replaceable and not directory
+        self._directory = directory
         self._confirmed: Path | None = None
 
     def compose(self) -> ComposeResult:
@@ -71,7 +71,7 @@ class AskFile(ModalScreen[Place | None]):
     def _read(self) -> Path | None:
         """The file, or None when its name is wrong, which is said."""
         try:
-            return target(self.query_one(Input).value, suffixes=self._suffixes)
+            return target(self.query_one(Input).value, suffixes=self._suffixes, directory=self._directory)
         except UserError as error:
             self._say(f"✗ {error}", look(self).palette.bad)
             return None

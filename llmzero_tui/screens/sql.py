@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -22,6 +22,7 @@ from textual.widgets import DataTable, Static
 from engine.errors import Fault, UserError
 from llmzero_tui import queries
 from llmzero_tui.actions import Context, bindings
+from llmzero_tui.exporting import FORMATS, Place, file_name
 from llmzero_tui.feeds import OpenRun
 from llmzero_tui.feeds.sql import FETCHED, Answer, Meaning, SqlFeed
 from llmzero_tui.format import plain
@@ -253,8 +254,7 @@ class SqlScreen(Face):
 
     def action_export(self) -> None:
         """Every row into a file of the user's choice."""
-        from llmzero_tui.exporting import FORMATS, file_name
-        from llmzero_tui.screens.place import AskFile, Place
+        from llmzero_tui.screens.place import AskFile
 
         answer = self._answer
         if answer is None:
@@ -270,7 +270,7 @@ class SqlScreen(Face):
         self.app.push_screen(AskFile("Export the rows", words, name, suffixes=tuple(FORMATS)), write)
 
     @work(thread=True, group="sql", exit_on_error=False)
-    def _export(self, answer: Answer, place: Any) -> None:
+    def _export(self, answer: Answer, place: Place) -> None:
         try:
             written = self._feed.export(answer, place.path, overwrite=place.overwrite)
         except (UserError, Fault) as error:

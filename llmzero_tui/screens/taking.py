@@ -1,13 +1,21 @@
-"""What a human takes away from a run: the selected node as text. Mixed into the run screen.
+"""What a human takes away from a run: the selected node as text; files of the policy, the database, the strategy,
+metrics, a picture. Mixed into the run screen.
 
-It reads the snapshot and hands text to the app; it writes nothing into the run.
+It reads the run only in workers of the app, which go on when the screen is left, and writes nothing into it.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 from llmzero_tui.data import RunSnapshot, Stage
 from llmzero_tui.format import parameter, plain, score
 from llmzero_tui.screens.base import Polled
+
+if TYPE_CHECKING:
+    from llmzero_tui.errands import Errand, Way
+    from llmzero_tui.exporting import Place, Progress
 
 
 class Taking(Polled):
@@ -24,6 +32,72 @@ class Taking(Polled):
             self.app.bell()  # it is not read yet
         else:
             self.app.copy(node_text(snapshot, stage), f"node {stage.node}")  # type: ignore[attr-defined]
+
+    # ---- files ------------------------------------------------------------------------------------------------------
+
+    def action_export(self) -> None:
+        """Choose what to write, then where."""
+        from llmzero_tui.errands import ways
+        from llmzero_tui.exporting import file_name
+        from llmzero_tui.screens.dialogs import Choose
+        from llmzero_tui.screens.place import AskFile
+
+        found = ways(self.selected)
+
+        def where(name: str | None) -> None:
+            way = next((each for each in found if each.name == name), None)
+            if way is not None:
+                ask = AskFile(
+                    f"Write {way.what}", way.words, f"{file_name(self.feed.path.name)}{way.ending}",
+                    suffixes=way.suffixes, replaceable=way.replaceable, directory=way.directory,
+                )  # fmt: skip
+                self.app.push_screen(ask, partial(self._write, way))
+
+        options = tuple((way.name, way.what) for way in found)
+        self.app.push_screen(Choose("Write to a file", options, ""), where)
+
+    def _write(self, way: Way, place: Place | None) -> None:
+        if place is None:
+            return
+        if way.name == "picture":
+            # Once the dialog is off the screen.
+            self.call_after_refresh(self._picture, place)
+            return
+        from llmzero_tui.errands import errand
+
+        opener = self.app.opener  # type: ignore[attr-defined]
+        self._start(errand(way, self.feed.path, self.selected, place, opener))
+
+    def _picture(self, place: Place) -> None:
+        from llmzero_tui.errands import Errand
+        from llmzero_tui.exporting import Written, whole_file
+
+        svg = self.app.export_screenshot(title=plain(self.feed.path.name, 60)).encode("utf-8", "replace")
+
+        def write(_progress: Progress) -> Written:
+            with whole_file(place.path, overwrite=place.overwrite) as file:
+                file.write(svg)
+            return Written(place.path, "a picture of the screen", len(svg))
+
+        self._start(Errand("a picture", write, long=False, stoppable=False))
+
+    def _start(self, errand: Errand) -> None:
+        """Run it in the app's worker; what takes long shows how far it is."""
+        from llmzero_tui.screens.progress import ProgressScreen
+
+        app = self.app
+
+        def told() -> None:
+            words = plain(errand.outcome, 400)
+            app.notify(words, severity="information" if errand.written else "error", timeout=15, markup=False)
+
+        def work() -> None:
+            errand.run()
+            app.call_later(told)
+
+        app.run_worker(work, group="errand", thread=True, exit_on_error=False)
+        if errand.long:
+            app.push_screen(ProgressScreen(errand))
 
 
 def node_text(snapshot: RunSnapshot, stage: Stage) -> str:

@@ -1,0 +1,122 @@
+"""Writing something of a run into a file, in a thread, with an end that is told in one line.
+
+Made by the run screen, run in a worker of the app, watched by the progress dialog. It touches no widget.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.worker import get_current_worker
+
+from engine.errors import Fault, UserError
+from engine.rundir import RunDirectory
+from engine.store import queries
+from engine.store.reader import Reader
+from llmzero_tui.exporting import EVERY_ROW, FORMATS, Place, Progress, Written, rows_word, save_answer
+from llmzero_tui.feeds import OpenRun
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One thing that can be written: `what` in a few words, `words` for the question where to, `ending` of the proposed
+    name."""
+
+    name: str
+    what: str
+    words: str
+    ending: str
+    suffixes: tuple[str, ...] = ()
+    replaceable: bool = True
+    directory: bool = False
+
+
+def ways(node: int | None) -> tuple[Way, ...]:
+    """What can be written while a node is selected."""
+    formats = f"The name says the format: {', '.join(FORMATS)}"
+    found = [
+        Way("policy", "the best policy: model, strategy and card", "A directory that is made. Its weights are copied.",
+            "-policy", directory=True),
+        Way("database", "the database as of now, for other tools", "A DuckDB file of its own.", "-snapshot.duckdb",
+            suffixes=(".duckdb", ".db"), replaceable=False),
+        Way("strategy", "the best trajectory as TOML, to be replayed", "Every stage with every value.",
+            "-strategy.toml", suffixes=(".toml",)),
+    ]  # fmt: skip
+    if node is not None:
+        found += [
+            Way("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),
+            Way("line", f"the metrics of the way from the base to node {node}", formats, f"-line{node}.csv",
+                suffixes=tuple(FORMATS)),
+        ]  # fmt: skip
+    found.append(Way("picture", "the screen as a picture", "An SVG, for a browser or a page.", ".svg", (".svg",)))
+    return tuple(found)
+
+
+class Errand:
+    """One writing. `outcome` is there when `over` is set, `written` when it went well; `done` of `total` bytes before.
+
+    `long`: worth a dialog. `stoppable`: `stop` does something.
+    """
+
+    def __init__(self, what: str, work: Callable[[Progress], Written], *, long: bool, stoppable: bool) -> None:
+        self.what = what
+        self.long = long
+        self.stoppable = stoppable
+        self.written: Written | None = None
+        self.outcome = ""
+        self.done = self.total = 0
+        self.over = threading.Event()
+        self._stop = threading.Event()
+        self._work = work
+
+    def run(self) -> None:
+        """Do it; a mistake of the user and a fault of the world are its outcome. To be called in a worker."""
+        try:
+            self.written = self._work(self._progress)
+            self.outcome = str(self.written)
+        except (UserError, Fault) as error:
+            self.outcome = f"nothing written: {error}"
+        finally:
+            self.over.set()
+
+    def stop(self) -> None:
+        """Stop at the next piece; nothing is left of it."""
+        self._stop.set()
+
+    def _progress(self, done: int, total: int) -> bool:
+        self.done, self.total = done, total
+        return self._stop.is_set() or get_current_worker().is_cancelled
+
+
+def errand(way: Way, run: Path, node: int | None, place: Place, opener: OpenRun) -> Errand:
+    """What has to be done to write this there."""
+
+    def work(progress: Progress) -> Written:
+        if way.name == "policy":
+            from llmzero_tui.policy import save_policy
+
+            return save_policy(RunDirectory(run), place.path, progress)
+        reader = opener(run)
+        try:
+            return _from_reader(way, reader, node, place)
+        finally:
+            reader.close()
+
+    return Errand(way.what, work, long=way.name in ("policy", "database"), stoppable=way.name == "policy")
+
+
+def _from_reader(way: Way, reader: Reader, node: int | None, place: Place) -> Written:
+    if way.name == "database":
+        from engine.store.snapshot import snapshot
+
+        rows = snapshot(reader, place.path)
+        return Written(place.path, f"the database, {rows_word(rows)}", place.path.stat().st_size)
+    if way.name == "strategy":
+        from llmzero_tui.policy import save_strategy
+
+        return save_strategy(reader, place.path, overwrite=place.overwrite)
+    answer = reader.query(queries.load("ui_take_metrics"), (node, way.name == "line"), limit=EVERY_ROW)
+    return save_answer(answer, place.path, overwrite=place.overwrite, cut=reader.truncated)
