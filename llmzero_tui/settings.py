@@ -12,6 +12,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,7 +178,7 @@ def _parse_quietly(text: str) -> Settings | None:
 
 def edit(text: str, name: str, value: Any) -> str:
     """A TOML text with the line of one key changed, added, or taken out (None). "keys.X" is the key X of [keys]."""
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n") if text else []  # not at what else Unicode takes for a line's end
     table, _, key = name.partition(".") if "." in name else ("", "", name)
     first, last = _extent(lines, table)
     if first < 0 and value is None:
@@ -187,6 +188,7 @@ def edit(text: str, name: str, value: Any) -> str:
         first = last = len(lines)
     new = [] if value is None else [f"{key} = {_toml(value)}"]
     place = next((i for i in range(first, last) if _names(lines[i], key)), None)
+    old = place is not None
     if place is None:  # its default may stand there as a comment
         place = next((i for i in range(first, last) if new and re.match(rf"# {re.escape(key)} = ", lines[i])), None)
     if place is None:
@@ -195,7 +197,7 @@ def edit(text: str, name: str, value: Any) -> str:
         lines[last:last] = new
     else:
         end = _end(lines, place, last)
-        comment = _comment(lines[place]) if new and end == place + 1 else ""
+        comment = _comment(lines[place]) if new and old and end == place + 1 else ""
         lines[place:end] = [new[0] + comment] if new else []
     return "\n".join(lines) + "\n"
 
@@ -205,7 +207,7 @@ def _extent(lines: list[str], table: str) -> tuple[int, int]:
     heads = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)]
     if not table:
         return 0, heads[0] if heads else len(lines)
-    for head, after in zip(heads, [*heads[1:], len(lines)], strict=True):
+    for head, after in pairwise([*heads, len(lines)]):
         if re.match(rf"\s*\[\s*[\"']?{re.escape(table)}[\"']?\s*\]", lines[head]):
             return head + 1, after
     return -1, -1
@@ -229,9 +231,17 @@ def _end(lines: list[str], start: int, last: int) -> int:
 
 
 def _comment(line: str) -> str:
-    """What stands behind a value; only where it cannot be part of it."""
-    found = re.search(r"[\"']?[^\"'#]*(\s+#[^\"'\]]*)$", line)
-    return found.group(1) if found else ""
+    """What stands behind the value of a line: the longest part from a # on without which it says the same."""
+    whole = tomllib.loads(line)
+    for found in re.finditer("#", line):
+        before = line[: found.start()]
+        try:
+            same = tomllib.loads(before) == whole
+        except ValueError:
+            continue
+        if same:
+            return line[len(before.rstrip()) :]
+    return ""
 
 
 def _toml(value: Any) -> str:

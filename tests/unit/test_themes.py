@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import get_args
 
 import pytest
@@ -63,7 +64,7 @@ def test_colour_blind_eyes_tell_good_from_bad(name: str, eyes: str) -> None:
         return tuple(max(0.0, part) ** (1 / 2.2) for part in mixed)
 
     def apart(colours: Palette, one: str, other: str) -> float:
-        return sum((a - b) ** 2 for a, b in zip(seen(colours, one), seen(colours, other), strict=True)) ** 0.5
+        return math.dist(seen(colours, one), seen(colours, other))
 
     for one, other in itertools.combinations(("live", "good", "bad"), 2):
         assert apart(PALETTES[name], one, other) > 0.12, (one, other)
