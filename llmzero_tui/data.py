@@ -10,14 +10,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from engine.analysis.summary import FINAL_STATES, derived_state, eta
 from llmzero_tui.curves import PLAIN, Sight, Trace
 from llmzero_tui.nodes import Nodes
 
+if TYPE_CHECKING:
+    from llmzero_tui.calls import Called
+
 Row = dict[str, Any]
 Values = Mapping[str, float | int]
-TERMINAL = frozenset({"finished", "stopped", "failed"})
+TERMINAL = FINAL_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,7 @@ class Run:
     @property
     def eta(self) -> float | None:
         """Seconds until the budget is spent, at the pace so far."""
-        if self.over or not self.live or not 0.005 < self.spent < 1:
-            return None
-        return self.wall_seconds * (1 - self.spent) / self.spent
+        return eta(self.spent, self.wall_seconds, running=self.live and not self.over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class Sample:
     correct: bool
     truncated: bool
     components: Values = field(default_factory=dict)
+    split: str = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +230,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """Everything about the selected node. `traces`: the plotted metric, then those beside it. `samples` is None until
-    they are looked at."""
+    """Everything about the selected node. `traces`: the plotted metric, then those beside it. `samples` and `calls` are
+    None until they are looked at."""
 
     node: int
     traces: tuple[Trace, ...]
@@ -237,6 +240,7 @@ class Detail:
     samples: tuple[Sample, ...] | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
     said: tuple[Said, ...] = ()
+    calls: tuple[Called, ...] | None = None
 
     @property
     def trace(self) -> Trace:
@@ -251,7 +255,7 @@ class Detail:
 @dataclass(frozen=True, slots=True)
 class View:
     """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns and
-    what of the curves is seen, whether its samples are on screen, and which nodes have a line there."""
+    what of the curves is seen, whether its samples or its calls are on screen, and which nodes have a line there."""
 
     node: int | None = None
     metric: str = "reward"
@@ -259,6 +263,7 @@ class View:
     samples: bool = False
     lines: tuple[int, ...] = ()
     sight: Sight = PLAIN
+    calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,9 +337,7 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
     """The header from a row of ui_run.sql. A run whose engine is gone without having said so is `crashed`."""
     settings = json_of(row["config"], {})
     budget = _values(row["budget"]) or settings.get("budget", {})
-    state = str(row["state"])
-    if not live and state not in TERMINAL:
-        state = "crashed"
+    state = derived_state(str(row["state"]), live=live)
     best = None
     if row["top_n"]:
         best = Scored(row["top_value"], row["top_n"], row["top_node"], row["top_step"])

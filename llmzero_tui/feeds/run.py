@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
+from llmzero_tui.calls import Called, called_of
 from llmzero_tui.curves import Trace
 from llmzero_tui.data import (
     Detail,
@@ -108,7 +109,7 @@ class RunFeed:
             return node is None
         if self._sparks.missing(last.nodes, view.lines):
             return False
-        told = detail.samples is not None or not view.samples
+        told = (detail.samples is not None or not view.samples) and (detail.calls is not None or not view.calls)
         return told and _drawn(detail, last.nodes, node, view)
 
     def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
@@ -152,6 +153,8 @@ class RunFeed:
                 old = replace(old, traces=_traces(reader, nodes, node, view))
             if old.samples is None and view.samples:
                 old = replace(old, samples=_samples(reader, node))
+            if view.calls and (calls := _calls(reader, node)) != old.calls:
+                old = replace(old, calls=calls)
             return old
         strip: dict[str, list[Row]] = {}
         for row in reader.rows(sql("ui_strip"), (node.id, STRIP_PARTS)):
@@ -161,6 +164,7 @@ class RunFeed:
             stages=tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node.id,))),
             strip=tuple(Small(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
             samples=_samples(reader, node) if view.samples else None,
+            calls=_calls(reader, node) if view.calls else None,
             diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (node.id,))),
             said=tuple(said_of(r) for r in reader.rows(sql("ui_calls"), (node.id,))),
         )  # fmt: skip
@@ -209,3 +213,7 @@ def _drawn(detail: Detail, nodes: Nodes, node: Node, view: View) -> bool:
 
 def _samples(reader: Reader, node: Node) -> tuple[Sample, ...]:
     return tuple(sample_of(r) for r in reader.rows(sql("ui_samples"), (node.id,)))
+
+
+def _calls(reader: Reader, node: Node) -> tuple[Called, ...]:
+    return tuple(called_of(r) for r in reader.rows(sql("ui_agents_node"), (node.id,)))

@@ -34,7 +34,7 @@ from llmzero_tui.widgets.strip import Strip
 from llmzero_tui.widgets.tree import SearchTree
 
 NARROW = 100
-SAMPLES = TABS.index("Samples")
+SAMPLES, CALLS = TABS.index("Samples"), TABS.index("Agents")
 
 
 class RunScreen(Taking, Elsewhere, Plotting, Steering):
@@ -85,10 +85,11 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        samples, lines = self.query_one(Details).tab == SAMPLES, self.query_one(SearchTree).on_screen
+        tab, lines = self.query_one(Details).tab, self.query_one(SearchTree).on_screen
         also = tuple(m for m in self.beside if m != self.metric) if self.zoomed else ()
         sight = replace(self.sight, also=also)
-        return View(self.selected, self.metric, max(20, self._plot.size.width), samples, lines, sight)
+        columns = max(20, self._plot.size.width)
+        return View(self.selected, self.metric, columns, tab == SAMPLES, lines, sight, tab == CALLS)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
         if self.frozen and self.snapshot is not None:
@@ -135,7 +136,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
             return
         detail = snapshot.detail
         self.query_one(Strip).show(detail.strip, self.metric, self.beside)
-        self.query_one(Details).show(snapshot)
+        self.query_one(Details).take(snapshot)
         self.draw_plot()
 
     def draw_plot(self) -> None:
@@ -359,7 +360,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
             self.show_pane("details")
         self.query_one(Details).turn(index, self.snapshot)
         self._arrange()
-        if index == SAMPLES:
+        if index in (SAMPLES, CALLS):
             self.poll_now()
 
     def action_tab_1(self) -> None:
@@ -390,4 +391,4 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
 
 def _seen(detail: Detail) -> tuple[object, ...]:
     """What a detail is about."""
-    return detail.node, detail.trace, detail.samples is None
+    return detail.node, detail.trace, detail.samples is None, detail.calls is None

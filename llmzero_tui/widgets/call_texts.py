@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from llmzero_tui.calls import AgentsSnapshot, AgentsView, Called, Section, Totals, Whole
@@ -148,21 +147,22 @@ def nothing(snapshot: AgentsSnapshot | None) -> str:
     return "No call is like that. e shows the others too, r other roles, g other nodes."
 
 
-def short(calls: Sequence[Called] | None, dress: Look) -> RenderableType:
-    """The calls about one node, for the details."""
+def short(calls: Sequence[Called] | None, width: int, dress: Look) -> RenderableType:
+    """The calls about one node, for the details: each one a line, and what was said or went wrong below it."""
     colours = dress.palette
     if not calls:
         return Text("reading …" if calls is None else "no advisor was asked about this node yet", style=colours.faint)
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for right in (False, False, False, True, True):
-        table.add_column(no_wrap=True, justify="right" if right else "left")
-    table.add_column()
+    lines: list[RenderableType] = []
     for call in calls:
         word, colour = state(call, dress)
+        text = Text.assemble((f"{call.ts:%H:%M:%S} ", colours.faint), (fit(word, 11), colour))
+        text.append(fit(plain(call.role, 20), 11) + " ", style=colours.text)
+        text.append(fit(plain(call.model or call.advisor, 40), 14) + " ", style=colours.muted)
+        text.append(fit(tokens(call), 13, right=True) + fit(took(call.seconds), 8, right=True), style=colours.muted)
+        text.truncate(width, overflow="crop")
+        lines.append(dress.done(text))
         said = call.rationale if not call.error or call.writing else call.error
-        table.add_row(*(dress.done(t) for t in (
-            Text(f"{call.ts:%H:%M:%S}", style=colours.faint), Text(word, style=colour),
-            Text(plain(call.role, 16), style=colours.text), Text(tokens(call), style=colours.muted),
-            Text(took(call.seconds), style=colours.muted), Text(plain(said, 160), style=colours.muted),
-        )))  # fmt: skip
-    return Group(table, dress.done(Text("A reads them in full", style=colours.faint)))
+        if said:
+            lines.append(dress.done(Text(f"  {plain(said, max(1, width - 2))}", style=colours.text)))
+    lines.append(dress.done(Text("A reads every call in full", style=colours.faint)))
+    return Group(*lines)

@@ -1,71 +1,44 @@
-"""The four tabs about the selected node: rationale, changes, samples, and the log of the run.
+"""The five tabs about the selected node: rationale, changes, samples, the log of the run, and the agents' calls.
 
-One panel that scrolls; its text is drawn anew only when its tab or its data changed. Everything here is foreign text.
+One panel that scrolls; its text is drawn anew only when its tab, its data or its width changed.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import ClassVar
-
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-from textual import events
-from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.strip import Strip
-from textual.widget import Widget
 
-from llmzero_tui.data import Command, Detail, Event, Node, Row, RunSnapshot, Said, Sample, Stage
-from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score, share
-from llmzero_tui.widgets.header import command_text
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.data import Detail, Node, RunSnapshot
+from llmzero_tui.widgets import call_texts, node_texts
+from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.sheet import Sheet
 
-TABS = ("Rationale", "Changes", "Samples", "Log")
-SAMPLE_LIMIT = 700
+TABS = ("Rationale", "Changes", "Samples", "Log", "Agents")
 
 
-class Details(Widget):
-    """The panel under the plot; `tab` is 0 … 3.
-
-    It keeps its lines itself instead of a scrolling container: a new text then costs a repaint, not a layout.
-    """
-
-    can_focus = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home", "move(-100000)", show=False),
-        Binding("G,end", "move(100000)", show=False),
-    ]
+class Details(Sheet):
+    """The panel under the plot; `tab` is 0 … 4."""
 
     def __init__(self) -> None:
         super().__init__(id="details")
         self.tab = 0
-        self._shown: object = None
-        self._text: RenderableType = ""
-        self._lines: list[Strip] = []
-        self._top = 0
-        self._node = -1
+        self._about: object = None
 
     def on_mount(self) -> None:
-        self._title()
+        self.border_title = self._tabs()
 
     def turn(self, tab: int, snapshot: RunSnapshot | None) -> None:
-        """Show another tab from its top (the log from its end)."""
-        self.tab, self._top = tab, 0
-        self._title()
-        self.show(snapshot)
+        """Show another tab from its top."""
+        self.tab = tab
+        self.border_title = self._tabs()
+        self.take(snapshot)
 
     def restyle(self, snapshot: RunSnapshot | None) -> None:
         """Draw the title and the text in other colours."""
-        self._title()
-        self.show(snapshot)
+        self.border_title = self._tabs()
+        self.take(snapshot)
 
-    def _title(self) -> None:
+    def _tabs(self) -> Content:
         colours = look(self).palette
         parts: list[Content | tuple[str, str]] = []
         for index, name in enumerate(TABS):
@@ -73,250 +46,34 @@ class Details(Widget):
             parts.append((f"{index + 1} {name}", f"{style} @click=screen.tab_{index + 1}()"))
             if index < len(TABS) - 1:
                 parts.append(("  ", ""))
-        self.border_title = Content.assemble(*parts)
+        return Content.assemble(*parts)
 
-    def show(self, snapshot: RunSnapshot | None) -> None:
+    def take(self, snapshot: RunSnapshot | None) -> None:
         """Take a snapshot; nothing happens when this tab looks the same."""
         if snapshot is None or snapshot.detail is None:
             return
-        detail, dress = snapshot.detail, look(self)
+        detail = snapshot.detail
         node = snapshot.nodes.get(detail.node)
-        about: tuple[object, ...] = (
+        shown: tuple[object, ...] = (
             (detail.stages, detail.diagnoses, detail.said, snapshot.writing, node),
             (detail.stages, snapshot.space),
             (detail.samples,),
             (snapshot.events, snapshot.commands),
+            (detail.calls,),
         )[self.tab]
-        if self._shown == (self.tab, dress, about):
-            return
-        self._shown = (self.tab, dress, about)
-        if node is not None and node.id != self._node:
-            self._node, self._top = node.id, 0
-        self._text = self._drawn(snapshot, detail, node, dress)
-        self._lay_out()
+        self.show((self.tab, shown), lambda width: self._drawn(snapshot, detail, node, width), None)
+        if (self.tab, detail.node) != self._about:
+            self._about = (self.tab, detail.node)
+            self.top()
 
-    def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, dress: Look) -> RenderableType:
+    def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, width: int) -> RenderableType:
+        dress = look(self)
         if self.tab == 0:
-            return Group(*written(snapshot.writing, dress), rationale(detail, node, dress))
+            return Group(*node_texts.written(snapshot.writing, dress), node_texts.rationale(detail, node, dress))
         if self.tab == 1:
-            return changes(detail, snapshot.space, dress)
+            return node_texts.changes(detail, snapshot.space, dress)
         if self.tab == 2:
-            return samples(detail.samples, dress)
-        return log(snapshot.events, snapshot.commands, dress)
-
-    # ---- lines ------------------------------------------------------------------------------------------------------
-
-    def on_resize(self) -> None:
-        self._lay_out()
-
-    def _lay_out(self) -> None:
-        """Break the text into lines of the panel's width."""
-        width = self.size.width
-        if width < 1:
-            return
-        console = self.app.console
-        options = console.options.update(width=width, height=None, highlight=False, markup=False)
-        lines = console.render_lines(self._text, options, pad=False)
-        self._lines = [Strip(line) for line in lines]
-        self.action_move(0)
-
-    def render_line(self, y: int) -> Strip:
-        width, style = self.size.width, self.rich_style
-        place = self._top + y
-        if place >= len(self._lines):
-            return Strip.blank(width, style)
-        return self._lines[place].crop(0, width).apply_style(style).extend_cell_length(width, style)
-
-    def action_move(self, by: int) -> None:
-        """Scroll by lines; the frame says when there is more."""
-        height = max(1, self.size.height)
-        self._top = max(0, min(len(self._lines) - height, self._top + by))
-        more = len(self._lines) - height - self._top
-        self.border_subtitle = look(self).title(f"{more} more lines" if more > 0 else "")
-        self.refresh()
-
-    def action_page(self, by: int) -> None:
-        """Scroll by a panel."""
-        self.action_move(by * max(1, self.size.height - 1))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.action_move(2)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.action_move(-2)
-
-
-def _line(dress: Look, *parts: tuple[str, str]) -> Text:
-    return dress.done(Text.assemble(*parts))
-
-
-def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
-    """Why this node is there, what it was to do, what it did, and what was found wrong with it."""
-    stage = detail.stage
-    colours = dress.palette
-    if stage is None or node is None:
-        return Text("")
-    lines: list[RenderableType] = [_where(stage, node, dress)]
-    lines += hands(node, dress)
-    if stage.reason:
-        lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
-    if stage.rationale:
-        lines.append(_line(dress, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
-    if stage.expected:
-        lines.append(_line(dress, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
-    if detail.diagnoses:
-        lines.append(_line(dress, ("\ndiagnosis of this segment", colours.muted)))
-    for found in detail.diagnoses:
-        full, rest = bar(found.severity, 6, ascii=dress.ascii)
-        colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
-        who = f"  {found.advisor} {found.model}".rstrip()
-        lines.append(
-            _line(dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
-                  (f"  {plain(found.evidence, 400)}", colours.text), (plain(who, 60), colours.faint))
-        )  # fmt: skip
-    for call in detail.said:
-        told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
-        lines.append(_line(dress, told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
-        if call.images:
-            lines.append(_line(dress, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint)))
-    return Group(*lines)
-
-
-def hands(node: Node, dress: Look) -> list[RenderableType]:
-    """Whether a human made the node, and a human's note on it."""
-    colours, lines = dress.palette, list[RenderableType]()
-    if node.human:
-        words = f"{HUMAN} a human made this transition, or edited it before it went ahead"
-        lines.append(_line(dress, (words, colours.wait)))
-    if node.note:
-        lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
-    return lines
-
-
-def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
-    """What models write at this moment, whichever node is selected."""
-    colours, lines = dress.palette, list[RenderableType]()
-    for call in writing:
-        about = "" if call.node is None else f" about #{call.node}"
-        title = f"{plain(call.role, 20)} · {plain(call.model, 40)} writes{about}  {duration(call.seconds)}  "
-        text = plain(call.rationale, 2000, lines=True) or "…"
-        lines.append(_line(dress, (title, colours.wait), (text + "\n", colours.text)))
-    return lines
-
-
-def _where(stage: Stage, node: Node, dress: Look) -> Text:
-    """State, score, place in the tree and the two explicit choices."""
-    colours = dress.palette
-    text = Text.assemble((f"#{node.id} ", f"bold {colours.text}")).append_text(dress.state(node.state))
-    if node.best is not None:
-        text.append("  validation ", style=colours.muted).append(score(node.best.value, node.best.n), style="bold")
-        text.append(f" n={node.best.n}", style=colours.muted)
-    if node.planned:
-        text.append(f"  {node.trained}/{node.planned} steps", style=colours.muted)
-        text.append(f" in {duration(stage.seconds)}" if stage.seconds else "", style=colours.muted)
-    if stage.branch_step is not None:
-        text.append("\n")
-        place = f"{stage.intent} from #{node.parent} step {stage.branch_step} · optimizer {stage.optimizer} · "
-        place += f"reference {stage.reference} · {stage.advisor} advisor"
-        text.append(plain(place, 200), style=colours.muted)
-    return dress.done(text)
-
-
-def changes(detail: Detail, space: tuple[Row, ...], dress: Look) -> RenderableType:
-    """What the node changed against its parent, then every value that moves along the trajectory."""
-    colours = dress.palette
-    stages = detail.stages
-    if len(stages) < 2:
-        return _line(dress, ("the root: the base model, nothing changed", colours.muted))
-    before, now = stages[-2], stages[-1]
-    known = {str(p.get("name")): p for p in space}
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style=colours.muted)
-    for name in ("changed", "before", "", "now", "kind"):
-        table.add_column(dress.done(Text(name)), no_wrap=True)
-    for name, value in now.changes.items():
-        old = before.configuration.get(name)
-        arrow = "↑" if old is not None and value > old else "↓"
-        table.add_row(*(dress.done(t) for t in (
-            Text(plain(name, 28), style=colours.text), Text(parameter(old), style=colours.muted),
-            Text(arrow, style=colours.wait), Text(parameter(value), style=f"bold {colours.text}"),
-            Text(plain(known.get(name, {}).get("kind", ""), 16), style=colours.muted),
-        )))  # fmt: skip
-    if not now.changes:
-        table = Table.grid()
-        table.add_row(_line(dress, ("keep: no value changed", colours.text)))
-    choices = _line(
-        dress, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
-    )
-    return Group(table, choices, Text(""), trajectory(stages, known, dress))
-
-
-def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) -> RenderableType:
-    """A row for every parameter that is not the same all along, a column for every stage; changes stand out."""
-    colours = dress.palette
-    names = [n for n in stages[-1].configuration if len({s.configuration.get(n) for s in stages}) > 1]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=colours.muted)
-    table.add_column(dress.done(Text("trajectory")), no_wrap=True)
-    for stage in stages[-8:]:
-        table.add_column(Text(f"#{stage.node}"), justify="right", no_wrap=True)
-    ends = [f"{s.start + (s.left_at if s.left_at is not None else s.trained)}" for s in stages[-8:]]
-    table.add_row(Text("until step", style=colours.muted), *(Text(e, style=colours.muted) for e in ends))
-    for name in names:
-        label = plain(known.get(name, {}).get("label", name), 20)
-        values = [s.configuration.get(name) for s in stages]
-        cells = []
-        for index, value in enumerate(values):
-            moved = index > 0 and values[index - 1] != value
-            cells.append(Text(parameter(value), style=f"bold {colours.wait}" if moved else colours.muted))
-        table.add_row(Text(label, style=colours.text), *cells[-8:])
-    same = [n for n in stages[-1].configuration if n not in names]
-    rest = ", ".join(f"{known.get(n, {}).get('label', n)} {parameter(stages[-1].configuration[n])}" for n in same)
-    return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
-
-
-def samples(found: tuple[Sample, ...] | None, dress: Look) -> RenderableType:
-    """The latest completions: prompt, completion, right or wrong."""
-    colours = dress.palette
-    if not found:
-        words = "reading …" if found is None else "no samples yet"
-        return _line(dress, (words, colours.faint))
-    lines: list[RenderableType] = []
-    step = None
-    for sample in found:
-        if sample.step != step:
-            step = sample.step
-            lines.append(_line(dress, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
-        glyph, colour = dress.glyph("finished" if sample.correct else "crashed")
-        verdict = "right" if sample.correct else "wrong"
-        cut = "  cut off" if sample.truncated else ""
-        lines.append(
-            _line(dress, (f"{glyph} {verdict} ", colour), (f"reward {share(sample.reward, 2)}{cut}  ", colours.muted),
-                  (plain(sample.prompt, 300), colours.muted),
-                  (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
-                  (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint))
-        )  # fmt: skip
-    return Group(*lines)
-
-
-def log(events: tuple[Event, ...], commands: tuple[Command, ...], dress: Look) -> RenderableType:
-    """What happened, newest first, the humans' commands among it."""
-    colours = dress.palette
-    lines: list[tuple[datetime, Text]] = []
-    for event in events:
-        colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
-        words = plain(event.message, 300)
-        place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
-        glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
-        lines.append((event.ts, Text.assemble((glyph, colour), (place, colours.muted), (words, colour))))
-    for command in commands:
-        text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
-        text.append(f"  {plain(command.message, 200)}", style=colours.muted)
-        lines.append((command.ts, text))
-    lines.sort(key=lambda pair: pair[0], reverse=True)
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for ts, text in lines[:200]:
-        table.add_row(Text(f"{ts:%H:%M:%S}", style=colours.faint), dress.done(text))
-    return table if lines else _line(dress, ("nothing yet", colours.faint))
+            return node_texts.samples(detail.samples, dress)
+        if self.tab == 3:
+            return node_texts.log(snapshot.events, snapshot.commands, dress)
+        return call_texts.short(detail.calls, width, dress)

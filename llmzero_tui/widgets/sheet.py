@@ -49,9 +49,13 @@ class Sheet(Widget):
         """How many lines the text has at this width."""
         return len(self._lines)
 
-    def show(self, key: object, draw: Drawer, title: str) -> None:
-        """Take a text; it is drawn anew when `key`, the look or the width differ from what is shown."""
-        self.border_title = look(self).title(title)
+    def show(self, key: object, draw: Drawer, title: str | None) -> None:
+        """Take a text; it is drawn anew when `key`, the look or the width differ from what is shown.
+
+        Without a `title` the frame keeps its own.
+        """
+        if title is not None:
+            self.border_title = look(self).title(title)
         if (key, look(self)) == self._key and self._draw is not None:
             self._draw = draw
             return

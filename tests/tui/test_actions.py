@@ -11,18 +11,31 @@ from rich.console import Console
 
 from llmzero_tui.actions import FOOTER_KEYS, REGISTRY, Action, Context, allowed, footer, key_name, of
 from llmzero_tui.data import Node, Proposal
+from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.decision import DecisionScreen
 from llmzero_tui.screens.help import HelpScreen, keys_table
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
+from llmzero_tui.screens.samples import SamplesScreen
 from llmzero_tui.screens.sql import SqlScreen
+from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.widgets.look import Look
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine
 from tests.tui.sample_run import NOW
 
-SCREENS: dict[str, type[Face]] = {"run": RunScreen, "runs": RunsScreen, "sql": SqlScreen, "help": HelpScreen}
+SCREENS: dict[str, type[Face]] = {
+    "run": RunScreen,
+    "runs": RunsScreen,
+    "sql": SqlScreen,
+    "help": HelpScreen,
+    "decision": DecisionScreen,
+    "trajectory": TrajectoryScreen,
+    "samples": SamplesScreen,
+    "agents": AgentsScreen,
+}
 NODE = Node(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))
 ROOT = Node(0, None, None, "finished", "base", "base", 0, 0, 0, False, kept=(0,))
 PROPOSAL = Proposal(1, 1, 8, 7, 50, "change", "lr↓", {}, "keep", "base", "", "", "rules", None, NOW, {})
@@ -85,7 +98,7 @@ async def test_the_key_of_the_registry_runs_its_action(
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         screen = app.screen
         assert isinstance(screen, RunScreen)
-        screen.look_at(16 if action.id in ("approve", "edit", "reject") else RUNNING)
+        screen.look_at(16 if action.id in ("approve", "edit", "reject", "decide") else RUNNING)
         await until(pilot, lambda: allowed(action.id, screen.context()), f"{action.id} is allowed")
         monkeypatch.setattr(RunScreen, f"action_{action.id}", lambda _self: pressed.append(action.id))
         await pilot.press(action.keys[0])

@@ -1,0 +1,196 @@
+"""What the tabs about the selected node show: its rationale, its changes, samples and the log of the run. Pure drawing.
+
+Called by the details panel alone. Everything here is foreign text.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from llmzero_tui.data import Command, Detail, Event, Node, Row, Said, Sample, Stage
+from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score
+from llmzero_tui.widgets.header import command_text
+from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.sample_texts import amount
+
+SAMPLE_LIMIT = 700
+
+
+def _line(dress: Look, *parts: tuple[str, str]) -> Text:
+    return dress.done(Text.assemble(*parts))
+
+
+def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
+    """Why this node is there, what it was to do, what it did, and what was found wrong with it."""
+    stage = detail.stage
+    colours = dress.palette
+    if stage is None or node is None:
+        return Text("")
+    lines: list[RenderableType] = [_where(stage, node, dress)]
+    lines += hands(node, dress)
+    if stage.reason:
+        lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
+    if stage.rationale:
+        lines.append(_line(dress, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
+    if stage.expected:
+        lines.append(_line(dress, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
+    if detail.diagnoses:
+        lines.append(_line(dress, ("\ndiagnosis of this segment", colours.muted)))
+    for found in detail.diagnoses:
+        full, rest = bar(found.severity, 6, ascii=dress.ascii)
+        colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
+        who = f"  {found.advisor} {found.model}".rstrip()
+        lines.append(
+            _line(dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
+                  (f"  {plain(found.evidence, 400)}", colours.text), (plain(who, 60), colours.faint))
+        )  # fmt: skip
+    for call in detail.said:
+        told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
+        lines.append(_line(dress, told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
+        if call.images:
+            lines.append(_line(dress, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint)))
+    return Group(*lines)
+
+
+def hands(node: Node, dress: Look) -> list[RenderableType]:
+    """Whether a human made the node, and a human's note on it."""
+    colours, lines = dress.palette, list[RenderableType]()
+    if node.human:
+        words = f"{HUMAN} a human made this transition, or edited it before it went ahead"
+        lines.append(_line(dress, (words, colours.wait)))
+    if node.note:
+        lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
+    return lines
+
+
+def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
+    """What models write at this moment, whichever node is selected."""
+    colours, lines = dress.palette, list[RenderableType]()
+    for call in writing:
+        about = "" if call.node is None else f" about #{call.node}"
+        title = f"{plain(call.role, 20)} · {plain(call.model, 40)} writes{about}  {duration(call.seconds)}  "
+        text = plain(call.rationale, 2000, lines=True) or "…"
+        lines.append(_line(dress, (title, colours.wait), (text + "\n", colours.text)))
+    return lines
+
+
+def _where(stage: Stage, node: Node, dress: Look) -> Text:
+    """State, score, place in the tree and the two explicit choices."""
+    colours = dress.palette
+    text = Text.assemble((f"#{node.id} ", f"bold {colours.text}")).append_text(dress.state(node.state))
+    if node.best is not None:
+        text.append("  validation ", style=colours.muted).append(score(node.best.value, node.best.n), style="bold")
+        text.append(f" n={node.best.n}", style=colours.muted)
+    if node.planned:
+        text.append(f"  {node.trained}/{node.planned} steps", style=colours.muted)
+        text.append(f" in {duration(stage.seconds)}" if stage.seconds else "", style=colours.muted)
+    if stage.branch_step is not None:
+        text.append("\n")
+        place = f"{stage.intent} from #{node.parent} step {stage.branch_step} · optimizer {stage.optimizer} · "
+        place += f"reference {stage.reference} · {stage.advisor} advisor"
+        text.append(plain(place, 200), style=colours.muted)
+    return dress.done(text)
+
+
+def changes(detail: Detail, space: tuple[Row, ...], dress: Look) -> RenderableType:
+    """What the node changed against its parent, then every value that moves along the trajectory."""
+    colours = dress.palette
+    stages = detail.stages
+    if len(stages) < 2:
+        return _line(dress, ("the root: the base model, nothing changed", colours.muted))
+    before, now = stages[-2], stages[-1]
+    known = {str(p.get("name")): p for p in space}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style=colours.muted)
+    for name in ("changed", "before", "", "now", "kind"):
+        table.add_column(dress.done(Text(name)), no_wrap=True)
+    for name, value in now.changes.items():
+        old = before.configuration.get(name)
+        arrow = "↑" if old is not None and value > old else "↓"
+        table.add_row(*(dress.done(t) for t in (
+            Text(plain(name, 28), style=colours.text), Text(parameter(old), style=colours.muted),
+            Text(arrow, style=colours.wait), Text(parameter(value), style=f"bold {colours.text}"),
+            Text(plain(known.get(name, {}).get("kind", ""), 16), style=colours.muted),
+        )))  # fmt: skip
+    if not now.changes:
+        table = Table.grid()
+        table.add_row(_line(dress, ("keep: no value changed", colours.text)))
+    choices = _line(
+        dress, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
+    )
+    return Group(table, choices, Text(""), trajectory(stages, known, dress))
+
+
+def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) -> RenderableType:
+    """A row for every parameter that is not the same all along, a column for every stage; changes stand out."""
+    colours = dress.palette
+    names = [n for n in stages[-1].configuration if len({s.configuration.get(n) for s in stages}) > 1]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=colours.muted)
+    table.add_column(dress.done(Text("trajectory")), no_wrap=True)
+    for stage in stages[-8:]:
+        table.add_column(Text(f"#{stage.node}"), justify="right", no_wrap=True)
+    ends = [f"{s.start + (s.left_at if s.left_at is not None else s.trained)}" for s in stages[-8:]]
+    table.add_row(Text("until step", style=colours.muted), *(Text(e, style=colours.muted) for e in ends))
+    for name in names:
+        label = plain(known.get(name, {}).get("label", name), 20)
+        values = [s.configuration.get(name) for s in stages]
+        cells = []
+        for index, value in enumerate(values):
+            moved = index > 0 and values[index - 1] != value
+            cells.append(Text(parameter(value), style=f"bold {colours.wait}" if moved else colours.muted))
+        table.add_row(Text(label, style=colours.text), *cells[-8:])
+    same = [n for n in stages[-1].configuration if n not in names]
+    rest = ", ".join(f"{known.get(n, {}).get('label', n)} {parameter(stages[-1].configuration[n])}" for n in same)
+    return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
+
+
+def samples(found: tuple[Sample, ...] | None, dress: Look) -> RenderableType:
+    """The latest completions: prompt, completion, right or wrong."""
+    colours = dress.palette
+    if not found:
+        words = "reading …" if found is None else "no samples yet"
+        return _line(dress, (words, colours.faint))
+    lines: list[RenderableType] = []
+    step = None
+    for sample in found:
+        if sample.step != step:
+            step = sample.step
+            lines.append(_line(dress, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
+        glyph, colour = dress.glyph("finished" if sample.correct else "crashed")
+        verdict = "right" if sample.correct else "wrong"
+        cut = "  cut off" if sample.truncated else ""
+        fixed = "  fixed prompt" if sample.split == "validation" else ""
+        lines.append(
+            _line(dress, (f"{glyph} {verdict} ", colour),
+                  (f"reward {amount(sample.reward)}{cut}{fixed}  ", colours.muted),
+                  (plain(sample.prompt, 300), colours.muted),
+                  (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
+                  (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint))
+        )  # fmt: skip
+    return Group(*lines, _line(dress, ("\nS reads them in full, and those of any step and node", colours.faint)))
+
+
+def log(events: tuple[Event, ...], commands: tuple[Command, ...], dress: Look) -> RenderableType:
+    """What happened, newest first, the humans' commands among it."""
+    colours = dress.palette
+    lines: list[tuple[datetime, Text]] = []
+    for event in events:
+        colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
+        words = plain(event.message, 300)
+        place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
+        glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
+        lines.append((event.ts, Text.assemble((glyph, colour), (place, colours.muted), (words, colour))))
+    for command in commands:
+        text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
+        text.append(f"  {plain(command.message, 200)}", style=colours.muted)
+        lines.append((command.ts, text))
+    lines.sort(key=lambda pair: pair[0], reverse=True)
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for ts, text in lines[:200]:
+        table.add_row(Text(f"{ts:%H:%M:%S}", style=colours.faint), dress.done(text))
+    return table if lines else _line(dress, ("nothing yet", colours.faint))
