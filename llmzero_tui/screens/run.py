@@ -18,9 +18,11 @@ from textual.widgets import Input
 
 from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
+from llmzero_tui.comparison import LETTERS, Target
 from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
 from llmzero_tui.screens.elsewhere import Elsewhere
+from llmzero_tui.screens.marking import Marking
 from llmzero_tui.screens.plotting import Plotting
 from llmzero_tui.screens.steering import Steering
 from llmzero_tui.screens.taking import Taking
@@ -37,7 +39,7 @@ NARROW = 100
 SAMPLES, CALLS = TABS.index("Samples"), TABS.index("Agents")
 
 
-class RunScreen(Taking, Elsewhere, Plotting, Steering):
+class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
     """The main screen."""
 
     kind = "run"
@@ -278,7 +280,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
             target=snapshot.proposal(self.selected), waiting=snapshot.waiting, narrow=self.narrow,
             in_inbox=self.query_one(Inbox).has_focus, running=snapshot.running is not None,
-            plotted=node is not None,
+            plotted=node is not None, marked=len(self.compared),
         )  # fmt: skip
 
     def action_inbox(self) -> None:
@@ -294,14 +296,21 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
         """Select the incumbent."""
         best = self.snapshot.run.best if self.snapshot else None
         if best is not None and best.node is not None:
+            self._leave_the_inbox()
             self.look_at(best.node)
 
     def action_live(self) -> None:
         """Select what trains, and stay with it."""
         self.following = True
+        self._leave_the_inbox()
         running = self.snapshot.running if self.snapshot else None
         if running is not None:
             self._select(running.id)
+
+    def _leave_the_inbox(self) -> None:
+        """An inbox with the focus selects what comes into it."""
+        if self.query_one(Inbox).has_focus and not self.narrow:
+            self.query_one(SearchTree).focus()
 
     def action_filter(self) -> None:
         """Open the filter of the tree."""
@@ -342,6 +351,19 @@ class RunScreen(Taking, Elsewhere, Plotting, Steering):
     def action_parent(self) -> None:
         """How the parent went on, in grey, or not."""
         self.see(replace(self.sight, beyond=not self.sight.beyond))
+
+    def under_cursor(self) -> Target | None:
+        tree = self.query_one(SearchTree)
+        node = tree.cursor if tree.has_focus else self.selected  # keys may come faster than the tree says where it is
+        return None if node is None else Target(self.feed.path, node)
+
+    def draw_marks(self) -> None:
+        """The letters of the marked nodes, in the tree."""
+        marked = (t.node for t in self.marked if t.node is not None)
+        self.query_one(SearchTree).letter(dict(zip(marked, LETTERS, strict=False)))
+
+    def compared_metric(self) -> str:
+        return self.metric
 
     def action_beside(self) -> None:
         """Draw a metric beside the plotted one when the plot has the screen, or no more."""

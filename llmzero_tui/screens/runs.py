@@ -19,11 +19,12 @@ from textual.widgets import Input, Static
 
 from engine.errors import UserError
 from llmzero_tui.actions import Context, bindings
+from llmzero_tui.comparison import Target
 from llmzero_tui.data import Lost, Run, RunsSnapshot
 from llmzero_tui.feeds import RunsFeed
 from llmzero_tui.feeds.runs import UNREAD
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import Polled
+from llmzero_tui.screens.marking import Marking
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.runs_table import RunsTable
@@ -43,7 +44,7 @@ SAID = {"age": "newest first", "run": "by name", "state": "by state", "validatio
         "test": "by test score", "budget": "by budget spent"}  # fmt: skip
 
 
-class RunsScreen(Polled):
+class RunsScreen(Marking):
     """The first screen of `llmzero`."""
 
     kind = "runs"
@@ -120,7 +121,14 @@ class RunsScreen(Polled):
 
     def _marked(self) -> frozenset[Path]:
         """Runs that are marked for comparison."""
-        return frozenset()
+        return frozenset(target.path for target in self.marked)
+
+    def under_cursor(self) -> Target | None:
+        run = self.current
+        return None if run is None or run.state in ("lost", UNREAD) else Target(run.path)
+
+    def draw_marks(self) -> None:
+        self._draw()
 
     def _title(self) -> None:
         colours = look(self).palette
@@ -165,7 +173,9 @@ class RunsScreen(Polled):
     # ---- looking ----------------------------------------------------------------------------------------------------
 
     def context(self) -> Context:
-        return Context(self.kind, runs=len(self.query_one(RunsTable).runs) if self.ready else 0)
+        if not self.ready:
+            return Context(self.kind)
+        return Context(self.kind, runs=len(self.query_one(RunsTable).runs), marked=len(self.compared))
 
     @property
     def current(self) -> Run | None:

@@ -7,6 +7,7 @@ curves were not read yet.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -85,6 +86,7 @@ class SearchTree(ScrollView, can_focus=True):
         self._snapshot: RunSnapshot | None = None
         self._strips: dict[int, tuple[object, Strip]] = {}
         self._asked: frozenset[int] = frozenset()
+        self._letters: Mapping[int, str] = {}
 
     def on_mount(self) -> None:
         self.border_title = "Search tree"
@@ -142,9 +144,13 @@ class SearchTree(ScrollView, can_focus=True):
 
     def _lay_out(self) -> None:
         """Find the lines anew: nodes came or went, were folded or filtered."""
+        before, first = self._place, self.scroll_offset.y
         self.lines = lines_of(self._known, self._folded if not self._filter else frozenset(), self._matching)
         self._places = {line.node: place for place, line in enumerate(self.lines)}
         self.virtual_size = Size(self.scrollable_content_region.width, len(self.lines))
+        if before is not None and self._place is not None and first <= before < first + self.size.height:
+            # What stands under the eye stays where it is when lines come or go above it.
+            self.scroll_to(y=first + self._place - before, animate=False)
         if self.cursor is not None and self.cursor not in self._known and self.lines:
             self._put(self.lines[0].node, tell=True)
         self.refresh()
@@ -185,6 +191,12 @@ class SearchTree(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
+
+    def letter(self, letters: Mapping[int, str]) -> None:
+        """Show which nodes are marked to be compared, each with its letter."""
+        self._letters = letters
+        self._strips.clear()
+        self.refresh()
 
     # ---- drawing ----------------------------------------------------------------------------------------------------
 
@@ -230,7 +242,9 @@ class SearchTree(ScrollView, can_focus=True):
         dress = look(self)
         colours = dress.palette
         right = self._right(node)
-        name = Text(f"#{node.id}", style=colours.muted if node.pruned else colours.text)
+        letter = self._letters.get(node.id, "")
+        name = Text(f"◆{letter} " if letter else "", style=f"bold {colours.star}")
+        name.append(f"#{node.id}", style=colours.muted if node.pruned else colours.text)
         name.append(" ")
         label = plain(node.label or node.intent, 60)
         name.append(label, style=f"{colours.muted} strike" if node.pruned else self._label_style(node))

@@ -30,13 +30,13 @@ ROWS_A_TICK = 3
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A curve and how it is told apart: a meaning of the palette, and a letter where there are several. `own` is the
-    node that is drawn bright, the way to it pale; None for all of it bright."""
+    """A curve and how it is told apart: a meaning of the palette, and a letter where there are several. The way to
+    `since` on the axis is drawn pale: it is not this line's own."""
 
     trace: Trace
     colour: str = "line"
     letter: str = ""
-    own: int | None = None
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +171,13 @@ def _line(paint: _Paint, points: list[tuple[float, float]], colour: str) -> None
 
 
 def _trail(paint: _Paint, line: Line) -> None:
-    """The average: the way to the node pale, the node bright; all of it bright where there is no such node."""
+    """The average: pale as far as the line is not its own, bright from there on."""
     if paint.picture.manner.smoothing is Smoothing.RAW:
         return
-    palette = paint.look.palette
-    average = smooth(line.trace.points)
-    own = next((i for i, p in enumerate(line.trace.points) if p.node == line.own), None) if line.own is not None else 0
-    if own is None:
-        _line(paint, average, palette.trail)
-        return
-    if own > 0:
-        _line(paint, average[: own + 1], palette.trail)
-    _line(paint, average[own:], palette[line.colour])
+    palette, average = paint.look.palette, smooth(line.trace.points)
+    own = next((i for i, (x, _) in enumerate(average) if x > line.since), len(average))
+    _line(paint, average[:own], palette.trail)
+    _line(paint, average[max(0, own - 1) :] if own < len(average) else [], palette[line.colour])
 
 
 def _band(paint: _Paint, points: tuple[Point, ...], colour: str) -> None:
@@ -239,7 +234,8 @@ def _letters(paint: _Paint) -> None:
         if not line.letter:
             continue
         average = _average(line.trace.points, paint.picture.manner.smoothing)
-        shown = [(x, y) for x, y in average if seen.first <= x <= seen.last and drawable((y,), log=paint.up.log)]
+        first = max(seen.first, line.since)
+        shown = [(x, y) for x, y in average if first <= x <= seen.last and drawable((y,), log=paint.up.log)]
         if not shown:
             continue
         share = (place + 2) / (len(paint.picture.lines) + 3)

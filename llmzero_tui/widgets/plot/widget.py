@@ -59,7 +59,7 @@ class MetricPlot(Widget):
         first = curves[0]
         window = sight.window if sight.axis is first.sight.axis else first.sight.window
         pictures = tuple(
-            Picture((Line(curve, own=curve.node),), manner, window, heading=heading(curve) if len(curves) > 1 else "")
+            Picture((Line(curve, since=own_since(curve)),), manner, window, heading(curve) if len(curves) > 1 else "")
             for curve in curves
         )
         self._curve = first
@@ -143,6 +143,11 @@ def composed(pictures: tuple[Picture, ...], width: int, height: int, dress: Look
 
 
 # ---- words ---------------------------------------------------------------------------------------------------------
+
+
+def own_since(curve: Trace) -> float:
+    """Where the selected node's own segment begins on the axis."""
+    return next((bound.x for bound in reversed(curve.bounds) if bound.node == curve.node), 0.0)
 
 
 def heading(curve: Trace) -> str:

@@ -1,0 +1,198 @@
+"""Two to four trajectories beside each other: what they are, where they part, and in which values they differ.
+
+Made by `feeds.compare`, shown by `screens.compare`. Pure values and arithmetic: no reader, no widget, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from llmzero_tui.curves import PLAIN, Axis, Sight, Trace
+from llmzero_tui.data import Scored, Stage
+from llmzero_tui.format import MISSING, parameter
+
+MOST = 4
+LETTERS = "ABCD"
+COLOURS = ("line", "wait", "good", "bad")
+"""Meanings of the palette, by letter; a letter stands beside each, so that no colour says anything alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is compared: a node of a run, or (None) the best trajectory of a run."""
+
+    path: Path
+    node: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompareView:
+    """What the comparison looks at: the metric of the plot, its width in columns, and what of the curves is seen."""
+
+    metric: str = "reward"
+    columns: int = 60
+    sight: Sight = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One of the trajectories. `best` is the best validation score of the node (of the run, for a run), `test` that of
+    the run's result; `settings` is the run file, flat. `problem` says why there is nothing. Foreign text."""
+
+    letter: str
+    name: str
+    label: str = ""
+    state: str = ""
+    node: int | None = None
+    best: Scored | None = None
+    test: Scored | None = None
+    steps: int = 0
+    stages: tuple[Stage, ...] = ()
+    settings: Mapping[str, str] | None = None
+    trace: Trace | None = None
+    problem: str = ""
+
+    @property
+    def colour(self) -> str:
+        return COLOURS[LETTERS.index(self.letter)]
+
+
+Steps = tuple[tuple[int, str], ...]
+"""A staircase: from which step on (counted from the base) which value, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One line of the table: a parameter, and the staircase of every contender. `asked`: a key of the run file, which has
+    one value and no steps."""
+
+    name: str
+    values: tuple[Steps, ...]
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One look at all of them. `partings` say in words where they part; `apart` is that place by axis, 0 if nowhere."""
+
+    taken: datetime
+    contenders: tuple[Contender, ...]
+    metrics: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    partings: tuple[str, ...]
+
+    def apart(self, axis: Axis) -> float:
+        """Where the first of them leaves the others, on an axis; 0 where they have nothing in common."""
+        traces = [c.trace for c in self.contenders if c.trace is not None]
+        common = shared([c.stages for c in self.contenders if c.stages])
+        places = [
+            bound.x for trace in traces if trace.sight.axis is axis
+            for bound in trace.bounds if bound.node not in common
+        ]  # fmt: skip
+        return min(places, default=0.0) if common else 0.0
+
+
+def shared(paths: Sequence[Sequence[Stage]]) -> tuple[int, ...]:
+    """The nodes with which all paths begin."""
+    found = []
+    for stages in zip(*paths, strict=False):
+        if len({stage.node for stage in stages}) != 1:
+            break
+        found.append(stages[0].node)
+    return tuple(found)
+
+
+def partings(contenders: Sequence[Contender]) -> tuple[str, ...]:
+    """For every contender but the first, where it leaves the one it has most in common with."""
+    words = []
+    for place, one in enumerate(contenders):
+        others = [c for c in contenders[:place] if c.stages]
+        if not others or not one.stages:
+            continue
+        other = max(others, key=lambda c: _together(c, one)[1])
+        node, step = _together(other, one)
+        if node is None:
+            words.append(f"{one.letter} and {other.letter} have nothing in common")
+        elif node == one.stages[-1].node:
+            words.append(f"{other.letter} goes on from {one.letter}: #{node}, step {step}")
+        elif node == other.stages[-1].node:
+            words.append(f"{one.letter} goes on from {other.letter}: #{node}, step {step}")
+        else:
+            words.append(f"{one.letter} leaves {other.letter} in #{node} at step {step}")
+    return tuple(words)
+
+
+def _together(one: Contender, other: Contender) -> tuple[int | None, int]:
+    """The last node that two have in common, and the step from the base up to which they are the same."""
+    common = shared([one.stages, other.stages])
+    if not common:
+        return None, -1
+    last = len(common) - 1
+    ends = [_end(c.stages[last]) for c in (one, other)]
+    return common[-1], min(ends)
+
+
+def _end(stage: Stage) -> int:
+    """Where a stage is left, in steps from the base."""
+    return stage.start + (stage.trained if stage.left_at is None else stage.left_at)
+
+
+# ---- differences -------------------------------------------------------------------------------------------------
+
+
+def differences(contenders: Sequence[Contender]) -> tuple[Difference, ...]:
+    """Only what differs: the hyperparameters along the trajectories, how stages begin, and the run files."""
+    known = [c for c in contenders if not c.problem]
+    names = list(dict.fromkeys(name for c in known for stage in c.stages for name in stage.configuration))
+    found = [_difference(name, contenders, _value(name)) for name in names]
+    found.append(_difference("reference", contenders, lambda stage: stage.reference))
+    found.append(Difference("optimizer", tuple(_resets(c.stages) for c in contenders)))
+    keys = list(dict.fromkeys(key for c in known for key in c.settings or {}))
+    for key in keys:
+        values = tuple(((0, (c.settings or {}).get(key, MISSING)),) if not c.problem else () for c in contenders)
+        found.append(Difference(key, values, asked=True))
+    problems = {place for place, c in enumerate(contenders) if c.problem}
+    return tuple(d for d in found if len({v for i, v in enumerate(d.values) if i not in problems}) > 1)
+
+
+def _difference(name: str, contenders: Sequence[Contender], value: Callable[[Stage], str]) -> Difference:
+    return Difference(name, tuple(staircase(c.stages, value) for c in contenders))
+
+
+def _value(name: str) -> Callable[[Stage], str]:
+    return lambda stage: parameter(stage.configuration.get(name))
+
+
+def staircase(stages: Sequence[Stage], value: Callable[[Stage], str]) -> Steps:
+    """A value along a trajectory: where it begins and where it changes. The base itself trains nothing."""
+    found: list[tuple[int, str]] = []
+    for stage in stages:
+        if stage.node == 0 and len(stages) > 1:
+            continue
+        words = value(stage)
+        if not found or found[-1][1] != words:
+            found.append((stage.start, words))
+    return tuple(found)
+
+
+def _resets(stages: Sequence[Stage]) -> Steps:
+    """Where the optimizer's state was thrown away between stages."""
+    found = [(stage.start, "reset") for stage in stages if stage.optimizer == "reset" and stage.start > 0]
+    return tuple(found) or ((0, "kept"),)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A run file as one text per key: `search.segment_steps` → "50". Its name is no setting."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            found.update(flat(value, f"{name}."))
+        elif name != "name":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            found[name] = parameter(value) if number else str(value)
+    return found

@@ -1,0 +1,157 @@
+"""Two to four trajectories over each other: curves with letters, a legend with scores, and only the values that differ.
+
+Opened from the tree (nodes of one run) and from the list (the best trajectories of several runs). It decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from llmzero_tui.actions import Context, bindings
+from llmzero_tui.comparison import CompareView, Comparison
+from llmzero_tui.curves import Axis, Manner, Smoothing, Window
+from llmzero_tui.data import Lost
+from llmzero_tui.feeds.compare import CompareFeed
+from llmzero_tui.format import plain
+from llmzero_tui.screens.plotting import Plotting
+from llmzero_tui.widgets.comparing import legend, parting_words, table
+from llmzero_tui.widgets.keybar import KeyBar
+from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.plot import Line, MetricPlot, Picture
+from llmzero_tui.widgets.plot.widget import PENDING, describe
+from llmzero_tui.widgets.strip import order
+
+SIDES = 2
+"""Columns of the frame around the plot and the table."""
+
+
+class CompareScreen(Plotting):
+    """Two to four trajectories beside each other."""
+
+    kind = "compare"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("compare")
+
+    def __init__(self, feed: CompareFeed, metric: str = "reward") -> None:
+        super().__init__(id="compare")
+        self.feed = feed
+        self.metric = metric
+        self.manner = Manner(Smoothing.AVERAGE)
+        self.snapshot: Comparison | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title", markup=False)
+        yield MetricPlot()
+        yield Static(id="legend", markup=False)
+        with VerticalScroll(id="differences"):
+            yield Static(id="values", markup=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#differences").border_title = "Differences"
+        self._title("")
+        self.plot.focus()
+        self.ready = True
+        self.refresh_keys()
+
+    # ---- snapshots --------------------------------------------------------------------------------------------------
+
+    def view(self) -> CompareView:
+        return CompareView(self.metric, max(20, self.plot.size.width), self.sight)
+
+    def apply(self, snapshot: Comparison, now: datetime) -> None:
+        self.snapshot = snapshot
+        self._title("")
+        self._words()
+        self.draw_plot()
+        self.refresh_keys()
+
+    def lost(self, why: Lost, now: datetime) -> None:
+        self._title(why.reason)
+
+    def restyle(self) -> None:
+        super().restyle()
+        self._title("")
+        self._words()
+        self.draw_plot()
+
+    def on_resize(self) -> None:
+        self._words()
+
+    def _title(self, problem: str) -> None:
+        colours = look(self).palette
+        paths = dict.fromkeys(target.path.name for target in self.feed.targets)
+        text = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("compare", colours.muted))
+        text.append("  " + plain(" · ".join(paths), 100), style=colours.text)
+        if problem:
+            text.append("  " + plain(problem, 200), style=colours.bad)
+        self.query_one("#title", Static).update(look(self).done(text))
+
+    def _words(self) -> None:
+        """The legend and the table."""
+        found, dress = self.snapshot, look(self)
+        if found is None:
+            return
+        words = legend(found, self.size.width, dress)
+        if found.partings:
+            words.append("\n").append_text(parting_words(found, dress))
+        self.query_one("#legend", Static).update(words)
+        self.query_one("#values", Static).update(table(found, self.size.width - 2 * SIDES, dress))
+
+    def draw_plot(self) -> None:
+        """Bring the plot to the latest curves, if they are those of the metric; else say what is on its way."""
+        if self.snapshot is None:
+            return
+        known = [(c, c.trace) for c in self.snapshot.contenders if c.trace is not None]
+        title = f"{self.metric}"
+        if not known or any(trace.metric != self.metric for _, trace in known):
+            self.plot.border_title = look(self).title(f"{title} {PENDING}" if known else title)
+            return
+        first = known[0][1]
+        here = first.sight.axis is self.sight.axis
+        window = self.sight.window if here else first.sight.window
+        since = self.snapshot.apart(first.sight.axis)
+        lines = tuple(Line(trace, c.colour, c.letter, since) for c, trace in known)
+        notes = describe(max((t for _, t in known), key=lambda t: t.width), self.manner, window)
+        self.plot.take((Picture(lines, self.manner, window),), title if here else f"{title} {PENDING}", notes)
+
+    # ---- actions ----------------------------------------------------------------------------------------------------
+
+    def context(self) -> Context:
+        return Context(self.kind, plotted=self.snapshot is not None)
+
+    def _step_metric(self, by: int) -> None:
+        names = order(self.snapshot.metrics) if self.snapshot else ()
+        if names:
+            place = names.index(self.metric) if self.metric in names else 0
+            self.metric = names[(place + by) % len(names)]
+            self.draw_plot()
+            self.poll_now()
+
+    def action_next_metric(self) -> None:
+        """Plot the next metric."""
+        self._step_metric(1)
+
+    def action_previous_metric(self) -> None:
+        """Plot the metric before."""
+        self._step_metric(-1)
+
+    def action_from_branch(self) -> None:
+        """From where they part to the end, or everything again."""
+        apart = self.snapshot.apart(self.sight.axis) if self.snapshot else 0.0
+        if self.sight.window is not None or not 0 < apart < self.plot.whole - Axis.STEPS.least / 2:
+            self.see(replace(self.sight, window=None))
+        else:
+            self.see(replace(self.sight, window=Window(apart, self.plot.whole)))
+
+    def action_back(self) -> None:
+        """Back to where one came from."""
+        self.dismiss()
+        self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]

@@ -1,0 +1,100 @@
+"""The words of the comparison: a legend with scores, where the trajectories part, and a table of what differs.
+
+Called by the comparison's screen. Names, labels and reasons are foreign text. Nothing here reads or moves anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from llmzero_tui.comparison import Comparison, Contender, Difference, Steps
+from llmzero_tui.data import Scored
+from llmzero_tui.format import MISSING, fit, plain, score
+from llmzero_tui.widgets.look import Look
+
+NAME_CELLS = 26
+LEAST_CELL = 10
+GAP = 2
+
+
+def legend(comparison: Comparison, width: int, dress: Look) -> Text:
+    """A line for every contender: letter, name, state, score with its interval and n, how far it is."""
+    colours = dress.palette
+    names = [plain(f"{c.name} {c.label}".strip(), 60) for c in comparison.contenders]
+    room = max(10, min(max(map(cell_len, names), default=0), width - (62 if width < 100 else 86)))
+    lines = []
+    for one, name in zip(comparison.contenders, names, strict=True):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f" {one.letter} ", style=f"bold {colours[one.colour]}")
+        line.append("━━ ", style=colours[one.colour])
+        line.append(fit(name, room) + "  ", style=colours.text)
+        if one.problem:
+            line.append(plain(one.problem, 200), style=colours.bad)
+        else:
+            state = dress.state(one.state)
+            line.append_text(state).append(" " * max(1, 15 - state.cell_len))
+            line.append_text(_score(one.best, "validation" if width >= 100 else "", dress))
+            if one.test is not None:
+                line.append_text(_score(one.test, "test", dress))
+            line.append(f"{one.steps} steps", style=colours.muted)
+        lines.append(line)
+    return dress.done(Text("\n").join(lines))
+
+
+def _score(found: Scored | None, word: str, dress: Look) -> Text:
+    colours = dress.palette
+    text = Text(f"{word} " if word else "", style=colours.muted)
+    if found is None:
+        return text.append(f"{MISSING:<18}", style=colours.faint)
+    text.append(score(found.value, found.n), style=f"bold {colours.text}")
+    return text.append(f" n={found.n:<5} ", style=colours.muted)
+
+
+def parting_words(comparison: Comparison, dress: Look) -> Text:
+    """Where they part, in one line."""
+    return dress.done(Text("   " + " · ".join(comparison.partings), style=dress.palette.muted))
+
+
+def table(comparison: Comparison, width: int, dress: Look) -> Text:
+    """Only what differs: a line for each parameter, a column for each contender; where a value changes on the way, each
+    with the step from which on it holds."""
+    colours, contenders = dress.palette, comparison.contenders
+    if not comparison.differences:
+        return dress.done(Text("no parameter differs", style=colours.faint))
+    name_cells = min(NAME_CELLS, max(len(d.name) for d in comparison.differences), width // 3)
+    each = max(LEAST_CELL, (width - name_cells - GAP) // max(1, len(contenders)) - GAP)
+    text = Text(no_wrap=True)
+    text.append(" " * (name_cells + GAP))
+    for one in contenders:
+        text.append(fit(f"{one.letter} {one.name}", each) + " " * GAP, style=f"bold {colours[one.colour]}")
+    asked = False
+    for difference in comparison.differences:
+        if difference.asked and not asked:
+            asked = True
+            text.append("\nrun file", style=colours.muted)
+        _row(text, difference, name_cells, each, contenders, dress)
+    return dress.done(text)
+
+
+def _row(
+    text: Text, difference: Difference, name_cells: int, each: int, contenders: Sequence[Contender], dress: Look
+) -> None:
+    """One parameter, as many lines as its tallest staircase."""
+    colours = dress.palette
+    cells = [_stairs(steps, each) for steps in difference.values]
+    for line in range(max(1, *map(len, cells))):
+        name = plain(difference.name, 60) if line == 0 else ""
+        text.append("\n").append(fit(name, name_cells), style=colours.muted).append(" " * GAP)
+        for one, cell in zip(contenders, cells, strict=True):
+            words = cell[line] if line < len(cell) else (MISSING if line == 0 and not one.problem else "")
+            text.append(fit(words, each) + " " * GAP, style=colours.text if line < len(cell) else colours.faint)
+
+
+def _stairs(steps: Steps, width: int) -> list[str]:
+    """A staircase in one line where it fits, else a line for each step."""
+    words = [plain(value, 60) if start == 0 else f"{plain(value, 60)} @{start}" for start, value in steps]
+    whole = " → ".join(words)
+    return [whole] if words and cell_len(whole) <= width else words
