@@ -38,19 +38,34 @@ def plain(text: object, limit: int | None = None, *, lines: bool = False) -> str
     if not (source.isascii() and source.isprintable()):
         source = _ESCAPE.sub("", source)
         source = "".join(_visible(source))
-    source = re.sub(r"[ \t]+\n", "\n", source).strip("\n") if lines else " ".join(source.split())
+    if lines:  # no pattern: on a long run of blanks a search for those before a line's end takes quadratic time
+        source = "\n".join(line.rstrip(" \t") for line in source.split("\n")).strip("\n")
+    else:
+        source = " ".join(source.split())
     if limit is not None and len(source) > limit:
         return source[: limit - 1] + "…"
     return source
 
 
 READ_LIMIT = 16_000
-"""Characters of one text that are laid out to be read; the rest stays in the database, and the screen says so."""
+READ_LINES = 1000
+"""Characters and lines of one text that are laid out to be read; the rest stays in the database, and the screen says
+so."""
+
+
+def beginning(text: str) -> str:
+    """As much of a text as is laid out to be read."""
+    text, place = text[:READ_LIMIT], -1
+    for _ in range(READ_LINES):
+        place = text.find("\n", place + 1)
+        if place < 0:
+            return text
+    return text[:place]
 
 
 def readable(text: str) -> str:
-    """A foreign text to be read, line by line: whole, or its first READ_LIMIT characters."""
-    return plain(text[:READ_LIMIT], lines=True)
+    """A foreign text to be read, line by line: its beginning, made harmless."""
+    return plain(beginning(text), lines=True)
 
 
 def _visible(source: str) -> Iterable[str]:
@@ -213,7 +228,7 @@ def mark(state: str) -> Mark:
     return MARKS.get(state, UNKNOWN)
 
 
-_ASCII = str.maketrans(
+_ASCII = {ord(each.glyph): each.ascii for each in MARKS.values()} | str.maketrans(
     "★→·…–±▾▸│×−↑↓≥≤⚠‖ε“”’—┤└┬─←‹›⌫◆✓✗⇒┐┘┌┼✎¶",
     '*>-~-+v>|x-^v><!|e""\'-|`+-<<><x+x>.\'.+@"',
 )

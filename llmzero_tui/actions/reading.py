@@ -62,6 +62,7 @@ READING: tuple[Action, ...] = (
     Action("plots", ("o",), "Plots", "Open the pictures it was shown in the system's viewer, or copy their names",
            "Agents", AGENTS, lambda c: c.pictures, 5),
     # both
+    Action("copy", ("Y",), "Copy", "Copy what is read here as text", "Everywhere", BOTH, lambda c: c.chosen, 11),
     Action("next_page", ("n",), "Next page", "The next rows", "Everywhere", BOTH, lambda c: c.pages, 6),
     Action("previous_page", ("p",), "Previous", "The rows before", "Everywhere", BOTH, lambda c: c.pages),
     Action("zoom", ("z",), "Zoom", "Give the text the whole screen, or give it back", "Everywhere", BOTH,

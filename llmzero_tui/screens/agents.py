@@ -209,6 +209,12 @@ class AgentsScreen(Polled):
             names = "\n".join(str(p.resolve()) for p in pictures)
             self.app.copy(names, "the pictures' paths")  # type: ignore[attr-defined]
 
+    def action_copy(self) -> None:
+        """The call that is read, all of its sections."""
+        whole = self.snapshot.whole if self.snapshot is not None else None
+        if whole is not None:
+            self.app.copy(texts.as_text(whole), f"call {whole.line.call}")  # type: ignore[attr-defined]
+
     def _page(self, by: int) -> None:
         snapshot = self.snapshot
         if snapshot is not None and snapshot.view == self._view and 0 <= self._view.page + by < snapshot.pages:

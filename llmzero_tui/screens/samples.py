@@ -140,13 +140,13 @@ class SamplesScreen(Polled):
         found: tuple[Line, ...] = snapshot.lines if snapshot is not None else ()
 
         def draw(index: int, width: int, dress: Look) -> Text:
-            return texts.line(found[index], width, dress, comparing=comparing)
+            return texts.line(found[index], width, dress, snapshot.view if snapshot is not None else self._view)
 
         shown = None
         if snapshot is not None:
             shown = snapshot.other if comparing else snapshot.full
         chosen = shown.seq if shown is not None else None
-        key = (found, comparing, look(self))
+        key = (found, comparing, self._view.split, look(self))
         lines.head(texts.columns(comparing))
         lines.show([f.seq for f in found], key, draw, chosen, texts.nothing(snapshot, self._view))
 
@@ -326,6 +326,14 @@ class SamplesScreen(Polled):
     def action_previous_page(self) -> None:
         """The rows before."""
         self._page(-1)
+
+    def action_copy(self) -> None:
+        """The completion that is read; while comparing, both."""
+        shown = (self.snapshot.full, self.snapshot.other) if self.snapshot is not None else ()
+        found = [full for full in shown if full is not None]
+        if found:
+            words = " and ".join(texts.title(full) for full in found)
+            self.app.copy("\n".join(map(texts.as_text, found)), words)  # type: ignore[attr-defined]
 
     def action_zoom(self) -> None:
         """The text alone, or the list again."""

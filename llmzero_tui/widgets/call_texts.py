@@ -166,3 +166,13 @@ def short(calls: Sequence[Called] | None, width: int, dress: Look) -> Renderable
             lines.append(dress.done(Text(f"  {plain(said, max(1, width - 2))}", style=colours.text)))
     lines.append(dress.done(Text("A reads every call in full", style=colours.faint)))
     return Group(*lines)
+
+
+def as_text(whole: Whole) -> str:
+    """A call with all its sections as text; what was cut is said."""
+    call = whole.line
+    parts = [f"call {call.call}, {call.role}, {call.model or call.advisor}, {call.ts:%Y-%m-%d %H:%M:%S} UTC"]
+    for section in whole.sections:
+        cut = f" (the first {len(section.text):,} of {section.length:,} characters)"
+        parts.append(f"{section.title}{cut if section.length > len(section.text) else ''}:\n{section.text}")
+    return "\n\n".join(parts) + "\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from llmzero_tui.difference import Span
-from llmzero_tui.format import READ_LIMIT, readable
+from llmzero_tui.format import beginning, readable
 from llmzero_tui.widgets.look import Look
 
 
@@ -20,7 +20,7 @@ def prose(text: str, length: int, dress: Look, style: str, *, where: str, apart:
     drawn = Text(readable(text), style=style)
     for first, last in apart:
         drawn.stylize(f"{dress.palette.wait} underline", first, last)
-    left = length - min(len(text), READ_LIMIT)
+    left = length - len(beginning(text))
     if left > 0:
         words = f"\n… cut here: {left:,} more characters; the whole text is in {where} (llmzero sql)"
         drawn.append(words, style=dress.palette.warn)

@@ -29,18 +29,20 @@ def verdict(correct: bool, dress: Look) -> tuple[str, str]:
     return f"{glyph} {'right' if correct else 'wrong'}", colour
 
 
-def line(row: Line, width: int, dress: Look, *, comparing: bool) -> Text:
+def line(row: Line, width: int, dress: Look, view: SamplesView) -> Text:
     """One row: where it is from, how good it is, how it begins."""
     colours = dress.palette
     word, colour = verdict(row.correct, dress)
     text = Text(no_wrap=True)
-    if comparing:
+    if view.comparing:
         text.append(f"{'#' + str(row.node):>5} ", style=colours.text)
     text.append(f"{row.step:>5} ", style=colours.muted)
     text.append(f"{word} ", style=colour).append(f"{amount(row.reward):>5} ", style=colours.text)
     cut = dress.glyph("early-stopped")[0] if row.truncated else " "
     text.append(f"{cut} ", style=colours.warn)
-    text.append("fixed " if row.split == "validation" and not comparing else "", style=colours.faint)
+    text.append(
+        "fixed " if row.split == "validation" and not view.comparing and not view.split else "", style=colours.faint
+    )
     text.append(plain(row.completion, 240) or "(nothing)", style=colours.text if row.completion else colours.faint)
     dress.done(text)
     text.truncate(width, overflow="ellipsis" if not dress.ascii else "crop")
@@ -161,3 +163,16 @@ def nothing(snapshot: SamplesSnapshot | None, view: SamplesView) -> str:
     if snapshot.place is None:
         return f"No completions of #{snapshot.node}. [ and ] go to nodes that have some."
     return "No completion is like that. 1 shows all, 0 all steps, v all prompts, esc in the search ends it."
+
+
+def as_text(full: Full) -> str:
+    """A completion as a colleague can read it in a message; what was cut is said."""
+    parts = [f"#{full.node} step {full.step}, {'right' if full.correct else 'wrong'}, reward {amount(full.reward)}"]
+    bodies = (
+        ("prompt", full.prompt, full.prompt_length), ("completion", full.completion, full.completion_length),
+        ("expected answer", full.answer, full.answer_length),
+    )  # fmt: skip
+    for name, text, length in bodies:
+        cut = f" (the first {len(text):,} of {length:,} characters)" if length > len(text) else ""
+        parts.append(f"{name}{cut}:\n{text}")
+    return "\n\n".join(parts) + "\n"
