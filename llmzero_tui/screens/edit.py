@@ -91,8 +91,8 @@ class EditScreen(ModalScreen[Edited | None]):
         Binding("escape", "cancel", show=False),
         Binding("enter", "send", show=False),
         Binding("ctrl+r", "restore", show=False, priority=True),
-        Binding("down", "focus_next_field", show=False),
-        Binding("up", "focus_previous_field", show=False),
+        Binding("down", "focus_next_field", show=False, priority=True),  # before the scrolling of the fields
+        Binding("up", "focus_previous_field", show=False, priority=True),
     ]
 
     def __init__(self, space: tuple[Row, ...], subject: Subject, draft: Draft | None = None) -> None:
@@ -119,7 +119,8 @@ class EditScreen(ModalScreen[Edited | None]):
 
     @property
     def _free(self) -> tuple[Parameter, ...]:
-        return tuple(p for p in self._space if not p.fixed)
+        """The parameters with a choice, as they stand on the screen."""
+        return tuple(p for kind in Kind for p in self._space if p.kind is kind and not p.fixed)
 
     def _field(self, item: Parameter) -> Input:
         return self.query_one(f"#value-{item.name}", Input)

@@ -12,8 +12,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.screens.dialogs import AskText, Choose, Confirm
+from llmzero_tui.screens.dialogs import AskText, Choose
 from llmzero_tui.screens.edit import EditScreen
+from llmzero_tui.screens.prune import PruneScreen
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.widgets.choice import Choice
@@ -175,11 +176,11 @@ async def test_branching_by_hand_names_the_parent_and_its_checkpoint(run: Path, 
         assert (payload["parent"], payload["step"], payload["changes"]) == (5, 25, {"temperature": 0.8})
 
 
-async def test_prune_is_sent_after_a_yes_and_not_after_a_no(run: Path, engine: Engine) -> None:
+async def test_prune_is_sent_after_enter_and_not_after_escape(run: Path, engine: Engine) -> None:
     async with opened(run) as (pilot, screen):
-        for answer in ("n", "y"):
+        for answer in ("escape", "enter"):
             await pilot.press("x")
-            await until(pilot, lambda: isinstance(screen.app.screen, Confirm), "the question")
+            await until(pilot, lambda: isinstance(screen.app.screen, PruneScreen), "the question")
             assert not engine.commands
             await pilot.press(answer)
             await until(pilot, lambda: screen.app.screen is screen, "closed")
