@@ -125,6 +125,11 @@ def _asking(commands: Any) -> None:
     _command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
     show = _command(commands, "show", "listing:show", "one run as text")
     show.add_argument("name", metavar="RUN")
+    tail = _command(commands, "tail", "tail:tail", "the log of a run as it grows, and what its training says")
+    tail.add_argument("name", metavar="RUN")
+    tail.add_argument(
+        "-n", "--lines", type=_count, default=10, metavar="LINES", help="lines of the log to begin with (default: 10)"
+    )
     sql = _command(commands, "sql", "sql:sql", "a query over a live or a finished run; without RUN over all")
     sql.add_argument("words", nargs="*", metavar="[RUN] SELECT")
     sql.add_argument("--file", type=Path, metavar="Q.SQL", help="read the query from a file")
@@ -182,6 +187,12 @@ def _positive(text: str) -> float:
     if not 0 < value <= 1e7:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number above 0")
     return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:7]) > 100_000:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 0 to 100000")
+    return int(text)
 
 
 class _Version(argparse.Action):

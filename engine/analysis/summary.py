@@ -5,6 +5,8 @@ A dead engine writes nothing, so "crashed" is derived here: a state that is not 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -21,7 +23,8 @@ LIMIT 1), best AS (SELECT c.* FROM checkpoints c JOIN best_checkpoint b ON c.seq
 ts FROM ( SELECT max(ts) AS ts FROM events UNION ALL SELECT max(ts) FROM budget UNION ALL SELECT max(ts) FROM
 checkpoints) ) SELECT s.*, last.ts AS last_ts, coalesce(soup.n, best.n) AS best_n, coalesce(soup.greedy, best.greedy) AS
 best_greedy, coalesce(soup.sampled, best.sampled) AS best_sampled, final.n AS test_n, final.greedy AS test_greedy,
-final.sampled AS test_sampled, baseline.n AS base_n, baseline.greedy AS base_greedy, baseline.sampled AS base_sampled
+final.sampled AS test_sampled, baseline.n AS base_n, baseline.greedy AS base_greedy, baseline.sampled AS base_sampled,
+(SELECT coalesce(budget, CAST(json_extract(config, '$.budget') AS VARCHAR)) FROM runs) AS budget
 FROM (SELECT * EXCLUDE (best_n) FROM current_state) s CROSS JOIN last LEFT JOIN best ON true LEFT JOIN soup ON true LEFT
 JOIN final ON true LEFT JOIN baseline ON true
 """
@@ -43,8 +46,10 @@ class Summary:
     """One run in facts.
 
     `state` is the stored state, or "crashed". `nodes` counts segments that were begun or queued. Scores are None until
-    measured. `budget_fraction` is in [0, 1], None before the first row of the budget. Times are UTC without a zone;
-    `age_seconds` is the time since the last row of the log, budget or scores, None where there is none.
+    measured. `running_nodes` train now. `budget` holds the limits of now by name (steps, nodes, minutes,
+    gpu_hours; 0 is none), `budget_fraction` is the share of the nearest one that is spent, None before the first row of
+    the budget; for `eta_seconds` see `eta`. Times are UTC without a zone; `age_seconds` is the time since the last row
+    of the log, budget or scores, None where there is none.
     """
 
     name: str
@@ -59,7 +64,10 @@ class Summary:
     failed_nodes: int
     pending_proposals: int
     steps: int
+    running_nodes: tuple[int, ...]
+    budget: Mapping[str, float]
     budget_fraction: float | None
+    eta_seconds: float | None
     trainer_seconds: float
     wall_seconds: float
     best_node: int | None
@@ -85,6 +93,13 @@ class Summary:
         return plain
 
 
+def eta(spent: float, wall_seconds: float, *, running: bool) -> float | None:
+    """Seconds until the budget is spent, at the pace so far; None where that says nothing."""
+    if not running or not 0.005 < spent < 1:
+        return None
+    return wall_seconds * (1 - spent) / spent
+
+
 def derived_state(state: str, *, live: bool) -> str:
     """The stored state, or "crashed" when it is not final and nobody holds the run."""
     return state if live or state in FINAL_STATES else "crashed"
@@ -99,9 +114,10 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
     row = only_row(reader.rows(HEADER))
     now = now or datetime.now(UTC).replace(tzinfo=None)
     base_test = measured(row, "base_")
+    state, spent, wall = derived_state(row["state"], live=reader.live), row["budget_fraction"], row["wall_seconds"]
     return Summary(
         name=row["name"],
-        state=derived_state(row["state"], live=reader.live),
+        state=state,
         reason=row["reason"],
         task=row["task"],
         model=row["model"],
@@ -112,9 +128,12 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         failed_nodes=row["failed"],
         pending_proposals=row["pending_proposals"],
         steps=row["steps"] or 0,
-        budget_fraction=row["budget_fraction"],
+        running_nodes=tuple(row["running"] or ()) if reader.live else (),
+        budget=json.loads(row["budget"] or "{}"),
+        budget_fraction=spent,
+        eta_seconds=eta(spent or 0.0, wall or 0.0, running=reader.live and state not in FINAL_STATES),
         trainer_seconds=row["trainer_seconds"] or 0.0,
-        wall_seconds=row["wall_seconds"] or 0.0,
+        wall_seconds=wall or 0.0,
         best_node=row["best_node"],
         best_step=row["best_step"],
         best_validation=measured(row, "best_"),

@@ -129,7 +129,7 @@ def _look(options: argparse.Namespace, directory: RunDirectory, *, headless: boo
         return _screen(options, directory)
     from llmzero_tui.headless import follow
 
-    return follow(directory, as_json=options.json)
+    return follow(directory, as_json=options.json, ascii=options.ascii)
 
 
 def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:

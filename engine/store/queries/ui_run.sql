@@ -2,7 +2,7 @@
 WITH spent AS (SELECT * FROM budget ORDER BY seq DESC LIMIT 1),
 best AS (SELECT node_id, step, n, value FROM checkpoints ORDER BY value DESC, node_id LIMIT 1),
 test AS (SELECT node_id, n, greedy, sampled FROM evaluations
-         WHERE split = 'test' AND kind IN ('final', 'soup') ORDER BY (greedy + 2 * sampled) / n DESC LIMIT 1),
+         WHERE split = 'test' AND (kind IN ('final', 'soup') OR kind = 'baseline' AND (SELECT best_node FROM runs) = 0) ORDER BY (greedy + 2 * sampled) / n DESC LIMIT 1),
 counts AS (SELECT count(*) FILTER (state NOT IN ('proposed', 'rejected') AND node_id > 0) AS nodes FROM nodes)
 SELECT r.name, r.task, r.model, r.strategy, r.advisor, r.state, r.reason, r.config, r.space, r.created, r.started, r.ended,
     r.best_node, r.best_step, r.gate, r.budget, counts.nodes,

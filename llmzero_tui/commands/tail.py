@@ -1,0 +1,107 @@
+"""`llmzero tail`: the log of a run as it grows, with what the training says now; one line a thing, or one JSON object.
+
+Data goes to stdout. It ends when the run ends; the run does not notice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine import launch
+from engine.rundir import RunDirectory
+from engine.store import queries
+from engine.store.reader import Reader
+from llmzero_tui.facts import Facts, Running, headline, read_facts, running_words, state_words, status_line
+from llmzero_tui.following import Watch
+from llmzero_tui.format import mark, plain, to_ascii
+from llmzero_tui.text import emit, to_json
+
+HEADLINE_SECONDS = 5.0
+"""Between two lines about the same node's training, and between two about the run."""
+AT_ONCE = 10_000
+"""The most events of one look."""
+LEVELS = {"info": " ", "warning": "!", "error": mark("failed").glyph}
+
+Row = dict[str, Any]
+
+
+def tail(options: argparse.Namespace) -> int:
+    """Follow one run."""
+    directory = launch.find_run(options.runs_dir, options.name)
+    teller = Teller(directory, options.lines, as_json=options.json)
+    state = Watch(directory, teller.look).until_over()
+    return 1 if state == "failed" else 0
+
+
+@dataclass
+class Teller:
+    """Says what is new at each look: events, the training's headline, where the run stands."""
+
+    directory: RunDirectory
+    lines: int
+    as_json: bool
+    _event: int = 0
+    _begun: bool = False
+    _state: str = ""
+    _steps: dict[int, tuple[int, float]] = field(default_factory=dict)
+    _told: tuple[str, float] = ("", 0.0)
+
+    def look(self, reader: Reader) -> str:
+        """Tell it; returns the stored state."""
+        facts = read_facts(reader, self.directory)
+        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])
+        self._events(reader)
+        for each in facts.running:
+            self._training(each)
+        self._standing(facts)
+        self._begun = True
+        sys.stdout.flush()
+        return stored
+
+    def _events(self, reader: Reader) -> None:
+        most = AT_ONCE if self._begun else self.lines
+        for row in reader.rows(queries.load("cli_events"), (self._event, most)):
+            self._say({"type": "event", **row}, _event_line(row))
+        last = reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"]
+        self._event = max(self._event, last or 0)
+
+    def _training(self, running: Running) -> None:
+        step, at = self._steps.get(running.node, (0, 0.0))
+        now = time.monotonic()
+        if running.step == step or (now - at < HEADLINE_SECONDS and running.step < running.planned):
+            return
+        self._steps[running.node] = (running.step, now)
+        self._say({"type": "training", **running.as_dict()}, f"{'':15}{mark('running').glyph} {running_words(running)}")
+
+    def _standing(self, facts: Facts) -> None:
+        """Where the run stands, when that changed: its state at once, the rest now and then."""
+        summary, now = facts.summary, time.monotonic()
+        line = status_line(summary)
+        changed = summary.state != self._state
+        if not changed and (line == self._told[0] or now - self._told[1] < HEADLINE_SECONDS):
+            return
+        self._state, self._told = summary.state, (line, now)
+        more = {"waiting": facts.questions, "running": [each.as_dict() for each in facts.running]}
+        words = f"{state_words(summary)} · {line}" if changed else f"· {line}"
+        self._say({"type": "run", **headline(self.directory, summary), **more}, f"{'':15}{words}")
+
+    def _say(self, facts: Row, line: str) -> None:
+        if self.as_json:
+            emit(to_json(facts, indent=None))
+        else:
+            emit(to_ascii(line) if _lacks_glyphs() else line)
+
+
+def _event_line(row: Row) -> str:
+    node = f"#{row['node_id']} " if row["node_id"] is not None else ""
+    text = plain(row["message"], 400)
+    words = text if text.startswith(node.strip() or " ") else f"{node}{text}"
+    return f"{row['ts']:%m-%d %H:%M:%S} {LEVELS.get(row['level'], ' ')} {plain(row['kind'], 30)}: {words}"
+
+
+def _lacks_glyphs() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

@@ -1,0 +1,232 @@
+"""Where a run stands, for those without screens: read once, told the same by `show`, `tail` and `--headless`.
+
+Reads through a reader, formats text and JSON, prints nothing. Every score stands with its n or its 95% interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from engine.analysis.scores import Measured
+from engine.analysis.summary import FINAL_STATES, Summary, summarise
+from engine.rundir import RunDirectory
+from engine.store import queries
+from engine.store.reader import Reader
+from llmzero_tui.data import json_of
+from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
+from llmzero_tui.text import table
+
+Row = dict[str, Any]
+SHORT = {
+    "reward": "reward", "kl": "kl", "entropy": "entropy", "completions/mean_length": "length",
+    "completions/clipped_ratio": "clipped",
+}  # fmt: skip
+"""What is told of a node that trains, in this order, under a short name."""
+UNITS = {"steps": "steps", "nodes": "nodes", "minutes": "minutes", "gpu_hours": "GPU hours"}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A node that trains, with the latest value of its telling metrics by TRL's names."""
+
+    node: int
+    label: str
+    step: int
+    planned: int
+    metrics: Mapping[str, float]
+
+    def as_dict(self) -> Row:
+        """For JSON."""
+        return {"node": self.node, "label": self.label, "step": self.step, "planned": self.planned,
+                "metrics": dict(self.metrics)}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One look at a run: its summary, its nodes (rows of cli_nodes), what trains, and what waits for the human."""
+
+    directory: RunDirectory
+    summary: Summary
+    nodes: tuple[Row, ...]
+    running: tuple[Running, ...]
+    waiting: tuple[Row, ...]
+
+    def as_dict(self) -> Row:
+        """For `show --json`: those of `ls --json`, and the tree, what trains, what waits."""
+        return {
+            **headline(self.directory, self.summary), "running": [each.as_dict() for each in self.running],
+            "tree": list(self.nodes), "waiting": self.questions,
+        }  # fmt: skip
+
+    @property
+    def questions(self) -> list[Row]:
+        """The proposals that wait, for JSON."""
+        return [{key: row[key] for key in ("proposal_id", "revision", "node_id", "label")} for row in self.waiting]
+
+
+def read_facts(reader: Reader, directory: RunDirectory) -> Facts:
+    """All of it. Raises UserError: the run has not begun. QueryError, EngineGone: as a query does."""
+    summary = summarise(reader)
+    running = reader.rows(queries.load("cli_running")) if summary.live else []
+    inbox = reader.rows(queries.load("ui_inbox")) if summary.state not in FINAL_STATES else []
+    return Facts(
+        directory, summary, tuple(reader.rows(queries.load("cli_nodes"))), tuple(map(_running, running)),
+        tuple(row for row in inbox if row["waits"]),
+    )  # fmt: skip
+
+
+def headline(directory: RunDirectory, summary: Summary) -> Row:
+    """A run in facts, for JSON: the same keys everywhere."""
+    return {**summary.as_dict(), "name": directory.name, "path": str(directory.path.resolve())}
+
+
+def _running(row: Row) -> Running:
+    metrics = json_of(row["metrics"], {})
+    told = {name: metrics[name] for name in SHORT if isinstance(metrics.get(name), int | float)}
+    return Running(row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], told)
+
+
+# ---- words ----------------------------------------------------------------------------------------------------------
+
+
+def state_words(summary: Summary) -> str:
+    """ "● training", with the reason where there is one."""
+    reason = f": {plain(summary.reason, 200)}" if summary.reason else ""
+    return f"{mark(summary.state).glyph} {summary.state}{reason}"
+
+
+def best_words(summary: Summary) -> str:
+    """ "best .431 ±.06 (#9 step 25, n 256)"."""
+    if summary.best_validation is None:
+        return "no score yet"
+    return f"best {_measured(summary.best_validation, f'#{summary.best_node} step {summary.best_step}')}"
+
+
+def test_words(summary: Summary) -> str:
+    """ "test .488 ±.03 (n 1024)", or "" where nothing was measured on it."""
+    return f"test {_measured(summary.best_test)}" if summary.best_test else ""
+
+
+def spent_words(summary: Summary) -> str:
+    """ "42% of the budget", with the time it took and what is left of it."""
+    spent = MISSING if summary.budget_fraction is None else f"{summary.budget_fraction:.0%}"
+    time = duration(summary.wall_seconds)
+    if summary.eta_seconds is not None:
+        time += f", {duration(summary.eta_seconds)} left"
+    return f"{spent} of the budget · {time}"
+
+
+def limit_words(summary: Summary) -> str:
+    """What is spent of each limit: "630 of 1500 steps, 14 of 40 minutes"."""
+    spent = {
+        "steps": float(summary.steps), "nodes": float(summary.nodes), "minutes": summary.wall_seconds / 60,
+        "gpu_hours": summary.trainer_seconds / 3600,
+    }  # fmt: skip
+    parts = [
+        f"{_count(spent[name])} of {_count(limit)} {UNITS[name]}"
+        for name in UNITS
+        if (limit := float(summary.budget.get(name) or 0))
+    ]
+    return ", ".join(parts) or "no limits known"
+
+
+def running_words(running: Running) -> str:
+    """ "#13 keep  step 31/50  reward .67  kl .0027"."""
+    metrics = "".join(f"  {SHORT[name]} {number(value)}" for name, value in running.metrics.items())
+    return f"#{running.node} {plain(running.label, 40)}  step {running.step}/{running.planned}{metrics}"
+
+
+def waiting_words(row: Row) -> str:
+    """A proposal that waits for the human."""
+    return f"? #{row['node_id']} {plain(row['label'], 40)} waits for you"
+
+
+def status_line(summary: Summary) -> str:
+    """How far a run is, in one line: steps, nodes, budget, time, best score."""
+    parts = [f"{summary.steps} steps in {summary.nodes} nodes", spent_words(summary), best_words(summary)]
+    return " · ".join(filter(None, [*parts, test_words(summary)]))
+
+
+def head_lines(facts: Facts) -> Iterator[str]:
+    """What the run is, how far, how good, what trains and what waits."""
+    summary = facts.summary
+    yield f"{facts.directory.name}  {state_words(summary)}"
+    yield f"task {plain(summary.task)} · model {plain(summary.model)} · advisor {plain(summary.advisor)}"
+    yield f"began {minute(summary.started)} UTC · {summary.nodes} nodes · {spent_words(summary)}"
+    yield f"spent {limit_words(summary)}"
+    yield " · ".join(filter(None, [best_words(summary), test_words(summary)]))
+    if summary.state not in FINAL_STATES:
+        yield f"data {age(summary.age_seconds)} old"
+    yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
+    yield from map(waiting_words, facts.waiting)
+
+
+def minute(time: datetime | None) -> str:
+    """A time to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M") if time else MISSING
+
+
+def _measured(score_of: Measured, where: str = "") -> str:
+    about = ", ".join(filter(None, [where, f"n {score_of.n}"]))
+    return f"{score(score_of.value, score_of.n)} ({about})"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+
+
+# ---- the tree -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A node of the tree with how deep it hangs; `best` is the one with the best score."""
+
+    row: Row
+    depth: int
+    best: bool
+
+    @property
+    def name(self) -> str:
+        return f"#{self.row['node_id']} {plain(self.row['label'], 30) or 'base'}"
+
+    @property
+    def state(self) -> str:
+        if self.row["parent_id"] is None:
+            return "base"
+        return str(self.row["state"]) + (", pruned" if self.row["pruned"] else "")
+
+    @property
+    def shown_state(self) -> str:
+        """With its glyph."""
+        return self.state if self.row["parent_id"] is None else f"{mark(str(self.row['state'])).glyph} {self.state}"
+
+
+def branches(nodes: Sequence[Row], best: int | None) -> list[Branch]:
+    """The nodes below their parents, as deep as they are."""
+    children: dict[int | None, list[Row]] = {}
+    for row in nodes:
+        children.setdefault(row["parent_id"], []).append(row)
+    found: list[Branch] = []
+    stack = [(row, 0) for row in reversed(children.get(None, []))]
+    while stack:
+        row, depth = stack.pop()
+        found.append(Branch(row, depth, row["node_id"] == best))
+        stack += [(child, depth + 1) for child in reversed(children.get(row["node_id"], []))]
+    return found
+
+
+def tree_lines(facts: Facts) -> Iterator[str]:
+    """The tree as a table."""
+    found = branches(facts.nodes, facts.summary.best_node)
+    rows = [[each.name, each.shown_state, each.row["trained_steps"], _best(each), each.row["intent"]] for each in found]
+    indents = [2 * each.depth for each in found]
+    yield from table(["node", "state", "steps", "validation", "intent"], rows, right={2}, indents=indents)
+
+
+def _best(branch: Branch) -> str:
+    text = score(branch.row["best_value"], branch.row["best_n"])
+    return f"{text} ★" if branch.best else text

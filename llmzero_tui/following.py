@@ -1,0 +1,66 @@
+"""Looks at a run again and again until it is over: through its engine, through the file once it is gone.
+
+Used where a run is told as text. The run does not notice whether anybody follows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.analysis.summary import FINAL_STATES
+from engine.errors import Fault, UserError
+from engine.rundir import RunDirectory
+from engine.store.reader import Reader, open_run
+
+LOOK_SECONDS = 0.5
+ENDING_SECONDS = 60.0
+"""For an engine to leave once its run is over: it writes the strategy and lets its workers go."""
+
+Look = Callable[[Reader], str]
+"""Reads and tells what is new; returns the run's stored state."""
+
+
+@dataclass
+class Watch:
+    """One run, seen by `look`."""
+
+    directory: RunDirectory
+    look: Look
+    _reader: Reader | None = None
+
+    def until_over(self) -> str:
+        """Returns the run's last state: finished, stopped or failed. Raises Fault when its engine is gone before."""
+        try:
+            while (state := self._again()) is None:
+                time.sleep(LOOK_SECONDS)
+        finally:
+            self._let_go()
+        deadline = time.monotonic() + ENDING_SECONDS
+        while self.directory.holder() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return state
+
+    def _again(self) -> str | None:
+        """One look; the final state once the run has one."""
+        try:
+            reader = self._reader = self._reader or open_run(self.directory.path)
+            state = self.look(reader)
+        except (Fault, UserError):
+            self._let_go()
+            if self.directory.holder():
+                return None  # it is starting, ending, or busy: look again
+            reader = self._reader = open_run(self.directory.path)
+            state = self.look(reader)
+        if state in FINAL_STATES:
+            return state
+        if not reader.live and self.directory.holder() is None:
+            name = self.directory.name
+            raise Fault(f"the engine of {name} is gone ({self.directory.log}); `llmzero resume {name}` goes on")
+        return None
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
