@@ -222,6 +222,11 @@ class DecisionScreen(Deciding):
             sheet.top()
         self.app.poll(quick=True)  # type: ignore[attr-defined]
 
+    def _say_changed(self, proposal: Proposal, words: str) -> None:
+        """In the line under the proposal instead of a notice beside it."""
+        self._news = f"changed meanwhile: {words}"
+        self._header()
+
     def action_next_proposal(self) -> None:
         self._step(1)
 
@@ -245,6 +250,8 @@ def _title(standing: Standing) -> str:
 def _maker(standing: Standing) -> str:
     """Who proposes."""
     advisor, model = plain(standing.proposal.advisor, 24), plain(standing.model, 32)
+    if advisor == "human":
+        return "a human"
     if model:
         return f"{model} ({advisor})"
     return f"the {advisor} advisor" if advisor in ("rules", "ollama") else advisor or "unknown"

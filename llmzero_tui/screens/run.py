@@ -97,6 +97,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         if self.frozen and self.snapshot is not None:
             self._look_closer(snapshot)
             self._header(now)
+            self.answered(snapshot)
             return
         self._lost = ""
         self.snapshot = snapshot
