@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
 from llmzero_tui.data import Run, RunsSnapshot, run_of
+from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun, held, stamp
 
@@ -22,8 +23,6 @@ UNREAD = "unread"
 """State of a run whose header was not read yet."""
 READ_SECONDS = 0.12
 """How long one look may open runs at rest; at least one of them is opened."""
-
-Print = tuple[int, ...]
 
 
 @dataclass
@@ -33,8 +32,10 @@ class RunsFeed:
     directory: Path
     clock: Callable[[], datetime]
     opener: OpenRun = open_run
-    _cache: dict[Path, tuple[Print, Run]] = field(default_factory=dict)
+    _cache: Headers = field(default_factory=dict)
     _readers: dict[Path, Reader] = field(default_factory=dict)
+    _recalled: bool = False
+    _fresh: bool = False
 
     def read(self, view: Iterable[Path] | None = None, *, quick: bool = False) -> RunsSnapshot:
         """One look. A run that cannot be read is listed with the reason, one that was not yet with its name.
@@ -42,11 +43,17 @@ class RunsFeed:
         Args:
             view: the runs on the screen, which are read first.
         """
+        if not self._recalled:
+            self._recalled = True
+            self._cache = {self.directory / path.name: known for path, known in recall(self.directory).items()}
         prints = {path: _print(path) for path in self._paths()}
         for gone in self._cache.keys() - prints.keys():
             del self._cache[gone]
         found = {path: self._run(path, prints[path]) for path in self._due(prints, list(view or ()))}
         runs = [found.get(path) or self._known(path) for path in prints]
+        if self._fresh and not any(run.state == UNREAD for run in runs):
+            self._fresh = False
+            remember(self.directory, self._cache)
         runs.sort(key=lambda r: (r.created or datetime.min, r.name), reverse=True)
         return RunsSnapshot(self.clock(), tuple(runs))
 
@@ -90,6 +97,7 @@ class RunsFeed:
         else:
             reader.close()
             self._cache[path] = (now, run)
+            self._fresh = True
         return run
 
 

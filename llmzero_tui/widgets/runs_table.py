@@ -140,19 +140,24 @@ class RunsTable(ScrollView, can_focus=True):
         self.marked: frozenset[Path] = frozenset()
         self._now = datetime.min
         self._sorted = ""
+        self._touched = False
         self._drawn: list[Text] = []
 
     # ---- from snapshots ---------------------------------------------------------------------------------------------
 
     def show(self, runs: Sequence[Run], now: datetime, sorted_by: str, marked: frozenset[Path] = frozenset()) -> None:
-        """Take the runs in the order they are to stand in; the cursor stays with its run. Draws what changed."""
-        before = self.current
+        """Take the runs in the order they are to stand in, and draw what changed. The cursor stays with the run it was
+        put on; until then it stands on the first."""
+        before = self.current if self._touched else None
+        seen = self._row(1) <= self.cursor <= self._row(self.size.height - 1)
         self.runs, self._now, self._sorted, self.marked = runs, now, sorted_by, marked
         if before is not None:
             here = (i for i, run in enumerate(runs) if run.path == before.path)
             self.cursor = next(here, min(self.cursor, len(runs) - 1))
         self.cursor = max(0, min(self.cursor, len(runs) - 1))
         self.virtual_size = Size(self.size.width, len(runs) + 1)
+        if seen:
+            self._follow()
         self._refresh_changed()
 
     def redraw(self) -> None:
@@ -245,16 +250,19 @@ class RunsTable(ScrollView, can_focus=True):
         """Put the cursor on a row and bring it on the screen."""
         row = max(0, min(row, len(self.runs) - 1))
         moved = row != self.cursor
-        self.cursor = row
-        room = max(1, self.size.height - 1)
-        top = int(self.scroll_offset.y)
-        if row < top:
-            self.scroll_to(y=row, animate=False)
-        elif row >= top + room:
-            self.scroll_to(y=row - room + 1, animate=False)
+        self.cursor, self._touched = row, True
+        self._follow()
         if moved:
             self.redraw()
             self.post_message(self.Moved())
+
+    def _follow(self) -> None:
+        """Scroll to the cursor, no further than it takes."""
+        room, top = max(1, self.size.height - 1), int(self.scroll_offset.y)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False)
+        elif self.cursor >= top + room:
+            self.scroll_to(y=self.cursor - room + 1, animate=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
