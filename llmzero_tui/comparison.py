@@ -67,8 +67,8 @@ Steps = tuple[tuple[int, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One line of the table: a parameter, and the staircase of every contender. `asked`: a key of the run file, which has
-    one value and no steps."""
+    """One line of the table: a parameter, and the staircase of every contender. `asked`: a key of the run file, which
+    has one value and no steps."""
 
     name: str
     values: tuple[Steps, ...]
@@ -77,23 +77,24 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One look at all of them. `partings` say in words where they part; `apart` is that place by axis, 0 if nowhere."""
+    """One look at all of them. `common` are the nodes with which all begin, where they are of one run; `partings` say
+    in words where they part, `apart` is that place on an axis, 0 if they have nothing in common."""
 
     taken: datetime
     contenders: tuple[Contender, ...]
     metrics: tuple[str, ...]
     differences: tuple[Difference, ...]
-    partings: tuple[str, ...]
+    common: tuple[int, ...] = ()
+    partings: tuple[str, ...] = ()
 
     def apart(self, axis: Axis) -> float:
         """Where the first of them leaves the others, on an axis; 0 where they have nothing in common."""
         traces = [c.trace for c in self.contenders if c.trace is not None]
-        common = shared([c.stages for c in self.contenders if c.stages])
         places = [
             bound.x for trace in traces if trace.sight.axis is axis
-            for bound in trace.bounds if bound.node not in common
+            for bound in trace.bounds if bound.node not in self.common
         ]  # fmt: skip
-        return min(places, default=0.0) if common else 0.0
+        return min(places, default=0.0) if self.common else 0.0
 
 
 def shared(paths: Sequence[Sequence[Stage]]) -> tuple[int, ...]:

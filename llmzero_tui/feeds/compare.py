@@ -23,6 +23,7 @@ from llmzero_tui.comparison import (
     differences,
     flat,
     partings,
+    shared,
 )
 from llmzero_tui.data import Run, json_of, run_of, stage_of
 from llmzero_tui.feeds.curves import read_traces, shows
@@ -93,6 +94,7 @@ class CompareFeed:
         one_run = len(self._runs) == 1
         return Comparison(
             taken=self.clock(), contenders=contenders, metrics=names, differences=differences(contenders),
+            common=shared([c.stages for c in contenders if c.stages]) if one_run else (),
             partings=partings(contenders) if one_run else (),
         )  # fmt: skip
 

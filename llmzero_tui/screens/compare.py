@@ -22,7 +22,7 @@ from llmzero_tui.data import Lost
 from llmzero_tui.feeds.compare import CompareFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.plotting import Plotting
-from llmzero_tui.widgets.comparing import legend, parting_words, table
+from llmzero_tui.widgets.comparing import legend, table
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.plot import Line, MetricPlot, Picture
@@ -99,10 +99,7 @@ class CompareScreen(Plotting):
         found, dress = self.snapshot, look(self)
         if found is None:
             return
-        words = legend(found, self.size.width, dress)
-        if found.partings:
-            words.append("\n").append_text(parting_words(found, dress))
-        self.query_one("#legend", Static).update(words)
+        self.query_one("#legend", Static).update(legend(found, self.size.width, dress))
         self.query_one("#values", Static).update(table(found, self.size.width - 2 * SIDES, dress))
 
     def draw_plot(self) -> None:
@@ -125,7 +122,8 @@ class CompareScreen(Plotting):
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def context(self) -> Context:
-        return Context(self.kind, plotted=self.snapshot is not None)
+        shown = self.snapshot
+        return Context(self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.sight.axis)))
 
     def _step_metric(self, by: int) -> None:
         names = order(self.snapshot.metrics) if self.snapshot else ()

@@ -29,7 +29,7 @@ def legend(comparison: Comparison, width: int, dress: Look) -> Text:
     for one, name in zip(comparison.contenders, names, strict=True):
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(f" {one.letter} ", style=f"bold {colours[one.colour]}")
-        line.append("━━ ", style=colours[one.colour])
+        line.append("── ", style=colours[one.colour])
         line.append(fit(name, room) + "  ", style=colours.text)
         if one.problem:
             line.append(plain(one.problem, 200), style=colours.bad)
@@ -37,7 +37,7 @@ def legend(comparison: Comparison, width: int, dress: Look) -> Text:
             state = dress.state(one.state)
             line.append_text(state).append(" " * max(1, 15 - state.cell_len))
             line.append_text(_score(one.best, "validation" if width >= 100 else "", dress))
-            if one.test is not None:
+            if any(c.test is not None for c in comparison.contenders):
                 line.append_text(_score(one.test, "test", dress))
             line.append(f"{one.steps} steps", style=colours.muted)
         lines.append(line)
@@ -53,20 +53,16 @@ def _score(found: Scored | None, word: str, dress: Look) -> Text:
     return text.append(f" n={found.n:<5} ", style=colours.muted)
 
 
-def parting_words(comparison: Comparison, dress: Look) -> Text:
-    """Where they part, in one line."""
-    return dress.done(Text("   " + " · ".join(comparison.partings), style=dress.palette.muted))
-
-
 def table(comparison: Comparison, width: int, dress: Look) -> Text:
-    """Only what differs: a line for each parameter, a column for each contender; where a value changes on the way, each
-    with the step from which on it holds."""
+    """Where they part, then only what differs: a line for each parameter, a column for each contender; where a value
+    changes on the way, each with the step from which on it holds."""
     colours, contenders = dress.palette, comparison.contenders
+    partings = _partings(comparison, width)
     if not comparison.differences:
-        return dress.done(Text("no parameter differs", style=colours.faint))
+        return dress.done(Text("\n".join([*partings, "no parameter differs"]), style=colours.muted, no_wrap=True))
     name_cells = min(NAME_CELLS, max(len(d.name) for d in comparison.differences), width // 3)
     each = max(LEAST_CELL, (width - name_cells - GAP) // max(1, len(contenders)) - GAP)
-    text = Text(no_wrap=True)
+    text = Text("".join(f"{line}\n" for line in partings), style=colours.muted, no_wrap=True)
     text.append(" " * (name_cells + GAP))
     for one in contenders:
         text.append(fit(f"{one.letter} {one.name}", each) + " " * GAP, style=f"bold {colours[one.colour]}")
@@ -77,6 +73,17 @@ def table(comparison: Comparison, width: int, dress: Look) -> Text:
             text.append("\nrun file", style=colours.muted)
         _row(text, difference, name_cells, each, contenders, dress)
     return dress.done(text)
+
+
+def _partings(comparison: Comparison, width: int) -> list[str]:
+    """Where they part, as few lines as hold it."""
+    lines: list[str] = []
+    for words in comparison.partings:
+        if lines and cell_len(lines[-1]) + 3 + cell_len(words) <= width:
+            lines[-1] += f" · {words}"
+        else:
+            lines.append(words)
+    return lines
 
 
 def _row(
