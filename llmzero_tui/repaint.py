@@ -6,15 +6,21 @@ that differ; a full update (another screen, another size) is written whole, and 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.control import Control
 from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
+
+UNCERTAIN = re.compile(
+    "[^ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u03ff\u2010-\u2027\u2030-\u203e\u2190-\u22ff\u2500-\u25fc★✂✓✗⚠\u2800-\u28ff]"
+)
+"""Beyond Latin and Greek, punctuation, arrows, mathematics, boxes, blocks, symbols and braille."""
+COLUMNS = 1 << 16
 
 
 class Repaint:
@@ -35,6 +41,8 @@ class Repaint:
             for strip in strips:
                 row[x] = strip
                 x += strip.cell_length
+            for place in [place for place, strip in row.items() if not _certain(strip)]:
+                _replace(row, place, COLUMNS, None)
         return update.render_segments(console)
 
     def changes(self, update: ChopsUpdate, console: Console) -> str:
@@ -45,12 +53,15 @@ class Repaint:
             for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
                 if strip is None or x > last or end <= first:
                     continue
-                if x >= first and end <= last:
-                    piece = _difference(row.get(x), strip)
-                    _replace(row, x, end, strip)
-                else:
+                piece: tuple[int, Strip] | None = (0, strip)
+                if x < first or end > last:
                     piece = 0, strip.crop(0, min(end, last) - x)
                     _replace(row, x, end, None)
+                elif not _certain(strip):
+                    _replace(row, x, COLUMNS, None)  # it may reach farther than it should
+                else:
+                    piece = _difference(row.get(x), strip)
+                    _replace(row, x, end, strip)
                 if piece is not None:
                     written.append(Control.move_to(x + piece[0], y).segment.text + piece[1].render(console))
         return "".join(written)
@@ -83,21 +94,22 @@ def _difference(old: Strip | None, new: Strip) -> tuple[int, Strip] | None:
     if old == new:
         return None
     before, after = _cells(old), _cells(new)
-    if before is None or after is None or len(before) != len(after):
-        return 0, new
     different = [place for place, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
     if not different:
         return None
     return different[0], new.crop(different[0], different[-1] + 1)
 
 
-def _cells(strip: Strip) -> list[tuple[str, Style | None]] | None:
-    """A strip cell by cell; None when a character takes more or less than one."""
-    if not all(_single(segment.text) and not segment.control for segment in strip):
-        return None
+def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    """A strip cell by cell."""
     return [(character, segment.style) for segment in strip for character in segment.text]
 
 
+def _certain(strip: Strip) -> bool:
+    """Whether every terminal gives every character of it one cell; about other scripts and emoji they disagree."""
+    return all(not segment.control and _plain_cells(segment.text) for segment in strip)
+
+
 @lru_cache(maxsize=4096)
-def _single(text: str) -> bool:
-    return text.isascii() or all(cell_len(character) == 1 for character in text)
+def _plain_cells(text: str) -> bool:
+    return text.isascii() or not UNCERTAIN.search(text)
