@@ -18,6 +18,7 @@ from llmzero_tui.screens.help import HelpScreen, keys_table
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.screens.samples import SamplesScreen
+from llmzero_tui.screens.settings import SettingsScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
@@ -35,6 +36,7 @@ SCREENS: dict[str, type[Face]] = {
     "trajectory": TrajectoryScreen,
     "samples": SamplesScreen,
     "agents": AgentsScreen,
+    "settings": SettingsScreen,
 }
 NODE = Node(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))
 ROOT = Node(0, None, None, "finished", "base", "base", 0, 0, 0, False, kept=(0,))
