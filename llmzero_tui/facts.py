@@ -146,7 +146,11 @@ def waiting_words(row: Row) -> str:
 
 def status_line(summary: Summary) -> str:
     """How far a run is, in one line: steps, nodes, budget, time, best score."""
-    parts = [f"{summary.steps} steps in {summary.nodes} nodes", spent_words(summary), best_words(summary)]
+    parts = [
+        f"{counted(summary.steps, 'step')} in {counted(summary.nodes, 'node')}",
+        spent_words(summary),
+        best_words(summary),
+    ]
     return " · ".join(filter(None, [*parts, test_words(summary)]))
 
 
@@ -155,13 +159,18 @@ def head_lines(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     yield f"{facts.directory.name}  {state_words(summary)}"
     yield f"task {plain(summary.task)} · model {plain(summary.model)} · advisor {plain(summary.advisor)}"
-    yield f"began {minute(summary.started)} UTC · {summary.nodes} nodes · {spent_words(summary)}"
+    yield f"began {minute(summary.started)} UTC · {counted(summary.nodes, 'node')} · {spent_words(summary)}"
     yield f"spent {limit_words(summary)}"
     yield " · ".join(filter(None, [best_words(summary), test_words(summary)]))
     if summary.state not in FINAL_STATES:
         yield f"data {age(summary.age_seconds)} old"
     yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
     yield from map(waiting_words, facts.waiting)
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 node", "2 nodes"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def minute(time: datetime | None) -> str:

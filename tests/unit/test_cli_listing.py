@@ -62,6 +62,22 @@ def test_ls_as_json_has_the_promised_keys(ask: Ask, runs: Path) -> None:
     assert facts["budget_fraction"] == 1.0
 
 
+def test_ls_show_and_tail_tell_the_same_facts(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one")
+    listed = json.loads(ask("ls", "--json"))[0]
+    shown, told = json.loads(ask("show", "one", "--json")), json.loads(ask("tail", "one", "--json"))
+    assert told["type"] == "run"
+    for key in listed.keys() - {"age_seconds"}:
+        assert shown[key] == told[key] == listed[key], key
+    assert listed["budget"] == {"steps": 0, "nodes": 2, "minutes": 0.0, "gpu_hours": 0.0}
+    assert (shown["running"], shown["waiting"]) == ([], [])
+    text = ask("show", "one")
+    assert "best .750 ±.20 (#1 step 4, n 16) · test .750 ±.20 (n 16)" in text
+    assert "spent 1 of 2 nodes" in text
+    assert "100% of the budget · 3s" in text
+    assert ask("tail", "one").strip().startswith("✓ finished · 4 steps in 1 node · 100% of the budget · 3s · best .750 ±.20")
+
+
 def test_ls_of_nothing_is_nothing(ask: Ask) -> None:
     assert ask("ls") == ""
     assert json.loads(ask("ls", "--json")) == []
@@ -107,7 +123,9 @@ def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
     assert json.loads(ask("show", "one", "--json"))["tree"][1]["label"] == "lr↑"
 
 
-@pytest.mark.parametrize("command", [["ls"], ["show", "one"], ["sql", "one", "SELECT label, rationale FROM nodes"]])
+@pytest.mark.parametrize(
+    "command", [["ls"], ["show", "one"], ["tail", "one"], ["sql", "one", "SELECT label, rationale FROM nodes"]]
+)
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_hostile_text_cannot_drive_a_terminal(ask: Ask, runs: Path, command: list[str], form: list[str]) -> None:
     finished_run(runs, "one", label=HOSTILE)
@@ -174,7 +192,9 @@ def test_an_answer_without_rows_keeps_its_columns(ask: Ask, runs: Path) -> None:
     assert json.loads(ask("sql", "one", "SELECT 1 AS a WHERE false", "--json")) == []
 
 
-@pytest.mark.parametrize("command", [["ls"], ["sql", "one", "SELECT 1"], ["show", "one"], ["tasks"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [["ls"], ["sql", "one", "SELECT 1"], ["show", "one"], ["tail", "one"], ["tasks"], ["doctor"]]
+)
 def test_no_command_that_looks_imports_torch(tmp_path: Path, command: list[str]) -> None:
     finished_run(tmp_path / "runs", "one")
     program = (

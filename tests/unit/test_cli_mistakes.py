@@ -130,10 +130,21 @@ def test_a_task_file_of_the_users_that_fails(tmp_path: Path) -> None:
     refused(llmzero("run", path, cwd=tmp_path), "mine.py", "RuntimeError", "line one line two")
 
 
-@pytest.mark.parametrize("command", ["attach", "show", "pause", "stop", "resume"])
+@pytest.mark.parametrize("command", ["attach", "show", "tail", "pause", "stop", "resume"])
 def test_a_run_that_is_not_there(tmp_path: Path, command: str) -> None:
     finished_run(tmp_path / "runs", "one")
     refused(llmzero(command, "two", cwd=tmp_path), "two", "one")
+
+
+@pytest.mark.parametrize("lines", ["-1", "many", "1.5", "", "9" * 20])
+def test_a_tail_of_no_length(tmp_path: Path, lines: str) -> None:
+    finished_run(tmp_path / "runs", "one")
+    refused(llmzero("tail", "one", f"--lines={lines}", cwd=tmp_path), "whole number, 0 to 100000")
+
+
+def test_a_tail_of_nothing(tmp_path: Path) -> None:
+    refused(llmzero("tail", cwd=tmp_path), "RUN")
+    refused(llmzero("tail", "", cwd=tmp_path), "which run?")
 
 
 def test_a_prefix_of_two_runs(tmp_path: Path) -> None:
@@ -208,9 +219,9 @@ def test_resuming_a_run_whose_model_is_gone(tmp_path: Path) -> None:
 
 def test_a_terminal_without_the_glyphs_gets_other_ones(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "one")
-    for command in ("ls", "show"):
-        done = llmzero(command, *(["one"] if command == "show" else []), cwd=tmp_path, PYTHONIOENCODING="ascii")
-        assert (done.returncode, "one" in done.stdout) == (0, True), done.stderr
+    for command in ("ls", "show", "tail"):
+        done = llmzero(command, *(["one"] if command != "ls" else []), cwd=tmp_path, PYTHONIOENCODING="ascii")
+        assert (done.returncode, "finished" in done.stdout) == (0, True), done.stderr
     asked = llmzero("show", "one", "--json", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert json.loads(asked.stdout)["tree"][1]["label"] == "lr↑"
 
