@@ -7,7 +7,7 @@ never before. A proposal that changed under the human's eyes is never answered b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.message import Message
@@ -18,7 +18,9 @@ from llmzero_tui.data import Command, Proposal
 from llmzero_tui.dossier import Place, Standing, differences
 from llmzero_tui.format import plain, share
 from llmzero_tui.screens.base import Polled
-from llmzero_tui.screens.edit import Draft, Edited, EditScreen, Subject
+
+if TYPE_CHECKING:
+    from llmzero_tui.screens.edit import Draft, Edited, EditScreen, Subject
 
 DraftKey = tuple[str, int]
 
@@ -163,6 +165,8 @@ class Deciding(Polled):
 
     def action_edit(self) -> None:
         """Change the proposal's values."""
+        from llmzero_tui.screens.edit import Subject
+
         proposal = self._target
         if proposal is None or self.snapshot is None:
             return
@@ -192,6 +196,8 @@ class Deciding(Polled):
             self._ask(BranchFrom(event.found), write)
 
     def _write_own(self, place: Place) -> None:
+        from llmzero_tui.screens.edit import Subject
+
         note = f"validation {share(place.value)} n={place.n} at step {place.step}"
         subject = Subject(
             title=f"Your own transition from #{place.node} {plain(place.label, 24)}", node=place.node,
@@ -201,6 +207,8 @@ class Deciding(Polled):
 
     def _open_form(self, subject: Subject, key: DraftKey) -> None:
         """The form; what is typed in it outlives it until the engine has taken it."""
+        from llmzero_tui.screens.edit import EditScreen
+
         assert self.snapshot is not None
         form = EditScreen(self.snapshot.space, subject, self._drafts.get(key))
         begun: list[Draft] = []
@@ -211,7 +219,7 @@ class Deciding(Polled):
         def send(edited: Edited | None) -> None:
             self._form = None
             draft = form.draft
-            if begun and draft != begun[0] or key in self._drafts:
+            if (begun and draft != begun[0]) or key in self._drafts:
                 self._drafts[key] = draft
             if edited is not None:
                 self._send(subject, edited, key, draft)

@@ -257,13 +257,19 @@ def _maker(standing: Standing) -> str:
     return f"the {advisor} advisor" if advisor in ("rules", "ollama") else advisor or "unknown"
 
 
+def _decider(standing: Standing) -> str:
+    """Who decided."""
+    words = {"auto": "the gate (auto)", "timeout": "the gate (its time was up)", "": "the engine"}
+    return words.get(standing.by) or plain(standing.by, 24)
+
+
 def _waits(standing: Standing, now: datetime, screen: DecisionScreen) -> Text:
     """How long until it goes ahead by itself, how long it has waited, or what was decided."""
     dress = look(screen)
     colours, proposal = dress.palette, standing.proposal
     if not standing.pending:
         text = dress.state(standing.node_state or "rejected")
-        return text.append(f" · {plain(standing.state, 14)} by {plain(standing.by or 'the engine', 24)}", colours.muted)
+        return text.append(f" · {plain(standing.state, 14)} by {_decider(standing)}", colours.muted)
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
         words = f"goes ahead by itself in {duration(left)}" if left > 0 else "goes ahead now"

@@ -22,6 +22,16 @@ MOVING = {
         ("esc", "Leave the filter, the zoom, the inbox"),
         ("^p", "The palette: everything by name"),
     ),
+    "decision": (
+        ("↑ ↓  j k", "Scroll the panel in focus"),
+        ("tab", "The next panel"),
+        ("^p", "The palette: everything by name"),
+    ),
+    "trajectory": (
+        ("↑ ↓  j k", "Scroll the panel in focus"),
+        ("tab", "The other panel"),
+        ("^p", "The palette: everything by name"),
+    ),
     "runs": (
         ("↑ ↓  j k", "Walk the list"),
         ("g G", "To its ends"),

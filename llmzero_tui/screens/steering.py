@@ -11,7 +11,6 @@ from typing import Any
 from llmzero_tui.data import Proposal, RunSnapshot
 from llmzero_tui.format import plain
 from llmzero_tui.screens.deciding import Deciding
-from llmzero_tui.screens.edit import Subject
 
 GATES = ("auto", "timeout", "manual")
 
@@ -30,6 +29,8 @@ class Steering(Deciding):
 
     def action_branch(self) -> None:
         """A transition of the human's own, from a checkpoint of the selected node."""
+        from llmzero_tui.screens.edit import Subject
+
         snapshot = self.snapshot
         if snapshot is None or snapshot.detail is None or snapshot.detail.stage is None:
             return

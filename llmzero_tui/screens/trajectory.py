@@ -26,7 +26,10 @@ from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look, row
 from llmzero_tui.widgets.proposal_text import diagnosis
 from llmzero_tui.widgets.sheet import Sheet
-from llmzero_tui.widgets.stairs import staircases
+from llmzero_tui.widgets.stairs import layout, staircases
+
+LONG = 9
+"""Nodes of a path that the line on top names."""
 
 
 class TrajectoryScreen(Polled):
@@ -89,8 +92,13 @@ class TrajectoryScreen(Polled):
         if snapshot is None:
             return
         legs, space, chosen = snapshot.legs, snapshot.space, self.chosen
-        self.query_one("#stairs", Sheet).show(
-            (legs, chosen), lambda width: staircases(legs, space, chosen, width, dress), "Parameters along the path"
+        stairs = self.query_one("#stairs", Sheet)
+        first, widths = layout(legs, chosen, stairs.size.width)
+        part = f" · stages {first + 1}–{first + len(widths)} of {len(legs)}" if len(widths) < len(legs) else ""
+        stairs.show(
+            (legs, chosen),
+            lambda width: staircases(legs, space, chosen, width, dress),
+            f"Parameters along the path{part}",
         )
         self.query_one("#told", Sheet).show(legs, lambda _: self._told(legs), "What was said at every step")
 
@@ -107,11 +115,11 @@ class TrajectoryScreen(Polled):
         legs = snapshot.legs
         what = "the best path" if snapshot.best else f"the path to #{snapshot.node}"
         left = Text(what, style=f"bold {colours.star if snapshot.best else colours.text}")
-        left.append("  " + " → ".join(f"#{leg.stage.node}" for leg in legs), style=colours.text)
         end = legs[-1].score if legs else None
         if end is not None:
             left.append("  " + score(end.value, end.n), style=f"bold {colours.star}")
             left.append(f" n={end.n} after {legs[-1].stage.start + legs[-1].steps} steps", style=colours.muted)
+        left.append(f"  {_way(legs)}", style=colours.text)
         about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
 
     def _told(self, legs: tuple[Leg, ...]) -> RenderableType:
@@ -137,7 +145,7 @@ class TrajectoryScreen(Polled):
         return Group(*lines)
 
     def on_resize(self) -> None:
-        self._header()
+        self._show()
         self._make_room()
 
     @on(Sheet.Grown)
@@ -184,6 +192,14 @@ class TrajectoryScreen(Polled):
         """Back to the run."""
         self.dismiss()
         self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+
+
+def _way(legs: tuple[Leg, ...]) -> str:
+    """The nodes of a path, the middle of a long one left out."""
+    names = [f"#{leg.stage.node}" for leg in legs]
+    if len(names) > LONG:
+        names = [*names[:3], "…", *names[3 - LONG :]]
+    return " → ".join(names)
 
 
 def _heading(index: int, count: int) -> str:

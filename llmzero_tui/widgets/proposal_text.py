@@ -58,7 +58,7 @@ def origin(dossier: Dossier, dress: Look) -> RenderableType:
         table.add_row(*_score_row(found, here, dress))
     if not dossier.scores:
         table.add_row(_line(dress, ("no checkpoint has been scored there", colours.faint)))
-    tried = _line(dress, (f"\ntried from #{proposal.parent} before", colours.muted))
+    tried = _line(dress, (f"\nalso tried from #{proposal.parent}", colours.muted))
     if not dossier.siblings:
         return Group(table, tried, _line(dress, ("nothing yet", colours.faint)))
     base = dossier.branch

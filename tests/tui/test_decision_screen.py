@@ -133,7 +133,7 @@ async def test_everything_is_there_at_80_by_24(run: Path, engine: Engine) -> Non
             found |= set(text_of(screen, "#why").splitlines())
             await pilot.press("pagedown")
         everything = "\n".join(found)
-        for words in ("Entropy fell", "epsilon_high", "n=256", "tried from #6", "step 100"):
+        for words in ("Entropy fell", "epsilon_high", "n=256", "also tried from #6", "step 100"):
             assert words in everything, words
 
 
