@@ -218,8 +218,8 @@ class EditScreen(ModalScreen[Edited | None]):
             return
         self._proposal, self._over, self._unread = now.proposal, not now.pending, True
         after = (
-            "Nothing typed is lost: enter again sends it as a transition of your own."
-            if self._over else "Nothing typed is lost: enter again sends your values over it."
+            "Nothing typed is lost: enter twice sends it as a transition of your own."
+            if self._over else "Nothing typed is lost: enter twice sends your values over it."
         )  # fmt: skip
         dress, colours = look(self), look(self).palette
         text = Text.assemble(

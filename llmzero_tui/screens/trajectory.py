@@ -73,6 +73,8 @@ class TrajectoryScreen(Polled):
         if new:
             self._chosen = None
         self._show()
+        if new:
+            self.call_after_refresh(self._seek)
         self.refresh_keys()
 
     def lost(self, why: Lost, now: datetime) -> None:
@@ -180,7 +182,12 @@ class TrajectoryScreen(Polled):
             return
         self._chosen = max(0, min(len(legs) - 1, self.chosen + by))
         self._show()
-        self.query_one("#told", Sheet).seek(_heading(self._chosen, len(legs)))
+        self._seek()
+
+    def _seek(self) -> None:
+        """What was said at the chosen stage on top."""
+        legs = self.snapshot.legs if self.snapshot else ()
+        self.query_one("#told", Sheet).seek(_heading(self.chosen, len(legs)))
 
     def action_earlier(self) -> None:
         self._walk(-1)
