@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -243,8 +244,10 @@ def _write_parquet(answer: pa.Table, file: BinaryIO) -> None:
 
 def _write_json(answer: pa.Table, file: BinaryIO) -> None:
     names, before = unique(answer.column_names), "[\n  "
+    # A file is UTF-8, whatever the terminal is.
+    ascii = None if file is getattr(sys.stdout, "buffer", None) else False
     for row in values(answer):
-        text = to_json(dict(zip(names, row, strict=True))).replace("\n", "\n  ")
+        text = to_json(dict(zip(names, row, strict=True)), ascii=ascii).replace("\n", "\n  ")
         file.write(_encoded(before + text))
         before = ",\n  "
     file.write(b"\n]\n" if answer.num_rows else b"[]\n")
@@ -270,7 +273,7 @@ def _cell(value: object, null: str = "NULL") -> str:
         case float():
             return f"{value:.6g}" if null else repr(value)
         case dict() | list():
-            return to_json(value, indent=None)
+            return to_json(value, indent=None, ascii=False)
         case _:
             return str(value)
 

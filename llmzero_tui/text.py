@@ -54,10 +54,14 @@ def table(
     return [line(header), *(line(row) for row in cells)]
 
 
-def to_json(value: Any, indent: int | None = 2) -> str:
-    """A value of a query or a listing as JSON; times as ISO 8601, what JSON has no word for as null or text."""
-    plainly = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    text = json.dumps(_jsonable(value), indent=indent, ensure_ascii=plainly, allow_nan=False)
+def to_json(value: Any, indent: int | None = 2, *, ascii: bool | None = None) -> str:
+    """A value of a query or a listing as JSON; times as ISO 8601, what JSON has no word for as null or text.
+
+    `ascii`: other letters as escapes; by default where stdout is not UTF-8.
+    """
+    if ascii is None:
+        ascii = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(_jsonable(value), indent=indent, ensure_ascii=ascii, allow_nan=False)
     return _DRIVING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

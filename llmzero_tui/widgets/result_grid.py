@@ -162,7 +162,7 @@ def as_text(value: Any, *, exact: bool = False) -> str:
         case bytes():
             return value.hex()
         case dict() | list():
-            return plain(to_json(value, indent=None), None if exact else WIDEST + 1)
+            return plain(to_json(value, indent=None, ascii=False), None if exact else WIDEST + 1)
         case _:
             return str(value) if exact else plain(value, WIDEST + 1)
 
