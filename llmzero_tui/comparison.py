@@ -89,11 +89,11 @@ class Comparison:
 
     def apart(self, axis: Axis) -> float:
         """Where the first of them leaves the others, on an axis; 0 where they have nothing in common."""
-        traces = [c.trace for c in self.contenders if c.trace is not None]
-        places = [
-            bound.x for trace in traces if trace.sight.axis is axis
-            for bound in trace.bounds if bound.node not in self.common
-        ]  # fmt: skip
+        places = []
+        for one in self.contenders:
+            if one.trace is not None and one.trace.sight.axis is axis and len(one.stages) > len(self.common):
+                bounds = {bound.node: bound.x for bound in one.trace.bounds}
+                places.append(bounds.get(one.stages[len(self.common)].node, 0.0))
         return min(places, default=0.0) if self.common else 0.0
 
 
@@ -118,6 +118,8 @@ def partings(contenders: Sequence[Contender]) -> tuple[str, ...]:
         node, step = _together(other, one)
         if node is None:
             words.append(f"{one.letter} and {other.letter} have nothing in common")
+        elif step <= 0:
+            words.append(f"{one.letter} and {other.letter} part at the base")
         elif node == one.stages[-1].node:
             words.append(f"{other.letter} goes on from {one.letter}: #{node}, step {step}")
         elif node == other.stages[-1].node:

@@ -94,14 +94,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where a piece lies on the axis of time."""
+    """Where a piece lies on the axis of time, up to the moment when it `ended`."""
 
     spans: tuple[Span, ...]
-    end: float
+    ended: int
 
     @property
     def offset(self) -> float:
         return self.spans[0].offset
+
+    @property
+    def end(self) -> float:
+        return self.at(self.ended)
 
     def at(self, moment: int) -> float:
         """Where a moment lies; before the piece: at its beginning."""
@@ -127,7 +131,7 @@ def spans(begun: int, ended: int, offset: float, breaks: Iterable[Break]) -> Clo
         at = until
     if at <= ended or not found:
         found.append(Span(at, max(at, ended) + 1, offset))
-    return Clock(tuple(found), found[-1].at(max(at, ended)))
+    return Clock(tuple(found), ended)
 
 
 def clocks(reader: Reader, path: Sequence[Piece], beyond: Sequence[Piece]) -> dict[Piece, Clock]:

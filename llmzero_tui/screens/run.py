@@ -354,8 +354,9 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         self.see(replace(self.sight, beyond=not self.sight.beyond))
 
     def under_cursor(self) -> Target | None:
-        tree = self.query_one(SearchTree)
-        node = tree.cursor if tree.has_focus else self.selected  # keys may come faster than the tree says where it is
+        focused = next((tree for tree in self.query(SearchTree) if tree.has_focus), None)
+        # Keys may come faster than the tree says where its cursor is.
+        node = self.selected if focused is None else focused.cursor
         return None if node is None else Target(self.feed.path, node)
 
     def draw_marks(self) -> None:

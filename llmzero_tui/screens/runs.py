@@ -125,7 +125,7 @@ class RunsScreen(Marking):
 
     def under_cursor(self) -> Target | None:
         run = self.current
-        return None if run is None or run.state in ("lost", UNREAD) else Target(run.path)
+        return None if run is None or run.state == "lost" else Target(run.path)
 
     def draw_marks(self) -> None:
         self._draw()

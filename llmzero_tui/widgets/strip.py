@@ -95,9 +95,10 @@ class Strip(Widget):
         self._beside = beside
         self._smalls = {s.name: s for s in smalls}
         self._names = order(tuple(self._smalls))
-        self._metric = metric
-        if metric in self._names:
+        if metric != self._metric and metric in self._names:
             self._cursor = self._names.index(metric)
+        self._cursor = min(self._cursor, max(0, len(self._names) - 1))
+        self._metric = metric
         self.refresh()
 
     @property

@@ -1,4 +1,4 @@
-"""Drawing: whatever was logged, in any size and any manner, is a picture of exactly that size, and says what it shows."""
+"""Drawing: whatever was logged, in any size and manner, is a picture of exactly that size, and says what it shows."""
 
 from __future__ import annotations
 
@@ -39,11 +39,14 @@ def points(draw_: st.DrawFn) -> tuple[Point, ...]:
 @st.composite
 def traces(draw_: st.DrawFn) -> Trace:
     axis = draw_(st.sampled_from(Axis))
-    checks = tuple(Check(draw_(PLACES), draw_(ANY), draw_(ANY), draw_(ANY), 256, 1) for _ in range(draw_(st.integers(0, 3))))
+    checks = tuple(
+        Check(draw_(PLACES), draw_(ANY), draw_(ANY), draw_(ANY), 256, 1) for _ in range(draw_(st.integers(0, 3)))
+    )
     bounds = tuple(Bound(x, node) for node, x in enumerate(sorted(draw_(st.lists(PLACES, max_size=5)))))
     return Trace(
-        metric=draw_(st.text(max_size=30)), width=1.0, columns=60, points=draw_(points()), broken=draw_(st.integers(0, 9)),
-        sight=Sight(axis), node=3, extent=draw_(PLACES), bounds=bounds, checks=tuple(sorted(checks)), beyond=draw_(points()),
+        metric=draw_(st.text(max_size=30)), width=1.0, columns=60, points=draw_(points()),
+        broken=draw_(st.integers(0, 9)), sight=Sight(axis), node=3, extent=draw_(PLACES), bounds=bounds,
+        checks=tuple(sorted(checks)), beyond=draw_(points()),
     )  # fmt: skip
 
 
