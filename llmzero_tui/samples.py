@@ -58,12 +58,14 @@ class Full:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node that has completions."""
+    """A node, how many completions it has, and the nearest nodes before and after it that have some, in order."""
 
     node: int
     label: str
     state: str
     samples: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,7 @@ class SamplesSnapshot:
     taken: datetime
     view: SamplesView
     run: Run
-    places: tuple[Place, ...]
-    node: int | None
+    place: Place | None
     counts: Counts = Counts()
     lines: tuple[Line, ...] = ()
     found: int = 0
@@ -134,8 +135,8 @@ class SamplesSnapshot:
         return max(1, -(-self.found // PAGE))
 
     @property
-    def place(self) -> Place | None:
-        return next((p for p in self.places if p.node == self.node), None)
+    def node(self) -> int | None:
+        return self.place.node if self.place is not None else None
 
 
 def line_of(row: Row) -> Line:

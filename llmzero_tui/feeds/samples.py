@@ -62,15 +62,16 @@ class SamplesFeed:
         self._newest = newest
         if last is not None and not grown and last.view == view:
             return replace(last, taken=self.clock(), run=run)
-        places = _places(reader) if last is None or grown else last.places
-        node = view.node if view.node is not None else next((p.node for p in places), None)
-        now = SamplesSnapshot(self.clock(), view, run, places, node)
-        if node is None:
+        place = last.place if last is not None else None
+        if grown or place is None or place.node != view.node:
+            place = _place(reader, view.node)
+        now = SamplesSnapshot(self.clock(), view, run, place)
+        if place is None:
             return now
-        if last is not None and not grown and last.view.listed == view.listed and last.node == node:
+        if last is not None and not grown and last.view.listed == view.listed and last.node == place.node:
             now = replace(now, counts=last.counts, lines=last.lines, found=last.found)
         else:
-            now = _list(reader, now, node)
+            now = _list(reader, now, place.node)
         return self._texts(reader, now, last)
 
     def _texts(self, reader: Reader, now: SamplesSnapshot, last: SamplesSnapshot | None) -> SamplesSnapshot:
@@ -88,8 +89,11 @@ class SamplesFeed:
         return replace(now, full=full, other=other, apart=apart)
 
 
-def _places(reader: Reader) -> tuple[Place, ...]:
-    return tuple(Place(**row) for row in reader.rows(sql("ui_samples_nodes")))
+def _place(reader: Reader, node: int | None) -> Place | None:
+    row = reader.rows(sql("ui_samples_nodes"), (node,))[0]
+    if row["node"] is None:
+        return None
+    return Place(**{**row, "before": tuple(row["before"]), "after": tuple(row["after"])})
 
 
 def _list(reader: Reader, now: SamplesSnapshot, node: int) -> SamplesSnapshot:

@@ -258,9 +258,11 @@ class SamplesScreen(Polled):
         self.look_at(step=None)
 
     def _by_node(self, by: int) -> None:
-        nodes = [place.node for place in self.snapshot.places] if self.snapshot else []
-        here = self._view.node
-        beyond = [n for n in nodes if here is None or (n > here if by > 0 else n < here)]
+        """Step from the node that was asked for last, which need not be on screen yet."""
+        place, here = self.snapshot.place if self.snapshot else None, self._view.node
+        if place is None or here is None:
+            return
+        beyond = [n for n in (*place.before, place.node, *place.after) if (n > here if by > 0 else n < here)]
         if beyond:
             self.look_at(node=beyond[0] if by > 0 else beyond[-1], step=None)
 

@@ -158,9 +158,10 @@ def nothing(snapshot: SamplesSnapshot | None, view: SamplesView) -> str:
             "This prompt was answered nowhere else" + (" there" if view.other_node is not None else "") + ". Training "
             "draws new prompts at every step; the fixed validation prompts (v) are asked at every checkpoint."
         )
-    if not snapshot.places:
+    place = snapshot.place
+    if place is None or (not place.samples and not place.before and not place.after):
         return "No completions in this run yet: training logs a few every five steps."
-    if snapshot.place is None:
+    if not place.samples:
         return f"No completions of #{snapshot.node}. [ and ] go to nodes that have some."
     return "No completion is like that. 1 shows all, 0 all steps, v all prompts, esc in the search ends it."
 
