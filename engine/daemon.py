@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,19 +27,23 @@ from engine.analysis.strategy import strategy_toml
 from engine.config import RunConfig
 from engine.controller.ledger import Ledger, now
 from engine.controller.loop import Controller
-from engine.errors import UserError
+from engine.errors import Fault, UserError
 from engine.executors.base import Executor
 from engine.executors.local import LocalExecutor
 from engine.model_files import find_model
 from engine.rundir import Holder, RunDirectory, RunLock
 from engine.search.registry import make as make_strategy
 from engine.space import Space
+from engine.store.errors import StoreFault
 from engine.store.server import Server
 from engine.store.writer import Writer
 from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
 
 _log = logging.getLogger("engine")
+
+SETTLE_SECONDS = 2.0
+"""Between two tries to write a run's end."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,6 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
         _log.error("%s", mistake)
         tell.say(str(mistake))
         return 2
+    except Fault as fault:
+        _log.error("%s", fault)
+        tell.say(str(fault))
+        return 1
     except BaseException as bug:
         _log.exception("the engine ended by a bug")
         tell.say(f"the engine ended by a bug ({type(bug).__name__}); its traceback is in {options.run_dir}/engine.log")
@@ -111,8 +119,14 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     executor = LocalExecutor(config.search.workers, directory.path, hang_seconds=config.training.hang_seconds)
     controller = assemble(config, directory, writer, advisor, executor)
     loop = asyncio.get_running_loop()
+    asked_to_end = asyncio.Event()
+
+    def end() -> None:
+        asked_to_end.set()
+        controller.shut_down()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, controller.shut_down)
+        loop.add_signal_handler(number, end)
 
     def on_command(_: int) -> None:
         loop.call_soon_threadsafe(controller.wake)
@@ -123,8 +137,7 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
         tell.say("ready")
         _log.info("run %s: engine %d serves", directory.name, os.getpid())
         state = await controller.run()
-        writer.flush()
-        _write_strategy(directory, writer)
+        await settle(directory, writer, asked_to_end)
     except BaseException as bug:
         writer.update(
             "runs", {"name": directory.name}, state="failed", reason=f"a bug: {type(bug).__name__}", ended=now()
@@ -180,6 +193,22 @@ def _begin_run(
         created=now(), started=now(), ended=None, best_node=None, best_step=None, best_path=None,
         budget=config.budget.model_dump_json(),
     )  # fmt: skip
+
+
+async def settle(directory: RunDirectory, writer: Writer, asked_to_end: asyncio.Event) -> None:
+    """The last rows and the strategy, once the disk takes them; one try when the process is asked to end meanwhile."""
+    while True:
+        try:
+            await asyncio.to_thread(writer.flush)
+            _write_strategy(directory, writer)
+            return
+        except (StoreFault, OSError) as fault:
+            if asked_to_end.is_set():
+                _log.error("the end of the run was not written: %s", fault)
+                return
+            _log.warning("the end of the run cannot be written, it waits: %s", fault)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asked_to_end.wait(), SETTLE_SECONDS)
 
 
 def _write_strategy(directory: RunDirectory, writer: Writer) -> None:
