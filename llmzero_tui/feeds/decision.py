@@ -16,6 +16,7 @@ from engine.store.reader import Reader, open_run
 from llmzero_tui.data import (
     Diagnosis,
     Proposal,
+    Stage,
     command_of,
     json_of,
     proposal_of,
@@ -68,10 +69,11 @@ class DecisionFeed:
     def _look(self, reader: Reader, view: DecisionView) -> DecisionSnapshot:
         row = header(reader, self.path)
         inbox = tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox")))
+        before = self._last.dossier if self._last else None
         return DecisionSnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), inbox=inbox,
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
-            space=tuple(json_of(row["space"], ())), dossier=_dossier(reader, _node(view, inbox)),
+            space=tuple(json_of(row["space"], ())), dossier=_dossier(reader, _node(view, inbox), before),
         )  # fmt: skip
 
 
@@ -90,7 +92,8 @@ def places(reader: Reader) -> tuple[Place, ...]:
     return tuple(place_of(r) for r in reader.rows(sql("ui_places")))
 
 
-def _dossier(reader: Reader, node: int | None) -> Dossier | None:
+def _dossier(reader: Reader, node: int | None, before: Dossier | None) -> Dossier | None:
+    """Everything about the proposal of a node; the curve is read again only when its parent has trained on."""
     stands = standing(reader, node) if node is not None else None
     if stands is None:
         return None
@@ -98,13 +101,19 @@ def _dossier(reader: Reader, node: int | None) -> Dossier | None:
     stages = tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (parent,)))
     if stages:
         stages = (*stages[:-1], replace(stages[-1], left_at=stands.proposal.step))
+    same = before is not None and stages and before.stages and _end(before.stages) == _end(stages)
     return Dossier(
         standing=stands, stages=stages,
         scores=tuple(score_of(r) for r in reader.rows(sql("ui_scores"), (json.dumps([parent]),))),
         siblings=tuple(sibling_of(r) for r in reader.rows(sql("ui_siblings"), (parent,)) if r["node_id"] != node),
         diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (parent,))),
-        reward=_reward(reader, parent),
+        reward=before.reward if before and same else _reward(reader, parent),
     )  # fmt: skip
+
+
+def _end(stages: tuple[Stage, ...]) -> tuple[int, int, str]:
+    """Which segment a path ends in, and how far that is."""
+    return stages[-1].node, stages[-1].trained, stages[-1].state
 
 
 def _reward(reader: Reader, node: int) -> tuple[tuple[int, float, bool], ...]:

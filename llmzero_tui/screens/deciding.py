@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llmzero_tui.screens.edit import Draft, Edited, EditScreen, Subject
 
 DraftKey = tuple[str, int]
+Drafts = dict[DraftKey, "Draft"]
+"""What was typed into forms: under "edit" and a proposal, or "expand" and a node to branch from."""
 
 
 class Deciding(Polled):
@@ -42,15 +44,15 @@ class Deciding(Polled):
 
         found: tuple[Place, ...]
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, drafts: Drafts | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._told: set[int] = set()
         self._known = False
         self._seen: dict[int, Proposal] = {}
         self._changed: dict[int, str] = {}
         self._form: EditScreen | None = None
-        self._drafts: dict[DraftKey, Draft] = {}
-        self._own: tuple[DraftKey, Draft] | None = None
+        self._drafts: Drafts = {} if drafts is None else drafts
+        self._sent: dict[str, tuple[int, Draft]] = {}
 
     # ---- sending and what comes of it -------------------------------------------------------------------------------
 
@@ -70,11 +72,13 @@ class Deciding(Polled):
         self._compare(snapshot.inbox)
 
     def _refused(self, command: Command) -> None:
-        reason = plain(command.message, 200) or "no reason given"
-        self.notify(f"{plain(command.kind, 20)} refused: {reason}", severity="error", timeout=10, markup=False)
-        if command.kind == "expand" and self._own is not None:
-            key, draft = self._own
-            self._drafts[key] = draft
+        """What was typed for it is kept: for the proposal while it waits, and for a transition from the same node."""
+        words = f"{plain(command.kind, 20)} refused: {plain(command.message, 200) or 'no reason given'}"
+        node, draft = self._sent.pop(command.kind, (None, None))
+        if node is not None and draft is not None:
+            self._drafts["expand", node] = draft
+            words += f" · What you typed is kept: write your own from #{node} to have it back"
+        self.notify(words, severity="error", timeout=15, markup=False)
 
     def _compare(self, inbox: tuple[Proposal, ...]) -> None:
         for proposal in inbox:
@@ -229,9 +233,11 @@ class Deciding(Polled):
         form.call_after_refresh(opened)
 
     def _send(self, subject: Subject, edited: Edited, key: DraftKey, draft: Draft) -> None:
+        self._drafts.pop(("expand", subject.node), None)
         if edited.revision and subject.proposal is not None:
+            self._sent["edit"] = (subject.node, draft)
             self.tell("edit", proposal_id=subject.proposal.id, revision=edited.revision, payload=edited.payload())
             return
         self._drafts.pop(key, None)
-        self._own = (("expand", subject.node), draft)
+        self._sent["expand"] = (subject.node, draft)
         self.tell("expand", payload={"parent": subject.node, **edited.payload(), "step": edited.step})

@@ -22,7 +22,7 @@ from llmzero_tui.data import Lost, Proposal
 from llmzero_tui.dossier import DecisionSnapshot, DecisionView, Dossier, Standing, became
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
-from llmzero_tui.screens.deciding import Deciding
+from llmzero_tui.screens.deciding import Deciding, Drafts
 from llmzero_tui.widgets.header import status
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look, row
@@ -34,13 +34,13 @@ PICTURE_LINES = 9
 
 
 class DecisionScreen(Deciding):
-    """`node`: whose proposal; None: the oldest that waits."""
+    """`node`: whose proposal; None: the oldest that waits. `drafts`: of forms that were closed elsewhere."""
 
     kind = "decision"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("decision")]
 
-    def __init__(self, feed: DecisionFeed, node: int | None = None) -> None:
-        super().__init__(id="decision")
+    def __init__(self, feed: DecisionFeed, node: int | None = None, drafts: Drafts | None = None) -> None:
+        super().__init__(id="decision", drafts=drafts)
         self.feed = feed
         self.node = node
         self.snapshot: DecisionSnapshot | None = None

@@ -61,8 +61,8 @@ class PruneScreen(ModalScreen[str | None]):
         if running:
             names = ", ".join(f"#{i}" for i in running)
             text.append(f"\n! {names} trains now and is stopped after its step", style=colours.warn)
-        if self._best_cut() is not None:
-            text.append(f"\n! the best checkpoint so far is in it: #{self._best_cut()}; it stays usable",
+        if (best := self._best_cut()) is not None:
+            text.append(f"\n! the best checkpoint so far is in it: #{best}; it stays usable",
                         style=colours.warn)  # fmt: skip
         self.query_one("#words", Static).update(dress.done(text))
         line = Text()

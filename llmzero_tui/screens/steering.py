@@ -48,7 +48,8 @@ class Steering(Deciding):
         from llmzero_tui.screens.decision import DecisionScreen
 
         app: Any = self.app
-        app.push_screen(DecisionScreen(DecisionFeed(self.feed.path, app.clock, app.opener), self.selected))
+        feed = DecisionFeed(self.feed.path, app.clock, app.opener)
+        app.push_screen(DecisionScreen(feed, self.selected, self._drafts))
         app.call_after_refresh(app.poll)
 
     def action_decision(self) -> None:

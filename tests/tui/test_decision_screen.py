@@ -24,7 +24,7 @@ from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.widgets.choice import Choice
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
-from tests.tui.sample_run import DEFAULTS, NOW
+from tests.tui.sample_run import DEFAULTS, HOSTILE, NOW
 from tests.tui.sample_run import SPACE as SAMPLE_SPACE
 
 SEEN = Proposal(
@@ -350,3 +350,45 @@ async def test_a_value_that_was_not_touched_keeps_every_digit(run: Path, engine:
         await pilot.press("enter")
         await until(pilot, lambda: engine.commands, "a command")
         assert engine.command(engine.commands[0])["payload"]["changes"]["beta"] == 0.0123456
+
+
+async def test_what_was_typed_outlives_the_screen_and_an_edit_that_came_too_late(run: Path, engine: Engine) -> None:
+    async with deciding(run) as (pilot, screen):
+        app = screen.app
+        form = await form_of(pilot, screen)
+        form.query_one("#value-temperature", Input).value = "0.9"
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen, "closed")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, EditScreen) and app.screen.query("#value-beta"), "the form")
+        assert app.screen.query_one("#value-temperature", Input).value == "0.9"
+        await pilot.press("enter")
+        await until(pilot, lambda: engine.commands, "a command")
+        revise(engine, state="approved", decided_by="timeout", decided=NOW)
+        engine.answer(engine.commands[0], "refused", "proposal 16 waits no more: approved by timeout")
+        tick(app.screen)
+        await until(pilot, lambda: app._notifications, "the refusal")
+        message = next(iter(app._notifications)).message
+        assert "waits no more: approved by timeout" in message
+        assert "write your own from #6 to have it back" in message
+        await app.screen.run_action("own")
+        await until(pilot, lambda: isinstance(app.screen, BranchFrom), "from where")
+        await pilot.press(*"#6 ", "enter")
+        await until(pilot, lambda: isinstance(app.screen, EditScreen) and app.screen.query("#value-beta"), "the form")
+        assert app.screen.query_one("#value-temperature", Input).value == "0.9"
+        assert app.screen.query_one("#value-beta", Input).value == ".02"
+
+
+async def test_hostile_words_are_text(run: Path, engine: Engine) -> None:
+    revise(engine, rationale=HOSTILE, expected=HOSTILE, label="[b]x[/b]", advisor="[/foo]")
+    engine.writer.update("nodes", {"node_id": 6}, reason=HOSTILE)
+    engine.writer.flush()
+    async with deciding(run) as (pilot, screen):
+        assert "[/foo] [b]bold[/b] red evil bell" in text_of(screen, "#why")
+        assert "[b]x[/b]" in shown(screen, "#about")
+        form = await form_of(pilot, screen)
+        assert "[/foo] [b]bold[/b] red" in shown(form, "#note")
+        for selector in ("#why", "#origin", "#values"):
+            assert "\x1b" not in text_of(screen, selector)
