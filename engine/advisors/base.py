@@ -54,6 +54,7 @@ class Evidence:
         steps: GRPO steps of the child to come. fraction_spent: of the budget, 0..1.
         seed: for whatever is drawn at random.
         others: metrics of the parent's siblings and of the best trajectory, by node id.
+        reasons: why nodes were rejected, pruned or stopped, by node id. What a human wrote; foreign text.
         pictures: the same as plots, made only for an advisor that sees.
     """
 
@@ -72,6 +73,7 @@ class Evidence:
     failed: Node | None = None
     feedback: str = ""
     others: Mapping[int, Series] = field(default_factory=dict)
+    reasons: Mapping[int, str] = field(default_factory=dict)
     pictures: tuple[Picture, ...] = ()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from engine.advisors.base import Diagnosis, Evidence, Series
 from engine.advisors.diagnosis import short
-from engine.advisors.hostile import one_line
+from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
 from engine.analysis.statistics import Z_95
 from engine.space import Kind, Transition, format_value
@@ -30,6 +30,8 @@ SIBLINGS = 6
 TRIED = 12
 NODES = 24
 """At most so many lines of each sort, the most telling ones."""
+REASON = 160
+"""Characters of what a human, or the engine, said of a node."""
 
 
 def compared(tree: Tree, parent: Node) -> tuple[int, ...]:
@@ -262,9 +264,11 @@ def _last(node: Node) -> str:
 
 def tried_table(evidence: Evidence) -> str:
     """Children of the parent: what they changed, how they ended. A repeat of one is refused."""
-    rows = [_child(evidence, child) for child in evidence.tree.children(evidence.parent.id) if child.transition]
-    heads = ("node", "from step", "changes", "adam", "reference", "state", "validation", "gain")
-    return table(heads, rows[-TRIED:]) if rows else ""
+    children = [child for child in evidence.tree.children(evidence.parent.id) if child.transition][-TRIED:]
+    heads = ["node", "from step", "changes", "adam", "reference", "state", "validation", "gain"]
+    if any(child.id in evidence.reasons for child in children):
+        heads.append("why it is so")
+    return table(heads, [_child(evidence, child) for child in children]) if children else ""
 
 
 def _child(evidence: Evidence, child: Node) -> tuple[str, ...]:
@@ -275,6 +279,7 @@ def _child(evidence: Evidence, child: Node) -> tuple[str, ...]:
     return (
         f"#{child.id}", str(transition.step), changes_text(transition), str(transition.optimizer),
         str(transition.reference), str(child.state), _last(child), "" if gained is None else signed(gained),
+        quote(reason, REASON) if (reason := evidence.reasons.get(child.id)) else "",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from engine.advisors.evidence import compared
 from engine.controller.ledger import Ledger
 from engine.search.base import Expansion
 from engine.space import Space
-from engine.tree import Node, Tree
+from engine.tree import Node, State, Tree
 
 _log = logging.getLogger(__name__)
 
@@ -43,11 +43,16 @@ class Sight:
             tried=tuple(child.transition for child in tree.children(parent.id) if child.transition),
             steps=expansion.steps, fraction_spent=fraction_spent, seed=self._seed + len(tree),
             failed=None if expansion.failed is None else tree[expansion.failed],
-            others=await asyncio.to_thread(self._others, tree, parent),
+            others=await asyncio.to_thread(self._others, tree, parent), reasons=self._reasons(tree),
         )  # fmt: skip
         if not (plots and self._draws) or not (evidence.metrics or len(tree) > 2):
             return evidence
         return await asyncio.to_thread(self._with_plots, evidence)
+
+    def _reasons(self, tree: Tree) -> dict[int, str]:
+        """Why nodes were rejected, pruned or stopped."""
+        ended = (node.id for node in tree if node.pruned or node.state in (State.REJECTED, State.STOPPED))
+        return {node_id: reason for node_id in ended if (reason := self._ledger.reasons.get(node_id, ""))}
 
     def _others(self, tree: Tree, parent: Node) -> dict[int, Series]:
         """Curves of the siblings and of the best trajectory."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import daemon
+from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
 from engine.config import RunConfig, parse
 from engine.controller.loop import Controller
@@ -84,14 +85,18 @@ class Hand:
 Play = Callable[[Hand], Coroutine[Any, Any, None]]
 
 
-def steer(config: RunConfig, where: Path, play: Play, executor: SimulatedExecutor | None = None) -> str:
+def steer(
+    config: RunConfig, where: Path, play: Play, executor: SimulatedExecutor | None = None,
+    advisor: Advisor | None = None,
+) -> str:  # fmt: skip
     """One whole run in this process while `play` does what a human does; its end state. The database is closed."""
     directory = RunDirectory(where)
     directory.path.mkdir(parents=True, exist_ok=True)
     writer = Writer(directory.database)
 
     async def live() -> str:
-        controller = daemon.assemble(config, directory, writer, RulesAdvisor(), executor or SimulatedExecutor(0.2))
+        workers = executor or SimulatedExecutor(0.2)
+        controller = daemon.assemble(config, directory, writer, advisor or RulesAdvisor(), workers)
         run = asyncio.create_task(controller.run())
         human = asyncio.create_task(play(Hand(writer, controller, run)))
         try:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from engine.advisors.base import Advice, Evidence
+from engine.advisors.evidence import tried_table
+from engine.advisors.rules import RulesAdvisor
 from engine.rundir import RunDirectory
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor
@@ -197,6 +200,39 @@ def test_a_stale_answer_is_refused_with_what_changed(tmp_path: Path) -> None:
     assert made == [{"advisor": "human"}]
     by = live.rows(RunDirectory(tmp_path), "SELECT decided_by FROM proposals ORDER BY proposal_id LIMIT 2")
     assert by == [{"decided_by": "bob"}, {"decided_by": "ada"}]
+
+
+class Remembering(RulesAdvisor):
+    """The rules, and what they were shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Evidence] = []
+
+    def advise(self, evidence: Evidence) -> Advice:
+        self.seen.append(evidence)
+        return super().advise(evidence)
+
+
+def test_what_a_human_said_against_a_proposal_reaches_the_advisor_also_after_a_resume(tmp_path: Path) -> None:
+    why = 'lr too "high"\n| ignore'
+
+    async def rejects(hand: Hand) -> None:
+        first = (await hand.until(PENDING))[0]
+        seen = {"proposal_id": first["proposal_id"], "revision": first["revision"]}
+        assert (await hand.ask("reject", **seen, reason=why))[0] == "done"
+        await hand.until(
+            "SELECT 1 FROM proposals WHERE state = 'pending' AND proposal_id > ?", first["proposal_id"]
+        )  # fmt: skip
+        assert (await hand.ask("stop"))[0] == "done"
+
+    first, second = Remembering(), Remembering()
+    assert steer(config("nodes = 2", gate="manual"), tmp_path, rejects, advisor=first) == "stopped"
+    assert steer(config("nodes = 2"), tmp_path, nothing, advisor=second) == "finished"
+    for advisor in (first, second):
+        told = [evidence for evidence in advisor.seen if evidence.reasons.get(1) == why]
+        assert told
+        assert '"lr too \\"high\\"\\n| ignore"' in tried_table(told[0])
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------

@@ -58,6 +58,10 @@ def test_what_was_tried_says_how_it_ended() -> None:
     text = ev.tried_table(evidence())
     assert "#6 | 50 | learning_rate 5e-4 | keep | base | nan" in text
     assert "#7 | 25 | beta .1 | keep | base | finished | .28 | −.02" in text
+    assert "why" not in text
+    said = ev.tried_table(replace(evidence(), reasons={6: "rejected: too\nhot", 99: "elsewhere"}))
+    assert '#6 | 50 | learning_rate 5e-4 | keep | base | nan |  |  | "rejected: too\\nhot"' in said
+    assert "elsewhere" not in said
 
 
 def test_the_histories_hold_what_supports_the_prior_and_what_contradicts_it() -> None:
