@@ -203,7 +203,7 @@ class LLMZeroApp(Dressed):
     def _looked(self, event: Looked) -> None:
         self._reading = False
         screen, now = event.screen, self.clock()
-        if screen.ready and screen in self.screen_stack:
+        if screen.ready and screen.display and screen in self.screen_stack:  # display: it is not being taken down
             with self.batch_update():
                 if isinstance(event.found, Lost):
                     screen.lost(event.found, now)
