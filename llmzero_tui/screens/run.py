@@ -18,12 +18,10 @@ from textual.widgets import Input
 
 from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.comparison import LETTERS, Target
 from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
 from llmzero_tui.screens.elsewhere import Elsewhere
-from llmzero_tui.screens.marking import Marking
-from llmzero_tui.screens.plotting import Plotting
+from llmzero_tui.screens.run_plot import RunPlot
 from llmzero_tui.screens.steering import Steering
 from llmzero_tui.screens.taking import Taking
 from llmzero_tui.widgets.details import TABS, Details
@@ -39,7 +37,7 @@ NARROW = 100
 SAMPLES, CALLS = TABS.index("Samples"), TABS.index("Agents")
 
 
-class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
+class RunScreen(Taking, Elsewhere, RunPlot, Steering):
     """The main screen."""
 
     kind = "run"
@@ -56,10 +54,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         self.selected: int | None = None
         self.following = True
         self.frozen = False
-        self.metric = "reward"
         self.pane = "tree"
-        self.zoomed = False
-        self.beside: tuple[str, ...] = ()
         self._plot = MetricPlot()
         self._lost = ""
 
@@ -88,10 +83,8 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
 
     def view(self) -> View:
         tab, lines = self.query_one(Details).tab, self.query_one(SearchTree).on_screen
-        also = tuple(m for m in self.beside if m != self.metric) if self.zoomed else ()
-        sight = replace(self.sight, also=also)
         columns = max(20, self._plot.size.width)
-        return View(self.selected, self.metric, columns, tab == SAMPLES, lines, sight, tab == CALLS)
+        return View(self.selected, self.metric, columns, tab == SAMPLES, lines, self.wanted(), tab == CALLS)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
         if self.frozen and self.snapshot is not None:
@@ -108,7 +101,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         elif self.following and running is not None and running.id != self.selected:
             self._select(running.id)
         self.query_one(Inbox).show(snapshot.inbox, now)
-        self._show_detail()
+        self.show_detail()
         self._header(now)
         self.query_one(PaneBar).show(self.pane, self.query_one(Details).tab, snapshot.waiting)
         self.answered(snapshot)
@@ -120,7 +113,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         before, detail = self.snapshot.detail, snapshot.detail
         if detail is not None and before is not None and _seen(detail) != _seen(before):
             self.snapshot = replace(self.snapshot, detail=detail)
-            self._show_detail()
+            self.show_detail()
         if snapshot.sparks.keys() - self.snapshot.sparks.keys():
             self.snapshot = replace(self.snapshot, sparks={**snapshot.sparks, **self.snapshot.sparks})
             self.query_one(SearchTree).show(self.snapshot)
@@ -132,7 +125,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
     def _header(self, now: datetime) -> None:
         self.query_one(RunHeader).show(self.snapshot, now, self._lost, self.frozen)
 
-    def _show_detail(self) -> None:
+    def show_detail(self) -> None:
         """Bring the right side to the latest snapshot, if it is about the selected node."""
         snapshot = self.snapshot
         if snapshot is None or snapshot.detail is None or snapshot.detail.node != self.selected:
@@ -141,14 +134,6 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         self.query_one(Strip).show(detail.strip, self.metric, self.beside)
         self.query_one(Details).take(snapshot)
         self.draw_plot()
-
-    def draw_plot(self) -> None:
-        """Bring the plot to the latest curves, if they are those of the selected node and metric."""
-        detail = self.snapshot.detail if self.snapshot else None
-        if detail is None or (detail.node, detail.trace.metric) != (self.selected, self.metric):
-            return
-        self._plot.show(detail.traces if self.zoomed else detail.traces[:1], self.manner, self.sight)
-        self._announce()
 
     def look_at(self, node_id: int, *, move: bool = True) -> None:
         """Select a node and stay there, whatever trains."""
@@ -160,21 +145,16 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
         self.selected = node_id
         if move:
             self.query_one(SearchTree).pick(node_id)
-        self._announce()
+        self.announce()
         self.poll_now()
         self.refresh_keys()
-
-    def _announce(self) -> None:
-        """Say at once which node, metric and axis were asked for."""
-        if self.selected is not None:
-            self._plot.announce(self.selected, self.metric, self.sight.axis)
 
     def restyle(self) -> None:
         super().restyle()
         self.query_one(Details).restyle(self.snapshot)
         self.query_one(Inbox).restyle()
         self.query_one(SearchTree).notify_style_update()
-        self._show_detail()
+        self.show_detail()
 
     # ---- events -----------------------------------------------------------------------------------------------------
 
@@ -197,7 +177,7 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
 
     @on(Strip.Chosen)
     def _metric_chosen(self, event: Strip.Chosen) -> None:
-        self._plot_metric(event.metric)
+        self.plot_metric(event.metric)
 
     def on_descendant_focus(self) -> None:
         self.refresh_keys()
@@ -331,54 +311,6 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
             self.query_one(SearchTree).focus()
         self.poll_now()
 
-    def _plot_metric(self, metric: str) -> None:
-        self.metric = metric
-        self._show_detail()
-        self._announce()
-        self.poll_now()
-
-    def _step_metric(self, by: int) -> None:
-        names = self.query_one(Strip).names
-        if names:
-            place = names.index(self.metric) if self.metric in names else 0
-            self._plot_metric(names[(place + by) % len(names)])
-
-    def action_next_metric(self) -> None:
-        self._step_metric(1)
-
-    def action_previous_metric(self) -> None:
-        self._step_metric(-1)
-
-    def action_parent(self) -> None:
-        """How the parent went on, in grey, or not."""
-        self.see(replace(self.sight, beyond=not self.sight.beyond))
-
-    def under_cursor(self) -> Target | None:
-        focused = next((tree for tree in self.query(SearchTree) if tree.has_focus), None)
-        # Keys may come faster than the tree says where its cursor is.
-        node = self.selected if focused is None else focused.cursor
-        return None if node is None else Target(self.feed.path, node)
-
-    def draw_marks(self) -> None:
-        """The letters of the marked nodes, in the tree."""
-        marked = (t.node for t in self.marked if t.node is not None)
-        self.query_one(SearchTree).letter(dict(zip(marked, LETTERS, strict=False)))
-
-    def compared_metric(self) -> str:
-        return self.metric
-
-    def action_beside(self) -> None:
-        """Draw a metric beside the plotted one when the plot has the screen, or no more."""
-        strip = self.query_one(Strip)
-        metric = strip.current if strip.has_focus else self.metric
-        if metric is None:
-            return
-        rest = tuple(m for m in self.beside if m != metric)
-        self.beside = rest if metric in self.beside else (*rest, metric)
-        self._show_detail()
-        if self.zoomed:
-            self.poll_now()
-
     def _tab(self, index: int) -> None:
         if self.narrow and self.pane not in ("details", "inbox"):
             self.show_pane("details")
@@ -415,4 +347,4 @@ class RunScreen(Taking, Elsewhere, Plotting, Marking, Steering):
 
 def _seen(detail: Detail) -> tuple[object, ...]:
     """What a detail is about."""
-    return detail.node, detail.trace, detail.samples is None, detail.calls is None
+    return detail.node, detail.trace.metric, detail.trace.sight, detail.samples is None, detail.calls is None

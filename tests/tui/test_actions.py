@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from llmzero_tui.actions import FOOTER_KEYS, REGISTRY, Action, Context, allowed, footer, key_name, of
+from llmzero_tui.comparison import Target
 from llmzero_tui.data import Node, Proposal
 from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.compare import CompareScreen
 from llmzero_tui.screens.decision import DecisionScreen
 from llmzero_tui.screens.help import HelpScreen, keys_table
 from llmzero_tui.screens.run import RunScreen
@@ -36,6 +38,7 @@ SCREENS: dict[str, type[Face]] = {
     "trajectory": TrajectoryScreen,
     "samples": SamplesScreen,
     "agents": AgentsScreen,
+    "compare": CompareScreen,
     "settings": SettingsScreen,
 }
 NODE = Node(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))
@@ -100,6 +103,8 @@ async def test_the_key_of_the_registry_runs_its_action(
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         screen = app.screen
         assert isinstance(screen, RunScreen)
+        if action.id == "compare":
+            screen.marked = (Target(run, 13), Target(run, 14))
         screen.look_at(16 if action.id in ("approve", "edit", "reject", "decide") else RUNNING)
         await until(pilot, lambda: allowed(action.id, screen.context()), f"{action.id} is allowed")
         monkeypatch.setattr(RunScreen, f"action_{action.id}", lambda _self: pressed.append(action.id))

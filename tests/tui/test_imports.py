@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "datasets", "accelerate", "pandas", "ray"}
-LATER = {"duckdb", "pyarrow", "numpy", "plotext", "textual_plotext", "pydantic"}
+LATER = {"duckdb", "pyarrow", "numpy", "pydantic"}
 
 PAINTED = """
 import asyncio, json, sys
