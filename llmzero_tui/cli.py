@@ -27,7 +27,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        line = " ".join(message.split())
+        from llmzero_tui.format import plain
+
+        line = plain(message, 4000)
         self.exit(MISTAKE, f"{self.prog}: {line}; see `{self.prog} --help`\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -65,8 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.verbose:
         traceback.print_exception(error)
-    line = " ".join(str(error).split())
-    sys.stderr.write(f"llmzero: {line}\n")
+    from llmzero_tui.format import plain
+
+    # It may quote what a model, a file's name or a database says.
+    sys.stderr.write(f"llmzero: {plain(error, 4000)}\n")
     return code
 
 

@@ -87,7 +87,7 @@ class Follower:
         for row in reader.rows(queries.load("ui_events"), (self._event,)):
             self._event = row["seq"]
             if row["level"] != "info":
-                self.display.line(f"! {row['level']}: {plain(row['kind'])}: {plain(row['message'], 300)}")
+                self.display.line(f"! {plain(row['level'], 20)}: {plain(row['kind'])}: {plain(row['message'], 300)}")
         if stored not in FINAL_STATES:
             self.display.standing(facts)
         return stored
@@ -96,11 +96,11 @@ class Follower:
         if state == self._state:
             return
         if not self._state:
-            about = f"task {plain(summary.task)}, advisor {plain(summary.advisor)}, {self.directory.path}"
-            self.display.line(f"run {self.directory.name}: {about}")
+            about = f"task {plain(summary.task)}, advisor {plain(summary.advisor)}, {plain(self.directory.path)}"
+            self.display.line(f"run {plain(self.directory.name, 60)}: {about}")
         self._state = state
         reason = f": {plain(summary.reason)}" if summary.reason else ""
-        self.display.line(f"{mark(state).glyph} {state}{reason}")
+        self.display.line(f"{mark(state).glyph} {plain(state, 20)}{reason}")
 
     def _say_node(self, row: Row) -> None:
         number, state = row["node_id"], str(row["state"])
@@ -122,13 +122,14 @@ class Follower:
 
     def _say_started(self, row: Row) -> None:
         where = f"#{row['parent_id']}" + (f" step {row['branch_step']}" if row["branch_step"] else "")
-        head = f"{mark('running').glyph} #{row['node_id']} {plain(row['label'], 40)}  from {where}, {row['intent']}"
+        label, intent = plain(row["label"], 40), plain(row["intent"], 20)
+        head = f"{mark('running').glyph} #{row['node_id']} {label}  from {where}, {intent}"
         self.display.line(f"{head}, {row['planned_steps']} steps")
         self.display.line(f"    {plain(row['rationale'], 200)}")
 
     def _say_ended(self, row: Row) -> None:
-        state = str(row["state"])
-        text = f"{mark(state).glyph} #{row['node_id']} {plain(row['label'], 40)}  {state}, {row['trained_steps']} steps"
+        state, label = plain(row["state"], 20), plain(row["label"], 40)
+        text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {row['trained_steps']} steps"
         if row["best_n"]:
             text += f", validation {score(row['best_value'], row['best_n'])}"
             if row["best_value"] > self._best:

@@ -17,7 +17,8 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
 UNCERTAIN = re.compile(
-    "[^ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u03ff\u2010-\u2027\u2030-\u203e\u2190-\u22ff\u2500-\u25fc★✂✓✗⚠\u2800-\u28ff]"
+    "[^ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u03ff\u2010-\u2027\u2030-\u203e\u2190-\u22ff"
+    "\u2500-\u25fc★✂✓✗⚠\u2800-\u28ff]"
 )
 """Beyond Latin and Greek, punctuation, arrows, mathematics, boxes, blocks, symbols and braille."""
 COLUMNS = 1 << 16

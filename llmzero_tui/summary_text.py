@@ -92,10 +92,10 @@ def strategy_lines(strategy: Strategy, labels: Labels) -> Iterator[str]:
 
 
 def _value(name: str, stage: Stage, before: Stage | None) -> str:
-    value = stage.configuration[name]
-    if before is None or before.configuration.get(name) == value:
+    value, old = stage.configuration.get(name), before.configuration.get(name) if before else None
+    if value is None or old is None or value == old:
         return parameter(value)
-    return parameter(value) + ("↑" if value > before.configuration[name] else "↓")
+    return parameter(value) + ("↑" if value > old else "↓")
 
 
 def _short(score: Measured | None) -> str:

@@ -20,6 +20,7 @@ from rich.cells import cell_len
 from llmzero_tui.format import fit, plain
 
 _DRIVING = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+LINE = 4000
 COLUMN = 60
 """Cells of the widest column that a table for people has."""
 
@@ -31,7 +32,7 @@ def emit(*lines: str) -> None:
 
 def note(line: str) -> None:
     """A remark: one line on stderr."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{plain(line, LINE)}\n")
     sys.stderr.flush()
 
 
@@ -42,6 +43,7 @@ def table(
 
     `indents` are blanks before the first cell of each row.
     """
+    header = [plain(cell, COLUMN) for cell in header]
     cells = [[plain(cell, COLUMN) for cell in row] for row in rows]
     for row, blanks in zip(cells, indents, strict=False):
         row[0] = " " * blanks + row[0]

@@ -6,12 +6,12 @@ only.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import tomli_w
 
+from engine.analysis.json_text import numbers
 from engine.analysis.scores import Measured, Rows, measured, only_row
 
 FORMAT = 1
@@ -113,8 +113,8 @@ def _stage(row: dict[str, Any]) -> Stage:
         start_steps=row["start_steps"],
         intent=row["intent"],
         label=row["label"],
-        configuration=json.loads(row["configuration"]),
-        changes=json.loads(row["changes"]),
+        configuration=numbers(row["configuration"]),
+        changes=numbers(row["changes"]),
         optimizer=row["optimizer"],
         reference=row["reference"],
         seed=row["seed"],

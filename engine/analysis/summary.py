@@ -5,12 +5,12 @@ A dead engine writes nothing, so "crashed" is derived here: a state that is not 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from engine.analysis.json_text import numbers
 from engine.analysis.scores import Measured, measured, only_row
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
@@ -129,7 +129,7 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         pending_proposals=row["pending_proposals"],
         steps=row["steps"] or 0,
         running_nodes=tuple(row["running"] or ()) if reader.live else (),
-        budget=json.loads(row["budget"] or "{}"),
+        budget=numbers(row["budget"]),
         budget_fraction=spent,
         eta_seconds=eta(spent or 0.0, wall or 0.0, running=reader.live and state not in FINAL_STATES),
         trainer_seconds=row["trainer_seconds"] or 0.0,

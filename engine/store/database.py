@@ -52,6 +52,11 @@ def open_database(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         "lock_configuration": True,
     }
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        # DuckDB takes names of files as UTF-8 only.
+        raise UserError(f"{str(path)!a}: the name is no valid UTF-8: rename the run's directory") from error
+    try:
         return duckdb.connect(str(path), read_only=read_only, config=settings)
     except duckdb.Error as error:
         raise open_error(path, error) from error

@@ -1,0 +1,20 @@
+"""JSON columns of a run as they are needed: of a file that another version or another hand wrote, what can be read.
+
+Used by the analysis. It never raises for what a column says.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def numbers(text: str | None) -> dict[str, Any]:
+    """The names and numbers of a JSON object; nothing where there is none."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
