@@ -10,7 +10,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.advisors.base import Advisor
 from engine.config import RunConfig
@@ -43,6 +43,9 @@ STORE_FAULT = "the database cannot be written"
 
 MAX_FAILURES = 5
 """Segments that may fail one after the other before the run ends: it would only burn time."""
+
+
+Result = TypeVar("Result")
 
 
 class Controller:
@@ -123,14 +126,18 @@ class Controller:
 
     async def _live(self) -> str:
         self._set_state("training", "")
-        if not self._ledger.tree.root.checkpoints and not await self._score_base():
-            return self._fail("the base model could not be scored; see the log")
         self._pipeline.set_gate(self._pipeline.gate)
+        if not self._ledger.tree.root.checkpoints:
+            scored = await self._attend(self._score_base())
+            if scored is None:
+                return await self._leave()
+            if not scored:
+                return self._fail("the base model could not be scored; see the log")
         self._pipeline.want_all()
         while not self._shutdown:
             await self._take_commands()
             if self._stopping:
-                return await self._stop_run()
+                break
             self._account.tick(paused=bool(self._paused))
             if reason := self._segments.hopeless(MAX_FAILURES):
                 return self._fail(reason)
@@ -139,6 +146,21 @@ class Controller:
                 return await self._finish()
             await self._rest()
         return await self._leave()
+
+    async def _attend(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """What the work gives; None when the run is asked to end before. Commands are answered all the while."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self.wake())
+        try:
+            while not task.done():
+                if self._shutdown or self._stopping:
+                    return None
+                await self._rest()
+                await self._take_commands()
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     # ---- one round ------------------------------------------------------------------------------------------------
 
@@ -200,7 +222,8 @@ class Controller:
         while True:
             event = await self._executor.next_event()
             if isinstance(event, Evaluated | Ended) and event.job in self._answers:
-                self._answers.pop(event.job).set_result(event)
+                if not (asked := self._answers.pop(event.job)).cancelled():
+                    asked.set_result(event)
             else:
                 await self._segments.handle(event)
                 if isinstance(event, Ended):
@@ -254,10 +277,7 @@ class Controller:
         return max((r["command_id"] for r in self._ledger.writer.rows("SELECT command_id FROM commands")), default=0)
 
     async def _take_commands(self) -> None:
-        rows = self._ledger.writer.rows(
-            "SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen_command,)
-        )
-        for row in rows:
+        for row in self._unseen_commands():
             self._seen_command = row["command_id"]
             self._result(row["command_id"], "taken", "")
             try:
@@ -269,6 +289,11 @@ class Controller:
             if done is not None:
                 self._ledger.event("info", "command", f"{row['kind']}: {done}", row["node_id"], author=asked.author)
                 self._result(row["command_id"], "done", done)
+
+    def _unseen_commands(self) -> list[dict[str, Any]]:
+        return self._ledger.writer.rows(
+            "SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen_command,)
+        )
 
     async def _carry_out(self, asked: commands.Asked) -> str | None:
         """Do it and say what was done; None when the answer comes later (stop)."""
@@ -314,11 +339,12 @@ class Controller:
         await self._segments.stop_all(End.STOPPED, "the run was stopped")
         while self._segments.running:
             await self._rest()
-        for asked in self._stopping:
-            self._result(asked.id, "done", "stopped; `llmzero resume` goes on")
         return self._end("stopped", f"stopped by {self._stopping[0].author}")
 
     async def _leave(self) -> str:
+        """End before the search is over: at once when the process is asked to, cleanly for a human."""
+        if self._stopping:
+            return await self._stop_run()
         await self._pipeline.cancel("the engine was asked to end")
         return self._end("stopped", "the engine was asked to end; `llmzero resume` trains what was in flight again")
 
@@ -335,20 +361,12 @@ class Controller:
         self._set_state("finishing", "the finalists are scored on fresh prompts")
         self._finishing = True
         work = Finish(self._ledger, self._jobs, self._config.evaluation, self._ask_worker)
-        finish = asyncio.create_task(work.run())
-        finish.add_done_callback(lambda _: self.wake())
         try:
-            while not finish.done() and not self._shutdown and not self._stopping:
-                await self._rest()
-                await self._take_commands()
-            if not finish.done():
-                return await (self._stop_run() if self._stopping else self._leave())
-            winner = finish.result()
+            winner = await self._attend(work.run())
         except EvaluationFailed as fault:
             return self._fail(str(fault))
-        finally:
-            finish.cancel()
-            await asyncio.gather(finish, return_exceptions=True)
+        if winner is None:
+            return await self._leave()
         self._ledger.event("info", "winner", f"#{winner.node} step {winner.step}", winner.node, policy=winner.kind)
         return self._end("finished", "the budget is spent")
 
@@ -360,6 +378,11 @@ class Controller:
     def _end(self, state: str, reason: str) -> str:
         self._account.write()
         self._set_state(state, reason, ended=now())
+        for asked in self._stopping:
+            stopped = state == "stopped"
+            self._result(asked.id, "done", "stopped; `llmzero resume` goes on" if stopped else f"the run {state}")
+        for row in self._unseen_commands():
+            self._result(row["command_id"], "refused", f"the run {state} before it was carried out")
         return state
 
     def _set_state(self, state: str, reason: str, **values: object) -> None:

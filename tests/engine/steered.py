@@ -113,14 +113,15 @@ def steer(
         writer.close()
 
 
-class HeldAtTheEnd(SimulatedExecutor):
-    """Its measurements on the test split wait until `free` is set."""
+class Held(SimulatedExecutor):
+    """Its measurements on a split wait until `free` is set."""
 
-    def __init__(self, seconds: float = 0.05) -> None:
-        super().__init__(seconds)
+    def __init__(self, split: str) -> None:
+        super().__init__(0.05)
         self.free = asyncio.Event()
+        self._split = split
 
     async def _evaluate(self, job: Evaluate) -> None:
-        if job.evaluation.split == "test":
+        if job.evaluation.split == self._split:
             await self.free.wait()
         await super()._evaluate(job)

@@ -11,7 +11,7 @@ from engine.advisors.rules import RulesAdvisor
 from engine.rundir import RunDirectory
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor
-from tests.engine.steered import Hand, HeldAtTheEnd, config, steer
+from tests.engine.steered import Hand, Held, config, steer
 
 RUNNING = "SELECT node_id FROM nodes WHERE state = 'running'"
 DONE = "SELECT node_id FROM nodes WHERE node_id > 0 AND state = 'finished'"
@@ -235,11 +235,64 @@ def test_what_a_human_said_against_a_proposal_reaches_the_advisor_also_after_a_r
         assert '"lr too \\"high\\"\\n| ignore"' in tried_table(told[0])
 
 
-# ---- the end --------------------------------------------------------------------------------------------------------
+# ---- the beginning and the end --------------------------------------------------------------------------------------
+
+
+def test_commands_are_answered_while_the_base_is_scored(tmp_path: Path) -> None:
+    executor = Held("validation")
+
+    async def early(hand: Hand) -> None:
+        assert (await hand.ask("gate", mode="manual"))[0] == "done"
+        assert (await hand.ask("annotate", node_id=0, text="the base"))[0] == "done"
+        assert (await hand.ask("budget", nodes=1))[0] == "done"
+        assert (await hand.ask("expand", parent=0, step=0, changes={}))[0] == "refused"
+        executor.free.set()
+        assert await hand.until(PENDING)
+        assert hand.rows("SELECT gate FROM runs") == [{"gate": "manual"}]
+        assert (await hand.ask("gate", mode="auto"))[0] == "done"
+
+    assert steer(config("nodes = 5"), tmp_path, early, executor) == "finished"
+    assert len(live.rows(RunDirectory(tmp_path), DONE)) == 1
+
+
+def test_a_run_can_be_stopped_while_the_base_is_scored_and_resumed(tmp_path: Path) -> None:
+    async def stops(hand: Hand) -> None:
+        assert (await hand.ask("stop"))[0] == "done"
+
+    assert steer(config("nodes = 1"), tmp_path, stops, Held("validation")) == "stopped"
+    assert steer(config("nodes = 1"), tmp_path, nothing) == "finished"
+
+
+def test_a_process_that_is_asked_to_end_does_not_wait_for_a_score(tmp_path: Path) -> None:
+    async def ends(hand: Hand) -> None:
+        await hand.until("SELECT 1 FROM runs WHERE state = 'finishing'")
+        hand.controller.shut_down()
+
+    assert steer(config("nodes = 1"), tmp_path, ends, Held("test")) == "stopped"
+    reason = live.rows(RunDirectory(tmp_path), "SELECT reason FROM runs")[0]["reason"]
+    assert "the engine was asked to end" in reason
+
+
+def test_no_command_is_left_without_an_answer_when_a_run_ends(tmp_path: Path) -> None:
+    async def hurries(hand: Hand) -> None:
+        await hand.until(RUNNING)
+        hand.send("stop")
+        hand.send("stop")
+        hand.send("annotate", node_id=1, text="late")
+
+    assert steer(config("nodes = 9"), tmp_path, hurries) == "stopped"
+    answered = live.rows(
+        RunDirectory(tmp_path),
+        "SELECT command_id, list(state ORDER BY seq) AS states FROM commands LEFT JOIN command_results "
+        "USING (command_id) GROUP BY command_id ORDER BY command_id",
+    )
+    assert [row["states"][-1] for row in answered[:2]] == ["done", "done"]
+    assert answered[2]["states"][-1] in ("done", "refused")
+    assert all(row["states"].count("done") + row["states"].count("refused") == 1 for row in answered)
 
 
 def test_while_the_finalists_are_scored_only_a_note_is_taken(tmp_path: Path) -> None:
-    executor = HeldAtTheEnd()
+    executor = Held("test")
 
     async def late(hand: Hand) -> None:
         await hand.until("SELECT 1 FROM runs WHERE state = 'finishing'")
@@ -258,7 +311,7 @@ def test_a_run_can_be_stopped_while_the_finalists_are_scored_and_resumed(tmp_pat
         await hand.until("SELECT 1 FROM runs WHERE state = 'finishing'")
         assert (await hand.ask("stop"))[0] == "done"
 
-    assert steer(config("nodes = 2"), tmp_path, stops, HeldAtTheEnd()) == "stopped"
+    assert steer(config("nodes = 2"), tmp_path, stops, Held("test")) == "stopped"
     run = RunDirectory(tmp_path)
     assert live.rows(run, "SELECT 1 FROM evaluations WHERE split = 'test'") == []
     assert steer(config("nodes = 2"), tmp_path, nothing) == "finished"
