@@ -55,8 +55,9 @@ def environment(**extra: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     places = {**dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), _home()), **extra}
     toured = Path(places["XDG_STATE_HOME"]) / "llmzero" / "tour-shown"
-    toured.parent.mkdir(parents=True, exist_ok=True)
-    toured.touch()
+    if not toured.parent.exists():  # a test of the first start makes it, empty
+        toured.parent.mkdir(parents=True)
+        toured.touch()
     return {**kept, "LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **places}
 
 
