@@ -155,15 +155,18 @@ class Human:
     async def _prune(self, command: commands.Prune, author: str) -> str:
         if command.node_id not in self._ledger.tree.nodes or command.node_id == self._ledger.tree.root.id:
             raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
+        if self._ledger.tree[command.node_id].pruned:
+            raise UserError(f"#{command.node_id} is pruned already")
         reason = _reason(f"pruned by {author}", command.reason)
         subtree = self._ledger.tree.subtree(command.node_id)
         for node in subtree:
+            why = reason if node.id == command.node_id else f"pruned with #{command.node_id}"
             if node.state is State.RUNNING:
-                await self._stop_segment(node.id, reason)
+                await self._stop_segment(node.id, why)
             elif proposal := self._ledger.proposals.get(node.id):
-                self._pipeline.close(proposal, "rejected", author, f"pruned with #{command.node_id}")
+                self._pipeline.close(proposal, "rejected", author, why)
             elif node.state is State.QUEUED:
-                self._ledger.set_state(node.id, State.REJECTED, f"pruned with #{command.node_id}")
+                self._ledger.set_state(node.id, State.REJECTED, why)
         self._ledger.prune(command.node_id, reason)
         why = f": {one_line(command.reason)}" if command.reason else ""
         return f"#{command.node_id} pruned with {len(subtree) - 1} below it{why}"

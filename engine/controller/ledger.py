@@ -200,8 +200,9 @@ class Ledger:
         self.tree.prune(node_id)
         for node in self.tree.subtree(node_id):
             self.writer.update("nodes", {"node_id": node.id}, pruned=True)
-        self.reasons[node_id] = "; ".join(filter(None, (self.reasons.get(node_id, ""), reason)))
-        self.writer.update("nodes", {"node_id": node_id}, reason=self.reasons[node_id])
+        if reason not in (known := self.reasons.get(node_id, "")):
+            self.reasons[node_id] = f"{known}; {reason}" if known else reason
+        self.writer.update("nodes", {"node_id": node_id}, reason=self.reasons.get(node_id, ""))
 
     def annotate(self, node_id: int, text: str) -> None:
         """Keep a human's note on a node in place of the one before; an empty one takes it away."""

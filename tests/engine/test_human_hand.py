@@ -171,6 +171,7 @@ def test_why_a_human_pruned_and_stopped_stands_on_the_nodes(tmp_path: Path) -> N
         row = await hand.until("SELECT reason, state FROM nodes WHERE node_id = ? AND pruned", parent)
         assert row == [{"reason": "pruned by ada: a dead end", "state": "finished"}]
         assert await hand.until("SELECT 1 FROM events WHERE kind = 'command' AND message LIKE '%a dead end'")
+        assert await hand.ask("prune", node_id=parent) == ("refused", f"#{parent} is pruned already")
 
     assert steer(config("nodes = 5"), tmp_path, cuts, SimulatedExecutor(0.4)) == "finished"
 

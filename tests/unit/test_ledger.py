@@ -175,3 +175,35 @@ def _act(ledger: Ledger, action: str, number: int) -> None:
         ledger.set_state(node.id, State.FINISHED)
     elif action == "prune":
         ledger.prune(node.id, "pruned by ada")
+
+
+def test_any_text_is_kept_as_a_note_and_an_empty_one_takes_it_away(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+
+    @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=300))
+    @settings(max_examples=60, deadline=None)
+    def kept(text: str) -> None:
+        ledger.annotate(0, text)
+        ledger.writer.flush()
+        note = ledger.writer.rows("SELECT note FROM nodes WHERE node_id = 0")[0]["note"]
+        assert note == (text.encode("utf-8", "replace").decode("utf-8") or None)
+
+    kept()
+    ledger.writer.close()
+
+
+def test_why_nodes_were_pruned_and_proposals_decided_survives_a_restart(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    first, second = propose(ledger), propose(ledger)
+    ledger.decide(ledger.proposals[first], "rejected", "ada", "tried before")
+    ledger.decide(ledger.proposals[second], "approved", "auto", "gate auto")
+    ledger.set_state(second, State.FINISHED, "")
+    ledger.prune(second, "pruned by ada: a dead end")
+    before = (ledger.reasons, ledger.decided)
+    again = reload(ledger)
+    assert again.decided == before[1]
+    assert {node: reason for node, reason in again.reasons.items() if reason} == {
+        first: "tried before", second: "pruned by ada: a dead end",
+    }  # fmt: skip
+    assert again.tree[second].pruned
+    again.writer.close()
