@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -190,6 +191,30 @@ def test_a_fixed_prompt_was_answered_at_every_checkpoint(run: Path) -> None:
     assert [(f.node, f.step) for f in only.lines] == [(0, 0)]
 
 
+def test_a_run_of_the_first_schema_has_samples_too(run: Path) -> None:
+    with duckdb.connect(str(run / "run.duckdb")) as con:
+        con.execute("DELETE FROM completions WHERE split = 'validation'")
+        for column in ("components", "split"):
+            con.execute(f"ALTER TABLE completions DROP COLUMN {column}")
+        con.execute("ALTER TABLE nodes DROP COLUMN note")
+        con.execute("ALTER TABLE runs DROP COLUMN budget")
+        con.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    snapshot = feed_of(run).read(SamplesView(5))
+    assert {f.split for f in snapshot.lines} == {"train"}
+    assert snapshot.full is not None
+    assert snapshot.full.components == ()
+    assert not feed_of(run).read(SamplesView(5, split="validation")).lines
+
+
+def test_the_first_node_with_completions_is_the_default_and_its_neighbours_are_known(run: Path) -> None:
+    place = feed_of(run).read(SamplesView()).place
+    assert place is not None
+    assert (place.node, place.before, place.after[:3]) == (0, (), (1, 2, 3))
+    lacking = feed_of(run).read(SamplesView(15)).place
+    assert lacking is not None
+    assert (lacking.samples, lacking.before[-1], lacking.after) == (0, 14, ())
+
+
 # ---- the screen, by keys --------------------------------------------------------------------------------------------
 
 
@@ -346,6 +371,14 @@ async def test_a_line_of_a_megabyte_is_cut_with_a_mark(run: Path) -> None:
         words = " ".join(shown(screen, "#sample").split())
         assert "cut here: 984,000 more characters" in words
         assert f"seq {snapshot.full.seq}" in words
+
+
+async def test_leaving_lets_go_of_the_engine(run: Path, engine: Engine) -> None:
+    async with opened(run) as (pilot, screen):
+        app = screen.app
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
+        await until(pilot, lambda: screen.feed._source._reader is None, "no connection")
 
 
 async def test_what_is_read_can_be_copied(run: Path) -> None:
