@@ -186,7 +186,7 @@ def edit(text: str, name: str, value: Any) -> str:
     if first < 0:
         lines += ["", f"[{table}]"] if lines else [f"[{table}]"]
         first = last = len(lines)
-    new = [] if value is None else [f"{key} = {_toml(value)}"]
+    new = [] if value is None else [f"{key} = {toml(value)}"]
     place = next((i for i in range(first, last) if _names(lines[i], key)), None)
     old = place is not None
     if place is None:  # its default may stand there as a comment
@@ -244,7 +244,7 @@ def _comment(line: str) -> str:
     return ""
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
     """A TOML value: JSON's texts and numbers are TOML's too."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -258,5 +258,5 @@ def template() -> str:
     for name, field in Settings.model_fields.items():
         if name != "keys":
             default = field.get_default(call_default_factory=True)
-            lines += [f"# {docs[name]}", f"# {name} = {_toml(default)}"]
+            lines += [f"# {docs[name]}", f"# {name} = {toml(default)}"]
     return "\n".join([*lines, "", f"# {docs['keys']}", "[keys]", ""])

@@ -1,0 +1,61 @@
+"""The tables of docs/terminal.md: every setting and every key, made from the settings and the registry themselves.
+
+`python -m llmzero_tui.manual docs/terminal.md` writes them between their marks in that file; a test says when they have
+fallen behind. Nothing else calls it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from llmzero_tui import settings
+from llmzero_tui.actions import REGISTRY, key_name, of
+from llmzero_tui.run_file_text import docstrings
+
+SCREENS = {
+    "runs": "The list of runs", "run": "A run", "decision": "A proposal in full", "samples": "Samples",
+    "agents": "Agents", "trajectory": "Trajectory", "compare": "Comparison", "sql": "SQL", "settings": "Settings",
+    "help": "Help",
+}  # fmt: skip
+
+
+def settings_table() -> str:
+    """Every setting: key, default, meaning."""
+    docs = docstrings(settings)["Settings"]
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in settings.Settings.model_fields.items():
+        default = "" if name == "keys" else f"`{settings.toml(field.get_default(call_default_factory=True))}`"
+        rows.append(f"| `{name}` | {default} | {docs[name]} |")
+    return "\n".join(rows)
+
+
+def keys_tables() -> str:
+    """Every action of every screen: its keys, its name for [keys], what it does."""
+    names = dict.fromkeys(screen for action in REGISTRY for screen in action.screens)
+    parts = []
+    for screen in sorted(names, key=lambda name: list(SCREENS).index(name) if name in SCREENS else len(SCREENS)):
+        rows = [f"### {SCREENS.get(screen, screen.capitalize())}", "", "| key | name | |", "|---|---|---|"]
+        for action in of(screen):
+            keys = " ".join(f"`{_cell(key_name(key))}`" for key in action.keys) or "palette"
+            rows.append(f"| {keys} | `{screen}.{action.id}` | {_cell(action.help)} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def renewed(text: str) -> str:
+    """The manual with the tables of now."""
+    for mark, table in (("settings", settings_table()), ("keys", keys_tables())):
+        pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
+        text = re.sub(pattern, lambda found, table=table: f"{found[1]}\n{table}\n\n{found[2]}", text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    manual = Path(sys.argv[1])
+    manual.write_text(renewed(manual.read_text(encoding="utf-8")), encoding="utf-8")
