@@ -80,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="llmzero",
         description="Tree search over GRPO training strategies, watched and steered from the terminal. "
         "Without a command: the terminal on the list of runs.",
+        epilog="Settings of the terminal (theme, notifications, keys): the comma key, or config.toml in "
+        "$XDG_CONFIG_HOME/llmzero (LLMZERO_CONFIG names another file); docs/terminal.md tells all of them.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")

@@ -53,6 +53,7 @@ def attach(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Go on with a run that is paused, stopped, crashed, or whose machine was switched off."""
     directory = launch.find_run(options.runs_dir, options.name)
+    _check_settings(options)
     state = state_of(directory)
     if directory.holder() and state == "paused":
         note(order(directory, "resume", timeout=30.0))
@@ -96,6 +97,7 @@ def is_terminal() -> bool:
 
 def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     """Check, create, start, show. What the check finds wrong is an error before anything is written."""
+    _check_settings(options)
     config = preflight.resolve(asked)
     report = preflight.check(config, options.runs_dir)
     if report.errors:
@@ -122,6 +124,14 @@ def _after_start(options: argparse.Namespace, directory: RunDirectory) -> int:
         note(_way_back(directory))
         return 0
     return _look(options, directory, headless=options.headless)
+
+
+def _check_settings(options: argparse.Namespace) -> None:
+    """Settings that are wrong are told before an engine is started for a terminal that would not open."""
+    if not options.headless and not options.detach and is_terminal():
+        from llmzero_tui.settings import load
+
+        load()
 
 
 def _look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
