@@ -7,9 +7,9 @@ than a plot has columns for. It never touches a widget and never writes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 
 from engine.analysis.scores import Measured
 from engine.store.queries import load as sql
@@ -18,7 +18,7 @@ from llmzero_tui.curves import LEAD_STEPS, Axis, Bound, Check, Point, Sight, Tra
 from llmzero_tui.data import Node, Row
 from llmzero_tui.feeds.pieces import OPEN_END, Clock, Piece, clocks, continuation, trajectory
 
-NEVER = 1e18
+NEVER = 1e10
 """In seconds: after everything."""
 MOST_POINTS = 4000
 """More than any plot has columns for, for one line; reached only by a node that claims fewer steps than it logged."""
@@ -80,28 +80,38 @@ class _Reading:
         self, metric: str, lines: Sequence[Sequence[Piece]], width: float
     ) -> tuple[tuple[tuple[Point, ...], ...], int]:
         """The points of every line, and how many values were not finite."""
-        limit = MOST_POINTS * len(lines)
-        if self.sight.axis is Axis.CLOCK:
-            asked = [
-                {"line": i, "node": p.node, "first": p.first, "last": p.last, **asdict(span)}
-                for i, pieces in enumerate(lines) for p in pieces if p in self.clocks for span in self.clocks[p].spans
-            ]  # fmt: skip
-            window = self.sight.window or Window(0.0, NEVER)
-            lead = window.first - LEAD_STEPS * self._pace(lines[0])
-            params: tuple[object, ...] = (json.dumps(asked), metric, width, lead, window.last)
-            rows = self.reader.rows(sql("ui_curves_clock"), params, limit=limit)
-        else:
-            asked = [
-                {"line": i, "node": p.node, "first": p.first, "last": p.last, "start": p.start}
-                for i, pieces in enumerate(lines) for p in _seen(pieces, self.sight.window, width)
-            ]  # fmt: skip
-            rows = self.reader.rows(sql("ui_curves"), (json.dumps(asked), metric, int(width)), limit=limit)
+        ask = self._over_time if self.sight.axis is Axis.CLOCK else self._over_steps
+        rows = ask(metric, lines, width, MOST_POINTS * len(lines))
         found: list[list[Point]] = [[] for _ in lines]
         for row in rows:
-            if row["value"] is not None and isfinite(row["value"]):
+            if row["value"] is not None and math.isfinite(row["value"]):
                 found[row["line"]].append(_point(row))
         broken = sum(row["broken"] for row in rows if row["line"] == 0)
         return tuple(tuple(points) for points in found), broken
+
+    def _over_steps(self, metric: str, lines: Sequence[Sequence[Piece]], width: float, limit: int) -> list[Row]:
+        asked = [
+            {"line": i, "node": p.node, "first": p.first, "last": p.last, "start": p.start}
+            for i, pieces in enumerate(lines) for p in _seen(pieces, self.sight.window, width)
+        ]  # fmt: skip
+        if not asked:
+            return []
+        first, last = min(a["first"] for a in asked), max(a["last"] for a in asked)
+        return self.reader.rows(sql("ui_curves"), (json.dumps(asked), metric, int(width), first, last), limit=limit)
+
+    def _over_time(self, metric: str, lines: Sequence[Sequence[Piece]], width: float, limit: int) -> list[Row]:
+        window = self.sight.window or Window(0.0, NEVER)
+        first = math.floor((window.first - LEAD_STEPS * self._pace(lines[0])) / width) * width
+        last = math.ceil(window.last / width) * width
+        asked = [
+            {"line": i, "node": p.node, "first": p.first, "last": p.last, **asdict(part)}
+            for i, pieces in enumerate(lines) for p in pieces if p in self.clocks
+            for span in self.clocks[p].spans if (part := span.within(first, last)) is not None
+        ]  # fmt: skip
+        if not asked:
+            return []
+        since, until = min(a["since"] for a in asked), max(a["until"] for a in asked)
+        return self.reader.rows(sql("ui_curves_clock"), (json.dumps(asked), metric, width, since, until), limit=limit)
 
     def _pace(self, pieces: Sequence[Piece]) -> float:
         """Seconds a step, roughly: how far back in time an average looks."""
@@ -156,7 +166,8 @@ def _checks(
     sampled answer to the same prompt, which are not independent, so that they do not count as 2n or 3n trials."""
     by_node = {piece.node: piece for piece in path}
     found = []
-    for row in reader.rows(sql("ui_curves_checks"), (json.dumps(sorted(by_node)),)):
+    question = "ui_curves_checks" if axis is Axis.STEPS else "ui_curves_checks_clock"
+    for row in reader.rows(sql(question), (json.dumps(sorted(by_node)),)):
         piece = by_node[row["node"]]
         if row["step"] > piece.last or not row["n"]:
             continue

@@ -7,6 +7,7 @@ no engine ran are left out.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from engine.store.reader import Reader
 from llmzero_tui.data import Node
 
 OPEN_END = 2_147_483_647
+FOREVER = 4_102_444_800_000_000
+"""The year 2100, in microseconds of the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,14 @@ class Span:
         """Where a moment of the span lies on the axis."""
         return self.offset + self.rate * (min(moment, self.until) - self.since) / 1e6
 
+    def within(self, first: float, last: float) -> Span | None:
+        """The part of it that lies between two places of the axis."""
+        if self.rate <= 0:
+            return self if first <= self.offset <= last else None
+        since = max(self.since, self.since + math.floor((first - self.offset) / self.rate * 1e6))
+        until = min(float(self.until), self.since + math.floor((last - self.offset) / self.rate * 1e6) + 1.0)
+        return Span(since, int(until), self.at(since), self.rate) if since < until else None
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -125,12 +136,11 @@ def spans(begun: int, ended: int, offset: float, breaks: Iterable[Break]) -> Clo
             offset = found[-1].at(gap.first)
             at = gap.first
         rate = max(0.0, gap.counted) * 1e6 / (gap.last - gap.first)
-        until = min(gap.last, ended + 1)
+        until = gap.last
         found.append(Span(at, until, offset, rate))
         offset = found[-1].at(until)
         at = until
-    if at <= ended or not found:
-        found.append(Span(at, max(at, ended) + 1, offset))
+    found.append(Span(at, FOREVER, offset))
     return Clock(tuple(found), ended)
 
 

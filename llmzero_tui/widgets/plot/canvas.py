@@ -38,13 +38,19 @@ class Canvas:
             for i in range(far + 1):
                 self._set(x + round((to_x - x) * i / far), y + round((to_y - y) * i / far), colour)
 
-    def area(self, first: float, last: float, low: float, high: float, colour: str) -> None:
-        """Every dot from `first` to `last` and from `low` to `high`."""
+    def area(self, first: float, last: float, bottom: float, top: float, colour: str) -> None:
+        """Every dot from `first` to `last` and from `bottom` to `top`."""
         wide, tall = self._across * self.width, self._down * self.height
-        bottom, top = self._dot(low, tall), self._dot(high, tall)
+        lowest, highest = self._dot(bottom, tall), self._dot(top, tall)
         for x in range(self._dot(first, wide), self._dot(last, wide) + 1):
-            for y in range(bottom, top + 1):
-                self._set(x, y, colour)
+            bits, column = self._bits[x % self._across], x // self._across
+            whole, first_row, last_row = sum(bits), lowest // self._down, highest // self._down
+            for row in range(first_row, last_row + 1):
+                mask = whole
+                if row in (first_row, last_row):
+                    low, high = max(0, lowest - row * self._down), min(self._down - 1, highest - row * self._down)
+                    mask = sum(bits[self._down - 1 - high : self._down - low])
+                self._put((self.height - 1 - row) * self.width + column, mask, colour)
 
     def bar(self, x: float, low: float, high: float, colour: str) -> None:
         """An upright line of glyphs, over whatever is there."""
@@ -96,11 +102,13 @@ class Canvas:
 
     def _set(self, x: int, y: int, colour: str) -> None:
         at = (self.height - 1 - y // self._down) * self.width + x // self._across
-        bit = self._bits[x % self._across][self._down - 1 - y % self._down]
+        self._put(at, self._bits[x % self._across][self._down - 1 - y % self._down], colour)
+
+    def _put(self, at: int, dots: int, colour: str) -> None:
         if self._colours[at] == colour and not self._signs[at]:
-            self._dots[at] |= bit
+            self._dots[at] |= dots
         else:  # another line's dots would take on this one's colour
-            self._dots[at], self._colours[at], self._signs[at] = bit, colour, ""
+            self._dots[at], self._colours[at], self._signs[at] = dots, colour, ""
 
     def _sign(self, column: int, row: int, sign: str, colour: str) -> None:
         at = row * self.width + column
