@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from llmzero_tui.exporting import Place, Progress
 
 
+AGAIN_SECONDS = 0.1
+PATIENCE = 30
+"""How often it is looked whether the selected node has been read."""
+
+
 class Taking(Polled):
     """The actions of a run screen that carry something out of it."""
 
@@ -26,12 +31,20 @@ class Taking(Polled):
 
     def action_copy(self) -> None:
         """The selected node: what it is, what it changed, why, and what came of it."""
+        self._copy(self.selected, PATIENCE)
+
+    def _copy(self, node: int | None, tries: int) -> None:
+        """Copy a node once it is read, unless the user has gone on to another."""
         snapshot = self.snapshot
         stage = snapshot.detail.stage if snapshot is not None and snapshot.detail is not None else None
-        if snapshot is None or stage is None or stage.node != self.selected:
-            self.app.bell()  # it is not read yet
-        else:
+        if node != self.selected:
+            return
+        if snapshot is not None and stage is not None and stage.node == node:
             self.app.copy(node_text(snapshot, stage), f"node {stage.node}")  # type: ignore[attr-defined]
+        elif tries:
+            self.set_timer(AGAIN_SECONDS, partial(self._copy, node, tries - 1))
+        else:
+            self.app.bell()
 
     # ---- files ------------------------------------------------------------------------------------------------------
 
