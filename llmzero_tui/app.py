@@ -96,7 +96,7 @@ class LLMZeroApp(Dressed):
         self.news = NewsFeed(runs_dir, opener)
         self._notifier: Notifier | None = None
         self._ticker: Timer | None = None
-        self._reading = False
+        self._reading: Polled | None = None
         self._again = ""
         self._drafts: dict[Path, str] = {}
 
@@ -175,6 +175,11 @@ class LLMZeroApp(Dressed):
         """The screen that lives from a feed: the uppermost one."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Polled)), None)
 
+    def left(self, screen: Polled) -> None:
+        """A screen is gone: its run is let go of, at once or after the read that is under way."""
+        if self._reading is not screen:
+            screen.feed.close()
+
     def poll(self, *, quick: bool = False) -> None:
         """Read the feed of the screen in front, unless a read is under way: then once more after it.
 
@@ -183,10 +188,10 @@ class LLMZeroApp(Dressed):
         screen = self.polled
         if screen is None or not screen.ready:
             return
-        if self._reading:
+        if self._reading is not None:
             self._again = "quick" if quick and self._again != "full" else "full"
             return
-        self._reading = True
+        self._reading = screen
         self._read(screen, screen.view(), quick, self.run_in_front)
 
     @work(thread=True, group="tick", exit_on_error=False)
@@ -201,7 +206,7 @@ class LLMZeroApp(Dressed):
 
     @on(Looked)
     def _looked(self, event: Looked) -> None:
-        self._reading = False
+        self._reading = None
         screen, now = event.screen, self.clock()
         if screen.ready and screen.display and screen in self.screen_stack:  # display: it is not being taken down
             with self.batch_update():

@@ -72,6 +72,10 @@ class Polled(Face):
     ready = False
     """Whether its widgets are there: a snapshot can be shown."""
 
+    def on_unmount(self) -> None:
+        """Let go of the run: nobody looks at it from here any more."""
+        self.app.left(self)  # type: ignore[attr-defined]
+
     def view(self) -> Any:
         """What the feed is to look at."""
         return None
