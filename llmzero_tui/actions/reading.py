@@ -67,8 +67,10 @@ READING: tuple[Action, ...] = (
     Action("previous_page", ("p",), "Previous", "The rows before", "Everywhere", BOTH, lambda c: c.pages),
     Action("zoom", ("z",), "Zoom", "Give the text the whole screen, or give it back", "Everywhere", BOTH,
            lambda c: c.chosen, 10),
-    Action("back", ("escape", "q", "backspace"), "Back", "Out of search, zoom or comparison; then back to the run",
-           "Everywhere", BOTH, always, 8),
+    Action("back", ("escape", "q", "backspace"), "Back", "Out of the search, the zoom, the comparison; then to the run",
+           "Everywhere", SAMPLES, always, 8),
+    Action("back", ("escape", "q", "backspace"), "Back", "Out of the zoom; then to the run", "Everywhere", AGENTS,
+           always, 8),
     Action("help", ("question_mark", "f1"), "Help", "Show every key", "Everywhere", BOTH, always, 7),
     Action("theme", (), "Theme", "The next theme", "Everywhere", BOTH),
 )  # fmt: skip
