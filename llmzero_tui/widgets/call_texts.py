@@ -72,8 +72,8 @@ def line(call: Called, width: int, dress: Look) -> Text:
 def columns(width: int) -> str:
     """What stands in the columns of the list."""
     if width >= WIDE:
-        return "time       node role        advisor  model              prompt         tokens in→out    took"
-    return "time       node role        model          tokens in→out    took"
+        return "time      node role        advisor  model              prompt         tokens in→out    took"
+    return "time      node role        model          tokens in→out    took"
 
 
 def totals(found: Totals | None, dress: Look) -> Text:
@@ -84,13 +84,14 @@ def totals(found: Totals | None, dress: Look) -> Text:
     text.append(f"{found.calls:,}", style=f"bold {colours.text}")
     parts = [f"call{'' if found.calls == 1 else 's'}"]
     parts += [f"{found.rules / found.calls:.0%} rules"] if found.calls else []
-    parts += [f"{found.prompt_tokens:,} tokens read, {found.completion_tokens:,} written", took(found.seconds)]
     text.append(" " + " · ".join(parts), style=colours.muted)
     if found.writing:
         text.append(f" · {dress.glyph('running')[0]} {found.writing} writing", style=colours.live)
     if found.failed:
         kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in found.errors[:4])
         text.append(f" · {dress.glyph('crashed')[0]} {found.failed:,} failed: {kinds}", style=colours.bad)
+    cost = f" · {found.prompt_tokens:,} tokens read, {found.completion_tokens:,} written · {took(found.seconds)}"
+    text.append(cost, style=colours.muted)
     return dress.done(text)
 
 

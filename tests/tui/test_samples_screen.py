@@ -373,6 +373,14 @@ async def test_a_line_of_a_megabyte_is_cut_with_a_mark(run: Path) -> None:
         assert f"seq {snapshot.full.seq}" in words
 
 
+async def test_a_click_chooses_a_row(run: Path) -> None:
+    async with opened(run, node=5) as (pilot, screen):
+        await pilot.click("#samples", offset=(6, 3))
+        snapshot = await settled(pilot, screen)
+        assert snapshot.full is not None
+        assert snapshot.full.seq == snapshot.lines[2].seq
+
+
 async def test_leaving_lets_go_of_the_engine(run: Path, engine: Engine) -> None:
     async with opened(run) as (pilot, screen):
         app = screen.app
