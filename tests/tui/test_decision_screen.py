@@ -392,3 +392,12 @@ async def test_hostile_words_are_text(run: Path, engine: Engine) -> None:
         assert "[/foo] [b]bold[/b] red" in shown(form, "#note")
         for selector in ("#why", "#origin", "#values"):
             assert "\x1b" not in text_of(screen, selector)
+
+
+async def test_leaving_the_screen_lets_go_of_the_run(run: Path, engine: Engine) -> None:
+    async with deciding(run) as (pilot, screen):
+        app = screen.app
+        assert screen.feed._source._reader is not None
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
+        await until(pilot, lambda: screen.feed._source._reader is None, "its connection is closed")
