@@ -124,7 +124,7 @@ REGISTRY: tuple[Action, ...] = (
     Action("export", ("w",), "Write", "Write the best policy, database, strategy, metrics or a picture to a file",
            "Take away", RUN, lambda c: bool(c.state), 15),
     # runs and SQL
-    Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1, palette=False),
+    Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1),
     Action("filter", ("slash",), "Filter", "Show only runs with this text in their name, task or state", "Runs",
            ("runs",), always, 3),
     Action("sort", ("o",), "Sort", "By age, name, state, validation score, test score, budget spent", "Runs",

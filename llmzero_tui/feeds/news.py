@@ -7,6 +7,7 @@ before this viewer came is no news. Only runs with an engine cost a query; the o
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -73,10 +74,15 @@ class NewsFeed:
 
     def _alive(self, also: Path | None) -> Iterable[Path]:
         """Runs with a socket that is not a dead engine's."""
-        paths = list(self.directory.iterdir()) if self.directory.is_dir() else []
-        if also is not None and also not in paths:
-            paths.append(also)
-        return [path for path in paths if held(path) and self._dead.get(path) != _socket(path)]
+        try:
+            names = [entry.name for entry in os.scandir(self.directory)]
+        except OSError:
+            names = []
+        base = str(self.directory)
+        paths = {Path(base, name) for name in names if os.path.exists(f"{base}/{name}/engine.sock")}  # noqa: PTH110
+        if also is not None and held(also):
+            paths.add(also)
+        return [path for path in sorted(paths) if self._dead.get(path) != _socket(path)]
 
     def _look(self, path: Path) -> list[News]:
         watched = self._watched[path]

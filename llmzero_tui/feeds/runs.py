@@ -6,6 +6,7 @@ hundreds of them are read over several looks, so that none takes long. Never wri
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from engine.store.reader import Reader, open_run
 from llmzero_tui.data import Run, RunsSnapshot, run_of
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, held, stamp
+from llmzero_tui.feeds.source import OpenRun
 
 UNREAD = "unread"
 """State of a run whose header was not read yet."""
@@ -34,6 +35,7 @@ class RunsFeed:
     opener: OpenRun = open_run
     _cache: Headers = field(default_factory=dict)
     _readers: dict[Path, Reader] = field(default_factory=dict)
+    _paths: dict[str, Path] = field(default_factory=dict)
     _recalled: bool = False
     _fresh: bool = False
 
@@ -46,7 +48,7 @@ class RunsFeed:
         if not self._recalled:
             self._recalled = True
             self._cache = {self.directory / path.name: known for path, known in recall(self.directory).items()}
-        prints = {path: _print(path) for path in self._paths()}
+        prints = self._prints()
         for gone in self._cache.keys() - prints.keys():
             del self._cache[gone]
         found = {path: self._run(path, prints[path]) for path in self._due(prints, list(view or ()))}
@@ -63,11 +65,19 @@ class RunsFeed:
             reader.close()
         self._readers.clear()
 
-    def _paths(self) -> list[Path]:
+    def _prints(self) -> dict[Path, Print]:
+        """The runs there are, each with what tells whether it must be read again: two glances at the disk for each."""
         try:
-            return [p for p in self.directory.iterdir() if not p.name.startswith(".") and (p / "run.duckdb").exists()]
+            names = [entry.name for entry in os.scandir(self.directory)]
         except OSError:
-            return []
+            return {}
+        found = {}
+        for name in names:
+            now = _print(f"{self.directory}/{name}") if not name.startswith(".") else None
+            if now is not None:
+                path = self._paths.get(name) or self._paths.setdefault(name, self.directory / name)
+                found[path] = now
+        return found
 
     def _due(self, prints: dict[Path, Print], visible: list[Path]) -> Iterable[Path]:
         """What to read now: live runs, what is on the screen, then the newest, until the time is over."""
@@ -101,14 +111,18 @@ class RunsFeed:
         return run
 
 
-def _print(path: Path) -> Print:
-    """What changes when a run at rest does, or gets an engine: its file, and the socket, which a dead engine leaves."""
-    if not held(path):
-        return stamp(path)
+def _print(path: str) -> Print | None:
+    """What changes when a run at rest does, or gets an engine: its file, and the socket, which a dead engine leaves.
+    None where there is no run."""
     try:
-        return (*stamp(path), (path / "engine.sock").stat().st_ino)
+        file = os.stat(f"{path}/run.duckdb")  # noqa: PTH116 - hundreds of them a second: a Path costs more than the stat
     except OSError:
-        return stamp(path)
+        return None
+    try:
+        socket = os.stat(f"{path}/engine.sock").st_ino  # noqa: PTH116
+    except OSError:
+        socket = 0
+    return (file.st_mtime_ns, file.st_size, socket)
 
 
 def _begun(path: Path) -> datetime | None:

@@ -26,7 +26,7 @@ from llmzero_tui.format import MISSING, bar, duration, fit, plain, score
 from llmzero_tui.widgets.look import Look, look
 
 GAP = 2
-NAME_CELLS = 16
+NAME_CELLS, NAME_MOST = 16, 48
 BUSY = ("training", "starting", "finishing", "paused")
 
 
@@ -289,5 +289,5 @@ class RunsTable(ScrollView, can_focus=True):
 
 
 def _name_cells(columns: list[Column], width: int) -> int:
-    """What the other columns leave for the name."""
-    return max(4, width - 2 - GAP - sum(c.cells + GAP for c in columns))
+    """What the other columns leave for the name, as far as a name needs it."""
+    return max(4, min(NAME_MOST, width - 2 - GAP - sum(c.cells + GAP for c in columns)))

@@ -97,4 +97,5 @@ class Setting(Widget):
         text.append(shown, style=f"bold {colours.cursor_text}" if focus else colours.text)
         text.append(" › " if self.options else "", style=arrows)
         text.append(" " * max(1, NAME_CELLS + VALUE_CELLS + 6 - text.cell_len)).append(self.doc, style=colours.muted)
+        text.truncate(self.size.width, overflow="ellipsis")
         return look(self).done(text)
