@@ -30,7 +30,10 @@ from llmzero_tui.widgets.proposal_text import origin, picture, values, why
 from llmzero_tui.widgets.sheet import Sheet
 
 NARROW, SHORT = 100, 30
-PICTURE_LINES = 9
+LEFT_OVER = 32
+"""Lines of the screen besides a tall picture."""
+PICTURE_LINES, TALLEST = 9, 16
+"""Lines of the small picture of the reward: in a low terminal, and at most."""
 
 
 class DecisionScreen(Deciding):
@@ -102,9 +105,10 @@ class DecisionScreen(Deciding):
             )
             return
         self.query_one("#why", Sheet).show(dossier, lambda _: why(dossier, dress), _title(dossier.standing))
+        high = max(PICTURE_LINES, min(TALLEST, self.size.height - LEFT_OVER))
         self.query_one("#origin", Sheet).show(
-            dossier,
-            lambda width: Group(picture(dossier, width, PICTURE_LINES, dress), Text(""), origin(dossier, dress)),
+            (dossier, high),
+            lambda width: Group(picture(dossier, width, high, dress), Text(""), origin(dossier, dress)),
             f"from #{proposal.parent} step {proposal.step} · its reward and validation scores",
         )
         self.query_one("#values", Sheet).show(

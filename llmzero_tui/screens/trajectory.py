@@ -138,7 +138,7 @@ class TrajectoryScreen(Polled):
                 place += f"{stage.advisor} · optimizer {stage.optimizer} · reference {stage.reference}"
                 head.append(f"  {plain(place, 200)}", style=colours.muted)
             lines.append(dress.done(head))
-            lines += [diagnosis(d, dress) for d in (legs[index - 1].diagnoses if index else ())]
+            lines += [diagnosis(d, dress) for d in (dict.fromkeys(legs[index - 1].diagnoses) if index else ())]
             lines.append(dress.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
             if stage.expected:
                 words = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))

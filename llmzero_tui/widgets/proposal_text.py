@@ -31,7 +31,7 @@ def why(dossier: Dossier, dress: Look) -> RenderableType:
     if proposal.expected:
         lines.append(_line(dress, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
     lines.append(_line(dress, (f"\nwhat was found in #{proposal.parent}", colours.muted)))
-    lines += [diagnosis(found, dress) for found in dossier.diagnoses]
+    lines += [diagnosis(found, dress) for found in dict.fromkeys(dossier.diagnoses)]
     if not dossier.diagnoses:
         lines.append(_line(dress, ("no diagnosis", colours.faint)))
     return Group(*lines)
