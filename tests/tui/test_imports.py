@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "datasets", "accelerate", "pandas", "ray"}
-LATER = {"duckdb", "pyarrow", "numpy", "pydantic"}
+LATER = {"duckdb", "pyarrow", "numpy", "plotext", "textual_plotext", "pydantic"}
 
 PAINTED = """
 import asyncio, json, sys
@@ -23,7 +23,7 @@ async def main():
     async with app.run_test(size=(120, 40)) as pilot:
         painted = sorted(sys.modules)
         app.open_run(Path(sys.argv[1]) / "knights-01")
-        while not getattr(app.screen, "snapshot", None) or app.screen._plot is None:
+        while not getattr(app.screen, "snapshot", None) or app.screen.query_one("#plot").axis is None:
             await pilot.pause(0.02)
         print(json.dumps([painted, sorted(sys.modules)]))
 

@@ -1,4 +1,4 @@
-"""Plots of metrics: `canvas` holds the cells, `scale` the axes, `drawing` makes the picture, `widget` shows it."""
+"""Plots of metrics: `figure` is plotext's, `scale` the axes, `drawing` makes the picture, `widget` shows it."""
 
 from llmzero_tui.widgets.plot.drawing import Line, Picture
 from llmzero_tui.widgets.plot.widget import MetricPlot

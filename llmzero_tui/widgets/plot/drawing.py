@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 
 from llmzero_tui.curves import Axis, Manner, Point, Smoothing, Trace, Window, smooth
 from llmzero_tui.format import fit, number, to_ascii
 from llmzero_tui.widgets.look import Look
-from llmzero_tui.widgets.plot.canvas import Canvas, style
 from llmzero_tui.widgets.plot.scale import Scale, drawable, fitted, moment_label, moments, rounds, ticks
+
+if TYPE_CHECKING:
+    from llmzero_tui.widgets.plot.figure import Figure
 
 LEAST_WIDTH, LEAST_HEIGHT = 12, 4
 MANNER = Manner()
@@ -72,50 +76,27 @@ def draw(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
 
 
 def _framed(picture: Picture, scale: Scale, width: int, height: int, look: Look) -> list[Strip]:
-    """The canvas with an axis of values on its left and the axis of steps or time below."""
-    colours = look.palette
+    """The curves with an axis of values on their left and the axis of steps or time below."""
+    # Late: plotext takes a tenth of a second to import, and the first paint comes before the first curve.
+    from llmzero_tui.widgets.plot.figure import Figure
+
     marks = ticks(scale, max(2, height // ROWS_A_TICK))
     left = max((len(label) for _, label in marks), default=1)
     left = min(LABEL_CELLS, max(left, STACKED_LABEL_CELLS if picture.heading else 0), width // 3)
-    canvas = Canvas(width - left - 1, height - 2, ascii=look.ascii)
     across = Scale(picture.seen.first, picture.seen.last)
-    _paint(_Paint(canvas, picture, across, scale, look))
-    labels = {canvas.row(scale.place(value)): label for value, label in marks}
-    axis = style(colours.muted, colours.surface)
-    strips = []
-    for row in range(canvas.height):
-        label = labels.get(row)
-        edge = fit(label or "", left, right=True) + ("┤" if label else "│")
-        strips.append(_strip([Segment(edge, axis), *canvas.segments(row, colours.surface)], look))
-    ruler, names = _below(picture.axis, across, canvas)
-    strips.append(_strip([Segment(" " * left + "└" + ruler, axis)], look))
-    strips.append(_strip([Segment(" " * (left + 1) + names, axis)], look))
-    return strips
+    figure = Figure(
+        width, height, look, up=[(scale.place(value), label) for value, label in marks],
+        across=_below(picture.axis, across, max(2, (width - left) // COLUMNS_A_TICK)), label_cells=left,
+    )  # fmt: skip
+    _paint(_Paint(figure, picture, across, scale, look))
+    return figure.strips()
 
 
-def _strip(segments: list[Segment], look: Look) -> Strip:
-    if look.ascii:
-        segments = [Segment(to_ascii(s.text), s.style) for s in segments]
-    return Strip(segments)
-
-
-def _below(axis: Axis, across: Scale, canvas: Canvas) -> tuple[str, str]:
-    """The lower axis and its labels; a label that would touch the one before is left out."""
-    count = max(2, canvas.width // COLUMNS_A_TICK)
+def _below(axis: Axis, across: Scale, count: int) -> list[tuple[float, str]]:
+    """The marks of the lower axis."""
     if axis is Axis.CLOCK:
-        marks = [(m, moment_label(m)) for m in moments(across.low, across.high, count)]
-    else:
-        marks = [(m, f"{m:.0f}") for m in rounds(across.low, across.high, count, whole=True)]
-    ruler, names, free = ["─"] * canvas.width, [" "] * canvas.width, 0
-    for value, label in marks:
-        column = canvas.column(across.place(value))
-        first = max(0, min(column - len(label) // 2, canvas.width - len(label)))
-        if first < free or len(label) > canvas.width:
-            continue
-        ruler[column] = "┬"
-        names[first : first + len(label)] = label
-        free = first + len(label) + 1
-    return "".join(ruler), "".join(names)
+        return [(across.place(m), moment_label(m)) for m in moments(across.low, across.high, count)]
+    return [(across.place(m), f"{m:.0f}") for m in rounds(across.low, across.high, count, whole=True)]
 
 
 # ---- what is painted -----------------------------------------------------------------------------------------------
@@ -123,14 +104,14 @@ def _below(axis: Axis, across: Scale, canvas: Canvas) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Paint:
-    canvas: Canvas
+    figure: Figure
     picture: Picture
     across: Scale
     up: Scale
     look: Look
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """A place on the canvas."""
+        """A place in the figure."""
         return self.across.place(x), self.up.place(y)
 
 
@@ -138,8 +119,8 @@ def _paint(paint: _Paint) -> None:
     """From the back to the front."""
     picture, palette = paint.picture, paint.look.palette
     boundaries = _boundaries(paint)
-    for column, _ in boundaries:
-        paint.canvas.rule(column, palette.faint)
+    for x, _ in boundaries:
+        paint.figure.rule(x, palette.faint)
     for line in picture.lines:
         _line(paint, _average(line.trace.beyond, picture.manner.smoothing), palette.faint)
     for line in picture.lines:
@@ -149,8 +130,9 @@ def _paint(paint: _Paint) -> None:
     for line in picture.lines:
         _scores(paint, line)
     _letters(paint)
-    for column, label in boundaries:
-        paint.canvas.text(column + 1, 0, label, palette.muted)
+    cell = 1 / max(1, paint.figure.columns - 1)
+    for x, label in boundaries:
+        paint.figure.text(x + cell, 1, label, palette.muted)
 
 
 def _raw(paint: _Paint, line: Line) -> None:
@@ -167,7 +149,7 @@ def _average(points: tuple[Point, ...], smoothing: Smoothing) -> list[tuple[floa
 def _line(paint: _Paint, points: list[tuple[float, float]], colour: str) -> None:
     """A line of what has a place on the axes, cut at the window."""
     kept = [p for p in points if drawable((p[1],), log=paint.up.log)]
-    paint.canvas.line([paint.at(x, y) for x, y in cut(kept, paint.picture.seen)], colour)
+    paint.figure.line([paint.at(x, y) for x, y in cut(kept, paint.picture.seen)], colour)
 
 
 def _trail(paint: _Paint, line: Line) -> None:
@@ -186,50 +168,52 @@ def _band(paint: _Paint, points: tuple[Point, ...], colour: str) -> None:
     if all(p.steps <= 1 for p in points):
         _line(paint, [(p.x, p.value) for p in points], colour)
         return
+    half = 0.5 / max(1, paint.figure.columns)
+    spans: list[tuple[float, float, float]] = []
     before = None
     for point in points:
         floor = point.low if point.low > 0 or not log else point.high
-        inside = seen.first <= point.x <= seen.last
-        if inside and drawable((floor, point.high), log=log):
-            first = point.x if before is None else max(before, seen.first)
-            start, end = paint.across.place(first), paint.across.place(point.x)
-            dot = 1 / (2 * paint.canvas.width)
-            paint.canvas.area(min(end, start + dot) if before is not None else start, end, paint.up.place(floor),
-                              paint.up.place(point.high), colour)  # fmt: skip
+        if seen.first <= point.x <= seen.last and drawable((floor, point.high), log=log):
+            end = paint.across.place(point.x)
+            start = end if before is None else paint.across.place(max(before, seen.first)) + half
+            reach = (paint.up.place(floor), paint.up.place(point.high))
+            steps = max(0, int((end - start) / half)) if end > start else 0
+            spans += [(end - i * half, *reach) for i in range(steps, -1, -1)]
         before = point.x
+    paint.figure.band(spans, colour)
 
 
-def _boundaries(paint: _Paint) -> list[tuple[int, str]]:
-    """The columns where segments begin, with the node's number; of many only those that have room."""
+def _boundaries(paint: _Paint) -> list[tuple[float, str]]:
+    """Where segments begin, with the node's number; of many only those that have room."""
     if len(paint.picture.lines) != 1:
         return []
-    canvas, free, found = paint.canvas, -1, []
+    columns, free, found = paint.figure.columns, -1.0, []
     for bound in paint.picture.lines[0].trace.bounds:
         if not paint.picture.seen.first < bound.x < paint.picture.seen.last:
             continue
-        column, label = canvas.column(paint.across.place(bound.x)), f"#{bound.node}"
-        if column < free:
-            continue
-        found.append((column, label))
-        free = column + len(label) + 3
+        x, label = paint.across.place(bound.x), f"#{bound.node}"
+        if x * columns >= free:
+            found.append((x, label))
+            free = x * columns + len(label) + 3
     return found
 
 
 def _scores(paint: _Paint, line: Line) -> None:
     """Validation scores: a sign at the score, an upright line as long as its 95% interval."""
-    seen, palette, canvas = paint.picture.seen, paint.look.palette, paint.canvas
+    seen, palette, figure = paint.picture.seen, paint.look.palette, paint.figure
     colour = palette[line.colour] if line.letter else palette.star
     for check in line.trace.checks:
         if not (seen.first <= check.x <= seen.last and drawable((check.value,), log=paint.up.log)):
             continue
         x, y = paint.at(check.x, check.value)
-        canvas.bar(x, paint.up.place(check.low), paint.up.place(check.high), colour)
-        canvas.text(canvas.column(x), canvas.row(y), "x" if paint.look.ascii else "◆", colour)
+        if drawable((check.low, check.high), log=False):
+            figure.bar(x, paint.up.place(check.low), paint.up.place(check.high), colour)
+        figure.text(x, y, "x" if paint.look.ascii else "◆", colour)
 
 
 def _letters(paint: _Paint) -> None:
     """The letter of a line at its end and in its middle, where colours alone would not do."""
-    canvas, seen = paint.canvas, paint.picture.seen
+    seen = paint.picture.seen
     for place, line in enumerate(paint.picture.lines):
         if not line.letter:
             continue
@@ -240,8 +224,7 @@ def _letters(paint: _Paint) -> None:
             continue
         share = (place + 2) / (len(paint.picture.lines) + 3)
         for x, y in (shown[int(share * len(shown))], shown[-1]):
-            column, row = canvas.column(paint.across.place(x)), canvas.row(paint.up.place(y))
-            canvas.text(column, row, line.letter, paint.look.palette[line.colour])
+            paint.figure.text(*paint.at(x, y), line.letter, paint.look.palette[line.colour])
 
 
 def cut(points: list[tuple[float, float]], seen: Window) -> list[tuple[float, float]]:
@@ -307,7 +290,7 @@ def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]
         words = f"{unit} {place}: {number(points[0].value)}"
     elif any(line.trace.broken for line in picture.lines):
         words = "no finite value"
-    blank = Strip.blank(width, style("", look.palette.surface))
+    blank = Strip.blank(width, Style(bgcolor=look.palette.surface))
     strips = [blank] * max(0, height)
     if words and strips:
         strips[(height - 1) // 2] = _words(words.center(width), width, look.palette.faint, look)
@@ -315,4 +298,5 @@ def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]
 
 
 def _words(words: str, width: int, colour: str, look: Look) -> Strip:
-    return _strip([Segment(fit(words, width), style(colour, look.palette.surface))], look)
+    text = to_ascii(fit(words, width)) if look.ascii else fit(words, width)
+    return Strip([Segment(text, Style(color=colour, bgcolor=look.palette.surface))])
