@@ -170,8 +170,16 @@ class RunFeed:
         )  # fmt: skip
 
     def _calm(self, node: Node) -> bool:
-        """Whether the node is as it was at the last look: then only the curve can differ."""
-        return self._last is not None and self._last.nodes.get(node.id) is node
+        """Whether the node and the way to it are as they were at the last look: then only the curve can differ."""
+        if self._last is None:
+            return False
+        nodes, before, at = self._nodes.nodes, self._last.nodes, node
+        while before.get(at.id) is at:
+            above = nodes.get(at.parent) if at.parent is not None else None
+            if above is None:
+                return True
+            at = above
+        return False
 
 
 def header(reader: Reader, path: Path) -> Row:
