@@ -94,7 +94,8 @@ class ResultGrid(DataTable[Text]):
             return
         dress = look(self)
         page = shortened(self._answer.slice(self.first, PAGE))
-        rows = [[as_text(value) for value in row] for row in page]
+        digits = [decimals([row[i] for row in page]) for i in range(len(self.names))]
+        rows = [[as_text(value, digits=digits[i]) for i, value in enumerate(row)] for row in page]
         right = [_is_number(field.type) for field in self._answer.schema]
         names = [plain(name, 40) or "·" for name in self.names]
         wanted = [
@@ -148,15 +149,23 @@ def shortened(page: pa.Table) -> list[tuple[Any, ...]]:
     return list(values(page))
 
 
-def as_text(value: Any, *, exact: bool = False) -> str:
-    """A value for a cell; `exact`: every digit, for a viewer or a copy."""
+def decimals(column: list[Any]) -> int | None:
+    """Digits after the point with which a column of numbers stands in line; None where there is no such count."""
+    floats = [abs(value) for value in column if isinstance(value, float)]
+    if not floats or not all(value == 0 or 1e-4 <= value < 1e6 for value in floats):
+        return None
+    return max(len(f"{value:.6g}".partition(".")[2]) for value in floats)
+
+
+def as_text(value: Any, *, exact: bool = False, digits: int | None = None) -> str:
+    """A value for a cell; `exact`: every digit, for a viewer or a copy; `digits` after the point of a float."""
     match value:
         case None:
             return "NULL"
         case bool():
             return "true" if value else "false"
         case float():
-            return repr(value) if exact else f"{value:.6g}"
+            return repr(value) if exact else f"{value:.6g}" if digits is None else f"{value:.{digits}f}"
         case datetime():
             return value.isoformat(" ", "microseconds" if exact and value.microsecond else "seconds")
         case bytes():

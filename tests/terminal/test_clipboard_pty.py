@@ -19,10 +19,17 @@ QUERY = "SELECT 'ünï 漢字 [b]x[/b]' || chr(27) || ']52;c;ZXZpbA==' || chr(7)
 WANTED = "ünï 漢字 [b]x[/b]]52;c;ZXZpbA=="
 
 
+def prepare(tmp_path: Path) -> str:
+    """A sample run, and settings of a user who has seen the tour: their place."""
+    sample_run.build(tmp_path / "runs")
+    (tmp_path / "xdg" / "llmzero").mkdir(parents=True)
+    (tmp_path / "xdg" / "llmzero" / "tour-shown").touch()
+    return str(tmp_path / "xdg")
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Terminal]:
-    sample_run.build(tmp_path / "runs")
-    xdg = str(tmp_path / "xdg")
+    xdg = prepare(tmp_path)
     terminal = Terminal(tmp_path, "attach", "knights-01", XDG_CONFIG_HOME=xdg, XDG_STATE_HOME=xdg)
     yield terminal
     terminal.child.close(force=True)
@@ -86,8 +93,8 @@ def test_leaving_while_a_query_runs_stops_it(program: Terminal) -> None:
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 def test_inside_tmux_its_buffer_has_the_copy(tmp_path: Path) -> None:
-    sample_run.build(tmp_path / "runs")
-    shell = Tmux(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "xdg"), XDG_STATE_HOME=str(tmp_path / "xdg"))
+    xdg = prepare(tmp_path)
+    shell = Tmux(tmp_path, XDG_CONFIG_HOME=xdg, XDG_STATE_HOME=xdg)
     try:
         shell.llmzero("attach", "knights-01")
         shell.wait_for("#13 ● running")

@@ -28,7 +28,7 @@ from llmzero_tui.screens.row_view import RowView
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
-from llmzero_tui.widgets.result_grid import NARROWEST, shares
+from llmzero_tui.widgets.result_grid import NARROWEST, decimals, shares
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
 from tests.tui.sample_run import HOSTILE
@@ -288,6 +288,17 @@ async def test_an_answer_without_rows_shows_its_columns(run: Path) -> None:
 )
 def test_wide_texts_give_way_to_each_other(wanted: list[int], fixed: list[bool], space: int, widths: list[int]) -> None:
     assert sorted(shares(wanted, fixed, space)) == sorted(widths)
+
+
+@pytest.mark.parametrize(
+    ("column", "digits"),
+    [
+        ([0.5, 0.58724, None], 5), ([1.0, 0.0], 0), ([1e-7, 0.5], None), ([float("nan")], None), ([float("inf")], None),
+        ([123456.7, 0.25], 2), ([1, 2], None), ([None], None), ([], None), ([0.0001234567], 9),
+    ],
+)  # fmt: skip
+def test_the_points_of_a_column_stand_in_line(column: list[object], digits: int | None) -> None:
+    assert decimals(column) == digits
 
 
 # ---- export ---------------------------------------------------------------------------------------------------------
