@@ -57,5 +57,5 @@ format: $(DEV_STAMP)  ## rewrite the sources in the house's style
 
 check: format lint test  ## the whole loop before a commit
 
-bench: $(DEV_STAMP)  ## overhead against a bare TRL script, and the answer time of the terminal
-	@for each in benchmarks/[!_]*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+bench: $(DEV_STAMP)  ## overhead against a bare TRL script, and how fast the terminal is
+	@for each in advisor_idle advisor_requests learning overhead tui; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each || exit 1; done

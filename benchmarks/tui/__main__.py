@@ -103,7 +103,9 @@ class Bench:
         """The app on a run, with everything on screen."""
         terminal = Terminal(self.home, self.runs, run)
         terminal.until(lambda: tree_frame(terminal) and "┤" in terminal.text, f"{run} on screen")
-        for _ in range(5):
+        terminal.rest()
+        terminal.child.send("\x1b")  # the first time there is a tour
+        for _ in range(4):
             terminal.rest()
         return terminal
 
