@@ -57,7 +57,8 @@ def follow(directory: RunDirectory, *, as_json: bool = False, ascii: bool = Fals
             state = Watch(directory, Follower(directory, display).look).until_over()
     except KeyboardInterrupt:
         if directory.holder():
-            note(f"\ndetached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back")
+            sys.stderr.write("\n")  # below the ^C that the terminal shows
+            note(f"detached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back")
         raise
     show_summary(directory, as_json=as_json)
     return 1 if state == "failed" else 0
@@ -143,7 +144,7 @@ class Follower:
         if row["proposal_id"] in self._asked:
             return
         self._asked.add(row["proposal_id"])
-        self.display.line(f"{waiting_words(row)}: `llmzero attach {self.directory.name}`")
+        self.display.line(f"{waiting_words(row)}: `llmzero attach {plain(self.directory.name, 60)}`")
 
 
 class Lines:
@@ -160,7 +161,9 @@ class Lines:
         return
 
     def line(self, text: str) -> None:
-        note(to_ascii(text) if self._ascii else text)
+        # What is foreign in it went through `plain`; blanks stand for depth.
+        sys.stderr.write((to_ascii(text) if self._ascii else text) + "\n")
+        sys.stderr.flush()
 
     def standing(self, facts: Facts) -> None:
         if time.monotonic() - self._last >= STATUS_SECONDS:

@@ -107,7 +107,7 @@ def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree(run
     live.wait_for("the lock to be free", lambda: directory.holder() is None)
     before = live.rows(directory, "SELECT node_id, state, changes, seed FROM nodes ORDER BY node_id")
     live.start(directory)
-    assert live.wait_for_end(directory) == "finished"
+    assert live.wait_for_end(directory) == "finished", directory.log.read_text()
     after = live.rows(directory, "SELECT node_id, state, changes, seed FROM nodes ORDER BY node_id")
     done = [row for row in before if row["state"] == "finished"]
     assert [row for row in after if row["node_id"] in {r["node_id"] for r in done}] == done
@@ -127,7 +127,7 @@ def test_a_budget_raised_by_a_human_outlives_the_engine(runs: Path) -> None:
     os.kill(engine, signal.SIGKILL)
     live.wait_for("the lock to be free", lambda: directory.holder() is None)
     live.start(directory)
-    assert live.wait_for_end(directory) == "finished"
+    assert live.wait_for_end(directory) == "finished", directory.log.read_text()
     trained = live.rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
     assert len(trained) == 2
     assert json.loads(live.rows(directory, "SELECT budget FROM runs")[0]["budget"])["nodes"] == 2
@@ -173,7 +173,7 @@ def test_the_manual_gate_waits_for_the_human(runs: Path) -> None:
     third = live.wait_for_rows(directory, pending)[0]
     assert third["node_id"] > second["node_id"]
     assert live.command(directory, "gate", payload={"mode": "auto"})[0] == "done"
-    assert live.wait_for_end(directory) == "finished"
+    assert live.wait_for_end(directory) == "finished", directory.log.read_text()
 
 
 def test_pause_holds_after_the_step_and_stop_can_be_resumed(runs: Path) -> None:
