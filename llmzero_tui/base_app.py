@@ -93,6 +93,8 @@ class Dressed(App[int]):
         ascii = settings.ascii if settings.ascii != before.ascii else self.look.ascii
         self.look = Look(palette(PREFIX + settings.theme), ascii, settings.keymap)
         self.dress()
+        if settings.ascii != before.ascii:
+            self.refresh_css(animate=False)  # frames, on the screens below too
         for screen in self.screen_stack:
             if isinstance(screen, Face):
                 screen.restyle()

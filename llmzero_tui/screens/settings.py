@@ -196,7 +196,7 @@ def _options(dress: Look, width: int) -> Iterator[Option]:
         style = colours.star if changed else colours.wait
         text.append("  " + fit(" ".join(map(key_name, now)) or "–", 12), style=f"bold {style}")
         text.append(fit(action.label, 18), style=colours.text)
-        text.append(fit(", ".join(action.screens), 15), style=colours.faint)
+        text.append(fit(", ".join(action.screens), 15), style=colours.muted)
         note = f"was {' '.join(map(key_name, action.keys)) or 'none'} · " if changed else ""
         text.append(note, style=colours.star).append(action.help, style=colours.muted)
         text.truncate(max(20, width - 2), overflow="ellipsis")

@@ -101,7 +101,7 @@ def _theme(name: str, colours: Palette) -> Theme:
     return Theme(
         name=PREFIX + name, primary=colours.primary, secondary=colours.trail, accent=colours.warn,
         foreground=colours.text, background=colours.background, surface=colours.surface, panel=colours.panel,
-        success=colours.good, warning=colours.warn, error=colours.bad, dark=colours.dark,
+        success=colours.good, warning=colours.wait, error=colours.bad, dark=colours.dark,
         variables={
             "text-muted": colours.muted,
             "text-disabled": colours.muted,

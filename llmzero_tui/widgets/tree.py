@@ -191,6 +191,8 @@ class SearchTree(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
+        if self.is_mounted and self._known:
+            self._count()
 
     def letter(self, letters: Mapping[int, str]) -> None:
         """Show which nodes are marked to be compared, each with its letter."""

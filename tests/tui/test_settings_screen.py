@@ -94,6 +94,22 @@ async def test_every_setting_takes_effect_and_the_next_start_has_it(runs: Path, 
         assert again.has_class("-ascii")
 
 
+async def test_glyphs_go_and_come_back_while_one_looks(run: Path, engine: Engine) -> None:
+    app = app_on(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: getattr(app.screen, "snapshot", None), "a snapshot")
+        for ascii in (True, False):
+            screen = await opened(pilot, app)
+            screen.query_one("#setting-ascii").focus()
+            await pilot.press("right", "escape")
+            await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
+            app.poll()
+            await until(pilot, lambda: not app._reading, "another look")
+            await pilot.pause()
+            text = "".join(s.text for line in app.screen._compositor.render_strips() for s in line)
+            assert text.isascii() == ascii, [text[i - 40 : i + 20] for i, c in enumerate(text) if not c.isascii()][:3]
+
+
 async def test_the_command_is_typed_as_words_and_never_a_shell_line(runs: Path, file: Path) -> None:
     app = app_on(None, runs)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
