@@ -57,7 +57,7 @@ class Board:
         """The board: head, what trains, what waits, the tree, each on lines that fit the terminal's width."""
         lines = [Text(""), *self._head(facts)]
         shown = [*facts.waiting[:2]]
-        lines += [Text(f"{waits(row)}: `llmzero attach {facts.directory.name}`", style="magenta") for row in shown]
+        lines += [Text(f"{waits(row)}: `llmzero attach {facts.name}`", style="magenta") for row in shown]
         if len(facts.waiting) > len(shown):
             lines.append(Text(f"  and {len(facts.waiting) - len(shown)} more", style="magenta"))
         room = max(3, self._console.height - OTHER_LINES - len(lines))
@@ -74,9 +74,7 @@ class Board:
         summary = facts.summary
         look = mark(summary.state)
         spent, left = bar(summary.budget_fraction or 0.0, BAR, ascii=self._ascii)
-        title = Text.assemble(
-            (facts.directory.name, "bold"), "  ", (f"{look.glyph} {summary.state}", _colour(look.colour))
-        )
+        title = Text.assemble((facts.name, "bold"), "  ", (f"{look.glyph} {summary.state}", _colour(look.colour)))
         title.append(f"  task {plain(summary.task, 40)}, {plain(summary.advisor, 20)} advisor", style=_colour("muted"))
         budget = Text.assemble((spent, _colour("live")), (left, _colour("muted")), f" {spent_words(summary)}")
         limits = Text(f"{limit_words(summary)}", style=_colour("muted"))
@@ -95,7 +93,7 @@ class Board:
         width = min(48, max(names, default=0))
         lines = [self._branch(each, width) for each in shown]
         if len(found) > len(shown):
-            lines.append(Text(f"  {len(found) - len(shown)} more nodes: `llmzero show {facts.directory.name}`",
+            lines.append(Text(f"  {len(found) - len(shown)} more nodes: `llmzero show {facts.name}`",
                               style=_colour("muted")))  # fmt: skip
         return lines
 

@@ -62,6 +62,11 @@ class Facts:
         }  # fmt: skip
 
     @property
+    def name(self) -> str:
+        """The run's name for a terminal: a directory can be called anything."""
+        return plain(self.directory.name, 60)
+
+    @property
     def questions(self) -> list[Row]:
         """The proposals that wait, for JSON."""
         return [{key: row[key] for key in ("proposal_id", "revision", "node_id", "label")} for row in self.waiting]
@@ -157,7 +162,7 @@ def status_line(summary: Summary) -> str:
 def head_lines(facts: Facts) -> Iterator[str]:
     """What the run is, how far, how good, what trains and what waits."""
     summary = facts.summary
-    yield f"{facts.directory.name}  {state_words(summary)}"
+    yield f"{facts.name}  {state_words(summary)}"
     yield f"task {plain(summary.task)} · model {plain(summary.model)} · advisor {plain(summary.advisor)}"
     yield f"began {minute(summary.started)} UTC · {counted(summary.nodes, 'node')} · {spent_words(summary)}"
     yield f"spent {limit_words(summary)}"

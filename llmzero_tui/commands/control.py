@@ -35,7 +35,7 @@ def _say(options: argparse.Namespace, kind: str) -> int:
     answer = order(directory, kind, options.timeout)
     while kind == "stop" and directory.holder() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    emit(f"{directory.name}: {answer}")
+    emit(f"{plain(directory.name, 60)}: {answer}")
     return 0
 
 
