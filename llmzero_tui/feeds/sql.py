@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import Fault, UserError
-from engine.store.errors import QueryInterrupted
+from engine.store.errors import EngineGone, QueryInterrupted
 from engine.store.reader import Reader
 from llmzero_tui.exporting import Written, save_answer, save_query
 from llmzero_tui.feeds.source import OpenRun
@@ -120,7 +120,18 @@ class SqlFeed:
                 self._asking.release()
 
     def _with_reader(self, work: Callable[[Reader], Result]) -> Result:
-        with self._asking, self._opened() as reader:
+        """Ask; when the engine of an earlier question has gone meanwhile, once more, of whoever has the run now."""
+        with self._asking:
+            kept = self._reader is not None
+            try:
+                return self._once(work)
+            except EngineGone:
+                if not kept or self._closed:
+                    raise
+                return self._once(work)
+
+    def _once(self, work: Callable[[Reader], Result]) -> Result:
+        with self._opened() as reader:
             if self._stopped.is_set():
                 raise QueryInterrupted("the query was interrupted")
             return work(reader)

@@ -183,6 +183,8 @@ class SqlScreen(Face):
     @on(Answered)
     def _answered(self, event: Answered) -> None:
         self.busy = False
+        if not self.display:  # it is being taken down
+            return
         answer = event.answer
         if answer.error or answer.table is None:
             self._say(f"✗ {answer.error}", look(self).palette.bad)
@@ -281,6 +283,8 @@ class SqlScreen(Face):
     @on(Exported)
     def _exported(self, event: Exported) -> None:
         self.busy = False
+        if not self.display:
+            return
         colours = look(self).palette
         mark, style = ("✗", colours.bad) if event.error else ("✓", colours.good)
         self._say(f"{mark} {event.words}", style)
@@ -345,6 +349,8 @@ class SqlScreen(Face):
         from llmzero_tui.screens.finder import Entry, Finder
 
         self.busy = False
+        if not self.display:
+            return
         self.refresh_keys()
         if event.error:
             self._say(f"✗ {event.error}", look(self).palette.bad)

@@ -30,7 +30,7 @@ from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.widgets.result_grid import NARROWEST, decimals, shares
 from tests.tui.conftest import app_on, until
-from tests.tui.live_engine import Engine
+from tests.tui.live_engine import Engine, live
 from tests.tui.sample_run import HOSTILE
 
 SIZES = [(120, 40), (80, 24), (160, 50)]
@@ -220,6 +220,17 @@ async def test_an_error_is_marked_in_the_editor_until_the_text_changes(run: Path
         assert marked() == ["SELEC"]
         await pilot.press("x")
         assert marked() == []
+
+
+async def test_an_engine_that_ends_and_one_that_begins_are_asked_on(run: Path) -> None:
+    async with opened(run) as (pilot, screen):
+        with live(run):
+            assert "rows 1–17 of 17" in await ask(pilot, screen, "FROM nodes")
+            assert screen._feed._reader is not None
+        assert "rows 1–17 of 17" in await ask(pilot, screen, "FROM nodes")
+        assert screen._feed._reader is None, "the file of a run at rest is not kept"
+        with live(run):
+            assert "rows 1–17 of 17" in await ask(pilot, screen, "FROM nodes")
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
