@@ -52,7 +52,9 @@ class Account:
         names = [name for name in given if getattr(before, name) != getattr(limits, name)]
         change = ", ".join(f"{name} {_limit(before, name)} → {_limit(limits, name)}" for name in names)
         self._ledger.event("info", "budget", f"{change} (by {author})", author=author)
-        return f"budget {change}; {self._budget.fraction(self.spent):.0%} of it is spent"
+        spent = self._budget.fraction(self.spent)
+        left = f"{spent:.0%} of it is spent" if spent < 1 else "it is spent: the run ends after what is in flight"
+        return f"budget {change}; {left}"
 
     def _taken_up(self) -> BudgetSection:
         """The limits at the start of this engine: the rows', and what was edited in the run file since it was read."""

@@ -45,7 +45,8 @@ def test_a_budget_that_is_raised_lets_the_search_go_on(tmp_path: Path) -> None:
 def test_a_budget_below_what_is_spent_ends_the_run_after_what_is_in_flight(tmp_path: Path) -> None:
     async def lowers(hand: Hand) -> None:
         await hand.until("SELECT 1 FROM nodes WHERE state = 'running' AND node_id >= 3")
-        assert (await hand.ask("budget", nodes=1))[0] == "done"
+        said = "budget nodes 40 → 1; it is spent: the run ends after what is in flight"
+        assert await hand.ask("budget", nodes=1) == ("done", said)
 
     assert steer(config("nodes = 40"), tmp_path, lowers) == "finished"
     run = RunDirectory(tmp_path)
