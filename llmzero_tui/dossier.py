@@ -98,11 +98,6 @@ class Dossier:
     def proposal(self) -> Proposal:
         return self.standing.proposal
 
-    @property
-    def branch(self) -> Score | None:
-        """The score of the checkpoint it branches from."""
-        return next((s for s in self.scores if s.step == self.proposal.step), None)
-
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:

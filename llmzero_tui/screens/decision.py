@@ -147,6 +147,8 @@ class DecisionScreen(Deciding):
         waiting = sum(p.waits for p in snapshot.inbox)
         left = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
         left.append_text(dress.state(snapshot.run.state))
+        if not snapshot.run.live:
+            left.append("  from the file" if snapshot.run.over else "  no engine", style=colours.muted)
         right = (
             Text("no contact · trying again", style=colours.bad)
             if self._lost

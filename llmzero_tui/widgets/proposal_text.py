@@ -13,7 +13,7 @@ from rich.text import Text
 
 from engine.space import Kind
 from llmzero_tui.data import Diagnosis, Row, Stage, Values
-from llmzero_tui.dossier import Dossier, Score, Sibling
+from llmzero_tui.dossier import Dossier, Score
 from llmzero_tui.format import MISSING, bar, parameter, plain, score, share
 from llmzero_tui.widgets.blocks import curve
 from llmzero_tui.widgets.look import Look
@@ -61,8 +61,7 @@ def origin(dossier: Dossier, dress: Look) -> RenderableType:
     tried = _line(dress, (f"\nalso tried from #{proposal.parent}", colours.muted))
     if not dossier.siblings:
         return Group(table, tried, _line(dress, ("nothing yet", colours.faint)))
-    base = dossier.branch
-    return Group(table, tried, _siblings(dossier.siblings, base, dress))
+    return Group(table, tried, _siblings(dossier, dress))
 
 
 def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
@@ -76,24 +75,29 @@ def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
     return [_line(dress, cell) for cell in cells]
 
 
-def _siblings(siblings: Sequence[Sibling], base: Score | None, dress: Look) -> Table:
+def _siblings(dossier: Dossier, dress: Look) -> Table:
+    """How each ended, what it gained over the checkpoint it left from, and which that is when it is another."""
     colours = dress.palette
     table = Table.grid(padding=(0, 2, 0, 0))
     for _ in range(4):
         table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for each in siblings:
+    left = {s.step: s.value for s in dossier.scores}
+    for each in dossier.siblings:
         glyph, colour = dress.glyph(each.state)
         gain = ""
-        if each.best is not None and base is not None:
-            by = each.best.value - base.value
+        if each.best is not None and each.step in left:
+            by = each.best.value - left[each.step]
             gain = f"{'+' if by >= 0 else '−'}{share(abs(by), 2)}"
+        words = plain(each.reason, 200)
+        if each.step != dossier.proposal.step:
+            words = f"from step {each.step}" + (f" · {words}" if words else "")
         reached = score(each.best.value, each.best.n) if each.best else MISSING
         table.add_row(*(_line(dress, cell) for cell in (
             (f"#{each.node} {plain(each.label or each.intent, 24)}", colours.text),
             (f"{glyph} {plain(each.state, 14)}", colour),
             (reached, colours.text), (gain, colours.good if gain.startswith("+") else colours.bad),
-            (plain(each.reason, 200), colours.muted),
+            (words, colours.muted),
         )))  # fmt: skip
     return table
 

@@ -401,3 +401,14 @@ async def test_leaving_the_screen_lets_go_of_the_run(run: Path, engine: Engine) 
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
         await until(pilot, lambda: screen.feed._source._reader is None, "its connection is closed")
+
+
+async def test_a_sibling_from_another_checkpoint_is_measured_against_that_one(run: Path, engine: Engine) -> None:
+    async with deciding(run) as (pilot, screen):
+        engine.writer.update("proposals", {"proposal_id": 15}, branch_step=25)
+        engine.writer.flush()
+        await pilot.press("n")
+        await until(pilot, lambda: "▸ step 25" in text_of(screen, "#origin"), "another checkpoint")
+        line = next(line for line in text_of(screen, "#origin").splitlines() if "#14" in line)
+        assert "+.01" in line  # .595 against the .587 of step 50, which it left from
+        assert "from step 50" in line
