@@ -80,8 +80,10 @@ class Finder(ModalScreen[str | None]):
         self._narrow("")
 
     def on_resize(self) -> None:
-        """A low screen has no room for a preview beside a list."""
-        self.query_one("#preview").display = self.size.height >= 20
+        """A low screen has less room for a preview beside a list, a very low one none."""
+        preview = self.query_one("#preview")
+        preview.display = self.size.height >= 20
+        preview.set_class(self.size.height < 34, "-low")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
@@ -24,11 +27,11 @@ from llmzero_tui.feeds.sql import FETCHED, Answer
 from llmzero_tui.places import state_dir
 from llmzero_tui.screens.finder import Finder
 from llmzero_tui.screens.place import AskFile
-from llmzero_tui.screens.row_view import RowView
+from llmzero_tui.screens.row_view import RowView, in_full
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
-from llmzero_tui.widgets.result_grid import NARROWEST, decimals, shares
+from llmzero_tui.widgets.result_grid import NARROWEST, as_text, decimals, shares
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live
 from tests.tui.sample_run import HOSTILE
@@ -399,3 +402,11 @@ async def test_escape_stops_an_export(run: Path, engine: Engine, tmp_path: Path)
         await until(pilot, lambda: not screen.busy, "it stops")
         assert "interrupted" in status(screen)
     assert list(tmp_path.glob("*.csv")) == []
+
+
+@given(st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text()) | st.binary() | st.floats() | st.none())
+def test_no_value_of_any_kind_drives_a_terminal(value: object) -> None:
+    cell, whole = as_text(value), in_full(value)
+    assert whole
+    assert "\n" not in cell
+    assert not {unicodedata.category(c) for c in cell + whole.replace("\n", "")} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
