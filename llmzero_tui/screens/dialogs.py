@@ -1,4 +1,4 @@
-"""Small questions over a screen: yes or no, a line of text, one of a few. Escape always means: nothing happens."""
+"""Small questions over a screen: a line of text, one of a few. Escape always means: nothing happens."""
 
 from __future__ import annotations
 
@@ -43,24 +43,6 @@ class _Dialog(ModalScreen[Answer | None], Generic[Answer]):
     def action_cancel(self) -> None:
         """Close, and nothing happens."""
         self.dismiss(None)
-
-
-class Confirm(_Dialog[bool]):
-    """Yes or no."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,enter", "yes", show=False),
-        Binding("n,q", "cancel", show=False),
-    ]
-    keys = (("y", "Yes"), ("n", "No"))
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
-            yield Static(id="words", markup=False)
-            yield Static(id="answers", markup=False)
-
-    def action_yes(self) -> None:
-        self.dismiss(True)
 
 
 class AskText(_Dialog[str]):
