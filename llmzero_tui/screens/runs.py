@@ -201,6 +201,12 @@ class RunsScreen(Marking):
         self.sorted_by = names[(names.index(self.sorted_by) + 1) % len(names)]
         self._draw()
 
+    @on(RunsTable.Headed)
+    def _headed(self, event: RunsTable.Headed) -> None:
+        if event.column in SORTS:
+            self.sorted_by = event.column
+            self._draw()
+
     def action_filter(self) -> None:
         """Type what a run must have in its name, task or state."""
         field = self.query_one("#filter", Input)

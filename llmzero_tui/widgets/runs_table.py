@@ -116,7 +116,8 @@ def columns_for(width: int) -> list[Column]:
 
 
 class RunsTable(ScrollView, can_focus=True):
-    """Posts `Opened` for a double click, `Moved` when the cursor stands on another run."""
+    """Posts `Opened` for a double click, `Moved` when the cursor stands on another run, `Headed` for a click on the
+    head of a column."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", show=False),
@@ -132,6 +133,13 @@ class RunsTable(ScrollView, can_focus=True):
 
     class Moved(Message):
         """The cursor stands on another run."""
+
+    class Headed(Message):
+        """The head of a column was clicked."""
+
+        def __init__(self, column: str) -> None:
+            super().__init__()
+            self.column = column
 
     def __init__(self) -> None:
         super().__init__(id="table")
@@ -270,12 +278,28 @@ class RunsTable(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        row = self._row(offset.y) if offset is not None and offset.y else -1
+        if offset is None:
+            return
+        if offset.y == 0:
+            self.post_message(self.Headed(self._column_at(offset.x)))
+            return
+        row = self._row(offset.y)
         if 0 <= row < len(self.runs):
             self.focus()
             self.go(row)
             if event.chain > 1:
                 self.post_message(self.Opened())
+
+    def _column_at(self, x: int) -> str:
+        """The name of the column of a cell."""
+        columns = columns_for(self.size.width)
+        end = 2 + _name_cells(columns, self.size.width) + GAP
+        name = "run"
+        for column in columns:
+            if x < end:
+                break
+            name, end = column.name, end + column.cells + GAP
+        return name
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self.runs) + 1)

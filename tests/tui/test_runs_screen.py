@@ -172,6 +172,18 @@ async def test_a_double_click_opens_the_run_under_it(runs: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
 
 
+async def test_a_click_on_a_head_sorts_by_it(runs: Path, engine: Engine) -> None:
+    app = app_on(None, runs)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: all_read(app), "the runs")
+        screen = app.screen
+        assert isinstance(screen, RunsScreen)
+        head = screen.query_one(RunsTable).render_line(0).text
+        for name in SORTS:
+            await pilot.click(RunsTable, offset=(head.index(name) + 1, 1))
+            await until(pilot, lambda name=name: screen.sorted_by == name, f"sorted by {name}")  # type: ignore[misc]
+
+
 # ---- deleting -------------------------------------------------------------------------------------------------------
 
 
