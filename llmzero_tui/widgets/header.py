@@ -29,13 +29,20 @@ class RunHeader(Widget):
         self.now: datetime | None = None
         self.lost = ""
         self.frozen = False
+        self._shown = Text()
 
     def show(self, snapshot: RunSnapshot | None, now: datetime, lost: str, frozen: bool) -> None:
         """Take the state of this tick; the ages are counted from `now`."""
         self.snapshot, self.now, self.lost, self.frozen = snapshot, now, lost, frozen
-        self.refresh()
+        if (text := self._text()) != self._shown:
+            self._shown = text
+            self.refresh()
 
     def render(self) -> RenderResult:
+        return self._text()
+
+    def _text(self) -> Text:
+        """Both lines."""
         width = self.size.width - 2
         if self.snapshot is None or self.now is None:
             words = self.lost or "opening …"

@@ -147,13 +147,22 @@ class SearchTree(ScrollView, can_focus=True):
         before, first = self._place, self.scroll_offset.y
         self.lines = lines_of(self._known, self._folded if not self._filter else frozenset(), self._matching)
         self._places = {line.node: place for place, line in enumerate(self.lines)}
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.lines))
+        self._take_room()
         if before is not None and self._place is not None and first <= before < first + self.size.height:
             # What stands under the eye stays where it is when lines come or go above it.
             self.scroll_to(y=first + self._place - before, animate=False)
         if self.cursor is not None and self.cursor not in self._known and self.lines:
             self._put(self.lines[0].node, tell=True)
         self.refresh()
+
+    def _take_room(self) -> None:
+        """Say how many lines there are. The screen is laid out anew only when the scroll bar comes or goes."""
+        size, height = Size(self.scrollable_content_region.width, len(self.lines)), self.size.height
+        if (self.virtual_size.height > height) != (size.height > height) or size.width != self.virtual_size.width:
+            self.virtual_size = size
+        elif size != self.virtual_size:
+            self.set_reactive(SearchTree.virtual_size, size)
+            self._scroll_update(size)
 
     def _refresh_changed(self) -> None:
         """Draw the lines on screen that look otherwise than they were drawn."""
@@ -185,7 +194,7 @@ class SearchTree(ScrollView, can_focus=True):
         self._reveal()
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.lines))
+        self._take_room()
         self._reveal()
 
     def notify_style_update(self) -> None:

@@ -51,6 +51,7 @@ class MetricPlot(Widget):
         self._pictures: tuple[Picture, ...] = ()
         self._drawn: object = None
         self._strips: dict[tuple[int, int], list[Strip]] = {}
+        self._titled: tuple[str, str, object] = ("", "", None)
 
     # ---- what it shows ----------------------------------------------------------------------------------------------
 
@@ -76,15 +77,21 @@ class MetricPlot(Widget):
         hidden = len(pictures) - sum(panels(len(pictures), *self.size))
         if hidden > 0 and self.size.height:
             notes = [f"no room for {hidden} more", *notes]
+        self._entitle(title, " · ".join(notes))
+
+    def _entitle(self, title: str, subtitle: str | None = None) -> None:
+        """Set the frame's words if they are others: to set them draws the whole panel."""
         dress = look(self)
-        self.border_title = dress.title(title)
-        self.border_subtitle = dress.title(" · ".join(notes))
+        words = (title, self._titled[1] if subtitle is None else subtitle, dress)
+        if words != self._titled:
+            self._titled = words
+            self.border_title, self.border_subtitle = dress.title(title), dress.title(words[1])
 
     def announce(self, node: int, metric: str, axis: Axis = Axis.STEPS) -> None:
         """Name at once what was asked for; its curve follows from the database, and takes the ellipsis away."""
         curve = self._curve
         if curve is not None and (node, metric, axis) != (curve.node, curve.metric, curve.sight.axis):
-            self.border_title = look(self).title(f"#{node} · {metric} {PENDING}")
+            self._entitle(f"#{node} · {metric} {PENDING}")
 
     @property
     def axis(self) -> Axis | None:
@@ -102,11 +109,27 @@ class MetricPlot(Widget):
         """A line of the plot; the whole is built once, when something in it has changed."""
         size = (self.size.width, self.size.height)
         if size not in self._strips:
-            self._strips[size] = composed(self._pictures, *size, look(self))
+            self._meet(size)
         strips = self._strips[size]
         if y >= len(strips):
             return Strip.blank(size[0], self.rich_style)
         return strips[y].crop(0, size[0]).extend_cell_length(size[0], self.rich_style)
+
+    def _meet(self, size: tuple[int, int]) -> None:
+        """Drawing takes longer than laying out: the picture of the old size stands in for the first paint."""
+        old = next(reversed(self._strips.values()), None)
+        if old is None:
+            self._strips[size] = composed(self._pictures, *size, look(self))
+        else:
+            self._strips[size] = old
+            self.call_after_refresh(self._redraw, size)
+
+    def _redraw(self, size: tuple[int, int]) -> None:
+        if size in self._strips and size == (self.size.width, self.size.height):
+            self._strips[size] = composed(self._pictures, *size, look(self))
+            self.refresh()
+        else:
+            self._strips.pop(size, None)
 
     def action_pan(self, share: float) -> None:
         """Move the window."""
