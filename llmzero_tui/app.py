@@ -186,7 +186,7 @@ class LLMZeroApp(Dressed):
         `quick` reads only what the screen looks at now; the tick brings the rest.
         """
         screen = self.polled
-        if screen is None or not screen.ready:
+        if screen is None or not screen.ready or not self.is_running:
             return
         if self._reading is not None:
             self._again = "quick" if quick and self._again != "full" else "full"
@@ -208,7 +208,8 @@ class LLMZeroApp(Dressed):
     def _looked(self, event: Looked) -> None:
         self._reading = None
         screen, now = event.screen, self.clock()
-        if screen.ready and screen.display and screen in self.screen_stack:  # display: it is not being taken down
+        standing = self.is_running and screen.display  # neither it nor the app is being taken down
+        if standing and screen.ready and screen in self.screen_stack:
             with self.batch_update():
                 if isinstance(event.found, Lost):
                     screen.lost(event.found, now)
