@@ -107,9 +107,9 @@ class CompareScreen(Plotting):
         if self.snapshot is None:
             return
         known = [(c, c.trace) for c in self.snapshot.contenders if c.trace is not None]
-        title = f"{self.metric}"
+        title = self.metric
         if not known or any(trace.metric != self.metric for _, trace in known):
-            self.plot.border_title = look(self).title(f"{title} {PENDING}" if known else title)
+            self.plot.pend(title)
             return
         first = known[0][1]
         here = first.sight.axis is self.sight.axis

@@ -16,10 +16,16 @@ from llmzero_tui.widgets.look import Look, look
 MOVING = {
     "run": (
         ("↑ ↓  j k", "Walk the tree, the inbox, a text"),
-        ("← →  h l", "Fold, unfold; walk the small metrics"),
+        ("← →  h l", "Fold, unfold; walk the small metrics; move along a plot that is seen closer"),
         ("enter", "Fold or unfold; plot the metric under the cursor"),
         ("tab", "The next panel"),
         ("esc", "Leave the filter, the zoom, the inbox"),
+        ("^p", "The palette: everything by name"),
+    ),
+    "compare": (
+        ("← →  h l", "Move along the plot when it is seen closer"),
+        ("↑ ↓", "Scroll what differs, when it has the focus"),
+        ("tab", "The plot, or what differs"),
         ("^p", "The palette: everything by name"),
     ),
     "decision": (

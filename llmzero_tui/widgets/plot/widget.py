@@ -91,7 +91,11 @@ class MetricPlot(Widget):
         """Name at once what was asked for; its curve follows from the database, and takes the ellipsis away."""
         curve = self._curve
         if curve is not None and (node, metric, axis) != (curve.node, curve.metric, curve.sight.axis):
-            self._entitle(f"#{node} · {metric} {PENDING}")
+            self.pend(f"#{node} · {metric}")
+
+    def pend(self, title: str) -> None:
+        """Say that what is named so is on its way."""
+        self._entitle(f"{title} {PENDING}")
 
     @property
     def axis(self) -> Axis | None:
