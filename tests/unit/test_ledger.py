@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from engine.advisors.base import Advice, Call, Diagnosis, Signal
 from engine.controller.ledger import Ledger, now
+from engine.controller.sight import Sight
 from engine.rundir import RunDirectory
-from engine.space import Intent, Optimizer, Reference, Transition
+from engine.space import Intent, Optimizer, Reference, Space, Transition
 from engine.store.writer import Writer
-from engine.training.events import Evaluation
+from engine.training.events import Evaluation, Sample, Samples
 from engine.tree import State
 
 CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
@@ -48,6 +49,28 @@ def propose(ledger: Ledger, parent: int = 0, step: int = 0) -> int:
 def scored(ledger: Ledger, node_id: int, step: int, correct: int) -> None:
     path = ledger.checkpoint_path(node_id, step)
     ledger.score(node_id, step, path, Evaluation(n=100, greedy=correct, sampled=correct, seconds=1), size=10)
+
+
+def told(completion: str, split: str) -> Sample:
+    return Sample.model_validate(
+        {"prompt": "p", "completion": completion, "answer": "a", "reward": 1, "correct": True, "truncated": False,
+         "split": split}
+    )  # fmt: skip
+
+
+def test_answers_to_the_fixed_prompts_are_kept_to_be_read_and_no_advisor_sees_them(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    node_id = propose(ledger)
+    ledger.samples(Samples(job=str(node_id), step=5, samples=[told("trained", "train")]), node_id)
+    scored = Evaluation(n=1, greedy=1, sampled=1, seconds=1, samples=[told("asked", "validation")])
+    ledger.score(node_id, 10, tmp_path, scored, size=10)
+    ledger.writer.flush()
+    rows = ledger.writer.rows("SELECT node_id, step, completion, split FROM completions ORDER BY seq")
+    assert [tuple(row.values()) for row in rows] == [
+        (node_id, 5, "trained", "train"), (node_id, 10, "asked", "validation"),
+    ]  # fmt: skip
+    sight = Sight(ledger, Space.build({}, batch_size=32), seed=0, draws=False)
+    assert [seen.completion for seen in sight._completions(ledger.tree[node_id], 10)] == ["trained"]
 
 
 def test_a_reloaded_tree_equals_the_one_before(tmp_path: Path) -> None:
