@@ -25,6 +25,12 @@ WAYS = {
     "help": ("enter", "question_mark"),
     "palette": ("enter", "ctrl+p"),
     "sql": ("colon",),
+    "samples": ("enter", "S"),
+    "agents": ("enter", "A"),
+    "trajectory": ("enter", "T"),
+    "inbox": ("enter", "i"),
+    "decision": ("enter", "i", "enter"),
+    "comparison": ("enter", "m", "down", "m", "c"),
 }
 
 
