@@ -18,7 +18,10 @@ class SqlEditor(TextArea):
     """A text area whose lines are coloured while they are drawn; only what changed is looked at again."""
 
     def __init__(self, text: str, *, id: str) -> None:
-        super().__init__(clean(text), id=id, show_line_numbers=False, compact=True, tab_behavior="focus")
+        # A highlighted line of the cursor would take the colours away.
+        super().__init__(
+            clean(text), id=id, show_line_numbers=False, compact=True, tab_behavior="focus", highlight_cursor_line=False
+        )
         self._lexed: list[str] = []
         self._spans: dict[int, list[Span]] = {}
         self._wrong: tuple[int, int, int] | None = None

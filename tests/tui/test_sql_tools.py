@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
@@ -31,6 +32,7 @@ from llmzero_tui.screens.row_view import RowView, in_full
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
+from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.result_grid import NARROWEST, as_text, decimals, shares
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live
@@ -234,6 +236,15 @@ async def test_an_engine_that_ends_and_one_that_begins_are_asked_on(run: Path) -
         assert screen._feed._reader is None, "the file of a run at rest is not kept"
         with live(run):
             assert "rows 1–17 of 17" in await ask(pilot, screen, "FROM nodes")
+
+
+async def test_the_line_of_the_cursor_has_its_colours_too(run: Path) -> None:
+    async with opened(run) as (pilot, screen):
+        screen.editor.load_text("SELECT 1")
+        await pilot.pause()
+        colours = {segment.text: segment.style and segment.style.color for segment in screen.editor.render_line(0)}
+        wanted = Color.parse(look(screen).palette.live).rgb
+        assert [color.get_truecolor() for text, color in colours.items() if "ELECT" in text and color] == [wanted]
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
