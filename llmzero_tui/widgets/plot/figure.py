@@ -57,12 +57,20 @@ class Figure:
             self._plot.plot([x for x, _ in points], [y for _, y in points], marker=marker, color=rgb(colour))
 
     def band(self, spans: Sequence[tuple[float, float, float]], colour: str) -> None:
-        """From (x, low) to (x, high) at every x, one after the other as one line."""
-        zigzag: list[tuple[float, float]] = []
+        """From (x, low) to (x, high) at every x, one after the other as one line. It is filled by whole cells: plotext
+        takes a tenth of a second and more for as many dots."""
+        columns: dict[int, tuple[float, float]] = {}
         for x, low, high in spans:
-            upward = not zigzag or abs(zigzag[-1][1] - low) <= abs(zigzag[-1][1] - high)
-            zigzag += [(x, low), (x, high)] if upward else [(x, high), (x, low)]
-        self.line(zigzag, colour)
+            column = min(self.columns - 1, int(x * self.columns))
+            before = columns.get(column, (low, high))
+            columns[column] = (min(before[0], low), max(before[1], high))
+        xs: list[float] = []
+        ys: list[float] = []
+        for column, (low, high) in sorted(columns.items()):
+            xs += [(column + 0.5) / self.columns] * 2
+            ys += [low, high] if not ys or abs(ys[-1] - low) <= abs(ys[-1] - high) else [high, low]
+        if xs:
+            self._plot.plot(xs, ys, marker="." if self._ascii else "⣿", color=rgb(colour))
 
     def bar(self, x: float, low: float, high: float, colour: str) -> None:
         """An upright line of glyphs."""
