@@ -5,6 +5,7 @@ Keys come at a typist's pace: each after a tenth of a second in which nothing wa
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from itertools import takewhile
 from benchmarks.tui.terminal import COLUMNS, Cost, Terminal
 
 FRAME, LEFT = 2, 46
+NUMBER = re.compile(r"#\d+")
 QUIET_SECONDS = 0.25
 Look = Callable[[Terminal], object]
 
@@ -43,8 +45,9 @@ def texts(terminal: Terminal) -> tuple[str, ...]:
 
 
 def settled(terminal: Terminal) -> bool:
-    """The plot shows the curve that its frame names."""
-    return "…" not in terminal.row(FRAME)[LEFT:]
+    """The plot shows the curve of the node under the cursor, if its line is on screen, and of the metric asked for."""
+    title, line = terminal.row(FRAME)[LEFT:], NUMBER.search(cursor(terminal))
+    return "…" not in title and (line is None or f"{line.group()} " in title)
 
 
 @dataclass(frozen=True)
