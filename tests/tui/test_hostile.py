@@ -21,7 +21,7 @@ ODD = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e
 """Control characters that the program itself never writes, and marks that turn the direction of text."""
 NODES = 24
 TABS = "12345"
-SCREENS = ("d", "S", "A", "T", "C", "B", "n", "e", "r", "x", ",", "?", ":", "\x10")
+SCREENS = ("c", "w", "d", "S", "A", "T", "B", "n", "e", "r", "x", ",", "?", ":", "\x10")
 """Keys that open something over the run; `escape` leaves each."""
 
 
@@ -68,7 +68,8 @@ def walk(terminal: Terminal, nodes: int) -> None:
             press(terminal, tab)
     for metric in range(4):
         press(terminal, "[" if metric % 2 else "]")
-    press(terminal, "i")
+    for key in "mjmi":
+        press(terminal, key)
     for key in SCREENS:
         press(terminal, key)
         for inner in ("j", "\x1b[B", "\t", "\x1b[6~"):
