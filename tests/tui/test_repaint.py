@@ -81,7 +81,8 @@ def test_one_letter_costs_one_letter() -> None:
     rows = rows_of([[("quiet", None)]] * HEIGHT, 10)
     repaint.less(full(rows)).render_segments(CONSOLE)
     assert repaint.less(partial(rows, 10, [(0, 0, WIDTH), (1, 0, WIDTH)])).render_segments(CONSOLE) == ""
-    changed = rows_of([[("quiet", None)], [("quilt", None)], *[[("quiet", None)]] * 2], 10)
+    quiet: list[tuple[str, Style | None]] = [("quiet", None)]
+    changed = rows_of([quiet, [("quilt", None)], quiet, quiet], 10)
     changed[1][10] = rows[1][10]
     written = repaint.less(partial(changed, 10, [(0, 0, WIDTH), (1, 0, WIDTH)])).render_segments(CONSOLE)
     assert written == "\x1b[2;4Hl"
