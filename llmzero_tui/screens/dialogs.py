@@ -39,6 +39,8 @@ class _Dialog(ModalScreen[Answer | None], Generic[Answer]):
         for key, label in self.keys:
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
         self.query_one("#answers", Static).update(look(self).done(line))
+        # At once: what is typed ahead over a slow line must not be lost.
+        self.set_focus(next(iter(self.query("Input, OptionList")), None))
 
     def action_cancel(self) -> None:
         """Close, and nothing happens."""

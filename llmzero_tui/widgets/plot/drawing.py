@@ -30,6 +30,8 @@ STACKED_LABEL_CELLS = 6
 """Plots over each other have their axes at one place."""
 COLUMNS_A_TICK = 14
 ROWS_A_TICK = 3
+COLUMNS_A_BLOCK = 2.5
+"""A bucket wider than this is drawn as a point of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,11 @@ def _trail(paint: _Paint, line: Line) -> None:
 
 
 def _band(paint: _Paint, points: tuple[Point, ...], colour: str) -> None:
-    """The values themselves: a line where every step has its point, from extreme to extreme where a point is many."""
+    """The values themselves: a line where every step has its point, from extreme to extreme where a point is many
+    (but not as blocks of several columns)."""
     log, seen = paint.up.log, paint.picture.seen
-    if all(p.steps <= 1 for p in points):
+    inside = sum(seen.first <= p.x <= seen.last for p in points)
+    if all(p.steps <= 1 for p in points) or inside * COLUMNS_A_BLOCK < paint.figure.columns:
         _line(paint, [(p.x, p.value) for p in points], colour)
         return
     half = 0.5 / max(1, paint.figure.columns)
