@@ -19,15 +19,15 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
 from llmzero_tui.base_app import Dressed
-from llmzero_tui.data import Lost
 from llmzero_tui.feeds import OpenRun, RunFeed, RunsFeed, open_run
 from llmzero_tui.feeds.news import News, NewsFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.snapshot import Lost
 
 if TYPE_CHECKING:
-    from llmzero_tui.notify import Notifier
-    from llmzero_tui.settings import Settings
+    from llmzero_tui.user.notify import Notifier
+    from llmzero_tui.user.settings import Settings
 
 
 def utc_now() -> datetime:
@@ -240,7 +240,7 @@ class LLMZeroApp(Dressed):
     @on(Happened)
     def _happened(self, event: Happened) -> None:
         """Tell each piece of news once, inside and outside of the terminal."""
-        from llmzero_tui.notify import Notifier, sentence
+        from llmzero_tui.user.notify import Notifier, sentence
 
         if self._notifier is None:
             self._notifier = Notifier(self.settings, self.bell, self._hook_trouble)
@@ -303,8 +303,8 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
         UserError: the user's settings are wrong.
     """
     from llmzero_tui.screens.tour import shown
-    from llmzero_tui.settings import load
     from llmzero_tui.terminal import watch_terminal
+    from llmzero_tui.user.settings import load
 
     settings = load()
     app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown())

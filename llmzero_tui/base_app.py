@@ -25,7 +25,7 @@ from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
 from llmzero_tui.widgets.look import Look
 
 if TYPE_CHECKING:
-    from llmzero_tui.settings import Settings
+    from llmzero_tui.user.settings import Settings
 
 
 class AsciiScrollBars(ScrollBarRender):
@@ -54,7 +54,7 @@ class Dressed(App[int]):
     def __init__(self, settings: Settings | None, *, ascii: bool) -> None:
         super().__init__()
         if settings is None:
-            from llmzero_tui.settings import Settings
+            from llmzero_tui.user.settings import Settings
 
             settings = Settings()
         self.settings = settings
@@ -106,7 +106,7 @@ class Dressed(App[int]):
         Returns:
             Why they cannot be, in one line, or "". A file that cannot be written is told by a notification later.
         """
-        from llmzero_tui.settings import changed
+        from llmzero_tui.user.settings import changed
 
         try:
             self.use(changed(self.settings, changes))
@@ -124,7 +124,7 @@ class Dressed(App[int]):
 
     @work(thread=True, group="settings", exit_on_error=False)
     def _save(self, changes: dict[str, Any]) -> None:
-        from llmzero_tui.settings import save
+        from llmzero_tui.user.settings import save
 
         try:
             save(changes)
@@ -162,7 +162,7 @@ class Dressed(App[int]):
         Args:
             text: foreign text may be in it; control characters are left out. what: what it is, for "copied …".
         """
-        from llmzero_tui import clipboard
+        from llmzero_tui.user import clipboard
 
         text = clipboard.harmless(text)
         self._clipboard = text
@@ -176,13 +176,13 @@ class Dressed(App[int]):
 
     @work(thread=True, group="copy", exit_on_error=False)
     def _keep(self, text: str, what: str) -> None:
-        from llmzero_tui import clipboard
+        from llmzero_tui.user import clipboard
 
         self.post_message(self.Kept(what, clipboard.keep(text)))
 
     @on(Kept)
     def _kept(self, event: Kept) -> None:
-        from llmzero_tui.clipboard import describe
+        from llmzero_tui.user.clipboard import describe
 
         words, severity = describe(event.what, event.copied)
         self.notify(plain(words, 300), severity=severity, markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llmzero_tui.data import Node, Proposal
+from llmzero_tui.values.snapshot import Node, Proposal
 
 
 @dataclass(frozen=True, slots=True)

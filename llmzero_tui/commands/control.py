@@ -13,7 +13,7 @@ from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from llmzero_tui.feeds import Reader, open_run
 from llmzero_tui.format import plain
-from llmzero_tui.text import emit
+from llmzero_tui.text.output import emit
 
 POLL_SECONDS = 0.1
 ANSWERS = "SELECT state, message FROM command_results WHERE command_id = ? ORDER BY seq"

@@ -16,10 +16,10 @@ from engine.analysis.summary import Summary, summarise
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import open_run
-from llmzero_tui.facts import head_lines, headline, minute, read_facts, tree_lines
 from llmzero_tui.format import MISSING, duration, mark, plain, score
-from llmzero_tui.summary_text import parameter_labels, result_lines, stages_as_dicts, strategy_lines
-from llmzero_tui.text import emit, note, table, to_json
+from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
+from llmzero_tui.text.output import emit, note, table, to_json
+from llmzero_tui.text.summary import parameter_labels, result_lines, stages_as_dicts, strategy_lines
 
 Row = dict[str, Any]
 

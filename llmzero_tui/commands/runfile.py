@@ -15,7 +15,7 @@ from engine.config import RunConfig, load, one_line
 from engine.errors import UserError
 from engine.preflight import Finding
 from llmzero_tui.format import plain
-from llmzero_tui.text import emit, note, to_json
+from llmzero_tui.text.output import emit, note, to_json
 
 GLYPHS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 UNNAMED = "unnamed"
@@ -23,7 +23,7 @@ UNNAMED = "unnamed"
 
 def new(options: argparse.Namespace) -> int:
     """Write a commented run file; an existing file is never touched."""
-    from llmzero_tui.run_file_text import run_file_text
+    from llmzero_tui.text.run_file import run_file_text
 
     text = run_file_text(options.task, options.model)
     path: Path = options.file

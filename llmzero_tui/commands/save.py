@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 
 from engine import launch
-from llmzero_tui.policy import save_policy
-from llmzero_tui.text import note
+from llmzero_tui.files.policy import save_policy
+from llmzero_tui.text.output import note
 
 
 def snapshot(options: argparse.Namespace) -> int:

@@ -17,9 +17,9 @@ from engine import launch
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
-from llmzero_tui.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
+from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
 from llmzero_tui.format import plain
-from llmzero_tui.text import note
+from llmzero_tui.text.output import note
 
 if TYPE_CHECKING:
     import pyarrow as pa

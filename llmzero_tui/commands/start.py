@@ -20,7 +20,7 @@ from engine.rundir import RunDirectory
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.format import plain
-from llmzero_tui.text import emit, note, to_json
+from llmzero_tui.text.output import emit, note, to_json
 
 DEMO_SEGMENT_STEPS = 30
 DEMO_NODES_PER_MINUTE = 4
@@ -129,7 +129,7 @@ def _after_start(options: argparse.Namespace, directory: RunDirectory) -> int:
 def _check_settings(options: argparse.Namespace) -> None:
     """Settings that are wrong are told before an engine is started for a terminal that would not open."""
     if not options.headless and not options.detach and is_terminal():
-        from llmzero_tui.settings import load
+        from llmzero_tui.user.settings import load
 
         load()
 
@@ -137,7 +137,7 @@ def _check_settings(options: argparse.Namespace) -> None:
 def _look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
     if not headless and is_terminal():
         return _screen(options, directory)
-    from llmzero_tui.headless import follow
+    from llmzero_tui.text.headless import follow
 
     return follow(directory, as_json=options.json, ascii=options.ascii)
 

@@ -15,10 +15,10 @@ from engine import launch
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from llmzero_tui.facts import Facts, Running, headline, read_facts, running_words, state_words, status_line
-from llmzero_tui.following import Watch
 from llmzero_tui.format import mark, plain, to_ascii
-from llmzero_tui.text import emit, to_json
+from llmzero_tui.text.facts import Facts, Running, headline, read_facts, running_words, state_words, status_line
+from llmzero_tui.text.following import Watch
+from llmzero_tui.text.output import emit, to_json
 
 HEADLINE_SECONDS = 5.0
 """Between two lines about the same node's training, and between two about the run."""

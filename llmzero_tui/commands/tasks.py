@@ -12,7 +12,7 @@ from typing import Any
 from engine.config import one_line
 from engine.errors import UserError
 from llmzero_tui.format import plain
-from llmzero_tui.text import emit, table, to_json
+from llmzero_tui.text.output import emit, table, to_json
 from tasks import reasoning_gym, registry
 from tasks.base import Item, Split, Task, TaskError, TaskNotFound
 

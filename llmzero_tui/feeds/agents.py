@@ -13,10 +13,10 @@ from pathlib import Path
 
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
-from llmzero_tui.calls import PAGE, AgentsSnapshot, AgentsView, Whole, called_of, totals_of, whole_of
-from llmzero_tui.data import run_of
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, Whole, called_of, totals_of, whole_of
+from llmzero_tui.values.snapshot import run_of
 
 CHARACTERS = 400_000
 """Of one text, at most so many leave the database. Much, because a request is taken apart as JSON: its beginning is

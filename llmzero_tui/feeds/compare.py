@@ -14,7 +14,11 @@ from datetime import datetime
 from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
-from llmzero_tui.comparison import (
+from llmzero_tui.feeds.curves import read_traces, shows
+from llmzero_tui.feeds.nodes import NodesFeed
+from llmzero_tui.feeds.run import header
+from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.values.comparison import (
     LETTERS,
     CompareView,
     Comparison,
@@ -25,12 +29,8 @@ from llmzero_tui.comparison import (
     partings,
     shared,
 )
-from llmzero_tui.data import Run, json_of, run_of, stage_of
-from llmzero_tui.feeds.curves import read_traces, shows
-from llmzero_tui.feeds.nodes import NodesFeed
-from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
-from llmzero_tui.nodes import Nodes
+from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.snapshot import Run, json_of, run_of, stage_of
 
 
 @dataclass

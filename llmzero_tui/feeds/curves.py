@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from engine.analysis.scores import Measured
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.curves import LEAD_STEPS, Axis, Bound, Check, Point, Sight, Trace, Window, bucket
-from llmzero_tui.data import Node, Row
 from llmzero_tui.feeds.pieces import OPEN_END, Clock, Piece, clocks, continuation, trajectory
+from llmzero_tui.values.curves import LEAD_STEPS, Axis, Bound, Check, Point, Sight, Trace, Window, bucket
+from llmzero_tui.values.snapshot import Node, Row
 
 NEVER = 1e10
 """In seconds: after everything."""

@@ -13,17 +13,9 @@ from pathlib import Path
 
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
-from llmzero_tui.data import (
-    Diagnosis,
-    Proposal,
-    Stage,
-    command_of,
-    json_of,
-    proposal_of,
-    run_of,
-    stage_of,
-)
-from llmzero_tui.dossier import (
+from llmzero_tui.feeds.run import header
+from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.values.dossier import (
     DecisionSnapshot,
     DecisionView,
     Dossier,
@@ -34,8 +26,16 @@ from llmzero_tui.dossier import (
     sibling_of,
     standing_of,
 )
-from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.values.snapshot import (
+    Diagnosis,
+    Proposal,
+    Stage,
+    command_of,
+    json_of,
+    proposal_of,
+    run_of,
+    stage_of,
+)
 
 COLUMNS = 60
 """Points of the parent's curve: as many as the widest plot of the screen has columns."""

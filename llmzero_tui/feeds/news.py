@@ -17,8 +17,8 @@ from typing import Literal
 from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
 from engine.store.reader import open_run
-from llmzero_tui.data import TERMINAL, Row
 from llmzero_tui.feeds.source import OpenRun, Source, held
+from llmzero_tui.values.snapshot import TERMINAL, Row
 
 Kind = Literal["waiting", "finished", "stopped", "failed", "lost"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from llmzero_tui.data import Run, Scored
-from llmzero_tui.places import state_dir, write_private
+from llmzero_tui.user.places import state_dir, write_private
+from llmzero_tui.values.snapshot import Run, Scored
 
 Print = tuple[int, ...]
 Headers = dict[Path, tuple[Print, Run]]

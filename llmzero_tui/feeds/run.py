@@ -13,9 +13,13 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
-from llmzero_tui.calls import Called, called_of
-from llmzero_tui.curves import Trace
-from llmzero_tui.data import (
+from llmzero_tui.feeds.curves import concerned, read_traces, shows
+from llmzero_tui.feeds.nodes import NodesFeed, SparksFeed
+from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.values.calls import Called, called_of
+from llmzero_tui.values.curves import Trace
+from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.snapshot import (
     Detail,
     Diagnosis,
     Node,
@@ -34,10 +38,6 @@ from llmzero_tui.data import (
     sample_of,
     stage_of,
 )
-from llmzero_tui.feeds.curves import concerned, read_traces, shows
-from llmzero_tui.feeds.nodes import NodesFeed, SparksFeed
-from llmzero_tui.feeds.source import OpenRun, Source
-from llmzero_tui.nodes import Nodes
 
 STRIP_PARTS = 7
 EVENTS_KEPT = 400

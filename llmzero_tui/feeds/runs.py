@@ -15,13 +15,11 @@ from pathlib import Path
 
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
-from llmzero_tui.data import Run, RunsSnapshot, run_of
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun
+from llmzero_tui.values.snapshot import UNREAD, Run, RunsSnapshot, run_of
 
-UNREAD = "unread"
-"""State of a run whose header was not read yet."""
 READ_SECONDS = 0.12
 """How long one look may open runs at rest; at least one of them is opened."""
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
-from llmzero_tui.data import run_of
-from llmzero_tui.difference import Span, differences
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun, Source
 from llmzero_tui.format import READ_LIMIT, readable
-from llmzero_tui.samples import PAGE, Counts, Full, Line, Place, SamplesSnapshot, SamplesView, full_of, line_of
+from llmzero_tui.values.difference import Span, differences
+from llmzero_tui.values.samples import PAGE, Counts, Full, Line, Place, SamplesSnapshot, SamplesView, full_of, line_of
+from llmzero_tui.values.snapshot import run_of
 
 CHARACTERS = READ_LIMIT
 """Of one text, at most so many leave the database."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.errors import Fault, UserError
 from engine.store.errors import EngineGone, QueryInterrupted
 from engine.store.reader import Reader
-from llmzero_tui.exporting import Written, save_answer, save_query
 from llmzero_tui.feeds.source import OpenRun
+from llmzero_tui.files.exporting import Written, save_answer, save_query
 from llmzero_tui.format import plain
 
 if TYPE_CHECKING:

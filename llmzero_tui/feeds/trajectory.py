@@ -13,10 +13,10 @@ from pathlib import Path
 
 from engine.store.queries import load as sql
 from engine.store.reader import Reader, open_run
-from llmzero_tui.data import Diagnosis, Row, Stage, json_of, run_of, stage_of
-from llmzero_tui.dossier import Leg, Score, TrajectorySnapshot, TrajectoryView, score_of
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.values.dossier import Leg, Score, TrajectorySnapshot, TrajectoryView, score_of
+from llmzero_tui.values.snapshot import Diagnosis, Row, Stage, json_of, run_of, stage_of
 
 
 @dataclass

@@ -19,11 +19,11 @@ from textual.widgets import Static
 
 from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.calls import AgentsSnapshot, AgentsView, Called
-from llmzero_tui.data import Lost
 from llmzero_tui.feeds.agents import AgentsFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, Called
+from llmzero_tui.values.snapshot import Lost
 from llmzero_tui.widgets import call_texts as texts
 from llmzero_tui.widgets.folding import Folding
 from llmzero_tui.widgets.keybar import KeyBar

@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from llmzero_tui.actions import Context, allowed
-from llmzero_tui.data import Lost
+from llmzero_tui.values.snapshot import Lost
 from llmzero_tui.widgets.keybar import KeyBar
 
 

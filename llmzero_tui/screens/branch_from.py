@@ -16,8 +16,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from llmzero_tui.dossier import Place
 from llmzero_tui.format import plain, score
+from llmzero_tui.values.dossier import Place
 from llmzero_tui.widgets.look import cell, look
 
 SHOWN = 200

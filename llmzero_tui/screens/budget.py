@@ -15,8 +15,8 @@ from textual.containers import Grid, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from llmzero_tui.data import Run
 from llmzero_tui.format import plain
+from llmzero_tui.values.snapshot import Run
 from llmzero_tui.widgets.look import look
 
 Limits = dict[str, float | int]

@@ -16,12 +16,12 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.comparison import CompareView, Comparison
-from llmzero_tui.curves import Axis, Manner, Smoothing, Window
-from llmzero_tui.data import Lost
 from llmzero_tui.feeds.compare import CompareFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.plotting import Plotting
+from llmzero_tui.values.comparison import CompareView, Comparison
+from llmzero_tui.values.curves import Axis, Manner, Smoothing, Window
+from llmzero_tui.values.snapshot import Lost
 from llmzero_tui.widgets.comparing import legend, table
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look

@@ -14,10 +14,10 @@ from textual.message import Message
 from textual.screen import Screen
 
 from engine.errors import Fault, UserError
-from llmzero_tui.data import Command, Proposal
-from llmzero_tui.dossier import Place, Standing, differences
 from llmzero_tui.format import plain, share
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.dossier import Place, Standing, differences
+from llmzero_tui.values.snapshot import Command, Proposal
 
 if TYPE_CHECKING:
     from llmzero_tui.screens.edit import Draft, Edited, EditScreen, Subject

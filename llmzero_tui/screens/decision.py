@@ -18,11 +18,11 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.data import Lost, Proposal
-from llmzero_tui.dossier import DecisionSnapshot, DecisionView, Dossier, Standing, became
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
 from llmzero_tui.screens.deciding import Deciding, Drafts
+from llmzero_tui.values.dossier import DecisionSnapshot, DecisionView, Dossier, Standing, became
+from llmzero_tui.values.snapshot import Lost, Proposal
 from llmzero_tui.widgets.header import status
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look, row

@@ -19,9 +19,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.space import Intent, Kind, Optimizer, Parameter, Reference, Space, Transition
-from llmzero_tui.data import Proposal, Row, Values
-from llmzero_tui.dossier import Standing, became
 from llmzero_tui.format import parameter, plain
+from llmzero_tui.values.dossier import Standing, became
+from llmzero_tui.values.snapshot import Proposal, Row, Values
 from llmzero_tui.widgets.choice import Choice
 from llmzero_tui.widgets.look import look
 

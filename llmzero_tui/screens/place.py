@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.errors import UserError
-from llmzero_tui.exporting import Place, file_size, target
+from llmzero_tui.files.exporting import Place, file_size, target
 from llmzero_tui.format import plain
 from llmzero_tui.widgets.look import look
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from textual import on
 
-from llmzero_tui.curves import PLAIN, Manner, Sight, Window, other_axis, pan, zoom
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.curves import PLAIN, Manner, Sight, Window, other_axis, pan, zoom
 from llmzero_tui.widgets.plot import MetricPlot
 
 ZOOM = 2.0

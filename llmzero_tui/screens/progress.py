@@ -12,8 +12,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from llmzero_tui.errands import Errand
-from llmzero_tui.exporting import file_size
+from llmzero_tui.files.errands import Errand
+from llmzero_tui.files.exporting import file_size
 from llmzero_tui.format import bar, duration, plain
 from llmzero_tui.widgets.look import look
 

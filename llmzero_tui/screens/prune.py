@@ -16,9 +16,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from llmzero_tui.data import Node
 from llmzero_tui.format import plain, score
-from llmzero_tui.nodes import Nodes
+from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.snapshot import Node
 from llmzero_tui.widgets.look import cell, look
 from llmzero_tui.widgets.sheet import Sheet
 

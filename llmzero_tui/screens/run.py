@@ -18,12 +18,12 @@ from textual.widgets import Input
 
 from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.data import Detail, Lost, RunSnapshot, View
 from llmzero_tui.feeds import RunFeed
 from llmzero_tui.screens.elsewhere import Elsewhere
 from llmzero_tui.screens.run_plot import RunPlot
 from llmzero_tui.screens.steering import Steering
 from llmzero_tui.screens.taking import Taking
+from llmzero_tui.values.snapshot import Detail, Lost, RunSnapshot, View
 from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox

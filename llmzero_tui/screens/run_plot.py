@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmzero_tui.comparison import LETTERS, Target
-from llmzero_tui.curves import Sight
-from llmzero_tui.data import RunSnapshot
 from llmzero_tui.screens.marking import Marking
 from llmzero_tui.screens.plotting import Plotting
+from llmzero_tui.values.comparison import LETTERS, Target
+from llmzero_tui.values.curves import Sight
+from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.strip import Strip
 from llmzero_tui.widgets.tree import SearchTree
 

@@ -18,11 +18,11 @@ from textual.containers import Container
 from textual.widgets import Input, Static
 
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.data import Lost
 from llmzero_tui.feeds.samples import SamplesFeed
 from llmzero_tui.format import plain
-from llmzero_tui.samples import ORDERS, SPLITS, Line, SamplesSnapshot, SamplesView
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.samples import ORDERS, SPLITS, Line, SamplesSnapshot, SamplesView
+from llmzero_tui.values.snapshot import Lost
 from llmzero_tui.widgets import sample_texts as texts
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import Look, look, row

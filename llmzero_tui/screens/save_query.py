@@ -13,9 +13,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.errors import UserError
-from llmzero_tui import queries
 from llmzero_tui.format import plain
-from llmzero_tui.places import short
+from llmzero_tui.user import queries
+from llmzero_tui.user.places import short
 from llmzero_tui.widgets.look import look
 
 

@@ -1,7 +1,7 @@
 """The settings: theme, glyphs, mouse, notifications, pace, and every key. What is changed takes effect at once and is
 kept in the user's file.
 
-Opened by the comma key from the main screens. Values are checked by `llmzero_tui.settings`, never here.
+Opened by the comma key from the main screens. Values are checked by `llmzero_tui.user.settings`, never here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from llmzero_tui import settings as stored
 from llmzero_tui.actions import REGISTRY, Action, bindings, key_name
 from llmzero_tui.base_app import Dressed
 from llmzero_tui.feeds.news import News
 from llmzero_tui.format import fit, plain
-from llmzero_tui.places import short
 from llmzero_tui.screens.base import Face
 from llmzero_tui.styles.themes import PALETTES
+from llmzero_tui.user import settings as stored
+from llmzero_tui.user.places import short
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import Look, look
 from llmzero_tui.widgets.setting import Setting

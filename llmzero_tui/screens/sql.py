@@ -20,14 +20,14 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from engine.errors import Fault, UserError
-from llmzero_tui import queries
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.exporting import FORMATS, Place, file_name
 from llmzero_tui.feeds import OpenRun
 from llmzero_tui.feeds.sql import FETCHED, Answer, Meaning, SqlFeed
+from llmzero_tui.files.exporting import FORMATS, Place, file_name
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Face
 from llmzero_tui.sql_text import error_span
+from llmzero_tui.user import queries
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.result_grid import ResultGrid, as_text

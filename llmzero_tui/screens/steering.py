@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmzero_tui.data import Proposal, RunSnapshot
 from llmzero_tui.format import plain
 from llmzero_tui.screens.deciding import Deciding
+from llmzero_tui.values.snapshot import Proposal, RunSnapshot
 
 GATES = ("auto", "timeout", "manual")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from llmzero_tui.data import RunSnapshot, Stage
 from llmzero_tui.format import parameter, plain, score
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.snapshot import RunSnapshot, Stage
 
 if TYPE_CHECKING:
-    from llmzero_tui.errands import Errand, Way
-    from llmzero_tui.exporting import Place, Progress
+    from llmzero_tui.files.errands import Errand, Way
+    from llmzero_tui.files.exporting import Place, Progress
 
 
 AGAIN_SECONDS = 0.1
@@ -50,8 +50,8 @@ class Taking(Polled):
 
     def action_export(self) -> None:
         """Choose what to write, then where."""
-        from llmzero_tui.errands import ways
-        from llmzero_tui.exporting import file_name
+        from llmzero_tui.files.errands import ways
+        from llmzero_tui.files.exporting import file_name
         from llmzero_tui.screens.dialogs import Choose
         from llmzero_tui.screens.place import AskFile
 
@@ -76,14 +76,14 @@ class Taking(Polled):
             # Once the dialog is off the screen.
             self.call_after_refresh(self._picture, place)
             return
-        from llmzero_tui.errands import errand
+        from llmzero_tui.files.errands import errand
 
         opener = self.app.opener  # type: ignore[attr-defined]
         self._start(errand(way, self.feed.path, self.selected, place, opener))
 
     def _picture(self, place: Place) -> None:
-        from llmzero_tui.errands import Errand
-        from llmzero_tui.exporting import Written, whole_file
+        from llmzero_tui.files.errands import Errand
+        from llmzero_tui.files.exporting import Written, whole_file
 
         svg = self.app.export_screenshot(title=plain(self.feed.path.name, 60)).encode("utf-8", "replace")
 

@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from llmzero_tui.actions import find
-from llmzero_tui.places import state_dir, write_private
+from llmzero_tui.user.places import state_dir, write_private
 from llmzero_tui.widgets.look import Look, look
 
 if TYPE_CHECKING:

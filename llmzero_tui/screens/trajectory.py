@@ -17,11 +17,11 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.data import Lost, Node
-from llmzero_tui.dossier import Leg, TrajectorySnapshot, TrajectoryView
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
 from llmzero_tui.screens.base import Polled
+from llmzero_tui.values.dossier import Leg, TrajectorySnapshot, TrajectoryView
+from llmzero_tui.values.snapshot import Lost, Node
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look, row
 from llmzero_tui.widgets.proposal_text import diagnosis

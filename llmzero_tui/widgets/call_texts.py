@@ -11,8 +11,8 @@ from functools import partial
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from llmzero_tui.calls import AgentsSnapshot, AgentsView, Called, Section, Totals, Whole
 from llmzero_tui.format import MISSING, duration, fit, plain
+from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, Called, Section, Totals, Whole
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.prose import prose
 

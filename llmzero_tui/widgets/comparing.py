@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from llmzero_tui.comparison import Comparison, Contender, Difference, Steps
-from llmzero_tui.data import Scored
 from llmzero_tui.format import MISSING, fit, plain, score
+from llmzero_tui.values.comparison import Comparison, Contender, Difference, Steps
+from llmzero_tui.values.snapshot import Scored
 from llmzero_tui.widgets.look import Look
 
 NAME_CELLS = 26

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from textual.content import Content
 
-from llmzero_tui.data import Detail, Node, RunSnapshot
+from llmzero_tui.values.snapshot import Detail, Node, RunSnapshot
 from llmzero_tui.widgets import call_texts, node_texts
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.sheet import Sheet

@@ -11,8 +11,8 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
-from llmzero_tui.data import Command, RunSnapshot
 from llmzero_tui.format import age, bar, duration, mark, plain, score
+from llmzero_tui.values.snapshot import Command, RunSnapshot
 from llmzero_tui.widgets.look import Look, look, row
 
 STALE_SECONDS = 5.0

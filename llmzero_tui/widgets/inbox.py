@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from llmzero_tui.data import Proposal
 from llmzero_tui.format import duration, plain
+from llmzero_tui.values.snapshot import Proposal
 from llmzero_tui.widgets.look import look, row
 
 

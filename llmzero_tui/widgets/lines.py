@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import NamedTuple
 
-from llmzero_tui.data import Node
-from llmzero_tui.nodes import Nodes
+from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.snapshot import Node
 
 GUIDE_CELLS = 2
 PASS, GAP, FORK, END = "│ ", "  ", "├ ", "└ "

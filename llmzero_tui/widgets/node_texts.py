@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from llmzero_tui.data import Command, Detail, Event, Node, Row, Said, Sample, Stage
 from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score
+from llmzero_tui.values.snapshot import Command, Detail, Event, Node, Row, Said, Sample, Stage
 from llmzero_tui.widgets.header import command_text
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.sample_texts import amount

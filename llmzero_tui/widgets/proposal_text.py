@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.space import Kind
-from llmzero_tui.data import Diagnosis, Row, Stage, Values
-from llmzero_tui.dossier import Dossier, Score
 from llmzero_tui.format import MISSING, bar, parameter, plain, score, share
+from llmzero_tui.values.dossier import Dossier, Score
+from llmzero_tui.values.snapshot import Diagnosis, Row, Stage, Values
 from llmzero_tui.widgets.blocks import curve
 from llmzero_tui.widgets.look import Look
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from llmzero_tui.difference import Span
 from llmzero_tui.format import beginning, readable
+from llmzero_tui.values.difference import Span
 from llmzero_tui.widgets.look import Look
 
 

@@ -20,9 +20,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from llmzero_tui.data import Run
-from llmzero_tui.feeds.runs import UNREAD
 from llmzero_tui.format import MISSING, bar, duration, fit, plain, score
+from llmzero_tui.values.snapshot import UNREAD, Run
 from llmzero_tui.widgets.look import Look, look
 
 GAP = 2

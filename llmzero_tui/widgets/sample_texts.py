@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from llmzero_tui.difference import Span
 from llmzero_tui.format import number, plain, share
-from llmzero_tui.samples import VERDICTS, Full, Line, SamplesSnapshot, SamplesView
+from llmzero_tui.values.difference import Span
+from llmzero_tui.values.samples import VERDICTS, Full, Line, SamplesSnapshot, SamplesView
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.prose import prose
 

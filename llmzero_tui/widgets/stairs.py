@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from llmzero_tui.data import Row
-from llmzero_tui.dossier import Leg
 from llmzero_tui.format import fit, parameter, plain, score
+from llmzero_tui.values.dossier import Leg
+from llmzero_tui.values.snapshot import Row
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.proposal_text import grouped
 

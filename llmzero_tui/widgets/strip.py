@@ -14,8 +14,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widget import Widget
 
-from llmzero_tui.data import Small
 from llmzero_tui.format import fit, number, plain
+from llmzero_tui.values.snapshot import Small
 from llmzero_tui.widgets.look import look
 
 FIRST = (

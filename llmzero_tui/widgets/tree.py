@@ -19,9 +19,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from llmzero_tui.data import Node, RunSnapshot, Scored
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
-from llmzero_tui.nodes import Nodes
+from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.snapshot import Node, RunSnapshot, Scored
 from llmzero_tui.widgets.lines import Line, lines_of, matching, shortened
 from llmzero_tui.widgets.look import Look, cell, look
 

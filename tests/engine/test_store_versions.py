@@ -104,7 +104,7 @@ def test_a_copy_of_an_old_file_is_of_the_version_of_now(old: Path) -> None:
 def test_the_screens_show_an_old_run(tmp_path: Path) -> None:
     run = build(tmp_path, state="finished")
     aged(run / "run.duckdb", 1)
-    from llmzero_tui.data import View
+    from llmzero_tui.values.snapshot import View
 
     feed = RunFeed(run, lambda: NOW)
     snapshot = feed.read(View(node=10, samples=True))

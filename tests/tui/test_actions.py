@@ -10,8 +10,6 @@ import pytest
 from rich.console import Console
 
 from llmzero_tui.actions import FOOTER_KEYS, REGISTRY, Action, Context, allowed, footer, key_name, of
-from llmzero_tui.comparison import Target
-from llmzero_tui.data import Node, Proposal
 from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.base import Face
 from llmzero_tui.screens.compare import CompareScreen
@@ -24,6 +22,8 @@ from llmzero_tui.screens.settings import SettingsScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
+from llmzero_tui.values.comparison import Target
+from llmzero_tui.values.snapshot import Node, Proposal
 from llmzero_tui.widgets.look import Look
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine

@@ -15,11 +15,11 @@ from textual.widgets import Static
 
 from llmzero_tui import plots
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.calls import PAGE, AgentsSnapshot, AgentsView
 from llmzero_tui.feeds.agents import AgentsFeed
-from llmzero_tui.places import state_dir
 from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.run import RunScreen
+from llmzero_tui.user.places import state_dir
+from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import NOW

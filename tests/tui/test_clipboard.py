@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from llmzero_tui import clipboard
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.places import state_dir
 from llmzero_tui.screens.run import RunScreen
+from llmzero_tui.user import clipboard
+from llmzero_tui.user.places import state_dir
 from tests.tui.conftest import app_on, until
 from tests.tui.sample_run import HOSTILE
 

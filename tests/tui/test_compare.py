@@ -14,12 +14,21 @@ from textual.pilot import Pilot
 
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
-from llmzero_tui.comparison import CompareView, Comparison, Contender, Target, differences, flat, partings, staircase
-from llmzero_tui.curves import Axis, Sight, Window
 from llmzero_tui.feeds.compare import CompareFeed
 from llmzero_tui.screens.compare import CompareScreen
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
+from llmzero_tui.values.comparison import (
+    CompareView,
+    Comparison,
+    Contender,
+    Target,
+    differences,
+    flat,
+    partings,
+    staircase,
+)
+from llmzero_tui.values.curves import Axis, Sight, Window
 from llmzero_tui.widgets.tree import SearchTree
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine

@@ -15,12 +15,12 @@ from textual.widgets import Input, Static
 
 from engine.space import Kind, Parameter, Scale, Space
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.data import Proposal
-from llmzero_tui.dossier import Standing, became, differences
 from llmzero_tui.screens.branch_from import BranchFrom
 from llmzero_tui.screens.decision import DecisionScreen
 from llmzero_tui.screens.edit import EditScreen, Subject
 from llmzero_tui.screens.run import RunScreen
+from llmzero_tui.values.dossier import Standing, became, differences
+from llmzero_tui.values.snapshot import Proposal
 from llmzero_tui.widgets.choice import Choice
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine

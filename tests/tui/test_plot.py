@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmzero_tui.curves import Axis, Bound, Check, Manner, Point, Sight, Smoothing, Trace, Window
 from llmzero_tui.styles.themes import palette
+from llmzero_tui.values.curves import Axis, Bound, Check, Manner, Point, Sight, Smoothing, Trace, Window
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.plot.drawing import Line, Picture, cut, draw
 from llmzero_tui.widgets.plot.scale import Scale, fitted, moment_label, moments, rounds, ticks, value_label

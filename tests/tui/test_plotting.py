@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from llmzero_tui.curves import Axis, Window
 from llmzero_tui.screens.run import RunScreen
+from llmzero_tui.values.curves import Axis, Window
 from llmzero_tui.widgets.plot import MetricPlot
 from llmzero_tui.widgets.strip import Strip
 from tests.tui.conftest import app_on, until

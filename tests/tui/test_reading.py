@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
-from llmzero_tui.difference import MOST_EDITS, Span, differences
 from llmzero_tui.format import READ_LIMIT, READ_LINES, beginning, plain, readable
 from llmzero_tui.styles.themes import palette
+from llmzero_tui.values.difference import MOST_EDITS, Span, differences
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.prose import prose
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from llmzero_tui.samples import PAGE, SamplesView
+from llmzero_tui.values.samples import PAGE, SamplesView
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import PROMPTS
 from tests.tui.sample_words import FIXED

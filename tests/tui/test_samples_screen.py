@@ -15,10 +15,10 @@ from textual.widgets import Input, Static
 
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.feeds.samples import SamplesFeed
-from llmzero_tui.places import state_dir
-from llmzero_tui.samples import PAGE, SamplesSnapshot, SamplesView
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.samples import SamplesScreen
+from llmzero_tui.user.places import state_dir
+from llmzero_tui.values.samples import PAGE, SamplesSnapshot, SamplesView
 from llmzero_tui.widgets.rows import Rows
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine

@@ -10,7 +10,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, TextArea
 
-from llmzero_tui.feeds.sql import FETCHED
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.widgets.result_grid import PAGE

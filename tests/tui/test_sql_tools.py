@@ -22,16 +22,16 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from llmzero_tui import queries
-from llmzero_tui.exporting import Place
 from llmzero_tui.feeds.sql import FETCHED, Answer
-from llmzero_tui.places import state_dir
+from llmzero_tui.files.exporting import Place
 from llmzero_tui.screens.finder import Finder
 from llmzero_tui.screens.place import AskFile
 from llmzero_tui.screens.row_view import RowView, in_full
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
+from llmzero_tui.user import queries
+from llmzero_tui.user.places import state_dir
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.result_grid import NARROWEST, as_text, decimals, shares
 from tests.tui.conftest import app_on, until

@@ -15,7 +15,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from llmzero_tui import errands
+from llmzero_tui.files import errands
 from llmzero_tui.screens.dialogs import Choose
 from llmzero_tui.screens.place import AskFile
 from llmzero_tui.screens.progress import ProgressScreen

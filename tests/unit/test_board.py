@@ -14,8 +14,8 @@ from rich.console import Console
 from engine.rundir import RunDirectory
 from engine.store.reader import open_run
 from engine.store.writer import Writer
-from llmzero_tui.board import Board, telling
-from llmzero_tui.facts import Branch, Facts, branches, limit_words, read_facts, status_line
+from llmzero_tui.text.board import Board, telling
+from llmzero_tui.text.facts import Branch, Facts, branches, limit_words, read_facts, status_line
 from tests.tui.live_engine import live
 from tests.tui.sample_run import build
 

@@ -75,7 +75,11 @@ def test_ls_show_and_tail_tell_the_same_facts(ask: Ask, runs: Path) -> None:
     assert "best .750 ±.20 (#1 step 4, n 16) · test .750 ±.20 (n 16)" in text
     assert "spent 1 of 2 nodes" in text
     assert "100% of the budget · 3s" in text
-    assert ask("tail", "one").strip().startswith("✓ finished · 4 steps in 1 node · 100% of the budget · 3s · best .750 ±.20")
+    assert (
+        ask("tail", "one")
+        .strip()
+        .startswith("✓ finished · 4 steps in 1 node · 100% of the budget · 3s · best .750 ±.20")
+    )
 
 
 def test_ls_of_nothing_is_nothing(ask: Ask) -> None:

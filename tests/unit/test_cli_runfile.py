@@ -13,7 +13,7 @@ from engine import config
 from engine.config import RunConfig
 from engine.space import Space
 from llmzero_tui import cli
-from llmzero_tui.run_file_text import docstrings, run_file_text
+from llmzero_tui.text.run_file import docstrings, run_file_text
 from tasks import registry
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import UserError
 from engine.rundir import Holder, RunDirectory, RunLock
-from llmzero_tui.deletion import delete_run
+from llmzero_tui.files.deletion import delete_run
 from tests.unit.cli_process import finished_run
 
 

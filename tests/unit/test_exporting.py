@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import UserError
-from llmzero_tui.exporting import (
+from llmzero_tui.files.exporting import (
     PIECE,
     Stopped,
     copy_directory,

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import UserError
 from engine.store.reader import open_run
-from llmzero_tui import queries
+from llmzero_tui.user import queries
 from tests.tui import sample_run
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UserError
-from llmzero_tui.settings import Settings, changed, edit, load, path, save, template
+from llmzero_tui.user.settings import Settings, changed, edit, load, path, save, template
 
 MINE = """\
 # my terminal

@@ -7,16 +7,16 @@ import tomllib
 from pathlib import Path
 
 from llmzero_tui.actions import REGISTRY
-from llmzero_tui.manual import renewed
-from llmzero_tui.settings import Settings
 from llmzero_tui.styles.themes import PALETTES
+from llmzero_tui.user.manual import renewed
+from llmzero_tui.user.settings import Settings
 
 MANUAL = Path(__file__).parents[2] / "docs" / "terminal.md"
 
 
 def test_the_tables_of_the_manual_are_those_of_the_program() -> None:
     text = MANUAL.read_text(encoding="utf-8")
-    assert renewed(text) == text, "run: python -m llmzero_tui.manual docs/terminal.md"
+    assert renewed(text) == text, "run: python -m llmzero_tui.user.manual docs/terminal.md"
     for action in REGISTRY:
         assert all(f"`{screen}.{action.id}`" in text for screen in action.screens)
     for name in Settings.model_fields:

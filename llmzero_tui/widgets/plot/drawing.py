@@ -15,8 +15,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from llmzero_tui.curves import Axis, Manner, Point, Smoothing, Trace, Window, smooth
 from llmzero_tui.format import fit, number, to_ascii
+from llmzero_tui.values.curves import Axis, Manner, Point, Smoothing, Trace, Window, smooth
 from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.plot.scale import Scale, drawable, fitted, moment_label, moments, rounds, ticks
 

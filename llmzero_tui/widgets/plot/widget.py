@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from llmzero_tui.curves import Axis, Manner, Sight, Trace, Window
 from llmzero_tui.format import number
+from llmzero_tui.values.curves import Axis, Manner, Sight, Trace, Window
 from llmzero_tui.widgets.look import Look, look
 from llmzero_tui.widgets.plot.drawing import Line, Picture, draw
 from llmzero_tui.widgets.plot.scale import moment_label

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from engine.errors import Fault, UserError
 from engine.store.base import to_rows
 from llmzero_tui.format import plain
-from llmzero_tui.text import table as aligned
-from llmzero_tui.text import to_json
+from llmzero_tui.text.output import table as aligned
+from llmzero_tui.text.output import to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

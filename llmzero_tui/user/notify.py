@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from llmzero_tui.feeds.news import News
 from llmzero_tui.format import plain
-from llmzero_tui.places import state_dir
+from llmzero_tui.user.places import state_dir
 
 if TYPE_CHECKING:
-    from llmzero_tui.settings import Settings
+    from llmzero_tui.user.settings import Settings
 
 HOOK_SECONDS = 30.0
 IDLE_SECONDS = 5.0

@@ -1,7 +1,7 @@
 """The tables of docs/terminal.md: every setting and every key, made from the settings and the registry themselves.
 
-`python -m llmzero_tui.manual docs/terminal.md` writes them between their marks in that file; a test says when they have
-fallen behind. Nothing else calls it.
+`python -m llmzero_tui.user.manual docs/terminal.md` writes them between their marks in that file; a test says when they
+have fallen behind. Nothing else calls it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 import sys
 from pathlib import Path
 
-from llmzero_tui import settings
 from llmzero_tui.actions import REGISTRY, key_name, of
-from llmzero_tui.run_file_text import docstrings
+from llmzero_tui.text.run_file import docstrings
+from llmzero_tui.user import settings
 
 SCREENS = {
     "runs": "The list of runs", "run": "A run", "decision": "A proposal in full", "samples": "Samples",

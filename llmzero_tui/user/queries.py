@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.store import queries
-from llmzero_tui.places import config_dir, short, state_dir, write_private
+from llmzero_tui.user.places import config_dir, short, state_dir, write_private
 
 KEPT = 300
 """Queries of the history."""

@@ -15,9 +15,9 @@ from engine.analysis.summary import FINAL_STATES, Summary, summarise
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from llmzero_tui.data import json_of
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
-from llmzero_tui.text import table
+from llmzero_tui.text.output import table
+from llmzero_tui.values.snapshot import json_of
 
 Row = dict[str, Any]
 SHORT = {

@@ -1,6 +1,6 @@
 """A run's progress on a terminal without screens: lines scroll by above a board with the tree so far and the budget.
 
-Made by `llmzero_tui.headless` where stderr is a terminal that can redraw. It never reads the run itself; NO_COLOR
+Made by `llmzero_tui.text.headless` where stderr is a terminal that can redraw. It never reads the run itself; NO_COLOR
 leaves it without colours.
 """
 
@@ -13,9 +13,18 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from llmzero_tui.facts import Branch, Facts, best_words, branches, limit_words, running_words, spent_words, test_words
-from llmzero_tui.facts import waiting_words as waits
 from llmzero_tui.format import bar, fit, mark, plain, score, to_ascii
+from llmzero_tui.text.facts import (
+    Branch,
+    Facts,
+    best_words,
+    branches,
+    limit_words,
+    running_words,
+    spent_words,
+    test_words,
+)
+from llmzero_tui.text.facts import waiting_words as waits
 
 COLOURS = {"live": "cyan", "good": "green", "warn": "yellow", "bad": "red", "wait": "magenta", "muted": "bright_black"}
 REFRESHES = 4

@@ -16,8 +16,8 @@ from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from llmzero_tui.exporting import EVERY_ROW, FORMATS, Place, Progress, Written, rows_word, save_answer
 from llmzero_tui.feeds import OpenRun
+from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, Place, Progress, Written, rows_word, save_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def errand(way: Way, run: Path, node: int | None, place: Place, opener: OpenRun)
 
     def work(progress: Progress) -> Written:
         if way.name == "policy":
-            from llmzero_tui.policy import save_policy
+            from llmzero_tui.files.policy import save_policy
 
             return save_policy(RunDirectory(run), place.path, progress)
         reader = opener(run)
@@ -115,7 +115,7 @@ def _from_reader(way: Way, reader: Reader, node: int | None, place: Place) -> Wr
         rows = snapshot(reader, place.path)
         return Written(place.path, f"the database, {rows_word(rows)}", place.path.stat().st_size)
     if way.name == "strategy":
-        from llmzero_tui.policy import save_strategy
+        from llmzero_tui.files.policy import save_strategy
 
         return save_strategy(reader, place.path, overwrite=place.overwrite)
     answer = reader.query(queries.load("ui_take_metrics"), (node, way.name == "line"), limit=EVERY_ROW)

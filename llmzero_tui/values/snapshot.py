@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.analysis.summary import FINAL_STATES, derived_state, eta
-from llmzero_tui.curves import PLAIN, Sight, Trace
-from llmzero_tui.nodes import Nodes
+from llmzero_tui.values.curves import PLAIN, Sight, Trace
+from llmzero_tui.values.nodes import Nodes
 
 if TYPE_CHECKING:
-    from llmzero_tui.calls import Called
+    from llmzero_tui.values.calls import Called
 
 Row = dict[str, Any]
 Values = Mapping[str, float | int]

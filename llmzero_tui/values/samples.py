@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from llmzero_tui.data import Row, Run, json_of
-from llmzero_tui.difference import Span
+from llmzero_tui.values.difference import Span
+from llmzero_tui.values.snapshot import Row, Run, json_of
 
 VERDICTS = ("all", "right", "wrong", "cut")
 ORDERS = ("newest", "oldest", "best", "worst")

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError, field_validator
 from engine.config import Section, explain, one_line
 from engine.errors import UserError
 from llmzero_tui.actions.keymap import Keymap, build
-from llmzero_tui.places import config_dir, short, write_private
+from llmzero_tui.user.places import config_dir, short, write_private
 
 Theme = Literal["dark", "light", "high-contrast", "high-contrast-light", "colour-blind", "colour-blind-light"]
 
@@ -251,7 +251,7 @@ def toml(value: Any) -> str:
 
 def template() -> str:
     """A new file: every key with its meaning and its default, none of them in force."""
-    from llmzero_tui.run_file_text import docstrings
+    from llmzero_tui.text.run_file import docstrings
 
     docs = docstrings(sys.modules[__name__])["Settings"]
     lines = ["# Settings of LLMZero's terminal. docs/terminal.md tells more; the comma key changes them on screen.", ""]

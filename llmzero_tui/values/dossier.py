@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from llmzero_tui.data import (
+from llmzero_tui.format import parameter
+from llmzero_tui.values.snapshot import (
     Command,
     Diagnosis,
     Proposal,
@@ -21,7 +22,6 @@ from llmzero_tui.data import (
     json_of,
     proposal_of,
 )
-from llmzero_tui.format import parameter
 
 PENDING = "pending"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmzero_tui.data import Node
+    from llmzero_tui.values.snapshot import Node
 
 
 class Nodes(dict[int, "Node"]):

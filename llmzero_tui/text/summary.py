@@ -16,7 +16,7 @@ from engine.analysis.summary import Summary, summarise
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
-from llmzero_tui.text import emit, table, to_json
+from llmzero_tui.text.output import emit, table, to_json
 
 SPACE = "SELECT space FROM runs"
 Labels = dict[str, str]

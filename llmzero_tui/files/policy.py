@@ -13,9 +13,9 @@ from engine.analysis.summary import summarise
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
-from llmzero_tui.exporting import Progress, Written, copy_directory, whole_directory, whole_file
+from llmzero_tui.files.exporting import Progress, Written, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
-from llmzero_tui.summary_text import Labels, parameter_labels, result_lines, strategy_lines
+from llmzero_tui.text.summary import Labels, parameter_labels, result_lines, strategy_lines
 
 NOT_EXPORTED = ("optimizer.pt", "manifest.json", "README.md")
 BEST = "SELECT path, kept FROM best_checkpoint"

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from llmzero_tui.curves import PLAIN, Axis, Sight, Trace
-from llmzero_tui.data import Scored, Stage
 from llmzero_tui.format import MISSING, parameter
+from llmzero_tui.values.curves import PLAIN, Axis, Sight, Trace
+from llmzero_tui.values.snapshot import Scored, Stage
 
 MOST = 4
 LETTERS = "ABCD"

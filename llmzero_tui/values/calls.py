@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from llmzero_tui.data import Row, Run, json_of
+from llmzero_tui.values.snapshot import Row, Run, json_of
 
 PAGE = 200
 """Rows of a page."""

@@ -17,11 +17,11 @@ from engine.analysis.summary import FINAL_STATES, Summary
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from llmzero_tui.facts import Facts, read_facts, status_line, waiting_words
-from llmzero_tui.following import Watch
 from llmzero_tui.format import mark, plain, score, to_ascii
-from llmzero_tui.summary_text import show_summary
-from llmzero_tui.text import note
+from llmzero_tui.text.facts import Facts, read_facts, status_line, waiting_words
+from llmzero_tui.text.following import Watch
+from llmzero_tui.text.output import note
+from llmzero_tui.text.summary import show_summary
 
 STATUS_SECONDS = 15.0
 """Between two lines of progress where lines stay, as in a log file."""
@@ -176,6 +176,6 @@ def _display(ascii: bool) -> Display:
     ascii = ascii or (sys.stderr.encoding or "").lower().replace("-", "") != "utf8"
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return Lines(ascii)
-    from llmzero_tui.board import Board
+    from llmzero_tui.text.board import Board
 
     return Board(ascii)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import UserError
-from llmzero_tui.places import short, state_dir, write_private
+from llmzero_tui.user.places import short, state_dir, write_private
 
 LIMIT = 74_994
 """Bytes of text that terminals take in one OSC 52 sequence (100,000 of base64)."""
