@@ -20,11 +20,10 @@ from textual.widgets import Input, Static
 from engine.errors import UserError
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.feeds import RunsFeed
-from llmzero_tui.feeds.runs import UNREAD
 from llmzero_tui.format import plain
 from llmzero_tui.screens.marking import Marking
 from llmzero_tui.values.comparison import Target
-from llmzero_tui.values.snapshot import Lost, Run, RunsSnapshot
+from llmzero_tui.values.snapshot import UNREAD, Lost, Run, RunsSnapshot
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.runs_table import RunsTable

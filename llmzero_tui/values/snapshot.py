@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Values = Mapping[str, float | int]
 TERMINAL = FINAL_STATES
+UNREAD = "unread"
+"""State of a run whose header was not read yet."""
 
 
 @dataclass(frozen=True, slots=True)

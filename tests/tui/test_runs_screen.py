@@ -14,12 +14,11 @@ from engine.rundir import Holder, RunDirectory, RunLock
 from engine.store.reader import Reader, open_run
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.feeds import RunsFeed
-from llmzero_tui.feeds.runs import UNREAD
 from llmzero_tui.screens.dialogs import AskText
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import SORTS, RunsScreen
 from llmzero_tui.user.places import state_dir
-from llmzero_tui.values.snapshot import RunsSnapshot
+from llmzero_tui.values.snapshot import UNREAD, RunsSnapshot
 from llmzero_tui.widgets.runs_table import RunsTable, columns_for
 from tests.tui import sample_run
 from tests.tui.conftest import app_on, until
