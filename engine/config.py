@@ -7,7 +7,6 @@ what needs the task, the model or the machine is checked in `engine.preflight`.
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,7 +14,7 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine.errors import UserError
+from engine.errors import UserError, one_line, short
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -193,11 +192,6 @@ def parse(text: str, *, source: str = "run file", default_name: str | None = Non
         raise UserError(f"{source}: {explain(error, RunConfig)}") from error
 
 
-def one_line(text: str) -> str:
-    """`text` with line breaks and control characters replaced by spaces."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()
-
-
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
     errors = error.errors(include_url=False)
@@ -217,12 +211,6 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return one_line(line) + more
-
-
-def short(value: object) -> str:
-    """A given value, quoted, at most 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:

@@ -14,10 +14,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.config import RunConfig, one_line
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, one_line
 from engine.rundir import RunDirectory, held_line
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
 
 READY_SECONDS = 60.0
 """An engine imports no torch before it serves: it is ready in about a second."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from engine import machine
-from engine.config import RunConfig, one_line
-from engine.errors import Fault, UserError
+from engine.config import RunConfig
+from engine.errors import Fault, UserError, one_line
 from engine.model_files import ModelFiles, find_model, read_model
 from engine.space import Space
 from tasks import registry

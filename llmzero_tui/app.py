@@ -5,6 +5,7 @@ Started by the command line through `run`. It never imports torch, never trains,
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,16 +19,17 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
+from engine.store.reader import open_run
 from llmzero_tui.base_app import Dressed
-from llmzero_tui.feeds import OpenRun, RunFeed, RunsFeed, open_run
 from llmzero_tui.feeds.news import News, NewsFeed
+from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Polled
 from llmzero_tui.values.snapshot import Lost
 
 if TYPE_CHECKING:
     from llmzero_tui.user.notify import Notifier
-    from llmzero_tui.user.settings import Settings
+    from llmzero_tui.user.preferences import Settings
 
 
 def utc_now() -> datetime:
@@ -119,6 +121,7 @@ class LLMZeroApp(Dressed):
     # ---- screens ----------------------------------------------------------------------------------------------------
 
     def _open_list(self) -> None:
+        from llmzero_tui.feeds.runs import RunsFeed
         from llmzero_tui.screens.runs import RunsScreen
 
         self.push_screen(RunsScreen(RunsFeed(self.runs_dir, self.clock, self.opener)))
@@ -126,6 +129,7 @@ class LLMZeroApp(Dressed):
 
     def open_run(self, path: Path) -> None:
         """Show one run."""
+        from llmzero_tui.feeds.run import RunFeed
         from llmzero_tui.screens.run import RunScreen
 
         self.push_screen(RunScreen(RunFeed(path, self.clock, self.opener)))
@@ -206,6 +210,7 @@ class LLMZeroApp(Dressed):
 
     @on(Looked)
     def _looked(self, event: Looked) -> None:
+        _keep_what_is_loaded()
         self._reading = None
         screen, now = event.screen, self.clock()
         standing = self.is_running and screen.display  # neither it nor the app is being taken down
@@ -289,6 +294,13 @@ class LLMZeroApp(Dressed):
         self.exit(0)
 
 
+def _keep_what_is_loaded() -> None:
+    """Once something was read: what the start has made stays for good, and sweeping it would only hold up a key."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
 def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False) -> int:
     """Show the runs of a directory, or one run, until the user leaves.
 
@@ -307,6 +319,7 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
     from llmzero_tui.user.settings import load
 
     settings = load()
+    gc.disable()  # nearly nothing of what the start makes is garbage
     app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown())
     with watch_terminal(app):
         code = app.run(mouse=settings.mouse)

@@ -25,7 +25,7 @@ from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
 from llmzero_tui.widgets.look import Look
 
 if TYPE_CHECKING:
-    from llmzero_tui.user.settings import Settings
+    from llmzero_tui.user.preferences import Settings
 
 
 class AsciiScrollBars(ScrollBarRender):
@@ -54,11 +54,12 @@ class Dressed(App[int]):
     def __init__(self, settings: Settings | None, *, ascii: bool) -> None:
         super().__init__()
         if settings is None:
-            from llmzero_tui.user.settings import Settings
+            from llmzero_tui.user.preferences import Settings
 
             settings = Settings()
         self.settings = settings
         self.look = Look(palette(PREFIX + settings.theme), ascii or settings.ascii, settings.keymap)
+        self._take_theme()
         self._plain_filters = [Colourless(self)]
         self._repaint = Repaint()
         self._unsaved: dict[str, Any] = {}
@@ -68,6 +69,17 @@ class Dressed(App[int]):
         """Write to the terminal only what it does not show already."""
         super()._display(screen, self._repaint.less(renderable))
 
+    def _take_theme(self) -> None:
+        """The user's theme before any style sheet is read: setting it later would have all of them read twice."""
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.set_reactive(Dressed.theme, PREFIX + self.settings.theme)
+        self.set_class(self.look.palette.dark, "-dark-mode", update=False)
+        self.set_class(not self.look.palette.dark, "-light-mode", update=False)
+        self.add_class(f"-theme-{self.theme}", update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+
     # ---- settings ---------------------------------------------------------------------------------------------------
 
     def dress(self) -> None:
@@ -75,8 +87,6 @@ class Dressed(App[int]):
         ascii = self.look.ascii
         self.set_class(ascii, "-ascii")
         ScrollBar.renderer = AsciiScrollBars if ascii else ScrollBarRender
-        for theme in THEMES.values():
-            self.register_theme(theme)
         self.theme = PREFIX + self.settings.theme
         self.set_keymap(self.look.keymap.bindings())
 

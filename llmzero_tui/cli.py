@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _common(parser, defaults=True)
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII alone")
-    parser.set_defaults(handler="start:terminal")
+    parser.set_defaults(handler="look:terminal")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     _starting(commands)
     _steering(commands)
@@ -112,7 +112,7 @@ def _starting(commands: Any) -> None:
 
 
 def _steering(commands: Any) -> None:
-    attach = _command(commands, "attach", "start:attach", "the terminal on one run")
+    attach = _command(commands, "attach", "look:attach", "the terminal on one run")
     attach.add_argument("name", metavar="RUN")
     attach.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII alone")

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from engine.config import one_line, short
-from engine.errors import UserError
+from engine.errors import UserError, one_line, short
 from engine.space import Optimizer, Reference
 
 TEXT = 4000

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from engine.config import one_line
 from engine.controller import commands
 from engine.controller.account import Account
 from engine.controller.commands import Asked
@@ -16,7 +15,7 @@ from engine.controller.gate import Gate
 from engine.controller.ledger import Ledger
 from engine.controller.pipeline import Pipeline
 from engine.controller.proposals import Proposal, in_words
-from engine.errors import UserError
+from engine.errors import UserError, one_line
 from engine.space import Configuration, Intent, Reference, Space, Transition
 from engine.tree import State
 

@@ -11,7 +11,7 @@ import time
 from engine import launch
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
-from llmzero_tui.feeds import Reader, open_run
+from engine.store.reader import Reader, open_run
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit
 

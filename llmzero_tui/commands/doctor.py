@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 
 from engine import machine
-from engine.config import AdvisorSection, one_line
-from engine.errors import Fault
+from engine.config import AdvisorSection
+from engine.errors import Fault, one_line
 from engine.preflight import Finding, gib
 from llmzero_tui.commands.runfile import show_findings
 

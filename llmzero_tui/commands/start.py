@@ -1,4 +1,4 @@
-"""Commands that bring a run to life or show it: the terminal itself, `demo`, `run`, `attach`, `resume`.
+"""Commands that bring a run to life and then show it: `demo`, `run`, `resume`.
 
 The engine runs in a session of its own; what is here only starts it and looks at it. When an engine never became ready,
 nothing of the new run is left.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
 
 from engine import config as run_file
@@ -19,19 +17,13 @@ from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
+from llmzero_tui.commands.look import is_terminal, look, way_back
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note, to_json
 
 DEMO_SEGMENT_STEPS = 30
 DEMO_NODES_PER_MINUTE = 4
 """A modest machine trains that many of the demo's segments in a minute; on a quick one the demo ends early."""
-
-
-def terminal(options: argparse.Namespace) -> int:
-    """`llmzero` alone: the list of runs."""
-    if not is_terminal():
-        raise UserError("no terminal here; `llmzero ls` lists the runs, `llmzero --help` the commands")
-    return _screen(options, None)
 
 
 def demo(options: argparse.Namespace) -> int:
@@ -42,12 +34,6 @@ def demo(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Start the engine of a run file, and look at it."""
     return _begin(options, runfile.load_run(options.file))
-
-
-def attach(options: argparse.Namespace) -> int:
-    """Look at a run, live or over."""
-    directory = launch.find_run(options.runs_dir, options.name)
-    return _look(options, directory, headless=options.headless)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -90,11 +76,6 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
     return RunConfig.model_validate(data)
 
 
-def is_terminal() -> bool:
-    """Whether screens can be drawn: a terminal on both ends that can do more than print."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
 def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     """Check, create, start, show. What the check finds wrong is an error before anything is written."""
     _check_settings(options)
@@ -121,9 +102,9 @@ def _after_start(options: argparse.Namespace, directory: RunDirectory) -> int:
         if options.json:
             holder = directory.holder()
             emit(to_json({"name": directory.name, "path": str(directory.path), "pid": holder.pid if holder else None}))
-        note(_way_back(directory))
+        note(way_back(directory))
         return 0
-    return _look(options, directory, headless=options.headless)
+    return look(options, directory, headless=options.headless)
 
 
 def _check_settings(options: argparse.Namespace) -> None:
@@ -132,31 +113,6 @@ def _check_settings(options: argparse.Namespace) -> None:
         from llmzero_tui.user.settings import load
 
         load()
-
-
-def _look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
-    if not headless and is_terminal():
-        return _screen(options, directory)
-    from llmzero_tui.text.headless import follow
-
-    return follow(directory, as_json=options.json, ascii=options.ascii)
-
-
-def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
-    """The terminal; the last line says how to come back."""
-    from llmzero_tui.app import run as show_screens
-
-    path = directory.path if directory else None
-    code = show_screens(options.runs_dir, path, ascii=options.ascii, tour=True)
-    left = [directory] if directory else launch.list_runs(options.runs_dir)
-    for each in left:
-        if each.holder():
-            note(_way_back(each))
-    return code
-
-
-def _way_back(directory: RunDirectory) -> str:
-    return f"detached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back"
 
 
 def _quote_log(directory: RunDirectory) -> None:
@@ -171,7 +127,7 @@ def _quote_log(directory: RunDirectory) -> None:
 
 def _changed(directory: RunDirectory) -> bool:
     """Whether run.toml was edited since the run began."""
-    from llmzero_tui.feeds import open_run
+    from engine.store.reader import open_run
 
     reader = open_run(directory.path)
     try:

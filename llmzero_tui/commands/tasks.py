@@ -9,8 +9,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from engine.config import one_line
-from engine.errors import UserError
+from engine.errors import UserError, one_line
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, table, to_json
 from tasks import reasoning_gym, registry

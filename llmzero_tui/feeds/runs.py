@@ -16,7 +16,6 @@ from pathlib import Path
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
-from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.values.snapshot import UNREAD, Run, RunsSnapshot, run_of
 
@@ -95,6 +94,8 @@ class RunsFeed:
         return Run(path=path, name=path.name, state=UNREAD, created=_begun(path))
 
     def _run(self, path: Path, now: Print) -> Run:
+        from llmzero_tui.feeds.run import header
+
         try:
             reader = self._readers.pop(path, None) or self.opener(path)
             run = run_of(path, header(reader, path), live=reader.live)

@@ -16,7 +16,7 @@ from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from llmzero_tui.feeds import OpenRun
+from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, Place, Progress, Written, rows_word, save_answer
 
 

@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from llmzero_tui import plots
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.feeds import RunFeed
+from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.screens.elsewhere import Elsewhere
 from llmzero_tui.screens.run_plot import RunPlot
 from llmzero_tui.screens.steering import Steering

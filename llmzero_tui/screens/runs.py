@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 
 from engine.errors import UserError
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.feeds import RunsFeed
+from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.marking import Marking
 from llmzero_tui.values.comparison import Target

@@ -21,7 +21,7 @@ from textual.widgets import DataTable, Static
 
 from engine.errors import Fault, UserError
 from llmzero_tui.actions import Context, bindings
-from llmzero_tui.feeds import OpenRun
+from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.feeds.sql import FETCHED, Answer, Meaning, SqlFeed
 from llmzero_tui.files.exporting import FORMATS, Place, file_name
 from llmzero_tui.format import plain

@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from engine import config
-from engine.config import RunConfig, Section, one_line
-from engine.errors import UserError
+from engine.config import RunConfig, Section
+from engine.errors import UserError, one_line
 from engine.parameters import Parameter, format_value
 from engine.space import Space
 from tasks import registry

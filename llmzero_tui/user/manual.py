@@ -12,7 +12,7 @@ from pathlib import Path
 
 from llmzero_tui.actions import REGISTRY, key_name, of
 from llmzero_tui.text.run_file import docstrings
-from llmzero_tui.user import settings
+from llmzero_tui.user import preferences, settings
 
 SCREENS = {
     "runs": "The list of runs", "run": "A run", "decision": "A proposal in full", "samples": "Samples",
@@ -23,10 +23,10 @@ SCREENS = {
 
 def settings_table() -> str:
     """Every setting: key, default, meaning."""
-    docs = docstrings(settings)["Settings"]
+    docs = docstrings(preferences)["Settings"]
     rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in settings.Settings.model_fields.items():
-        default = "" if name == "keys" else f"`{settings.toml(field.get_default(call_default_factory=True))}`"
+    for name in preferences.NAMES:
+        default = "" if name == "keys" else f"`{settings.toml(getattr(preferences.Settings(), name))}`"
         rows.append(f"| `{name}` | {default} | {docs[name]} |")
     return "\n".join(rows)
 

@@ -23,7 +23,7 @@ from llmzero_tui.format import plain
 from llmzero_tui.user.places import state_dir
 
 if TYPE_CHECKING:
-    from llmzero_tui.user.settings import Settings
+    from llmzero_tui.user.preferences import Settings
 
 HOOK_SECONDS = 30.0
 IDLE_SECONDS = 5.0

@@ -1,7 +1,7 @@
 """The user's settings: a TOML file read before the terminal starts, and changed by the settings screen.
 
 Called by the command line and the app. The file is the user's: a change touches only the lines of its keys, comments
-stay, and what cannot be changed that way is left to the user. Never imported before it is needed: pydantic is slow.
+stay, and what cannot be changed that way is left to the user. What is allowed is known by `user.preferences`.
 """
 
 from __future__ import annotations
@@ -9,81 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
-
-from engine.config import Section, explain, one_line
-from engine.errors import UserError
-from llmzero_tui.actions.keymap import Keymap, build
+from engine.errors import UserError, one_line
+from llmzero_tui.user import preferences
 from llmzero_tui.user.places import config_dir, short, write_private
-
-Theme = Literal["dark", "light", "high-contrast", "high-contrast-light", "colour-blind", "colour-blind-light"]
-
-
-class Settings(Section):
-    """The settings of the terminal; every key may be left out."""
-
-    theme: Theme = "dark"
-    """Colours: dark, light, high contrast (dark or light), or Okabe and Ito's for colour-blind eyes (dark or light)."""
-    ascii: bool = False
-    """Draw with ASCII alone, for terminals and fonts that lack glyphs; `--ascii` does so once."""
-    mouse: bool = True
-    """Take clicks and the wheel; without it the terminal's own selection works. From the next start on."""
-    refresh_seconds: float = Field(default=1.0, ge=0.25, le=60)
-    """Seconds between two looks at a run; more of them for a slow line."""
-    bell: bool = False
-    """Ring the terminal's bell when a proposal starts waiting for you, a run ends, or an engine is lost."""
-    desktop: bool = False
-    """Show the same on the desktop by notify-send, where there is one."""
-    notify_command: tuple[str, ...] = ()
-    """A command to run then, as a list of words; no shell. LLMZERO_EVENT, LLMZERO_RUN and more in its environment."""
-    keys: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Other keys for actions: `run.approve = "y"`, several in a list, none with an empty one."""
-
-    @field_validator("notify_command", mode="before")
-    @classmethod
-    def _a_list_of_words(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            raise ValueError('give a list of words, such as ["my-notify", "--urgent"]; there is no shell')
-        if isinstance(value, list) and value and (not isinstance(value[0], str) or not value[0].strip()):
-            raise ValueError("the first word is the program and cannot be empty")
-        if isinstance(value, list) and any(isinstance(word, str) and "\0" in word for word in value):
-            raise ValueError("a word has a NUL in it")
-        return value
-
-    @field_validator("keys", mode="before")
-    @classmethod
-    def _flat(cls, value: Any) -> Any:
-        """`run.approve = "y"` is a table in a table for TOML, "run.approve" is not: both are meant alike."""
-        if not isinstance(value, dict):
-            return value
-        flat: dict[str, Any] = {}
-        for name, given in value.items():
-            inner = given.items() if isinstance(given, dict) else ()
-            flat.update({f"{name}.{action}": keys for action, keys in inner} if inner else {name: given})
-        for name, given in flat.items():
-            words = [given] if isinstance(given, str) else given
-            if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-                raise ValueError(f"{one_line(str(name))[:60]} wants a key, or a list of keys")
-            flat[name] = tuple(words)
-        return flat
-
-    @field_validator("keys")
-    @classmethod
-    def _keys_can_work(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        build(value)
-        return value
-
-    @property
-    def keymap(self) -> Keymap:
-        """The user's keys."""
-        return build(self.keys)
+from llmzero_tui.user.preferences import NAMES, Settings, checked
 
 
 def path() -> Path:
@@ -115,11 +51,13 @@ def _read(file: Path) -> str:
 
 def _parse(text: str, file: Path) -> Settings:
     try:
-        return Settings.model_validate(tomllib.loads(text))
-    except ValidationError as error:
-        raise UserError(f"{short(file)}: {explain(error, Settings)}") from error
+        found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{short(file)}: not TOML: {one_line(str(error))}") from error
+    try:
+        return checked(found)
+    except UserError as error:
+        raise UserError(f"{short(file)}: {error}") from error
 
 
 # ---- changing the file ----------------------------------------------------------------------------------------------
@@ -154,7 +92,7 @@ def changed(before: Settings, changes: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: a value that is not allowed, in one line.
     """
-    values = before.model_dump()
+    values = asdict(before)
     for name, value in changes.items():
         table, _, key = name.partition(".")
         if not key:
@@ -163,16 +101,13 @@ def changed(before: Settings, changes: Mapping[str, Any]) -> Settings:
             values[table].pop(key, None)
         else:
             values[table][key] = value
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise UserError(explain(error, Settings)) from error
+    return checked(values)
 
 
 def _parse_quietly(text: str) -> Settings | None:
     try:
-        return Settings.model_validate(tomllib.loads(text))
-    except ValueError:  # ValidationError is one
+        return checked(tomllib.loads(text))
+    except (ValueError, UserError):
         return None
 
 
@@ -253,10 +188,9 @@ def template() -> str:
     """A new file: every key with its meaning and its default, none of them in force."""
     from llmzero_tui.text.run_file import docstrings
 
-    docs = docstrings(sys.modules[__name__])["Settings"]
+    docs = docstrings(preferences)["Settings"]
     lines = ["# Settings of LLMZero's terminal. docs/terminal.md tells more; the comma key changes them on screen.", ""]
-    for name, field in Settings.model_fields.items():
+    for name in NAMES:
         if name != "keys":
-            default = field.get_default(call_default_factory=True)
-            lines += [f"# {docs[name]}", f"# {name} = {toml(default)}"]
+            lines += [f"# {docs[name]}", f"# {name} = {toml(getattr(Settings(), name))}"]
     return "\n".join([*lines, "", f"# {docs['keys']}", "[keys]", ""])

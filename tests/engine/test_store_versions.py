@@ -17,7 +17,7 @@ from engine.store.server import Server
 from engine.store.snapshot import snapshot
 from engine.store.upgrade import ADDED
 from engine.store.writer import Writer
-from llmzero_tui.feeds import RunFeed
+from llmzero_tui.feeds.run import RunFeed
 from tests.engine.store_engine import small_search
 from tests.tui.sample_run import NOW, build
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from engine.analysis.scores import Measured
 from engine.store.reader import Reader, open_run
-from llmzero_tui.feeds import RunFeed
 from llmzero_tui.feeds.curves import read_traces
 from llmzero_tui.feeds.nodes import NodesFeed
 from llmzero_tui.feeds.pieces import Break, continuation, spans, trajectory
+from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.values.curves import Axis, Point, Sight, Trace, Window, bucket, other_axis, pan, smooth, zoom
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import View

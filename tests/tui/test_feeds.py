@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
-from llmzero_tui.feeds import RunFeed, RunsFeed
+from llmzero_tui.feeds.run import RunFeed
+from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.values.snapshot import View, bucket_width
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import NOW, SEGMENTS

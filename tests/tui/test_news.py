@@ -11,7 +11,7 @@ from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.feeds.news import News, NewsFeed
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.sql import SqlScreen
-from llmzero_tui.user.settings import Settings
+from llmzero_tui.user.preferences import Settings
 from tests.tui import sample_run
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live

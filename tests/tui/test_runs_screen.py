@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from engine.rundir import Holder, RunDirectory, RunLock
 from engine.store.reader import Reader, open_run
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.feeds import RunsFeed
+from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.screens.dialogs import AskText
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import SORTS, RunsScreen

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from benchmarks import big_run
 from engine.store.queries import load
 from engine.store.reader import Reader, open_run
-from llmzero_tui.feeds import RunFeed
+from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.values.snapshot import View
 from llmzero_tui.widgets.lines import lines_of, matching, shortened
 from tests.tui.conftest import app_on, until

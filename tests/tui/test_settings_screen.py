@@ -20,7 +20,8 @@ from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.screens.settings import PressKey, SettingsScreen
 from llmzero_tui.styles.themes import PALETTES, PREFIX
-from llmzero_tui.user.settings import Settings, load
+from llmzero_tui.user.preferences import Settings
+from llmzero_tui.user.settings import load
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.setting import Setting
 from tests.tui.conftest import app_on, until

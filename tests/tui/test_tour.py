@@ -12,7 +12,7 @@ from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.screens.help import HelpScreen
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.tour import CARDS, TourScreen, shown, spelt
-from llmzero_tui.user.settings import Settings
+from llmzero_tui.user.preferences import Settings
 from tests.tui.conftest import app_on, until
 from tests.tui.sample_run import NOW
 

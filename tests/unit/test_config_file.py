@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import RunConfig, load, one_line, parse
-from engine.errors import UserError
+from engine.config import RunConfig, load, parse
+from engine.errors import UserError, one_line
 
 LEAST = '[task]\nname = "knights"\n'
 

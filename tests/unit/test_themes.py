@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from llmzero_tui.styles.themes import PALETTES, PREFIX, THEMES, Palette, palette, theme_after
-from llmzero_tui.user.settings import Theme
+from llmzero_tui.user.preferences import Theme
 
 MEANINGS = ("live", "good", "warn", "bad", "wait", "star")
 GROUNDS = ("background", "surface", "panel")

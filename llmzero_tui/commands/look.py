@@ -1,0 +1,62 @@
+"""Commands that only look: the terminal itself (`llmzero` alone) and `attach`.
+
+Also used by the commands that start a run and then show it. What is imported here stands before the first paint: no
+pydantic, no run file, nothing that looks at the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from engine import launch
+from engine.errors import UserError
+from engine.rundir import RunDirectory
+
+
+def terminal(options: argparse.Namespace) -> int:
+    """`llmzero` alone: the list of runs."""
+    if not is_terminal():
+        raise UserError("no terminal here; `llmzero ls` lists the runs, `llmzero --help` the commands")
+    return _screen(options, None)
+
+
+def attach(options: argparse.Namespace) -> int:
+    """Look at a run, live or over."""
+    directory = launch.find_run(options.runs_dir, options.name)
+    return look(options, directory, headless=options.headless)
+
+
+def is_terminal() -> bool:
+    """Whether screens can be drawn: a terminal on both ends that can do more than print."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
+    """The screens of a run where there is a terminal, its progress as text elsewhere."""
+    if not headless and is_terminal():
+        return _screen(options, directory)
+    from llmzero_tui.text.headless import follow
+
+    return follow(directory, as_json=options.json, ascii=options.ascii)
+
+
+def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
+    """The terminal; the last line says how to come back."""
+    from llmzero_tui.app import run as show_screens
+
+    path = directory.path if directory else None
+    code = show_screens(options.runs_dir, path, ascii=options.ascii, tour=True)
+    from llmzero_tui.text.output import note
+
+    left = [directory] if directory else launch.list_runs(options.runs_dir)
+    for each in left:
+        if each.holder():
+            note(way_back(each))
+    return code
+
+
+def way_back(directory: RunDirectory) -> str:
+    """How to come back to a run that goes on."""
+    return f"detached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back"
