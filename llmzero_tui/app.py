@@ -9,6 +9,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,13 +22,13 @@ from textual.worker import Worker, WorkerState
 from engine.errors import Fault, UserError
 from engine.store.reader import open_run
 from llmzero_tui.base_app import Dressed
-from llmzero_tui.feeds.news import News, NewsFeed
 from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import Polled
 from llmzero_tui.values.snapshot import Lost
 
 if TYPE_CHECKING:
+    from llmzero_tui.feeds.news import News, NewsFeed
     from llmzero_tui.user.notify import Notifier
     from llmzero_tui.user.preferences import Settings
 
@@ -95,7 +96,6 @@ class LLMZeroApp(Dressed):
         self.clock = clock
         self.opener = opener
         self.tour_due = tour
-        self.news = NewsFeed(runs_dir, opener)
         self._notifier: Notifier | None = None
         self._ticker: Timer | None = None
         self._reading: Polled | None = None
@@ -234,6 +234,13 @@ class LLMZeroApp(Dressed):
         if event.state is WorkerState.ERROR and event.worker.error is not None:
             raise event.worker.error
 
+    @cached_property
+    def news(self) -> NewsFeed:
+        """What happened in any run; read by the tick alone."""
+        from llmzero_tui.feeds.news import NewsFeed
+
+        return NewsFeed(self.runs_dir, self.opener)
+
     # ---- news -------------------------------------------------------------------------------------------------------
 
     @property
@@ -295,7 +302,8 @@ class LLMZeroApp(Dressed):
 
 
 def _keep_what_is_loaded() -> None:
-    """Once something was read: what the start has made stays for good, and sweeping it would only hold up a key."""
+    """Once something was read: what the start has made (`commands.look` sweeps nothing meanwhile) stays for good, and
+    looking for garbage in it would only hold up a key."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
@@ -319,7 +327,6 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
     from llmzero_tui.user.settings import load
 
     settings = load()
-    gc.disable()  # nearly nothing of what the start makes is garbage
     app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown())
     with watch_terminal(app):
         code = app.run(mouse=settings.mouse)

@@ -7,6 +7,7 @@ pydantic, no run file, nothing that looks at the machine.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
@@ -44,11 +45,12 @@ def look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool
 
 def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
     """The terminal; the last line says how to come back."""
+    gc.disable()  # nearly nothing of what the start makes is garbage; the app sweeps once something is on screen
     from llmzero_tui.app import run as show_screens
 
     path = directory.path if directory else None
     code = show_screens(options.runs_dir, path, ascii=options.ascii, tour=True)
-    from llmzero_tui.text.output import note
+    from llmzero_tui.text.output import note  # has json and decimal with it
 
     left = [directory] if directory else launch.list_runs(options.runs_dir)
     for each in left:

@@ -19,16 +19,15 @@ from llmzero_tui.feeds.nodes import NodesFeed
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import OpenRun, Source
 from llmzero_tui.values.comparison import (
-    LETTERS,
     CompareView,
     Comparison,
     Contender,
-    Target,
     differences,
     flat,
     partings,
     shared,
 )
+from llmzero_tui.values.marks import LETTERS, Target
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import Run, json_of, run_of, stage_of
 

@@ -16,11 +16,11 @@ from textual.screen import Screen
 from engine.errors import Fault, UserError
 from llmzero_tui.format import plain, share
 from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.dossier import Place, Standing, differences
 from llmzero_tui.values.snapshot import Command, Proposal
 
 if TYPE_CHECKING:
     from llmzero_tui.screens.edit import Draft, Edited, EditScreen, Subject
+    from llmzero_tui.values.dossier import Place, Standing
 
 DraftKey = tuple[str, int]
 Drafts = dict[DraftKey, "Draft"]
@@ -81,6 +81,8 @@ class Deciding(Polled):
         self.notify(words, severity="error", timeout=15, markup=False)
 
     def _compare(self, inbox: tuple[Proposal, ...]) -> None:
+        from llmzero_tui.values.dossier import differences  # not before the first paint
+
         for proposal in inbox:
             before = self._seen.get(proposal.id)
             if before is not None and before.revision != proposal.revision:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.comparison import MOST, Target
+from llmzero_tui.values.marks import MOST, Target
 
 
 class Marking(Polled):

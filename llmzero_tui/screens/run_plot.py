@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from llmzero_tui.screens.marking import Marking
 from llmzero_tui.screens.plotting import Plotting
-from llmzero_tui.values.comparison import LETTERS, Target
 from llmzero_tui.values.curves import Sight
+from llmzero_tui.values.marks import LETTERS, Target
 from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.strip import Strip
 from llmzero_tui.widgets.tree import SearchTree

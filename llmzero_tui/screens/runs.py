@@ -22,7 +22,8 @@ from llmzero_tui.actions import Context, bindings
 from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.marking import Marking
-from llmzero_tui.values.comparison import Target
+from llmzero_tui.user.places import short
+from llmzero_tui.values.marks import Target
 from llmzero_tui.values.snapshot import UNREAD, Lost, Run, RunsSnapshot
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
@@ -251,7 +252,7 @@ class RunsScreen(Marking):
                 self._delete(run.path)
 
         words = (
-            f"{plain(run.path.absolute(), 300)} goes for good: database, checkpoints, logs. "
+            f"{plain(short(run.path.absolute()), 300)} goes for good: database, checkpoints, logs. "
             f"Type {plain(name, 64)} to delete it."
         )
         self.app.push_screen(AskText("Delete the run", words, button="Delete", must_be=name), delete)

@@ -8,25 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from llmzero_tui.format import MISSING, parameter
 from llmzero_tui.values.curves import PLAIN, Axis, Sight, Trace
+from llmzero_tui.values.marks import LETTERS
 from llmzero_tui.values.snapshot import Scored, Stage
 
-MOST = 4
-LETTERS = "ABCD"
 COLOURS = ("line", "wait", "good", "bad")
 """Meanings of the palette, by letter; a letter stands beside each, so that no colour says anything alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is compared: a node of a run, or (None) the best trajectory of a run."""
-
-    path: Path
-    node: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

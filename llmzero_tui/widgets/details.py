@@ -9,7 +9,6 @@ from rich.console import Group, RenderableType
 from textual.content import Content
 
 from llmzero_tui.values.snapshot import Detail, Node, RunSnapshot
-from llmzero_tui.widgets import call_texts, node_texts
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.sheet import Sheet
 
@@ -67,6 +66,8 @@ class Details(Sheet):
             self.top()
 
     def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, width: int) -> RenderableType:
+        from llmzero_tui.widgets import call_texts, node_texts  # not before the first paint
+
         dress = look(self)
         if self.tab == 0:
             return Group(*node_texts.written(snapshot.writing, dress), node_texts.rationale(detail, node, dress))

@@ -22,7 +22,7 @@ from llmzero_tui.screens.settings import SettingsScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
-from llmzero_tui.values.comparison import Target
+from llmzero_tui.values.marks import Target
 from llmzero_tui.values.snapshot import Node, Proposal
 from llmzero_tui.widgets.look import Look
 from tests.tui.conftest import app_on, until

@@ -22,13 +22,13 @@ from llmzero_tui.values.comparison import (
     CompareView,
     Comparison,
     Contender,
-    Target,
     differences,
     flat,
     partings,
     staircase,
 )
 from llmzero_tui.values.curves import Axis, Sight, Window
+from llmzero_tui.values.marks import Target
 from llmzero_tui.widgets.tree import SearchTree
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
