@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 0.3
 """How long the file stays open after a question."""
 
+Stamp = tuple[str, int, int, int]
+_versions: dict[Stamp, int] = {}
+"""Of files as they were when this process last looked: to ask takes as long as to open one, and a face opens a run at
+rest for every look."""
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes when a file does."""
+    status = path.stat()
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
 
 class FileReader:
     """A reader of a run at rest. It lets the file go between questions, so that an engine can take the run up again.
@@ -51,11 +62,13 @@ class FileReader:
         # DuckDB complains on stderr about connections that are open when the interpreter ends.
         atexit.register(self._let_go)
         with self._opened() as connection:
-            version = schema_version(connection)
+            version = _versions.get(stamp := _stamp(path))
+            if version is None:
+                version = schema_version(connection)
             check_version(version, path)
             if version is None:
                 raise UserError(f"{path} has no tables yet: the run ended before it began")
-        self._version = version
+        _versions[stamp] = self._version = version
         self._views = (HERE / "views.sql").read_text(encoding="utf-8")
 
     @property

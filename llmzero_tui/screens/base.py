@@ -7,17 +7,30 @@ from typing import Any, ClassVar
 
 from textual import on
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from llmzero_tui.actions import Context, allowed
 from llmzero_tui.values.snapshot import Lost
 from llmzero_tui.widgets.keybar import KeyBar
 
+PAINT_SECONDS = 1 / 250
+"""The least time between two paints."""
+
 
 class Face(Screen[None]):
     """A screen whose keys come from the registry. `kind` is its name there."""
 
     kind: ClassVar[str] = ""
+    _painter: Timer | None = None
+
+    @property
+    def _update_timer(self) -> Timer:
+        """What paints: as Textual's own, but what a key brings about in a second step (a filter's lines after its
+        letter) does not wait for a sixtieth of a second. Only changes are painted, so at rest this costs nothing."""
+        if self._painter is None:
+            self._painter = self.set_interval(PAINT_SECONDS, self._on_timer_update, name="screen_update", pause=True)
+        return self._painter
 
     def context(self) -> Context:
         """What the guards see now."""

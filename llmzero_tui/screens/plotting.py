@@ -41,8 +41,9 @@ class Plotting(Polled):
         """Look at something else: at once as far as it is there, in full after a look."""
         if sight != self.sight:
             self.sight = sight
+            # Not after the paint: the database works in another thread while what is there is drawn.
+            self.app.poll(quick=True)  # type: ignore[attr-defined]
             self.draw_plot()
-            self.poll_now()
             self.refresh_keys()
 
     def _through(self, window: Window | None) -> None:

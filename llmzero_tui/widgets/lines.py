@@ -27,19 +27,22 @@ def lines_of(nodes: Nodes, folded: Set[int], shown: Set[int] | None = None) -> l
     root, lines = nodes.root, list[Line]()
     if root is None or (shown is not None and root not in shown):
         return lines
+    children = nodes.children
     rest = [(root, "", "")]
+    take, keep = rest.pop, rest.append
     while rest:
-        number, guide, indent = rest.pop()
+        number, guide, indent = take()
         lines.append(Line(number, guide))
-        if number in folded:
+        below = children.get(number)
+        if below is None or number in folded:
             continue
-        below = nodes.children.get(number, ())
         if shown is not None:
             below = [child for child in below if child in shown]
         if below:
-            end, fork, past, gap = indent + END, indent + FORK, indent + PASS, indent + GAP
-            rest.append((below[-1], end, gap))
-            rest.extend((child, fork, past) for child in reversed(below[:-1]))
+            keep((below[-1], indent + END, indent + GAP))
+            if len(below) > 1:
+                fork, past = indent + FORK, indent + PASS
+                rest += [(child, fork, past) for child in below[-2::-1]]
     return lines
 
 

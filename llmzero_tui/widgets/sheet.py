@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from rich.console import RenderableType
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -43,6 +44,7 @@ class Sheet(Widget):
         self._draw: Drawer | None = None
         self._lines: list[Strip] = []
         self._top = 0
+        self._ground: Style | None = None
 
     @property
     def lines(self) -> int:
@@ -89,8 +91,14 @@ class Sheet(Widget):
             self.post_message(self.Grown())
         self.action_move(0)
 
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._ground = None
+
     def render_line(self, y: int) -> Strip:
-        width, style = self.size.width, self.rich_style
+        if self._ground is None:
+            self._ground = self.rich_style  # costs as much as the line itself
+        width, style = self.size.width, self._ground
         place = self._top + y
         if place >= len(self._lines):
             return Strip.blank(width, style)

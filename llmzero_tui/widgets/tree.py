@@ -87,6 +87,7 @@ class SearchTree(ScrollView, can_focus=True):
         self._strips: dict[int, tuple[object, Strip]] = {}
         self._asked: frozenset[int] = frozenset()
         self._letters: Mapping[int, str] = {}
+        self._counted: tuple[str, Look | None] = ("", None)
 
     def on_mount(self) -> None:
         self.border_title = "Search tree"
@@ -114,13 +115,17 @@ class SearchTree(ScrollView, can_focus=True):
         else:
             proposed = sum(n.state == "proposed" for n in self._known.values())
             words = f"{len(self._known) - 1 - proposed} nodes" + (f" · {proposed} proposed" if proposed else "")
-        self.border_subtitle = look(self).title(words)
+        if (words, look(self)) != self._counted:  # to set a title draws the whole panel
+            self._counted = (words, look(self))
+            self.border_subtitle = look(self).title(words)
 
     def filter(self, text: str) -> None:
         """Show only nodes that match, with the way to them; all of them for an empty text."""
         self._filter = text.strip().lower()
-        self._matching = matching(self._known, self._filter) if self._filter else None
-        self._lay_out()
+        matches = matching(self._known, self._filter) if self._filter else None
+        if matches != self._matching:
+            self._matching = matches
+            self._lay_out()
         self._count()
         if self.cursor in self._places:
             self.call_after_refresh(self._keep_in_view)

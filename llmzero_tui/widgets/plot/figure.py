@@ -7,7 +7,6 @@ last.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -23,7 +22,8 @@ from llmzero_tui.widgets.look import Look
 AXIS_CELLS = 1
 AXIS_ROWS = 2
 Tick = tuple[float, str]
-_CODES = re.compile(r"\x1b\[([0-9;]*)m")
+Colour = tuple[int, int, int] | str
+"""Of a cell, as plotext keeps it."""
 
 
 class Figure:
@@ -85,9 +85,25 @@ class Figure:
         self._plot.text(words, x, y, color=rgb(colour), alignment="left")
 
     def strips(self) -> list[Strip]:
-        """The figure in exactly its lines."""
-        lines = [Strip(_segments(line, ascii=self._ascii)) for line in self._plot.build().splitlines()]
+        """The figure in exactly its lines: the cells that plotext has set. Its text of them, full of escape sequences
+        that would have to be read again, takes as long as a third of the rest."""
+        self._plot._set_sizes()
+        self._plot._build_matrix()
+        cells = self._plot.monitor.matrix
+        rows = zip(cells.marker, cells.fullground, cells.background, strict=True)
+        lines = [self._strip(*row) for row in rows][::-1]
         return (lines + [Strip([])] * self._height)[: self._height]
+
+    def _strip(self, glyphs: Sequence[str], colours: Sequence[Colour], grounds: Sequence[Colour]) -> Strip:
+        """A line of cells: one segment for each run of the same colours."""
+        segments, first = [], 0
+        dressed = list(zip(colours, grounds, strict=True))
+        for place in range(1, len(glyphs) + 1):
+            if place == len(glyphs) or dressed[place] != dressed[first]:
+                text = "".join(glyphs[first:place])
+                segments.append(Segment(to_ascii(text) if self._ascii else text, _style(*dressed[first])))
+                first = place
+        return Strip(segments)
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
@@ -95,31 +111,11 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def _segments(line: str, *, ascii: bool) -> list[Segment]:
-    """A line that plotext built as styled text. It knows only 24-bit colours and resets: much faster than a general
-    parser of escape sequences."""
-    segments, codes, place = [], "", 0
-    for match in _CODES.finditer(line):
-        if match.start() > place:
-            segments.append(_segment(line[place : match.start()], codes, ascii))
-        codes = "" if match[1] in ("", "0") else f"{codes};{match[1]}"
-        place = match.end()
-    if place < len(line):
-        segments.append(_segment(line[place:], codes, ascii))
-    return segments
-
-
-def _segment(text: str, codes: str, ascii: bool) -> Segment:
-    return Segment(to_ascii(text) if ascii else text, _style(codes))
-
-
 @lru_cache(maxsize=1024)
-def _style(codes: str) -> Style:
-    """The colours of a sequence such as "48;2;18;22;28;38;2;127;179;217"."""
-    numbers = [int(code) for code in codes.split(";") if code]
-    found: dict[int, Color] = {}
-    while numbers:
-        code = numbers.pop(0)
-        if code in (38, 48) and len(numbers) >= 4 and numbers.pop(0) == 2:
-            found[code] = Color.from_rgb(*(numbers.pop(0) for _ in range(3)))
-    return Style(color=found.get(38), bgcolor=found.get(48))
+def _style(colour: Colour, ground: Colour) -> Style:
+    """The colours of a cell; a word instead of three numbers is plotext's for none."""
+    return Style(color=_colour(colour), bgcolor=_colour(ground))
+
+
+def _colour(found: Colour) -> Color | None:
+    return None if isinstance(found, str) else Color.from_rgb(*found)

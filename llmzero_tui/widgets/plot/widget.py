@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
@@ -115,9 +116,10 @@ class MetricPlot(Widget):
         if size not in self._strips:
             self._meet(size)
         strips = self._strips[size]
-        if y >= len(strips):
-            return Strip.blank(size[0], self.rich_style)
-        return strips[y].crop(0, size[0]).extend_cell_length(size[0], self.rich_style)
+        if y < len(strips) and strips[y].cell_length == size[0]:
+            return strips[y]
+        style = self.rich_style
+        return strips[y].adjust_cell_length(size[0], style) if y < len(strips) else Strip.blank(size[0], style)
 
     def _meet(self, size: tuple[int, int]) -> None:
         """Drawing takes longer than laying out: the picture of the old size stands in for the first paint."""
@@ -157,7 +159,7 @@ def composed(pictures: tuple[Picture, ...], width: int, height: int, dress: Look
     if len(grid) == 1 and grid[0] == 1:
         return draw(replace(pictures[0], heading=""), width, height, dress)
     found: list[Strip] = []
-    rest, below = list(pictures), height
+    rest, below, gap = list(pictures), height, Strip.blank(1, Style(bgcolor=dress.palette.surface))
     for place, across in enumerate(grid):
         rows = -(-below // (len(grid) - place))
         below -= rows
@@ -165,7 +167,7 @@ def composed(pictures: tuple[Picture, ...], width: int, height: int, dress: Look
         blocks = [draw(picture, each, rows, dress) for picture in rest[:across]]
         del rest[:across]
         for lines in zip(*blocks, strict=True):
-            found.append(Strip.join([part for line in lines for part in (line, Strip.blank(1))][:-1]))
+            found.append(Strip.join([part for line in lines for part in (line, gap)][:-1]))
     return found
 
 
