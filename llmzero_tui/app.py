@@ -301,11 +301,16 @@ class LLMZeroApp(Dressed):
         self.exit(0)
 
 
+GARBAGE = 10_000
+"""New objects after which some is looked for: ten thousand lines of a tree are made without a pause."""
+
+
 def _keep_what_is_loaded() -> None:
     """Once something was read: what the start has made (`commands.look` sweeps nothing meanwhile) stays for good, and
     looking for garbage in it would only hold up a key."""
     if not gc.isenabled():
         gc.freeze()
+        gc.set_threshold(GARBAGE)
         gc.enable()
 
 

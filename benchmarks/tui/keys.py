@@ -86,6 +86,7 @@ def measure(terminal: Terminal, rounds: int) -> tuple[dict[str, list[Cost]], dic
     """From key to answer, and to the curve where one follows, per kind of key."""
     answers: dict[str, list[Cost]] = {}
     curves: dict[str, list[Cost]] = {}
+    terminal.rest()
     terminal.press("G", lambda: bool(cursor(terminal)), what="the cursor")
     for _ in range(rounds):
         for probe in (*PROBES, FAR):
@@ -105,12 +106,15 @@ def measure(terminal: Terminal, rounds: int) -> tuple[dict[str, list[Cost]], dic
 
 def _filter(terminal: Terminal, word: str) -> list[Cost]:
     """Type a filter letter by letter, and leave it."""
+    terminal.rest()
     terminal.press("/", lambda: "number, label or state" in terminal.text, what="the filter")
     costs = []
     for count in range(1, len(word) + 1):
+        terminal.rest()
         costs += terminal.press(
             word[count - 1], partial(filtered, terminal, word[:count]), what=f"filter {word[:count]}"
         )
+    terminal.rest()
     terminal.press("\x1b", lambda: not filtered(terminal, word), what="no filter")
     return costs
 
@@ -118,6 +122,7 @@ def _filter(terminal: Terminal, word: str) -> list[Cost]:
 def measure_zoom(terminal: Terminal, rounds: int) -> list[Cost]:
     """From a key to the last byte of the plot it drew: closer, along, farther, everything, over one long curve."""
     costs = []
+    terminal.rest()
     terminal.press("z", lambda: not tree_frame(terminal), what="the plot alone")
     for _ in range(rounds):
         for key in ("+", "+", "+", "h", "l", "-", "0"):

@@ -1,12 +1,15 @@
 """`llmzero` in a pseudo-terminal that is read as fast as it writes: what stands on the screen, and what it cost.
 
-Used by the measurements of this package. Times are taken when the bytes were read, before the emulator's own work.
+Used by the measurements of this package. A thread takes the bytes and the time at which they came: the emulator may
+still be at work on earlier ones, which takes longer than many an answer.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +52,19 @@ class Terminal:
             str(command), ["attach", run] if run else [], cwd=str(ROOT), env=environment, dimensions=(ROWS, COLUMNS)
         )
         self.child.delaybeforesend = None
+        sys.setswitchinterval(0.0005)
+        self._read: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self) -> None:
+        """Bytes and the time at which they came; none at the end."""
+        descriptor, data = self.child.child_fd, b"-"
+        while data:
+            try:
+                data = os.read(descriptor, 1 << 16)
+            except OSError:  # how Linux says that the other side is gone
+                data = b""
+            self._read.put((time.perf_counter(), data))
 
     @property
     def text(self) -> str:
@@ -82,12 +98,11 @@ class Terminal:
     def pump(self, seconds: float) -> bool:
         """Take what it wrote within `seconds`; whether there was something."""
         try:
-            data: bytes = self.child.read_nonblocking(1 << 16, seconds)
-        except pexpect.TIMEOUT:
+            self.read_at, data = self._read.get(timeout=seconds)
+        except queue.Empty:
             return False
-        except pexpect.EOF as error:
-            raise SystemExit(f"the app ended:\n{self.text}") from error
-        self.read_at = time.perf_counter()  # before the emulator's own work
+        if not data:
+            raise SystemExit(f"the app ended:\n{self.text}")
         self.bytes += len(data)
         for sequence in PRIVATE:
             data = data.replace(sequence, b"")
@@ -104,8 +119,8 @@ class Terminal:
         return self.read_at
 
     def press(self, key: str, *conditions: Callable[[], bool], what: str) -> list[Cost]:
-        """What it took from a key to each of what follows, one after the other. None may hold before the key."""
-        self.rest()
+        """What it took from a key to each of what follows, one after the other. None may hold before the key, which is
+        why the caller rests before it looks at what is there, and nothing is read in between."""
         used, begun = self.fine_cpu(), time.perf_counter()
         self.child.send(key)
         return [Cost(self.until(condition, what) - begun, self.fine_cpu() - used) for condition in conditions]
