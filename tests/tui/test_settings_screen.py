@@ -95,6 +95,21 @@ async def test_every_setting_takes_effect_and_the_next_start_has_it(runs: Path, 
         assert again.has_class("-ascii")
 
 
+async def test_a_theme_one_starts_with_looks_like_one_that_was_turned_to(runs: Path) -> None:
+    """The first paint takes the theme before any style sheet is read."""
+    seen = []
+    for name, press in (("light", False), ("dark", True)):
+        app = LLMZeroApp(runs, settings=Settings(theme=name), clock=lambda: NOW)  # type: ignore[arg-type]
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(pilot, app)
+            if press:
+                await pilot.press("right")
+            await pilot.pause()
+            shown = [(each.styles.background, each.styles.color, each.styles.border) for each in screen.query("*")]
+            seen.append((app.theme, set(app.classes), app.theme_variables, shown))
+    assert seen[0] == seen[1]
+
+
 async def test_glyphs_go_and_come_back_while_one_looks(run: Path, engine: Engine) -> None:
     app = app_on(run)
     async with app.run_test(size=(120, 40)) as pilot:
