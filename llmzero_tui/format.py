@@ -235,5 +235,6 @@ _ASCII = {ord(each.glyph): each.ascii for each in MARKS.values()} | str.maketran
 
 
 def to_ascii(text: str) -> str:
-    """The same text for a terminal that lacks glyphs: known ones replaced, the rest a question mark."""
+    """The same text for a terminal that lacks glyphs, as wide: known ones replaced, the rest a question mark."""
+    text = text.replace(" ±", "+-")
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

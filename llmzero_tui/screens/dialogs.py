@@ -35,6 +35,7 @@ class _Dialog(ModalScreen[Answer | None], Generic[Answer]):
         colours = look(self).palette
         words = Text(plain(self._words, 600, lines=True), style=colours.text)
         self.query_one("#words", Static).update(look(self).done(words))
+        self.query_one("#words").display = bool(words)
         line = Text()
         for key, label in self.keys:
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)

@@ -106,7 +106,8 @@ class Finder(ModalScreen[str | None]):
         colours = dress.palette
         line = Text(no_wrap=True, overflow="ellipsis")
         if entry.name:
-            line.append(f"{fit(plain(entry.name, 60), NAME_CELLS)}  ", style=colours.text)
+            indent = "  " if entry.name.startswith("  ") else ""
+            line.append(f"{fit(indent + plain(entry.name, 60), NAME_CELLS)}  ", style=colours.text)
         if entry.mark:
             line.append(f"{entry.mark} ", style=colours.star)
         return dress.done(line.append(plain(entry.words, 200), style=colours.muted))

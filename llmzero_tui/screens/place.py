@@ -20,6 +20,7 @@ from textual.widgets import Input, Static
 from engine.errors import UserError
 from llmzero_tui.files.exporting import Place, file_size, target
 from llmzero_tui.format import plain
+from llmzero_tui.user.places import short
 from llmzero_tui.widgets.look import look
 
 
@@ -83,7 +84,7 @@ class AskFile(ModalScreen[Place | None]):
         if path is not None:
             colours = look(self).palette
             if not path.exists():
-                self._say(f"writes {path.absolute()}", colours.muted)
+                self._say(f"writes {short(path.absolute())}", colours.muted)
             elif self._replaceable:
                 self._say(f"exists: {file_size(path.stat().st_size)}", colours.warn)
             else:

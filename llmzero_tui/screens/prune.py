@@ -16,10 +16,10 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from llmzero_tui.format import plain, score
+from llmzero_tui.format import fit, plain, score
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import Node
-from llmzero_tui.widgets.look import cell, look
+from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.sheet import Sheet
 
 SHOWN = 500
@@ -90,7 +90,7 @@ class PruneScreen(ModalScreen[str | None]):
         for depth, node in self._cut[:SHOWN]:
             glyph, colour = dress.glyph(node.state)
             name = "  " * min(depth, 12) + f"#{node.id} {plain(node.label or node.intent, 40)}"
-            text = cell(name, max(10, width - 32), colours.text)
+            text = Text.assemble((fit(name, max(10, width - 32)), colours.text))
             text.append(f" {glyph} {plain(node.state, 14):<14}", style=colour)
             text.append(f" {score(node.best.value, node.best.n) if node.best else '':<10}", style=colours.text)
             lines.append(dress.done(text))

@@ -227,7 +227,7 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
                 widget.display = shown
         self.query_one("#body").set_class(narrow, "-narrow")
         self.query_one("#left").set_class(narrow, "-narrow")
-        self.query_one(PaneBar).display = narrow
+        self.query_one(PaneBar).display = narrow and not self.zoomed
         details = self.query_one(Details)
         waiting = self.snapshot.waiting if self.snapshot else 0
         self.query_one(PaneBar).show(pane, details.tab, waiting)

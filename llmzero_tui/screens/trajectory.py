@@ -116,7 +116,7 @@ class TrajectoryScreen(Polled):
         right = Text("no contact · trying again" if self._lost else "", style=colours.bad)
         legs = snapshot.legs
         what = "the best path" if snapshot.best else f"the path to #{snapshot.node}"
-        left = Text(what, style=f"bold {colours.star if snapshot.best else colours.text}")
+        left = Text.assemble((what, f"bold {colours.star if snapshot.best else colours.text}"))
         end = legs[-1].score if legs else None
         if end is not None:
             left.append("  " + score(end.value, end.n), style=f"bold {colours.star}")
@@ -130,7 +130,7 @@ class TrajectoryScreen(Polled):
         colours, lines = dress.palette, list[RenderableType]()
         for index, leg in enumerate(legs):
             stage = leg.stage
-            head = Text(_heading(index, len(legs)), style=f"bold {colours.wait}")
+            head = Text.assemble((_heading(index, len(legs)), f"bold {colours.wait}"))
             head.append(f"  #{stage.node} {plain(stage.label or stage.intent, 40)}  ", style=f"bold {colours.text}")
             head.append_text(dress.state(stage.state))
             if index:

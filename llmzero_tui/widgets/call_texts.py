@@ -64,9 +64,8 @@ def line(call: Called, width: int, dress: Look) -> Text:
     text.append(fit(took(call.seconds), 7, right=True) + "  ", style=colours.text)
     text.append(fit(word, 11), style=colour)
     text.append(plain(call.rationale if not call.error or call.writing else call.error, 300), style=colours.muted)
-    dress.done(text)
-    text.truncate(width, overflow="crop")
-    return text
+    text.truncate(width, overflow="ellipsis")
+    return dress.done(text)
 
 
 def columns(width: int) -> str:
@@ -78,9 +77,9 @@ def columns(width: int) -> str:
 
 def totals(found: Totals | None, dress: Look) -> Text:
     """What all calls of the run cost."""
-    colours, text = dress.palette, Text(" ", no_wrap=True)
+    colours, text = dress.palette, Text(no_wrap=True, overflow="crop" if dress.ascii else "ellipsis")
     if found is None:
-        return Text(" reading …", style=colours.faint)
+        return Text("reading …", style=colours.faint)
     text.append(f"{found.calls:,}", style=f"bold {colours.text}")
     parts = [f"call{'' if found.calls == 1 else 's'}"]
     parts += [f"{found.rules / found.calls:.0%} rules"] if found.calls else []

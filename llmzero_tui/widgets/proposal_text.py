@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from engine.space import Kind
-from llmzero_tui.format import MISSING, bar, parameter, plain, score, share
+from llmzero_tui.format import MISSING, bar, fit, parameter, plain, score, share
 from llmzero_tui.values.dossier import Dossier, Score
 from llmzero_tui.values.snapshot import Diagnosis, Row, Stage, Values
 from llmzero_tui.widgets.blocks import curve
@@ -75,31 +77,29 @@ def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
     return [_line(dress, cell) for cell in cells]
 
 
-def _siblings(dossier: Dossier, dress: Look) -> Table:
+def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
     """How each ended, what it gained over the checkpoint it left from, and which that is when it is another."""
     colours = dress.palette
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(4):
-        table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
+    names = [f"#{each.node} {plain(each.label or each.intent, 24)}" for each in dossier.siblings]
+    wide, lines = max(map(cell_len, names)) + 2, list[RenderableType]()
     left = {s.step: s.value for s in dossier.scores}
-    for each in dossier.siblings:
+    for name, each in zip(names, dossier.siblings, strict=True):
         glyph, colour = dress.glyph(each.state)
         gain = ""
         if each.best is not None and each.step in left:
             by = each.best.value - left[each.step]
             gain = f"{'+' if by >= 0 else '−'}{share(abs(by), 2)}"
         words = plain(each.reason, 200)
-        if each.step != dossier.proposal.step:
-            words = f"from step {each.step}" + (f" · {words}" if words else "")
+        origin = f"  from step {each.step}" if each.step != dossier.proposal.step else ""
         reached = score(each.best.value, each.best.n) if each.best else MISSING
-        table.add_row(*(_line(dress, cell) for cell in (
-            (f"#{each.node} {plain(each.label or each.intent, 24)}", colours.text),
-            (f"{glyph} {plain(each.state, 14)}", colour),
-            (reached, colours.text), (gain, colours.good if gain.startswith("+") else colours.bad),
-            (words, colours.muted),
-        )))  # fmt: skip
-    return table
+        lines.append(_line(
+            dress, (fit(name, wide), colours.text), (fit(f"{glyph} {plain(each.state, 14)}", 17), colour),
+            (fit(reached, 11), colours.text), (fit(gain, 4), colours.good if gain.startswith("+") else colours.bad),
+            (origin, colours.muted),
+        ))  # fmt: skip
+        if words:
+            lines.append(Padding(_line(dress, (words, colours.muted)), (0, 0, 0, 2)))
+    return Group(*lines)
 
 
 def picture(dossier: Dossier, width: int, height: int, dress: Look) -> RenderableType:

@@ -90,13 +90,13 @@ def _age(run: Run, now: datetime, dress: Look) -> Text:
 
 COLUMNS = (
     Column("state", 11, _state),
-    Column("task", 14, _task, least=132),
+    Column("task", 12, _task, least=112),
     Column("nodes", 5, _nodes, right=True),
     Column("validation", 10, _validation),
     Column("test", 10, _test),
     Column("n", 5, _test_of, right=True, least=110),
     Column("budget", 10, _budget(5)),
-    Column("budget", 17, _budget(12), least=118),
+    Column("budget", 17, _budget(12), least=132),
     Column("ETA", 7, _eta, right=True, least=100),
     Column("age", 6, _age, right=True),
 )

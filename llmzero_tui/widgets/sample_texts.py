@@ -56,7 +56,7 @@ def columns(comparing: bool) -> str:
 
 def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Look) -> Text:
     """What the list holds: verdicts with their numbers, then everything that narrows it."""
-    colours, text = dress.palette, Text(" ", no_wrap=True)
+    colours, text = dress.palette, Text(no_wrap=True)
     if view.comparing:
         return dress.done(_comparing(snapshot, view, text, dress))
     for index, name in enumerate(VERDICTS):
