@@ -76,5 +76,5 @@ class Details(Sheet):
         if self.tab == 2:
             return node_texts.samples(detail.samples, dress)
         if self.tab == 3:
-            return node_texts.log(snapshot.events, snapshot.commands, dress)
+            return node_texts.log(snapshot.events, snapshot.commands, width, dress)
         return call_texts.short(detail.calls, width, dress)

@@ -5,9 +5,9 @@ Called by the details panel alone. Everything here is foreign text.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from rich.console import Group, RenderableType
+from rich.segment import Segment, Segments
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,7 @@ from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.sample_texts import amount
 
 SAMPLE_LIMIT = 700
+LOG_LIMIT = 200
 
 
 def _line(dress: Look, *parts: tuple[str, str]) -> Text:
@@ -173,24 +174,59 @@ def samples(found: tuple[Sample, ...] | None, dress: Look) -> RenderableType:
     return Group(*lines, _line(dress, ("\nS reads them in full, and those of any step and node", colours.faint)))
 
 
-def log(events: tuple[Event, ...], commands: tuple[Command, ...], dress: Look) -> RenderableType:
+def log(events: tuple[Event, ...], commands: tuple[Command, ...], width: int, dress: Look) -> RenderableType:
     """What happened, newest first, the humans' commands among it."""
+    newest: list[Event | Command] = sorted((*events, *commands), key=lambda entry: entry.ts, reverse=True)
+    if not newest:
+        return _line(dress, ("nothing yet", dress.palette.faint))
+    parts: list[RenderableType] = []
+    short: list[Segment] = []
+    for entry in newest[:LOG_LIMIT]:
+        stamp = Text(f"{entry.ts:%H:%M:%S} ", style=dress.palette.faint)
+        text = _happened(entry, dress) if isinstance(entry, Event) else _commanded(entry, dress)
+        if stamp.cell_len + text.cell_len <= width:
+            short += _segments(stamp, text)
+            continue
+        # Only what has to be wrapped is given to Rich: a table of two hundred rows takes it as long as a second paint.
+        parts.append(Segments(short))
+        short = []
+        table = Table.grid()
+        table.add_column(no_wrap=True, width=stamp.cell_len)
+        table.add_column()
+        table.add_row(stamp, text)
+        parts.append(table)
+    return Group(*parts, Segments(short))
+
+
+def _happened(event: Event, dress: Look) -> Text:
     colours = dress.palette
-    lines: list[tuple[datetime, Text]] = []
-    for event in events:
-        colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
-        words = plain(event.message, 300)
-        place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
-        glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
-        lines.append((event.ts, Text.assemble((glyph, colour), (place, colours.muted), (words, colour))))
-    for command in commands:
-        text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
-        text.append(f"  {plain(command.message, 200)}", style=colours.muted)
-        lines.append((command.ts, text))
-    lines.sort(key=lambda pair: pair[0], reverse=True)
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for ts, text in lines[:200]:
-        table.add_row(Text(f"{ts:%H:%M:%S}", style=colours.faint), dress.done(text))
-    return table if lines else _line(dress, ("nothing yet", colours.faint))
+    colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
+    words = plain(event.message, 300)
+    place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
+    glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
+    return _line(dress, (glyph, colour), (place, colours.muted), (words, colour))
+
+
+def _commanded(command: Command, dress: Look) -> Text:
+    colours = dress.palette
+    text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
+    return dress.done(text.append(f"  {plain(command.message, 200)}", style=colours.muted))
+
+
+def _segments(*texts: Text) -> list[Segment]:
+    """Texts that stand one after the other in a line, each of spans that do not overlap."""
+    found = []
+    for text in texts:
+        at = 0
+        for span in [*text.spans, None]:
+            start, end, style = (span.start, span.end, span.style) if span else (len(text.plain), len(text.plain), "")
+            if start > at:
+                found.append(Segment(text.plain[at:start], _style(text.style)))
+            if end > start:
+                found.append(Segment(text.plain[start:end], _style(style)))
+            at = max(at, end)
+    return [*found, Segment.line()]
+
+
+def _style(style: str | Style) -> Style:
+    return Style.parse(style) if isinstance(style, str) else style
