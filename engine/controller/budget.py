@@ -84,8 +84,9 @@ class Budget:
         if seconds_per_step > 0:
             if limits.gpu_hours:
                 seconds = 3600 * limits.gpu_hours - spent.trainer_seconds
-                steps = min(steps, int(seconds / seconds_per_step) - in_flight.steps)
+                steps = min(steps, int(min(UNLIMITED, seconds / seconds_per_step)) - in_flight.steps)
             if limits.minutes:
-                segment = max(0, int((60 * limits.minutes - spent.wall_seconds) / seconds_per_step))
+                seconds = 60 * limits.minutes - spent.wall_seconds
+                segment = max(0, int(min(UNLIMITED, seconds / seconds_per_step)))
                 steps = min(steps, segment * self._workers - in_flight.steps)
         return steps, segment
