@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from llmzero_tui.app import LLMZeroApp
-from tests.tui import sample_run
+from tests.tui import pictures, sample_run
 from tests.tui.live_engine import Engine, live
 
 WAIT_SECONDS = 20.0
@@ -49,6 +49,14 @@ def engine(run: Path) -> Iterator[Engine]:
     """A live engine that holds the sample run and answers nothing by itself."""
     with live(run) as engine:
         yield engine
+
+
+@pytest.fixture
+def picture(
+    snap_compare: Callable[..., bool], runs: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> pictures.Take:
+    """Compares what is shown after some keys with the picture that is kept of it."""
+    return pictures.camera(snap_compare, runs, monkeypatch)
 
 
 def app_on(run: Path | None, runs: Path | None = None, *, ascii: bool = False) -> LLMZeroApp:
