@@ -47,7 +47,7 @@ def test_a_whole_session_by_keys_alone(tmux: Tmux, tmp_path: Path) -> None:
     tmux.type("clear")
     tmux.keys("Enter")
     tmux.llmzero("attach", "session")
-    tmux.wait_for("Search tree")
+    tmux.wait_for("#0 base")
     tmux.resize(80, 24)
     tmux.wait_for("Tree")
     tmux.resize(120, 40)
@@ -129,7 +129,9 @@ def _ask_and_export(tmux: Tmux, tmp_path: Path) -> None:
 
 
 def _stop_the_run(tmux: Tmux) -> None:
+    tmux.wait_for("#0 base")
     tmux.keys("C-p")
+    tmux.wait_for("Search for commands")
     tmux.type("stop the run")
     tmux.wait_for("asks for its name")
     tmux.keys("Enter")
