@@ -63,9 +63,12 @@ def line(call: Called, width: int, dress: Look) -> Text:
     text.append(fit(tokens(call), 13, right=True) + " ", style=colours.muted)
     text.append(fit(took(call.seconds), 7, right=True) + "  ", style=colours.text)
     text.append(fit(word, 11), style=colour)
-    text.append(plain(call.rationale if not call.error or call.writing else call.error, 300), style=colours.muted)
-    text.truncate(width, overflow="ellipsis")
-    return dress.done(text)
+    if (room := width - text.cell_len) > 3:
+        words = plain(call.rationale if not call.error or call.writing else call.error, 300)
+        text.append(fit(words, room), style=colours.muted)
+    dress.done(text)
+    text.truncate(width, overflow="crop")
+    return text
 
 
 def columns(width: int) -> str:
@@ -77,7 +80,7 @@ def columns(width: int) -> str:
 
 def totals(found: Totals | None, dress: Look) -> Text:
     """What all calls of the run cost."""
-    colours, text = dress.palette, Text(no_wrap=True, overflow="crop" if dress.ascii else "ellipsis")
+    colours, text = dress.palette, Text(no_wrap=True)
     if found is None:
         return Text("reading …", style=colours.faint)
     text.append(f"{found.calls:,}", style=f"bold {colours.text}")

@@ -44,10 +44,10 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
     for found in detail.diagnoses:
         full, rest = bar(found.severity, 6, ascii=dress.ascii)
         colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
-        who = f"  {found.advisor} {found.model}".rstrip()
+        who = plain(f"{found.advisor} {found.model}", 60)
         lines.append(
             _line(dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
-                  (f"  {plain(found.evidence, 400)}", colours.text), (plain(who, 60), colours.faint))
+                  (f"  {plain(found.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
         )  # fmt: skip
     for call in detail.said:
         told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)

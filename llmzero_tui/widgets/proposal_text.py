@@ -81,10 +81,10 @@ def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
     """How each ended, what it gained over the checkpoint it left from, and which that is when it is another."""
     colours = dress.palette
     names = [f"#{each.node} {plain(each.label or each.intent, 24)}" for each in dossier.siblings]
-    wide, lines = max(map(cell_len, names)) + 2, list[RenderableType]()
+    states = [f"{dress.glyph(each.state)[0]} {plain(each.state, 14)}" for each in dossier.siblings]
+    wide, ended, lines = max(map(cell_len, names)) + 2, max(map(cell_len, states)) + 2, list[RenderableType]()
     left = {s.step: s.value for s in dossier.scores}
-    for name, each in zip(names, dossier.siblings, strict=True):
-        glyph, colour = dress.glyph(each.state)
+    for name, state, each in zip(names, states, dossier.siblings, strict=True):
         gain = ""
         if each.best is not None and each.step in left:
             by = each.best.value - left[each.step]
@@ -93,8 +93,8 @@ def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
         origin = f"  from step {each.step}" if each.step != dossier.proposal.step else ""
         reached = score(each.best.value, each.best.n) if each.best else MISSING
         lines.append(_line(
-            dress, (fit(name, wide), colours.text), (fit(f"{glyph} {plain(each.state, 14)}", 17), colour),
-            (fit(reached, 11), colours.text), (fit(gain, 4), colours.good if gain.startswith("+") else colours.bad),
+            dress, (fit(name, wide), colours.text), (fit(state, ended), dress.glyph(each.state)[1]),
+            (reached, colours.text), (f" {gain}" if gain else "", colours.good if gain[:1] == "+" else colours.bad),
             (origin, colours.muted),
         ))  # fmt: skip
         if words:
