@@ -175,9 +175,11 @@ class RunFeed:
             return False
         nodes, before, at = self._nodes.nodes, self._last.nodes, node
         while before.get(at.id) is at:
-            above = nodes.get(at.parent) if at.parent is not None else None
-            if above is None:
+            if at.parent is None:
                 return True
+            above = nodes.get(at.parent)
+            if above is None:
+                return at.parent not in before
             at = above
         return False
 

@@ -302,5 +302,6 @@ def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]
 
 
 def _words(words: str, width: int, colour: str, look: Look) -> Strip:
-    text = to_ascii(fit(words, width)) if look.ascii else fit(words, width)
+    # Twice: what has no width may become a sign that has one, and the ellipsis of `fit` is no ASCII.
+    text = to_ascii(fit(to_ascii(words), width)) if look.ascii else fit(words, width)
     return Strip([Segment(text, Style(color=colour, bgcolor=look.palette.surface))])
