@@ -61,12 +61,18 @@ class Watched(RuleBasedStateMachine):
     def nodes(self) -> list[int]:
         return [r["node_id"] for r in self.engine.writer.rows("SELECT node_id FROM nodes ORDER BY 1")]
 
+    def trained(self, node: int) -> int:
+        found = self.engine.writer.rows("SELECT trained_steps FROM nodes WHERE node_id = ?", [node])
+        return int(found[0]["trained_steps"])
+
     def pick(self, number: int) -> int:
         return self.nodes[number % len(self.nodes)]
 
     @rule(number=NUMBERS, state=st.sampled_from(STATES), trained=st.integers(0, 60), pruned=st.booleans())
     def change_a_node(self, number: int, state: str, trained: int, pruned: bool) -> None:
+        """Steps only grow, but where a segment is trained again."""
         where = {"node_id": self.pick(number)}
+        trained = max(trained, self.trained(where["node_id"]))
         self.engine.writer.update("nodes", where, state=state, trained_steps=trained, pruned=pruned)
 
     @rule(parent=NUMBERS, label=st.sampled_from(("keep", "lr↑", "[b]")), far=st.booleans())
@@ -81,6 +87,9 @@ class Watched(RuleBasedStateMachine):
         self.step += 1
         where = {"node_id": self.pick(number), "step": self.step}
         self.engine.writer.insert("metrics", **where, name="reward", value=value)
+        self.engine.writer.update(
+            "nodes", {"node_id": where["node_id"]}, trained_steps=self.trained(where["node_id"]) + 1
+        )
 
     @rule(number=NUMBERS, step=st.integers(1, 50), right=st.integers(0, 256))
     def score_a_checkpoint(self, number: int, step: int, right: int) -> None:
@@ -95,7 +104,11 @@ class Watched(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def withdraw_a_proposal(self, number: int) -> None:
-        node = self.pick(number)
+        """Only what has not begun is withdrawn, and so nothing hangs under it."""
+        found = self.engine.writer.rows("SELECT node_id FROM nodes WHERE state = 'proposed' ORDER BY 1")
+        if not found:
+            return
+        node = found[number % len(found)]["node_id"]
         self.engine.writer.update("nodes", {"node_id": node}, state="rejected")
         self.engine.writer.update("proposals", {"node_id": node}, state="superseded")
 
