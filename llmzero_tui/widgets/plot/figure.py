@@ -21,6 +21,8 @@ from llmzero_tui.widgets.look import Look
 
 AXIS_CELLS = 1
 AXIS_ROWS = 2
+FINE_CELLS = 2000
+"""Up to so many cells a band is drawn of dots."""
 Tick = tuple[float, str]
 Colour = tuple[int, int, int] | str
 """Of a cell, as plotext keeps it."""
@@ -57,20 +59,20 @@ class Figure:
             self._plot.plot([x for x, _ in points], [y for _, y in points], marker=marker, color=rgb(colour))
 
     def band(self, spans: Sequence[tuple[float, float, float]], colour: str) -> None:
-        """From (x, low) to (x, high) at every x, one after the other as one line. It is filled by whole cells: plotext
-        takes a tenth of a second and more for as many dots."""
+        """From (x, low) to (x, high) at every x, one after the other as one line: of dots, or of whole cells in a large
+        figure, where plotext takes a tenth of a second and more for so many dots."""
+        if self.columns * self.rows <= FINE_CELLS:
+            self.line(_zigzag(spans), colour)
+            return
         columns: dict[int, tuple[float, float]] = {}
         for x, low, high in spans:
             column = min(self.columns - 1, int(x * self.columns))
             before = columns.get(column, (low, high))
             columns[column] = (min(before[0], low), max(before[1], high))
-        xs: list[float] = []
-        ys: list[float] = []
-        for column, (low, high) in sorted(columns.items()):
-            xs += [(column + 0.5) / self.columns] * 2
-            ys += [low, high] if not ys or abs(ys[-1] - low) <= abs(ys[-1] - high) else [high, low]
-        if xs:
-            self._plot.plot(xs, ys, marker="." if self._ascii else "⣿", color=rgb(colour))
+        whole = _zigzag([((column + 0.5) / self.columns, *reach) for column, reach in sorted(columns.items())])
+        if whole:
+            marker = "." if self._ascii else "⣿"
+            self._plot.plot([x for x, _ in whole], [y for _, y in whole], marker=marker, color=rgb(colour))
 
     def bar(self, x: float, low: float, high: float, colour: str) -> None:
         """An upright line of glyphs."""
@@ -104,6 +106,15 @@ class Figure:
                 segments.append(Segment(to_ascii(text) if self._ascii else text, _style(*dressed[first])))
                 first = place
         return Strip(segments)
+
+
+def _zigzag(spans: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
+    """Spans (x, low, high) as one line, from each end to the nearer end of the next."""
+    found: list[tuple[float, float]] = []
+    for x, low, high in spans:
+        upward = not found or abs(found[-1][1] - low) <= abs(found[-1][1] - high)
+        found += [(x, low), (x, high)] if upward else [(x, high), (x, low)]
+    return found
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
