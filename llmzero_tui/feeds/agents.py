@@ -6,15 +6,12 @@ touches a widget and never writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import replace
 
 from engine.store.queries import load as sql
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.feeds.viewed import Viewed
 from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, Whole, called_of, totals_of, whole_of
 from llmzero_tui.values.snapshot import run_of
 
@@ -23,34 +20,8 @@ CHARACTERS = 400_000
 none."""
 
 
-@dataclass
-class AgentsFeed:
+class AgentsFeed(Viewed[AgentsView, AgentsSnapshot]):
     """Snapshots of the agents screen."""
-
-    path: Path
-    clock: Callable[[], datetime]
-    opener: OpenRun = open_run
-    _last: AgentsSnapshot | None = None
-
-    def __post_init__(self) -> None:
-        self._source = Source(self.path, self.opener)
-
-    def read(self, view: AgentsView, *, quick: bool = False) -> AgentsSnapshot:
-        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
-        last = self._last
-        if last is not None and last.view == view and self._source.resting:
-            return replace(last, taken=self.clock())
-        try:
-            with self._source.reader() as reader:
-                self._last = self._look(reader, view, last)
-        except BaseException:
-            self._last = None
-            raise
-        return self._last
-
-    def close(self) -> None:
-        """Let go of the reader."""
-        self._source.close()
 
     def _look(self, reader: Reader, view: AgentsView, last: AgentsSnapshot | None) -> AgentsSnapshot:
         run = run_of(self.path, header(reader, self.path), live=reader.live)

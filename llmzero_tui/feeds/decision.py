@@ -6,15 +6,12 @@ Used by one worker thread at a time (the app's tick). It never touches a widget 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import replace
 
 from engine.store.queries import load as sql
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.feeds.viewed import Viewed
 from llmzero_tui.values.dossier import (
     DecisionSnapshot,
     DecisionView,
@@ -41,35 +38,13 @@ COLUMNS = 60
 """Points of the parent's curve: as many as the widest plot of the screen has columns."""
 
 
-@dataclass
-class DecisionFeed:
+class DecisionFeed(Viewed[DecisionView, DecisionSnapshot]):
     """Snapshots of the decision screen."""
 
-    path: Path
-    clock: Callable[[], datetime]
-    opener: OpenRun = open_run
-    _last: DecisionSnapshot | None = None
-    _view: DecisionView | None = None
-
-    def __post_init__(self) -> None:
-        self._source = Source(self.path, self.opener)
-
-    def read(self, view: DecisionView, *, quick: bool = False) -> DecisionSnapshot:
-        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
-        if self._last is not None and self._view == view and self._source.resting:
-            return replace(self._last, taken=self.clock())
-        with self._source.reader() as reader:
-            self._last, self._view = self._look(reader, view), view
-        return self._last
-
-    def close(self) -> None:
-        """Let go of the reader."""
-        self._source.close()
-
-    def _look(self, reader: Reader, view: DecisionView) -> DecisionSnapshot:
+    def _look(self, reader: Reader, view: DecisionView, last: DecisionSnapshot | None) -> DecisionSnapshot:
         row = header(reader, self.path)
         inbox = tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox")))
-        before = self._last.dossier if self._last else None
+        before = last.dossier if last else None
         return DecisionSnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), inbox=inbox,
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),

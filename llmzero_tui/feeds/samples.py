@@ -6,15 +6,12 @@ million completions. It never touches a widget and never writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import replace
 
 from engine.store.queries import load as sql
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.feeds.viewed import Viewed
 from llmzero_tui.format import READ_LIMIT, readable
 from llmzero_tui.values.difference import Span, differences
 from llmzero_tui.values.samples import PAGE, Counts, Full, Line, Place, SamplesSnapshot, SamplesView, full_of, line_of
@@ -24,36 +21,13 @@ CHARACTERS = READ_LIMIT
 """Of one text, at most so many leave the database."""
 
 
-@dataclass
-class SamplesFeed:
+class SamplesFeed(Viewed[SamplesView, SamplesSnapshot]):
     """Snapshots of the samples screen. What is filtered by a text is asked on the slow lane: it must not keep other
     viewers waiting."""
 
-    path: Path
-    clock: Callable[[], datetime]
-    opener: OpenRun = open_run
-    _last: SamplesSnapshot | None = None
-    _newest: int | None = None
-
     def __post_init__(self) -> None:
-        self._source = Source(self.path, self.opener)
-
-    def read(self, view: SamplesView, *, quick: bool = False) -> SamplesSnapshot:
-        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
-        last = self._last
-        if last is not None and last.view == view and self._source.resting:
-            return replace(last, taken=self.clock())
-        try:
-            with self._source.reader() as reader:
-                self._last = self._look(reader, view, last)
-        except BaseException:
-            self._last = None
-            raise
-        return self._last
-
-    def close(self) -> None:
-        """Let go of the reader."""
-        self._source.close()
+        super().__post_init__()
+        self._newest: int | None = None
 
     def _look(self, reader: Reader, view: SamplesView, last: SamplesSnapshot | None) -> SamplesSnapshot:
         run = run_of(self.path, header(reader, self.path), live=reader.live)

@@ -6,50 +6,25 @@ Used by one worker thread at a time (the app's tick). It never touches a widget 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import replace
 
 from engine.store.queries import load as sql
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.feeds.viewed import Viewed
 from llmzero_tui.values.dossier import Leg, Score, TrajectorySnapshot, TrajectoryView, score_of
 from llmzero_tui.values.snapshot import Diagnosis, Row, Stage, json_of, run_of, stage_of
 
 
-@dataclass
-class TrajectoryFeed:
+class TrajectoryFeed(Viewed[TrajectoryView, TrajectorySnapshot]):
     """Snapshots of the trajectory screen. Unchanged legs are the same objects as in the snapshot before."""
 
-    path: Path
-    clock: Callable[[], datetime]
-    opener: OpenRun = open_run
-    _last: TrajectorySnapshot | None = None
-    _view: TrajectoryView | None = None
-
-    def __post_init__(self) -> None:
-        self._source = Source(self.path, self.opener)
-
-    def read(self, view: TrajectoryView, *, quick: bool = False) -> TrajectorySnapshot:
-        """One look. Raises Fault when the engine went away under it, UserError when there is no such run."""
-        if self._last is not None and self._view == view and self._source.resting:
-            return replace(self._last, taken=self.clock())
-        with self._source.reader() as reader:
-            self._last, self._view = self._look(reader, view), view
-        return self._last
-
-    def close(self) -> None:
-        """Let go of the reader."""
-        self._source.close()
-
-    def _look(self, reader: Reader, view: TrajectoryView) -> TrajectorySnapshot:
+    def _look(self, reader: Reader, view: TrajectoryView, last: TrajectorySnapshot | None) -> TrajectorySnapshot:
         row = header(reader, self.path)
         best = view.node is None
         node, step = _best(row) if best else (view.node, None)
         found = _legs(reader, node, step) if node is not None else ()
-        before = self._last.legs if self._last else ()
+        before = last.legs if last else ()
         return TrajectorySnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), node=node, best=best,
             legs=before if before == found else found, space=tuple(json_of(row["space"], ())),
