@@ -139,9 +139,7 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
         state = await controller.run()
         await settle(directory, writer, asked_to_end)
     except BaseException as bug:
-        writer.update(
-            "runs", {"name": directory.name}, state="failed", reason=f"a bug: {type(bug).__name__}", ended=now()
-        )
+        writer.update_run(state="failed", reason=f"a bug: {type(bug).__name__}", ended=now())
         writer.insert("events", level="error", kind="bug", node_id=None, message=repr(bug), detail="{}")
         raise
     finally:
@@ -171,7 +169,7 @@ def assemble(
         _begin_run(config, directory, writer, space, base, advisor.name)
         ledger = Ledger.begin(writer, directory, base, space.default())
     blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
-    writer.update("runs", {"name": directory.name}, advisor=f"{advisor.name} text-only" if blind else advisor.name)
+    writer.update_run(advisor=f"{advisor.name} text-only" if blind else advisor.name)
     writer.flush()
     return Controller(config, space, ledger, strategy, advisor, executor)
 

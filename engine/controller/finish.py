@@ -60,10 +60,9 @@ class Finish:
             EvaluationFailed: the base or the winner could not be scored.
         """
         winner = await self._pick()
-        self._ledger.writer.update(
-            "runs", {"name": self._ledger.directory.name}, best_node=winner.node, best_step=winner.step,
-            best_path=self._ledger.relative(winner.path),
-        )  # fmt: skip
+        self._ledger.writer.update_run(
+            best_node=winner.node, best_step=winner.step, best_path=self._ledger.relative(winner.path)
+        )
         base = self._ledger.checkpoint_path(self._ledger.tree.root.id, 0)
         spec = EvaluationSpec(split="test", n=self._sizes.test_prompts, seed=TEST_SEED)
         measured = [self._score("baseline", 0, 0, base, spec)]

@@ -89,8 +89,18 @@ class Ledger:
         for row in rows:
             if row["state"] == State.RUNNING:
                 ledger._requeue(row["node_id"])
-        writer.update("agent_calls", {"error": UNFINISHED}, error="cancelled: the engine ended before the answer")
+        for row in writer.rows("SELECT call_id FROM agent_calls WHERE error = ?", (UNFINISHED,)):
+            writer.update("agent_calls", row, error="cancelled: the engine ended before the answer")
+        ledger._take_name()
         return ledger
+
+    def _take_name(self) -> None:
+        """A run is called as its directory is, which may have been renamed while no engine ran."""
+        name = self.directory.name
+        before = self.writer.rows("SELECT name FROM runs")[0]["name"]
+        if before != name:
+            self.writer.update_run(name=name)
+            self.event("info", "renamed", f"renamed from {before} to {name}")
 
     def _requeue(self, node_id: int) -> None:
         """Put a segment that an engine's death interrupted back into the queue; its rows of the first try go."""
@@ -142,11 +152,11 @@ class Ledger:
 
     def record_gate(self, mode: str) -> None:
         """Write down the mode of the gate, for whoever looks."""
-        self.writer.update("runs", {"name": self.directory.name}, gate=mode)
+        self.writer.update_run(gate=mode)
 
     def record_budget(self, limits: str, **more: str) -> None:
         """Write down the limits of now (JSON), for whoever looks and for a resume."""
-        self.writer.update("runs", {"name": self.directory.name}, budget=limits, **more)
+        self.writer.update_run(budget=limits, **more)
 
     def edit(self, proposal: Proposal, transition: Transition, configuration: Configuration) -> None:
         """Replace a proposal by what a human wants instead; the caller has validated it. The revision grows."""
@@ -218,8 +228,8 @@ class Ledger:
         )  # fmt: skip
         self._completions(evaluation.samples, node_id, step)
         best, checkpoint = self.tree.best()
-        self.writer.update(
-            "runs", {"name": self.directory.name}, best_node=best.id, best_step=checkpoint.step,
+        self.writer.update_run(
+            best_node=best.id, best_step=checkpoint.step,
             best_path=self.relative(self.checkpoint_path(best.id, checkpoint.step)),
         )  # fmt: skip
 

@@ -125,7 +125,7 @@ class Controller:
         return await task
 
     async def _live(self) -> str:
-        self._set_state("training", "")
+        self._set_state("training", "", ended=None)
         self._pipeline.set_gate(self._pipeline.gate)
         if not self._ledger.tree.root.checkpoints:
             scored = await self._attend(self._score_base())
@@ -191,6 +191,7 @@ class Controller:
 
     async def _mind_the_store(self) -> None:
         """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
+        self._ledger.writer.raise_bug()
         fault = self._ledger.writer.fault
         if fault and not self._paused:
             await self._pause(f"{STORE_FAULT}: {fault}")
@@ -386,6 +387,5 @@ class Controller:
         return state
 
     def _set_state(self, state: str, reason: str, **values: object) -> None:
-        name = self._ledger.directory.name
-        self._ledger.writer.update("runs", {"name": name}, state=state, reason=reason, **values)
+        self._ledger.writer.update_run(state=state, reason=reason, **values)
         self._ledger.event("info", "state", f"{state}: {reason}" if reason else state)

@@ -28,7 +28,7 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Columns to be set in the rows that match a key; `values` are the new ones, then the key's."""
+    """Columns to be set in the rows that match a key (none: every row); `values` are the new ones, then the key's."""
 
     table: str
     names: tuple[str, ...]
@@ -48,10 +48,14 @@ class Delete:
 Change = Insert | Update | Delete
 
 
+class NoSuchRow(LookupError):
+    """An update that no row matched: what it was to say would be lost without a word. A bug of the caller."""
+
+
 def commit(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], batch: Sequence[Change], number: int
 ) -> None:
-    """Writes the batch in one transaction, in order. Raises duckdb.Error."""
+    """Writes the batch in one transaction, in order. Raises duckdb.Error, or NoSuchRow for an update of nothing."""
     connection.execute("BEGIN TRANSACTION")
     connection.execute("UPDATE meta SET value = ? WHERE key = 'last_batch'", [str(number)])
     for (kind, table), changes in groupby(batch, key=lambda change: (type(change), change.table)):
@@ -88,6 +92,11 @@ def _change(connection: duckdb.DuckDBPyConnection, change: Change) -> None:
     where = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ?' for name in change.key)
     if isinstance(change, Update):
         new = ", ".join(f'"{name}" = ?' for name in change.names)
-        connection.execute(f'UPDATE "{change.table}" SET {new} WHERE {where}', list(change.values))  # noqa: S608
+        only = f"WHERE {where}" if where else ""
+        connection.execute(f'UPDATE "{change.table}" SET {new} {only}', list(change.values))  # noqa: S608
+        if connection.fetchall() == [(0,)]:
+            keys = zip(change.key, change.values[len(change.names) :], strict=True)
+            which = ", ".join(f"{name} = {value!r}" for name, value in keys) or "any key"
+            raise NoSuchRow(f"{change.table} has no row with {which} to set {', '.join(change.names)} in")
     else:
         connection.execute(f'DELETE FROM "{change.table}" WHERE {where}', list(change.values))  # noqa: S608

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from engine.store.changes import Change, Delete, Insert, Update, commit, last_batch
+from engine.store.changes import Change, Delete, Insert, NoSuchRow, Update, commit, last_batch
 from engine.store.columns import read_tables
 from engine.store.connections import Connections
 from engine.store.database import Held
@@ -106,10 +106,21 @@ class Writer:
     def update(self, table: str, key: Mapping[str, object], /, **values: object) -> None:
         """Queues setting `values` in the rows of `table` that match `key`, in order with the inserts.
 
+        A key that no row has is a bug of the caller: the next `flush` or `raise_bug` raises NoSuchRow.
+
         Raises as `insert` does.
         """
+        if not key:
+            raise ValueError(f"an update of {table} needs a key and values")
+        self._update(table, key, values)
+
+    def update_run(self, **values: object) -> None:
+        """Queues setting `values` in the one row of `runs`, whatever the run is called now. Raises as `insert` does."""
+        self._update("runs", {}, values)
+
+    def _update(self, table: str, key: Mapping[str, object], values: Mapping[str, object]) -> None:
         known = self._tables[table]
-        if not key or not values:
+        if not values:
             raise ValueError(f"an update of {table} needs a key and values")
         new = tuple(known.value(name, value) for name, value in values.items())
         where = tuple(known.value(name, value) for name, value in key.items())
@@ -145,7 +156,7 @@ class Writer:
             self._urgent = self._urgent or self._committed < target
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._committed >= target or self._failures > failures or self._ended)
-            self._raise_bug()
+            self.raise_bug()
             if self._committed < target:
                 raise self._fault or StoreFault(f"{self.path} is closed")
 
@@ -174,9 +185,15 @@ class Writer:
         self._thread.join()
         self._connections.close()
         _release(self.path)
-        self._raise_bug()
+        self.raise_bug()
         if self._queue:
             raise self._fault or StoreFault(f"{self.path}: {len(self._queue)} rows were not written")
+
+    def raise_bug(self) -> None:
+        """Raises, once, what the tables refused since the last call: a bug of whoever put it in."""
+        bug, self._bug = self._bug, None
+        if bug is not None:
+            raise bug
 
     # The queue; callers hold self._changed
 
@@ -187,11 +204,6 @@ class Writer:
         self._appended += 1
         if len(self._queue) in (1, BATCH_ROWS):
             self._changed.notify_all()
-
-    def _raise_bug(self) -> None:
-        bug, self._bug = self._bug, None
-        if bug is not None:
-            raise bug
 
     # The thread
 
@@ -227,7 +239,7 @@ class Writer:
                 return
             self._batch += 1
             commit(self._connections.writing, self._tables, batch, self._batch)
-        except (duckdb.Error, StoreFault) as error:
+        except (duckdb.Error, StoreFault, NoSuchRow) as error:
             # A failed commit has already ended the transaction.
             with suppress(duckdb.Error):
                 self._connections.writing.execute("ROLLBACK")

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import UserError
+from engine.store.changes import NoSuchRow
 from engine.store.errors import StoreFault
 from engine.store.writer import Writer
 from tests.engine.store_engine import ROOT, checkpoint_row, engine_process, metric_rows, node_row, run_row
@@ -122,6 +123,27 @@ def test_an_update_or_delete_without_key_is_refused(writer: Writer) -> None:
         writer.update("runs", {}, state="x")
 
 
+def test_an_update_that_hits_no_row_is_a_bug_and_the_rows_beside_it_are_written(writer: Writer) -> None:
+    event(writer, "before")
+    writer.update("nodes", {"node_id": 77}, state="finished")
+    event(writer, "after")
+    with pytest.raises(NoSuchRow, match=r"nodes has no row with node_id = 77 to set state in"):
+        writer.flush()
+    writer.flush()
+    assert [row["message"] for row in writer.rows("SELECT message FROM events ORDER BY seq")] == ["before", "after"]
+
+
+def test_the_row_of_the_run_is_updated_whatever_the_run_is_called(writer: Writer) -> None:
+    writer.update_run(state="training")
+    with pytest.raises(NoSuchRow, match="runs has no row with any key"):
+        writer.flush()
+    run_row(writer, "first")
+    for name in ("second", "third", "second"):
+        writer.update_run(name=name, state=f"as {name}")
+    writer.flush()
+    assert writer.rows("SELECT name, state FROM runs") == [{"name": "second", "state": "as second"}]
+
+
 @pytest.mark.parametrize("count", [1, 40])
 def test_values_come_back_as_they_went_in(writer: Writer, count: int) -> None:
     """Once by executemany, once by Arrow."""
@@ -170,13 +192,13 @@ def test_changes_take_effect_in_the_order_of_the_calls(
             for step in range(20 if what == "many" else 1):
                 seq = writer.insert("metrics", node_id=node, step=step, name="m", value=number)
                 model.append((seq, node, number))
-        elif what == "update":
+        elif what == "update" and any(n == node for _, n, _ in model):
             writer.update("metrics", {"node_id": node}, value=number)
             model = [(seq, n, number if n == node else value) for seq, n, value in model]
         elif what == "delete":
             writer.delete("metrics", node_id=node)
             model = [row for row in model if row[1] != node]
-        else:
+        elif what == "flush":
             writer.flush()
     writer.flush()
     rows = writer.rows("SELECT seq, node_id, value FROM metrics ORDER BY seq")
@@ -227,6 +249,7 @@ def test_a_row_that_breaks_a_key_is_our_bug_and_costs_no_other_row(writer: Write
 DISK_FULL = """
 import resource, signal, sys
 from pathlib import Path
+from engine.store.changes import NoSuchRow
 from engine.store.errors import StoreFault
 from engine.store.writer import Writer
 
@@ -276,6 +299,7 @@ def test_a_full_disk_is_a_fault_that_loses_nothing(tmp_path: Path, end: str) -> 
 CHECKPOINT_FAILS = """
 import os, resource, signal, sys
 from pathlib import Path
+from engine.store.changes import NoSuchRow
 from engine.store.errors import StoreFault
 from engine.store.writer import Writer
 
