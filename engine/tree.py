@@ -196,6 +196,10 @@ class Tree:
     def set_steps(self, node_id: int, steps: int) -> None:
         self._nodes[node_id] = replace(self._nodes[node_id], steps=steps)
 
+    def set_planned(self, node_id: int, steps: int) -> None:
+        """Another length for a segment that has not begun."""
+        self._nodes[node_id] = replace(self._nodes[node_id], planned_steps=steps)
+
     def replan(self, node_id: int, transition: Transition, configuration: Configuration) -> None:
         """Change a node that has not begun (a human edited the proposal). The parent stays.
 

@@ -123,12 +123,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What came of it: `proposals` best first, at least one; every proposal carries its rationale."""
+    """What came of it: `proposals` best first, at least one; every proposal carries its rationale. `step`: up to which
+    step of the segment the diagnoses look."""
 
     advisor: str
     diagnoses: tuple[Diagnosis, ...]
     proposals: tuple[Transition, ...]
     calls: tuple[Call, ...] = field(default=())
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,18 @@ from engine.space import Configuration, format_value
 from engine.tree import Checkpoint, Score
 
 HEALTHY = "healthy"
+CONTRADICTIONS = frozenset(
+    frozenset(pair)
+    for pair in (
+        ("reward hacking", "plateau"),  # the training reward rises, or it is flat
+        ("reward hacking", "kl-bound plateau"),
+        ("reward hacking", "rambling"),
+        ("collapse", "plateau"),  # validation falls, or nothing moves
+        ("collapse", "kl-bound plateau"),
+        ("plateau", "kl-bound plateau"),  # the second names the cause of the first
+    )
+)
+"""Pairs of which only the more severe is told."""
 ABSURD = 1e30
 """A metric of this size is as good as infinite, and its square would overflow."""
 
@@ -156,7 +168,21 @@ def diagnose(
     found = [d for check in CHECKS if (d := check(segment)) is not None]
     if not found and (plateau := _plateau(segment)) is not None:
         found = [plateau]
-    return tuple(sorted(found, key=lambda d: -d.severity)) or (_healthy(segment),)
+    return consistent(found or [_healthy(segment)])
+
+
+def consistent(diagnoses: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """The diagnoses of one segment, most severe first, without any that contradicts a more severe one."""
+    kept: list[Diagnosis] = []
+    for diagnosis in sorted(diagnoses, key=lambda d: (d.pathology == HEALTHY, -d.severity)):
+        if not any(contradict(diagnosis.pathology, other.pathology) for other in kept):
+            kept.append(diagnosis)
+    return tuple(kept)
+
+
+def contradict(a: str, b: str) -> bool:
+    """Whether two pathologies cannot both be true of one segment; each is named once, and "healthy" stands alone."""
+    return a == b or HEALTHY in (a, b) or frozenset((a, b)) in CONTRADICTIONS
 
 
 def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresholds) -> Curve | None:
@@ -192,9 +218,9 @@ def _entropy_collapse(segment: Segment) -> Diagnosis | None:
     drop = 1 - curve.recent / curve.baseline
     if drop < limits.entropy_drop:
         return None
-    improving = (segment.gain or 0) > limits.errors
-    severity = min(1.0, drop) * (0.5 if improving else 1.0)  # exploration turned into skill is no collapse yet
-    return Diagnosis("entropy collapse", severity, f"{curve.text()}; {segment.validation()}", (curve.signal,))
+    if (segment.gain or 0) > limits.errors:  # exploration turned into skill is no collapse
+        return None
+    return Diagnosis("entropy collapse", min(1.0, drop), f"{curve.text()}; {segment.validation()}", (curve.signal,))
 
 
 def _kl_spike(segment: Segment) -> Diagnosis | None:

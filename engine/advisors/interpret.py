@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from engine.advisors import answers
 from engine.advisors.base import Diagnosis, Evidence, Signal
+from engine.advisors.diagnosis import consistent
 from engine.advisors.evidence import summarize
 from engine.advisors.hostile import clean, one_line
 from engine.space import LABEL_LENGTH, Configuration, Intent, Optimizer, Reference, Space, Transition, Value
@@ -54,9 +55,13 @@ def label(evidence: Evidence, before: Configuration, changes: dict[str, Value], 
     return text
 
 
-def diagnoses(analysis: answers.Analysis, evidence: Evidence) -> Iterator[Diagnosis]:
-    """The findings, with our own numbers of the metrics they name."""
-    for finding in sorted(analysis.findings, key=lambda f: -f.severity):
+def diagnoses(analysis: answers.Analysis, evidence: Evidence) -> tuple[Diagnosis, ...]:
+    """The findings that do not contradict each other, with our own numbers of the metrics they name."""
+    return consistent(_with_numbers(analysis, evidence))
+
+
+def _with_numbers(analysis: answers.Analysis, evidence: Evidence) -> Iterator[Diagnosis]:
+    for finding in analysis.findings:
         points = evidence.metrics.get(finding.metric, ())
         found = summarize(points)
         signals = (

@@ -101,7 +101,7 @@ class OllamaAdvisor(Advisor):
         calls: list[Call] = []
         found = self._read(evidence, calls)
         if evidence.intent is Intent.KEEP:
-            return Advice(self.name, found, (self._keep(evidence),), tuple(calls))
+            return Advice(self.name, found, (self._keep(evidence),), tuple(calls), evidence.step)
         places = [(evidence.parent.id, evidence.step)]
         places += [p for p in evidence.candidates if p[0] == evidence.parent.id]
         most = PROPOSALS if evidence.intent is Intent.CHANGE else 1
@@ -112,7 +112,7 @@ class OllamaAdvisor(Advisor):
         head = f"Wanted: {WANTED[evidence.intent]}"
         strategy = self._ask(evidence, "strategist", self._text(evidence, found, head), schema, answers.Strategy, calls)
         proposals = tuple(transition(change, evidence) for change in strategy.proposals[:most])
-        return Advice(self.name, found, proposals, tuple(calls))
+        return Advice(self.name, found, proposals, tuple(calls), evidence.step)
 
     def review(self, evidence: Evidence) -> Advice | None:
         """The analyst alone; None when it has looked already, or when there is nothing to look at."""
@@ -120,7 +120,7 @@ class OllamaAdvisor(Advisor):
             return None
         calls: list[Call] = []
         found = self._read(evidence, calls)
-        return Advice(self.name, found, (), tuple(calls))
+        return Advice(self.name, found, (), tuple(calls), evidence.step)
 
     def select(self, evidence: Evidence) -> Selection | None:
         """The selector; None when there is nothing to choose from."""
@@ -172,7 +172,7 @@ class OllamaAdvisor(Advisor):
             analysis = self._ask(evidence, "analyst", text, answers.analysis_schema(), answers.Analysis, calls)
         except _Useless:
             return computed
-        reading = Reading(tuple(diagnoses(analysis, evidence)), clean(analysis.reading, 2000))
+        reading = Reading(diagnoses(analysis, evidence), clean(analysis.reading, 2000))
         with self._lock:
             self._readings[evidence.parent.id, evidence.step] = reading
             while len(self._readings) > REMEMBERED:

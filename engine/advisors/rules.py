@@ -17,6 +17,7 @@ from engine.advisors.diagnosis import HEALTHY, diagnose, short
 from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, Plan, apply
 from engine.space import Configuration, Intent, Optimizer, Reference, Transition, Value, format_value
 from engine.tree import Node, Score, State
+from engine.words import counted
 
 PROPOSALS = 3
 """Alternatives offered for a change, best first."""
@@ -51,15 +52,14 @@ class RulesAdvisor(Advisor):
             rationale=proposals[0].rationale,
             milliseconds=1000 * (time.perf_counter() - begin),
         )
-        return Advice(self.name, diagnoses, proposals, (call,))
+        return Advice(self.name, diagnoses, proposals, (call,), step=evidence.step)
 
 
 def look(evidence: Evidence) -> tuple[Diagnosis, ...]:
-    """The diagnoses of the parent's segment, held against the checkpoint it began from."""
+    """The diagnoses of the parent's segment up to the place, held against the checkpoint it began from."""
     parent = evidence.parent
-    return diagnose(
-        evidence.metrics, parent.checkpoints, parent.configuration, start=_score_at(evidence, parent.transition)
-    )
+    seen = [c for c in parent.checkpoints if c.step <= evidence.step]
+    return diagnose(evidence.metrics, seen, parent.configuration, start=_score_at(evidence, parent.transition))
 
 
 def _score_at(evidence: Evidence, place: Transition | None) -> Score | None:
@@ -117,11 +117,11 @@ class _Rules:
     def _keep(self) -> Transition:
         worst = self._worst
         if worst.pathology == HEALTHY:
-            why = f"Nothing to mend in #{self.evidence.parent.id}: {worst.text}. Train on unchanged."
+            why = f"Nothing to mend in #{self.evidence.parent.id}: {worst.text}. Continue with the same settings."
         else:
             why = (
-                f"{worst.text} ({worst.pathology}, severity {short(worst.severity)}). Still unchanged: a change has to "
-                f"earn its place against these next {self.evidence.steps} steps."
+                f"{worst.text} ({worst.pathology}, severity {short(worst.severity)}). Continue with the same settings: "
+                f"a change has to earn its place against these next {counted(self.evidence.steps, 'step')}."
             )
         return self._transition({}, why, self._at_least("no worse"))
 
@@ -265,7 +265,7 @@ class _Rules:
     def _at_least(self, how: str) -> str:
         score = self._here()
         against = f" than {short(score.value)}" if score else ""
-        return f"validation {how}{against} after {self.evidence.steps} steps"
+        return f"validation {how}{against} after {counted(self.evidence.steps, 'step')}"
 
     def _random(self) -> random.Random:
         evidence = self.evidence

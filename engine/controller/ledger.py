@@ -44,7 +44,6 @@ class Ledger:
         self.seeds: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
         self.decided: dict[int, Decided] = {}
-        self._diagnosed: set[tuple[int, str, str]] = set()
         self._open_calls: dict[str, int] = {}  # key of a call in progress → call_id
 
     @classmethod
@@ -205,6 +204,12 @@ class Ledger:
         seconds = {} if trainer_seconds is None else {"trainer_seconds": trainer_seconds}
         self.writer.update("nodes", {"node_id": node_id}, trained_steps=steps, **seconds)
 
+    def plan_steps(self, node_id: int, steps: int) -> None:
+        """GRPO steps of a segment that has not begun: the last one of a budget takes what is left."""
+        if steps != self.tree[node_id].planned_steps:
+            self.tree.set_planned(node_id, steps)
+            self.writer.update("nodes", {"node_id": node_id}, planned_steps=steps)
+
     def prune(self, node_id: int, reason: str) -> None:
         """Close a subtree to expansion; the reason joins why its first node ended."""
         self.tree.prune(node_id)
@@ -259,22 +264,20 @@ class Ledger:
         )  # fmt: skip
 
     def advice(self, advice: Advice, node_id: int) -> int | None:
-        """Log an advice: its calls, and its diagnoses of `node_id`. Returns the last call's id."""
+        """Log an advice: its calls, and its diagnoses of `node_id`; see the view current_diagnoses for which of several
+        looks counts. Returns the last call's id."""
         call_id: int | None = None
         for call in advice.calls:
             call_id = self._write_call(call, advice.advisor, node_id)
             self._open_calls.pop(call.key, None)
         for diagnosis in advice.diagnoses:
-            if (said := (node_id, diagnosis.pathology, diagnosis.text)) in self._diagnosed:
-                continue  # an advice repeats what a review has found
-            self._diagnosed.add(said)
             signals = [
                 {"metric": s.metric, "baseline": s.baseline, "value": s.value, "steps": [s.first_step, s.last_step]}
                 for s in diagnosis.signals
             ]
             self.writer.insert(
                 "diagnoses", node_id=node_id, call_id=call_id or 0, pathology=diagnosis.pathology,
-                severity=diagnosis.severity, evidence=diagnosis.text, signals=json.dumps(signals),
+                severity=diagnosis.severity, evidence=diagnosis.text, signals=json.dumps(signals), step=advice.step,
             )  # fmt: skip
         return call_id
 

@@ -19,7 +19,7 @@ from engine.controller.jobs import attempt, segment_seed
 from engine.controller.ledger import Ledger, now
 from engine.controller.planner import Planned, Planner
 from engine.controller.proposals import HUMAN, Proposal
-from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
 from engine.space import Intent, Space, Transition
 from engine.tree import State
 
@@ -128,6 +128,8 @@ class Pipeline:
             if expansion is None:
                 return
             expansion = self._respect_rejection(expansion)
+            if left.segment_steps < shortest_segment(min(expansion.steps, left.steps)):
+                return  # the time that is left is too short for a segment
             expansion = replace(expansion, steps=min(expansion.steps, left.segment_steps))
             if not self._want_stock(expansion, left.steps):
                 if not self._want_planning(expansion):
@@ -241,6 +243,7 @@ class Pipeline:
             fits = self._ledger.tree[node_id].planned_steps <= steps_left
             change = self._slow and expansion.intent is proposal.transition.intent is Intent.CHANGE
             if fits and (same or change):
+                self._ledger.plan_steps(node_id, expansion.steps)
                 self._wanted.add(node_id)
                 return True
         return False

@@ -6,11 +6,33 @@ the same budget it gives the same answer, so a killed run goes on after a resume
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from engine.space import Configuration, Intent
 from engine.tree import Tree
+
+LEAST_SHARE, LEAST_STEPS = 1 / 4, 8
+"""A segment is not begun for less than this share of `segment_steps`, nor for fewer than so many steps: fewer make no
+curve that can be judged. Of segments shorter than twice that, half of one is enough."""
+
+
+def shortest_segment(segment_steps: int) -> int:
+    """GRPO steps for which a segment is worth its start and its evaluation."""
+    return max(math.ceil(LEAST_SHARE * segment_steps), min(LEAST_STEPS, math.ceil(segment_steps / 2)))
+
+
+def segment_length(segment_steps: int, available: int, *, first: bool = False) -> int:
+    """GRPO steps of the next segment when so many may be spent on it; 0 when it is not worth beginning.
+
+    A remainder that would make no segment of its own is added. `first`: nothing was trained yet, and a budget of a few
+    steps is spent all the same.
+    """
+    least = shortest_segment(segment_steps)
+    if available < least:
+        return max(0, available) if first else 0
+    return available if available - segment_steps < least else segment_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +78,8 @@ class Expansion:
 
 class Strategy(ABC):
     """A search strategy. Conformance (tests/): deterministic; never expands a pruned, failed-below-repair or fileless
-    place; never asks for more steps than are left; with budget left and nothing in flight it always finds an expansion.
+    place; never asks for more steps than are left, nor for a segment too short to be worth it (`segment_length`); with
+    steps for a segment left and nothing in flight it always finds an expansion.
     """
 
     @abstractmethod

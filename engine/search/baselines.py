@@ -10,7 +10,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Mapping
 
-from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length
 from engine.search.lines import Lines, place
 from engine.space import Intent, Scale, Space, Value
 from engine.tree import Node, Tree
@@ -33,9 +33,9 @@ class Lanes(Strategy):
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
         base, lines = place(tree.root), Lines(tree)
-        if budget.steps < 1 or base is None or tree.root.pruned:
+        steps = segment_length(self._segment_steps, budget.steps, first=not any(n.steps for n in tree))
+        if not steps or base is None or tree.root.pruned:
             return None
-        steps = min(self._segment_steps, budget.steps)
         if lines.failures and (failed := lines.failures[0]).transition is not None:
             where, reason = failed.transition, f"#{failed.id} ended {failed.state}: once more"
             return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length, shortest_segment
 from engine.search.lines import Lines, place, pooled, score_at
 from engine.search.race import Race, standing
 from engine.search.uct import Bounds
 from engine.space import Intent
 from engine.tree import Checkpoint, Node, State, Tree
+from engine.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,10 @@ class LLMZero(Strategy):
         self.settings = settings
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
-        if budget.steps < 1 or tree.root.last is None:
+        if tree.root.last is None:
             return None
-        return _Question(self.settings, Lines(tree), budget).answer()
+        question = _Question(self.settings, Lines(tree), budget)
+        return question.answer() if question.steps else None
 
 
 class _Question:
@@ -88,8 +90,8 @@ class _Question:
         self.roots = min(settings.roots, max(1, round(self.total / (4 * size))))
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
-        self.ending = self.reserve > 0 and available < self.half
-        self.steps = min(size, self.left if self.ending else available)
+        self.ending = self.reserve > 0 and available < max(self.half, shortest_segment(size))
+        self.steps = segment_length(size, self.left if self.ending else available, first=not begun)
 
     @cached_property
     def race(self) -> Race:
@@ -121,8 +123,9 @@ class _Question:
 
     def _repair(self, failed: Node) -> Expansion:
         assert failed.transition is not None  # the root does not fail
-        where, steps = failed.transition, min(failed.planned_steps or self.settings.segment_steps, self.left)
-        reason = f"#{failed.id} ended {failed.state} after {failed.steps} steps: the same place once more, made safe"
+        where, steps = failed.transition, segment_length(failed.planned_steps, self.left) or self.steps
+        after = counted(failed.steps, "step")
+        reason = f"#{failed.id} ended {failed.state} after {after}: the same place once more, made safe"
         return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
 
     def _root(self, why: str) -> Expansion | None:

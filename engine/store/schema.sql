@@ -1,4 +1,4 @@
--- The tables of a run (run.duckdb), version 2. Every table and column carries its meaning and unit as a COMMENT, so that
+-- The tables of a run (run.duckdb), version 3. Every table and column carries its meaning and unit as a COMMENT, so that
 -- DESCRIBE and duckdb_columns() are the documentation. All times are TIMESTAMP in UTC. One writer assigns every seq.
 -- No foreign keys: appends must never block. Paths are relative to the run's directory. What a version adds stands at the
 -- end of its table, may be NULL, and is named in upgrade.py.
@@ -10,7 +10,7 @@ CREATE TABLE runs (
     advisor VARCHAR NOT NULL, state VARCHAR NOT NULL, reason VARCHAR NOT NULL, config VARCHAR NOT NULL,
     space VARCHAR NOT NULL, seed BIGINT NOT NULL, engine_version VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
     started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR, gate VARCHAR,
-    budget VARCHAR
+    budget VARCHAR, activity VARCHAR
 );
 CREATE TABLE nodes (
     node_id INTEGER PRIMARY KEY, parent_id INTEGER, branch_step INTEGER, depth INTEGER NOT NULL,
@@ -48,7 +48,8 @@ CREATE TABLE agent_calls (
 );
 CREATE TABLE diagnoses (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, call_id INTEGER NOT NULL, pathology VARCHAR NOT NULL,
-    severity DOUBLE NOT NULL, evidence VARCHAR NOT NULL, signals VARCHAR NOT NULL, ts TIMESTAMP NOT NULL
+    severity DOUBLE NOT NULL, evidence VARCHAR NOT NULL, signals VARCHAR NOT NULL, ts TIMESTAMP NOT NULL,
+    step INTEGER
 );
 CREATE TABLE proposals (
     proposal_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, node_id INTEGER NOT NULL, parent_id INTEGER NOT NULL,
@@ -98,6 +99,7 @@ COMMENT ON COLUMN runs.best_step IS 'Step of that policy within its node.';
 COMMENT ON COLUMN runs.best_path IS 'Directory of that policy, relative to the run; a soup at the end has a directory of its own.';
 COMMENT ON COLUMN runs.gate IS 'Mode of the gate now: auto, timeout or manual. NULL before the engine first set it.';
 COMMENT ON COLUMN runs.budget IS 'Limits of now as a JSON object {steps, nodes, minutes, gpu_hours}, 0 is no limit; a human may change them. NULL: those of config.';
+COMMENT ON COLUMN runs.activity IS 'What workers do now besides training, as a JSON list of {node, doing, done, total}; node is null where it is about no segment. NULL: nothing.';
 COMMENT ON TABLE nodes IS 'Points of the tree: each is a segment of GRPO training from a checkpoint of its parent. Node 0 is the untrained base model.';
 COMMENT ON COLUMN nodes.node_id IS 'Number of the node, in the order of proposal; 0 is the root.';
 COMMENT ON COLUMN nodes.parent_id IS 'Node whose checkpoint this segment starts from; NULL for the root.';
@@ -187,7 +189,7 @@ COMMENT ON COLUMN agent_calls.completion_tokens IS 'Tokens written by the model.
 COMMENT ON COLUMN agent_calls.milliseconds IS 'Time from request to answer, in milliseconds.';
 COMMENT ON COLUMN agent_calls.error IS 'What went wrong, a kind and a line; empty when nothing did; unfinished while the answer is being written.';
 COMMENT ON COLUMN agent_calls.ts IS 'When it ended (UTC).';
-COMMENT ON TABLE diagnoses IS 'Named pathologies of segments with the numbers they rest on.';
+COMMENT ON TABLE diagnoses IS 'Named pathologies of segments with the numbers they rest on, of every look at a segment; current_diagnoses has those that count.';
 COMMENT ON COLUMN diagnoses.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN diagnoses.node_id IS 'Node that was diagnosed.';
 COMMENT ON COLUMN diagnoses.call_id IS 'Call that said so (agent_calls).';
@@ -196,6 +198,7 @@ COMMENT ON COLUMN diagnoses.severity IS 'How bad, in [0, 1].';
 COMMENT ON COLUMN diagnoses.evidence IS 'The numbers and the steps, in words.';
 COMMENT ON COLUMN diagnoses.signals IS 'The same as a JSON list of {metric, baseline, value, steps}.';
 COMMENT ON COLUMN diagnoses.ts IS 'When it was said (UTC).';
+COMMENT ON COLUMN diagnoses.step IS 'Step of the segment up to which was looked; NULL in runs of version 1 and 2.';
 COMMENT ON TABLE proposals IS 'Transitions at the gate: what was proposed, and what became of it.';
 COMMENT ON COLUMN proposals.proposal_id IS 'Number of the proposal.';
 COMMENT ON COLUMN proposals.revision IS 'Grows with each edit; an approval names the revision it means.';

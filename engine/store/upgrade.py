@@ -18,6 +18,10 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
         "nodes": {"note": "VARCHAR"},
         "completions": {"components": "VARCHAR", "split": "VARCHAR"},
     },
+    3: {
+        "runs": {"activity": "VARCHAR"},
+        "diagnoses": {"step": "INTEGER"},
+    },
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""
 

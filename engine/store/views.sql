@@ -71,11 +71,17 @@ UNION ALL SELECT view_name, '', 'view', comment, 0 FROM duckdb_views() WHERE NOT
 UNION ALL SELECT c.table_name, c.column_name, c.data_type, c.comment, c.column_index FROM duckdb_columns() c WHERE NOT internal
 ORDER BY "table", position;
 
+CREATE OR REPLACE VIEW current_diagnoses AS
+SELECT * FROM diagnoses QUALIFY CASE WHEN max(step) OVER (PARTITION BY node_id) IS NULL
+    THEN pathology <> 'healthy' OR count(*) FILTER (pathology <> 'healthy') OVER (PARTITION BY node_id) = 0
+    ELSE rank() OVER (PARTITION BY node_id ORDER BY step DESC NULLS LAST, call_id DESC) = 1 END;
+
 CREATE OR REPLACE VIEW visible_nodes AS
 SELECT * FROM nodes WHERE state <> 'rejected'
     OR proposal_id NOT IN (SELECT proposal_id FROM proposals WHERE state = 'superseded');
 
 COMMENT ON VIEW visible_nodes IS 'Nodes without those whose proposal the engine itself withdrew before a human decided.';
+COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its steps found, of several such looks the last.';
 COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% Wilson intervals.';
 COMMENT ON VIEW best_checkpoint IS 'The incumbent: the picked policy, else the best one by validation. One row, none before the first score.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the best policy: how many steps of each are used, and the score there.';

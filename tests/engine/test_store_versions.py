@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -32,7 +33,11 @@ def aged(database: Path, version: int) -> None:
                 for column in columns:
                     tool.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
         tool.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(version)])
-        tool.execute((STORE / "views.sql").read_text(encoding="utf-8"))
+        for (view,) in tool.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+            tool.execute(f'DROP VIEW "{view}"')
+        for statement in tool.extract_statements((STORE / "views.sql").read_text(encoding="utf-8")):
+            with suppress(duckdb.BinderException, duckdb.CatalogException):  # a view of what came later
+                tool.execute(statement)
 
 
 def columns(database: Path) -> dict[str, list[str]]:

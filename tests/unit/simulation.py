@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
-from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
 from engine.space import Configuration, Intent, Optimizer, Reference, Space, Transition
 from engine.tree import Checkpoint, Node, Score, State, Tree
 
@@ -121,7 +121,7 @@ class Simulation:
             while len(self._running) < self.workers and (expansion := self.ask()) is not None:
                 self.begin(expansion)
             if not self._running:
-                assert self.left().steps == 0, f"stopped with {self.left()} left"
+                assert self.left().steps < shortest_segment(self.segment_steps), f"stopped with {self.left()} left"
                 return self
             self.finish_one()
 

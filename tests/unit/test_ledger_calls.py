@@ -49,11 +49,32 @@ def test_a_call_that_a_crash_interrupted_does_not_stay_unfinished(tmp_path: Path
     again.writer.close()
 
 
-def test_a_diagnosis_is_written_once(tmp_path: Path) -> None:
-    ledger = begin(tmp_path / "run")
-    found = Diagnosis("truncation", 0.5, "36% of the completions are cut off")
-    for text in ("", "", " more"):
-        ledger.advice(Advice("ollama", (replace(found, text=found.text + text),), (), (CALL,)), 0)
+def in_force(ledger: Ledger) -> list[tuple[str, int]]:
     ledger.writer.flush()
-    assert len(ledger.writer.rows("SELECT * FROM diagnoses")) == 2
+    found = ledger.writer.rows("SELECT pathology, step FROM current_diagnoses ORDER BY severity DESC")
+    return [(row["pathology"], row["step"]) for row in found]
+
+
+def test_of_several_looks_at_a_segment_the_one_that_saw_most_counts(tmp_path: Path) -> None:
+    """A look at the first steps said "healthy: no training curve long enough", the one at the end "plateau"."""
+    ledger = begin(tmp_path / "run")
+    healthy, plateau = Diagnosis("healthy", 0.0, "no training curve"), Diagnosis("plateau", 0.3, "flat")
+    cut_off = Diagnosis("truncation", 0.5, "36% of the completions are cut off")
+    ledger.advice(Advice("rules", (healthy,), (), (CALL,), step=5), 0)
+    assert in_force(ledger) == [("healthy", 5)]
+    ledger.advice(Advice("rules", (cut_off, plateau), (), (CALL,), step=30), 0)
+    ledger.advice(Advice("rules", (healthy,), (), (CALL,), step=5), 0)  # a branch from an earlier checkpoint
+    assert in_force(ledger) == [("truncation", 30), ("plateau", 30)]
+    ledger.advice(Advice("ollama", (plateau,), (), (CALL,), step=30), 0)
+    assert in_force(ledger) == [("plateau", 30)]
+    ledger.writer.close()
+
+
+def test_diagnoses_of_an_older_version_are_all_told_but_for_a_healthy_one_beside_others(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    for pathology in ("healthy", "plateau", "truncation"):
+        ledger.writer.insert(
+            "diagnoses", node_id=0, call_id=0, pathology=pathology, severity=0.1, evidence="", signals="[]"
+        )
+    assert {pathology for pathology, _ in in_force(ledger)} == {"plateau", "truncation"}
     ledger.writer.close()

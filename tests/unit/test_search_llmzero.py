@@ -248,7 +248,8 @@ def test_the_last_steps_are_annealed_once_from_the_end_of_the_line() -> None:
     assert grown.ask(left=50) is None
     grown.tree.set_state(annealing, State.FINISHED)
     grown.tree.add_checkpoint(annealing, Checkpoint(50, score(0.6)))
-    assert grown.asked(left=10) == (Intent.KEEP, annealing, 50)
+    assert grown.asked(left=20) == (Intent.KEEP, annealing, 50)
+    assert grown.ask(left=10) is None  # too few for a segment
 
 
 def test_a_line_that_fell_is_annealed_from_its_best_checkpoint() -> None:
