@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,7 +38,7 @@ class Reply:
         raw: a line sent as it is in the place of the second piece.
         error: with status 200, an `{"error"}` line after the first piece.
         stall: after how many pieces nothing more comes; the connection stays open. drop: the same, and it is closed.
-        reason: done_reason of the last line.
+        reason: done_reason of the last line. last: more fields of the last line, in place of what stands there.
     """
 
     content: str = ""
@@ -52,6 +52,7 @@ class Reply:
     stall: int | None = None
     drop: int | None = None
     reason: str = "stop"
+    last: Mapping[str, Any] = field(default_factory=dict)
 
 
 Script = Callable[["Asked"], Reply]
@@ -253,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._line(_part(asked, {"content": ""}) | {
             "done": True, "done_reason": reply.reason, "total_duration": took, "load_duration": 1_000_000,
             "prompt_eval_count": len(asked.text) // 3, "prompt_eval_duration": took // 2,
-            "eval_count": (len(reply.content) + len(reply.thinking)) // 3, "eval_duration": took // 2,
+            "eval_count": (len(reply.content) + len(reply.thinking)) // 3, "eval_duration": took // 2, **reply.last,
         })  # fmt: skip
         self._chunk(b"")
 

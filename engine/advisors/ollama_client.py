@@ -24,6 +24,9 @@ from engine.errors import Fault
 LONGEST_ANSWER = 200_000
 """Characters after which an answer is cut off: a model that never stops must not fill the memory."""
 
+LARGEST_COUNT = 2**31 - 1
+"""The highest count of tokens that is believed; what a server says beyond it, or below 0, stands for unknown."""
+
 CONNECT_SECONDS = 5.0
 T = TypeVar("T")
 
@@ -123,8 +126,9 @@ class OllamaClient:
             found = await self._answer(client.show(model))
             abilities = found.capabilities or []
             context = [v for k, v in (found.modelinfo or {}).items() if k.endswith(".context_length")]
-            tokens = context[0] if context and isinstance(context[0], int) else 0
-            return ModelCard(model, "vision" in abilities, "thinking" in abilities, tokens)
+            return ModelCard(
+                model, "vision" in abilities, "thinking" in abilities, _count(context[0] if context else 0)
+            )
 
         return self._call(show, min(timeout, self._timeout))
 
@@ -234,8 +238,8 @@ class _Partial:
         text, thinking = part.message.content or "", part.message.thinking or ""
         self.text += text
         self.thinking += thinking
-        self._prompt_tokens = part.prompt_eval_count or self._prompt_tokens
-        self._completion_tokens = part.eval_count or self._completion_tokens
+        self._prompt_tokens = _count(part.prompt_eval_count) or self._prompt_tokens
+        self._completion_tokens = _count(part.eval_count) or self._completion_tokens
         self._reason = part.done_reason or self._reason
         return bool(text)
 
@@ -248,6 +252,11 @@ class _Partial:
             self.text, self.thinking, self._prompt_tokens, self._completion_tokens, self._reason,
             1000 * (time.monotonic() - self._begin),
         )  # fmt: skip
+
+
+def _count(value: object) -> int:
+    """A server's count as a number that every table can hold; 0 for what is none."""
+    return value if isinstance(value, int) and 0 <= value <= LARGEST_COUNT else 0
 
 
 def messages(question: Question) -> list[dict[str, Any]]:
@@ -275,9 +284,10 @@ def as_sent(question: Question, names: Sequence[str]) -> str:
 
 _TRANSPORT = (
     ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError,
-    ValueError, pydantic.ValidationError, AttributeError, TypeError,
+    ValueError, pydantic.ValidationError, AttributeError, TypeError, RecursionError,
 )  # fmt: skip
-"""What the client raises. AttributeError and TypeError are its answer to a line of JSON that is no object."""
+"""What the client raises. AttributeError and TypeError are its answer to a line of JSON that is no object,
+RecursionError to one that is nested without end."""
 
 
 def _translated(error: Exception, host: str) -> OllamaFault:

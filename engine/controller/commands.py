@@ -21,6 +21,10 @@ MOST = 1_000_000_000
 """The highest limit of a budget; whoever wants more wants none, which is 0."""
 
 
+Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Changes = dict[str, Annotated[float, Field(ge=-MOST, le=MOST)] | Annotated[int, Field(ge=-MOST, le=MOST)]]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -29,17 +33,17 @@ class Approve(_Body):
     """Let a proposal train, as it was at `revision`."""
 
     kind: Literal["approve"]
-    proposal_id: int
-    revision: int
+    proposal_id: Id
+    revision: Id
 
 
 class Edit(_Body):
     """Let a proposal train with other values: `changes` are relative to the parent's configuration."""
 
     kind: Literal["edit"]
-    proposal_id: int
-    revision: int
-    changes: dict[str, float | int]
+    proposal_id: Id
+    revision: Id
+    changes: Changes
     optimizer: Optimizer | None = None
     reference: Reference | None = None
     rationale: str = Field(default="", max_length=TEXT)
@@ -47,8 +51,8 @@ class Edit(_Body):
 
 class Reject(_Body):
     kind: Literal["reject"]
-    proposal_id: int
-    revision: int
+    proposal_id: Id
+    revision: Id
     reason: str = Field(default="", max_length=TEXT)
 
 
@@ -56,7 +60,7 @@ class Prune(_Body):
     """Close a subtree; what runs in it is stopped."""
 
     kind: Literal["prune"]
-    node_id: int
+    node_id: Id
     reason: str = Field(default="", max_length=TEXT)
 
 
@@ -64,7 +68,7 @@ class StopNode(_Body):
     """End a running segment after its step."""
 
     kind: Literal["stop-node"]
-    node_id: int
+    node_id: Id
     reason: str = Field(default="", max_length=TEXT)
 
 
@@ -72,7 +76,7 @@ class Annotate(_Body):
     """A note on a node; an empty text takes it away."""
 
     kind: Literal["annotate"]
-    node_id: int
+    node_id: Id
     text: str = Field(max_length=TEXT)
 
 
@@ -101,9 +105,9 @@ class Expand(_Body):
     """A human's own transition from any checkpoint."""
 
     kind: Literal["expand"]
-    parent: int
-    step: int
-    changes: dict[str, float | int]
+    parent: Id
+    step: Id
+    changes: Changes
     optimizer: Optimizer = Optimizer.KEEP
     reference: Reference = Reference.BASE
     rationale: str = Field(default="", max_length=TEXT)
@@ -141,6 +145,8 @@ def parse(row: dict[str, Any]) -> Asked:
     try:
         payload = json.loads(row["payload"] or "{}")
         command = _COMMAND.validate_python({**payload, **fields, "kind": row["kind"]})
+    except RecursionError as error:
+        raise UserError(f"command {row['kind']}: its payload is nested too deeply") from error
     except (ValueError, TypeError) as error:
         raise UserError(f"command {row['kind']}: {_why(error)}") from error
     return Asked(row["command_id"], row["author"] or "human", command)

@@ -128,7 +128,7 @@ class Segments:
 
     def _metrics(self, event: events.Metrics) -> None:
         node_id = int(event.job)
-        self._seconds[node_id] += event.values.get("step_seconds", 0.0)
+        self._seconds[node_id] += event.step_seconds
         self._ledger.metrics(event, node_id)
         self._ledger.progress(node_id, event.step, self._seconds[node_id])
 

@@ -270,7 +270,7 @@ class _Slot:
         job.under_way = True
         if isinstance(line, events.Metrics):
             job.steps = line.step
-            job.seconds += line.values.get("step_seconds", 0.0)
+            job.seconds += line.step_seconds
         if isinstance(line, events.Ended | events.Evaluated):
             self.job = self.stop = None
             if not self.accepting:

@@ -6,10 +6,17 @@ never import torch. Paths are absolute here; the store makes them relative to th
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+LARGEST = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+"""What the tables' INTEGER columns hold."""
+Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class End(StrEnum):
@@ -50,11 +57,17 @@ class Evaluation(Message):
     `samples` are the greedy completions of its first prompts, for a human to read.
     """
 
-    n: int = Field(ge=1)
-    greedy: int = Field(ge=0)
-    sampled: int = Field(ge=0)
-    seconds: float = Field(ge=0)
+    n: int = Field(ge=1, le=LARGEST)
+    greedy: Count
+    sampled: Count
+    seconds: Seconds
     samples: list[Sample] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if max(self.greedy, self.sampled) > self.n:
+            raise ValueError(f"more correct completions ({self.greedy}, {self.sampled}) than prompts ({self.n})")
+        return self
 
 
 class EvaluationSpec(Message):
@@ -179,7 +192,7 @@ class Started(Message):
 
     kind: Literal["started"] = "started"
     job: str
-    setup_seconds: float
+    setup_seconds: Seconds
 
 
 class Metrics(Message):
@@ -187,8 +200,14 @@ class Metrics(Message):
 
     kind: Literal["metrics"] = "metrics"
     job: str
-    step: int
+    step: Count
     values: dict[str, float]
+
+    @property
+    def step_seconds(self) -> float:
+        """Wall time of the step; 0 where it was not told, or is no time."""
+        told = self.values.get("step_seconds", 0.0)
+        return told if math.isfinite(told) and told >= 0 else 0.0
 
 
 class Samples(Message):
@@ -196,7 +215,7 @@ class Samples(Message):
 
     kind: Literal["samples"] = "samples"
     job: str
-    step: int
+    step: Count
     samples: list[Sample]
 
 
@@ -205,9 +224,9 @@ class Checkpoint(Message):
 
     kind: Literal["checkpoint"] = "checkpoint"
     job: str
-    step: int
+    step: Count
     directory: str
-    bytes: int
+    bytes: Bytes
     evaluation: Evaluation
 
 
@@ -227,8 +246,8 @@ class Ended(Message):
     kind: Literal["ended"] = "ended"
     job: str
     end: End
-    steps: int
-    trainer_seconds: float
+    steps: Count
+    trainer_seconds: Seconds
     detail: str = ""
     traceback: str = ""
 
