@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import UserError
 from engine.training.failures import NotFinite
+from engine.training.fit import misfit
+from engine.weight_files import adapter_line, is_adapter, read_weights
 
 _DEFAULT_THREADS = torch.get_num_threads()
 
@@ -42,23 +45,32 @@ def load_model(source: str) -> Any:
     """The policy in `source` (a model directory or a hub id), in float32, on the CPU.
 
     Raises:
-        UserError: there is no loadable model.
+        UserError: there is no loadable model, or its weights are not all that the architecture wants, and no others.
         NotFinite: a weight is NaN or infinite.
     """
     check_source(source)
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"model {source!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    if wrong := misfit(type(model).__name__, info):  # what does not fit was drawn at random
+        raise UserError(f"model {source!r}: {wrong}")
     check_finite(model, f"policy {source!r}")
     return model
 
 
 def check_source(source: str) -> None:
-    """Raises UserError when `source` is a path and no transformers model directory."""
-    is_path = Path(source).is_absolute() or source.startswith(".") or Path(source).is_dir()
-    if is_path and not (Path(source) / "config.json").is_file():
+    """Raises UserError when `source` is a path and no transformers model directory with all its weight files."""
+    directory = Path(source)
+    if not (directory.is_absolute() or source.startswith(".") or directory.is_dir()):
+        return
+    if is_adapter(directory):
+        raise UserError(adapter_line(directory))
+    if not (directory / "config.json").is_file():
         raise UserError(f"model directory {source!r} has no config.json; give a transformers model directory")
+    read_weights(directory)
 
 
 def load_tokenizer(source: str) -> Any:
@@ -76,6 +88,19 @@ def load_tokenizer(source: str) -> Any:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def check_tokens(model: Any, tokenizer: Any, source: str) -> None:
+    """Raises UserError when a token that training needs has no row in the model's embedding."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    for name in ("pad", "eos", "bos", "unk"):
+        token = getattr(tokenizer, f"{name}_token_id")
+        if token is not None and token >= rows:
+            text = getattr(tokenizer, f"{name}_token")
+            raise UserError(
+                f"model {source!r}: the tokenizer's {name} token {text!r} has the id {token}, and the embedding has "
+                f"{rows} rows; resize the embedding, or let the tokenizer use a token that it has"
+            )
 
 
 def check_finite(model: Any, what: str) -> None:

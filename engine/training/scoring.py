@@ -49,6 +49,7 @@ def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluat
     task = registry.get(request.task)
     tokenizer = policy.load_tokenizer(request.base)
     model = policy.load_soup(request.directories)
+    policy.check_tokens(model, tokenizer, request.base)
     beat()
     evaluation = evaluate(
         model.to(policy.device()),

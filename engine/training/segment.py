@@ -109,6 +109,7 @@ class Segment:
         chosen = settings.hyperparameters(self._task, spec)
         self._tokenizer = policy.load_tokenizer(spec.base)
         model = policy.load_model(spec.parent)
+        policy.check_tokens(model, self._tokenizer, spec.base)
         self._beat()
         items = settings.training_items(practice, spec, chosen)
         texts = prompt_texts(self._tokenizer, practice, items)

@@ -1,0 +1,62 @@
+"""Weights that do not fit their architecture are refused in one line, by the worker and before a run alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.errors import UserError
+from engine.training import compare, policy
+from engine.training.events import End, Evaluate, EvaluationSpec
+from engine.training.scoring import run_evaluation
+from engine.weight_files import read_weights
+from tests.engine.broken_models import BROKEN, SOUND, copy
+from tests.engine.conftest import Spec
+from tests.engine.training_runs import Line, ended, run
+
+
+def said_by_compare(where: Path) -> str:
+    try:
+        return compare.compare(where)[0]
+    except UserError as mistake:
+        return str(mistake)
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_model_that_does_not_fit_is_refused(case: str, tiny_base: str, tmp_path: Path, make_spec: Spec) -> None:
+    change, words = BROKEN[case]
+    where = copy(tiny_base, tmp_path / "model", change)
+    before = said_by_compare(where)
+    assert words in before
+    assert len(before.splitlines()) == 1
+    told = run(make_spec(base=str(where), parent=str(where)))
+    assert ended(told).end is End.CRASHED
+    if case != "adapter":  # its tokenizer is missed first
+        assert words in ended(told).detail
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_a_model_that_fits_is_taken(case: str, tiny_base: str, tmp_path: Path) -> None:
+    where = copy(tiny_base, tmp_path / "model", SOUND[case])
+    problem, parameters = compare.compare(where)
+    assert (problem, parameters) == ("", policy.load_model(tiny_base).num_parameters())
+    loaded, wanted = policy.load_model(str(where)).state_dict(), policy.load_model(tiny_base).state_dict()
+    assert all(torch.equal(loaded[name], wanted[name]) for name in wanted)
+
+
+def test_a_second_copy_is_not_counted(tiny_base: str, tmp_path: Path) -> None:
+    where = copy(tiny_base, tmp_path / "model", SOUND["second copy"])
+    assert read_weights(where).parameters == read_weights(Path(tiny_base)).parameters
+
+
+def test_an_evaluation_refuses_it_too(tiny_base: str, tmp_path: Path, make_spec: Spec) -> None:
+    change, words = BROKEN["layer missing"]
+    where = copy(tiny_base, tmp_path / "model", change)
+    told: list[Line] = []
+    asked = Evaluate(
+        job="base", task=make_spec().task, base=str(where), directories=[str(where)], evaluation=EvaluationSpec(n=8)
+    )
+    assert run_evaluation(asked, told.append)  # the process may go on
+    assert words in ended(told).detail
