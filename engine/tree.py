@@ -1,4 +1,4 @@
-"""The search tree: nodes, scores, visits. Pure values and arithmetic: no clock, no file, no torch.
+"""The search tree: nodes, checkpoints, visits. Pure values and arithmetic: no clock, no file, no torch.
 
 The controller is the only one who changes a tree; strategies and advisors read it. A tree rebuilt from the database
 equals the one that was killed, so a strategy asks the same question again after a resume.
@@ -6,15 +6,12 @@ equals the one that was killed, so a strategy asks the same question again after
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from engine.score import Score
 from engine.space import Configuration, Intent, Reference, Transition
-
-SAMPLED_WEIGHT = 2 / 3
-"""Share of the T=1 accuracy in the steering value: greedy accuracy jumps late (FACTS.md, Search)."""
 
 
 class State(StrEnum):
@@ -41,35 +38,6 @@ class State(StrEnum):
     def failed(self) -> bool:
         """Ended by a fault: a visit without a value."""
         return self in (State.OUT_OF_MEMORY, State.NAN, State.CRASHED, State.HUNG)
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Correct completions out of `n` prompts: greedy decoding, and one sample per prompt at T=1."""
-
-    n: int
-    greedy: int
-    sampled: int
-
-    @property
-    def value(self) -> float:
-        """Steering value in [0, 1]: accuracies weighted 1/3 greedy, 2/3 sampled."""
-        return (1 - SAMPLED_WEIGHT) * self.greedy / self.n + SAMPLED_WEIGHT * self.sampled / self.n
-
-    @property
-    def standard_error(self) -> float:
-        """Binomial standard error of `value`, the two accuracies taken as independent; never 0 (add-one smoothing)."""
-        parts = ((self.greedy, 1 - SAMPLED_WEIGHT), (self.sampled, SAMPLED_WEIGHT))
-        variance = 0.0
-        for correct, weight in parts:
-            p = (correct + 1) / (self.n + 2)
-            variance += weight**2 * p * (1 - p) / self.n
-        return math.sqrt(variance)
-
-    def trails(self, other: Score, errors: float = 2.0) -> bool:
-        """Whether this score is below `other` by more than `errors` standard errors of the difference."""
-        gap = other.value - self.value
-        return gap > errors * math.hypot(self.standard_error, other.standard_error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.advisors.base import Diagnosis, Series, Signal
+from engine.score import Score
 from engine.space import Configuration, format_value
-from engine.tree import Checkpoint, Score
+from engine.tree import Checkpoint
 
 HEALTHY = "healthy"
 CONTRADICTIONS = frozenset(
@@ -120,9 +121,7 @@ class Segment:
         """Change of the validation score over the segment in standard errors of the difference; None if unknown."""
         if self.first_score is None or not self.checkpoints:
             return None
-        last = self.checkpoints[-1].score
-        error = math.hypot(last.standard_error, self.first_score.standard_error)
-        return (last.value - self.first_score.value) / error
+        return self.checkpoints[-1].score.minus(self.first_score).errors
 
     def validation(self) -> str:
         """ "validation .31 → .38 (n 256, SE .03)"; "no validation score" before the first."""

@@ -15,9 +15,9 @@ from engine.advisors.base import Diagnosis, Evidence, Series
 from engine.advisors.diagnosis import short
 from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
-from engine.analysis.statistics import Z_95
+from engine.score import Score
 from engine.space import Kind, Transition, format_value
-from engine.tree import Checkpoint, Node, Score, Tree
+from engine.tree import Checkpoint, Node, Tree
 
 METRICS = (
     "reward", "reward_std", "entropy", "kl", "completions/mean_length", "completions/clipped_ratio",
@@ -212,8 +212,8 @@ def score_text(score: Score) -> str:
 
 def interval(score: Score) -> str:
     """95% interval of the steering value."""
-    half = Z_95 * score.standard_error
-    return f"[{short(max(0.0, score.value - half))} to {short(min(1.0, score.value + half))}]"
+    low, high = score.interval
+    return f"[{short(low)} to {short(high)}]"
 
 
 def checkpoints_table(evidence: Evidence) -> str:

@@ -151,8 +151,7 @@ def validation_panel(evidence: Evidence) -> Panel:
     bars = []
     for node in path:
         for c in node.checkpoints:
-            half = 1.96 * c.score.standard_error
-            bars.append((node.start_steps + c.step, c.score.value - half, c.score.value + half))
+            bars.append((node.start_steps + c.step, *c.score.interval))
     total = evidence.parent.start_steps + evidence.step
     return Panel("validation score (bars: 95%)", tuple(lines), "total steps", legend=True, bars=tuple(bars),
                  marked=total)  # fmt: skip

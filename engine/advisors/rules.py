@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from engine.advisors.base import Advice, Advisor, Call, Diagnosis, Evidence
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
 from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, Plan, apply
+from engine.score import Score
 from engine.space import Configuration, Intent, Optimizer, Reference, Transition, Value, format_value
-from engine.tree import Node, Score, State
+from engine.tree import Node, State
 from engine.words import counted
 
 PROPOSALS = 3

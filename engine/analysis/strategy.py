@@ -12,7 +12,8 @@ from typing import Any
 import tomli_w
 
 from engine.analysis.json_text import numbers
-from engine.analysis.scores import Measured, Rows, measured, only_row
+from engine.analysis.rows import Rows, only_row
+from engine.score import Score, score_of
 
 FORMAT = 1
 """Version of the TOML's keys."""
@@ -21,11 +22,11 @@ Values = dict[str, float | int]
 
 RUN = "SELECT name, task, model, seed, engine_version, best_node, best_step, best_path FROM runs"
 STAGES = """
-SELECT b.*, c.greedy AS greedy_count, c.sampled AS sampled_count
+SELECT b.*, c.greedy AS greedy_count, c.sampled AS sampled_count, c.outcomes
 FROM best_trajectory b LEFT JOIN checkpoints c ON c.node_id = b.node_id AND c.step = b.steps ORDER BY b.stage
 """
-SOUP = "SELECT n, greedy, sampled FROM evaluations WHERE kind = 'soup' AND path = ? ORDER BY seq DESC LIMIT 1"
-TEST = "SELECT n, greedy, sampled FROM evaluations WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+SOUP = "SELECT n, greedy, sampled, outcomes FROM evaluations WHERE kind = 'soup' AND path = ? ORDER BY seq DESC LIMIT 1"
+TEST = "SELECT n, greedy, sampled, outcomes FROM evaluations WHERE kind = ? ORDER BY seq DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Stage:
     seed: int
     advisor: str
     rationale: str
-    validation: Measured | None
+    validation: Score | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,10 @@ class Strategy:
     policy: str
     path: str
     stages: tuple[Stage, ...]
-    base_validation: Measured | None
-    validation: Measured | None
-    base_test: Measured | None
-    test: Measured | None
+    base_validation: Score | None
+    validation: Score | None
+    base_test: Score | None
+    test: Score | None
 
     @property
     def steps(self) -> int:
@@ -84,8 +85,8 @@ def read_strategy(rows: Rows) -> Strategy:
     stages = tuple(_stage(row) for row in found if row["node_id"] != 0)
     base_validation = _score(found[0]) if found else None
     last = _score(found[-1]) if found else None
-    base_test = measured(next(iter(rows(TEST, ["baseline"])), None))
-    test = measured(next(iter(rows(TEST, ["final"])), None))
+    base_test = score_of(next(iter(rows(TEST, ["baseline"])), None))
+    test = score_of(next(iter(rows(TEST, ["final"])), None))
     return Strategy(
         run=run["name"],
         task=run["task"],
@@ -95,15 +96,15 @@ def read_strategy(rows: Rows) -> Strategy:
         path=run["best_path"] or "",
         stages=stages,
         base_validation=base_validation,
-        validation=measured(soup[0]) if soup else last,
+        validation=score_of(soup[0]) if soup else last,
         base_test=base_test,
         # Where the base itself was picked, its measurement is the result.
         test=test if stages else base_test,
     )
 
 
-def _score(row: dict[str, Any]) -> Measured | None:
-    return measured({"n": row["n"], "greedy": row["greedy_count"], "sampled": row["sampled_count"]})
+def _score(row: dict[str, Any]) -> Score | None:
+    return score_of({**row, "greedy": row["greedy_count"], "sampled": row["sampled_count"]})
 
 
 def _stage(row: dict[str, Any]) -> Stage:
@@ -186,7 +187,7 @@ def stage_rows(strategy: Strategy) -> list[dict[str, str]]:
     return table
 
 
-def _row(title: str, stage: Stage | None, score: Measured | None, *, whole: bool = False) -> dict[str, str]:
+def _row(title: str, stage: Stage | None, score: Score | None, *, whole: bool = False) -> dict[str, str]:
     low, high = score.interval if score else (0.0, 0.0)
     values = {} if stage is None else stage.configuration if whole else stage.changes
     return {

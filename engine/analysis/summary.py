@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from engine.analysis.json_text import numbers
-from engine.analysis.scores import Measured, measured, only_row
+from engine.analysis.rows import only_row
+from engine.score import Score, score_of
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 
@@ -22,8 +23,10 @@ soup AS (SELECT e.* FROM evaluations e JOIN runs r ON e.path = r.best_path WHERE
 LIMIT 1), best AS (SELECT c.* FROM checkpoints c JOIN best_checkpoint b ON c.seq = b.seq), last AS ( SELECT max(ts) AS
 ts FROM ( SELECT max(ts) AS ts FROM events UNION ALL SELECT max(ts) FROM budget UNION ALL SELECT max(ts) FROM
 checkpoints) ) SELECT s.*, last.ts AS last_ts, coalesce(soup.n, best.n) AS best_n, coalesce(soup.greedy, best.greedy) AS
-best_greedy, coalesce(soup.sampled, best.sampled) AS best_sampled, final.n AS test_n, final.greedy AS test_greedy,
-final.sampled AS test_sampled, baseline.n AS base_n, baseline.greedy AS base_greedy, baseline.sampled AS base_sampled,
+best_greedy, coalesce(soup.sampled, best.sampled) AS best_sampled, if(soup.n IS NULL, best.outcomes, soup.outcomes) AS
+best_outcomes, final.n AS test_n, final.greedy AS test_greedy, final.sampled AS test_sampled, final.outcomes AS
+test_outcomes, baseline.n AS base_n, baseline.greedy AS base_greedy, baseline.sampled AS base_sampled,
+baseline.outcomes AS base_outcomes,
 (SELECT coalesce(budget, CAST(json_extract(config, '$.budget') AS VARCHAR)) FROM runs) AS budget
 FROM (SELECT * EXCLUDE (best_n) FROM current_state) s CROSS JOIN last LEFT JOIN best ON true LEFT JOIN soup ON true LEFT
 JOIN final ON true LEFT JOIN baseline ON true
@@ -72,9 +75,9 @@ class Summary:
     wall_seconds: float
     best_node: int | None
     best_step: int | None
-    best_validation: Measured | None
-    best_test: Measured | None
-    base_test: Measured | None
+    best_validation: Score | None
+    best_test: Score | None
+    base_test: Score | None
     created: datetime
     started: datetime | None
     ended: datetime | None
@@ -85,7 +88,7 @@ class Summary:
         plain: dict[str, Any] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, Measured):
+            if isinstance(value, Score):
                 value = value.as_dict()
             elif isinstance(value, datetime):
                 value = value.replace(tzinfo=UTC).isoformat()
@@ -113,7 +116,7 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
     """
     row = only_row(reader.rows(HEADER))
     now = now or datetime.now(UTC).replace(tzinfo=None)
-    base_test = measured(row, "base_")
+    base_test = score_of(row, "base_")
     state, spent, wall = derived_state(row["state"], live=reader.live), row["budget_fraction"], row["wall_seconds"]
     return Summary(
         name=row["name"],
@@ -136,9 +139,9 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         wall_seconds=wall or 0.0,
         best_node=row["best_node"],
         best_step=row["best_step"],
-        best_validation=measured(row, "best_"),
+        best_validation=score_of(row, "best_"),
         # Where the base itself was picked, its measurement is the result.
-        best_test=measured(row, "test_") or (base_test if row["best_node"] == 0 else None),
+        best_test=score_of(row, "test_") or (base_test if row["best_node"] == 0 else None),
         base_test=base_test,
         created=row["created"],
         started=row["started"],

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import EvaluationSection
-from engine.controller.jobs import RERANK_SEED, STEERING_SEED, TEST_SEED, Jobs
+from engine.controller.jobs import Jobs
 from engine.controller.ledger import Ledger
+from engine.controller.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.errors import Fault
+from engine.score import Score, joined
 from engine.search.finalists import finalists, soup
 from engine.training.events import Ended, Evaluate, Evaluated, EvaluationSpec
-from engine.tree import Score
 
 FINALISTS = 3
 """Checkpoints compared on the second validation set."""
@@ -80,15 +81,12 @@ class Finish:
             return candidates[0]
         spec = EvaluationSpec(split="validation", n=self._sizes.rerank_prompts, seed=RERANK_SEED)
         seconds = await asyncio.gather(*(self._score("reranking", c.node, c.step, c.path, spec) for c in candidates))
-        pooled: list[tuple[float, Candidate]] = []
-        for candidate, second in zip(candidates, seconds, strict=True):
-            first = candidate.validation
-            both = Score(first.n + second.n, first.greedy + second.greedy, first.sampled + second.sampled)
-            pooled.append((both.value, candidate))
-            self._ledger.event(
-                "info", "reranking", f"{_title(candidate)}: {both.value:.3f} on n={both.n}", candidate.node
-            )
-        return max(pooled, key=lambda pair: pair[0])[1]
+        scored = [(joined(c.validation, second), c) for c, second in zip(candidates, seconds, strict=True)]
+        best, winner = max(scored, key=lambda pair: pair[0].value)
+        for score, candidate in scored:
+            ahead = "picked" if candidate is winner else f"the picked one leads by {best.minus(score)}"
+            self._ledger.event("info", "reranking", f"{_title(candidate)}: {score}; {ahead}", candidate.node)
+        return winner
 
     def _checkpoints(self) -> list[Candidate]:
         found = []
@@ -110,16 +108,14 @@ class Finish:
         if isinstance(answer, Ended):
             self._ledger.event("warning", "soup", f"no soup: {answer.end}: {answer.detail}", last_node)
             return None
-        self._ledger.evaluation(answer, last_node, last_step, target, "soup")
-        measured = answer.evaluation
-        return Candidate(last_node, last_step, target, Score(measured.n, measured.greedy, measured.sampled), "soup")
+        score = self._ledger.evaluation(answer, last_node, last_step, target, "soup")
+        return Candidate(last_node, last_step, target, score, "soup")
 
     async def _score(self, kind: str, node: int, step: int, path: Path, spec: EvaluationSpec) -> Score:
         answer = await self._evaluate(self._jobs.evaluate(f"{kind}:{node}:{step}:{path.name}", [path], spec))
         if isinstance(answer, Ended):
             raise EvaluationFailed(f"{kind} of #{node} step {step}: {answer.end}: {answer.detail}")
-        self._ledger.evaluation(answer, node, step, path, kind)
-        return Score(answer.evaluation.n, answer.evaluation.greedy, answer.evaluation.sampled)
+        return self._ledger.evaluation(answer, node, step, path, kind)
 
 
 def _title(candidate: Candidate) -> str:

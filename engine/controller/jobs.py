@@ -9,15 +9,11 @@ from pathlib import Path
 
 from engine.config import RunConfig
 from engine.controller.ledger import Ledger
+from engine.controller.prompt_sets import STEERING_SEED
 from engine.space import Intent, Optimizer, Space, Transition
 from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
 from engine.tree import Node, State, Tree
 
-STEERING_SEED = 0
-"""Seed of the validation prompts that steer the search."""
-RERANK_SEED = 1
-"""Seed of the second validation set, on which the finalists are compared."""
-TEST_SEED = 0
 READ_PROMPTS = 8
 """So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
 all through a run, so that two checkpoints can be compared on one prompt."""

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Advice, Call, Series
+from engine.controller.prompt_sets import steering_prompts
 from engine.controller.proposals import HUMAN, Decided, Proposal, in_words
 from engine.rundir import RunDirectory
+from engine.score import PromptSet, Score
 from engine.space import Configuration, Intent, Optimizer, Reference, Transition
 from engine.store.writer import Writer
 from engine.training import events
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 UNFINISHED = "unfinished"
 """Stands as the error of a call whose answer is still being written."""
@@ -68,8 +70,7 @@ class Ledger:
             tree.add(_node(row))
         for row in writer.rows("SELECT * FROM checkpoints ORDER BY seq"):
             if not tree[row["node_id"]].state.in_flight:
-                score = Score(n=row["n"], greedy=row["greedy"], sampled=row["sampled"])
-                tree.add_checkpoint(row["node_id"], Checkpoint(row["step"], score, row["kept"]))
+                tree.add_checkpoint(row["node_id"], _checkpoint(row))
         proposals = {
             row["node_id"]: Proposal(
                 row["proposal_id"], row["revision"], row["node_id"], _transition(row), row["advisor"], row["deadline"]
@@ -225,11 +226,12 @@ class Ledger:
 
     def score(self, node_id: int, step: int, path: Path, evaluation: events.Evaluation, size: int) -> None:
         """Record a checkpoint with its validation score and what it answered; the incumbent follows."""
-        score = Score(n=evaluation.n, greedy=evaluation.greedy, sampled=evaluation.sampled)
+        score = evaluation.score(steering_prompts(evaluation.n))
         self.tree.add_checkpoint(node_id, Checkpoint(step, score))
         self.writer.insert(
             "checkpoints", node_id=node_id, step=step, path=self.relative(path), bytes=size, n=score.n,
             greedy=score.greedy, sampled=score.sampled, value=score.value, kept=True,
+            outcomes=score.outcomes or None, effective_n=score.effective_n,
         )  # fmt: skip
         self._completions(evaluation.samples, node_id, step)
         best, checkpoint = self.tree.best()
@@ -256,12 +258,15 @@ class Ledger:
         for sample in samples:
             self.writer.insert("completions", node_id=node_id, step=step, **sample.model_dump())
 
-    def evaluation(self, event: events.Evaluated, node_id: int, step: int, path: Path, kind: str) -> None:
-        measured = event.evaluation
+    def evaluation(self, event: events.Evaluated, node_id: int, step: int, path: Path, kind: str) -> Score:
+        """Record what a policy scored apart from the steering score; returns it."""
+        score = event.evaluation.score(PromptSet(event.split, event.seed, event.evaluation.n))
         self.writer.insert(
             "evaluations", node_id=node_id, step=step, path=self.relative(path), kind=kind, split=event.split,
-            seed=event.seed, n=measured.n, greedy=measured.greedy, sampled=measured.sampled, seconds=measured.seconds,
+            seed=event.seed, n=score.n, greedy=score.greedy, sampled=score.sampled, seconds=event.evaluation.seconds,
+            outcomes=score.outcomes or None, effective_n=score.effective_n,
         )  # fmt: skip
+        return score
 
     def advice(self, advice: Advice, node_id: int) -> int | None:
         """Log an advice: its calls, and its diagnoses of `node_id`; see the view current_diagnoses for which of several
@@ -369,6 +374,12 @@ def _transition(row: Mapping[str, Any]) -> Transition:
         rationale=row["rationale"],
         expected=row["expected"],
     )
+
+
+def _checkpoint(row: Mapping[str, Any]) -> Checkpoint:
+    n, outcomes = row["n"], row["outcomes"] or ""
+    score = Score(n, row["greedy"], row["sampled"], outcomes, (steering_prompts(n),))
+    return Checkpoint(row["step"], score, row["kept"])
 
 
 def _node(row: Mapping[str, Any]) -> Node:

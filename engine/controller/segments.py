@@ -18,10 +18,11 @@ from engine.controller.agents import Agents
 from engine.controller.jobs import Jobs
 from engine.controller.ledger import Ledger
 from engine.executors.base import Executor
+from engine.score import Score
 from engine.search import comparator
 from engine.training import events
 from engine.training.events import End
-from engine.tree import Node, Score, State
+from engine.tree import Node, State
 
 _log = logging.getLogger(__name__)
 

@@ -6,11 +6,10 @@ written down (shadow) is the caller's business.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.tree import Score
+from engine.score import Score
 
 Curve = Sequence[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""
@@ -65,14 +64,10 @@ def _deficit(curve: Curve, index: int, references: Sequence[Curve]) -> tuple[flo
     Where no other trajectory has come so far, the branch point alone counts.
     """
     step, score = curve[index]
-    own = _errors(score, curve[0][1])
+    own = curve[0][1].minus(score).errors
     at_step = [s for reference in references if (s := _at(reference, step)) is not None]
     best = max(at_step, key=lambda s: s.value, default=None)
-    return (own if best is None else min(own, _errors(score, best))), best
-
-
-def _errors(score: Score, other: Score) -> float:
-    return (other.value - score.value) / math.hypot(score.standard_error, other.standard_error)
+    return (own if best is None else min(own, best.minus(score).errors)), best
 
 
 def _at(curve: Curve, step: int) -> Score | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.score import Score
+from engine.tree import Checkpoint, Node, State, Tree
 
 SOUP_LEAST, SOUP_MOST = 4, 12
 """Snapshots of a soup (FACTS.md): fewer do not average anything out, more reach back too far."""

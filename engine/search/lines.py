@@ -6,21 +6,15 @@ it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from engine.score import Score, difference
 from engine.space import Intent
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 Curve = list[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""
-
-
-def pooled(scores: Iterable[Score]) -> Score:
-    """Several measurements as one; their prompts are the same, which comparing pools with pools takes out again."""
-    items = list(scores)
-    return Score(sum(s.n for s in items), sum(s.greedy for s in items), sum(s.sampled for s in items))
 
 
 def place(node: Node) -> Checkpoint | None:
@@ -169,8 +163,7 @@ class Lines:
         theirs_late = [s for t, s in theirs if after < t <= common]
         if not ours_late or not theirs_late:
             return float("-inf")
-        a, b = pooled(ours_late), pooled(theirs_late)
-        return (b.value - a.value) / math.hypot(a.standard_error, b.standard_error)
+        return difference(theirs_late, ours_late).errors
 
     def _heir(self, node: Node) -> Node | None:
         """Where training on is closed: the changed child with the best score, or one in flight."""

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from engine.score import difference
 from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length, shortest_segment
-from engine.search.lines import Lines, place, pooled, score_at
+from engine.search.lines import Lines, place, score_at
 from engine.search.race import Race, standing
 from engine.search.uct import Bounds
 from engine.space import Intent
@@ -238,9 +239,9 @@ class _Question:
         k, ended = self.settings.stall_segments, self.lines.ended(trunk)
         if len(ended) < 2 * k:
             return False
-        later = pooled(c.score for n in ended[-k:] for c in n.checkpoints)
-        earlier = pooled(c.score for n in ended[-2 * k : -k] for c in n.checkpoints)
-        return not earlier.trails(later, self.settings.stall_errors)
+        later = [c.score for n in ended[-k:] for c in n.checkpoints]
+        earlier = [c.score for n in ended[-2 * k : -k] for c in n.checkpoints]
+        return difference(later, earlier).errors <= self.settings.stall_errors
 
     def _beside(self, trunk: Sequence[Node], runner: Node | None) -> tuple[int, int]:
         """GRPO steps that went beside the line after the race, and how many of them into the parked lane."""

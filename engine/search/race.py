@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.score import Score
 from engine.search.lines import Lines
-from engine.tree import Node, Score
+from engine.tree import Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ CREATE TABLE nodes (
 CREATE TABLE checkpoints (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
     bytes BIGINT NOT NULL, n INTEGER NOT NULL, greedy INTEGER NOT NULL, sampled INTEGER NOT NULL,
-    value DOUBLE NOT NULL, kept BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL
+    value DOUBLE NOT NULL, kept BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL, outcomes VARCHAR, effective_n DOUBLE
 );
 CREATE TABLE metrics (
     seq BIGINT NOT NULL, node_id INTEGER NOT NULL, step INTEGER NOT NULL, name VARCHAR NOT NULL,
@@ -38,7 +38,8 @@ CREATE TABLE completions (
 CREATE TABLE evaluations (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
     kind VARCHAR NOT NULL, split VARCHAR NOT NULL, seed BIGINT NOT NULL, n INTEGER NOT NULL,
-    greedy INTEGER NOT NULL, sampled INTEGER NOT NULL, seconds DOUBLE NOT NULL, ts TIMESTAMP NOT NULL
+    greedy INTEGER NOT NULL, sampled INTEGER NOT NULL, seconds DOUBLE NOT NULL, ts TIMESTAMP NOT NULL,
+    outcomes VARCHAR, effective_n DOUBLE
 );
 CREATE TABLE agent_calls (
     call_id INTEGER PRIMARY KEY, seq BIGINT NOT NULL, node_id INTEGER, advisor VARCHAR NOT NULL, role VARCHAR NOT NULL,
@@ -139,6 +140,8 @@ COMMENT ON COLUMN checkpoints.sampled IS 'Correct completions out of n, one samp
 COMMENT ON COLUMN checkpoints.value IS 'Score that steers the search, in [0, 1]: (greedy + 2 sampled) / 3n.';
 COMMENT ON COLUMN checkpoints.kept IS 'Whether its files still exist; the score stays when they are deleted.';
 COMMENT ON COLUMN checkpoints.ts IS 'When it was scored (UTC).';
+COMMENT ON COLUMN checkpoints.outcomes IS 'A digit for each prompt in order: 0 neither answer correct, 1 the greedy one, 2 the sampled one, 3 both. All checkpoints of a run with the same n answer the same prompts. NULL in runs of version 1 and 2.';
+COMMENT ON COLUMN checkpoints.effective_n IS 'Prompts scored 0 or 1 that would make value as sure, p(1-p)/SE^2 clustered by prompt; its interval is that of scores. NULL in runs of version 1 and 2: n.';
 COMMENT ON TABLE metrics IS 'Training metrics, one row per value.';
 COMMENT ON COLUMN metrics.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN metrics.node_id IS 'Node that was trained.';
@@ -172,6 +175,8 @@ COMMENT ON COLUMN evaluations.greedy IS 'Correct completions out of n, greedy de
 COMMENT ON COLUMN evaluations.sampled IS 'Correct completions out of n, one sample per prompt at temperature 1.';
 COMMENT ON COLUMN evaluations.seconds IS 'Time the evaluation took, in seconds.';
 COMMENT ON COLUMN evaluations.ts IS 'When it ended (UTC).';
+COMMENT ON COLUMN evaluations.outcomes IS 'A digit for each prompt in order, as in checkpoints; evaluations with the same split, seed and n answer the same prompts. NULL in runs of version 1 and 2.';
+COMMENT ON COLUMN evaluations.effective_n IS 'Prompts scored 0 or 1 that would make its score as sure, as in checkpoints. NULL in runs of version 1 and 2: n.';
 COMMENT ON TABLE agent_calls IS 'Every call of an advisor: what was asked and what came back. Rules are calls too (model is empty).';
 COMMENT ON COLUMN agent_calls.call_id IS 'Number of the call.';
 COMMENT ON COLUMN agent_calls.seq IS 'Position in the order of everything written to this file.';

@@ -21,6 +21,8 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
     3: {
         "runs": {"activity": "VARCHAR"},
         "diagnoses": {"step": "INTEGER"},
+        "checkpoints": {"outcomes": "VARCHAR", "effective_n": "DOUBLE"},
+        "evaluations": {"outcomes": "VARCHAR", "effective_n": "DOUBLE"},
     },
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""

@@ -1,14 +1,18 @@
 -- Views for the questions people ask. Replaced at every opening for writing, so that an old run gets the new ones.
 
--- The 95% Wilson interval of k successes out of n trials (k may be fractional); NULL where n is 0.
+-- The 95% Wilson interval of k successes out of n trials (both may be fractional); NULL where n is 0. As engine/score.py has it.
 CREATE OR REPLACE MACRO wilson_low(k, n) AS CASE WHEN n > 0 THEN greatest(0.0, least(k / n,
-    (k / n + 1.9207294 / n - 1.959963985 * sqrt((k / n) * (1 - k / n) / n + 0.9603647 / (n * n))) / (1 + 3.8414588 / n))) END;
+    (k / n + 1.9207294103470627 / n - 1.959963984540054 * sqrt((k / n) * (1 - k / n) / n + 0.9603647051735313 / (n * n))) / (1 + 3.8414588206941254 / n))) END;
 CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN least(1.0, greatest(k / n,
-    (k / n + 1.9207294 / n + 1.959963985 * sqrt((k / n) * (1 - k / n) / n + 0.9603647 / (n * n))) / (1 + 3.8414588 / n))) END;
+    (k / n + 1.9207294103470627 / n + 1.959963984540054 * sqrt((k / n) * (1 - k / n) / n + 0.9603647051735313 / (n * n))) / (1 + 3.8414588206941254 / n))) END;
+
+-- The 95% interval of a score on n prompts, that are worth effective_n (NULL: n) scored 0 or 1.
+CREATE OR REPLACE MACRO score_low(value, n, effective_n) AS wilson_low(value * coalesce(effective_n, n), coalesce(effective_n, n));
+CREATE OR REPLACE MACRO score_high(value, n, effective_n) AS wilson_high(value * coalesce(effective_n, n), coalesce(effective_n, n));
 
 CREATE OR REPLACE VIEW scores AS
 SELECT c.node_id, c.step, n.start_steps + c.step AS total_steps, c.n,
-    c.value, wilson_low(c.value * c.n, c.n) AS value_low, wilson_high(c.value * c.n, c.n) AS value_high,
+    c.value, score_low(c.value, c.n, c.effective_n) AS value_low, score_high(c.value, c.n, c.effective_n) AS value_high,
     c.greedy / c.n AS greedy, wilson_low(c.greedy, c.n) AS greedy_low, wilson_high(c.greedy, c.n) AS greedy_high,
     c.sampled / c.n AS sampled, wilson_low(c.sampled, c.n) AS sampled_low, wilson_high(c.sampled, c.n) AS sampled_high,
     c.kept, c.path, c.seq, c.ts
@@ -82,7 +86,7 @@ SELECT * FROM nodes WHERE state <> 'rejected'
 
 COMMENT ON VIEW visible_nodes IS 'Nodes without those whose proposal the engine itself withdrew before a human decided.';
 COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its steps found, of several such looks the last.';
-COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% Wilson intervals.';
+COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% intervals; those of value are clustered by prompt.';
 COMMENT ON VIEW best_checkpoint IS 'The incumbent: the picked policy, else the best one by validation. One row, none before the first score.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the best policy: how many steps of each are used, and the score there.';
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory.';

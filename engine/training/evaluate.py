@@ -15,6 +15,7 @@ import torch
 from transformers import GenerationConfig
 
 from engine.errors import UserError
+from engine.score import outcomes_of
 from engine.training.events import Evaluation, EvaluationSpec
 from engine.training.rewards import Rollout, as_sample, score
 from tasks.base import Item, Split, Task
@@ -56,6 +57,7 @@ def evaluate(
         sampled=sum(bool(r.reward.correct) for r in sampled),
         seconds=time.perf_counter() - began,
         samples=[as_sample(rollout, spec.split) for rollout in greedy[: spec.samples]],
+        outcomes=outcomes_of((r.reward.correct for r in greedy), (r.reward.correct for r in sampled)),
     )
 
 

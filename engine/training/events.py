@@ -12,11 +12,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from engine.score import PromptSet, Score
+
 LARGEST = 2**31 - 1
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 """What the tables' INTEGER columns hold."""
 Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST_PROMPTS = 100_000
+"""The longest prompt set an evaluation may have, as in the run file."""
 
 
 class End(StrEnum):
@@ -54,20 +58,25 @@ class Sample(Message):
 class Evaluation(Message):
     """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`.
 
-    `samples` are the greedy completions of its first prompts, for a human to read.
+    `outcomes` has a digit for each prompt, see `engine.score.Score`; `samples` are the greedy completions of the first
+    prompts, for a human to read.
     """
 
-    n: int = Field(ge=1, le=LARGEST)
+    n: int = Field(ge=1, le=MOST_PROMPTS)
     greedy: Count
     sampled: Count
     seconds: Seconds
     samples: list[Sample] = Field(default_factory=list)
+    outcomes: str = Field(default="", max_length=MOST_PROMPTS)
 
     @model_validator(mode="after")
-    def _within(self) -> Self:
-        if max(self.greedy, self.sampled) > self.n:
-            raise ValueError(f"more correct completions ({self.greedy}, {self.sampled}) than prompts ({self.n})")
+    def _fits(self) -> Self:
+        self.score()
         return self
+
+    def score(self, *prompts: PromptSet) -> Score:
+        """As a score on the named prompts. Raises ValueError when counts and outcomes differ."""
+        return Score(self.n, self.greedy, self.sampled, self.outcomes, prompts)
 
 
 class EvaluationSpec(Message):
@@ -77,7 +86,7 @@ class EvaluationSpec(Message):
     """
 
     split: Literal["validation", "test"] = "validation"
-    n: int = Field(ge=1)
+    n: int = Field(ge=1, le=MOST_PROMPTS)
     seed: int = 0
     batch_size: int = Field(default=256, ge=1)
     samples: int = Field(default=0, ge=0)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from engine.analysis.scores import Measured
+from engine.score import Score
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.pieces import OPEN_END, Clock, Piece, clocks, continuation, trajectory
@@ -166,8 +166,7 @@ def _bounds(path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis) ->
 def _checks(
     reader: Reader, path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis
 ) -> tuple[Check, ...]:  # fmt: skip
-    """The validation scores on the way, each with the interval of its n prompts: the score weighs a greedy and a
-    sampled answer to the same prompt, which are not independent, so that they do not count as 2n or 3n trials."""
+    """The validation scores on the way, each with its 95% interval."""
     by_node = {piece.node: piece for piece in path}
     found = []
     question = "ui_curves_checks" if axis is Axis.STEPS else "ui_curves_checks_clock"
@@ -184,7 +183,7 @@ def _checks(
             x = 0.0
         else:
             continue
-        score = Measured(row["n"], row["greedy"], row["sampled"])
+        score = Score(row["n"], row["greedy"], row["sampled"], row["outcomes"] or "")
         low, high = score.interval
         found.append(Check(x, score.value, low, high, score.n, piece.node))
     return tuple(sorted(found))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.analysis.scores import Measured
 from engine.analysis.summary import FINAL_STATES, Summary, summarise
 from engine.rundir import RunDirectory
+from engine.score import Score
 from engine.store import queries
 from engine.store.reader import Reader
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
@@ -183,7 +183,7 @@ def minute(time: datetime | None) -> str:
     return time.strftime("%Y-%m-%d %H:%M") if time else MISSING
 
 
-def _measured(score_of: Measured, where: str = "") -> str:
+def _measured(score_of: Score, where: str = "") -> str:
     about = ", ".join(filter(None, [where, f"n {score_of.n}"]))
     return f"{score(score_of.value, score_of.n)} ({about})"
 

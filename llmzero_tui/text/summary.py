@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from engine.analysis.scores import Measured
 from engine.analysis.strategy import Stage, Strategy, read_strategy
 from engine.analysis.summary import Summary, summarise
 from engine.rundir import RunDirectory
+from engine.score import Score
 from engine.store.reader import Reader, open_run
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.text.output import emit, table, to_json
@@ -61,7 +61,7 @@ def result_lines(summary: Summary, strategy: Strategy) -> Iterator[str]:
         yield f"test {share(summary.base_test.value)} → {share(summary.best_test.value)}{ratio}"
 
 
-def measure(score: Measured | None) -> list[str]:
+def measure(score: Score | None) -> list[str]:
     """Score, interval, greedy accuracy, T=1 accuracy and n as cells."""
     if score is None:
         return [MISSING] * 5
@@ -98,7 +98,7 @@ def _value(name: str, stage: Stage, before: Stage | None) -> str:
     return parameter(value) + ("↑" if value > old else "↓")
 
 
-def _short(score: Measured | None) -> str:
+def _short(score: Score | None) -> str:
     if score is None:
         return MISSING
     low, high = score.interval

@@ -94,7 +94,7 @@ class Point(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A scored checkpoint: the score that steers the search, with its 95% Wilson interval on `n` prompts."""
+    """A scored checkpoint: the score that steers the search, with its 95% interval on `n` prompts."""
 
     x: float
     value: float

@@ -19,10 +19,10 @@ from engine.advisors.base import Advisor
 from engine.config import RunConfig
 from engine.executors.base import Executor
 from engine.rundir import RunDirectory
+from engine.score import Score
 from engine.store.writer import Writer
 from engine.training import events
 from engine.training.events import End, Evaluate, Evaluation, SegmentSpec
-from engine.tree import Score
 from tests.unit.simulation import Skill, World
 
 

@@ -221,7 +221,7 @@ def _root(rows: _Rows) -> None:
         START,
     )
     rows.add("checkpoints", rows.next(), 0, 0, "", 0, n, greedy, sampled, (greedy + 2 * sampled) / (3 * n),
-             True, START)  # fmt: skip
+             True, START, None, None)  # fmt: skip
 
 
 def _rationale(segment: Segment) -> str:
@@ -258,7 +258,7 @@ def _node(rows: _Rows, segment: Segment, depth: int, begun: datetime, rng: rando
             n, greedy, sampled = scored(value)
             rows.add("checkpoints", rows.next(), segment.node, step, f"segments/{segment.node}/checkpoint-{step}",
                      3_700_000, n, greedy, sampled, (greedy + 2 * sampled) / (3 * n), segment.node != 7,
-                     begun + timedelta(seconds=step))  # fmt: skip
+                     begun + timedelta(seconds=step), None, None)  # fmt: skip
 
 
 def _texts(rows: _Rows, segment: Segment, begun: datetime) -> None:
@@ -351,7 +351,7 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     _spent(rows, done=state == "finished")
     if state == "finished":
         rows.add("evaluations", rows.next(), 10, 50, "segments/10/checkpoint-50", "final", "test", 0, 1024, 612, 551,
-                 2.1, NOW)  # fmt: skip
+                 2.1, NOW, None, None)  # fmt: skip
     with duckdb.connect(str(run / "run.duckdb")) as con:
         for name in ("schema.sql", "views.sql"):
             con.execute((STORE / name).read_text(encoding="utf-8"))

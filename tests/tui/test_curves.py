@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.scores import Measured
+from engine.score import Score
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.curves import read_traces
 from llmzero_tui.feeds.nodes import NodesFeed
@@ -120,7 +120,7 @@ def test_a_bucket_counts_for_the_average_as_the_steps_in_it() -> None:
 def test_validation_scores_have_the_interval_of_their_prompts(reader: Reader, nodes: Nodes) -> None:
     checks = one(reader, nodes, 13, Sight()).checks
     rows = reader.rows("SELECT * FROM checkpoints WHERE node_id = 10 AND step = 50")
-    measured = Measured(rows[0]["n"], rows[0]["greedy"], rows[0]["sampled"])
+    measured = Score(rows[0]["n"], rows[0]["greedy"], rows[0]["sampled"])
     found = next(c for c in checks if c.x == 150)
     assert (found.value, found.n, found.node) == (measured.value, 256, 10)
     assert (found.low, found.high) == measured.interval

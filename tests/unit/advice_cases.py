@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from engine.advisors.base import Evidence, SampledCompletion, Series
+from engine.score import Score
 from engine.space import Intent, Optimizer, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 STEPS = 50
 SPACE = Space.build(

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
+from engine.score import Score
 from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
 from engine.space import Configuration, Intent, Optimizer, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 SPACE = Space.build(
     {},

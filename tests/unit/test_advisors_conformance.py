@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from engine.advisors.base import Advice, Advisor, Evidence
 from engine.advisors.factory import make
 from engine.errors import UserError
+from engine.score import Score
 from engine.space import Intent, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 from tests.unit.test_search_conformance import strategy, unlucky
 

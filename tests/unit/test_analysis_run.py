@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.analysis.scores import Measured
-from engine.analysis.statistics import wilson
 from engine.analysis.strategy import read_strategy, stage_rows, strategy_toml
 from engine.analysis.summary import derived_state, summarise
 from engine.errors import UserError
+from engine.score import Score, wilson
 from engine.store.reader import FileReader
 from engine.store.writer import Writer
 from tests.engine.store_engine import checkpoint_row, node_row, run_row, small_search
@@ -37,9 +36,9 @@ def test_the_strategy_has_the_stages_of_the_best_line(writer: Writer) -> None:
     assert [(stage.node, stage.steps, stage.start_steps) for stage in strategy.stages] == [(1, 30, 0), (3, 50, 30)]
     assert [stage.changes for stage in strategy.stages] == [{"learning_rate": 1e-4}, {"beta": 0.0}]
     assert strategy.steps == 80
-    assert strategy.base_validation == Measured(100, 10, 20)
-    assert strategy.validation == Measured(100, 80, 70)
-    assert (strategy.base_test, strategy.test) == (Measured(1000, 120, 120), Measured(1000, 790, 790))
+    assert strategy.base_validation == Score(100, 10, 20)
+    assert strategy.validation == Score(100, 80, 70)
+    assert (strategy.base_test, strategy.test) == (Score(1000, 120, 120), Score(1000, 790, 790))
     assert strategy.policy == "checkpoint"
 
 
@@ -90,10 +89,10 @@ def test_a_soup_is_called_one_and_scored_as_one(writer: Writer) -> None:
     writer.update("runs", {"name": "run"}, best_path="segments/soup")
     writer.flush()
     strategy = read_strategy(writer.rows)
-    assert (strategy.policy, strategy.validation) == ("soup", Measured(100, 90, 85))
+    assert (strategy.policy, strategy.validation) == ("soup", Score(100, 90, 85))
     assert stage_rows(strategy)[-1]["stage"] == "soup"
     reader = file_reader(writer)
-    assert summarise(reader).best_validation == Measured(100, 90, 85)
+    assert summarise(reader).best_validation == Score(100, 90, 85)
     reader.close()
 
 
@@ -121,11 +120,11 @@ def test_a_base_that_nothing_beats_is_the_result(writer: Writer) -> None:
     )  # fmt: skip
     writer.flush()
     strategy = read_strategy(writer.rows)
-    assert (strategy.stages, strategy.test) == ((), Measured(10, 5, 5))
+    assert (strategy.stages, strategy.test) == ((), Score(10, 5, 5))
     reader = file_reader(writer)
     summary = summarise(reader)
     reader.close()
-    assert (summary.best_node, summary.best_test) == (0, Measured(10, 5, 5))
+    assert (summary.best_node, summary.best_test) == (0, Score(10, 5, 5))
 
 
 def test_the_summary_has_scores_with_n_and_interval(writer: Writer) -> None:
@@ -137,8 +136,8 @@ def test_the_summary_has_scores_with_n_and_interval(writer: Writer) -> None:
     assert (summary.name, summary.state, summary.live, summary.nodes, summary.failed_nodes) == (
         "run", "finished", False, 4, 1,
     )  # fmt: skip
-    assert (summary.best_node, summary.best_step, summary.best_validation) == (3, 50, Measured(100, 80, 70))
-    assert (summary.best_test, summary.base_test) == (Measured(1000, 790, 790), Measured(1000, 120, 120))
+    assert (summary.best_node, summary.best_step, summary.best_validation) == (3, 50, Score(100, 80, 70))
+    assert (summary.best_test, summary.base_test) == (Score(1000, 790, 790), Score(1000, 120, 120))
     assert (summary.budget_fraction, summary.steps, summary.pending_proposals) == (0.5, 150, 1)
     assert summary.age_seconds == pytest.approx(90, abs=1)
     plain = summary.as_dict()
@@ -183,5 +182,5 @@ def test_crashed_is_a_state_that_is_not_final_while_nobody_holds_the_run(state: 
 
 
 def test_a_score_is_told_with_n_and_interval() -> None:
-    assert str(Measured(100, 80, 70)) == "0.733 [0.639, 0.810] n=100"
-    assert Measured(10, 10, 10).interval[1] == 1.0
+    assert str(Score(100, 80, 70)) == "0.733 [0.639, 0.810] n=100"
+    assert Score(10, 10, 10).interval[1] == 1.0

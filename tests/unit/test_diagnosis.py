@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from engine.advisors.answers import PATHOLOGIES
 from engine.advisors.base import Diagnosis
 from engine.advisors.diagnosis import CHECKS, consistent, contradict, diagnose
-from engine.tree import Checkpoint, Score
+from engine.score import Score
+from engine.tree import Checkpoint
 
 STEPS = 50
 Curve = list[tuple[int, float]]
@@ -94,7 +95,7 @@ def found(case: dict[str, Any]) -> tuple[Diagnosis, ...]:
 def test_a_segment_that_learns_is_healthy() -> None:
     (only,) = found(HEALTHY)
     assert only.pathology == "healthy"
-    assert "validation .2 → .36 (n 256, SE .02" in only.text
+    assert "validation .2 → .36 (n 256, SE .03" in only.text
 
 
 @pytest.mark.parametrize(("pathology", "change", "quote"), CASES)

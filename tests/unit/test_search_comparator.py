@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.score import Score
 from engine.search.comparator import judge
-from engine.tree import Score
 
 N = 256
 

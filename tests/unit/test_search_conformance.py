@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import UserError
+from engine.score import Score
 from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length, shortest_segment
 from engine.search.registry import NAMES, make
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 
 FAULTS = (State.OUT_OF_MEMORY, State.NAN, State.CRASHED, State.HUNG, State.EARLY_STOPPED, State.STOPPED)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from engine.score import Score
 from engine.search.finalists import finalists, soup
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 
 def line(*values: int) -> Tree:

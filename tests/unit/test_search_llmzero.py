@@ -6,11 +6,12 @@ from statistics import fmean
 
 import pytest
 
+from engine.score import Score
 from engine.search.base import BudgetLeft, Expansion
 from engine.search.llmzero import LLMZero, Settings
 from engine.search.registry import make
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 from tests.unit.simulation import SPACE, Simulation, World, intents
 
 N = 256

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.analysis.statistics import wilson
+from engine.score import wilson
 from engine.store import queries
 from engine.store.execute import Job
 from engine.store.reader import to_rows

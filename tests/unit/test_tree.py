@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.score import Score
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, Score, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 
 def base(score: Score | None = None) -> Tree:

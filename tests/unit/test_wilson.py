@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.statistics import wilson
+from engine.score import wilson
 
 
 @pytest.mark.parametrize(
