@@ -333,6 +333,9 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
 
     settings = load()
     app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown())
-    with watch_terminal(app):
-        code = app.run(mouse=settings.mouse)
+    try:
+        with watch_terminal(app):
+            code = app.run(mouse=settings.mouse)
+    finally:
+        gc.unfreeze()  # or the end of the interpreter frees nothing of it, and DuckDB's bindings report leaks on stderr
     return code or app.return_code or 0

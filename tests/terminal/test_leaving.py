@@ -1,0 +1,57 @@
+"""What is left on the terminal after `q`: the way back to a run that goes on, and not a byte more."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.rundir import Holder, RunDirectory, RunLock
+from tests.terminal.terminals import Terminal
+from tests.tui import sample_run
+from tests.tui.live_engine import live
+
+CONTROL = re.compile(r"\x1b\[[<>=?]?[0-9;]*[A-Za-z]")
+SCREEN_IS_BACK = "\x1b[?1049l"
+
+
+def after_the_screen(terminal: Terminal) -> str:
+    """What it printed once the terminal's own screen was back."""
+    return CONTROL.sub("", terminal.rest().rpartition(SCREEN_IS_BACK)[2])
+
+
+def sample(place: Path, name: str, state: str) -> RunDirectory:
+    directory = RunDirectory(sample_run.build(place / "runs", name=name, state=state))
+    directory.config.write_text(sample_run.RUN_FILE.format(name=name), encoding="utf-8")
+    return directory
+
+
+@pytest.mark.parametrize("view", ["", "S"], ids=["tree", "samples"])
+def test_nothing_is_left_of_a_run_at_rest(tmp_path: Path, view: str) -> None:
+    sample(tmp_path, "rest", "finished")
+    terminal = Terminal(tmp_path, "attach", "rest")
+    terminal.wait_for("#0 base")
+    if view:
+        terminal.send(view)
+        terminal.until(lambda: "Search tree" not in terminal.text, "another screen")
+        terminal.send("\x1b")
+        terminal.wait_for("Search tree")
+    terminal.send("q")
+    assert after_the_screen(terminal) == ""
+    assert terminal.child.exitstatus == 0
+
+
+def test_only_the_way_back_is_left_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    directory = sample(tmp_path, "goes-on", "training")
+    lock = RunLock(directory, Holder(os.getpid(), "0", "2026-03-02T09:00:00+00:00"))
+    try:
+        with live(directory.path):
+            terminal = Terminal(tmp_path, "attach", "goes-on")
+            terminal.wait_for("#0 base")
+            terminal.send("q")
+            way_back = "detached: run goes-on goes on; `llmzero attach goes-on` comes back\r\n"
+            assert after_the_screen(terminal) == way_back
+    finally:
+        lock.release()
