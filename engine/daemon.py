@@ -30,6 +30,7 @@ from engine.controller.loop import Controller
 from engine.errors import Fault, UserError
 from engine.executors.base import Executor
 from engine.executors.local import LocalExecutor
+from engine.files import whole
 from engine.model_files import find_model
 from engine.rundir import Holder, RunDirectory, RunLock
 from engine.search.registry import make as make_strategy
@@ -211,10 +212,8 @@ async def settle(directory: RunDirectory, writer: Writer, asked_to_end: asyncio.
 
 def _write_strategy(directory: RunDirectory, writer: Writer) -> None:
     """The best trajectory so far as TOML, beside the database; written whole or not at all."""
-    text = strategy_toml(writer.rows)
-    partial = directory.strategy.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(directory.strategy)
+    with whole(directory.strategy) as file:
+        file.write(strategy_toml(writer.rows).encode("utf-8", "replace"))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class RunDirectory:
     def _read_holder(self) -> Holder:
         """Who holds the lock; an engine that has the lock but has not written its name yet is pid 0."""
         try:
-            fields = json.loads(self.holder_file.read_text())
+            fields = json.loads(self.holder_file.read_text(encoding="utf-8"))
             return Holder(pid=int(fields["pid"]), version=str(fields["version"]), started=str(fields["started"]))
         except (OSError, ValueError, KeyError, TypeError):
             return Holder(pid=0, version="", started="")
@@ -111,7 +111,7 @@ class RunLock:
         if not self._take():
             os.close(self._handle)
             raise UserError(held_line(directory.name, directory.holder() or Holder(0, "", "")))
-        directory.holder_file.write_text(json.dumps(asdict(holder)))
+        directory.holder_file.write_text(json.dumps(asdict(holder)), encoding="utf-8")
 
     def _take(self) -> bool:
         """Several tries: a viewer that asks `holder` has the lock, shared, for an instant."""

@@ -23,17 +23,13 @@ UNNAMED = "unnamed"
 
 def new(options: argparse.Namespace) -> int:
     """Write a commented run file; an existing file is never touched."""
+    from llmzero_tui.files.exporting import whole_file
     from llmzero_tui.text.run_file import run_file_text
 
     text = run_file_text(options.task, options.model)
     path: Path = options.file
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UserError(f"{path} exists and is not overwritten; choose another name") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    with whole_file(path, overwrite=False) as file:
+        file.write(text.encode())
     note(f"wrote {path}; edit it, then `llmzero check {path}` and `llmzero run {path}`")
     return 0
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.errors import Fault, UserError
+from engine.files import whole
 from engine.store.base import to_rows
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import table as aligned
@@ -114,27 +115,18 @@ def target(text: str, *, suffixes: tuple[str, ...] = (), directory: bool = False
 
 @contextmanager
 def whole_file(output: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """A file that is at `output` once the block has ended well.
+    """A file that is at `output` once the block has ended well; see `engine.files.whole` for links and devices.
 
     Raises:
         UserError: it cannot be written, or it exists and must not be overwritten.
     """
-    if not overwrite and output.exists():
+    if not overwrite and os.path.lexists(output):
         raise UserError(f"{output} exists and is not overwritten; choose another name")
     try:
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name[:80]}.")
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with whole(output) as file:
             yield file
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(output)
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -162,12 +154,6 @@ def whole_directory(output: Path) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
@@ -175,8 +161,9 @@ def save_answer(answer: pa.Table, output: Path, *, overwrite: bool, cut: bool = 
     """Write an answer in the format of the file's name. `cut`: there were more rows than the reader gives."""
     with whole_file(output, overwrite=overwrite) as file:
         write_answer(answer, format_of(output), file)
+        size = file.tell()
     words = rows_word(answer.num_rows)
-    return Written(output, f"only the first {words}, the answer is too large" if cut else words, output.stat().st_size)
+    return Written(output, f"only the first {words}, the answer is too large" if cut else words, size)
 
 
 def save_query(reader: Reader, text: str, output: Path, *, overwrite: bool) -> Written:

@@ -7,10 +7,10 @@ Used by the screens that keep something. Directories are made when something is 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from engine.errors import UserError
+from engine.files import whole
 
 NAME = "llmzero"
 
@@ -45,16 +45,9 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         UserError: the place cannot be written, in one line.
     """
-    partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        partial = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
-            file.write(text)
-        partial.replace(path)
+        with whole(path, mode=0o600) as file:
+            file.write(text.encode("utf-8", "replace"))
     except OSError as error:
         raise UserError(f"{short(path)}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
