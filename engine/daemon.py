@@ -164,7 +164,7 @@ def assemble(
         space=space,
         **search.settings,
     )
-    base = find_model(config.model.path, task)
+    base = find_model(config.model.path, task, settled=True)
     ledger = Ledger.load(writer, directory, base)
     if ledger is None:
         _begin_run(config, directory, writer, space, base, advisor.name)

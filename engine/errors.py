@@ -22,7 +22,23 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()
 
 
+LONGEST_QUOTE = 80
+"""Characters of what a user wrote that a message repeats at most."""
+
+
 def short(value: object) -> str:
     """A given value, quoted, at most 80 characters."""
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
+
+
+def short_name(name: object) -> str:
+    """A given name as it stands, at most 80 characters."""
+    text = one_line(str(name))
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
+
+
+def short_path(path: object) -> str:
+    """A path as it stands; of a very long one the beginning and, more of it, the end."""
+    text = one_line(str(path))
+    return text if len(text) <= 2 * LONGEST_QUOTE else f"{text[:30]}…{text[-49:]}"

@@ -8,55 +8,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from engine import machine
+from engine import machine, model_check
 from engine.config import RunConfig
 from engine.errors import Fault, UserError, one_line
-from engine.model_files import ModelFiles, find_model, read_model
+from engine.findings import Finding, Level, Report
+from engine.model_files import ModelFiles, find_model
 from engine.space import Space
 from tasks import registry
 from tasks.base import Item, Split, Task, TaskError, TaskNotFound
 from tasks.rows import RowsTask
-
-Level = Literal["ok", "warning", "error"]
 
 SAMPLED_PROMPTS = 64
 WORKER_BYTES = 900 * 1024**2
 """What a trainer worker needs beside the model: Python, torch, TRL (FACTS.md: 450–800 MB)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: `subject` is a key of the run file or a part of the machine, `text` one line."""
-
-    level: Level
-    subject: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was found, in the order it was looked at."""
-
-    findings: tuple[Finding, ...]
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(each for each in self.findings if each.level == "error")
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        return tuple(each for each in self.findings if each.level == "warning")
-
-
 def check(config: RunConfig, runs_dir: Path) -> Report:
     """Look at everything a run needs."""
     found: list[Finding] = []
     task = _task(config, found)
-    model = _model(config, task, found)
+    model = model_check.look(config, task, found)
     space = _space(config, task, found)
     if task and model and space:
         found += _lengths(task, model, space)
@@ -70,10 +43,10 @@ def check(config: RunConfig, runs_dir: Path) -> Report:
     return Report(tuple(found))
 
 
-def resolve(config: RunConfig) -> RunConfig:
+def resolve(config: RunConfig, *, settled: bool = False) -> RunConfig:
     """The same run with absolute paths in place of relative ones, so that it may go on from any working directory.
 
-    An empty model path becomes the base shipped with the task.
+    An empty model path becomes the base shipped with the task. `settled`: this was done before, when the run began.
 
     Raises:
         UserError: no such task, or the task ships no base and the file names none.
@@ -84,7 +57,7 @@ def resolve(config: RunConfig) -> RunConfig:
         raise UserError(f"task.name: {one_line(str(error))}") from error
     name = registry.absolute(config.task.name)
     try:
-        model = find_model(config.model.path, task)
+        model = find_model(config.model.path, task, settled=settled)
     except UserError as error:
         raise UserError(f"model.path {error}") from error
     return config.model_copy(
@@ -121,22 +94,6 @@ def _grade(task: Task, items: Iterable[Item]) -> None:
         gold = task.gold(item)
         if gold is not None and not task.score(gold, item).correct:
             raise TaskError(f"task {task.name} finds its own right answer {gold!r} wrong for {item.prompt!r}")
-
-
-def _model(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelFiles | None:
-    subject = "model.path"
-    try:
-        where = find_model(config.model.path, task)
-        model = read_model(where)
-    except UserError as error:
-        found.append(Finding("error", subject, str(error)))
-        return None
-    except Fault as error:
-        found.append(Finding("warning", subject, str(error)))
-        return None
-    size = f"{model.parameters / 1e6:,.1f}M parameters" if model.parameters else "size unknown"
-    found.append(Finding("ok", subject, f"{where}: {model.architecture}, {size}, {model.positions} positions"))
-    return model
 
 
 def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space | None:

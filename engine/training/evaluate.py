@@ -98,7 +98,11 @@ def encode(tokenizer: Any, prompts: Sequence[str], task: Task) -> list[list[int]
 
 
 def check_positions(model: Any, prompts: Sequence[Sequence[int]], completion: int, what: str) -> None:
-    """Raises UserError when the longest prompt and `completion` new tokens exceed the model's positions."""
+    """Whether a model can read its prompts and write so many tokens more.
+
+    Raises:
+        UserError: they exceed the model's positions, or a token of a prompt has no row in its embedding.
+    """
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     longest = max(map(len, prompts), default=0)
     if positions is not None and longest + completion > positions:
@@ -106,6 +110,10 @@ def check_positions(model: Any, prompts: Sequence[Sequence[int]], completion: in
             f"{what}: {longest} prompt tokens + {completion} completion tokens exceed the model's"
             f" {positions} positions; at most {max(0, positions - longest)} completion tokens are possible"
         )
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = max((max(prompt) for prompt in prompts if prompt), default=0)
+    if highest >= rows:
+        raise UserError(f"{what}: a prompt has the token {highest}, and the model's embedding has {rows} rows")
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from engine.errors import UserError
+from engine.errors import UserError, one_line
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
 from engine.weight_files import adapter_line, is_adapter, read_weights
@@ -41,6 +42,21 @@ def use_bf16(precision: Precision) -> bool:
     return precision == "bf16"
 
 
+def located(source: str) -> str:
+    """What Transformers is to be given for a model directory (absolute) or a hub id.
+
+    Transformers takes a hub id for whatever lies in the working directory under that name; where something does, the
+    hub's files are named by their place in its cache.
+    """
+    if Path(source).is_absolute() or not Path(source).exists():
+        return source
+    files = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    try:
+        return snapshot_download(source, allow_patterns=files, ignore_patterns=["consolidated*", "original/*"])
+    except (OSError, ValueError) as error:
+        raise UserError(f"model {source!r} is not to be had from the hub: {one_line(str(error))[:300]}") from error
+
+
 def load_model(source: str) -> Any:
     """The policy in `source` (a model directory or a hub id), in float32, on the CPU.
 
@@ -51,10 +67,14 @@ def load_model(source: str) -> Any:
     check_source(source)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True
+            located(source),
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"model {source!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        raise UserError(f"model {source!r} cannot be loaded: {one_line(str(error))[:300]}") from error
     if wrong := misfit(type(model).__name__, info):  # what does not fit was drawn at random
         raise UserError(f"model {source!r}: {wrong}")
     check_finite(model, f"policy {source!r}")
@@ -64,8 +84,8 @@ def load_model(source: str) -> Any:
 def check_source(source: str) -> None:
     """Raises UserError when `source` is a path and no transformers model directory with all its weight files."""
     directory = Path(source)
-    if not (directory.is_absolute() or source.startswith(".") or directory.is_dir()):
-        return
+    if not directory.is_absolute():
+        return  # a hub id
     if is_adapter(directory):
         raise UserError(adapter_line(directory))
     if not (directory / "config.json").is_file():
@@ -80,9 +100,9 @@ def load_tokenizer(source: str) -> Any:
         UserError: there is no loadable tokenizer, or it has neither an end nor a pad token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", truncation_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(located(source), padding_side="left", truncation_side="left")
     except (OSError, ValueError) as error:
-        raise UserError(f"no tokenizer in {source!r}: {' '.join(str(error).split())[:300]}") from error
+        raise UserError(f"no tokenizer in {source!r}: {one_line(str(error))[:300]}") from error
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {source!r} has no end-of-sequence token; completions could not end")
     if tokenizer.pad_token_id is None:

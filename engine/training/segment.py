@@ -117,7 +117,7 @@ class Segment:
         if chosen.get("beta", 0.0):
             policy.check_source(spec.reference)
         # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
-        model.config._name_or_path = spec.reference
+        model.config._name_or_path = policy.located(spec.reference)
         self._rewards = RewardFunction(practice, items, frozenset(self._end_and_pad(model)))
         trainer = GRPOTrainer(
             model=model,

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from engine import machine
 from engine.config import AdvisorSection
 from engine.errors import Fault, one_line
-from engine.preflight import Finding, gib
+from engine.findings import Finding
+from engine.preflight import gib
 from llmzero_tui.commands.runfile import show_findings
 
 PACKAGES = ("torch", "trl", "transformers", "duckdb", "textual")

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine import launch, preflight
 from engine.config import RunConfig, load
 from engine.errors import UserError, one_line
-from engine.preflight import Finding
+from engine.findings import Finding
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note, to_json
 

@@ -48,7 +48,9 @@ def resume(options: argparse.Namespace) -> int:
             raise UserError(
                 f"run {directory.name} is finished; raise a limit of [budget] in {directory.config} and resume again"
             )
-        preflight.resolve(run_file.load(directory.config))  # a task or a model that is gone is one line, not a crash
+        preflight.resolve(
+            run_file.load(directory.config), settled=True
+        )  # a task or a model that is gone is one line, not a crash
         pid = launch.start_engine(directory)
         note(f"run {directory.name} goes on: engine {pid}")
     return _after_start(options, directory)
@@ -79,10 +81,10 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
 def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     """Check, create, start, show. What the check finds wrong is an error before anything is written."""
     _check_settings(options)
-    config = preflight.resolve(asked)
-    report = preflight.check(config, options.runs_dir)
+    report = preflight.check(asked, options.runs_dir)
     if report.errors:
         raise UserError(f"{report.errors[0].subject}: {report.errors[0].text}")
+    config = preflight.resolve(asked)
     for warning in report.warnings:
         note(f"warning: {warning.subject}: {plain(warning.text)}")
     directory = launch.create_run(config, options.runs_dir)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from engine.errors import UserError
 from engine.training import compare, policy
@@ -60,3 +62,33 @@ def test_an_evaluation_refuses_it_too(tiny_base: str, tmp_path: Path, make_spec:
     )
     assert run_evaluation(asked, told.append)  # the process may go on
     assert words in ended(told).detail
+
+
+@pytest.fixture
+def hub_cache(tiny_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the hub that has nobody/tiny, and no network."""
+    repo = tmp_path / "cache" / "models--nobody--tiny"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(tiny_base, repo / "snapshots" / ("0" * 40))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return repo
+
+
+@pytest.mark.parametrize("here", ["nothing", "a directory", "a file"])
+def test_a_hub_id_is_the_hubs_whatever_lies_here(
+    here: str, hub_cache: Path, tiny_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work" / "nobody").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    if here == "a directory":
+        Path("nobody/tiny").mkdir()
+    elif here == "a file":
+        Path("nobody/tiny").write_text("no model")
+    place = policy.located("nobody/tiny")
+    assert place == ("nobody/tiny" if here == "nothing" else str(hub_cache / "snapshots" / ("0" * 40)))
+    if here != "nothing":
+        loaded = policy.load_model("nobody/tiny").state_dict()
+        assert all(torch.equal(loaded[k], v) for k, v in policy.load_model(tiny_base).state_dict().items())
+        assert policy.load_tokenizer("nobody/tiny").eos_token

@@ -16,8 +16,9 @@ import pytest
 from engine import machine, model_files, preflight
 from engine.config import RunConfig, parse
 from engine.errors import Fault, UserError
-from engine.preflight import Finding
+from engine.findings import Finding
 from tasks import registry
+from tests.engine.broken_models import BROKEN, SOUND, copy
 
 ROOT = Path(preflight.__file__).resolve().parents[1]
 SHIPPED = ROOT / "assets" / "tiny" / "knights"
@@ -126,7 +127,7 @@ def test_a_hub_id_stays_as_it_is() -> None:
     assert preflight.resolve(config('[model]\npath = "Qwen/Qwen3-0.6B"\n')).model.path == "Qwen/Qwen3-0.6B"
 
 
-@pytest.mark.parametrize("path", ["./none", "/none", "none", "a/b/c", "model/none"])
+@pytest.mark.parametrize("path", ["./none", "/none", "none", "a/b/c", "./model/none"])
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(UserError, match=f"model.path .*{path}: no such directory"):
@@ -146,7 +147,7 @@ def test_a_hub_id_that_is_nowhere_is_an_error_when_offline() -> None:
         ("config.json", b"{", "config.json cannot be read"),
         ("config.json", b"[]", "not a JSON object"),
         ("tokenizer.json", b"{}", "tokenizer.json cannot be read"),
-        ("model.safetensors", b"", "not a safetensors file"),
+        ("model.safetensors", b"", "is not a safetensors file"),
         ("model.safetensors", struct.pack("<Q", 2**40), "header is too long"),
         ("model.safetensors", struct.pack("<Q", 2) + b"[]", "not a safetensors file"),
     ],
@@ -162,6 +163,39 @@ def test_broken_model_files_are_errors(tmp_path: Path, name: str, content: bytes
 def test_a_directory_that_is_no_model_is_an_error(tmp_path: Path) -> None:
     finding = found(config(f'[model]\npath = "{tmp_path}"\n'), "model.path")
     assert (finding.level, "no config.json" in finding.text) == ("error", True)
+
+
+@pytest.mark.parametrize("case", ["compiled", "cut off", "shard missing", "adapter"])
+def test_weights_that_do_not_fit_are_an_error(tmp_path: Path, case: str) -> None:
+    """All the cases, by the worker's own code: tests/engine/test_model_fit.py."""
+    change, words = BROKEN[case]
+    where = copy(SHIPPED, tmp_path / "model", change)
+    finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
+    assert finding.level == "error"
+    assert words in finding.text
+    assert "\n" not in finding.text
+
+
+def test_pickled_weights_are_compared_and_counted(tmp_path: Path) -> None:
+    where = copy(SHIPPED, tmp_path / "model", SOUND["pickled"])
+    finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
+    assert (finding.level, "0.3M parameters" in finding.text) == ("ok", True)
+
+
+def test_a_token_without_a_row_is_a_warning_until_a_prompt_has_it(tmp_path: Path) -> None:
+    def add(where: Path) -> None:
+        path = where / "tokenizer.json"
+        content = json.loads(path.read_text())
+        content["added_tokens"].append({**content["added_tokens"][0], "id": 98, "content": "<image>"})
+        path.write_text(json.dumps(content))
+
+    where = copy(SHIPPED, tmp_path / "model", add)
+    extra = f'[model]\npath = "{where}"\n'
+    warnings = preflight.check(config(extra), tmp_path / "runs").warnings
+    assert any("1 token without a row in the embedding of 98: '<image>'" in each.text for each in warnings)
+    (tmp_path / "mine.py").write_text(TASK.replace("{score}", GOOD).replace('f"S {', 'f"<image> {'))
+    report = preflight.check(config(extra, task="mine.py:Mine"), tmp_path / "runs")
+    assert any("does not know '<image>'" in each.text for each in report.errors)
 
 
 def test_parameters_are_counted_as_torch_counts_them() -> None:
