@@ -1,13 +1,13 @@
 """SQL as text: its tokens for colours, where an error is, and cleaning of what is pasted.
 
-Pure; used by the editor and by the lists of queries. It guesses at syntax for colours only and never decides what a
-text may do.
+Pure; used by the editor and by the lists of queries. The lexer is DuckDB's; colours never decide what a text may do.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from rich.text import Text
 
@@ -16,45 +16,30 @@ from llmzero_tui.styles.themes import Palette
 TOO_LONG = 100_000
 """Characters from which on a text stays without colours."""
 
-_WORDS = """
-all and any anti array as asc asof between by case cast columns count_star create cross current_date
-current_timestamp cube date desc describe distinct else end escape except exclude exists explain extract false
-fetch filter first following for from full glob group grouping having if ilike in inner intersect interval into is
-isnull join json last lateral left like limit list macro map natural not notnull null nulls offset on or order outer
-over partition percent pivot positional preceding qualify range recursive replace respect right rollup row rows
-sample select semi sets show similar struct summarize table tablesample text then time timestamp to true try_cast
-unbounded union unnest unpivot using values varchar when where window with within analyze bigint boolean double
-integer
-"""
-KEYWORDS = frozenset(_WORDS.split())
-_TOKEN = re.compile(
-    r"""
-    (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
-    |(?P<string>'(?:[^']|'')*(?:'|\Z)|(?P<tag>\$[A-Za-z_]*\$).*?(?:(?P=tag)|\Z))
-    |(?P<quoted>"(?:[^"]|"")*(?:"|\Z))
-    |(?P<number>(?<![\w.])(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
-    |(?P<word>[^\W\d]\w*)(?P<call>\s*\()?
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+COLOURED = {"comment": "comment", "string_const": "string", "numeric_const": "number", "keyword": "keyword"}
+"""DuckDB's kinds of token that have a colour, and its name in `style`."""
+COLUMNS = frozenset("configuration error key label level milliseconds name role seconds value".split())
+"""Columns of a run's tables that DuckDB's lexer calls keywords; nobody means the keyword."""
 Span = tuple[int, int, str]
 """From, to (without), and what it is: comment, string, number, keyword or function."""
 
 
 def tokens(text: str) -> Iterator[Span]:
-    """The parts of a query that have a colour of their own."""
-    for found in _TOKEN.finditer(text):
-        kind = found.lastgroup or ""
-        if kind in ("word", "call"):
-            start, end = found.span("word")
-            if found["word"].lower() in KEYWORDS:
-                yield start, end, "keyword"
-            elif found["call"]:
-                yield start, end, "function"
-        elif kind == "tag":
-            yield *found.span("string"), "string"
-        elif kind != "quoted":
-            yield *found.span(), kind
+    """The parts of a query that have a colour of their own, as DuckDB's own lexer sees them."""
+    import duckdb
+
+    data = text.encode(errors="replace")  # the lexer counts bytes; a lone surrogate is no SQL and stays one character
+    marks = [(begin, kind.name) for begin, kind in duckdb.tokenize(data.decode())]
+    begin_character, begin_byte = 0, 0
+    for (begin, kind), (end, _) in pairwise([*marks, (len(data), "")]):
+        begin_character += len(data[begin_byte:begin].decode())
+        begin_byte = begin
+        token = data[begin:end].decode().rstrip()
+        colour = COLOURED.get(kind) if token.lower() not in COLUMNS else None
+        if kind == "identifier" and not token.startswith('"') and data[end : end + 1] == b"(":
+            colour = "function"
+        if token and colour:
+            yield begin_character, begin_character + len(token), colour
 
 
 def style(kind: str, colours: Palette) -> str:

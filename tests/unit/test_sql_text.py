@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.store import database
 from engine.store.errors import one_line
-from llmzero_tui.sql_text import by_line, clean, coloured, error_span, style, tokens
+from llmzero_tui.sql_text import COLUMNS, by_line, clean, coloured, error_span, style, tokens
 from llmzero_tui.styles.themes import palette
 
 COLOURS = palette("llmzero-dark")
+SCHEMA = Path(database.__file__).with_name("schema.sql")
 
 
 def kinds(text: str) -> list[tuple[str, str]]:
@@ -27,6 +30,14 @@ def test_each_part_of_a_query_is_known() -> None:
         ("1.5e-3", "number"), ("/* a\nb */", "comment"), ("FROM", "keyword"), ("WHERE", "keyword"),
         ("$$ or $$", "string"),
     ]  # fmt: skip
+
+
+def test_columns_of_a_run_are_not_coloured_as_keywords() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(SCHEMA.read_text(encoding="utf-8"))
+        names = connection.sql("SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal").fetchall()
+    lexed = {name for (name,) in names if duckdb.tokenize(name)[0][1].name == "keyword"}
+    assert lexed == COLUMNS
 
 
 def test_a_token_over_several_lines_has_a_part_in_each() -> None:
