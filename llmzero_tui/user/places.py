@@ -9,26 +9,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from platformdirs import user_config_path, user_state_path
+
 from engine.errors import UserError
 from engine.files import whole
 
 NAME = "llmzero"
 
 
-def _home(variable: str, default: str) -> Path:
-    """A base directory of the XDG specification; a relative one is to be ignored, says the specification."""
-    given = os.environ.get(variable, "")
-    return (Path(given) if given.startswith("/") else Path.home() / default) / NAME
-
-
 def config_dir() -> Path:
-    """What the user wrote and would miss: XDG_CONFIG_HOME/llmzero."""
-    return _home("XDG_CONFIG_HOME", ".config")
+    """What the user wrote and would miss; on Linux XDG_CONFIG_HOME/llmzero."""
+    return user_config_path(NAME, appauthor=False)
 
 
 def state_dir() -> Path:
-    """What the program remembers: XDG_STATE_HOME/llmzero."""
-    return _home("XDG_STATE_HOME", ".local/state")
+    """What the program remembers; on Linux XDG_STATE_HOME/llmzero."""
+    return user_state_path(NAME, appauthor=False)
 
 
 def short(path: Path) -> str:

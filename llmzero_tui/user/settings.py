@@ -1,18 +1,16 @@
 """The user's settings: a TOML file read before the terminal starts, and changed by the settings screen.
 
-Called by the command line and the app. The file is the user's: a change touches only the lines of its keys, comments
-stay, and what cannot be changed that way is left to the user. What is allowed is known by `user.preferences`.
+Called by the command line and the app. The file is the user's: a change touches only its keys, comments stay (tomlkit).
+What is allowed is known by `user.preferences`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +68,7 @@ def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
         changes: key → value; "keys.run.approve" → keys, None to go back to the default.
 
     Raises:
-        UserError: a value that is not allowed, a file that is wrong or cannot be written, or one of a form that only
-            its author can change. The file is as it was then.
+        UserError: a value that is not allowed, a file that is wrong or cannot be written. It is as it was then.
     """
     file = (file or path()).resolve()  # a link to a file elsewhere stays a link
     text = _read(file)
@@ -79,9 +76,6 @@ def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
     new = text or template()
     for name, value in changes.items():
         new = edit(new, name, value)
-    if _parse_quietly(new) != wanted:
-        names = ", ".join(name.removeprefix("keys.") for name in changes)
-        raise UserError(f"{short(file)}: {names} cannot be changed from here in this form; edit the file yourself")
     write_private(file, new)
     return wanted
 
@@ -104,79 +98,33 @@ def changed(before: Settings, changes: Mapping[str, Any]) -> Settings:
     return checked(values)
 
 
-def _parse_quietly(text: str) -> Settings | None:
-    try:
-        return checked(tomllib.loads(text))
-    except (ValueError, UserError):
-        return None
-
-
 def edit(text: str, name: str, value: Any) -> str:
-    """A TOML text with the line of one key changed, added, or taken out (None). "keys.X" is the key X of [keys]."""
-    lines = text.removesuffix("\n").split("\n") if text else []  # not at what else Unicode takes for a line's end
-    table, _, key = name.partition(".") if "." in name else ("", "", name)
-    first, last = _extent(lines, table)
-    if first < 0 and value is None:
-        return text
-    if first < 0:
-        lines += ["", f"[{table}]"] if lines else [f"[{table}]"]
-        first = last = len(lines)
-    new = [] if value is None else [f"{key} = {toml(value)}"]
-    place = next((i for i in range(first, last) if _names(lines[i], key)), None)
-    old = place is not None
-    if place is None:  # its default may stand there as a comment
-        place = next((i for i in range(first, last) if new and re.match(rf"# {re.escape(key)} = ", lines[i])), None)
-    if place is None:
-        while last > first and not lines[last - 1].strip():  # above the blank line before the next table
-            last -= 1
-        lines[last:last] = new
+    """A TOML text with one key changed, added, or taken out (None); comments and the rest stay as they are.
+
+    "keys.X" is the key X of [keys], which may stand there as a quoted or as a dotted key.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    key, home = name.removeprefix("keys."), document
+    if key != name:
+        if "keys" not in document:
+            document["keys"] = tomlkit.table()
+        home = document["keys"]
+    inner, last = _place(home, key)
+    if value is None:
+        inner.pop(last, None)
     else:
-        end = _end(lines, place, last)
-        comment = _comment(lines[place]) if new and old and end == place + 1 else ""
-        lines[place:end] = [new[0] + comment] if new else []
-    return "\n".join(lines) + "\n"
+        inner[last] = value
+    return tomlkit.dumps(document)
 
 
-def _extent(lines: list[str], table: str) -> tuple[int, int]:
-    """The lines of a table without its head, as a range; (-1, -1) where there is none."""
-    heads = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)]
-    if not table:
-        return 0, heads[0] if heads else len(lines)
-    for head, after in pairwise([*heads, len(lines)]):
-        if re.match(rf"\s*\[\s*[\"']?{re.escape(table)}[\"']?\s*\]", lines[head]):
-            return head + 1, after
-    return -1, -1
-
-
-def _names(line: str, key: str) -> bool:
-    """Whether a line gives a value to a key, in either of TOML's ways to write it."""
-    dotted = r"\s*\.\s*".join(rf"[\"']?{re.escape(part)}[\"']?" for part in key.split("."))
-    return re.match(rf"\s*(?:{dotted}|[\"']{re.escape(key)}[\"'])\s*=", line) is not None
-
-
-def _end(lines: list[str], start: int, last: int) -> int:
-    """The line after a value, which may span several."""
-    for end in range(start + 1, last + 1):
-        try:
-            tomllib.loads("\n".join(lines[start:end]))
-        except ValueError:
-            continue
-        return end
-    return start + 1
-
-
-def _comment(line: str) -> str:
-    """What stands behind the value of a line: the longest part from a # on without which it says the same."""
-    whole = tomllib.loads(line)
-    for found in re.finditer("#", line):
-        before = line[: found.start()]
-        try:
-            same = tomllib.loads(before) == whole
-        except ValueError:
-            continue
-        if same:
-            return line[len(before.rstrip()) :]
-    return ""
+def _place(home: Any, key: str) -> tuple[Any, str]:
+    """The table and the name in it under which a key stands or belongs, written quoted ("a.b") or dotted (a.b)."""
+    if key in home or "." not in key:
+        return home, key
+    first, _, rest = key.partition(".")
+    return _place(home[first], rest) if isinstance(home.get(first), Mapping) else (home, key)
 
 
 def toml(value: Any) -> str:
@@ -193,4 +141,4 @@ def template() -> str:
     for name in NAMES:
         if name != "keys":
             lines += [f"# {docs[name]}", f"# {name} = {toml(getattr(Settings(), name))}"]
-    return "\n".join([*lines, "", f"# {docs['keys']}", "[keys]", ""])
+    return "\n".join([*lines, "", "[keys]", f"# {docs['keys']}", ""])
