@@ -6,7 +6,6 @@ Used by the screens that keep something. Directories are made when something is 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from platformdirs import user_config_path, user_state_path
