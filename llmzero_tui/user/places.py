@@ -18,12 +18,19 @@ NAME = "llmzero"
 
 def config_dir() -> Path:
     """What the user wrote and would miss; on Linux XDG_CONFIG_HOME/llmzero."""
-    return user_config_path(NAME, appauthor=False)
+    return _known(user_config_path(NAME, appauthor=False))
 
 
 def state_dir() -> Path:
     """What the program remembers; on Linux XDG_STATE_HOME/llmzero."""
-    return user_state_path(NAME, appauthor=False)
+    return _known(user_state_path(NAME, appauthor=False))
+
+
+def _known(directory: Path) -> Path:
+    """The directory. Raises UserError where the user has no home: the library leaves "~" in the path then."""
+    if not directory.is_absolute():
+        raise UserError("this user has no home directory: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
+    return directory
 
 
 def short(path: Path) -> str:
