@@ -127,6 +127,9 @@ class TrainingSection(Section):
     """Of the weights in the forward pass; "auto" is bf16 on a GPU that has it, else fp32."""
     hang_seconds: float = Field(default=900, gt=0)
     """A worker that says nothing for so long is taken for hung and replaced."""
+    stop_seconds: float = Field(default=60, gt=0, le=86_400)
+    """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume goes on from its
+    last checkpoint."""
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of one worker; 0 shares the cores among the workers."""
     keep_checkpoints: int = Field(default=8, ge=1)

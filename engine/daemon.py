@@ -43,6 +43,9 @@ from tasks.base import Task, TaskError, TaskNotFound
 
 _log = logging.getLogger("engine")
 
+LEAVE_SECONDS = 10.0
+"""After the second SIGTERM for an orderly end."""
+
 SETTLE_SECONDS = 2.0
 """Between two tries to write a run's end."""
 
@@ -123,6 +126,9 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     asked_to_end = asyncio.Event()
 
     def end() -> None:
+        if asked_to_end.is_set():  # the second time: whatever still hangs then must not hold the process
+            _log.warning("asked to end again: leaving at once")
+            loop.call_later(LEAVE_SECONDS, os._exit, 1)
         asked_to_end.set()
         controller.shut_down()
 

@@ -168,6 +168,17 @@ class Tree:
         """Another length for a segment that has not begun."""
         self._nodes[node_id] = replace(self._nodes[node_id], planned_steps=steps)
 
+    def cut(self, node_id: int, step: int) -> None:
+        """Forget what a segment trained and saved after a step; it is trained again."""
+        node = self._nodes[node_id]
+        kept = tuple(c for c in node.checkpoints if c.step <= step)
+        self._nodes[node_id] = replace(node, steps=step, checkpoints=kept)
+        if self._best is not None and self._best[0] == node_id and self._best[1].step > step:
+            self._best = None
+            for each in self:
+                for checkpoint in each.checkpoints:
+                    self._consider(each.id, checkpoint)
+
     def replan(self, node_id: int, transition: Transition, configuration: Configuration) -> None:
         """Change a node that has not begun (a human edited the proposal). The parent stays.
 

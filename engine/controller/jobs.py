@@ -56,12 +56,15 @@ class Jobs:
         return self._config.evaluation.checkpoints
 
     def segment(self, node: Node, seed: int) -> SegmentSpec:
-        """The segment of a queued node. Raises ValueError for the root, which is never trained."""
+        """The segment of a queued node, from where it was left. Raises ValueError for the root, which has none."""
         transition = node.transition
         if transition is None:
             raise ValueError("the root has no segment")
         config, ledger = self._config, self._ledger
         parent = ledger.checkpoint_path(transition.parent, transition.step)
+        if node.steps:  # taken up: it goes on from its own checkpoint, on other prompts than those of its first steps
+            parent = ledger.checkpoint_path(node.id, node.steps)
+            seed = zlib.crc32(f"{seed}/from {node.steps}".encode()) & 0x7FFFFFFF
         reference = ledger.tree.reference(node.id)
         carries = transition.optimizer is Optimizer.KEEP and transition.parent != ledger.tree.root.id
         evaluation = config.evaluation
@@ -70,10 +73,11 @@ class Jobs:
             task=config.task.name,
             base=ledger.base,
             parent=str(parent),
-            optimizer=str(parent) if carries else None,
+            optimizer=str(parent) if carries or node.steps else None,
             reference=ledger.base if reference is None else str(ledger.checkpoint_path(*reference)),
             configuration=dict(node.configuration),
             steps=node.planned_steps,
+            done=node.steps,
             seed=seed,
             directory=str(ledger.directory.segment(node.id)),
             checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Advice, Call, Series
+from engine.controller import recovery
 from engine.controller.prompt_sets import steering_prompts
 from engine.controller.proposals import HUMAN, Decided, Proposal, in_words
 from engine.rundir import RunDirectory
@@ -60,7 +61,8 @@ class Ledger:
     def load(cls, writer: Writer, directory: RunDirectory, base: str) -> Ledger | None:
         """The ledger of an earlier engine on this run, or None when there is none.
 
-        Segments that were queued or in flight are queued again, from the beginning: that is all a crash loses.
+        Segments that ended with their engine are queued again and go on from their last checkpoint: what was trained
+        since is all a crash loses. Checkpoints whose files are gone are noticed, and never branched from.
         """
         rows = writer.rows("SELECT * FROM nodes ORDER BY node_id")
         if not rows:
@@ -69,8 +71,7 @@ class Ledger:
         for row in rows[1:]:
             tree.add(_node(row))
         for row in writer.rows("SELECT * FROM checkpoints ORDER BY seq"):
-            if not tree[row["node_id"]].state.in_flight:
-                tree.add_checkpoint(row["node_id"], _checkpoint(row))
+            tree.add_checkpoint(row["node_id"], _checkpoint(row))
         proposals = {
             row["node_id"]: Proposal(
                 row["proposal_id"], row["revision"], row["node_id"], _transition(row), row["advisor"], row["deadline"]
@@ -86,33 +87,10 @@ class Ledger:
             )
             for row in writer.rows("SELECT * FROM proposals WHERE state <> 'pending'")
         }
-        for row in rows:
-            if row["state"] == State.RUNNING:
-                ledger._requeue(row["node_id"])
+        recovery.recover(ledger)
         for row in writer.rows("SELECT call_id FROM agent_calls WHERE error = ?", (UNFINISHED,)):
             writer.update("agent_calls", row, error="cancelled: the engine ended before the answer")
-        ledger._take_name()
         return ledger
-
-    def _take_name(self) -> None:
-        """A run is called as its directory is, which may have been renamed while no engine ran."""
-        name = self.directory.name
-        before = self.writer.rows("SELECT name FROM runs")[0]["name"]
-        if before != name:
-            self.writer.update_run(name=name)
-            self.event("info", "renamed", f"renamed from {before} to {name}")
-
-    def _requeue(self, node_id: int) -> None:
-        """Put a segment that an engine's death interrupted back into the queue; its rows of the first try go."""
-        self.tree.set_state(node_id, State.QUEUED)
-        self.tree.set_steps(node_id, 0)
-        for table in ("metrics", "checkpoints", "completions"):
-            self.writer.delete(table, node_id=node_id)
-        self.writer.update(
-            "nodes", {"node_id": node_id}, state=State.QUEUED, trained_steps=0, trainer_seconds=0.0, started=None,
-            reason="interrupted with the engine; trained again from its parent's checkpoint",
-        )  # fmt: skip
-        self.event("warning", "requeued", f"#{node_id} was in flight when the engine ended; queued again", node_id)
 
     # ---- proposals ------------------------------------------------------------------------------------------------
 
@@ -235,10 +213,30 @@ class Ledger:
         )  # fmt: skip
         self._completions(evaluation.samples, node_id, step)
         best, checkpoint = self.tree.best()
-        self.writer.update_run(
-            best_node=best.id, best_step=checkpoint.step,
-            best_path=self.relative(self.checkpoint_path(best.id, checkpoint.step)),
+        self.name_incumbent(best.id, checkpoint.step)
+
+    def name_incumbent(self, node_id: int, step: int) -> None:
+        """The best policy so far, for whoever looks."""
+        path = self.relative(self.checkpoint_path(node_id, step))
+        self.writer.update_run(best_node=node_id, best_step=step, best_path=path)
+
+    def requeue(self, node_id: int, done: int, reason: str) -> None:
+        """A segment that was cut off goes back into the queue with `done` steps; rows of what came after them go."""
+        self._cut(node_id, done)
+        self.tree.set_state(node_id, State.QUEUED)
+        self.reasons[node_id] = reason
+        self.writer.update(
+            "nodes", {"node_id": node_id}, state=State.QUEUED, trained_steps=done,
+            trainer_seconds=recovery.step_seconds(self, node_id, done), started=None, ended=None, reason=reason,
         )  # fmt: skip
+        if self.tree.root.checkpoints:
+            best, checkpoint = self.tree.best()
+            self.name_incumbent(best.id, checkpoint.step)
+
+    def _cut(self, node_id: int, done: int) -> None:
+        self.tree.cut(node_id, done)
+        for table in ("metrics", "checkpoints", "completions"):
+            self.writer.delete(table, above=("step", done), node_id=node_id)
 
     def forget_files(self, node_id: int, step: int) -> None:
         """The files of a checkpoint were deleted; the score stays."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from engine.config import RunConfig
 from engine.controller import commands, retention
 from engine.controller.account import Account
 from engine.controller.agents import Agents
+from engine.controller.evaluations import Evaluations
 from engine.controller.finish import EvaluationFailed, Finish
 from engine.controller.gate import Gate
 from engine.controller.human import Human
@@ -24,6 +26,7 @@ from engine.controller.jobs import Jobs, steering
 from engine.controller.ledger import Ledger, now
 from engine.controller.pipeline import Pipeline, patience
 from engine.controller.planner import Planner
+from engine.controller.recovery import RUN_STOPPED
 from engine.controller.segments import Segments
 from engine.controller.sight import Sight
 from engine.errors import UserError
@@ -31,7 +34,7 @@ from engine.executors.base import Executor
 from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
 from engine.training.events import Checkpoint as CheckpointSaved
-from engine.training.events import End, Ended, Evaluate, Evaluated
+from engine.training.events import End, Ended, Evaluated
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +43,9 @@ TICK_SECONDS = 1.0
 
 STORE_FAULT = "the database cannot be written"
 """How the reason of a pause begins that ends by itself."""
+
+UNHEARD_SECONDS = 30.0
+"""After the deadline of a stop the end of a killed worker is waited for so long."""
 
 MAX_FAILURES = 5
 """Segments that may fail one after the other before the run ends: it would only burn time."""
@@ -82,12 +88,11 @@ class Controller:
         )  # fmt: skip
         self._paused = ""
         self._stopping: list[commands.Asked] = []
-        self._shutdown = False
+        self._shutdown = self._at_once = False
         self._stale = False  # a segment ended since the stock of proposals was looked at
         self._stopped_for_time = False
         self._finishing = False
-        self._evaluators = asyncio.Semaphore(executor.capacity)
-        self._answers: dict[str, asyncio.Future[Evaluated | Ended]] = {}
+        self._evaluations = Evaluations(ledger, executor)
         self._seen_command = self._refuse_old_commands()
 
     # ---- from outside ---------------------------------------------------------------------------------------------
@@ -97,7 +102,8 @@ class Controller:
         self._wake_event.set()
 
     def shut_down(self) -> None:
-        """The process is asked to end (SIGTERM): leave at once; a resume trains the segments in flight again."""
+        """The process is asked to end (SIGTERM): like a stop, with its deadline; asked again it leaves at once."""
+        self._at_once = self._shutdown
         self._shutdown = True
         self.wake()
 
@@ -222,10 +228,7 @@ class Controller:
         """Take every event as it comes; only short work here."""
         while True:
             event = await self._executor.next_event()
-            if isinstance(event, Evaluated | Ended) and event.job in self._answers:
-                if not (asked := self._answers.pop(event.job)).cancelled():
-                    asked.set_result(event)
-            else:
+            if not self._evaluations.take(event):
                 await self._segments.handle(event)
                 if isinstance(event, Ended):
                     self._stale = True
@@ -235,19 +238,11 @@ class Controller:
             if isinstance(event, Ended | Evaluated | CheckpointSaved):
                 self.wake()
 
-    async def _ask_worker(self, job: Evaluate) -> Evaluated | Ended:
-        """Hand an evaluation to a worker, once one of those that evaluate is free, and wait for the answer."""
-        future: asyncio.Future[Evaluated | Ended] = asyncio.get_running_loop().create_future()
-        async with self._evaluators:
-            self._answers[job.job] = future
-            await self._executor.submit(job)
-            return await future
-
     async def _score_base(self) -> bool:
         root = self._ledger.tree.root
         path = self._ledger.checkpoint_path(root.id, 0)
         spec = steering(self._config.evaluation.validation_prompts)
-        answer = await self._ask_worker(self._jobs.evaluate("base", [path], spec))
+        answer = await self._evaluations.ask(self._jobs.evaluate("base", [path], spec))
         if isinstance(answer, Ended):
             self._ledger.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
             _log.error("scoring the base failed: %s\n%s", answer.detail, answer.traceback)
@@ -331,23 +326,22 @@ class Controller:
     async def _stop_for_human(self, node_id: int, reason: str) -> None:
         await self._segments.stop(node_id, End.STOPPED, reason)
 
-    async def _stop_run(self) -> str:
-        """Stop cleanly: every segment ends after its step, with a checkpoint; `resume` goes on from there."""
-        self._set_state("stopping", f"stopped by {self._stopping[0].author}")
+    async def _leave(self) -> str:
+        """End before the search is over. Every segment ends after its step, with a checkpoint, and a resume goes on
+        from there; a worker that does not come to the end of its step is killed at the deadline."""
+        who = f"stopped by {self._stopping[0].author}" if self._stopping else "the engine was asked to end"
+        within = self._config.training.stop_seconds
         await self._pipeline.cancel("the run was stopped")
+        await self._segments.stop_all(End.STOPPED, RUN_STOPPED, within)
+        if self._segments.running:
+            names = ", ".join(f"#{node_id}" for node_id in self._segments.running)
+            self._set_state("stopping", f"{who}; {names} ends after its step, or is killed after {within:g} s")
         if self._paused:
             await self._executor.unpause()
-        await self._segments.stop_all(End.STOPPED, "the run was stopped")
-        while self._segments.running:
+        latest = time.monotonic() + within + UNHEARD_SECONDS
+        while self._segments.running and not self._at_once and time.monotonic() < latest:
             await self._rest()
-        return self._end("stopped", f"stopped by {self._stopping[0].author}")
-
-    async def _leave(self) -> str:
-        """End before the search is over: at once when the process is asked to, cleanly for a human."""
-        if self._stopping:
-            return await self._stop_run()
-        await self._pipeline.cancel("the engine was asked to end")
-        return self._end("stopped", "the engine was asked to end; `llmzero resume` trains what was in flight again")
+        return self._end("stopped", f"{who}; `llmzero resume` goes on")
 
     def _result(self, command_id: int, state: str, message: str) -> None:
         self._ledger.writer.insert("command_results", command_id=command_id, state=state, message=message)
@@ -361,7 +355,7 @@ class Controller:
             self._pipeline.withdraw(node_id, "the budget was spent before it began")
         self._set_state("finishing", "the finalists are scored on fresh prompts")
         self._finishing = True
-        work = Finish(self._ledger, self._jobs, self._config.evaluation, self._ask_worker)
+        work = Finish(self._ledger, self._jobs, self._config.evaluation, self._evaluations.ask)
         try:
             winner = await self._attend(work.run())
         except EvaluationFailed as fault:

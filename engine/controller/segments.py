@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from engine.config import SearchSection
-from engine.controller import retention
+from engine.controller import recovery, retention
 from engine.controller.agents import Agents
 from engine.controller.jobs import Jobs
 from engine.controller.ledger import Ledger
@@ -25,6 +26,9 @@ from engine.training.events import End
 from engine.tree import Node, State
 
 _log = logging.getLogger(__name__)
+
+MOST_WORKERS = 2
+"""Workers that may die with one segment before it counts as crashed."""
 
 GUARANTEED_SEGMENTS = 2
 """Segments from the base that every line gets before the comparator may stop anything: slow starters win."""
@@ -44,6 +48,8 @@ class Segments:
         self._executor = executor
         self._jobs = jobs
         self._running: dict[int, float] = {}  # node id → monotonic second of its submission
+        self._begun_with: dict[int, tuple[int, float]] = {}  # node id → steps and trainer's seconds of earlier workers
+        self._lost_workers: Counter[int] = Counter()
         self._reasons: dict[int, str] = {}
         self._failures: list[State] = []  # of the segments that ended since the last one that did not fail
         self._doubted: set[asyncio.Task[None]] = set()
@@ -87,19 +93,24 @@ class Segments:
             spec = self._jobs.segment(node, self._ledger.seeds[node_id])
             Path(spec.directory).mkdir(parents=True, exist_ok=True)
             self._running[node_id] = time.monotonic()
-            self._seconds[node_id] = 0.0
+            self._begun_with[node_id] = (node.steps, self._seconds.get(node_id, 0.0) if node.steps else 0.0)
+            self._seconds[node_id] = self._begun_with[node_id][1]
             self._ledger.set_state(node_id, State.RUNNING)
             await self._executor.submit(spec)
 
-    async def stop(self, node_id: int, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str) -> None:
-        """Ask a running segment to end after its step; the reason goes on its row."""
+    async def stop(
+        self, node_id: int, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str, within: float | None = None
+    ) -> None:
+        """Ask a running segment to end after its step; the reason goes on its row. `within`: see Executor.stop."""
         if node_id in self._running:
             self._reasons.setdefault(node_id, reason)
-            await self._executor.stop(str(node_id), end)
+            await self._executor.stop(str(node_id), end, within)
 
-    async def stop_all(self, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str) -> None:
+    async def stop_all(
+        self, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str, within: float | None = None
+    ) -> None:
         for node_id in self.running:
-            await self.stop(node_id, end, reason)
+            await self.stop(node_id, end, reason, within)
 
     async def cancel(self) -> None:
         """The engine ends: no doubt is settled any more."""
@@ -191,19 +202,33 @@ class Segments:
     def _ended(self, event: events.Ended) -> None:
         node_id = int(event.job)
         begun = self._running.pop(node_id)
-        self._seconds[node_id] = event.trainer_seconds
+        done, seconds = self._begun_with.pop(node_id)
+        self._seconds[node_id] = seconds + event.trainer_seconds
         state = State(event.end.value)
-        if event.steps:
+        if event.steps > done:
             self._busy_seconds += time.monotonic() - begun
-            self._busy_steps += event.steps
-        self._ledger.progress(node_id, event.steps, event.trainer_seconds)
-        reason = self._reasons.pop(node_id, "") or event.detail
+            self._busy_steps += event.steps - done
+        self._ledger.progress(node_id, event.steps, self._seconds[node_id])
+        reason = self._reasons.pop(node_id, "")
+        if state is State.CRASHED and event.worker_lost and not reason and self._tried_again(node_id, event.detail):
+            return
+        if event.detail and (not reason or event.worker_lost):
+            reason = f"{reason}; {event.detail}" if reason else event.detail
         self._ledger.set_state(node_id, state, reason)
         self._failures = [*self._failures, state] if state.failed else []
         level = "error" if state.failed else "info"
         self._ledger.event(level, "ended", f"{state}: {reason}" if reason else state.value, node_id)
         if state.failed:
             _log.error("segment %d ended: %s: %s\n%s", node_id, state, event.detail, event.traceback)
+
+    def _tried_again(self, node_id: int, cause: str) -> bool:
+        """Whether a segment whose worker died is queued once more: nothing is known against the segment itself."""
+        self._lost_workers[node_id] += 1
+        if self._lost_workers[node_id] >= MOST_WORKERS:
+            return False
+        recovery.take_up(self._ledger, node_id, cause)
+        self._seconds[node_id] = recovery.step_seconds(self._ledger, node_id, self._ledger.tree[node_id].steps)
+        return True
 
     def _earlier_seconds(self) -> dict[int, float]:
         rows = self._ledger.writer.rows("SELECT node_id, trainer_seconds FROM nodes")

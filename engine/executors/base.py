@@ -37,8 +37,13 @@ class Executor(ABC):
         """The next event of any worker; waits for one."""
 
     @abstractmethod
-    async def stop(self, job: str, end: End) -> None:
-        """Ask a running segment to end after its step in progress. No effect on a job that is over."""
+    async def stop(self, job: str, end: End, within: float | None = None) -> None:
+        """Ask a running segment to end after its step in progress. No effect on a job that is over.
+
+        Args:
+            within: seconds after which the worker is killed if it has not come to the end of its step; a segment that
+                is still being set up is ended at once. Its end is `end` all the same. None waits as long as it takes.
+        """
 
     @abstractmethod
     async def pause(self) -> None:

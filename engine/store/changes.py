@@ -38,11 +38,12 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The rows that match a key go."""
+    """The rows that match a key go; with `above` only those in which that column exceeds the last of `values`."""
 
     table: str
     key: tuple[str, ...]
     values: tuple[Value, ...]
+    above: str = ""
 
 
 Change = Insert | Update | Delete
@@ -99,4 +100,5 @@ def _change(connection: duckdb.DuckDBPyConnection, change: Change) -> None:
             which = ", ".join(f"{name} = {value!r}" for name, value in keys) or "any key"
             raise NoSuchRow(f"{change.table} has no row with {which} to set {', '.join(change.names)} in")
     else:
+        where += f' AND "{change.above}" > ?' if change.above else ""
         connection.execute(f'DELETE FROM "{change.table}" WHERE {where}', list(change.values))  # noqa: S608

@@ -127,17 +127,22 @@ class Writer:
         with self._changed:
             self._append(Update(table, tuple(values), tuple(key), new + where))
 
-    def delete(self, table: str, /, **key: object) -> None:
+    def delete(self, table: str, /, *, above: tuple[str, int] | None = None, **key: object) -> None:
         """Queues the removal of the rows of `table` that match `key`, in order with the inserts.
 
         For the half-written rows of a segment that is trained again; nothing else is ever deleted.
+
+        Args:
+            above: a column and a number: only rows in which it is higher go.
         """
         known = self._tables[table]
         if not key:
             raise ValueError(f"a removal from {table} needs a key")
         where = tuple(known.value(name, value) for name, value in key.items())
+        if above is not None:
+            where = (*where, known.value(*above))
         with self._changed:
-            self._append(Delete(table, tuple(key), where))
+            self._append(Delete(table, tuple(key), where, above[0] if above else ""))
 
     def next_id(self, table: str) -> int:
         """The next unused id of nodes (from 0), proposals, agent_calls or commands (from 1); none is given twice."""

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from engine.errors import UserError
+from engine.training.events import MANIFEST
 
-MANIFEST = "manifest.json"
 OPTIMIZER = "optimizer.pt"
 
 

@@ -23,6 +23,10 @@ MOST_PROMPTS = 100_000
 """The longest prompt set an evaluation may have, as in the run file."""
 
 
+MANIFEST = "manifest.json"
+"""Written last into the directory of a checkpoint: one without it is not complete."""
+
+
 class End(StrEnum):
     """How a segment ended. Only FINISHED, STOPPED and EARLY_STOPPED leave checkpoints worth a score."""
 
@@ -97,6 +101,7 @@ class SegmentSpec(Message):
 
     Attributes:
         job: names the segment in every event (the node id as text).
+        done: steps that an earlier worker has trained; `parent` and `optimizer` are then the checkpoint of that step.
         task: name in the registry or "file.py:Class".
         base: model directory or hub id of the untrained policy (tokenizer too).
         parent: model directory to start from (equals `base` for a root).
@@ -104,7 +109,7 @@ class SegmentSpec(Message):
         reference: model directory whose policy the KL penalty is measured against (base, or the branch point).
         configuration: value of every hyperparameter by its name in `engine.space`.
         trl: extra fields of trl.GRPOConfig resolved from the configuration (TRL's name → value).
-        steps: GRPO steps of this segment. seed: of data order and sampling, one per segment.
+        steps: GRPO steps of this segment, those done among them. seed: of data order and sampling, one per segment.
         directory: where checkpoints are written: `checkpoint-<step>/` each with `manifest.json` written last.
         checkpoint_every: steps between checkpoints (each is scored); the last step always has one.
         batch_size: completions per GRPO step. micro_batch: completions per forward pass; divides batch_size.
@@ -122,6 +127,7 @@ class SegmentSpec(Message):
     configuration: dict[str, float | int]
     trl: dict[str, float | int | str | bool] = Field(default_factory=dict)
     steps: int = Field(ge=1)
+    done: int = Field(default=0, ge=0)
     seed: int
     directory: str
     checkpoint_every: int = Field(ge=1)
@@ -132,6 +138,11 @@ class SegmentSpec(Message):
     vllm: Literal["off", "colocate", "server"] = "off"
     threads: int = Field(default=0, ge=0)
     samples_every: int = Field(default=5, ge=1)
+
+    @property
+    def steps_left(self) -> int:
+        """GRPO steps that are still to be trained."""
+        return self.steps - self.done
 
 
 # ---- requests: engine → worker -------------------------------------------------------------------------------------
@@ -250,7 +261,10 @@ class Evaluated(Message):
 
 
 class Ended(Message):
-    """A segment, or an evaluation that failed, is over. `detail` is the cause in one line, `traceback` for the log."""
+    """A segment, or an evaluation that failed, is over. `detail` is the cause in one line, `traceback` for the log.
+
+    `worker_lost`: the executor says so, because the process died; nothing is known against the job itself.
+    """
 
     kind: Literal["ended"] = "ended"
     job: str
@@ -259,6 +273,7 @@ class Ended(Message):
     trainer_seconds: Seconds
     detail: str = ""
     traceback: str = ""
+    worker_lost: bool = False
 
 
 class Beat(Message):

@@ -68,12 +68,12 @@ class Segment:
     """The state of one segment while it trains.
 
     Attributes:
-        steps: GRPO steps done. seconds: wall time of those steps; loading, evaluating, saving and pauses are left out.
+        steps: GRPO steps done. seconds: wall time of those done here, without loading, evaluating, saving and pauses.
     """
 
     def __init__(self, spec: SegmentSpec, emit: Emit, control: Control) -> None:
         self.spec = spec
-        self.steps = 0
+        self.steps = spec.done
         self.seconds = 0.0
         self._emit = emit
         self._control = control
@@ -93,8 +93,8 @@ class Segment:
             self._trainer.create_optimizer()
             load_optimizer(self._trainer.optimizer, self.spec.optimizer)
         self._trainer.train()
-        if self.steps == 0:
-            raise Fault(f"TRL trained 0 of {self.spec.steps} steps; its log says why")
+        if self.steps == self.spec.done:
+            raise Fault(f"TRL trained 0 of {self.spec.steps_left} steps; its log says why")
         return self._end
 
     def release(self) -> None:
@@ -192,7 +192,7 @@ class Segment:
         }
         values["step_seconds"] = seconds
         self._emit(events.Metrics(job=self.spec.job, step=step, values=values))
-        if self._rewards is not None and (step == 1 or step % self.spec.samples_every == 0):
+        if self._rewards is not None and (step == self.spec.done + 1 or step % self.spec.samples_every == 0):
             samples = pick_samples(self._rewards.rollouts)
             if samples:
                 self._emit(events.Samples(job=self.spec.job, step=step, samples=samples))
@@ -233,5 +233,5 @@ class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers has no t
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         # The log after the last step (train_runtime …) has no loss of a step.
-        if logs and "loss" in logs and self._segment.step_done(state.global_step, logs):
+        if logs and "loss" in logs and self._segment.step_done(self._segment.spec.done + state.global_step, logs):
             control.should_training_stop = True

@@ -134,7 +134,7 @@ def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Value]) -
     group = int(_number(chosen, "num_generations", 8))
     iterations = int(_number(chosen, "num_iterations", 1))
     per_batch = spec.batch_size // group
-    items = task.items(Split.TRAIN, per_batch * math.ceil(spec.steps / iterations), spec.seed)
+    items = task.items(Split.TRAIN, per_batch * math.ceil(spec.steps_left / iterations), spec.seed)
     if len(items) < per_batch:
         raise UserError(
             f"task {task.name}: {len(items)} training prompts are fewer than the {per_batch} of one batch"
@@ -160,7 +160,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int,
         **_vllm_fields(spec, chosen, longest_prompt),
         **chosen,
         "output_dir": spec.directory,
-        "max_steps": spec.steps,
+        "max_steps": spec.steps_left,
         "seed": spec.seed % 2**32,
         "per_device_train_batch_size": spec.micro_batch,
         "gradient_accumulation_steps": spec.batch_size // spec.micro_batch,

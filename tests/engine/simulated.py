@@ -91,7 +91,7 @@ class SimulatedExecutor(Executor):
     async def next_event(self) -> events.Event:
         return await self._events.get()
 
-    async def stop(self, job: str, end: End) -> None:
+    async def stop(self, job: str, end: End, within: float | None = None) -> None:
         self._stop[job] = end
 
     async def pause(self) -> None:
@@ -121,10 +121,10 @@ class SimulatedExecutor(Executor):
 
     async def _train(self, job: SegmentSpec) -> None:
         begin = time.monotonic()
-        skill, end, step = self._skills.get(job.parent, Skill()), End.FINISHED, 0
+        skill, end, step = self._skills.get(job.parent, Skill()), End.FINISHED, job.done
         fails = self._fault(job)
         self._tell(events.Started(job=job.job, setup_seconds=0.0))
-        for step in range(1, job.steps + 1):
+        for step in range(job.done + 1, job.steps + 1):
             await asyncio.sleep(max(0.0, begin + self._seconds * step / job.steps - time.monotonic()))
             skill = self._world.step(skill, job.configuration)
             self._tell(events.Metrics(job=job.job, step=step, values=self._metrics(skill, job, step)))
@@ -148,6 +148,8 @@ class SimulatedExecutor(Executor):
         if directory in self._skills:
             return
         self._skills[directory] = skill
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        (Path(directory) / events.MANIFEST).write_text("{}")
         score = self._score(skill, job.configuration)
         if self._collapses(job):
             score = score.model_copy(update={"greedy": 0, "sampled": 0})

@@ -51,6 +51,20 @@ def test_a_segment_tells_what_happens_in_order(make_spec: Spec) -> None:
     assert ended(told).steps == 5
 
 
+def test_a_segment_that_was_cut_off_goes_on_from_its_checkpoint_to_its_planned_steps(make_spec: Spec) -> None:
+    whole = make_spec(steps=5, checkpoint_every=2)
+    first = checkpoints(finished(run(whole)))[0]
+    assert first.step == 2
+    cut_off = {"done": 2, "parent": first.directory, "optimizer": first.directory, "seed": 7}
+    told = finished(run(whole.model_copy(update=cut_off)))
+    assert [line.step for line in told if isinstance(line, events.Metrics)] == [3, 4, 5]
+    assert [checkpoint.step for checkpoint in checkpoints(told)] == [4, 5]
+    assert ended(told).steps == 5
+    assert ended(told).trainer_seconds == pytest.approx(sum(values["step_seconds"] for values in metrics(told)))
+    assert adam_steps(checkpoints(told)[-1].directory) == {5.0}
+    assert distance(first.directory, checkpoints(told)[0].directory) > 0
+
+
 def test_metrics_are_trls_with_the_time_of_each_step(make_spec: Spec) -> None:
     began = time.perf_counter()
     told = finished(run(make_spec(checkpoint_every=1, configuration={"beta": 0.01})))

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.executors import local
+from engine.executors import slot
 from engine.executors.local import LocalExecutor
 from engine.training import events
 from engine.training.events import End, EvaluationSpec, SegmentSpec
@@ -160,7 +160,7 @@ async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, task: str,
 
 
 async def test_large_lines_pass_and_endless_ones_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "LONGEST_LINE", 2**20)
+    monkeypatch.setattr(slot, "LONGEST_LINE", 2**20)
     async with workers(tmp_path) as executor:
         await executor.submit(segment("large"))
         assert len((await event(executor, "samples")).samples[0].prompt) == 200_000
@@ -175,7 +175,7 @@ async def test_large_lines_pass_and_endless_ones_do_not(tmp_path: Path, monkeypa
 async def test_a_worker_that_leaves_is_replaced_and_loses_no_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
-    monkeypatch.setattr(local, "_GOODBYE_SECONDS", 0.2)
+    monkeypatch.setattr(slot, "_GOODBYE_SECONDS", 0.2)
     async with workers(tmp_path) as executor:
         first = await event(executor, "ready")
         await executor.submit(segment(task))
@@ -189,7 +189,7 @@ async def test_a_worker_that_leaves_is_replaced_and_loses_no_job(
 async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(slot, "_FIRST_PAUSE", 0.05)
     spawned: list[float] = []
 
     class Counted(LocalExecutor):

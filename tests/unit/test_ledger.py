@@ -13,8 +13,8 @@ from engine.controller.sight import Sight
 from engine.rundir import RunDirectory
 from engine.space import Intent, Optimizer, Reference, Space, Transition
 from engine.store.writer import Writer
-from engine.training.events import Evaluation, Sample, Samples
-from engine.tree import State
+from engine.training.events import MANIFEST, Evaluation, Metrics, Sample, Samples
+from engine.tree import Checkpoint, Node, State
 
 CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
 
@@ -48,6 +48,9 @@ def propose(ledger: Ledger, parent: int = 0, step: int = 0) -> int:
 
 def scored(ledger: Ledger, node_id: int, step: int, correct: int) -> None:
     path = ledger.checkpoint_path(node_id, step)
+    if node_id:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / MANIFEST).write_text("{}")
     ledger.score(node_id, step, path, Evaluation(n=100, greedy=correct, sampled=correct, seconds=1), size=10)
 
 
@@ -96,21 +99,84 @@ def test_a_reloaded_tree_equals_the_one_before(tmp_path: Path) -> None:
     again.writer.close()
 
 
-def test_a_segment_in_flight_is_queued_again_from_its_beginning(tmp_path: Path) -> None:
-    ledger = begin(tmp_path / "run")
+def in_flight(path: Path, steps: int = 7) -> tuple[Ledger, int]:
+    """A run whose only segment has trained so many of its 10 steps, with a checkpoint at the fifth."""
+    ledger = begin(path)
+    scored(ledger, 0, 0, 10)
     node = propose(ledger)
     ledger.decide(ledger.proposals[node], "approved", "auto", "gate auto")
     ledger.set_state(node, State.RUNNING)
-    ledger.progress(node, 7, 2.0)
-    scored(ledger, node, 5, 30)
-    ledger.writer.insert("metrics", node_id=node, step=7, name="reward", value=0.5)
+    for step in range(1, steps + 1):
+        ledger.metrics(Metrics(job=str(node), step=step, values={"reward": 0.5, "step_seconds": 0.25}), node)
+        ledger.progress(node, step, 0.25 * step)
+        if step == 5:
+            scored(ledger, node, 5, 30)
+    return ledger, node
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_segment_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path: Path, how: str) -> None:
+    ledger, node = in_flight(tmp_path / "run")
+    if how == "stopped":
+        ledger.set_state(node, State.STOPPED, "the run was stopped")
+    again = reload(ledger)
+    assert (again.tree[node].state, again.tree[node].steps) == (State.QUEUED, 5)
+    assert [c.step for c in again.tree[node].checkpoints] == [5]
+    again.writer.flush()
+    assert again.writer.rows("SELECT max(step) AS last, count(*) AS n FROM metrics") == [{"last": 5, "n": 10}]
+    row = again.writer.rows("SELECT state, trained_steps, trainer_seconds, ended, reason FROM nodes WHERE node_id = 1")
+    assert row[0] | {"reason": ""} == {
+        "state": "queued", "trained_steps": 5, "trainer_seconds": 1.25, "ended": None, "reason": "",
+    }  # fmt: skip
+    assert row[0]["reason"].endswith("it goes on from step 5 of 10")
+    assert again.writer.rows("SELECT best_node, best_step FROM runs") == [{"best_node": 1, "best_step": 5}]
+    once_more = reload(again)
+    assert (once_more.tree[node].state, once_more.tree[node].steps) == (State.QUEUED, 5)
+    once_more.writer.close()
+
+
+def test_a_segment_that_had_trained_all_its_steps_is_finished(tmp_path: Path) -> None:
+    ledger, node = in_flight(tmp_path / "run", steps=10)
+    scored(ledger, node, 10, 50)
+    again = reload(ledger)
+    assert (again.tree[node].state, again.tree[node].steps) == (State.FINISHED, 10)
+    again.writer.close()
+
+
+def test_a_segment_stopped_by_a_human_stays_stopped(tmp_path: Path) -> None:
+    ledger, node = in_flight(tmp_path / "run")
+    ledger.set_state(node, State.STOPPED, "stopped by ada")
+    again = reload(ledger)
+    assert (again.tree[node].state, again.tree[node].steps) == (State.STOPPED, 7)
+    again.writer.close()
+
+
+def test_lost_files_are_noticed_and_what_was_to_begin_there_never_will(tmp_path: Path) -> None:
+    ledger, node = in_flight(tmp_path / "run")
+    ledger.set_state(node, State.FINISHED)
+    child = propose(ledger, node, 5)
+    ledger.decide(ledger.proposals[child], "approved", "auto", "gate auto")
+    (ledger.checkpoint_path(node, 5) / MANIFEST).unlink()
+    again = reload(ledger)
+    assert [c.kept for c in again.tree[node].checkpoints] == [False]
+    assert again.tree[child].state is State.REJECTED
+    assert again.reasons[child] == "the files of #1 step 5 are gone"
+    again.writer.flush()
+    kept = again.writer.rows("SELECT kept FROM checkpoints WHERE node_id = ?", (node,))
+    told = again.writer.rows("SELECT message FROM events WHERE kind = 'checkpoint lost'")
+    assert kept == [{"kept": False}]
+    assert told == [{"message": "the files of #1 step 5 are gone: segments/1/checkpoint-5"}]
+    again.writer.close()
+
+
+def test_a_segment_in_flight_without_a_checkpoint_is_queued_again_from_its_beginning(tmp_path: Path) -> None:
+    ledger, node = in_flight(tmp_path / "run", steps=3)
     again = reload(ledger)
     assert again.tree[node].state is State.QUEUED
     assert again.tree[node].steps == 0
     assert again.tree[node].checkpoints == ()
     again.writer.flush()
     assert again.writer.rows("SELECT * FROM metrics") == []
-    assert again.writer.rows("SELECT * FROM checkpoints WHERE node_id = ?", (node,)) == []
     assert [row["kind"] for row in again.writer.rows("SELECT kind FROM events")] == ["requeued"]
     again.writer.close()
 
@@ -167,14 +233,19 @@ def test_any_history_survives_a_restart(tmp_path_factory: pytest.TempPathFactory
     scored(ledger, 0, 0, 10)
     for action, number in steps:
         _act(ledger, action, number)
-    before = {
-        node_id: (State.QUEUED, 0, ()) if node.state is State.RUNNING else (node.state, node.steps, node.checkpoints)
-        for node_id, node in ledger.tree.nodes.items()
-    }
+    before = {node_id: _taken_up(node) for node_id, node in ledger.tree.nodes.items()}
     again = reload(ledger)
     assert {n.id: (n.state, n.steps, n.checkpoints) for n in again.tree} == before
     assert again.proposals == ledger.proposals
     again.writer.close()
+
+
+def _taken_up(node: Node) -> tuple[State, int, tuple[Checkpoint, ...]]:
+    """What a restart makes of a node: one that was training goes on from its last checkpoint."""
+    if node.state is not State.RUNNING:
+        return node.state, node.steps, node.checkpoints
+    done = node.last.step if node.last else 0
+    return State.FINISHED if done >= node.planned_steps else State.QUEUED, done, node.checkpoints
 
 
 def _act(ledger: Ledger, action: str, number: int) -> None:

@@ -1,0 +1,81 @@
+"""What an engine does with what an earlier one left: segments that were cut off are taken up, lost files are noticed.
+
+Called when a run is loaded and when a worker dies. A segment keeps its number, its seed and its plan whatever dies
+when; nothing is trained twice under two numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.training.events import MANIFEST
+from engine.tree import Node, State
+
+if TYPE_CHECKING:
+    from engine.controller.ledger import Ledger
+
+RUN_STOPPED = "the run was stopped"
+"""How the reason of a segment begins that a stop of the run cut off: a resume takes it up."""
+
+
+def recover(ledger: Ledger) -> None:
+    """Bring the tree of an earlier engine to where this one can go on."""
+    _take_name(ledger)
+    for node in ledger.tree:
+        _notice_lost_files(ledger, node)
+    for node in ledger.tree:
+        if node.state is State.RUNNING or _was_stopped(ledger, node) or (node.state is State.QUEUED and node.steps):
+            take_up(ledger, node.id, "it was in flight when the engine ended")
+    for node in ledger.tree:
+        _reject_unreachable(ledger, node)
+
+
+def take_up(ledger: Ledger, node_id: int, why: str) -> None:
+    """Queue a segment that was cut off: it goes on from its last checkpoint, within its plan."""
+    node = ledger.tree[node_id]
+    done = max((c.step for c in node.checkpoints if c.kept), default=0)
+    if done >= node.planned_steps:  # all is there but the word that it ended
+        ledger.set_state(node_id, State.FINISHED)
+        ledger.event("info", "requeued", f"#{node_id} had trained all of its {done} steps", node_id)
+        return
+    how = f"it goes on from step {done} of {node.planned_steps}" if done else "it begins again"
+    ledger.requeue(node_id, done, f"{why}; {how}")
+    ledger.event("warning", "requeued", f"#{node_id}: {why}; {how}", node_id)
+
+
+def step_seconds(ledger: Ledger, node_id: int, last_step: int) -> float:
+    """Seconds of the trainer up to a step, as the metrics of a segment tell."""
+    told = "SELECT sum(value) AS seconds FROM metrics WHERE node_id = ? AND step <= ? AND name = 'step_seconds'"
+    return float(ledger.writer.rows(told, (node_id, last_step))[0]["seconds"] or 0.0)
+
+
+def _take_name(ledger: Ledger) -> None:
+    """A run is called as its directory is, which may have been renamed while no engine ran."""
+    name = ledger.directory.name
+    before = ledger.writer.rows("SELECT name FROM runs")[0]["name"]
+    if before != name:
+        ledger.writer.update_run(name=name)
+        ledger.event("info", "renamed", f"renamed from {before} to {name}")
+
+
+def _was_stopped(ledger: Ledger, node: Node) -> bool:
+    return node.state is State.STOPPED and ledger.reasons.get(node.id, "").startswith(RUN_STOPPED)
+
+
+def _notice_lost_files(ledger: Ledger, node: Node) -> None:
+    """Checkpoints that are marked kept and whose files somebody deleted."""
+    for checkpoint in node.checkpoints if node.transition else ():
+        path = ledger.checkpoint_path(node.id, checkpoint.step)
+        if checkpoint.kept and not (path / MANIFEST).is_file():
+            ledger.forget_files(node.id, checkpoint.step)
+            line = f"the files of #{node.id} step {checkpoint.step} are gone: {ledger.relative(path)}"
+            ledger.event("warning", "checkpoint lost", line, node.id)
+
+
+def _reject_unreachable(ledger: Ledger, node: Node) -> None:
+    """What waits for a worker and was to begin from a checkpoint whose files are gone never will."""
+    if node.state is not State.QUEUED or node.transition is None or node.steps:
+        return
+    parent, step = node.transition.parent, node.transition.step
+    if not any(c.step == step and c.kept for c in ledger.tree[parent].checkpoints):
+        ledger.set_state(node.id, State.REJECTED, f"the files of #{parent} step {step} are gone")
