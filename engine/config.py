@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import UserError, one_line, short
+from engine.strategies import SETTINGS
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -61,8 +62,8 @@ class BudgetSection(Section):
 class SearchSection(Section):
     """[search]: how the tree grows."""
 
-    strategy: Literal["llmzero", "random", "grid", "fixed"] = "llmzero"
-    """llmzero, or a baseline: random, grid, fixed."""
+    strategy: Literal["llmzero", "keep-only", "random-changes", "continue", "random", "grid", "fixed"] = "llmzero"
+    """llmzero, or what it is compared with: see docs/search.md."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
     """GRPO steps of one segment."""
     roots: int = Field(default=4, ge=1, le=16)
@@ -72,9 +73,19 @@ class SearchSection(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     settings: dict[str, int | float] = Field(default_factory=dict)
-    """More of the strategy's own settings by name, e.g. race_segments = 4; see engine/search/llmzero.py, Settings."""
+    """More of the strategy's own settings by name, e.g. race_segments = 4; see engine/search/llmzero.py, Settings, for
+    llmzero and engine/strategies.py for the others."""
     comparator: Literal["on", "shadow", "off"] = "on"
     """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> Self:
+        if self.strategy in SETTINGS:
+            try:
+                SETTINGS[self.strategy].model_validate(self.settings)
+            except ValidationError as error:
+                raise ValueError(f"settings of {self.strategy}: {explain(error, SETTINGS[self.strategy])}") from error
+        return self
 
 
 class EvaluationSection(Section):

@@ -75,6 +75,12 @@ class Transition:
     rationale: str = ""
     expected: str = ""
 
+    def repeats(self, other: Transition) -> bool:
+        """Whether a sibling branches from the same checkpoint with the same settings."""
+        return (self.step, dict(self.changes), self.optimizer, self.reference) == (
+            other.step, dict(other.changes), other.optimizer, other.reference,
+        )  # fmt: skip
+
 
 class Space:
     """The parameters of a run and the rules between them. Immutable."""

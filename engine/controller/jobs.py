@@ -28,16 +28,19 @@ def segment_seed(run_seed: int, start_steps: int, attempt: int) -> int:
     """Seed of a segment's data order and sampling.
 
     Siblings share it, so that they see the same prompts and their difference is the configuration's (common random
-    numbers); along a trajectory it changes, or prompts would repeat. A repair counts as another attempt.
+    numbers); along a trajectory it changes, or prompts would repeat. A repair counts as another attempt, and so does a
+    segment whose settings were trained from the same place before: it would only be the same again.
     """
     return zlib.crc32(f"{run_seed}/{start_steps}/{attempt}".encode()) & 0x7FFFFFFF
 
 
 def attempt(tree: Tree, transition: Transition) -> int:
-    """How many segments failed at this place before: 0 for the first try."""
-    if transition.intent is not Intent.REPAIR:
-        return 0
-    return sum(child.state.failed for child in tree.children(transition.parent))
+    """How many segments failed at this place before, or had the same settings there: 0 for the first try."""
+    siblings = tree.children(transition.parent)
+    if transition.intent is Intent.REPAIR:
+        return sum(child.state.failed for child in siblings)
+    begun = (child.transition for child in siblings if child.state is not State.REJECTED)
+    return sum(each is not None and each.repeats(transition) for each in begun)
 
 
 class Jobs:

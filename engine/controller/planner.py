@@ -137,7 +137,7 @@ class Planner:
     def repeats(self, proposal: Transition, of: Evidence | None = None) -> bool:
         """Whether the same is in the tree already, below the same place."""
         tree = self._ledger.tree if of is None else of.tree
-        return any(c.transition and _same(c.transition, proposal) for c in tree.children(proposal.parent))
+        return any(c.transition and c.transition.repeats(proposal) for c in tree.children(proposal.parent))
 
 
 class _Making:
@@ -158,7 +158,3 @@ class _Making:
             calls = (Call("advice", "{}", "", "", 0.0, error=str(fault)),)
         self.records.append((Advice(advisor.name, (), (), calls), node_id))
         self.faults.append(f"{advisor.name}: {fault}")
-
-
-def _same(a: Transition, b: Transition) -> bool:
-    return (a.step, dict(a.changes), a.optimizer, a.reference) == (b.step, dict(b.changes), b.optimizer, b.reference)

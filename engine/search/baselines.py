@@ -10,13 +10,13 @@ import random
 from abc import abstractmethod
 from collections.abc import Mapping
 
-from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length
-from engine.search.lines import Lines, place
-from engine.space import Intent, Scale, Space, Value
-from engine.tree import Node, Tree
+from engine.search.base import Expansion
+from engine.search.peer import Peer, Situation
+from engine.space import Scale, Space, Value
+from engine.tree import Node
 
 
-class Lanes(Strategy):
+class Lanes(Peer):
     """Configurations one after another, each trained from the base for `segments` segments and never changed.
 
     Args:
@@ -24,56 +24,30 @@ class Lanes(Strategy):
     """
 
     def __init__(self, segment_steps: int, segments: int) -> None:
-        self._segment_steps = segment_steps
+        super().__init__(segment_steps)
         self._segments = segments
 
     @abstractmethod
     def changes(self, number: int) -> Mapping[str, Value] | None:
         """What lane `number` (from 0) changes against the default; None when there are no more lanes."""
 
-    def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
-        base, lines = place(tree.root), Lines(tree)
-        steps = segment_length(self._segment_steps, budget.steps, first=not any(n.steps for n in tree))
-        if not steps or base is None or tree.root.pruned:
-            return None
-        if lines.failures and (failed := lines.failures[0]).transition is not None:
-            where, reason = failed.transition, f"#{failed.id} ended {failed.state}: once more"
-            return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
-        ends = [self._end(lines, lane) for lane in lines.lanes]
+    def next(self, here: Situation) -> Expansion | None:
+        lines = here.lines
+        ends = [self._end(here, lane) for lane in lines.lanes]
         unfinished = [end for end in ends if end is not None and not end.state.in_flight]
         if unfinished:
-            return self._keep(unfinished[0], steps, "unchanged to the end of the lane")
+            return here.keep(unfinished[0], "unchanged to the end of the lane")
         changes = self.changes(lines.roots_begun)
-        if changes is not None:
-            reason = f"lane {lines.roots_begun + 1} from the base, as the baseline lays down"
-            return Expansion(tree.root.id, base.step, Intent.ROOT, steps, reason, changes=changes)
-        if lines.busy():
+        if changes is None:
             return None
-        return self._go_on(lines, steps)
+        return here.root(f"lane {lines.roots_begun + 1} from the base, as the baseline lays down", changes)
 
-    def _end(self, lines: Lines, lane: Node) -> Node | None:
+    def _end(self, here: Situation, lane: Node) -> Node | None:
         """The last node of a lane that has not its segments yet."""
-        chain = lines.chain(lane)
-        if (self._segments and len(chain) >= self._segments) or lines.keep_is_closed(chain[-1]):
+        chain = here.lines.chain(lane)
+        if (self._segments and len(chain) >= self._segments) or here.lines.keep_is_closed(chain[-1]):
             return None
         return chain[-1]
-
-    def _go_on(self, lines: Lines, steps: int) -> Expansion | None:
-        """Every lane is at its end and budget is left: the best goes on; a fresh default when none can."""
-        ends = [lines.chain(lane)[-1] for lane in lines.lanes]
-        ends = [n for n in ends if lines.grows(n) and not lines.keep_is_closed(n)]
-        if ends:
-            best = max(ends, key=lambda n: (n.last.score.value if n.last else 0.0, -n.id))
-            return self._keep(best, steps, "all lanes are at their end, the best goes on")
-        root = lines.tree.root
-        return Expansion(
-            root.id, root.checkpoints[0].step, Intent.ROOT, steps, "no lane can go on: the default again", changes={}
-        )
-
-    def _keep(self, node: Node, steps: int, reason: str) -> Expansion:
-        end = place(node)
-        assert end is not None  # only nodes that grow come here
-        return Expansion(node.id, end.step, Intent.KEEP, steps, reason, changes={})
 
 
 class Fixed(Lanes):

@@ -1,19 +1,44 @@
-"""Finds a search strategy by the name in a run file. Asked once, by the daemon and by `llmzero check`."""
+"""Finds a search strategy by the name in a run file. Asked once, by the daemon."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
+
+from pydantic import ValidationError
 
 from engine.errors import UserError
 from engine.search.base import Strategy
 from engine.search.baselines import Fixed, GridSearch, RandomSearch
+from engine.search.constants import Continue
 from engine.search.llmzero import LLMZero, Settings
+from engine.search.nulls import KeepOnly, RandomChanges
 from engine.space import Space
+from engine.strategies import SETTINGS
 
-NAMES = ("llmzero", "random", "grid", "fixed")
+OURS = ("llmzero", "keep-only", "random-changes")
+"""Strategies that grow our tree, with our settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a strategy is made from; `settings` is the strategy's model of `engine.strategies`."""
+
+    segment_steps: int
+    seed: int
+    space: Space
+    settings: Any
+
+
+PEERS: Mapping[str, Callable[[Asked], Strategy]] = {
+    "continue": lambda a: Continue(a.segment_steps, a.space, a.settings),
+    "random": lambda a: RandomSearch(a.segment_steps, a.space, a.seed, a.settings.segments),
+    "grid": lambda a: GridSearch(a.segment_steps, a.space, a.settings.segments),
+    "fixed": lambda a: Fixed(a.segment_steps),
+}
+NAMES = (*OURS, *PEERS)
 
 
 def make(
@@ -28,8 +53,9 @@ def make(
     """The strategy called `name`.
 
     Args:
-        space: what random and grid draw from; the others do without.
-        settings: for llmzero the fields of `engine.search.llmzero.Settings`, for random and grid `segments`.
+        space: what all but llmzero and keep-only draw from.
+        settings: for ours and its nulls the fields of `engine.search.llmzero.Settings`, for the others those of
+            their model in `engine.strategies`.
 
     Raises:
         UserError: an unknown strategy or setting.
@@ -37,18 +63,24 @@ def make(
     if name not in NAMES:
         near = ", ".join(difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5) or NAMES)
         raise UserError(f"search.strategy = {name!r} is unknown; nearest: {near}")
-    if name == "llmzero":
+    if name in OURS:
         _check(settings, [f.name for f in fields(Settings)])
-        return LLMZero(Settings(segment_steps=segment_steps, roots=roots, **settings))
-    if name == "fixed":
-        _check(settings, [])
-        return Fixed(segment_steps)
-    _check(settings, ["segments"])
+        ours = LLMZero(Settings(segment_steps=segment_steps, roots=roots, **settings))
+        if name == "llmzero":
+            return ours
+        return KeepOnly(ours) if name == "keep-only" else RandomChanges(ours, _needed(space, name), seed)
+    _check(settings, list(SETTINGS[name].model_fields))
+    try:
+        return PEERS[name](Asked(segment_steps, seed, _needed(space, name), SETTINGS[name](**settings)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"search setting {first['loc'][0]} = {first['input']!r}: {first['msg']}") from error
+
+
+def _needed(space: Space | None, name: str) -> Space:
     if space is None:
         raise ValueError(f"strategy {name} needs the space")
-    if name == "grid":
-        return GridSearch(segment_steps, space, **settings)
-    return RandomSearch(segment_steps, space, seed, **settings)
+    return space
 
 
 def _check(settings: Mapping[str, Any], known: list[str]) -> None:

@@ -1,0 +1,73 @@
+"""A short race of constant configurations; the winner is trained on and annealed late. No change, no tree.
+
+The peer to beat: whatever a search over schedules gains must show against simply training a good constant for longer.
+The first configuration is the default, the others are the advisor's first designs, as the search has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.search.base import Expansion, segment_length, shortest_segment
+from engine.search.lines import place
+from engine.search.peer import Peer, Situation, late_value
+from engine.space import Intent, Space
+from engine.strategies import ContinueSettings
+from engine.tree import Node
+
+RATE = "learning_rate"
+SHORT = 6
+"""Budgets below so many segments have no annealed end."""
+
+
+class Continue(Peer):
+    """See the module."""
+
+    def __init__(self, segment_steps: int, space: Space, settings: ContinueSettings) -> None:
+        super().__init__(segment_steps)
+        self._space = space
+        self._settings = settings
+
+    def next(self, here: Situation) -> Expansion | None:
+        size, lines = self._segment_steps, here.lines
+        constants = min(self._settings.constants, max(1, here.total // (2 * size)))
+        length = max(1, round(self._settings.race_share * here.total / (constants * size)))
+        begun = len(here.starts)
+        if begun < constants:
+            reason = f"constant {begun + 1} of {constants}: each is trained for {length} segments"
+            return here.root(reason, None if begun else {})
+        chains = [lines.chain(lane)[:length] for lane in here.starts[:constants] if lane is not None]
+        short = [c for c in chains if len(c) < length and here.open(c[-1])]
+        if short:
+            chain = min(short, key=lambda c: (len(c), c[-1].id))
+            return here.keep(chain[-1], f"constant #{chain[0].id} goes to the end of its {length} segments")
+        if any(c[-1].state.in_flight for c in chains) or not chains:
+            return None
+        return self._train_on(here, max(chains, key=lambda c: (late_value(c), -c[0].id)))
+
+    def _train_on(self, here: Situation, winner: Sequence[Node]) -> Expansion | None:
+        tip, left = here.lines.chain(winner[0])[-1], here.budget.steps
+        size = self._segment_steps
+        reserve = max(shortest_segment(size), round(self._settings.anneal_share * here.total))
+        if here.total < SHORT * size or not self._settings.anneal_share:
+            reserve = 0
+        if tip.state.in_flight:
+            return None
+        steps = segment_length(size, left - reserve)
+        if steps or not reserve:
+            reason = f"constant #{winner[0].id} won with {late_value(winner):.3f} and is trained on"
+            return here.keep(tip, reason, steps)
+        return self._anneal(here, tip)
+
+    def _anneal(self, here: Situation, tip: Node) -> Expansion | None:
+        lines, end = here.lines, place(tip)
+        annealed = [c for c in here.tree.children(tip.id) if lines.role(c) is Intent.ANNEAL]
+        if annealed or end is None or not lines.grows(tip):
+            living = [lines.chain(c)[-1] for c in annealed if lines.lives(c)]
+            last = living[-1] if living else tip
+            return None if last.state.in_flight else here.keep(last, "what is left of the annealed end")
+        changes = {}
+        if RATE in self._space and not self._space[RATE].fixed:
+            changes[RATE] = self._space.move(tip.configuration, RATE, self._settings.anneal_factor)
+        reason = f"the last {here.budget.steps} of {here.total} steps with the learning rate lowered"
+        return Expansion(tip.id, end.step, Intent.ANNEAL, here.budget.steps, reason, changes=changes)

@@ -1,0 +1,60 @@
+"""The nulls: our tree search with its decisions replaced, to see what the decisions are worth.
+
+`KeepOnly` has the same tree and changes nothing: what it gains, selection among noisy checkpoints gains.
+`RandomChanges` has the same tree and draws its changes from the space: what it lacks, the advisor's knowledge is worth.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.space import Configuration, Intent, Space, Value
+from engine.tree import Tree
+
+MOST_CHANGES = 3
+"""Parameters that one random change touches, at most."""
+
+
+class KeepOnly(Strategy):
+    """The inner search's tree in which every segment has the default configuration; siblings differ in the seed."""
+
+    def __init__(self, inner: Strategy) -> None:
+        self._inner = inner
+
+    def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
+        wish = self._inner.ask(tree, budget)
+        if wish is None or wish.intent is Intent.REPAIR:
+            return wish
+        return replace(wish, changes={}, candidates=(), reason=f"{wish.reason}; no change, another seed")
+
+
+class RandomChanges(Strategy):
+    """The inner search's tree in which first segments (but the default) and changes are drawn from the space."""
+
+    def __init__(self, inner: Strategy, space: Space, seed: int) -> None:
+        self._inner = inner
+        self._space = space
+        self._seed = seed
+
+    def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
+        wish = self._inner.ask(tree, budget)
+        if wish is None or wish.intent not in (Intent.ROOT, Intent.CHANGE):
+            return wish
+        rng = random.Random(f"random changes/{self._seed}/{len(tree)}")
+        here = tree[wish.parent].configuration
+        if wish.intent is Intent.ROOT:
+            first = not tree.children(tree.root.id)
+            changes = {} if first else self._space.changes(here, self._space.sample(rng))
+        else:
+            changes = self._drawn(here, rng)
+        return replace(wish, changes=changes, candidates=(), reason=f"{wish.reason}; drawn from the space")
+
+    def _drawn(self, here: Configuration, rng: random.Random) -> dict[str, Value]:
+        """New values for one to three parameters; one that only rises is drawn from what is above it."""
+        free = [p for p in self._space if not p.fixed]
+        chosen = rng.sample(free, min(len(free), rng.randint(1, MOST_CHANGES)))
+        drawn = {p.name: p.sample(rng) for p in chosen}
+        falling = {p.name for p in chosen if p.rising and drawn[p.name] < here[p.name]}
+        return {name: v for name, v in drawn.items() if name not in falling and v != here[name]}

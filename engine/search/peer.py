@@ -1,0 +1,125 @@
+"""What the peers of the search have in common: the budget, repairs, and where to go when an idea has no wish left.
+
+Every peer is one short file that says what comes next (`Peer.next`); checkpoint selection, reranking and the soup at
+the end are the run's and the same for all. Peers name their changes themselves, so that no advisor has a hand in them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length
+from engine.search.lines import Lines, place
+from engine.space import Configuration, Intent
+from engine.tree import Node, State, Tree
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The tree and the budget at one question.
+
+    Attributes:
+        base_step: step of the base's checkpoint. steps: GRPO steps of an ordinary segment.
+    """
+
+    lines: Lines
+    budget: BudgetLeft
+    base_step: int
+    steps: int
+
+    @property
+    def tree(self) -> Tree:
+        return self.lines.tree
+
+    @cached_property
+    def total(self) -> int:
+        """GRPO steps of the whole budget: what is left and what was begun."""
+        begun = [n for n in self.tree if n.transition is not None and n.state is not State.REJECTED]
+        return self.budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
+
+    @cached_property
+    def starts(self) -> list[Node | None]:
+        """The first segments from the base in order of their beginning; a repair stands in the place of what it
+        repairs, None where nothing lives any more."""
+        found: list[Node | None] = []
+        failed: list[int] = []
+        for node in self.tree.children(self.tree.root.id):
+            if node.transition is None or node.state is State.REJECTED:
+                continue
+            alive = node if self.lines.lives(node) else None
+            if node.transition.intent is Intent.REPAIR and failed:
+                found[failed.pop(0)] = alive
+                continue
+            if node.state.failed:
+                failed.append(len(found))
+            found.append(alive)
+        return found
+
+    def root(self, reason: str, changes: Configuration | None, steps: int | None = None) -> Expansion:
+        """A segment from the base; `changes` None leaves the configuration to the advisor."""
+        return Expansion(self.tree.root.id, self.base_step, Intent.ROOT, steps or self.steps, reason, changes=changes)
+
+    def keep(self, node: Node, reason: str, steps: int | None = None) -> Expansion | None:
+        """The end of a node trained on with the same settings; None where that is closed."""
+        end = place(node)
+        if end is None or not self.open(node):
+            return None
+        return Expansion(node.id, end.step, Intent.KEEP, steps or self.steps, reason, changes={})
+
+    def open(self, node: Node) -> bool:
+        """Whether training on from the end of a node with the same settings can be asked for."""
+        return self.lines.grows(node) and self.lines.kept_on(node) is None and not self.lines.keep_is_closed(node)
+
+    def leaves(self) -> list[Node]:
+        """Ends that may be trained on with the same settings, in order."""
+        root = self.tree.root.id
+        return sorted((n for n in self.tree if n.id != root and self.open(n)), key=lambda n: n.id)
+
+
+class Peer(Strategy):
+    """A search strategy to compare with.
+
+    Args:
+        segment_steps: GRPO steps of a segment.
+    """
+
+    def __init__(self, segment_steps: int) -> None:
+        self._segment_steps = segment_steps
+
+    @abstractmethod
+    def next(self, here: Situation) -> Expansion | None:
+        """The next expansion by this peer's idea; None when it has no wish until something has come in."""
+
+    def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
+        base, lines = place(tree.root), Lines(tree)
+        steps = segment_length(self._segment_steps, budget.steps, first=not any(n.steps for n in tree))
+        if not steps or base is None or tree.root.pruned:
+            return None
+        here = Situation(lines, budget, base.step, steps)
+        if lines.failures and (failed := lines.failures[0]).transition is not None:
+            where, steps = failed.transition, segment_length(failed.planned_steps, budget.steps) or steps
+            reason = f"#{failed.id} ended {failed.state}: the same place again, with safer settings"
+            return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
+        wish = self.next(here)
+        return self._anything(here) if wish is None and not lines.busy() else wish
+
+    def _anything(self, here: Situation) -> Expansion | None:
+        """Budget is left and the idea has no wish: the best end is trained on; the default again when there is none."""
+        best = max(here.leaves(), key=lambda n: (value(n), -n.id), default=None)
+        if best is not None:
+            return here.keep(best, "nothing else is planned: the best end is trained on")
+        return here.root("nothing can be trained on: the default configuration again", {})
+
+
+def value(node: Node) -> float:
+    """The steering value at the end of a node, −1 before it has one."""
+    return node.last.score.value if node.last else -1.0
+
+
+def late_value(chain: Sequence[Node]) -> float:
+    """The mean steering value of the last segment's checkpoints in a chain, −1 before there are any."""
+    values = [c.score.value for c in chain[-1].checkpoints] if chain else []
+    return sum(values) / len(values) if values else -1.0
