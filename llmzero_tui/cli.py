@@ -109,6 +109,20 @@ def _starting(commands: Any) -> None:
     run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
     run.add_argument("file", type=Path, metavar="FILE")
     _attachment(run)
+    _comparing(commands)
+
+
+def _comparing(commands: Any) -> None:
+    compare = _command(commands, "compare", "compare:compare", "strategies held against each other: tasks × seeds")
+    compare.add_argument("file", type=Path, metavar="PLAN.toml")
+    compare.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
+    compare.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by so much")
+    compare.add_argument(
+        "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
+    )
+    compare.add_argument("--only", action="append", metavar="CELL", help="only ladder, ladder/ours, ladder/ours/101, …")
+    compare.add_argument("--results", type=Path, metavar="FILE", help="default: beside the plan, .jsonl")
+    compare.add_argument("--list", action="store_true", help="the cells and whether they are done; nothing is run")
 
 
 def _steering(commands: Any) -> None:
@@ -199,6 +213,13 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text[:7]) > 100_000:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 0 to 100000")
     return int(text)
+
+
+def _some(text: str) -> int:
+    value = _count(text)
+    if not 1 <= value <= 1024:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 1 to 1024")
+    return value
 
 
 class _Version(argparse.Action):

@@ -1,0 +1,1 @@
+"""Strategies held against each other: a plan of ordinary runs, what each measured, and what follows from it."""

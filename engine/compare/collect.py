@@ -1,0 +1,114 @@
+"""One finished run as one line of evidence: what it spent, every score on the way, and the test score.
+
+Reads the run's database through the ordinary reader; writes nothing. No weights, no prompts, no texts but labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import Fault
+from engine.store.base import Reader
+from engine.store.reader import open_run
+
+NODES = """
+SELECT node_id AS id, parent_id AS parent, branch_step, intent, label, state, start_steps, trained_steps AS steps,
+    round(trainer_seconds, 2) AS seconds, changes, optimizer, reference, seed, advisor
+FROM nodes WHERE state <> 'rejected' ORDER BY node_id
+"""
+
+SCORES = """
+WITH spent AS (
+    SELECT seq, sum(value) FILTER (name = 'step_seconds') OVER past AS seconds,
+        sum(value) FILTER (name = 'completions/mean_length') OVER past AS lengths,
+        count(*) FILTER (name = 'step_seconds') OVER past AS steps
+    FROM metrics WHERE name IN ('step_seconds', 'completions/mean_length')
+    WINDOW past AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
+)
+SELECT c.node_id, c.step, c.n, c.greedy, c.sampled, coalesce(s.steps, 0) AS steps,
+    round(coalesce(s.seconds, 0), 2) AS seconds, coalesce(s.lengths, 0) AS lengths
+FROM checkpoints c ASOF LEFT JOIN spent s ON s.seq <= c.seq ORDER BY c.seq
+"""
+
+SPENT = """
+SELECT (SELECT sum(trained_steps) FROM nodes) AS steps, (SELECT sum(trainer_seconds) FROM nodes) AS trainer_seconds,
+    (SELECT max(wall_seconds) FROM budget) AS wall_seconds, (SELECT sum(seconds) FROM evaluations) AS closing_seconds,
+    (SELECT sum(milliseconds) / 1000 FROM agent_calls) AS advice_seconds,
+    (SELECT count(*) FROM nodes WHERE trained_steps > 0) AS segments,
+    (SELECT sum(value) FROM metrics WHERE name = 'completions/mean_length') AS lengths
+"""
+
+EVALUATIONS = "SELECT * EXCLUDE (path, ts, seq) FROM evaluations ORDER BY seq"
+
+
+def collect(run_dir: Path) -> dict[str, Any]:
+    """The line of a finished run, without the cell's own keys.
+
+    Raises:
+        Fault: the run has no test score.
+    """
+    reader = open_run(run_dir)
+    try:
+        return _line(reader)
+    finally:
+        reader.close()
+
+
+def _line(reader: Reader) -> dict[str, Any]:
+    run = reader.rows("SELECT * FROM runs")[0]
+    batch = int(json.loads(run["config"])["training"]["batch_size"])
+    evaluations = reader.rows(EVALUATIONS)
+    base = next((e for e in evaluations if e["kind"] == "baseline"), None)
+    test = next((e for e in reversed(evaluations) if e["kind"] == "final"), base)
+    if base is None or test is None:
+        raise Fault(f"run {run['name']} is {run['state']} and has no test score")
+    return {
+        "version": run["engine_version"],
+        "advisor": run["advisor"],
+        "created": run["created"].isoformat(timespec="seconds"),
+        "spent": _spent(reader.rows(SPENT)[0], batch),
+        "base": _measured(base),
+        "test": _measured(test),
+        "best": {"node": run["best_node"], "step": run["best_step"], "soup": _is_soup(run, evaluations)},
+        "evaluations": [_measured(e) | {"kind": e["kind"]} for e in evaluations if e["split"] == "validation"],
+        "nodes": [_node(row) for row in reader.rows(NODES)],
+        "scores": [_score(row, batch) for row in reader.rows(SCORES)],
+    }
+
+
+def _spent(row: Mapping[str, Any], batch: int) -> dict[str, float | int]:
+    seconds = {name: round(row[name] or 0.0, 1) for name in row if name.endswith("_seconds")}
+    return {"steps": row["steps"] or 0, "segments": row["segments"], "tokens": _tokens(row, batch), **seconds}
+
+
+def _tokens(row: Mapping[str, Any], batch: int) -> int:
+    """Generated tokens: the mean length of each step's completions times their number."""
+    return round((row["lengths"] or 0.0) * batch)
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation; which prompts it got right, where the run's schema has that."""
+    found = {name: row[name] for name in ("node_id", "step", "n", "greedy", "sampled", "seed")}
+    return found | {name: row[name] for name in row if name.startswith("outcomes") and row[name] is not None}
+
+
+def _is_soup(run: Mapping[str, Any], evaluations: list[dict[str, Any]]) -> bool:
+    return bool(run["best_path"]) and any(e["kind"] == "soup" for e in evaluations) and "soup" in run["best_path"]
+
+
+def _node(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A node without what is as usual, so that a line stays small."""
+    usual = {"optimizer": "keep", "reference": "base", "state": "finished", "label": "keep", "advisor": "search"}
+    found = {**row, "changes": json.loads(row["changes"] or "{}")}
+    return {k: v for k, v in found.items() if v not in (None, "", {}) and usual.get(k) != v}
+
+
+def _score(row: Mapping[str, Any], batch: int) -> list[float | int]:
+    """[node, step, n, greedy, sampled, GRPO steps, trainer seconds and tokens of the whole run until then]."""
+    return [
+        row["node_id"], row["step"], row["n"], row["greedy"], row["sampled"], row["steps"], row["seconds"],
+        _tokens(row, batch),
+    ]  # fmt: skip

@@ -1,0 +1,162 @@
+"""The plan of a comparison: tasks × strategies × seeds from one TOML file, each cell an ordinary run file.
+
+Read by `llmzero compare`. It knows what to run and in which order; it starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from engine.config import RunConfig, Section, explain
+from engine.errors import UserError, one_line
+
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
+
+
+class Entry(Section):
+    """[strategies.LABEL]: one strategy of the comparison."""
+
+    strategy: str
+    """A strategy of the run file: llmzero, continue, …"""
+    settings: dict[str, int | float] = Field(default_factory=dict)
+    """The strategy's own settings, as [search.settings] of a run file."""
+    seeds: list[int] | None = None
+    """Seeds of this strategy, where it does not get all of the plan's."""
+    tasks: list[str] | None = None
+    """Tasks of this strategy, where it does not get all of the plan's."""
+    run: dict[str, Any] = Field(default_factory=dict)
+    """Keys of a run file that differ for this strategy, e.g. run.search.comparator = "off"."""
+
+
+class Plan(Section):
+    """A whole plan file."""
+
+    name: str = Field(pattern=LABEL)
+    """Begins the name of every run; without one, the file's name."""
+    tasks: list[str] = Field(min_length=1)
+    """Tasks, most wanted first."""
+    seeds: list[int] = Field(min_length=1)
+    """Seeds; cells with the first one are run first."""
+    strategies: dict[str, Entry] = Field(min_length=1)
+    """Strategies by label, most wanted first."""
+    run: dict[str, Any] = Field(default_factory=dict)
+    """What all runs have in common: a run file without name, task, seed and strategy."""
+    task: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """[task.NAME]: keys of a run file that differ for one task."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for label, entry in self.strategies.items():
+            if not re.match(LABEL, label):
+                raise ValueError(f"[strategies.{label}]: letters, digits, '.', '_' and '-' are allowed, at most 24")
+            for kind, given, known in (("task", entry.tasks, self.tasks), ("seed", entry.seeds, self.seeds)):
+                for each in given or ():
+                    if each not in known:
+                        raise ValueError(f"[strategies.{label}] has {kind} {each!r}, which is not in {kind}s")
+        for name in self.task:
+            if name not in self.tasks:
+                raise ValueError(f"[task.{name}] is not in tasks")
+        return self
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the comparison.
+
+    Attributes:
+        plan: name of the plan. strategy: label of the strategy.
+        settings: the run file as far as the plan lays it down, without name and seed.
+    """
+
+    plan: str
+    task: str
+    strategy: str
+    seed: int
+    settings: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """For messages, e.g. "ladder/ours/101"."""
+        return f"{self.task}/{self.strategy}/{self.seed}"
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.task, self.strategy, self.seed
+
+    @cached_property
+    def settings_hash(self) -> str:
+        """Of everything the plan says about this cell but the seed: cells of another hash are not comparable."""
+        text = json.dumps(self.settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's directory."""
+        task = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.task.partition(":")[0]).stem).strip("._-")[:16]
+        return f"{self.plan[:12]}-{task}-{self.strategy}-{self.seed}-{self.settings_hash[:6]}"[:64]
+
+    def config(self) -> RunConfig:
+        """The run file. Raises UserError: one line with the cell, the key and what is allowed."""
+        data = merged(self.settings, {"name": self.run_name, "search": {"seed": self.seed}})
+        try:
+            return RunConfig.model_validate(data)
+        except ValidationError as error:
+            raise UserError(f"{self.title}: {explain(error, RunConfig)}") from error
+
+
+def load(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        UserError: one line naming the file, the key, the value and what is allowed.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not TOML: {one_line(str(error))}") from error
+    data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:24])
+    try:
+        return Plan.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, Plan)}") from error
+
+
+def cells(plan: Plan) -> Iterator[Cell]:
+    """Every run, most wanted first: all strategies with the first seed of each task, then with the second, …
+
+    However far the plan has come, the strategies have been measured about equally often.
+    """
+    for seed in plan.seeds:
+        for task in plan.tasks:
+            for label, entry in plan.strategies.items():
+                if (entry.tasks is None or task in entry.tasks) and (entry.seeds is None or seed in entry.seeds):
+                    yield Cell(plan.name, task, label, seed, _settings(plan, task, entry))
+
+
+def _settings(plan: Plan, task: str, entry: Entry) -> dict[str, Any]:
+    own = {"task": {"name": task}, "search": {"strategy": entry.strategy, "settings": entry.settings}}
+    found = plan.run
+    for over in (plan.task.get(task, {}), entry.run, own):
+        found = merged(found, over)
+    return dict(found)
+
+
+def merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables with those of `over` written over them, key by key."""
+    found = dict(below)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = merged(found[key], value) if both else value
+    return found

@@ -1,0 +1,285 @@
+"""Works off the cells of a plan: starts each as an ordinary run, resumes what was interrupted, records what is done.
+
+Several of these processes may share a plan: a cell is claimed by a lock for as long as its process lives. Engines are
+asked to end when this process is; after a kill they finish their cell, and the next process finds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from engine import launch, preflight
+from engine.compare import records
+from engine.compare.collect import collect
+from engine.compare.plan import Cell
+from engine.compare.revision import revision
+from engine.errors import Fault, UserError
+from engine.rundir import RunDirectory
+from engine.store.reader import open_run
+
+Keep = Literal["none", "best", "all"]
+
+LOOK_SECONDS = 2.0
+STATUS_SECONDS = 60.0
+LEAVE_SECONDS = 90.0
+"""For engines to leave once they are asked to end."""
+MOST_FAILURES = 3
+"""Cells that may fail one after the other before it is given up."""
+NOTE = "cell.json"
+"""In a run's directory: which cell it is, and the revisions of the code that worked on it."""
+
+
+@dataclass(slots=True)
+class Active:
+    """A cell whose run is going on; `fraction` of its budget is spent after `seconds` of running in all."""
+
+    cell: Cell
+    directory: RunDirectory
+    lock: int
+    fraction: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Work:
+    """The cells, and how they are worked off.
+
+    Attributes:
+        runs_dir: where the runs live. results: the JSON lines. jobs: cells at the same time.
+        keep: which checkpoints of a finished cell stay on disk.
+        tell: a line about what happens.
+    """
+
+    cells: Sequence[Cell]
+    runs_dir: Path
+    results: Path
+    jobs: int
+    keep: Keep
+    tell: Callable[[str], None]
+    _active: list[Active] = field(default_factory=list)
+    _given_up: set[str] = field(default_factory=set)
+    _failures: int = 0
+    _told: float = field(default_factory=time.monotonic)
+
+    def run(self) -> int:
+        """Until no cell is left; returns how many cells failed here.
+
+        Raises:
+            Fault: several cells in a row failed. KeyboardInterrupt: the process is asked to end; its engines are, too.
+        """
+        try:
+            while True:
+                self._reap()
+                self._start()
+                if not self._active:
+                    return len(self._given_up)
+                self._say_status()
+                time.sleep(LOOK_SECONDS)
+        except BaseException:
+            self._stop_engines()
+            raise
+        finally:
+            for each in self._active:
+                os.close(each.lock)
+
+    # ---- starting -------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Cells for the free places, the most wanted first."""
+        if len(self._active) >= self.jobs:
+            return
+        running = {each.cell.run_name for each in self._active}
+        for cell in records.standing(self.cells, records.load(self.results)).pending:
+            if len(self._active) >= self.jobs:
+                return
+            if cell.run_name not in running and cell.run_name not in self._given_up:
+                self._begin(cell)
+
+    def _begin(self, cell: Cell) -> None:
+        lock = self._claim(cell)
+        if lock is None:
+            return
+        if cell not in records.standing([cell], records.load(self.results)).pending:
+            os.close(lock)  # another process finished it meanwhile
+            return
+        directory = RunDirectory(self.runs_dir / cell.run_name)
+        try:
+            how = self._bring_to_life(cell, directory)
+        except (UserError, Fault) as error:
+            os.close(lock)
+            self._fail(cell, str(error))
+            return
+        self._active.append(Active(cell, directory, lock))
+        self.tell(f"{how} {cell.title}: {directory.path}")
+
+    def _bring_to_life(self, cell: Cell, directory: RunDirectory) -> str:
+        """Start, resume or find the engine of a cell; what was done, in a word."""
+        if directory.holder():
+            return "found"
+        if directory.config.is_file():
+            if _state(directory) == "finished":
+                return "found"
+            how = "resumed"
+        else:
+            shutil.rmtree(directory.path, ignore_errors=True)  # a directory without a run file never began
+            directory = launch.create_run(preflight.resolve(cell.config()), self.runs_dir)
+            how = "started"
+        _note_revision(cell, directory)
+        launch.start_engine(directory)
+        return how
+
+    def _claim(self, cell: Cell) -> int | None:
+        """A lock on the cell that the kernel frees with this process; None when another process has it."""
+        claims = self.runs_dir / ".compare"
+        claims.mkdir(parents=True, exist_ok=True)
+        handle = os.open(claims / f"{cell.run_name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        return handle
+
+    # ---- ending ---------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        for each in list(self._active):
+            if each.directory.holder() is None:
+                self._active.remove(each)
+                self._end(each)
+                os.close(each.lock)
+            else:
+                _look(each)
+
+    def _end(self, each: Active) -> None:
+        """The engine of a cell is gone: write its line, or say why there is none."""
+        try:
+            state = _state(each.directory)
+            if state != "finished":
+                raise Fault(f"its run ended {state or 'before it began'}; see {each.directory.log}")
+            line = collect(each.directory.path)
+        except (Fault, UserError) as error:
+            self._fail(each.cell, str(error))
+            return
+        cell, revisions = each.cell, _revisions(each.directory)
+        head = {"plan": cell.plan, "task": cell.task, "strategy": cell.strategy, "seed": cell.seed}
+        records.append(
+            self.results,
+            {**head, "settings_hash": cell.settings_hash, "settings": cell.settings, "revisions": revisions, **line},
+        )
+        drop(each.directory, self.keep)
+        self._failures = 0
+        test, seconds = line["test"], line["spent"]["wall_seconds"]
+        shares = f"greedy {test['greedy'] / test['n']:.3f}, T=1 {test['sampled'] / test['n']:.3f} (n {test['n']})"
+        self.tell(f"done {cell.title}: test {shares}, {seconds:.0f} s")
+
+    def _fail(self, cell: Cell, why: str) -> None:
+        self._given_up.add(cell.run_name)
+        self._failures += 1
+        self.tell(f"failed {cell.title}: {why}")
+        if self._failures >= MOST_FAILURES:
+            raise Fault(f"{self._failures} cells failed one after the other, the last {cell.title}: {why}")
+
+    def _stop_engines(self) -> None:
+        """Ask the engines to end and wait: an interrupted segment is trained again by a resume."""
+        holders = [each.directory.holder() for each in self._active]
+        for holder in holders:
+            if holder is not None and holder.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(holder.pid, signal.SIGTERM)
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while time.monotonic() < deadline and any(each.directory.holder() for each in self._active):
+            time.sleep(0.1)
+
+    # ---- telling --------------------------------------------------------------------------------------------------
+
+    def _say_status(self) -> None:
+        if time.monotonic() - self._told < STATUS_SECONDS:
+            return
+        self._told = time.monotonic()
+        standing = records.standing(self.cells, records.load(self.results))
+        running = ", ".join(f"{each.cell.title} {each.fraction:.0%}" for each in self._active)
+        left = self._seconds_left(standing)
+        about = f"; about {_duration(left)} left" if left is not None else ""
+        self.tell(f"{len(standing.done)} of {len(self.cells)} cells done; {running}{about}")
+
+    def _seconds_left(self, standing: records.Standing) -> float | None:
+        """Of this process alone: the mean time of a cell so far times what is left, over the jobs."""
+        known: list[float] = [line["spent"]["wall_seconds"] for line in standing.done.values()]
+        known += [each.seconds / each.fraction for each in self._active if each.fraction > 0.1]
+        if not known:
+            return None
+        work = len(standing.pending) - len(self._given_up) - sum(each.fraction for each in self._active)
+        return max(0.0, work) * sum(known) / len(known) / self.jobs
+
+
+def drop(directory: RunDirectory, keep: Keep) -> None:
+    """Delete the checkpoints of a finished run: all of them, all but the picked policy, or none."""
+    if keep == "all":
+        return
+    kept = set()
+    if keep == "best":
+        reader = open_run(directory.path)
+        try:
+            path = reader.rows("SELECT best_path FROM runs")[0]["best_path"]
+        finally:
+            reader.close()
+        kept = {(directory.path / path).resolve()} if path else set()
+    for folder in [p for p in directory.segments.rglob("*") if p.is_dir()]:
+        inside = any(folder.resolve() in (each, *each.parents) or each in folder.resolve().parents for each in kept)
+        if folder.exists() and not inside:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _look(each: Active) -> None:
+    """How far the budget of a running cell is; an engine that is busy is asked again later."""
+    with suppress(Fault, UserError):
+        reader = open_run(each.directory.path)
+        try:
+            rows = reader.rows("SELECT fraction, wall_seconds FROM budget ORDER BY seq DESC LIMIT 1")
+        finally:
+            reader.close()
+        if rows:
+            each.fraction, each.seconds = rows[0]["fraction"], rows[0]["wall_seconds"]
+
+
+def _state(directory: RunDirectory) -> str:
+    """The stored state of a run; "" while it has none."""
+    if not directory.database.is_file():
+        return ""
+    reader = open_run(directory.path)
+    try:
+        return str(reader.rows("SELECT state FROM runs")[0]["state"])
+    finally:
+        reader.close()
+
+
+def _note_revision(cell: Cell, directory: RunDirectory) -> None:
+    revisions = _revisions(directory)
+    now = revision()
+    if now not in revisions:
+        revisions.append(now)
+    note = {"cell": list(cell.key), "settings_hash": cell.settings_hash, "revisions": revisions}
+    (directory.path / NOTE).write_text(json.dumps(note), encoding="utf-8")
+
+
+def _revisions(directory: RunDirectory) -> list[str]:
+    try:
+        return [str(each) for each in json.loads((directory.path / NOTE).read_text(encoding="utf-8"))["revisions"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,82 @@
+"""`llmzero compare`: the cells of a plan worked off, and what they show.
+
+Cells are ordinary runs; `llmzero ls` and `attach` show them. What they measured is JSON lines beside the plan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+
+from engine import preflight
+from engine.compare import plan as plans
+from engine.compare import records
+from engine.compare.plan import Cell
+from engine.errors import UserError
+from llmzero_tui.text.output import emit, note, table, to_json
+
+UNNAMED = ".not-yet-begun"
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Run what is not done yet, or say how it stands."""
+    plan = plans.load(options.file)
+    cells = [cell for cell in plans.cells(plan) if _wanted(cell, options.only)]
+    if not cells:
+        raise UserError(f"{options.file}: no cell is called {', '.join(options.only)}; try --list")
+    results = options.results or options.file.with_suffix(".jsonl")
+    if options.list:
+        return _list(cells, results, as_json=options.json)
+    return _run(options, cells, results)
+
+
+def _wanted(cell: Cell, only: list[str] | None) -> bool:
+    """`only` are titles or parts of them: "ladder", "ladder/ours", "ours", "101"."""
+    parts = set(cell.title.split("/"))
+    return not only or any(set(each.split("/")) <= parts for each in only)
+
+
+def _run(options: argparse.Namespace, cells: list[Cell], results: Path) -> int:
+    from engine.compare.work import Work
+
+    _check(cells, options.runs_dir)
+    if options.nice:
+        os.nice(options.nice)  # inherited by every engine and its workers
+    standing = records.standing(cells, records.load(results))
+    note(f"{len(standing.done)} of {len(cells)} cells are done, {len(standing.stale)} stale; results in {results}")
+    signal.signal(signal.SIGTERM, _interrupt)
+    work = Work(cells, options.runs_dir, results, options.jobs, options.keep, note)
+    failed = work.run()
+    standing = records.standing(cells, records.load(results))
+    note(f"{len(standing.done)} of {len(cells)} cells are done, {failed} failed here")
+    return 1 if failed else 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _check(cells: list[Cell], runs_dir: Path) -> None:
+    """What is wrong with any cell is one line before anything runs."""
+    seen = set()
+    for cell in cells:
+        config = cell.config()
+        if cell.task not in seen:
+            unnamed = config.model_copy(update={"name": UNNAMED})  # its run may exist, to be resumed
+            report = preflight.check(preflight.resolve(unnamed), runs_dir)
+            if report.errors:
+                raise UserError(f"{cell.title}: {report.errors[0].subject}: {report.errors[0].text}")
+        seen.add(cell.task)
+
+
+def _list(cells: list[Cell], results: Path, *, as_json: bool) -> int:
+    standing = records.standing(cells, records.load(results))
+    rows = [(cell.title, "done" if cell.key in standing.done else "pending", cell.run_name) for cell in cells]
+    if as_json:
+        emit(to_json([dict(zip(("cell", "state", "run"), row, strict=True)) for row in rows]))
+    else:
+        emit(*table(("cell", "state", "run"), rows))
+    return 0

@@ -1,0 +1,132 @@
+"""The plan of a comparison and its results file: order of the cells, what counts as done, mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.compare import records
+from engine.compare.plan import Cell, cells, load, merged
+from engine.errors import UserError
+
+PLAN = """
+name = "small"
+tasks = ["ladder", "chain"]
+seeds = [1, 2]
+[run.budget]
+steps = 60
+[task.chain.search]
+segment_steps = 20
+[strategies.ours]
+strategy = "llmzero"
+[strategies.bare]
+strategy = "llmzero"
+run.search.comparator = "off"
+seeds = [1]
+[strategies.continue]
+strategy = "continue"
+settings = { constants = 2 }
+tasks = ["ladder"]
+"""
+
+
+def written(where: Path, text: str = PLAN) -> list[Cell]:
+    path = where / "plan.toml"
+    path.write_text(text)
+    return list(cells(load(path)))
+
+
+def line_of(cell: Cell, **other: Any) -> dict[str, Any]:
+    line = {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash}
+    return {**line, "test": {"n": 8, "greedy": 4, "sampled": 4}, **other}
+
+
+def test_all_strategies_come_with_the_first_seed_of_each_task_before_the_second_seed(tmp_path: Path) -> None:
+    titles = [cell.title for cell in written(tmp_path)]
+    assert titles == [
+        "ladder/ours/1", "ladder/bare/1", "ladder/continue/1", "chain/ours/1", "chain/bare/1",
+        "ladder/ours/2", "ladder/continue/2", "chain/ours/2",
+    ]  # fmt: skip
+
+
+def test_a_cell_is_a_whole_run_file_with_the_seed_and_what_its_task_and_strategy_say(tmp_path: Path) -> None:
+    by_title = {cell.title: cell.config() for cell in written(tmp_path)}
+    bare = by_title["chain/bare/1"]
+    assert (bare.task.name, bare.search.strategy, bare.search.seed) == ("chain", "llmzero", 1)
+    assert (bare.search.comparator, bare.search.segment_steps, bare.budget.steps) == ("off", 20, 60)
+    assert by_title["ladder/ours/2"].search.segment_steps == 50
+    assert by_title["ladder/continue/1"].search.settings == {"constants": 2}
+    assert len({config.name for config in by_title.values()}) == len(by_title)
+
+
+def test_seeds_share_a_settings_hash_and_other_settings_have_another(tmp_path: Path) -> None:
+    before = {cell.title: cell.settings_hash for cell in written(tmp_path)}
+    assert before["ladder/ours/1"] == before["ladder/ours/2"]
+    assert before["ladder/ours/1"] != before["ladder/bare/1"]
+    after = {cell.title: cell.settings_hash for cell in written(tmp_path, PLAN.replace("steps = 60", "steps = 61"))}
+    assert before["ladder/ours/1"] != after["ladder/ours/1"]
+
+
+def test_a_line_of_other_settings_is_stale_and_its_cell_pending(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    plan = written(tmp_path)
+    records.append(file, line_of(plan[0]))
+    records.append(file, line_of(plan[1], settings_hash="0123456789"))
+    standing = records.standing(plan, records.load(file))
+    assert list(standing.done) == [plan[0].key]
+    assert standing.pending == tuple(plan[1:])
+    assert [line["strategy"] for line in standing.stale] == ["bare"]
+
+
+def test_a_line_cut_off_by_a_crash_costs_that_line_alone(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    plan = written(tmp_path)
+    records.append(file, line_of(plan[0]))
+    with file.open("a") as cut:
+        cut.write(json.dumps(line_of(plan[1]))[:40])
+    records.append(file, line_of(plan[2]))
+    standing = records.standing(plan, records.load(file))
+    assert list(standing.done) == [plan[0].key, plan[2].key]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('strategy = "continue"', 'strategy = "continu"', r"search\.strategy = 'continu'"),
+        ("constants = 2", "constants = 0", r"settings of continue: constants = 0"),
+        ("constants = 2", "constant = 2", r"unknown key constant; did you mean constants"),
+        ("seeds = [1]\n", "seeds = [3]\n", r"has seed 3, which is not in seeds"),
+        ("seeds = [1, 2]", "seeds = []", r"plan\.toml: seeds"),
+        ('tasks = ["ladder", "chain"]', 'tasks = "ladder"', r"plan\.toml: tasks = 'ladder'"),
+        ("[strategies.bare]", '[strategies."bare one"]', r"\[strategies\.bare one\]: letters, digits"),
+        ("steps = 60", "step = 60", r"unknown key budget\.step"),
+    ],
+)
+def test_a_mistake_in_a_plan_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        [cell.config() for cell in written(tmp_path, PLAN.replace(old, new))]
+    assert "\n" not in str(error.value)
+
+
+def test_tables_are_merged_key_by_key() -> None:
+    below = {"search": {"roots": 2, "workers": 1}, "model": {"path": "a"}}
+    over = {"search": {"roots": 3}, "budget": {"steps": 9}}
+    assert merged(below, over) == {
+        "search": {"roots": 3, "workers": 1}, "model": {"path": "a"}, "budget": {"steps": 9},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["dev", "table"])
+def test_the_evidence_plans_are_valid_run_files_throughout(name: str) -> None:
+    plan = list(cells(load(Path(__file__).parents[2] / "benchmarks" / "evidence" / f"{name}.toml")))
+    assert len({cell.config().name for cell in plan}) == len(plan)
+    assert [cell.strategy for cell in plan[:3]] == ["ours", "continue", "keep-only"]
+
+
+def test_development_and_table_share_no_seed() -> None:
+    folder = Path(__file__).parents[2] / "benchmarks" / "evidence"
+    dev, table = load(folder / "dev.toml"), load(folder / "table.toml")
+    assert not set(dev.seeds) & set(table.seeds)
