@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.compare.outcomes import pack
 from engine.errors import Fault
 from engine.store.base import Reader
 from engine.store.reader import open_run
@@ -28,7 +29,7 @@ WITH spent AS (
     FROM metrics WHERE name IN ('step_seconds', 'completions/mean_length')
     WINDOW past AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
 )
-SELECT c.node_id, c.step, c.n, c.greedy, c.sampled, coalesce(s.steps, 0) AS steps,
+SELECT c.node_id, c.step, c.n, c.greedy, c.sampled, c.outcomes, coalesce(s.steps, 0) AS steps,
     round(coalesce(s.seconds, 0), 2) AS seconds, coalesce(s.lengths, 0) AS lengths
 FROM checkpoints c ASOF LEFT JOIN spent s ON s.seq <= c.seq ORDER BY c.seq
 """
@@ -92,7 +93,7 @@ def _tokens(row: Mapping[str, Any], batch: int) -> int:
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
     """An evaluation; which prompts it got right, where the run's schema has that."""
     found = {name: row[name] for name in ("node_id", "step", "n", "greedy", "sampled", "seed")}
-    return found | {name: row[name] for name in row if name.startswith("outcomes") and row[name] is not None}
+    return found | ({"outcomes": pack(row["outcomes"])} if row["outcomes"] else {})
 
 
 def _is_soup(run: Mapping[str, Any], evaluations: list[dict[str, Any]]) -> bool:
@@ -106,9 +107,10 @@ def _node(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in found.items() if v not in (None, "", {}) and usual.get(k) != v}
 
 
-def _score(row: Mapping[str, Any], batch: int) -> list[float | int]:
-    """[node, step, n, greedy, sampled, GRPO steps, trainer seconds and tokens of the whole run until then]."""
+def _score(row: Mapping[str, Any], batch: int) -> list[float | int | str]:
+    """[node, step, n, greedy, sampled, GRPO steps, trainer seconds and tokens of the whole run until then, packed
+    outcomes]."""
     return [
         row["node_id"], row["step"], row["n"], row["greedy"], row["sampled"], row["steps"], row["seconds"],
-        _tokens(row, batch),
+        _tokens(row, batch), pack(row["outcomes"] or ""),
     ]  # fmt: skip

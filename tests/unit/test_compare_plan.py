@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.compare import records
+from engine.compare.outcomes import pack, unpack
 from engine.compare.plan import Cell, cells, load, merged
 from engine.errors import UserError
 
@@ -130,3 +133,10 @@ def test_development_and_table_share_no_seed() -> None:
     folder = Path(__file__).parents[2] / "benchmarks" / "evidence"
     dev, table = load(folder / "dev.toml"), load(folder / "table.toml")
     assert not set(dev.seeds) & set(table.seeds)
+
+
+@given(st.text("0123", max_size=40))
+def test_outcomes_are_packed_without_loss(outcomes: str) -> None:
+    packed = pack(outcomes)
+    assert unpack(packed, len(outcomes)) == outcomes
+    assert len(packed) <= len(outcomes) / 3 + 1
