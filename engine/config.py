@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from engine import ollama_host
 from engine.errors import UserError, one_line, short
 from engine.strategies import SETTINGS
 
@@ -108,12 +109,20 @@ class AdvisorSection(Section):
     """auto takes ollama if it answers and has a vision model, else rules; the screen says which."""
     model: str = "qwen3-vl:8b"
     """The Ollama model to ask; it must see images."""
-    host: str = "http://127.0.0.1:11434"
-    """Address of the Ollama server."""
+    host: str = ""
+    """Address of the Ollama server, e.g. "127.0.0.1:11434"; empty: the environment's OLLAMA_HOST, else this machine."""
     timeout_seconds: float = Field(default=120, gt=0, le=3600)
     """Seconds to wait for one answer before the rules advise instead."""
     wait_seconds: float = Field(default=0, ge=0, le=3600)
     """Seconds a free worker waits for an answer before the rules stand in; 0 takes 3% of a segment's time."""
+
+    @field_validator("host")
+    @classmethod
+    def _one_address(cls, host: str) -> str:
+        try:
+            return ollama_host.address(host) if host.strip() else ""
+        except UserError as error:
+            raise ValueError(str(error).partition(" is ")[2]) from error
 
 
 class GateSection(Section):

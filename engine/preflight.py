@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from engine import machine, model_check
+from engine import advisor_check, machine, model_check, ollama_host
 from engine.config import RunConfig
-from engine.errors import Fault, UserError, one_line
-from engine.findings import Finding, Level, Report
+from engine.errors import UserError, one_line
+from engine.findings import Finding, Report
 from engine.model_files import ModelFiles, find_model
 from engine.space import Space
 from tasks import registry
@@ -39,7 +39,7 @@ def check(config: RunConfig, runs_dir: Path) -> Report:
         found += _memory(config, model, space, here)
     found += _directory(config, runs_dir, model)
     found += _vllm(config, here)
-    found += _advisor(config)
+    found.append(advisor_check.look(config.advisor))
     return Report(tuple(found))
 
 
@@ -64,8 +64,17 @@ def resolve(config: RunConfig, *, settled: bool = False) -> RunConfig:
         update={
             "task": config.task.model_copy(update={"name": name}),
             "model": config.model.model_copy(update={"path": model}),
+            "advisor": config.advisor.model_copy(update={"host": _advisor_host(config)}),
         }
     )
+
+
+def _advisor_host(config: RunConfig) -> str:
+    """OLLAMA_HOST of now stays the run's; one that is no address is told by the check."""
+    try:
+        return ollama_host.asked(config.advisor.host) if config.advisor.kind != "rules" else config.advisor.host
+    except UserError:
+        return ""
 
 
 def _task(config: RunConfig, found: list[Finding]) -> Task | None:
@@ -218,28 +227,6 @@ def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
         yield Finding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
     else:
         yield Finding("ok", "training.vllm", f"vLLM {installed}, {config.training.vllm}")
-
-
-def _advisor(config: RunConfig) -> Iterator[Finding]:
-    """`auto` falls back to the rules, so that a missing server is worth a line and no more."""
-    asked = config.advisor
-    if asked.kind == "rules":
-        yield Finding("ok", "advisor", "rules")
-        return
-    level: Level = "error" if asked.kind == "ollama" else "warning"
-    instead = "" if asked.kind == "ollama" else "; the rules advise"
-    try:
-        server = machine.ollama(asked.host)
-    except Fault as error:
-        yield Finding(level, "advisor", f"{error}{instead}")
-        return
-    names = (asked.model, f"{asked.model}:latest")
-    if not any(name in names for name in server.models):
-        yield Finding(level, "advisor", f"{asked.host} has no {asked.model}; `ollama pull {asked.model}`{instead}")
-    elif not any(name in names for name in server.vision):
-        yield Finding("warning", "advisor", f"{asked.model} sees no images{instead or ': it gets tables, no plots'}")
-    else:
-        yield Finding("ok", "advisor", f"{asked.model} at {asked.host}, Ollama {server.version}")
 
 
 def gib(size: int) -> str:

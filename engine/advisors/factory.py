@@ -1,39 +1,70 @@
-"""Makes the advisor that a run file asks for, and says why it is this one. Asked once a run, by the daemon."""
+"""Makes the advisor that a run file asks for, and says why it is this one.
+
+The daemon asks once a run; `llmzero check` and `doctor` ask the same in a process of its own, as `python -m
+engine.advisors.factory KIND HOST MODEL SECONDS`, which prints the outcome as JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
+
+from engine import ollama_host
 from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, one_line, short
+
+_log = logging.getLogger(__name__)
 
 KINDS = ("auto", "ollama", "rules")
 
 
 def make(kind: str, *, host: str = "", model: str = "", timeout: float = 120.0) -> Advisor:
-    """The advisor for `advisor.kind`: "auto" takes a model that answers and sees, else the rules.
+    """The advisor for `advisor.kind`: "auto" takes a model that answers and sees, else the rules, whatever goes wrong.
 
     Args:
-        host: address of the Ollama server; "" means there is none. timeout: seconds for one answer.
+        host: address of the Ollama server; "" takes that of OLLAMA_HOST, else of this machine. timeout: seconds for one
+            answer.
 
     Raises:
-        UserError: an unknown kind; "ollama", and the server does not answer or lacks the model.
+        UserError: an unknown kind; "ollama", and the server does not answer, lacks the model, or its client fails.
     """
     if kind == "rules":
         return RulesAdvisor()
     if kind not in KINDS:
-        raise UserError(f"advisor.kind = {kind!r} is unknown; allowed: {', '.join(KINDS)}")
-    if not host and kind == "ollama":
-        raise UserError('advisor.kind = "ollama" and advisor.host is empty: no Ollama server is named')
-    if not host:
-        return RulesAdvisor("no Ollama server is named: the rules advise")
-    from engine.advisors.ollama import connect  # httpx and the client cost 0.2 s that runs by rules need not pay
-
+        raise UserError(f"advisor.kind = {short(kind)} is unknown; allowed: {', '.join(KINDS)}")
     try:
-        advisor = connect(host, model, timeout=timeout)
-    except Fault as fault:
-        if kind == "ollama":
-            raise UserError(f'{fault}; or set advisor.kind = "auto" or "rules"') from fault
-        return RulesAdvisor(f"{fault}: the rules advise")
+        from engine.advisors.ollama import connect  # httpx and the client cost 0.2 s that runs by rules need not pay
+
+        advisor = connect(ollama_host.asked(host), model, timeout=timeout)
+    except (Fault, UserError) as trouble:
+        return _instead(kind, str(trouble))
+    except Exception as error:  # noqa: BLE001  a library may raise anything where it is imported or set up
+        _log.warning("the client of Ollama failed", exc_info=error)
+        return _instead(kind, f"the client of Ollama fails: {type(error).__name__}: {one_line(str(error))[:200]}")
     if kind == "auto" and not advisor.sees:
         return RulesAdvisor(f'{model} sees no images: the rules advise; advisor.kind = "ollama" takes it without plots')
     return advisor
+
+
+def _instead(kind: str, why: str) -> RulesAdvisor:
+    if kind == "ollama":
+        raise UserError(f'{why}; or set advisor.kind = "auto" or "rules"')
+    return RulesAdvisor(f"{why}: the rules advise")
+
+
+def main() -> int:
+    """Print which advisor a run would have: its name, whether it sees, and why; or what is wrong."""
+    kind, host, model, seconds = sys.argv[1:5]
+    try:
+        advisor = make(kind, host=host, model=model, timeout=float(seconds))
+        found = {"name": advisor.name, "sees": advisor.sees, "text": advisor.reason, "error": ""}
+    except UserError as mistake:
+        found = {"name": "", "sees": False, "text": "", "error": str(mistake)}
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
-import ollama
 import pydantic
 
 from engine.advisors.hostile import one_line
 from engine.errors import Fault
+from engine.own_environment import without
+
+# The package makes a client of its own where it is imported: a SOCKS proxy, a certificate file that is gone or an odd
+# OLLAMA_HOST would end the import. Ours goes past all of them.
+with without("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "OLLAMA_HOST", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+    import ollama
 
 LONGEST_ANSWER = 200_000
 """Characters after which an answer is cut off: a model that never stops must not fill the memory."""

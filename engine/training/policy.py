@@ -52,7 +52,7 @@ def located(source: str) -> str:
         return source
     files = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
     try:
-        return snapshot_download(source, allow_patterns=files, ignore_patterns=["consolidated*", "original/*"])
+        return str(snapshot_download(source, allow_patterns=files, ignore_patterns=["consolidated*", "original/*"]))
     except (OSError, ValueError) as error:
         raise UserError(f"model {source!r} is not to be had from the hub: {one_line(str(error))[:300]}") from error
 

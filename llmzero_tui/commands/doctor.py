@@ -13,9 +13,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from engine import machine
+from engine import advisor_check, machine, ollama_host
 from engine.config import AdvisorSection
-from engine.errors import Fault, one_line
+from engine.errors import Fault, UserError, one_line
 from engine.findings import Finding
 from engine.preflight import gib
 from llmzero_tui.commands.runfile import show_findings
@@ -45,11 +45,18 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or --runs-dir DIR"))
     yield from _gpus(here)
     yield from _packages()
-    asked = AdvisorSection()
-    host, model = options.host or asked.host, options.model or asked.model
-    yield _ollama(host, model)
-    if options.probe_vision:
-        yield _probe(host, model)
+    model = options.model or AdvisorSection().model
+    try:
+        host = ollama_host.asked(options.host or "")
+    except UserError as error:
+        if options.host:
+            raise UserError(f"--host {error}") from error
+        yield Finding("warning", "ollama", f"{error}; the rules advise")
+    else:
+        yield _ollama(host, model)
+        yield advisor_check.look(AdvisorSection(kind="auto", host=host, model=model))
+        if options.probe_vision:
+            yield _probe(host, model)
     yield _terminal()
 
 

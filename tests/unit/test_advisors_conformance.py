@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.advisors import ollama
 from engine.advisors.base import Advice, Advisor, Evidence
 from engine.advisors.factory import make
 from engine.errors import UserError
@@ -157,9 +158,29 @@ def test_a_space_without_a_choice_still_gets_a_valid_answer(kind: str, intent: I
     assert Held(ADVISORS[kind]()).advise(evidence).proposals
 
 
-@pytest.mark.parametrize(
-    ("kind", "message"), [("ollama", "no Ollama server is named"), ("gpt", "allowed: auto, ollama, rules")]
-)
-def test_a_kind_that_is_not_there_is_one_line(kind: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        make(kind)
+def test_a_kind_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(UserError, match="allowed: auto, ollama, rules"):
+        make("gpt")
+
+
+@pytest.mark.parametrize("error", [ImportError("no socksio\n\x1b[31m"), RuntimeError("x" * 5000)])
+def test_whatever_the_library_raises_auto_has_the_rules(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ollama, "connect", fails)
+    advisor = make("auto", host="127.0.0.1:9")
+    assert advisor.name == "rules"
+    assert f"the client of Ollama fails: {type(error).__name__}" in advisor.reason
+    assert "the rules advise" in advisor.reason
+    with pytest.raises(UserError, match=r'or set advisor\.kind = "auto" or "rules"') as told:
+        make("ollama", host="127.0.0.1:9")
+    assert len(str(told.value)) < 400
+    assert str(told.value).isprintable()
+
+
+def test_an_ollama_host_of_the_environment_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://[")
+    assert "OLLAMA_HOST" in make("auto").reason
+    with pytest.raises(UserError, match="OLLAMA_HOST"):
+        make("ollama")

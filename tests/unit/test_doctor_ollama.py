@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from engine.advisors.probe import riddles
 from tests.fake_ollama import Asked, Model, Reply, serving
@@ -12,8 +13,8 @@ from tests.unit.cli_process import llmzero, run_file
 BLIND, SEEING = Model("qwen3:8b", ("completion",)), Model("qwen3-vl:8b")
 
 
-def finding(cwd: Path, subject: str, *arguments: str) -> dict[str, str]:
-    done = llmzero("doctor", "--json", *arguments, cwd=cwd)
+def finding(cwd: Path, subject: str, *arguments: str, **extra: Any) -> dict[str, str]:
+    done = llmzero("doctor", "--json", *arguments, cwd=cwd, **extra)
     assert done.returncode == 0, done.stderr
     (found,) = [each for each in json.loads(done.stdout) if each["subject"] == subject]
     return dict(found)
@@ -37,6 +38,22 @@ def test_doctor_says_what_to_pull(tmp_path: Path) -> None:
     down = finding(tmp_path, "ollama", "--host", host)
     assert "nothing answers at" in down["text"]
     assert "start Ollama" in down["text"]
+
+
+def test_doctor_asks_what_the_engine_asks(tmp_path: Path) -> None:
+    with serving(None, SEEING) as fake:
+        bare = fake.host.removeprefix("http://") + "/v1"
+        done = llmzero("doctor", "--json", "--host", bare, cwd=tmp_path, ALL_PROXY="socks5://127.0.0.1:9")
+    found = {each["subject"]: each for each in json.loads(done.stdout)}
+    assert (found["ollama"]["level"], found["advisor"]["level"]) == ("ok", "ok")
+    assert found["advisor"]["text"] == f"qwen3-vl:8b at {fake.host} sees plots"
+
+
+def test_doctor_names_a_host_that_is_no_address(tmp_path: Path) -> None:
+    done = llmzero("doctor", "--host", "ftp://x", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--host 'ftp://x' is no address" in done.stderr
+    assert "OLLAMA_HOST" in finding(tmp_path, "ollama", OLLAMA_HOST="http://[")["text"]
 
 
 def test_doctor_counts_the_plots_that_a_model_reads(tmp_path: Path) -> None:

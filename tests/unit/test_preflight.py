@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import machine, model_files, preflight
-from engine.config import RunConfig, parse
+from engine import advisor_check, machine, model_files, preflight
+from engine.config import AdvisorSection, RunConfig, parse
 from engine.errors import Fault, UserError
 from engine.findings import Finding
 from tasks import registry
 from tests.engine.broken_models import BROKEN, SOUND, copy
+from tests.fake_ollama import Model, serving
 
 ROOT = Path(preflight.__file__).resolve().parents[1]
 SHIPPED = ROOT / "assets" / "tiny" / "knights"
@@ -297,95 +295,81 @@ def test_a_broken_driver_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # ---- Ollama ---------------------------------------------------------------------------------------------------------
 
 
-class Ollama(BaseHTTPRequestHandler):
-    """Answers as the real server does; `models` are name → capabilities."""
-
-    models: dict[str, list[str]] = {}  # noqa: RUF012 - set by each test
-    garbage = b""
-
-    def do_GET(self) -> None:
-        if self.path == "/api/version":
-            self._send({"version": "0.11.4"})
-        else:
-            self._send({"models": [{"name": name} for name in self.models]})
-
-    def do_POST(self) -> None:
-        name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["model"]
-        self._send({"capabilities": self.models[name], "model_info": {}})
-
-    def _send(self, value: object) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.garbage or json.dumps(value).encode())
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    Ollama.models, Ollama.garbage = {}, b""
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Ollama)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+BLIND, SEEING = Model("qwen3-vl:8b", ("completion",)), Model("qwen3-vl:8b")
+DOWN = "http://127.0.0.1:9"
 
 
 def advisor(host: str, kind: str = "auto") -> Finding:
-    extra = f'[advisor]\nkind = "{kind}"\nhost = "{host}"\nmodel = "qwen3-vl:8b"\n'
-    return next(f for f in preflight.check(config(extra), Path("runs")).findings if f.subject.startswith("advisor"))
+    return advisor_check.look(AdvisorSection.model_validate({"kind": kind, "host": host, "model": "qwen3-vl:8b"}))
 
 
-def test_a_server_with_the_vision_model_is_fine(server: str) -> None:
-    Ollama.models = {"qwen3-vl:8b": ["completion", "vision"]}
-    assert advisor(server).level == "ok"
+def test_a_server_with_the_vision_model_is_fine() -> None:
+    with serving(None, SEEING) as fake:
+        assert advisor(fake.host).level == "ok"
 
 
-def test_a_server_without_the_model_is_a_warning_with_the_remedy(server: str) -> None:
-    Ollama.models = {"other": ["vision"]}
-    finding = advisor(server)
-    assert (finding.level, "ollama pull qwen3-vl:8b" in finding.text) == ("warning", True)
+@pytest.mark.parametrize("models", [[Model("other")], [BLIND]])
+def test_a_server_without_a_model_that_sees_is_a_warning_with_the_remedy(models: list[Model]) -> None:
+    with serving(None, *models) as fake:
+        finding = advisor(fake.host)
+    assert finding.level == "warning"
+    assert ("sees no images" if models == [BLIND] else "ollama pull qwen3-vl:8b") in finding.text
+    assert "the rules advise" in finding.text
 
 
-def test_a_model_that_sees_nothing_is_a_warning(server: str) -> None:
-    Ollama.models = {"qwen3-vl:8b": ["completion"]}
-    finding = advisor(server)
-    assert (finding.level, "sees no images" in finding.text) == ("warning", True)
-
-
-def test_a_server_that_is_down_is_a_warning(server: str) -> None:
-    finding = advisor("http://127.0.0.1:9")
+def test_a_server_that_is_down_is_a_warning() -> None:
+    finding = advisor(DOWN)
     assert (finding.level, "rules advise" in finding.text) == ("warning", True)
 
 
-@pytest.mark.parametrize("garbage", [b"<html>", b"[]", b"\xff", b"3"])
-def test_something_else_on_the_port_is_a_warning(server: str, garbage: bytes) -> None:
-    Ollama.garbage = garbage
-    assert advisor(server).level == "warning"
+def test_what_is_a_warning_for_auto_is_an_error_for_ollama() -> None:
+    finding = advisor(DOWN, kind="ollama")
+    assert (finding.level, 'advisor.kind = "auto"' in finding.text) == ("error", True)
+    with serving(None, BLIND) as fake:
+        finding = advisor(fake.host, kind="ollama")
+    assert (finding.level, "no plots" in finding.text) == ("warning", True)
 
 
-@pytest.mark.parametrize("host", ["file:///etc/passwd", "ftp://x", "localhost:11434", "", "http://[", "http://a b"])
-def test_a_host_that_is_no_address_is_a_warning(host: str) -> None:
-    assert advisor(host).level == "warning"
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ALL_PROXY": "socks5://127.0.0.1:9", "all_proxy": "socks5h://127.0.0.1:9"},
+        {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
+        {"HTTPS_PROXY": "not a proxy"},
+        {"SSL_CERT_FILE": "/nowhere/certificates.pem"},
+    ],
+)
+def test_no_proxy_comes_between(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with serving(None, SEEING) as fake:
+        assert advisor(fake.host).level == "ok"
+        assert advisor(fake.host.removeprefix("http://"), kind="ollama").level == "ok"
+        assert "qwen3-vl:8b" in machine.ollama(fake.host).models
+
+
+@pytest.mark.parametrize("host", ["file:///etc/passwd", "ftp://x", "", "http://[", "http://a b"])
+def test_only_an_address_is_asked(host: str) -> None:
     with pytest.raises(Fault):
         machine.ollama(host)
 
 
-def test_a_proxy_does_not_come_between(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert machine.ollama(server).version == "0.11.4"
+def test_a_client_that_cannot_be_imported_is_a_warning_or_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "httpx.py").write_text("raise ImportError('no socksio')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for kind, level in (("auto", "warning"), ("ollama", "error")):
+        finding = advisor(DOWN, kind=kind)
+        assert (finding.level, "ImportError: no socksio" in finding.text) == (level, True)
 
 
-def test_what_is_a_warning_for_auto_is_an_error_for_ollama(server: str) -> None:
-    assert advisor("http://127.0.0.1:9", kind="ollama").level == "error"
-    Ollama.models = {"other": ["vision"]}
-    assert advisor(server, kind="ollama").level == "error"
-    Ollama.models = {"qwen3-vl:8b": ["completion"]}
-    finding = advisor(server, kind="ollama")
-    assert (finding.level, "no plots" in finding.text) == ("warning", True)
+def test_a_run_keeps_the_address_that_the_environment_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "0.0.0.0")
+    asked = config('[advisor]\nkind = "auto"\n')
+    assert preflight.resolve(asked).advisor.host == "http://127.0.0.1:11434"
+    monkeypatch.setenv("OLLAMA_HOST", "http://[")
+    assert preflight.resolve(asked).advisor.host == ""
 
 
 def test_the_advisors_of_the_run_file_are_those_an_engine_makes() -> None:
