@@ -32,6 +32,9 @@ class TaskSection(Section):
 
     name: str = Field(min_length=1)
     """A name that `llmzero tasks` lists, or a file of yours: "my_task.py:MyTask"."""
+    on_error: Literal["zero", "fail"] = "zero"
+    """A completion that the task cannot score, once the run has begun: "zero" counts it as 0, shows how many there are,
+    and fails when they are most of a step; "fail" ends the segment at the first."""
 
 
 class ModelSection(Section):

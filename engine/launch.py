@@ -11,11 +11,11 @@ import re
 import select
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import own_packages
 from engine.errors import Fault, UserError, one_line
 from engine.rundir import RunDirectory, held_line
 
@@ -85,7 +85,7 @@ def start_engine(directory: RunDirectory) -> int:
     if holder := directory.holder():
         raise UserError(held_line(directory.name, holder))
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-P", "-m", "engine.daemon"]
+    command = own_packages.command("engine.daemon")
     command += [str(directory.path.resolve()), "--ready-fd", str(write_end)]
     try:
         with directory.log.open("ab") as log:

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -35,11 +35,16 @@ class TaskNotFound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One prompt with what its verifier needs. `data` holds JSON values only: items cross processes."""
+    """One prompt with what its verifier needs. `data` holds JSON values only: items cross processes.
+
+    `messages`: the prompt as a chat (role and content of each message), for the chat template of the model; `prompt` is
+    then what a reader sees of it, and what its split follows from.
+    """
 
     prompt: str
     answer: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,12 @@ class Task(ABC):
     @abstractmethod
     def score(self, completion: str, item: Item) -> Reward:
         """Verify one completion (text after the prompt, without the end token). Pure, safe on any text."""
+
+    def score_batch(
+        self, completions: Sequence[str], items: Sequence[Item], ids: Sequence[Sequence[int]] | None = None
+    ) -> list[Reward]:
+        """Verify the completions of a step together; `ids` are their tokens, where they are known."""
+        return [self.score(completion, item) for completion, item in zip(completions, items, strict=True)]
 
     def gold(self, item: Item) -> str | None:
         """A completion that `score` finds correct, or None where the task has none to give."""
@@ -196,6 +207,18 @@ class Task(ABC):
         if len(found) < n:
             raise TaskError(f"task {self.name}: only {len(found)} of {n} {split} items in {1000 * n} draws")
         return found
+
+    def rows(self, split: Split) -> list[Item] | None:
+        """Every item of a split; None for a task that draws as many as it is asked for."""
+        return None
+
+    def where(self, item: Item) -> str:
+        """How a message names an item: its prompt, or its line in a file."""
+        return repr(item.prompt) if len(item.prompt) <= 60 else f"{item.prompt[:59]!r}…"
+
+    def notes(self) -> tuple[str, ...]:
+        """What whoever trains on it should know, one line each: rows that are left out, for example."""
+        return ()
 
     def _in_training(self, item: Item, split: Split) -> bool:
         """Held-out items are of every level; training items up to `difficulty`."""

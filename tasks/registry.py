@@ -7,12 +7,8 @@ of the user's only when the name is of the form `file.py:Class`.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib.util
 import inspect
-import sys
 from pathlib import Path
-from types import ModuleType
 
 from tasks import huggingface, jsonl, reasoning_gym, reasoning_gym_tiny
 from tasks.base import Task, TaskError, TaskNotFound
@@ -21,6 +17,8 @@ from tasks.countdown import Countdown
 from tasks.dedup import Dedup
 from tasks.knights import Knights
 from tasks.ladder import Ladder
+from tasks.user_code import UserCode, one_line
+from tasks.user_task import UserTask
 
 _JSON_LINES = ".jsonl:"
 _SHIPPED: dict[str, type[Task]] = {task.name: task for task in (Chain, Countdown, Dedup, Knights, Ladder)}
@@ -85,31 +83,41 @@ def _from_json_lines(name: str) -> Task:
         raise TaskNotFound(f"task file {str(rows)!r} does not exist (working directory: {str(Path.cwd())!r})")
     if not path.endswith(".py"):
         raise TaskNotFound(f'task {name!r} names no reward function; write "data.jsonl:reward.py:function"')
-    module = _execute(Path(path))
+    code = UserCode(Path(path))
+    module = code.load()
     function = getattr(module, function_name, None)
     if function is None or not callable(function):
         raise TaskNotFound(f"task file {path!r} has no function {function_name!r}")
-    task = jsonl.JsonLines(rows, module, function)
+    task = jsonl.JsonLines(rows, code, module, function)
     _check_attributes(task, f"task {name!r}")
     return task
 
 
 def _from_file(path: Path, class_name: str) -> Task:
-    found = getattr(_execute(path), class_name, None)
+    code = UserCode(path)
+    found = getattr(code.load(), class_name, None)
     if found is None:
         raise TaskNotFound(f"task file {str(path)!r} has no class {class_name!r}")
     where = f"task {str(path) + ':' + class_name!r}"
     if not (isinstance(found, type) and issubclass(found, Task)):
-        raise TaskError(f"{where} is not a subclass of tasks.base.Task")
+        raise TaskError(f"{where} is not a subclass of tasks.base.Task{_other_base(found)}")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise TaskError(f"{where} lacks {missing}")
     try:
-        task = found()
+        with code.running():
+            task = found()
     except Exception as error:  # the user's constructor may raise anything
-        raise TaskError(f"{where} cannot be constructed without arguments: {_one_line(error)}") from error
+        raise TaskError(f"{where} cannot be constructed without arguments: {one_line(error)}") from error
     _check_attributes(task, where)
-    return task
+    return UserTask(task, code)
+
+
+def _other_base(found: object) -> str:
+    """A hint where the user's own package `tasks` has a `base` that was taken for ours."""
+    bases = found.__mro__ if isinstance(found, type) else ()
+    other = next((base for base in bases if base.__module__.startswith("tasks.")), None)
+    return f"; your own package `tasks` has a {other.__module__} that was imported instead" if other else ""
 
 
 def _check_attributes(task: Task, where: str) -> None:
@@ -120,25 +128,3 @@ def _check_attributes(task: Task, where: str) -> None:
     cap = getattr(task, "max_completion_length", None)
     if not isinstance(cap, int) or isinstance(cap, bool) or cap < 1:
         raise TaskError(f"{where}: max_completion_length must be an integer of at least 1, got {cap!r}")
-
-
-def _execute(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise TaskNotFound(f"task file {str(path)!r} does not exist (working directory: {str(Path.cwd())!r})")
-    digest = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
-    module_name = f"llmzero_user_task_{path.stem}_{digest}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise TaskNotFound(f"task file {str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and pickle look their module up here
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything, a SyntaxError included
-        sys.modules.pop(module_name, None)
-        raise TaskError(f"task file {str(path)!r} cannot be executed: {_one_line(error)}") from error
-    return module
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -90,6 +90,7 @@ class Jobs:
             precision=config.training.precision,
             vllm=config.training.vllm,
             threads=self._threads,
+            on_error=config.task.on_error,
         )
 
     def micro_batch(self) -> int:
@@ -116,4 +117,5 @@ class Jobs:
             save_to=str(save_to) if save_to else None,
             precision=self._config.training.precision,
             threads=self._threads,
+            on_error=self._config.task.on_error,
         )

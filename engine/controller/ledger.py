@@ -212,6 +212,7 @@ class Ledger:
             outcomes=score.outcomes or None, effective_n=score.effective_n,
         )  # fmt: skip
         self._completions(evaluation.samples, node_id, step)
+        self._unscored(evaluation, node_id, step)
         best, checkpoint = self.tree.best()
         self.name_incumbent(best.id, checkpoint.step)
 
@@ -265,6 +266,14 @@ class Ledger:
             outcomes=score.outcomes or None, effective_n=score.effective_n,
         )  # fmt: skip
         return score
+
+        self._unscored(measured, node_id, step)
+
+    def _unscored(self, evaluation: events.Evaluation, node_id: int, step: int) -> None:
+        if evaluation.errors:
+            failed = f"{evaluation.errors} of {2 * evaluation.n} answers could not be scored and count as wrong"
+            message = f"step {step}: {failed}; the first: {evaluation.first_error}"
+            self.event("warning", "reward errors", message, node_id, errors=evaluation.errors)
 
     def advice(self, advice: Advice, node_id: int) -> int | None:
         """Log an advice: its calls, and its diagnoses of `node_id`; see the view current_diagnoses for which of several

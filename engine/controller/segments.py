@@ -131,6 +131,10 @@ class Segments:
                 self._metrics(event)
             case events.Samples():
                 self._ledger.samples(event, int(event.job))
+            case events.RewardErrors():
+                failed = f"{event.failed} of {event.scored} rollouts could not be scored and count as 0"
+                message = f"{failed}; the first: {event.first}"
+                self._ledger.event("warning", "reward errors", message, int(event.job))
             case events.Checkpoint():
                 await self._checkpoint(event)
             case events.Ended():

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine import own_packages
 from engine.executors.base import Executor
 from engine.executors.processes import Process, without_launcher
 from engine.executors.slot import Job, Slot
@@ -58,8 +58,7 @@ class LocalExecutor(Executor):
         self.paused = False
         self._events: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
         self._environment = {**without_launcher(os.environ), **(env or {})}
-        # -P: a directory of the user's that happens to be called "datasets" must not shadow a library
-        self._command = tuple(command or (sys.executable, "-P", "-m", "engine.training.worker"))
+        self._command = tuple(command or own_packages.command("engine.training.worker"))
         self._slots = [Slot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from transformers import GenerationConfig
 
+from engine.chat import chat_of, continuation, plain_prompt
 from engine.errors import UserError
 from engine.score import outcomes_of
 from engine.training.events import Evaluation, EvaluationSpec
-from engine.training.rewards import Rollout, as_sample, score
+from engine.training.rewards import Grader, Rollout, as_sample, clean
 from tasks.base import Item, Split, Task
 
 
@@ -28,6 +30,7 @@ def evaluate(
     spec: EvaluationSpec,
     *,
     bf16: bool = False,
+    on_error: Literal["fail", "zero"] = "zero",
     beat: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Numbers of correct completions out of `spec.n` prompts of `spec.split`, with the greedy completions of the first
@@ -37,6 +40,7 @@ def evaluate(
         model: a causal language model of transformers, on any device, in any mode.
         tokenizer: its tokenizer; prompts are taken as plain text, as in training.
         bf16: generate under bf16 autocast.
+        on_error: see `Grader`; "zero" raises too when most completions cannot be scored.
         beat: called after each batch, so that a long evaluation is not taken for a hang.
 
     Raises:
@@ -48,9 +52,11 @@ def evaluate(
     prompts = encode(tokenizer, prompt_texts(tokenizer, task, items), task)
     check_positions(model, prompts, task.max_completion_length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
-        greedy = _answers(model, tokenizer, task, items, prompts, spec.batch_size, False, beat)
+        answers = _Answers(model, tokenizer, task, Grader(task, on_error), items, prompts, spec.batch_size, beat)
+        greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
-        sampled = _answers(model, tokenizer, task, items, prompts, spec.batch_size, True, beat)
+        sampled = answers.all(sample=True)
+    grader = answers.grader
     return Evaluation(
         n=len(items),
         greedy=sum(bool(r.reward.correct) for r in greedy),
@@ -58,25 +64,38 @@ def evaluate(
         seconds=time.perf_counter() - began,
         samples=[as_sample(rollout, spec.split) for rollout in greedy[: spec.samples]],
         outcomes=outcomes_of((r.reward.correct for r in greedy), (r.reward.correct for r in sampled)),
+        errors=grader.failed,
+        first_error=clean(grader.first),
     )
 
 
 def prompt_texts(tokenizer: Any, task: Task, items: Sequence[Item]) -> list[str]:
-    """What the policy reads: each prompt, as a user's message in the chat template where task and tokenizer have one.
+    """What the policy reads: a chat through the chat template of the tokenizer, a prompt of a task with `chat` as a
+    user's message through it, any other prompt as it is; all as they are where there is no template.
 
     The template's begin token is left out where the tokenizer adds its own.
+
+    Raises:
+        UserError: a chat of several messages, or one that the template refuses.
     """
-    prompts = [item.prompt for item in items]
-    if not task.chat or getattr(tokenizer, "chat_template", None) is None:
-        return prompts
-    texts: list[str] = [
-        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
-        for prompt in prompts
-    ]
+    template = getattr(tokenizer, "chat_template", None) is not None
     begin = tokenizer.bos_token
-    if begin and tokenizer(text="a")["input_ids"][:1] == [tokenizer.bos_token_id]:
-        return [text.removeprefix(begin) for text in texts]
-    return texts
+    twice = bool(begin) and tokenizer(text="a")["input_ids"][:1] == [tokenizer.bos_token_id]
+
+    def text_of(item: Item) -> str:
+        messages = chat_of(item, task)
+        if not template or not messages:
+            return plain_prompt(item, task)
+        try:
+            text: str = tokenizer.apply_chat_template(messages, tokenize=False, **continuation(messages))
+        except Exception as error:  # a template raises what it wants, for a role that it does not know, say
+            said = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"task {task.name}: the model's chat template fails for {task.where(item)}: {said}"
+            ) from error
+        return text.removeprefix(begin) if twice else text
+
+    return [text_of(item) for item in items]
 
 
 def encode(tokenizer: Any, prompts: Sequence[str], task: Task) -> list[list[int]]:
@@ -125,29 +144,36 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return ids
 
 
-def _answers(
-    model: Any,
-    tokenizer: Any,
-    task: Task,
-    items: Sequence[Item],
-    prompts: Sequence[list[int]],
-    batch_size: int,
-    sample: bool,
-    beat: Callable[[], None],
-) -> list[Rollout]:
-    answers = []
-    for start in range(0, len(items), batch_size):
-        texts = _generate(model, tokenizer, prompts[start : start + batch_size], task, sample)
-        for (text, truncated), item in zip(texts, items[start : start + batch_size], strict=True):
-            answers.append(Rollout(item, text, score(task, text, item), truncated))
-        beat()
-    return answers
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a policy answers to the prompts of one evaluation, with the verdicts."""
+
+    model: Any
+    tokenizer: Any
+    task: Task
+    grader: Grader
+    items: Sequence[Item]
+    prompts: Sequence[list[int]]
+    batch_size: int
+    beat: Callable[[], None]
+
+    def all(self, *, sample: bool) -> list[Rollout]:
+        answers: list[Rollout] = []
+        for start in range(0, len(self.items), self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            said = _generate(self.model, self.tokenizer, self.prompts[batch], self.task, sample)
+            texts, ids, cut = zip(*said, strict=True)
+            rewards = self.grader(texts, self.items[batch], ids)
+            self.grader.refuse_most(self.grader.failed, self.grader.scored, "of an evaluation")
+            answers += map(Rollout, self.items[batch], texts, rewards, cut)
+            self.beat()
+        return answers
 
 
 def _generate(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], task: Task, sample: bool
-) -> list[tuple[str, bool]]:
-    """A completion of each prompt, and whether it was cut at the longest allowed length."""
+) -> list[tuple[str, list[int], bool]]:
+    """A completion of each prompt, its tokens, and whether it was cut at the longest allowed length."""
     ends = end_ids(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
     width = max(map(len, prompts))
@@ -169,7 +195,7 @@ def _generate(
         rows = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
     said = [_until_end(row, ends) for row in rows]
     texts: list[str] = tokenizer.batch_decode(said, skip_special_tokens=True)
-    return [(text, len(kept) == len(row)) for text, kept, row in zip(texts, said, rows, strict=True)]
+    return [(text, kept, len(kept) == len(row)) for text, kept, row in zip(texts, said, rows, strict=True)]
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:

@@ -63,7 +63,8 @@ class Evaluation(Message):
     """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`.
 
     `outcomes` has a digit for each prompt, see `engine.score.Score`; `samples` are the greedy completions of the first
-    prompts, for a human to read.
+    prompts, for a human to read. `errors`: completions that the task could not score and that count as wrong;
+    `first_error` is one of them in one line.
     """
 
     n: int = Field(ge=1, le=MOST_PROMPTS)
@@ -72,6 +73,8 @@ class Evaluation(Message):
     seconds: Seconds
     samples: list[Sample] = Field(default_factory=list)
     outcomes: str = Field(default="", max_length=MOST_PROMPTS)
+    errors: int = Field(default=0, ge=0)
+    first_error: str = ""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -116,6 +119,7 @@ class SegmentSpec(Message):
         precision: "auto" is bf16 on an accelerator that has it and fp32 on a CPU.
         threads: CPU threads for torch, 0 leaves torch's default.
         samples_every: steps between Samples events; the first step has one too.
+        on_error: what a completion that the task cannot score does: "zero" counts as 0, "fail" ends the segment.
     """
 
     job: str
@@ -138,6 +142,7 @@ class SegmentSpec(Message):
     vllm: Literal["off", "colocate", "server"] = "off"
     threads: int = Field(default=0, ge=0)
     samples_every: int = Field(default=5, ge=1)
+    on_error: Literal["fail", "zero"] = "zero"
 
     @property
     def steps_left(self) -> int:
@@ -149,7 +154,8 @@ class SegmentSpec(Message):
 
 
 class Train(Message):
-    """Train one segment. Answered by Started, Metrics…, Samples…, Checkpoint…, and exactly one Ended."""
+    """Train one segment. Answered by Started, Metrics…, Samples…, RewardErrors…, Checkpoint…, and exactly one
+    Ended."""
 
     kind: Literal["train"] = "train"
     segment: SegmentSpec
@@ -170,6 +176,7 @@ class Evaluate(Message):
     save_to: str | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
+    on_error: Literal["fail", "zero"] = "zero"
 
 
 class Stop(Message):
@@ -239,6 +246,19 @@ class Samples(Message):
     samples: list[Sample]
 
 
+class RewardErrors(Message):
+    """Rollouts of a segment that the task could not score: told at the first one and, when there are more, at the end.
+
+    `failed` of `scored` rollouts so far; `first` is the first error in one line.
+    """
+
+    kind: Literal["reward-errors"] = "reward-errors"
+    job: str
+    failed: int
+    scored: int
+    first: str
+
+
 class Checkpoint(Message):
     """A checkpoint is complete on disk and scored on the validation set."""
 
@@ -288,11 +308,13 @@ class Leaving(Message):
     kind: Literal["leaving"] = "leaving"
 
 
-Event = Annotated[Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended, Field(discriminator="kind")]
+Event = Annotated[
+    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended, Field(discriminator="kind")
+]
 
 # What crosses the pipe: every Event, and what executors keep to themselves.
 Line = Annotated[
-    Ready | Started | Metrics | Samples | Checkpoint | Evaluated | Ended | Beat | Leaving,
+    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Beat | Leaving,
     Field(discriminator="kind"),
 ]
 LINE: TypeAdapter[Line] = TypeAdapter(Line)

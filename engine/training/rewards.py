@@ -1,12 +1,11 @@
 """From a task's verdicts to the rewards that GRPO sees, with the last rollouts kept for samples.
 
-Called by TRL inside a step and by the evaluator. A verdict that is not a finite number is an error here and never
-reaches TRL, which would train on silently.
+Called by TRL inside a step and by the evaluator. What is no finite number never reaches TRL, which would train on
+silently: `Grader` counts it as 0 and counts how often, or raises.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from typing import Any, Literal
 from engine.training.events import Sample
 from engine.training.failures import is_out_of_memory
 from tasks.base import Item, Reward, Task, TaskError
+from tasks.verdicts import verdicts
 
 TEXT_LENGTH = 4000
-_QUOTED = 160
+NOTHING = Reward(False, 0.0)
+"""What a completion earns that could not be scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,54 +31,57 @@ class Rollout:
     truncated: bool
 
 
-def score(task: Task, completion: str, item: Item) -> Reward:
-    """The task's verdict on one completion, checked.
+class Grader:
+    """A task's verdicts on what one job's policy writes. What cannot be scored counts as 0 and is counted, or raises.
 
-    Raises:
-        TaskError: `score` raised, returned no Reward, or a total that is not a finite number; the message names the
-            task, the item and the completion. Running out of memory is passed on as it is.
+    Attributes:
+        scored: completions so far. failed: those without a verdict. first: the first error, one line; "" without one.
     """
-    try:
-        reward = task.score(completion, item)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise _fault(task, f"score raised {type(error).__name__}: {error}", completion, item) from error
-    if not isinstance(reward, Reward):
-        raise _fault(task, f"score returned {reward!r}, not a tasks.base.Reward", completion, item)
-    if not _is_finite_number(reward.total):
-        raise _fault(task, f"score gave a reward of {reward.total!r}, not a finite number", completion, item)
-    for name, value in reward.components.items():
-        if not _is_finite_number(value):
-            raise _fault(task, f"reward component {name!r} is {value!r}, not a finite number", completion, item)
-    return reward
 
+    def __init__(self, task: Task, on_error: Literal["fail", "zero"] = "zero") -> None:
+        self._task = task
+        self._on_error = on_error
+        self.scored = self.failed = 0
+        self.first = ""
 
-def _is_finite_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    def __call__(
+        self, completions: Sequence[str], items: Sequence[Item], ids: Sequence[Sequence[int]] | None = None
+    ) -> list[Reward]:
+        """The rewards of some completions.
 
+        Raises:
+            TaskError: one could not be scored and `on_error` is "fail". Running out of memory is passed on as it is.
+        """
+        rewards = []
+        for verdict in verdicts(self._task, completions, items, ids, passes=is_out_of_memory):
+            self.scored += 1
+            if isinstance(verdict, TaskError):
+                self.failed += 1
+                self.first = self.first or str(verdict)
+                if self._on_error == "fail":
+                    raise verdict
+                verdict = NOTHING
+            rewards.append(verdict)
+        return rewards
 
-def _fault(task: Task, what: str, completion: str, item: Item) -> TaskError:
-    what = " ".join(what.split())[:_QUOTED]
-    return TaskError(f"task {task.name}: {what}; item {_quote(item.prompt)}, completion {_quote(completion)}")
-
-
-def _quote(text: str) -> str:
-    quoted = repr(text)
-    return quoted if len(quoted) <= _QUOTED else quoted[: _QUOTED - 1] + "…"
+    def refuse_most(self, failed: int, scored: int, what: str) -> None:
+        """Raises TaskError when more than half of `scored` failed: such rewards are the grader's, not the policy's."""
+        if 2 * failed > scored:
+            raise TaskError(f"{self.first}; so it went with {failed} of {scored} completions {what}")
 
 
 class RewardFunction:
     """The reward function handed to GRPOTrainer. Keeps the rollouts of the latest generation.
 
-    TRL logs it as `rewards/total/…`; besides, the share of correct rollouts is logged as `rewards/correct/mean` and
-    every named component as `rewards/<component>/mean`.
+    TRL logs it as `rewards/total/…`; besides, the share of correct rollouts is logged as `rewards/correct/mean`, every
+    named component as `rewards/<component>/mean`, and, once there was one, the completions of the step that could not
+    be scored as `rewards/errors`.
     """
 
     __name__ = "total"
 
-    def __init__(self, task: Task, items: Sequence[Item], end_ids: frozenset[int]) -> None:
-        self._task = task
+    def __init__(self, grader: Grader, items: Sequence[Item], end_ids: frozenset[int]) -> None:
+        self.grader = grader
         self._items = items
         self._end_ids = end_ids
         self.rollouts: list[Rollout] = []
@@ -90,14 +94,19 @@ class RewardFunction:
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float]:
-        rollouts = []
-        for text, ids, i in zip(completions, completion_ids, index, strict=True):
-            item = self._items[i]
-            truncated = not ids or ids[-1] not in self._end_ids
-            rollouts.append(Rollout(item, text, score(self._task, text, item), truncated))
-        self.rollouts = rollouts
+        items = [self._items[i] for i in index]
+        before = self.grader.failed
+        rewards = self.grader(completions, items, completion_ids)
+        failed = self.grader.failed - before
+        self.grader.refuse_most(failed, len(rewards), "of one step")
+        self.rollouts = [
+            Rollout(item, text, reward, not ids or ids[-1] not in self._end_ids)
+            for item, text, reward, ids in zip(items, completions, rewards, completion_ids, strict=True)
+        ]
         self._log_means(log_metric)
-        return [float(rollout.reward.total) for rollout in rollouts]
+        if self.grader.failed:
+            log_metric("rewards/errors", failed)
+        return [float(rollout.reward.total) for rollout in self.rollouts]
 
     def _log_means(self, log_metric: Callable[[str, float], None]) -> None:
         log_metric("rewards/correct/mean", sum(r.reward.correct for r in self.rollouts) / len(self.rollouts))
@@ -126,17 +135,17 @@ def pick_samples(rollouts: Sequence[Rollout]) -> list[Sample]:
 def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"] = "train") -> Sample:
     """A rollout as it is told, with its texts cut."""
     return Sample(
-        prompt=_clean(rollout.item.prompt),
-        completion=_clean(rollout.completion),
-        answer=_clean(rollout.item.answer),
+        prompt=clean(rollout.item.prompt),
+        completion=clean(rollout.completion),
+        answer=clean(rollout.item.answer),
         reward=float(rollout.reward.total),
         correct=bool(rollout.reward.correct),
         truncated=rollout.truncated,
-        components={_clean(str(name)): float(value) for name, value in rollout.reward.components.items()},
+        components={clean(str(name)): float(value) for name, value in rollout.reward.components.items()},
         split=split,
     )
 
 
-def _clean(text: str) -> str:
-    """Cut, and without lone surrogates, which no JSON line can carry."""
+def clean(text: str) -> str:
+    """A text as it is told: cut, and without lone surrogates, which no JSON line can carry."""
     return text[:TEXT_LENGTH].encode("utf-8", "replace").decode("utf-8")

@@ -57,6 +57,7 @@ def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluat
         task,
         request.evaluation,
         bf16=policy.use_bf16(request.precision),
+        on_error=request.on_error,
         beat=beat,
     )
     if request.save_to is not None:

@@ -24,7 +24,7 @@ from engine.training.control import Control
 from engine.training.evaluate import check_positions, encode, end_ids, evaluate, prompt_texts
 from engine.training.events import End, SegmentSpec
 from engine.training.failures import NotFinite
-from engine.training.rewards import RewardFunction, pick_samples
+from engine.training.rewards import Grader, RewardFunction, clean, pick_samples
 from tasks import registry
 from tasks.base import Split, Task
 
@@ -83,6 +83,7 @@ class Segment:
         self._tokenizer: Any = None
         self._task: Task | None = None
         self._rewards: RewardFunction | None = None
+        self._reward_errors = 0  # as last told
 
     def train(self) -> End:
         """Train until the last step or a stop. Raises whatever goes wrong; see `failures`."""
@@ -93,6 +94,7 @@ class Segment:
             self._trainer.create_optimizer()
             load_optimizer(self._trainer.optimizer, self.spec.optimizer)
         self._trainer.train()
+        self._tell_reward_errors()
         if self.steps == self.spec.done:
             raise Fault(f"TRL trained 0 of {self.spec.steps_left} steps; its log says why")
         return self._end
@@ -118,7 +120,8 @@ class Segment:
             policy.check_source(spec.reference)
         # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
         model.config._name_or_path = policy.located(spec.reference)
-        self._rewards = RewardFunction(practice, items, frozenset(self._end_and_pad(model)))
+        grader = Grader(practice, spec.on_error)
+        self._rewards = RewardFunction(grader, items, frozenset(self._end_and_pad(model)))
         trainer = GRPOTrainer(
             model=model,
             args=settings.grpo_config(spec, chosen, model.num_parameters(), longest),
@@ -192,10 +195,24 @@ class Segment:
         }
         values["step_seconds"] = seconds
         self._emit(events.Metrics(job=self.spec.job, step=step, values=values))
+        if not self._reward_errors:
+            self._tell_reward_errors()
         if self._rewards is not None and (step == self.spec.done + 1 or step % self.spec.samples_every == 0):
             samples = pick_samples(self._rewards.rollouts)
             if samples:
                 self._emit(events.Samples(job=self.spec.job, step=step, samples=samples))
+
+    def _tell_reward_errors(self) -> None:
+        """How many rollouts could not be scored so far, if that has changed since it was told."""
+        if self._rewards is None or self._rewards.grader.failed == self._reward_errors:
+            return
+        grader = self._rewards.grader
+        self._reward_errors = grader.failed
+        self._emit(
+            events.RewardErrors(
+                job=self.spec.job, failed=grader.failed, scored=grader.scored, first=clean(grader.first)
+            )
+        )
 
     def _checkpoint(self, step: int) -> None:
         spec, trainer = self.spec, self._trainer
@@ -208,6 +225,7 @@ class Segment:
             self._task,
             spec.evaluation,
             bf16=policy.use_bf16(spec.precision),
+            on_error=spec.on_error,
             beat=self._beat,
         )
         directory = Path(spec.directory) / f"checkpoint-{step}"

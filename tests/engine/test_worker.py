@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from engine import own_packages
 from engine.training import events
 from tests.engine.conftest import Spec
 
-COMMAND = (sys.executable, "-P", "-m", "engine.training.worker")
+COMMAND = own_packages.command("engine.training.worker")
 
 Worker = subprocess.Popen[bytes]
 
