@@ -73,7 +73,7 @@ class Evaluation(Message):
     seconds: Seconds
     samples: list[Sample] = Field(default_factory=list)
     outcomes: str = Field(default="", max_length=MOST_PROMPTS)
-    errors: int = Field(default=0, ge=0)
+    errors: Count = 0
     first_error: str = ""
 
     @model_validator(mode="after")
@@ -254,8 +254,8 @@ class RewardErrors(Message):
 
     kind: Literal["reward-errors"] = "reward-errors"
     job: str
-    failed: int
-    scored: int
+    failed: Count
+    scored: Count
     first: str
 
 
