@@ -265,9 +265,8 @@ class Ledger:
             seed=event.seed, n=score.n, greedy=score.greedy, sampled=score.sampled, seconds=event.evaluation.seconds,
             outcomes=score.outcomes or None, effective_n=score.effective_n,
         )  # fmt: skip
+        self._unscored(event.evaluation, node_id, step)
         return score
-
-        self._unscored(measured, node_id, step)
 
     def _unscored(self, evaluation: events.Evaluation, node_id: int, step: int) -> None:
         if evaluation.errors:
