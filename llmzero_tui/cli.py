@@ -130,11 +130,17 @@ def _steering(commands: Any) -> None:
     attach.add_argument("name", metavar="RUN")
     attach.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII alone")
-    for word, text in (("pause", "hold the training after the step in progress"), ("stop", "end a run cleanly")):
+    stop_text = "end a run cleanly; `llmzero resume` goes on"
+    for word, text in (("pause", "hold the training after the step in progress"), ("stop", stop_text)):
         each = _command(commands, word, f"control:{word}", text)
         each.add_argument("name", metavar="RUN")
         each.add_argument(
-            "--timeout", type=_positive, default=30.0, metavar="S", help="seconds to wait for the engine's word"
+            "--timeout",
+            type=_positive,
+            default=None,
+            metavar="S",
+            help="seconds to wait for the engine's word (default: "
+            f"{'60 beyond training.stop_seconds' if word == 'stop' else '30'})",
         )
     resume = _command(commands, "resume", "start:resume", "go on, after a pause, a stop, a crash or a reboot")
     resume.add_argument("name", metavar="RUN")

@@ -7,36 +7,74 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 
+from engine import config as run_file
 from engine import launch
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from llmzero_tui.format import plain
-from llmzero_tui.text.output import emit
+from llmzero_tui.text.output import emit, note
 
 POLL_SECONDS = 0.1
+PAUSE_SECONDS = 30.0
+PROGRESS_SECONDS = 10.0
+ENGINE_SECONDS = 60.0
+"""Beyond the deadline of the workers, for the engine to write the end of the run."""
+
 ANSWERS = "SELECT state, message FROM command_results WHERE command_id = ? ORDER BY seq"
 
 
 def pause(options: argparse.Namespace) -> int:
     """Hold the training; the processes stay."""
-    return _say(options, "pause")
+    directory = launch.find_run(options.runs_dir, options.name)
+    answer = order(directory, "pause", options.timeout or PAUSE_SECONDS)
+    emit(f"{plain(directory.name, 60)}: {answer}")
+    return 0
 
 
 def stop(options: argparse.Namespace) -> int:
-    """End the run cleanly, and wait until its engine is gone."""
-    return _say(options, "stop")
+    """End the run cleanly, and wait until its engine is gone; what is waited for is said meanwhile.
 
-
-def _say(options: argparse.Namespace, kind: str) -> int:
+    Raises:
+        Fault: the engine did not end in time; the line says how to end it.
+    """
     directory = launch.find_run(options.runs_dir, options.name)
-    deadline = time.monotonic() + options.timeout
-    answer = order(directory, kind, options.timeout)
-    while kind == "stop" and directory.holder() and time.monotonic() < deadline:
+    seconds = options.timeout or _longest_stop(directory)
+    deadline = time.monotonic() + seconds
+    answer = order(directory, "stop", seconds, _Progress())
+    while (holder := directory.holder()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
+    if holder:
+        raise Fault(f"run {directory.name} is stopped, but its engine is still there; `kill {holder.pid}` ends it")
     emit(f"{plain(directory.name, 60)}: {answer}")
     return 0
+
+
+def _longest_stop(directory: RunDirectory) -> float:
+    """Seconds within which a stop has come to its end, by the run file's own deadline."""
+    return run_file.load(directory.config).training.stop_seconds + ENGINE_SECONDS
+
+
+class _Progress:
+    """Says on stderr what a stop waits for: at once, and now and then how long it has."""
+
+    def __init__(self) -> None:
+        self._begun = self._told = time.monotonic()
+        self._last = ""
+
+    def __call__(self, reader: Reader) -> None:
+        rows = reader.rows("SELECT reason FROM runs WHERE state = 'stopping'")
+        at = time.monotonic()
+        if rows and rows[0]["reason"] != self._last:
+            self._last = rows[0]["reason"]
+            note(f"stopping: {plain(self._last)}")
+        elif at - self._told > PROGRESS_SECONDS:
+            note(f"still stopping after {at - self._begun:.0f} s")
+        else:
+            return
+        self._told = at
 
 
 def state_of(directory: RunDirectory) -> str:
@@ -51,8 +89,13 @@ def state_of(directory: RunDirectory) -> str:
     return str(rows[0]["state"]) if rows else ""
 
 
-def order(directory: RunDirectory, kind: str, timeout: float) -> str:
+def order(
+    directory: RunDirectory, kind: str, timeout: float, meanwhile: Callable[[Reader], None] = lambda _: None
+) -> str:
     """Insert a command and wait for the engine's answer, at most `timeout` seconds. Returns the answer.
+
+    Args:
+        meanwhile: called between two looks.
 
     Raises:
         UserError: the run is not live, or the engine refuses. Fault: no answer in time.
@@ -73,7 +116,10 @@ def order(directory: RunDirectory, kind: str, timeout: float) -> str:
                 raise UserError(f"run {name}: {plain(message)}")
             if time.monotonic() > deadline:
                 how = "taken and not done" if state == "taken" else "sent and not taken"
-                raise Fault(f"{kind} is {how} after {timeout:g} s; `llmzero show {name}` tells when it is")
+                holder = directory.holder()
+                end = f"; `kill {holder.pid}`, twice, ends it at once" if holder and kind == "stop" else ""
+                raise Fault(f"{kind} is {how} after {timeout:g} s; `llmzero show {name}` tells when it is{end}")
+            meanwhile(reader)
             time.sleep(POLL_SECONDS)
     finally:
         reader.close()

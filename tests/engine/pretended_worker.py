@@ -38,6 +38,8 @@ def reached(point: str) -> None:
         os.close(os.open(os.environ["PRETENDED_MARK"], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return
+    except FileNotFoundError:
+        pass  # a mark that cannot be made: every worker dies here
     os.kill(os.getpid(), signal.SIGKILL)
 
 

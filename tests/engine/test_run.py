@@ -85,10 +85,13 @@ def test_a_finished_run_leaves_no_lock_no_socket_and_no_process(finished: RunDir
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(finished.path) in (p.info["cmdline"] or [])]
 
 
-def test_a_killed_worker_is_a_crashed_node_and_the_search_goes_on(runs: Path) -> None:
+def test_a_segment_with_which_two_workers_were_killed_is_a_crashed_node_and_the_search_goes_on(runs: Path) -> None:
     directory = live.create(runs, nodes=3, segment_steps=40)
     engine = live.start(directory)
     live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
+    live.workers_of(engine)[0].kill()
+    queued = live.wait_for_rows(directory, "SELECT seq FROM events WHERE kind = 'requeued'")
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", queued[0]["seq"])
     live.workers_of(engine)[0].kill()
     crashed = live.wait_for_rows(directory, "SELECT node_id, reason FROM nodes WHERE state = 'crashed'")
     assert "SIGKILL" in crashed[0]["reason"]
