@@ -25,6 +25,7 @@ from engine.advisors.base import Advisor
 from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import strategy_toml
 from engine.config import RunConfig
+from engine.controller.edits import edits
 from engine.controller.ledger import Ledger, now
 from engine.controller.loop import Controller
 from engine.errors import Fault, UserError
@@ -171,7 +172,7 @@ def assemble(
         **search.settings,
     )
     base = find_model(config.model.path, task, settled=True)
-    ledger = Ledger.load(writer, directory, base)
+    ledger = _resumed(config, directory, writer, space, base)
     if ledger is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
         ledger = Ledger.begin(writer, directory, base, space.default())
@@ -179,6 +180,22 @@ def assemble(
     writer.update_run(advisor=f"{advisor.name} text-only" if blind else advisor.name)
     writer.flush()
     return Controller(config, space, ledger, strategy, advisor, executor)
+
+
+def _resumed(config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str) -> Ledger | None:
+    """The ledger of an earlier engine, with what was edited in the run file since taken over; None in a new run."""
+    if not writer.rows("SELECT 1 FROM nodes LIMIT 1"):
+        return None
+    edited = edits(writer.rows, config, space, directory.name)
+    ledger = Ledger.load(writer, directory, base)
+    assert ledger is not None  # there are nodes
+    if edited.lines:
+        writer.update_run(space=json.dumps(space.to_json()))
+    if "gate.mode" in edited.keys:
+        ledger.record_gate(config.gate.mode)
+    for line in edited.lines:
+        ledger.event("info", "edited", f"run.toml: {line}")
+    return ledger
 
 
 def _task(name: str) -> Task:
@@ -191,13 +208,16 @@ def _task(name: str) -> Task:
 def _begin_run(
     config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str, advisor: str
 ) -> None:
-    writer.insert(
-        "runs", name=directory.name, task=config.task.name, model=base, strategy=config.search.strategy,
-        advisor=advisor, state="starting", reason="", config=config.model_dump_json(),
-        space=json.dumps(space.to_json()), seed=config.search.seed, engine_version=version("llmzero-tui"),
-        created=now(), started=now(), ended=None, best_node=None, best_step=None, best_path=None,
-        budget=config.budget.model_dump_json(),
-    )  # fmt: skip
+    values = {
+        "name": directory.name, "task": config.task.name, "model": base, "strategy": config.search.strategy,
+        "advisor": advisor, "state": "starting", "reason": "", "config": config.model_dump_json(),
+        "space": json.dumps(space.to_json()), "seed": config.search.seed, "engine_version": version("llmzero-tui"),
+        "created": now(), "started": now(), "budget": config.budget.model_dump_json(),
+    }  # fmt: skip
+    if writer.rows("SELECT 1 FROM runs"):  # an engine died between this row and its tree
+        writer.update_run(**values)
+    else:
+        writer.insert("runs", **values)
 
 
 async def settle(directory: RunDirectory, writer: Writer, asked_to_end: asyncio.Event) -> None:

@@ -121,9 +121,7 @@ class Ledger:
 
     def set_deadline(self, proposal: Proposal, deadline: datetime | None) -> Proposal:
         """Change until when a proposal waits; None waits for a human."""
-        changed = Proposal(
-            proposal.id, proposal.revision, proposal.node, proposal.transition, proposal.advisor, deadline
-        )
+        changed = replace(proposal, deadline=deadline)
         self.proposals[proposal.node] = changed
         self.writer.update("proposals", {"proposal_id": proposal.id}, deadline=deadline)
         return changed

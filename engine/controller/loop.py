@@ -15,18 +15,16 @@ from typing import Any, TypeVar
 
 from engine.advisors.base import Advisor
 from engine.config import RunConfig
-from engine.controller import commands, retention
+from engine.controller import commands, recovery, retention
 from engine.controller.account import Account
 from engine.controller.agents import Agents
 from engine.controller.evaluations import Evaluations
 from engine.controller.finish import EvaluationFailed, Finish
-from engine.controller.gate import Gate
 from engine.controller.human import Human
 from engine.controller.jobs import Jobs, steering
 from engine.controller.ledger import Ledger, now
 from engine.controller.pipeline import Pipeline, patience
 from engine.controller.planner import Planner
-from engine.controller.recovery import RUN_STOPPED
 from engine.controller.segments import Segments
 from engine.controller.sight import Sight
 from engine.errors import UserError
@@ -77,7 +75,7 @@ class Controller:
         self._segments = Segments(config.search, ledger, executor, self._jobs, self._agents)
         planner = Planner(ledger, space, advisor, sight)
         self._pipeline = Pipeline(
-            ledger, space, strategy, planner, Gate(config.gate.mode, config.gate.seconds),
+            ledger, space, strategy, planner, recovery.gate(ledger, config.gate),
             run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
             workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
@@ -332,7 +330,7 @@ class Controller:
         who = f"stopped by {self._stopping[0].author}" if self._stopping else "the engine was asked to end"
         within = self._config.training.stop_seconds
         await self._pipeline.cancel("the run was stopped")
-        await self._segments.stop_all(End.STOPPED, RUN_STOPPED, within)
+        await self._segments.stop_all(End.STOPPED, recovery.RUN_STOPPED, within)
         if self._segments.running:
             names = ", ".join(f"#{node_id}" for node_id in self._segments.running)
             self._set_state("stopping", f"{who}; {names} ends after its step, or is killed after {within:g} s")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.config import GateSection
+from engine.controller.gate import Gate
 from engine.training.events import MANIFEST
 from engine.tree import Node, State
 
@@ -47,6 +49,11 @@ def step_seconds(ledger: Ledger, node_id: int, last_step: int) -> float:
     """Seconds of the trainer up to a step, as the metrics of a segment tell."""
     told = "SELECT sum(value) AS seconds FROM metrics WHERE node_id = ? AND step <= ? AND name = 'step_seconds'"
     return float(ledger.writer.rows(told, (node_id, last_step))[0]["seconds"] or 0.0)
+
+
+def gate(ledger: Ledger, asked: GateSection) -> Gate:
+    """The gate as it was last set, by a human or in the run file; that of the run file in a new run."""
+    return Gate(ledger.writer.rows("SELECT gate FROM runs")[0]["gate"] or asked.mode, asked.seconds)
 
 
 def _take_name(ledger: Ledger) -> None:
