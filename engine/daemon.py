@@ -23,7 +23,7 @@ from pathlib import Path
 from engine import config as run_file
 from engine.advisors.base import Advisor
 from engine.advisors.factory import make as make_advisor
-from engine.analysis.strategy import strategy_toml
+from engine.analysis.strategy import read_strategy, to_toml
 from engine.config import RunConfig
 from engine.controller.edits import edits
 from engine.controller.ledger import Ledger, now
@@ -142,6 +142,7 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
     server = Server(writer, directory.socket, on_command)
     server.start()
     try:
+        directory.strategy.unlink(missing_ok=True)  # of an earlier end: it may not be what the run reports any more
         tell.say("ready")
         _log.info("run %s: engine %d serves", directory.name, os.getpid())
         state = await controller.run()
@@ -237,9 +238,12 @@ async def settle(directory: RunDirectory, writer: Writer, asked_to_end: asyncio.
 
 
 def _write_strategy(directory: RunDirectory, writer: Writer) -> None:
-    """The best trajectory so far as TOML, beside the database; written whole or not at all."""
-    with whole(directory.strategy) as file:
-        file.write(strategy_toml(writer.rows).encode("utf-8", "replace"))
+    """The best trajectory so far as TOML, beside the database; written whole or not at all, and only if something beats
+    the base."""
+    strategy = read_strategy(writer.rows)
+    if strategy.stages:
+        with whole(directory.strategy) as file:
+            file.write(to_toml(strategy).encode("utf-8", "replace"))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import Any
 import tomli_w
 
 from engine.analysis.json_text import numbers
-from engine.analysis.rows import Rows, only_row
+from engine.analysis.reported import Reported, read_header, reported
+from engine.analysis.rows import Rows
 from engine.score import Score, score_of
 
 FORMAT = 1
@@ -20,13 +21,10 @@ FORMAT = 1
 
 Values = dict[str, float | int]
 
-RUN = "SELECT name, task, model, seed, engine_version, best_node, best_step, best_path FROM runs"
 STAGES = """
 SELECT b.*, c.greedy AS greedy_count, c.sampled AS sampled_count, c.outcomes
 FROM best_trajectory b LEFT JOIN checkpoints c ON c.node_id = b.node_id AND c.step = b.steps ORDER BY b.stage
 """
-SOUP = "SELECT n, greedy, sampled, outcomes FROM evaluations WHERE kind = 'soup' AND path = ? ORDER BY seq DESC LIMIT 1"
-TEST = "SELECT n, greedy, sampled, outcomes FROM evaluations WHERE kind = ? ORDER BY seq DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +52,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """The way from the base model to the best policy. No stages: nothing beats the base, or nothing is scored yet.
-
-    `policy` says what the scores belong to: "checkpoint", or "soup" for the mean of the last checkpoints' weights.
-    """
+    """The way from the base model to the policy that the run reports; for a soup, to its newest member. No stages:
+    nothing beats the base, or nothing is scored yet."""
 
     run: str
     task: str
     base: str
     engine_version: str
-    policy: str
-    path: str
+    reported: Reported
     stages: tuple[Stage, ...]
-    base_validation: Score | None
-    validation: Score | None
-    base_test: Score | None
-    test: Score | None
 
     @property
     def steps(self) -> int:
@@ -79,27 +70,14 @@ class Strategy:
 
 def read_strategy(rows: Rows) -> Strategy:
     """The strategy of the run behind `rows` as it stands now. Raises UserError when the run has not begun."""
-    run = only_row(rows(RUN))
-    found = rows(STAGES)
-    soup = rows(SOUP, [run["best_path"] or ""])
-    stages = tuple(_stage(row) for row in found if row["node_id"] != 0)
-    base_validation = _score(found[0]) if found else None
-    last = _score(found[-1]) if found else None
-    base_test = score_of(next(iter(rows(TEST, ["baseline"])), None))
-    test = score_of(next(iter(rows(TEST, ["final"])), None))
+    header = read_header(rows)
     return Strategy(
-        run=run["name"],
-        task=run["task"],
-        base=run["model"],
-        engine_version=run["engine_version"],
-        policy="soup" if soup else "checkpoint",
-        path=run["best_path"] or "",
-        stages=stages,
-        base_validation=base_validation,
-        validation=score_of(soup[0]) if soup else last,
-        base_test=base_test,
-        # Where the base itself was picked, its measurement is the result.
-        test=test if stages else base_test,
+        run=header["name"],
+        task=header["task"],
+        base=header["model"],
+        engine_version=header["engine_version"],
+        reported=reported(header),
+        stages=tuple(_stage(row) for row in rows(STAGES) if row["node_id"] != 0),
     )
 
 
@@ -127,11 +105,12 @@ def _stage(row: dict[str, Any]) -> Stage:
 
 def to_toml(strategy: Strategy) -> str:
     """The strategy as TOML that a program or a person can replay."""
+    best = strategy.reported
     scores = {
-        "validation": strategy.validation,
-        "test": strategy.test,
-        "base_validation": strategy.base_validation,
-        "base_test": strategy.base_test,
+        "validation": best.validation,
+        "test": best.test,
+        "base_validation": best.base_validation,
+        "base_test": best.base_test,
     }
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -139,8 +118,10 @@ def to_toml(strategy: Strategy) -> str:
         "task": strategy.task,
         "base": strategy.base,
         "engine_version": strategy.engine_version,
-        "policy": strategy.policy,
-        "path": strategy.path,
+        "policy": best.kind,
+        "policy_name": best.policy,
+        "members": [list(member) for member in best.members],
+        "path": best.path,
         "steps": strategy.steps,
         "scores": {name: score.as_dict() for name, score in scores.items() if score is not None},
         "stage": [_stage_table(stage) for stage in strategy.stages],
@@ -179,11 +160,12 @@ def stage_rows(strategy: Strategy) -> list[dict[str, str]]:
 
     A configuration's values are shown in full in the first stage and where they change afterwards.
     """
-    table = [_row("base", None, strategy.base_validation)]
+    best = strategy.reported
+    table = [_row("base", None, best.base_validation)]
     for number, stage in enumerate(strategy.stages, 1):
         table.append(_row(str(number), stage, stage.validation, whole=number == 1))
-    if strategy.policy == "soup":
-        table.append({**_row("soup", None, strategy.validation), "values": "mean of the last checkpoints' weights"})
+    if best.kind == "soup":
+        table.append({**_row("soup", None, best.validation), "values": best.policy})
     return table
 
 

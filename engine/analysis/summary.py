@@ -11,26 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from engine.analysis.json_text import numbers
-from engine.analysis.rows import only_row
-from engine.score import Score, score_of
+from engine.analysis.reported import TestMeasurement, read_header, reported
+from engine.score import Score
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
-
-HEADER = """
-WITH final AS (SELECT * FROM evaluations WHERE kind = 'final' ORDER BY seq DESC LIMIT 1),
-baseline AS (SELECT * FROM evaluations WHERE kind = 'baseline' ORDER BY seq DESC LIMIT 1),
-soup AS (SELECT e.* FROM evaluations e JOIN runs r ON e.path = r.best_path WHERE e.kind = 'soup' ORDER BY e.seq DESC
-LIMIT 1), best AS (SELECT c.* FROM checkpoints c JOIN best_checkpoint b ON c.seq = b.seq), last AS ( SELECT max(ts) AS
-ts FROM ( SELECT max(ts) AS ts FROM events UNION ALL SELECT max(ts) FROM budget UNION ALL SELECT max(ts) FROM
-checkpoints) ) SELECT s.*, last.ts AS last_ts, coalesce(soup.n, best.n) AS best_n, coalesce(soup.greedy, best.greedy) AS
-best_greedy, coalesce(soup.sampled, best.sampled) AS best_sampled, if(soup.n IS NULL, best.outcomes, soup.outcomes) AS
-best_outcomes, final.n AS test_n, final.greedy AS test_greedy, final.sampled AS test_sampled, final.outcomes AS
-test_outcomes, baseline.n AS base_n, baseline.greedy AS base_greedy, baseline.sampled AS base_sampled,
-baseline.outcomes AS base_outcomes,
-(SELECT coalesce(budget, CAST(json_extract(config, '$.budget') AS VARCHAR)) FROM runs) AS budget
-FROM (SELECT * EXCLUDE (best_n) FROM current_state) s CROSS JOIN last LEFT JOIN best ON true LEFT JOIN soup ON true LEFT
-JOIN final ON true LEFT JOIN baseline ON true
-"""
 
 
 class Asked(Protocol):
@@ -48,10 +32,12 @@ class Asked(Protocol):
 class Summary:
     """One run in facts.
 
-    `state` is the stored state, or "crashed". `nodes` counts segments that were begun or queued. Scores are None until
-    measured. `running_nodes` train now. `budget` holds the limits of now by name (steps, nodes, minutes,
-    gpu_hours; 0 is none), `budget_fraction` is the share of the nearest one that is spent, None before the first row of
-    the budget; for `eta_seconds` see `eta`. Times are UTC without a zone; `age_seconds` is the time since the last row
+    `best_policy` names the policy that the run reports (see `Reported`), `best_node` and `best_step` its checkpoint (of
+    a soup, the newest member), `test_measurements` every time a candidate was measured on the test prompts. `state` is
+    the stored state, or "crashed". `nodes` counts segments that were begun or queued. Scores are None until measured.
+    `running_nodes` train now. `budget` holds the limits of now by name (steps, nodes, minutes, gpu_hours; 0 is none),
+    `budget_fraction` is the share of the nearest one that is spent, None before the first row of the budget; for
+    `eta_seconds` see `eta`. Times are UTC without a zone; `age_seconds` is the time since the last row
     of the log, budget or scores, None where there is none.
     """
 
@@ -73,11 +59,14 @@ class Summary:
     eta_seconds: float | None
     trainer_seconds: float
     wall_seconds: float
+    best_policy: str | None
     best_node: int | None
     best_step: int | None
     best_validation: Score | None
     best_test: Score | None
+    base_validation: Score | None
     base_test: Score | None
+    test_measurements: tuple[TestMeasurement, ...]
     created: datetime
     started: datetime | None
     ended: datetime | None
@@ -92,6 +81,8 @@ class Summary:
                 value = value.as_dict()
             elif isinstance(value, datetime):
                 value = value.replace(tzinfo=UTC).isoformat()
+            elif name == "test_measurements":
+                value = [each.as_dict() for each in value]
             plain[name] = value
         return plain
 
@@ -114,9 +105,9 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
     Raises:
         UserError: the run has not begun. QueryError, EngineGone: as a query does.
     """
-    row = only_row(reader.rows(HEADER))
+    row = read_header(reader.rows)
+    best = reported(row)
     now = now or datetime.now(UTC).replace(tzinfo=None)
-    base_test = score_of(row, "base_")
     state, spent, wall = derived_state(row["state"], live=reader.live), row["budget_fraction"], row["wall_seconds"]
     return Summary(
         name=row["name"],
@@ -137,12 +128,14 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         eta_seconds=eta(spent or 0.0, wall or 0.0, running=reader.live and state not in FINAL_STATES),
         trainer_seconds=row["trainer_seconds"] or 0.0,
         wall_seconds=wall or 0.0,
-        best_node=row["best_node"],
-        best_step=row["best_step"],
-        best_validation=score_of(row, "best_"),
-        # Where the base itself was picked, its measurement is the result.
-        best_test=score_of(row, "test_") or (base_test if row["best_node"] == 0 else None),
-        base_test=base_test,
+        best_policy=best.policy or None,
+        best_node=best.node,
+        best_step=best.step,
+        best_validation=best.validation,
+        best_test=best.test,
+        base_validation=best.base_validation,
+        base_test=best.base_test,
+        test_measurements=best.tests,
         created=row["created"],
         started=row["started"],
         ended=row["ended"],

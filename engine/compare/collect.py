@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.analysis.reported import read_header
 from engine.compare.outcomes import pack
 from engine.errors import Fault
 from engine.store.base import Reader
@@ -59,21 +60,19 @@ def collect(run_dir: Path) -> dict[str, Any]:
 
 
 def _line(reader: Reader) -> dict[str, Any]:
-    run = reader.rows("SELECT * FROM runs")[0]
+    run = read_header(reader.rows)
     batch = int(json.loads(run["config"])["training"]["batch_size"])
     evaluations = reader.rows(EVALUATIONS)
-    base = next((e for e in evaluations if e["kind"] == "baseline"), None)
-    test = next((e for e in reversed(evaluations) if e["kind"] == "final"), base)
-    if base is None or test is None:
+    if not run["base_test_n"] or not run["test_n"]:
         raise Fault(f"run {run['name']} is {run['state']} and has no test score")
     return {
         "version": run["engine_version"],
         "advisor": run["advisor"],
         "created": run["created"].isoformat(timespec="seconds"),
         "spent": _spent(reader.rows(SPENT)[0], batch),
-        "base": _measured(base),
-        "test": _measured(test),
-        "best": {"node": run["best_node"], "step": run["best_step"], "soup": _is_soup(run, evaluations)},
+        "base": _measured(_test(run, "base_test_", 0, 0)),
+        "test": _measured(_test(run, "test_", run["best_node"], run["best_step"])),
+        "best": {"node": run["best_node"], "step": run["best_step"], "soup": run["best_kind"] == "soup"},
         "evaluations": [_measured(e) | {"kind": e["kind"]} for e in evaluations if e["split"] == "validation"],
         "nodes": [_node(row) for row in reader.rows(NODES)],
         "scores": [_score(row, batch) for row in reader.rows(SCORES)],
@@ -96,8 +95,10 @@ def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
     return found | ({"outcomes": pack(row["outcomes"])} if row["outcomes"] else {})
 
 
-def _is_soup(run: Mapping[str, Any], evaluations: list[dict[str, Any]]) -> bool:
-    return bool(run["best_path"]) and any(e["kind"] == "soup" for e in evaluations) and "soup" in run["best_path"]
+def _test(run: Mapping[str, Any], prefix: str, node: int, step: int) -> dict[str, Any]:
+    """A test score of the header, as a row of evaluations has it."""
+    found = {name: run[f"{prefix}{name}"] for name in ("n", "greedy", "sampled", "seed", "outcomes")}
+    return {"node_id": node, "step": step, **found}
 
 
 def _node(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine import launch, preflight
+from engine.analysis.reported import read_header
 from engine.compare import records
 from engine.compare.collect import collect
 from engine.compare.plan import Cell
@@ -231,7 +232,7 @@ def drop(directory: RunDirectory, keep: Keep) -> None:
     if keep == "best":
         reader = open_run(directory.path)
         try:
-            path = reader.rows("SELECT best_path FROM runs")[0]["best_path"]
+            path = read_header(reader.rows)["best_path"]
         finally:
             reader.close()
         kept = {(directory.path / path).resolve()} if path else set()

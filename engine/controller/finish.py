@@ -7,6 +7,8 @@ line) is one more finalist, free of training, never trained on from.
 from __future__ import annotations
 
 import asyncio
+import shutil
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,9 @@ from pathlib import Path
 from engine.config import EvaluationSection
 from engine.controller.jobs import Jobs
 from engine.controller.ledger import Ledger
-from engine.controller.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.errors import Fault
+from engine.policy import BASE, Policy
+from engine.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.score import Score, joined
 from engine.search.finalists import finalists, soup
 from engine.training.events import Ended, Evaluate, Evaluated, EvaluationSpec
@@ -30,17 +33,16 @@ class EvaluationFailed(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A policy that may be reported: a checkpoint, or a soup (`members` more than one)."""
+    """A policy that may be reported, where its files are, and its score on the prompts that steer."""
 
-    node: int
-    step: int
+    policy: Policy
     path: Path
     validation: Score
-    kind: str = "checkpoint"
 
 
 class Finish:
-    """Runs the closing evaluations. `evaluate` hands a job to a worker and waits for its answer."""
+    """Runs the closing evaluations. `evaluate` hands a job to a worker and waits for its answer. What an earlier end of
+    the run has measured, of the same policy on the same prompts, is taken from its row."""
 
     def __init__(
         self,
@@ -54,23 +56,21 @@ class Finish:
         self._sizes = sizes
         self._evaluate = evaluate
 
-    async def run(self) -> Candidate:
+    async def run(self) -> Policy:
         """Pick the winner and measure it beside the base on the test split; every measurement is a row.
 
         Raises:
             EvaluationFailed: the base or the winner could not be scored.
         """
         winner = await self._pick()
-        self._ledger.writer.update_run(
-            best_node=winner.node, best_step=winner.step, best_path=self._ledger.relative(winner.path)
-        )
-        base = self._ledger.checkpoint_path(self._ledger.tree.root.id, 0)
+        self._ledger.pick(winner.policy, winner.path)
+        base = self._ledger.checkpoint_path(BASE.node, BASE.step)
         spec = EvaluationSpec(split="test", n=self._sizes.test_prompts, seed=TEST_SEED)
-        measured = [self._score("baseline", 0, 0, base, spec)]
-        if winner.path != base:
-            measured.append(self._score("final", winner.node, winner.step, winner.path, spec))
+        measured = [self._score("baseline", BASE, base, spec)]
+        if winner.policy != BASE:
+            measured.append(self._score("final", winner.policy, winner.path, spec))
         await asyncio.gather(*measured)
-        return winner
+        return winner.policy
 
     async def _pick(self) -> Candidate:
         """The best of the finalists by both validation sets together."""
@@ -80,19 +80,20 @@ class Finish:
         if len(candidates) == 1:
             return candidates[0]
         spec = EvaluationSpec(split="validation", n=self._sizes.rerank_prompts, seed=RERANK_SEED)
-        seconds = await asyncio.gather(*(self._score("reranking", c.node, c.step, c.path, spec) for c in candidates))
+        seconds = await asyncio.gather(*(self._score("reranking", c.policy, c.path, spec) for c in candidates))
         scored = [(joined(c.validation, second), c) for c, second in zip(candidates, seconds, strict=True)]
         best, winner = max(scored, key=lambda pair: pair[0].value)
         for score, candidate in scored:
             ahead = "picked" if candidate is winner else f"the picked one leads by {best.minus(score)}"
-            self._ledger.event("info", "reranking", f"{_title(candidate)}: {score}; {ahead}", candidate.node)
+            policy = candidate.policy
+            self._ledger.event("info", "reranking", f"{policy.name}: {score}; {ahead}", policy.node)
         return winner
 
     def _checkpoints(self) -> list[Candidate]:
         found = []
         for node, checkpoint in finalists(self._ledger.tree, FINALISTS):
             path = self._ledger.checkpoint_path(node.id, checkpoint.step)
-            found.append(Candidate(node.id, checkpoint.step, path, checkpoint.score))
+            found.append(Candidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
         return found
 
     async def _soup(self) -> Candidate | None:
@@ -100,24 +101,31 @@ class Finish:
         members = soup(self._ledger.tree, self._ledger.tree.best()[0].id)
         if len(members) < 2:
             return None
-        last_node, last_step = members[0]
-        target = self._ledger.directory.segments / "soup"
+        policy = Policy(tuple(members))
+        segments = self._ledger.directory.segments
+        target = segments / f"soup-{zlib.crc32(policy.key.encode()):08x}"  # each has its own: none is taken for another
         spec = EvaluationSpec(split="validation", n=self._sizes.validation_prompts, seed=STEERING_SEED)
+        known = self._ledger.measured(policy, spec)
+        if known is not None and (target / "config.json").is_file():
+            return Candidate(policy, target, known)
+        for old in segments.glob("soup*"):  # of earlier ends: no longer reported, and their scores stay
+            shutil.rmtree(old, ignore_errors=True)
         paths = [self._ledger.checkpoint_path(node, step) for node, step in members]
         answer = await self._evaluate(self._jobs.evaluate("soup", paths, spec, save_to=target))
         if isinstance(answer, Ended):
-            self._ledger.event("warning", "soup", f"no soup: {answer.end}: {answer.detail}", last_node)
+            self._ledger.event("warning", "soup", f"no soup: {answer.end}: {answer.detail}", policy.node)
             return None
-        score = self._ledger.evaluation(answer, last_node, last_step, target, "soup")
-        return Candidate(last_node, last_step, target, score, "soup")
+        score = known or self._ledger.evaluation(answer, policy, target, "soup")
+        return Candidate(policy, target, score)
 
-    async def _score(self, kind: str, node: int, step: int, path: Path, spec: EvaluationSpec) -> Score:
-        answer = await self._evaluate(self._jobs.evaluate(f"{kind}:{node}:{step}:{path.name}", [path], spec))
+    async def _score(self, kind: str, policy: Policy, path: Path, spec: EvaluationSpec) -> Score:
+        if (known := self._ledger.measured(policy, spec)) is not None:
+            return known
+        answer = await self._evaluate(self._jobs.evaluate(f"{kind}:{policy.key}", [path], spec))
         if isinstance(answer, Ended):
-            raise EvaluationFailed(f"{kind} of #{node} step {step}: {answer.end}: {answer.detail}")
-        return self._ledger.evaluation(answer, node, step, path, kind)
+            raise EvaluationFailed(f"{kind} of {policy.name}: {answer.end}: {answer.detail}")
+        return self._ledger.evaluation(answer, policy, path, kind)
 
 
-def _title(candidate: Candidate) -> str:
-    place = f"#{candidate.node} step {candidate.step}"
-    return f"soup ending at {place}" if candidate.kind == "soup" else place
+def _score_of(answer: Evaluated) -> Score:
+    return Score(answer.evaluation.n, answer.evaluation.greedy, answer.evaluation.sampled)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.config import RunConfig
 from engine.controller.ledger import Ledger
-from engine.controller.prompt_sets import STEERING_SEED
+from engine.prompt_sets import STEERING_SEED
 from engine.space import Intent, Optimizer, Space, Transition
 from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
 from engine.tree import Node, State, Tree

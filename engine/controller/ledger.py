@@ -14,10 +14,11 @@ from typing import Any
 
 from engine.advisors.base import Advice, Call, Series
 from engine.controller import recovery
-from engine.controller.prompt_sets import steering_prompts
 from engine.controller.proposals import HUMAN, Decided, Proposal, in_words
+from engine.policy import Policy
+from engine.prompt_sets import steering_prompts
 from engine.rundir import RunDirectory
-from engine.score import PromptSet, Score
+from engine.score import PromptSet, Score, score_of
 from engine.space import Configuration, Intent, Optimizer, Reference, Transition
 from engine.store.writer import Writer
 from engine.training import events
@@ -201,7 +202,7 @@ class Ledger:
         self.writer.update("nodes", {"node_id": node_id}, note=text or None)
 
     def score(self, node_id: int, step: int, path: Path, evaluation: events.Evaluation, size: int) -> None:
-        """Record a checkpoint with its validation score and what it answered; the incumbent follows."""
+        """Record a checkpoint with its validation score and what it answered."""
         score = evaluation.score(steering_prompts(evaluation.n))
         self.tree.add_checkpoint(node_id, Checkpoint(step, score))
         self.writer.insert(
@@ -211,13 +212,17 @@ class Ledger:
         )  # fmt: skip
         self._completions(evaluation.samples, node_id, step)
         self._unscored(evaluation, node_id, step)
-        best, checkpoint = self.tree.best()
-        self.name_incumbent(best.id, checkpoint.step)
 
-    def name_incumbent(self, node_id: int, step: int) -> None:
-        """The best policy so far, for whoever looks."""
-        path = self.relative(self.checkpoint_path(node_id, step))
-        self.writer.update_run(best_node=node_id, best_step=step, best_path=path)
+    def pick(self, policy: Policy, path: Path) -> None:
+        """Record which policy the closing evaluations have picked: from now on the run reports it."""
+        self.writer.update_run(
+            best_node=policy.node, best_step=policy.step, best_path=self.relative(path), policy=policy.name,
+            members=policy.key,
+        )  # fmt: skip
+
+    def unpick(self) -> None:
+        """The run goes on: it reports its best checkpoint by validation again, until the next end picks one."""
+        self.writer.update_run(best_node=None, best_step=None, best_path=None, policy=None, members=None)
 
     def requeue(self, node_id: int, done: int, reason: str) -> None:
         """A segment that was cut off goes back into the queue with `done` steps; rows of what came after them go."""
@@ -228,9 +233,6 @@ class Ledger:
             "nodes", {"node_id": node_id}, state=State.QUEUED, trained_steps=done,
             trainer_seconds=recovery.step_seconds(self, node_id, done), started=None, ended=None, reason=reason,
         )  # fmt: skip
-        if self.tree.root.checkpoints:
-            best, checkpoint = self.tree.best()
-            self.name_incumbent(best.id, checkpoint.step)
 
     def _cut(self, node_id: int, done: int) -> None:
         self.tree.cut(node_id, done)
@@ -255,15 +257,16 @@ class Ledger:
         for sample in samples:
             self.writer.insert("completions", node_id=node_id, step=step, **sample.model_dump())
 
-    def evaluation(self, event: events.Evaluated, node_id: int, step: int, path: Path, kind: str) -> Score:
+    def evaluation(self, event: events.Evaluated, policy: Policy, path: Path, kind: str) -> Score:
         """Record what a policy scored apart from the steering score; returns it."""
         score = event.evaluation.score(PromptSet(event.split, event.seed, event.evaluation.n))
         self.writer.insert(
-            "evaluations", node_id=node_id, step=step, path=self.relative(path), kind=kind, split=event.split,
-            seed=event.seed, n=score.n, greedy=score.greedy, sampled=score.sampled, seconds=event.evaluation.seconds,
-            outcomes=score.outcomes or None, effective_n=score.effective_n,
+            "evaluations", node_id=policy.node, step=policy.step, path=self.relative(path), kind=kind,
+            split=event.split, seed=event.seed, n=score.n, greedy=score.greedy, sampled=score.sampled,
+            seconds=event.evaluation.seconds, outcomes=score.outcomes or None, effective_n=score.effective_n,
+            policy=policy.name, members=policy.key,
         )  # fmt: skip
-        self._unscored(event.evaluation, node_id, step)
+        self._unscored(event.evaluation, policy.node, policy.step)
         return score
 
     def _unscored(self, evaluation: events.Evaluation, node_id: int, step: int) -> None:
@@ -271,6 +274,15 @@ class Ledger:
             failed = f"{evaluation.errors} of {2 * evaluation.n} answers could not be scored and count as wrong"
             message = f"step {step}: {failed}; the first: {evaluation.first_error}"
             self.event("warning", "reward errors", message, node_id, errors=evaluation.errors)
+
+    def measured(self, policy: Policy, spec: events.EvaluationSpec) -> Score | None:
+        """What an earlier evaluation of this very policy on the same prompts gave; None where there was none."""
+        found = self.writer.rows(
+            "SELECT n, greedy, sampled, outcomes FROM policy_evaluations "
+            "WHERE policy_key = ? AND split = ? AND seed = ? AND n = ? ORDER BY seq DESC LIMIT 1",
+            (policy.key, spec.split, spec.seed, spec.n),
+        )
+        return score_of(next(iter(found), None), "", PromptSet(spec.split, spec.seed, spec.n))
 
     def advice(self, advice: Advice, node_id: int) -> int | None:
         """Log an advice: its calls, and its diagnoses of `node_id`; see the view current_diagnoses for which of several

@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from engine.advisors.base import Advisor
+from engine.analysis.no_gain import learnt
 from engine.config import RunConfig
 from engine.controller import commands, recovery, retention
 from engine.controller.account import Account
@@ -29,6 +30,7 @@ from engine.controller.segments import Segments
 from engine.controller.sight import Sight
 from engine.errors import UserError
 from engine.executors.base import Executor
+from engine.policy import BASE
 from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
 from engine.training.events import Checkpoint as CheckpointSaved
@@ -129,6 +131,7 @@ class Controller:
         return await task
 
     async def _live(self) -> str:
+        self._ledger.unpick()
         self._set_state("training", "", ended=None)
         self._pipeline.set_gate(self._pipeline.gate)
         if not self._ledger.tree.root.checkpoints:
@@ -360,8 +363,8 @@ class Controller:
             return self._fail(str(fault))
         if winner is None:
             return await self._leave()
-        self._ledger.event("info", "winner", f"#{winner.node} step {winner.step}", winner.node, policy=winner.kind)
-        return self._end("finished", "the budget is spent")
+        self._ledger.event("info", "winner", winner.name, winner.node, members=winner.members)
+        return self._end("finished", learnt(self._ledger.writer.rows) if winner == BASE else "the budget is spent")
 
     def _fail(self, reason: str) -> str:
         self._ledger.event("error", "failed", reason)

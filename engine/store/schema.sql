@@ -10,7 +10,7 @@ CREATE TABLE runs (
     advisor VARCHAR NOT NULL, state VARCHAR NOT NULL, reason VARCHAR NOT NULL, config VARCHAR NOT NULL,
     space VARCHAR NOT NULL, seed BIGINT NOT NULL, engine_version VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
     started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR, gate VARCHAR,
-    budget VARCHAR, activity VARCHAR
+    budget VARCHAR, activity VARCHAR, policy VARCHAR, members VARCHAR
 );
 CREATE TABLE nodes (
     node_id INTEGER PRIMARY KEY, parent_id INTEGER, branch_step INTEGER, depth INTEGER NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE evaluations (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
     kind VARCHAR NOT NULL, split VARCHAR NOT NULL, seed BIGINT NOT NULL, n INTEGER NOT NULL,
     greedy INTEGER NOT NULL, sampled INTEGER NOT NULL, seconds DOUBLE NOT NULL, ts TIMESTAMP NOT NULL,
-    outcomes VARCHAR, effective_n DOUBLE
+    outcomes VARCHAR, effective_n DOUBLE, policy VARCHAR, members VARCHAR
 );
 CREATE TABLE agent_calls (
     call_id INTEGER PRIMARY KEY, seq BIGINT NOT NULL, node_id INTEGER, advisor VARCHAR NOT NULL, role VARCHAR NOT NULL,
@@ -95,12 +95,14 @@ COMMENT ON COLUMN runs.engine_version IS 'Version of llmzero that created the ru
 COMMENT ON COLUMN runs.created IS 'When the run was created (UTC).';
 COMMENT ON COLUMN runs.started IS 'When the engine began to search (UTC).';
 COMMENT ON COLUMN runs.ended IS 'When the run reached a final state (UTC); NULL before.';
-COMMENT ON COLUMN runs.best_node IS 'Node of the best policy so far; at the end, of the one that was picked. NULL before the first score.';
+COMMENT ON COLUMN runs.best_node IS 'Node of the policy that was picked at the end; of a soup, its newest member. NULL while none is picked (in a run of version 1 or 2: the best so far). What a run reports at any time is in reported_policy.';
 COMMENT ON COLUMN runs.best_step IS 'Step of that policy within its node.';
-COMMENT ON COLUMN runs.best_path IS 'Directory of that policy, relative to the run; a soup at the end has a directory of its own.';
+COMMENT ON COLUMN runs.best_path IS 'Directory of that policy, relative to the run; a soup has a directory of its own.';
 COMMENT ON COLUMN runs.gate IS 'Mode of the gate now: auto, timeout or manual. NULL before the engine first set it.';
 COMMENT ON COLUMN runs.budget IS 'Limits of now as a JSON object {steps, nodes, minutes, gpu_hours}, 0 is no limit; a human may change them. NULL: those of config.';
 COMMENT ON COLUMN runs.activity IS 'What workers do now besides training, as a JSON list of {node, doing, done, total}; node is null where it is about no segment. NULL: nothing.';
+COMMENT ON COLUMN runs.policy IS 'Policy that was picked at the end, in words: base, #12 step 50, or soup of … NULL while none is picked, and once a run goes on after its end.';
+COMMENT ON COLUMN runs.members IS 'The same as a JSON list of [node_id, step]: one checkpoint, or the members of a soup, the newest first.';
 COMMENT ON TABLE nodes IS 'Points of the tree: each is a segment of GRPO training from a checkpoint of its parent. Node 0 is the untrained base model.';
 COMMENT ON COLUMN nodes.node_id IS 'Number of the node, in the order of proposal; 0 is the root.';
 COMMENT ON COLUMN nodes.parent_id IS 'Node whose checkpoint this segment starts from; NULL for the root.';
@@ -164,11 +166,11 @@ COMMENT ON COLUMN completions.components IS 'Parts of the reward before weightin
 COMMENT ON COLUMN completions.split IS 'train: sampled in training. validation: greedy, to one of the fixed validation prompts that every checkpoint of the run is asked. NULL in runs of version 1: train.';
 COMMENT ON TABLE evaluations IS 'Re-evaluations of policies apart from the steering scores.';
 COMMENT ON COLUMN evaluations.seq IS 'Position in the order of everything written to this file.';
-COMMENT ON COLUMN evaluations.node_id IS 'Node of the policy; of a soup, its last member.';
+COMMENT ON COLUMN evaluations.node_id IS 'Node of the policy; of a soup, its newest member.';
 COMMENT ON COLUMN evaluations.step IS 'Step of the policy within its node.';
 COMMENT ON COLUMN evaluations.path IS 'Directory of the policy, relative to the run.';
 COMMENT ON COLUMN evaluations.kind IS 'reranking (second validation set), soup (mean of weights, on the steering set), final (the picked policy on test) or baseline (the base model on test).';
-COMMENT ON COLUMN evaluations.split IS 'validation or test. Test is measured once, for what is reported.';
+COMMENT ON COLUMN evaluations.split IS 'validation or test. A policy is measured on test once, when it is picked.';
 COMMENT ON COLUMN evaluations.seed IS 'Seed of the prompt set and of sampling.';
 COMMENT ON COLUMN evaluations.n IS 'Prompts.';
 COMMENT ON COLUMN evaluations.greedy IS 'Correct completions out of n, greedy decoding.';
@@ -177,6 +179,8 @@ COMMENT ON COLUMN evaluations.seconds IS 'Time the evaluation took, in seconds.'
 COMMENT ON COLUMN evaluations.ts IS 'When it ended (UTC).';
 COMMENT ON COLUMN evaluations.outcomes IS 'A digit for each prompt in order, as in checkpoints; evaluations with the same split, seed and n answer the same prompts. NULL in runs of version 1 and 2.';
 COMMENT ON COLUMN evaluations.effective_n IS 'Prompts scored 0 or 1 that would make its score as sure, as in checkpoints. NULL in runs of version 1 and 2: n.';
+COMMENT ON COLUMN evaluations.policy IS 'Policy that was measured, in words: base, #12 step 50, or soup of … NULL in runs of version 1 and 2; see policy_evaluations.';
+COMMENT ON COLUMN evaluations.members IS 'The same as a JSON list of [node_id, step]: one checkpoint, or the members of a soup, the newest first. Two rows with equal members are of the same policy.';
 COMMENT ON TABLE agent_calls IS 'Every call of an advisor: what was asked and what came back. Rules are calls too (model is empty).';
 COMMENT ON COLUMN agent_calls.call_id IS 'Number of the call.';
 COMMENT ON COLUMN agent_calls.seq IS 'Position in the order of everything written to this file.';

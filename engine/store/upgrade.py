@@ -19,10 +19,15 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
         "completions": {"components": "VARCHAR", "split": "VARCHAR"},
     },
     3: {
-        "runs": {"activity": "VARCHAR"},
+        "runs": {"activity": "VARCHAR", "policy": "VARCHAR", "members": "VARCHAR"},
         "diagnoses": {"step": "INTEGER"},
         "checkpoints": {"outcomes": "VARCHAR", "effective_n": "DOUBLE"},
-        "evaluations": {"outcomes": "VARCHAR", "effective_n": "DOUBLE"},
+        "evaluations": {
+            "outcomes": "VARCHAR",
+            "effective_n": "DOUBLE",
+            "policy": "VARCHAR",
+            "members": "VARCHAR",
+        },
     },
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""

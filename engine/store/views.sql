@@ -18,13 +18,57 @@ SELECT c.node_id, c.step, n.start_steps + c.step AS total_steps, c.n,
     c.kept, c.path, c.seq, c.ts
 FROM checkpoints c JOIN nodes n USING (node_id);
 
-CREATE OR REPLACE VIEW best_checkpoint AS
-SELECT s.* FROM scores s LEFT JOIN runs r ON s.node_id = r.best_node AND s.step = r.best_step
-ORDER BY (r.best_node IS NOT NULL) DESC, s.value DESC, s.seq DESC LIMIT 1;
+-- Rows of version 1 and 2 name no policy: there it follows from node, step and path. A soup of theirs is known by the row in
+-- which it was scored when it was made, for the next one was written to the same directory.
+CREATE OR REPLACE VIEW policy_evaluations AS
+WITH named AS (
+    SELECT *, CASE WHEN members IS NULL THEN (SELECT max(s.seq) FROM evaluations s
+        WHERE s.kind = 'soup' AND s.members IS NULL AND s.path = e.path AND s.seq <= e.seq) END AS soup FROM evaluations e
+)
+SELECT * EXCLUDE (soup) REPLACE (coalesce(policy, CASE WHEN soup IS NOT NULL THEN 'soup ending at ' WHEN node_id = 0 THEN 'base' ELSE '' END
+        || CASE WHEN soup IS NOT NULL OR node_id > 0 THEN '#' || node_id || ' step ' || step ELSE '' END) AS policy),
+    coalesce(members, 'soup ' || soup, '[[' || node_id || ',' || step || ']]') AS policy_key
+FROM named;
+
+CREATE OR REPLACE VIEW reported_policy AS
+WITH run AS (SELECT *, policy IS NOT NULL OR state = 'finished' AND best_node IS NOT NULL AS picked FROM runs),
+old_soup AS (SELECT e.* FROM policy_evaluations e JOIN run r ON r.policy IS NULL AND e.path = r.best_path AND e.kind = 'soup'
+    ORDER BY e.seq DESC LIMIT 1),
+incumbent AS (SELECT * FROM checkpoints ORDER BY value DESC, node_id, step DESC LIMIT 1),
+chosen AS (
+    SELECT true AS picked, best_node AS node_id, best_step AS step, best_path AS path, coalesce(r.policy, o.policy) AS policy, r.members,
+        coalesce(r.members, o.policy_key, '[[' || best_node || ',' || best_step || ']]') AS policy_key
+    FROM run r LEFT JOIN old_soup o ON true WHERE picked
+    UNION ALL
+    SELECT false, i.node_id, i.step, i.path, NULL, NULL, '[[' || i.node_id || ',' || i.step || ']]'
+    FROM incumbent i JOIN run ON NOT picked
+),
+named AS (
+    SELECT * REPLACE (coalesce(policy, CASE WHEN node_id = 0 THEN 'base' ELSE '#' || node_id || ' step ' || step END) AS policy),
+        CASE WHEN policy_key LIKE 'soup%' OR json_array_length(members) > 1 THEN 'soup' WHEN node_id = 0 THEN 'base' ELSE 'checkpoint' END AS kind
+    FROM chosen
+),
+soup AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key) WHERE e.kind = 'soup' ORDER BY e.seq DESC LIMIT 1),
+test AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key)
+    WHERE c.picked AND e.split = 'test' AND e.kind IN ('final', 'baseline') ORDER BY e.seq DESC LIMIT 1),
+base_test AS (SELECT * FROM evaluations WHERE kind = 'baseline' ORDER BY seq DESC LIMIT 1),
+tests AS (SELECT CAST(to_json(list({'policy': policy, 'n': n, 'ts': strftime(ts, '%Y-%m-%dT%H:%M:%S+00:00')} ORDER BY seq)) AS VARCHAR) AS tests
+    FROM policy_evaluations WHERE kind = 'final')
+SELECT c.policy, c.kind, coalesce(c.members, CASE WHEN c.kind <> 'soup' THEN c.policy_key END) AS members, c.picked, c.node_id, c.step, c.path,
+    coalesce(soup.n, own.n) AS n, coalesce(soup.greedy, own.greedy) AS greedy, coalesce(soup.sampled, own.sampled) AS sampled,
+    coalesce(soup.outcomes, own.outcomes) AS outcomes, coalesce(soup.effective_n, own.effective_n) AS effective_n,
+    test.n AS test_n, test.greedy AS test_greedy, test.sampled AS test_sampled, test.outcomes AS test_outcomes,
+    test.effective_n AS test_effective_n, test.seed AS test_seed, coalesce(tests.tests, '[]') AS tests,
+    base.n AS base_n, base.greedy AS base_greedy, base.sampled AS base_sampled, base.outcomes AS base_outcomes, base.effective_n AS base_effective_n,
+    base_test.n AS base_test_n, base_test.greedy AS base_test_greedy, base_test.sampled AS base_test_sampled,
+    base_test.outcomes AS base_test_outcomes, base_test.effective_n AS base_test_effective_n, base_test.seed AS base_test_seed
+FROM run CROSS JOIN tests LEFT JOIN named c ON true LEFT JOIN soup ON true LEFT JOIN test ON true LEFT JOIN base_test ON true
+LEFT JOIN checkpoints own ON own.node_id = c.node_id AND own.step = c.step AND c.kind <> 'soup'
+LEFT JOIN checkpoints base ON base.node_id = 0;
 
 CREATE OR REPLACE VIEW best_trajectory AS
 WITH RECURSIVE path(node_id, leaves_at, back) AS (
-    SELECT node_id, step, 0 FROM best_checkpoint
+    SELECT node_id, step, 0 FROM reported_policy WHERE node_id IS NOT NULL
     UNION ALL
     SELECT n.parent_id, n.branch_step, path.back + 1
     FROM path JOIN nodes n USING (node_id) WHERE n.parent_id IS NOT NULL
@@ -54,7 +98,7 @@ SELECT n.node_id, n.state, n.reason, n.label, n.trained_steps, n.planned_steps, 
     (SELECT min(r.node_id) FROM nodes r WHERE r.parent_id = n.parent_id AND r.intent = 'repair' AND r.node_id > n.node_id) AS repaired_by
 FROM nodes n WHERE n.state IN ('out-of-memory', 'nan', 'crashed', 'hung') ORDER BY n.node_id;
 
-CREATE OR REPLACE VIEW current_state AS
+CREATE OR REPLACE VIEW run_header AS
 WITH spent AS (SELECT * FROM budget ORDER BY seq DESC LIMIT 1),
 counts AS (
     SELECT count(*) FILTER (node_id > 0 AND state NOT IN ('proposed', 'rejected')) AS nodes,
@@ -62,12 +106,23 @@ counts AS (
         count(*) FILTER (state = 'queued') AS queued,
         count(*) FILTER (state IN ('out-of-memory', 'nan', 'crashed', 'hung')) AS failed FROM nodes),
 waiting AS (SELECT count(*) AS pending_proposals FROM proposals WHERE state = 'pending'),
-said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1)
+said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1),
+last AS (SELECT max(ts) AS last_ts FROM (SELECT last_event_ts AS ts FROM said UNION ALL SELECT ts FROM spent UNION ALL SELECT max(ts) FROM checkpoints))
 SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts.*, waiting.*,
-    spent.steps, spent.trainer_seconds, spent.wall_seconds, spent.fraction AS budget_fraction,
-    b.node_id AS best_node, b.step AS best_step, b.n AS best_n, b.value AS best_value, b.value_low AS best_low,
-    b.value_high AS best_high, said.*, r.created, r.started, r.ended
-FROM runs r CROSS JOIN counts CROSS JOIN waiting LEFT JOIN spent ON true LEFT JOIN best_checkpoint b ON true LEFT JOIN said ON true;
+    spent.steps, spent.trainer_seconds, spent.wall_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
+    p.policy AS best_policy, p.kind AS best_kind, p.members AS best_members, p.picked AS best_picked,
+    p.node_id AS best_node, p.step AS best_step, p.path AS best_path,
+    p.n AS best_n, p.greedy AS best_greedy, p.sampled AS best_sampled, p.outcomes AS best_outcomes, p.effective_n AS best_effective_n,
+    (p.greedy + 2 * p.sampled) / (3.0 * p.n) AS best_value, score_low(best_value, p.n, p.effective_n) AS best_low,
+    score_high(best_value, p.n, p.effective_n) AS best_high, (p.test_greedy + 2 * p.test_sampled) / (3.0 * p.test_n) AS test_value,
+    COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n)),
+    said.*, last.last_ts, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version,
+    coalesce(r.budget, CAST(TRY(json_extract(r.config, '$.budget')) AS VARCHAR)) AS budget, r.config, r.space
+FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN waiting CROSS JOIN last
+LEFT JOIN spent ON true LEFT JOIN said ON true;
+
+CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget, gate, spent_ts, last_ts, best_outcomes, test_outcomes, base_outcomes, base_test_outcomes)
+FROM run_header;
 
 CREATE OR REPLACE VIEW documentation AS
 SELECT table_name AS "table", '' AS "column", '' AS type, comment, 0 AS position FROM duckdb_tables() WHERE NOT internal
@@ -87,10 +142,14 @@ SELECT * FROM nodes WHERE state <> 'rejected'
 COMMENT ON VIEW visible_nodes IS 'Nodes without those whose proposal the engine itself withdrew before a human decided.';
 COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its steps found, of several such looks the last.';
 COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% intervals; those of value are clustered by prompt.';
-COMMENT ON VIEW best_checkpoint IS 'The incumbent: the picked policy, else the best one by validation. One row, none before the first score.';
-COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the best policy: how many steps of each are used, and the score there.';
+COMMENT ON VIEW policy_evaluations IS 'Every row of evaluations with the policy it measured, in old runs too: rows with one policy_key are of one policy.';
+COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it after it was picked), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
+COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*: what header, lists, exports and model cards show. One row.';
+COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the reported policy (of a soup, to its newest member): how many steps of each are used, and the score there.';
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';
 COMMENT ON VIEW failures IS 'Segments that ended by a fault, with the reason and the node that repaired them.';
-COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, incumbent, last event. One row.';
+COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, reported policy, last event: run_header without the run file. One row.';
 COMMENT ON VIEW documentation IS 'What every table, view and column is, with types and units.';
+
+DROP VIEW IF EXISTS best_checkpoint; -- of version 2: reported_policy

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import launch
-from engine.analysis.strategy import read_strategy
 from engine.analysis.summary import Summary, summarise
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
@@ -19,7 +18,7 @@ from engine.store.reader import open_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
 from llmzero_tui.text.output import emit, note, table, to_json
-from llmzero_tui.text.summary import parameter_labels, result_lines, stages_as_dicts, strategy_lines
+from llmzero_tui.text.summary import read_result, result_lines, stages_as_dicts, strategy_lines
 
 Row = dict[str, Any]
 
@@ -65,14 +64,14 @@ def show(options: argparse.Namespace) -> int:
     reader = open_run(directory.path)
     try:
         facts = read_facts(reader, directory)
-        strategy, labels = read_strategy(reader.rows), parameter_labels(reader)
+        result = read_result(reader)
     finally:
         reader.close()
     if options.json:
-        emit(to_json({**facts.as_dict(), "stages": stages_as_dicts(strategy)}))
+        emit(to_json({**facts.as_dict(), "stages": stages_as_dicts(result.strategy)}))
         return 0
     emit(*head_lines(facts), "", *tree_lines(facts))
-    emit("", *result_lines(facts.summary, strategy), "", *strategy_lines(strategy, labels))
+    emit("", *result_lines(result.strategy.reported), "", *strategy_lines(result))
     return 0
 
 

@@ -116,7 +116,13 @@ class CompareFeed:
                 found[letter] = Contender(letter, run.name, state=run.state, problem="nothing was trained yet")
                 continue
             old = before.get(letter)
-            if old is None or not calm or old.node != node_id:
+            whole = letters[letter].node is None
+            if (
+                old is None
+                or not calm
+                or old.node != node_id
+                or (whole and (old.best, old.test) != (run.best, run.test))
+            ):
                 old = replace(self._contender(reader, letter, letters[letter], run, nodes, node_id), settings=settings)
             if old.trace is None or not shows(old.trace, nodes, node_id, view.metric, view.sight, view.columns):
                 trace = read_traces(reader, nodes, node_id, (view.metric,), view.sight, view.columns)[0]
@@ -129,13 +135,18 @@ class CompareFeed:
     ) -> Contender:
         """Everything about one trajectory but its curve."""
         stages = tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node_id,)))
+        whole = target.node is None
+        if whole and run.best is not None:  # a run's trajectory ends at the policy it reports
+            stages = (*stages[:-1], replace(stages[-1], left_at=run.best.step))
         path = json.dumps([stage.node for stage in stages])
         self._metrics[letter] = tuple(r["name"] for r in reader.rows(sql("ui_compare_metrics"), (path,)))
-        node, whole = nodes[node_id], target.node is None
+        node = nodes[node_id]
+        end = run.best if whole else None
         return Contender(
-            letter, name=run.name if whole else f"#{node_id}", label=f"#{node_id}" if whole else node.label,
-            state=_state(target, run, nodes), node=node_id, best=run.best if whole else node.best,
-            test=run.test if whole else None, steps=node.start + node.trained, stages=stages,
+            letter, name=run.name if whole else f"#{node_id}", label=end.policy if end else node.label,
+            state=_state(target, run, nodes), node=node_id, best=end or node.best,
+            test=run.test if whole else None, stages=stages,
+            steps=node.start + (node.trained if end is None or end.step is None else end.step),
         )  # fmt: skip
 
     def _grown(self, reader: Reader, part: _RunPart, chosen: Sequence[int]) -> bool:

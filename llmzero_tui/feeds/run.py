@@ -24,6 +24,7 @@ from llmzero_tui.values.snapshot import (
     Diagnosis,
     Node,
     Row,
+    Run,
     RunSnapshot,
     Sample,
     Small,
@@ -98,13 +99,13 @@ class RunFeed:
         return self._last
 
     def _glance(self, reader: Reader, last: RunSnapshot, view: View) -> RunSnapshot:
-        detail = self._detail(reader, last.nodes, view, set())
+        detail = self._detail(reader, last.nodes, last.run, view, set())
         self._sparks.read(reader, last.nodes, view.lines, ())
         return replace(last, taken=self.clock(), detail=detail, sparks=self._sparks.sparks, extent=self._sparks.extent)
 
     def _shows(self, last: RunSnapshot, view: View) -> bool:
         """Whether the last snapshot is what `view` asks for."""
-        node, detail = _selected(last.nodes, view.node), last.detail
+        node, detail = _selected(last.nodes, last.run, view.node), last.detail
         if node is None or detail is None:
             return node is None
         if self._sparks.missing(last.nodes, view.lines):
@@ -130,7 +131,7 @@ class RunFeed:
             taken=now, run=run, nodes=nodes, events=events, data_time=max(times, default=None),
             inbox=tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox"))),
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
-            space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, view, grown),
+            space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, run, view, grown),
             writing=writing, sparks=self._sparks.sparks, extent=self._sparks.extent,
         )  # fmt: skip
 
@@ -142,9 +143,9 @@ class RunFeed:
         self._metric_seq, self._metric_time = row["seq"], row["ts"]
         return set(row["nodes"])
 
-    def _detail(self, reader: Reader, nodes: Nodes, view: View, grown: set[int]) -> Detail | None:
+    def _detail(self, reader: Reader, nodes: Nodes, run: Run, view: View, grown: set[int]) -> Detail | None:
         """The selected node, or by default what trains, else the best; only what changed is read."""
-        node = _selected(nodes, view.node)
+        node = _selected(nodes, run, view.node)
         if node is None:
             return None
         old = self._last.detail if self._last else None
@@ -186,7 +187,7 @@ class RunFeed:
 
 def header(reader: Reader, path: Path) -> Row:
     """The one row of the run. Raises UserError while its engine has not written it."""
-    found = reader.rows(sql("ui_run"))
+    found = reader.rows(sql("run_header"))
     if not found:
         raise UserError(f"{path.name} has no data yet: its engine is starting, or ended before it began")
     return found[0]
@@ -201,14 +202,14 @@ def _begun_again(before: Nodes, now: Nodes) -> set[int]:
     }
 
 
-def _selected(nodes: Nodes, wanted: int | None) -> Node | None:
-    """The node to look at: the wanted one, else what trains, else the best, else the first."""
+def _selected(nodes: Nodes, run: Run, wanted: int | None) -> Node | None:
+    """The node to look at: the wanted one, else what trains, else that of the reported policy, else the first."""
     if wanted is not None and wanted in nodes:
         return nodes[wanted]
     if nodes.running is not None:
         return nodes.running
-    scored = [n for n in nodes.values() if n.best]
-    return max(scored, key=lambda n: n.best.value if n.best else 0.0, default=next(iter(nodes.values()), None))
+    best = nodes.get(run.best.node) if run.best is not None and run.best.node is not None else None
+    return best or next(iter(nodes.values()), None)
 
 
 def _traces(reader: Reader, nodes: Nodes, node: Node, view: View) -> tuple[Trace, ...]:

@@ -13,7 +13,7 @@ from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.viewed import Viewed
 from llmzero_tui.values.dossier import Leg, Score, TrajectorySnapshot, TrajectoryView, score_of
-from llmzero_tui.values.snapshot import Diagnosis, Row, Stage, json_of, run_of, stage_of
+from llmzero_tui.values.snapshot import Diagnosis, Stage, json_of, run_of, stage_of
 
 
 class TrajectoryFeed(Viewed[TrajectoryView, TrajectorySnapshot]):
@@ -22,20 +22,13 @@ class TrajectoryFeed(Viewed[TrajectoryView, TrajectorySnapshot]):
     def _look(self, reader: Reader, view: TrajectoryView, last: TrajectorySnapshot | None) -> TrajectorySnapshot:
         row = header(reader, self.path)
         best = view.node is None
-        node, step = _best(row) if best else (view.node, None)
+        node, step = (row["best_node"], row["best_step"]) if best else (view.node, None)
         found = _legs(reader, node, step) if node is not None else ()
         before = last.legs if last else ()
         return TrajectorySnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), node=node, best=best,
             legs=before if before == found else found, space=tuple(json_of(row["space"], ())),
         )  # fmt: skip
-
-
-def _best(row: Row) -> tuple[int | None, int | None]:
-    """Node and step of the best policy: the one that was picked, else the one that scores best."""
-    if row["best_node"] is not None:
-        return row["best_node"], row["best_step"]
-    return row["top_node"], row["top_step"]
 
 
 def _legs(reader: Reader, node: int, step: int | None) -> tuple[Leg, ...]:

@@ -9,16 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.analysis.strategy import Strategy, read_strategy, to_toml
-from engine.analysis.summary import summarise
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from llmzero_tui.files.exporting import Progress, Written, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
-from llmzero_tui.text.summary import Labels, parameter_labels, result_lines, strategy_lines
+from llmzero_tui.text.summary import Result, read_result, result_lines, strategy_lines
 
 NOT_EXPORTED = ("optimizer.pt", "manifest.json", "README.md")
-BEST = "SELECT path, kept FROM best_checkpoint"
 
 
 def save_policy(directory: RunDirectory, output: Path, progress: Progress | None = None) -> Written:
@@ -29,15 +27,15 @@ def save_policy(directory: RunDirectory, output: Path, progress: Progress | None
     """
     reader = open_run(directory.path)
     try:
-        strategy = read_strategy(reader.rows)
-        source = _best_policy(directory, reader, strategy)
-        card = _card(strategy, parameter_labels(reader), list(result_lines(summarise(reader), strategy)))
+        result = read_result(reader)
     finally:
         reader.close()
+    strategy = result.strategy
+    source = _files_of(directory, strategy)
     with whole_directory(output) as made:
         size = copy_directory(source, made, NOT_EXPORTED, progress)
         (made / "strategy.toml").write_text(to_toml(strategy), encoding="utf-8")
-        (made / "README.md").write_text(card, encoding="utf-8")
+        (made / "README.md").write_text(_card(result), encoding="utf-8")
     return Written(output, f"the policy of {directory.name}, its strategy.toml and README.md", size)
 
 
@@ -56,29 +54,30 @@ def save_strategy(reader: Reader, output: Path, *, overwrite: bool) -> Written:
     return Written(output, "the strategy, 1 stage" if count == 1 else f"the strategy, {count} stages", len(text))
 
 
-def _best_policy(directory: RunDirectory, reader: Reader, strategy: Strategy) -> Path:
-    """The model directory to copy: the winner of a finished run, else the best checkpoint so far."""
+def _files_of(directory: RunDirectory, strategy: Strategy) -> Path:
+    """The model directory of the policy that the run reports."""
+    best = strategy.reported
     if not strategy.stages:
         raise UserError(f"run {directory.name} has nothing better than its base, {plain(strategy.base)}")
-    relative = strategy.path or str(reader.rows(BEST)[0]["path"])
-    path = (directory.path / relative).resolve()
+    path = (directory.path / best.path).resolve()
     if not path.is_relative_to(directory.path.resolve()) or not (path / "config.json").is_file():
-        raise UserError(f"run {directory.name}: the files of its best policy ({plain(relative)}) are not there")
+        raise UserError(f"run {directory.name}: the files of {plain(best.policy, 200)} ({plain(best.path)}) are gone")
     return path
 
 
-def _card(strategy: Strategy, labels: Labels, scores: list[str]) -> str:
+def _card(result: Result) -> str:
     """The model card. Only names and numbers: nothing that an advisor or a model wrote."""
-    stages = list(strategy_lines(strategy, labels))
+    strategy = result.strategy
+    scores, stages = list(result_lines(strategy.reported)), list(strategy_lines(result))
     base = plain(Path(strategy.base).name if Path(strategy.base).is_absolute() else strategy.base)
     return "\n".join(
         [
             "---", "library_name: transformers", "tags: [grpo, llmzero]", "---", "",
             f"# {strategy.run}", "",
-            f"The policy of the LLMZero run `{strategy.run}`: `{base}` trained by GRPO on the task "
-            f"`{plain(strategy.task)}` in {strategy.steps} steps.", "",
-            "Scores are (greedy + 2 · T=1) / 3 of the accuracies, with 95% Wilson intervals; the test prompts were "
-            "used once, for this table.", "",
+            f"The policy of the LLMZero run `{strategy.run}`, {plain(strategy.reported.policy, 200)}: `{base}` trained "
+            f"by GRPO on the task `{plain(strategy.task)}` in {strategy.steps} steps.", "",
+            "Scores are (greedy + 2 · T=1) / 3 of the accuracies, with 95% Wilson intervals. Validation scores steered "
+            "the search, so the best of them is optimistic.", "",
             *("    " + line for line in scores), "", "## Strategy", "",
             *("    " + line for line in stages), "",
             "`strategy.toml` holds every value, to be replayed.", "",

@@ -38,9 +38,10 @@ class PruneScreen(ModalScreen[str | None]):
         Binding("pageup", "walk(-8)", show=False, priority=True),
     ]
 
-    def __init__(self, nodes: Nodes, node_id: int) -> None:
+    def __init__(self, nodes: Nodes, node_id: int, best: int | None) -> None:
+        """`best` is the node of the policy that the run reports."""
         super().__init__()
-        self._all = nodes
+        self._best = best
         self._node = nodes[node_id]
         self._cut = subtree(nodes, node_id)
 
@@ -61,8 +62,8 @@ class PruneScreen(ModalScreen[str | None]):
         if running:
             names = ", ".join(f"#{i}" for i in running)
             text.append(f"\n! {names} trains now and is stopped after its step", style=colours.warn)
-        if (best := self._best_cut()) is not None:
-            text.append(f"\n! the best checkpoint so far is in it: #{best}; it stays usable",
+        if any(n.id == self._best for _, n in self._cut):
+            text.append(f"\n! the best checkpoint so far is in it: #{self._best}; it stays usable",
                         style=colours.warn)  # fmt: skip
         self.query_one("#words", Static).update(dress.done(text))
         line = Text()
@@ -77,12 +78,6 @@ class PruneScreen(ModalScreen[str | None]):
     def on_resize(self) -> None:
         room = max(3, self.size.height - FRAME_LINES - 3)
         self.query_one("#cut").styles.height = min(room, min(len(self._cut), SHOWN) + 2)
-
-    def _best_cut(self) -> int | None:
-        """The best node of the run, when it is cut."""
-        scored = [n for n in self._all.values() if n.best is not None]
-        best = max(scored, key=lambda n: n.best.value if n.best else 0.0, default=None)
-        return best.id if best is not None and any(n.id == best.id for _, n in self._cut) else None
 
     def _tree(self, width: int) -> Group:
         dress, colours = look(self), look(self).palette

@@ -79,7 +79,8 @@ class Steering(Deciding):
             if reason is not None:
                 self.tell("prune", node_id=node_id, payload={"reason": reason} if reason else {})
 
-        self._ask(PruneScreen(snapshot.nodes, node_id), send)
+        best = snapshot.run.best.node if snapshot.run.best else None
+        self._ask(PruneScreen(snapshot.nodes, node_id, best), send)
 
     def action_stop_node(self) -> None:
         """End the selected segment after its step, with a reason."""

@@ -117,9 +117,11 @@ class TrajectoryScreen(Polled):
         legs = snapshot.legs
         what = "the best path" if snapshot.best else f"the path to #{snapshot.node}"
         left = Text.assemble((what, f"bold {colours.star if snapshot.best else colours.text}"))
-        end = legs[-1].score if legs else None
+        reported = snapshot.run.best if snapshot.best else None
+        end = reported or (legs[-1].score if legs else None)
         if end is not None:
             left.append("  " + score(end.value, end.n), style=f"bold {colours.star}")
+            left.append(f" {plain(reported.policy, 60)}" if reported else "", style=colours.text)
             left.append(f" n={end.n} after {legs[-1].stage.start + legs[-1].steps} steps", style=colours.muted)
         left.append(f"  {_way(legs)}", style=colours.text)
         about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))

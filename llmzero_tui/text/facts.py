@@ -107,7 +107,7 @@ def best_words(summary: Summary) -> str:
     """ "best .431 ±.06 (#9 step 25, n 256)"."""
     if summary.best_validation is None:
         return "no score yet"
-    return f"best {_measured(summary.best_validation, f'#{summary.best_node} step {summary.best_step}')}"
+    return f"best {_measured(summary.best_validation, plain(summary.best_policy, 120))}"
 
 
 def test_words(summary: Summary) -> str:
@@ -197,7 +197,7 @@ def _count(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A node of the tree with how deep it hangs; `best` is the one with the best score."""
+    """A node of the tree with how deep it hangs; `best` is that of the reported policy."""
 
     row: Row
     depth: int

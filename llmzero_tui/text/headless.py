@@ -74,7 +74,6 @@ class Follower:
     _nodes: dict[int, str] = field(default_factory=dict)
     _asked: set[int] = field(default_factory=set)
     _event: int = 0
-    _best: float = 0.0
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the run's stored state."""
@@ -82,7 +81,7 @@ class Follower:
         stored = str(reader.rows("SELECT state FROM runs")[0]["state"])
         self._say_state(stored, facts.summary)
         for row in facts.nodes:
-            self._say_node(row)
+            self._say_node(row, facts.summary.best_node)
         for row in facts.waiting:
             self._say_waiting(row)
         for row in reader.rows(queries.load("ui_events"), (self._event,)):
@@ -103,7 +102,7 @@ class Follower:
         reason = f": {plain(summary.reason)}" if summary.reason else ""
         self.display.line(f"{mark(state).glyph} {plain(state, 20)}{reason}")
 
-    def _say_node(self, row: Row) -> None:
+    def _say_node(self, row: Row, best: int | None) -> None:
         number, state = row["node_id"], str(row["state"])
         before = self._nodes.get(number)
         if number == 0:
@@ -114,12 +113,11 @@ class Follower:
         if state in WAITING or state == "waiting":
             return
         if number == 0:
-            self._best = row["best_value"]
             self.display.line(f"{mark('finished').glyph} #0 base  validation {score(row['best_value'], row['best_n'])}")
         elif state == "running":
             self._say_started(row)
         else:
-            self._say_ended(row)
+            self._say_ended(row, best=number == best)
 
     def _say_started(self, row: Row) -> None:
         where = f"#{row['parent_id']}" + (f" step {row['branch_step']}" if row["branch_step"] else "")
@@ -128,14 +126,12 @@ class Follower:
         self.display.line(f"{head}, {row['planned_steps']} steps")
         self.display.line(f"    {plain(row['rationale'], 200)}")
 
-    def _say_ended(self, row: Row) -> None:
+    def _say_ended(self, row: Row, *, best: bool) -> None:
         state, label = plain(row["state"], 20), plain(row["label"], 40)
         text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {row['trained_steps']} steps"
         if row["best_n"]:
             text += f", validation {score(row['best_value'], row['best_n'])}"
-            if row["best_value"] > self._best:
-                self._best = row["best_value"]
-                text += "  ★ best so far"
+            text += "  ★ best so far" if best else ""
         if row["reason"] and state != "finished":
             text += f"  ({plain(row['reason'], 160)})"
         self.display.line(text)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from engine.analysis.no_gain import no_gain
+from engine.analysis.reported import Reported
 from engine.analysis.strategy import Stage, Strategy, read_strategy
-from engine.analysis.summary import Summary, summarise
+from engine.analysis.summary import summarise
 from engine.rundir import RunDirectory
 from engine.score import Score
 from engine.store.reader import Reader, open_run
@@ -30,35 +33,64 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
     """
     reader = open_run(directory.path)
     try:
-        summary, strategy, labels = summarise(reader), read_strategy(reader.rows), parameter_labels(reader)
+        summary, result = summarise(reader), read_result(reader)
     finally:
         reader.close()
     if as_json:
-        emit(to_json({**summary.as_dict(), "stages": stages_as_dicts(strategy)}))
+        emit(to_json({**summary.as_dict(), "stages": stages_as_dicts(result.strategy)}))
         return
     reason = f": {plain(summary.reason, 200)}" if summary.reason else ""
     emit("", f"{directory.name}  {mark(summary.state).glyph} {summary.state}{reason}")
     emit(f"{summary.steps} GRPO steps in {summary.nodes} nodes, {duration(summary.wall_seconds)}")
-    emit("", *result_lines(summary, strategy), "", *strategy_lines(strategy, labels))
-    if directory.strategy.is_file():
+    emit("", *result_lines(result.strategy.reported), "", *strategy_lines(result))
+    if result.strategy.stages and directory.strategy.is_file():
         emit("", f"the strategy as a file: {directory.strategy.resolve()}")
 
 
-def result_lines(summary: Summary, strategy: Strategy) -> Iterator[str]:
-    """Base and best, on validation and test, with counts and intervals."""
-    policy = f"best ({strategy.policy})"
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run has to show: its strategy, or, where there is none, `no_gain` says what was learnt; `labels` are the
+    short names of the hyperparameters."""
+
+    strategy: Strategy
+    no_gain: str
+    labels: Labels
+
+
+def read_result(reader: Reader) -> Result:
+    """The result of the run as it stands. Raises UserError when it has not begun."""
+    return Result(read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader))
+
+
+def result_lines(best: Reported) -> Iterator[str]:
+    """Base and reported policy, on validation and test, with counts and intervals."""
+    policy = best.policy if best.kind != "base" else ""
     scores = [
-        ("base", "validation", strategy.base_validation),
-        (policy, "validation", strategy.validation),
-        ("base", "test", strategy.base_test),
-        (policy, "test", strategy.test),
+        ("base", "validation", best.base_validation),
+        (policy, "validation", best.validation),
+        ("base", "test", best.base_test),
+        (policy, "test", best.test),
     ]
-    rows = [[who, split, *measure(score)] for who, split, score in scores if score]
+    rows = [[plain(who, 200), split, *measure(score)] for who, split, score in scores if who and score]
     yield from table(["policy", "split", "score", "95% interval", "greedy", "T=1", "n"], rows, right={2, 4, 5, 6})
-    if summary.base_test and summary.best_test:
-        times = summary.best_test.value / summary.base_test.value if summary.base_test.value else None
+    if policy and best.base_test and best.test:
+        times = best.test.value / best.base_test.value if best.base_test.value else None
         ratio = f", {times:.1f} times the base" if times else ""
-        yield f"test {share(summary.base_test.value)} → {share(summary.best_test.value)}{ratio}"
+        yield f"test {share(best.base_test.value)} → {share(best.test.value)}{ratio}"
+    if best.policy:
+        yield from test_lines(best)
+
+
+def test_lines(best: Reported) -> Iterator[str]:
+    """Whether the policy has a test score, and how often the test prompts have been measured, for which policies."""
+    if best.test is None:
+        yield f"{plain(best.policy, 200)} has no test score: it has not been measured on the test prompts as the result"
+    if not best.tests:
+        yield f"the test prompts have {'been measured for the base alone' if best.base_test else 'not been measured'}"
+        return
+    times = "once" if len(best.tests) == 1 else f"{len(best.tests)} times"
+    each = [f"{plain(test.policy, 200)} at {test.time:%Y-%m-%d %H:%M:%S} UTC" for test in best.tests]
+    yield f"the test prompts have been measured {times} in this run: {', '.join(each)}"
 
 
 def measure(score: Score | None) -> list[str]:
@@ -70,25 +102,27 @@ def measure(score: Score | None) -> list[str]:
     return [share(score.value), f"{share(low)}–{share(high)}", *modes, str(score.n)]
 
 
-def strategy_lines(strategy: Strategy, labels: Labels) -> Iterator[str]:
+def strategy_lines(result: Result) -> Iterator[str]:
     """The stages with the value of every hyperparameter; an arrow marks what a stage changed."""
+    strategy, labels = result.strategy, result.labels
+    best = strategy.reported
     if not strategy.stages:
-        yield "no strategy: nothing beats the base yet"
+        yield f"no strategy: {result.no_gain or 'nothing beats the base yet'}"
         return
     names = list(strategy.stages[0].configuration)
     header = ["stage", "node", "steps", *(labels.get(name, name) for name in names), "Adam", "reference", "validation"]
-    rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(strategy.base_validation)]]
+    rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(best.base_validation)]]
     before: Stage | None = None
     for number, stage in enumerate(strategy.stages, 1):
         values = [_value(name, stage, before) for name in names]
         last = [stage.optimizer, stage.reference, _short(stage.validation)]
         rows.append([str(number), f"#{stage.node}", str(stage.steps), *values, *last])
         before = stage
-    if strategy.policy == "soup":
-        rows.append(["soup", "", "0", *[""] * len(names), "", "", _short(strategy.validation)])
+    if best.kind == "soup":
+        rows.append(["soup", "", "0", *[""] * len(names), "", "", _short(best.validation)])
     yield from table(header, rows, right={2})
-    if strategy.policy == "soup":
-        yield "soup: the mean of the weights of the last checkpoints"
+    if best.kind == "soup":
+        yield f"{plain(best.policy, 200)}: the mean of the weights of these checkpoints"
 
 
 def _value(name: str, stage: Stage, before: Stage | None) -> str:

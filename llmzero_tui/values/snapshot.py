@@ -28,18 +28,21 @@ UNREAD = "unread"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score in [0, 1] out of `n` prompts, and whose it is."""
+    """A score in [0, 1] out of `n` prompts, and whose it is: `policy` is its name (a soup has one, and for `node` and
+    `step` those of its newest member)."""
 
     value: float
     n: int
     node: int | None = None
     step: int | None = None
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The header of a run. `spent` is a fraction of the budget of now, whose limits are `budget` (steps, nodes,
-    minutes, gpu_hours; 0 is none) and in steps `limit`; times are UTC; `eta` is seconds, None when unknown."""
+    """The header of a run. `best` is the validation score of the policy that it reports, `test` that policy's test
+    score. `spent` is a fraction of the budget of now, whose limits are `budget` (steps, nodes, minutes, gpu_hours; 0 is
+    none) and in steps `limit`; times are UTC; `eta` is seconds, None when unknown."""
 
     path: Path
     name: str
@@ -336,18 +339,17 @@ def _values(text: Any) -> dict[str, float | int]:
 
 
 def run_of(path: Path, row: Row, *, live: bool) -> Run:
-    """The header from a row of ui_run.sql. A run whose engine is gone without having said so is `crashed`."""
+    """The header from a row of run_header.sql. A run whose engine is gone without having said so is `crashed`."""
     settings = json_of(row["config"], {})
     budget = _values(row["budget"]) or settings.get("budget", {})
     state = derived_state(str(row["state"]), live=live)
-    best = None
-    if row["top_n"]:
-        best = Scored(row["top_value"], row["top_n"], row["top_node"], row["top_step"])
-    test = Scored(row["test_value"], row["test_n"], row["test_node"]) if row["test_n"] else None
+    whose = row["best_node"], row["best_step"], row["best_policy"]
+    best = Scored(row["best_value"], row["best_n"], *whose) if row["best_n"] else None
+    test = Scored(row["test_value"], row["test_n"], *whose) if row["test_n"] else None
     return Run(
         path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
-        reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["spent_steps"] or 0,
-        limit=int(budget.get("steps", 0)), budget=budget, spent=row["fraction"] or 0.0,
+        reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["steps"] or 0,
+        limit=int(budget.get("steps", 0)), budget=budget, spent=row["budget_fraction"] or 0.0,
         trainer_seconds=row["trainer_seconds"] or 0.0, wall_seconds=row["wall_seconds"] or 0.0,
         created=row["created"], ended=row["ended"],
         gate=row["gate"] or settings.get("gate", {}).get("mode", ""), live=live,

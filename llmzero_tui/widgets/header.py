@@ -12,7 +12,7 @@ from textual.app import RenderResult
 from textual.widget import Widget
 
 from llmzero_tui.format import age, bar, duration, mark, plain, score
-from llmzero_tui.values.snapshot import Command, RunSnapshot
+from llmzero_tui.values.snapshot import Command, Run, RunSnapshot, Scored
 from llmzero_tui.widgets.look import Look, look, row
 
 STALE_SECONDS = 5.0
@@ -68,7 +68,7 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
     if run.best is not None:
         left.append("  best ", style=colours.muted)
         left.append(score(run.best.value, run.best.n), style=f"bold {colours.star}")
-        left.append(f" #{run.best.node}", style=colours.muted)
+        left.append(f" {plain(_short(run.best, wide), 60)}", style=colours.muted)
     if run.test is not None:
         left.append("  test ", style=colours.muted)
         left.append(score(run.test.value, run.test.n), style=f"bold {colours.good}")
@@ -76,6 +76,17 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
     if wide:
         right.append(f"   {plain(run.advisor, 20)} advisor", style=colours.muted)
     return row(left, right, width)
+
+
+def _without_gain(run: Run) -> bool:
+    """Whether it ended with its base: then the reason says what was learnt."""
+    return run.over and run.best is not None and run.best.node == 0
+
+
+def _short(best: Scored, wide: bool) -> str:
+    """Which policy it is: in full where there is room, else its node."""
+    soup = best.policy.startswith("soup")
+    return best.policy if wide else ("soup" if soup else f"#{best.node}")
 
 
 def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, dress: Look) -> Text:
@@ -105,7 +116,7 @@ def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Look) -> Te
     left.append(f"  {run.nodes} nodes  {duration(run.wall_seconds)}" if wide else "", style=colours.muted)
     if run.eta is not None:
         left.append(f"  ETA {duration(run.eta)}", style=colours.text)
-    elif run.reason and run.state in ("failed", "stopped", "crashed"):
+    elif run.reason and (run.state in ("failed", "stopped", "crashed") or _without_gain(run)):
         left.append(f"  {plain(run.reason, 120)}", style=colours.bad if run.state == "failed" else colours.muted)
     return row(left, status(snapshot.commands, snapshot.waiting, now, dress), width)
 

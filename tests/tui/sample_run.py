@@ -326,9 +326,12 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     rows = _Rows()
     ended = NOW if state in ("finished", "stopped", "failed") else None
     rows.add("meta", "schema_version", str(SCHEMA_VERSION))
+    done = state == "finished"
+    picked = (10, 50, "segments/10/checkpoint-50") if done else (None, None, None)
+    named = ("#10 step 50", "[[10,50]]") if done else (None, None)
     rows.add("runs", name, "knights", "assets/tiny/knights", "llmzero", "rules", state, reason,
-             settings.model_dump_json(), json.dumps(SPACE.to_json()), 0, "0.1.0", START, START, ended, 10, 50,
-             "segments/10/checkpoint-50", "manual", settings.budget.model_dump_json())  # fmt: skip
+             settings.model_dump_json(), json.dumps(SPACE.to_json()), 0, "0.1.0", START, START, ended, *picked,
+             "manual", settings.budget.model_dump_json(), None, *named)  # fmt: skip
     _root(rows)
     depth = {0: 0}
     for position, segment in enumerate(SEGMENTS):
@@ -348,10 +351,10 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
         rows.add("command_results", rows.next(), number, "done", f"#{node} note kept", at)
     sample_words.answers(rows.add, rows.next, 0, 0, START)
     sample_words.calls(rows.add, rows.next, START, HOSTILE)
-    _spent(rows, done=state == "finished")
-    if state == "finished":
+    _spent(rows, done=done)
+    if done:
         rows.add("evaluations", rows.next(), 10, 50, "segments/10/checkpoint-50", "final", "test", 0, 1024, 612, 551,
-                 2.1, NOW, None, None)  # fmt: skip
+                 2.1, NOW, None, None, *named)  # fmt: skip
     with duckdb.connect(str(run / "run.duckdb")) as con:
         for name in ("schema.sql", "views.sql"):
             con.execute((STORE / name).read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import pytest
 from engine.analysis.strategy import read_strategy, stage_rows, strategy_toml
 from engine.analysis.summary import derived_state, summarise
 from engine.errors import UserError
-from engine.score import Score, wilson
+from engine.score import PromptSet, Score, wilson
 from engine.store.reader import FileReader
 from engine.store.writer import Writer
 from tests.engine.store_engine import checkpoint_row, node_row, run_row, small_search
@@ -23,6 +23,16 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
     opened = Writer(tmp_path / "run.duckdb")
     yield opened
     opened.close()
+
+
+def on_validation(n: int, greedy: int, sampled: int) -> Score:
+    """A score on the prompts that steer."""
+    return Score(n, greedy, sampled, prompts=(PromptSet("validation", 0, n),))
+
+
+def on_test(n: int, greedy: int, sampled: int) -> Score:
+    """A score on the test prompts of the rows in these tests."""
+    return Score(n, greedy, sampled, prompts=(PromptSet("test", 1, n),))
 
 
 def file_reader(writer: Writer) -> FileReader:
@@ -36,10 +46,10 @@ def test_the_strategy_has_the_stages_of_the_best_line(writer: Writer) -> None:
     assert [(stage.node, stage.steps, stage.start_steps) for stage in strategy.stages] == [(1, 30, 0), (3, 50, 30)]
     assert [stage.changes for stage in strategy.stages] == [{"learning_rate": 1e-4}, {"beta": 0.0}]
     assert strategy.steps == 80
-    assert strategy.base_validation == Score(100, 10, 20)
-    assert strategy.validation == Score(100, 80, 70)
-    assert (strategy.base_test, strategy.test) == (Score(1000, 120, 120), Score(1000, 790, 790))
-    assert strategy.policy == "checkpoint"
+    best = strategy.reported
+    assert (best.policy, best.kind, best.members, best.picked) == ("#3 step 50", "checkpoint", ((3, 50),), True)
+    assert (best.base_validation, best.validation) == (on_validation(100, 10, 20), on_validation(100, 80, 70))
+    assert (best.base_test, best.test) == (on_test(1000, 120, 120), on_test(1000, 790, 790))
 
 
 def test_the_strategy_is_toml_that_a_program_can_replay(writer: Writer) -> None:
@@ -89,10 +99,16 @@ def test_a_soup_is_called_one_and_scored_as_one(writer: Writer) -> None:
     writer.update("runs", {"name": "run"}, best_path="segments/soup")
     writer.flush()
     strategy = read_strategy(writer.rows)
-    assert (strategy.policy, strategy.validation) == ("soup", Score(100, 90, 85))
+    best = strategy.reported
+    assert (best.kind, best.policy, best.validation) == (
+        "soup",
+        "soup ending at #3 step 50",
+        on_validation(100, 90, 85),
+    )
+    assert best.test is None  # that of #3 step 50 is of another policy
     assert stage_rows(strategy)[-1]["stage"] == "soup"
     reader = file_reader(writer)
-    assert summarise(reader).best_validation == Score(100, 90, 85)
+    assert summarise(reader).best_validation == on_validation(100, 90, 85)
     reader.close()
 
 
@@ -101,7 +117,7 @@ def test_a_run_without_any_score_has_an_empty_strategy(writer: Writer) -> None:
     writer.flush()
     strategy = read_strategy(writer.rows)
     assert strategy.stages == ()
-    assert strategy.validation is None
+    assert strategy.reported.validation is None
     assert (
         "stage" not in tomllib.loads(strategy_toml(writer.rows))
         or tomllib.loads(strategy_toml(writer.rows))["stage"] == []
@@ -109,7 +125,8 @@ def test_a_run_without_any_score_has_an_empty_strategy(writer: Writer) -> None:
 
 
 def test_a_base_that_nothing_beats_is_the_result(writer: Writer) -> None:
-    run_row(writer)
+    run_row(writer, state="finished")
+    writer.update("runs", {"name": "run"}, best_node=0, best_step=0, best_path="base")
     node_row(writer, 0)
     node_row(writer, 1, 0, 0)
     checkpoint_row(writer, 0, 0, 50, 50)
@@ -120,11 +137,11 @@ def test_a_base_that_nothing_beats_is_the_result(writer: Writer) -> None:
     )  # fmt: skip
     writer.flush()
     strategy = read_strategy(writer.rows)
-    assert (strategy.stages, strategy.test) == ((), Score(10, 5, 5))
+    assert (strategy.stages, strategy.reported.test) == ((), on_test(10, 5, 5))
     reader = file_reader(writer)
     summary = summarise(reader)
     reader.close()
-    assert (summary.best_node, summary.best_test) == (0, Score(10, 5, 5))
+    assert (summary.best_node, summary.best_test) == (0, on_test(10, 5, 5))
 
 
 def test_the_summary_has_scores_with_n_and_interval(writer: Writer) -> None:
@@ -136,8 +153,8 @@ def test_the_summary_has_scores_with_n_and_interval(writer: Writer) -> None:
     assert (summary.name, summary.state, summary.live, summary.nodes, summary.failed_nodes) == (
         "run", "finished", False, 4, 1,
     )  # fmt: skip
-    assert (summary.best_node, summary.best_step, summary.best_validation) == (3, 50, Score(100, 80, 70))
-    assert (summary.best_test, summary.base_test) == (Score(1000, 790, 790), Score(1000, 120, 120))
+    assert (summary.best_node, summary.best_step, summary.best_validation) == (3, 50, on_validation(100, 80, 70))
+    assert (summary.best_test, summary.base_test) == (on_test(1000, 790, 790), on_test(1000, 120, 120))
     assert (summary.budget_fraction, summary.steps, summary.pending_proposals) == (0.5, 150, 1)
     assert summary.age_seconds == pytest.approx(90, abs=1)
     plain = summary.as_dict()

@@ -68,5 +68,5 @@ def test_a_policy_whose_files_are_gone_is_refused(tmp_path: Path, capsys: pytest
     directory = finished_run(tmp_path / "runs", "one")
     shutil.rmtree(directory.segment(1))
     assert cli.main(["export", "one", "--to", "best"]) == 2
-    assert "not there" in capsys.readouterr().err
+    assert "the files of #1 step 4 (segments/1/checkpoint-4) are gone" in capsys.readouterr().err
     assert not (tmp_path / "best").exists()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine.advisors.base import Advice, Call, Diagnosis, Signal
 from engine.controller.ledger import Ledger, now
 from engine.controller.sight import Sight
+from engine.policy import Policy
 from engine.rundir import RunDirectory
 from engine.space import Intent, Optimizer, Reference, Space, Transition
 from engine.store.writer import Writer
@@ -129,7 +130,7 @@ def test_a_segment_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path: P
         "state": "queued", "trained_steps": 5, "trainer_seconds": 1.25, "ended": None, "reason": "",
     }  # fmt: skip
     assert row[0]["reason"].endswith("it goes on from step 5 of 10")
-    assert again.writer.rows("SELECT best_node, best_step FROM runs") == [{"best_node": 1, "best_step": 5}]
+    assert again.writer.rows("SELECT node_id, step FROM reported_policy") == [{"node_id": 1, "step": 5}]
     once_more = reload(again)
     assert (once_more.tree[node].state, once_more.tree[node].steps) == (State.QUEUED, 5)
     once_more.writer.close()
@@ -181,13 +182,23 @@ def test_a_segment_in_flight_without_a_checkpoint_is_queued_again_from_its_begin
     again.writer.close()
 
 
-def test_the_incumbent_is_named_in_the_run_row_relative_to_its_directory(tmp_path: Path) -> None:
+def test_a_run_reports_its_best_checkpoint_until_one_is_picked_and_again_when_it_goes_on(tmp_path: Path) -> None:
     ledger = begin(tmp_path / "run")
     node = propose(ledger)
     scored(ledger, node, 5, 30)
-    ledger.writer.flush()
-    row = ledger.writer.rows("SELECT best_node, best_step, best_path FROM runs")[0]
-    assert row == {"best_node": node, "best_step": 5, "best_path": f"segments/{node}/checkpoint-5"}
+    scored(ledger, node, 10, 20)
+
+    def reports() -> dict[str, object]:
+        ledger.writer.flush()
+        return ledger.writer.rows("SELECT policy, picked, node_id, step, path, greedy FROM reported_policy")[0]
+
+    best = {"policy": f"#{node} step 5", "picked": False, "node_id": node, "step": 5, "greedy": 30}
+    assert reports() == {**best, "path": f"segments/{node}/checkpoint-5"}
+    ledger.pick(Policy(((node, 10),)), ledger.checkpoint_path(node, 10))
+    picked = {"policy": f"#{node} step 10", "picked": True, "node_id": node, "step": 10, "greedy": 20}
+    assert reports() == {**picked, "path": f"segments/{node}/checkpoint-10"}
+    ledger.unpick()
+    assert reports() == {**best, "path": f"segments/{node}/checkpoint-5"}
     ledger.writer.close()
 
 
