@@ -150,6 +150,8 @@ class TrainingSection(Section):
     """Of the weights in the forward pass; "auto" is bf16 on a GPU that has it, else fp32."""
     hang_seconds: float = Field(default=900, gt=0)
     """A worker that says nothing for so long is taken for hung and replaced."""
+    resume_when_free: bool = True
+    """Whether a run that paused itself because the disk was full goes on by itself once there is room."""
     stop_seconds: float = Field(default=60, gt=0, le=86_400)
     """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume goes on from its
     last checkpoint."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -32,6 +33,7 @@ from engine.errors import Fault, UserError
 from engine.executors.base import Executor
 from engine.executors.local import LocalExecutor
 from engine.files import whole
+from engine.launch import BY_A_BUG
 from engine.model_files import find_model
 from engine.rundir import Holder, RunDirectory, RunLock
 from engine.search.registry import make as make_strategy
@@ -43,6 +45,9 @@ from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
 
 _log = logging.getLogger("engine")
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What a disk says that is full, or a quota that is used up."""
 
 LEAVE_SECONDS = 10.0
 """After the second SIGTERM for an orderly end."""
@@ -70,8 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
         tell.say(str(fault))
         return 1
     except BaseException as bug:
+        if isinstance(bug, OSError) and bug.errno in NO_ROOM:
+            line = f"{options.run_dir}: {bug.strerror}; free some space there, then resume"
+            _log.error("%s", line)
+            tell.say(line)
+            return 1
         _log.exception("the engine ended by a bug")
-        tell.say(f"the engine ended by a bug ({type(bug).__name__}); its traceback is in {options.run_dir}/engine.log")
+        tell.say(f"{BY_A_BUG} ({type(bug).__name__}); its traceback is in {options.run_dir}/engine.log")
         raise
 
 

@@ -28,6 +28,9 @@ READY_SECONDS = 60.0
 LEAVE_SECONDS = 10.0
 """For a daemon that does not serve to end by itself."""
 
+BY_A_BUG = "the engine ended by a bug"
+"""How the word of a daemon begins whose log says more."""
+
 MISTAKE = 2
 """Exit code of a daemon that was asked for what cannot be."""
 
@@ -105,7 +108,8 @@ def start_engine(directory: RunDirectory) -> int:
     code = _wait(process)
     if code == MISTAKE and word:
         raise UserError(word)
-    raise Fault(f"the engine did not start: {_last_line(directory.log) or word or f'it ended with {code}'}")
+    why = word if word and BY_A_BUG not in word else _last_line(directory.log) or word
+    raise Fault(f"the engine did not start: {why or f'it ended with {code}'}")
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

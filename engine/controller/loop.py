@@ -50,7 +50,6 @@ UNHEARD_SECONDS = 30.0
 MAX_FAILURES = 5
 """Segments that may fail one after the other before the run ends: it would only burn time."""
 
-
 Result = TypeVar("Result")
 
 
@@ -87,6 +86,7 @@ class Controller:
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
         self._paused = ""
+        self._wants_space = False  # paused, and to go on once the disk has room
         self._stopping: list[commands.Asked] = []
         self._shutdown = self._at_once = False
         self._stale = False  # a segment ended since the stock of proposals was looked at
@@ -181,8 +181,7 @@ class Controller:
         if self._paused or self._stopped_for_time:
             return
         if missing := self._segments.missing_bytes():
-            free = f"{missing / 2**20:.0f} MiB lack on disk for the next checkpoints; free some, then resume"
-            await self._pause(free)
+            await self._wait_for_space(missing)
             return
         await self._segments.submit(self._pipeline.queued())
         self._pipeline.fill(self._executor.idle, self._left(stock=False))
@@ -204,6 +203,20 @@ class Controller:
             await self._pause(f"{STORE_FAULT}: {fault}")
         elif not fault and self._paused.startswith(STORE_FAULT):
             await self._unpause()
+        elif self._wants_space and not self._segments.missing_bytes():
+            self._ledger.event(
+                "info", "disk", "there is room for the next checkpoints again: the run goes on by itself"
+            )
+            await self._unpause()
+
+    async def _wait_for_space(self, missing: int) -> None:
+        """Pause: the next checkpoints have no room. Whether the run goes on by itself then is said."""
+        by_itself = self._config.training.resume_when_free
+        how = "will continue by itself when they are free" if by_itself else "free some, then resume"
+        line = f"{-(-missing // 2**20)} MiB lack on disk for the next checkpoints: {how}"
+        self._ledger.event("warning", "disk", line)
+        await self._pause(line)
+        self._wants_space = by_itself
 
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
@@ -301,7 +314,8 @@ class Controller:
             return await self._human.carry_out(asked)
         match asked.command.kind:
             case "pause":
-                if self._paused:
+                by_itself = self._wants_space or self._paused.startswith(STORE_FAULT)
+                if self._paused and not by_itself:  # a human may make such a pause a lasting one
                     raise UserError(f"the run is paused already: {self._paused}")
                 await self._pause(f"paused by {asked.author}")
                 return "the workers hold after the step in progress"
@@ -315,12 +329,12 @@ class Controller:
         return None
 
     async def _pause(self, reason: str) -> None:
-        self._paused = reason
+        self._paused, self._wants_space = reason, False
         await self._executor.pause()
         self._set_state("paused", reason)
 
     async def _unpause(self) -> None:
-        self._paused = ""
+        self._paused, self._wants_space = "", False
         await self._executor.unpause()
         self._set_state("training", "")
 

@@ -14,7 +14,7 @@ import duckdb
 
 from engine.errors import UserError
 from engine.store.database import Held, open_database, prepare
-from engine.store.errors import StoreFault
+from engine.store.errors import StoreFault, one_line
 
 FREE_SECONDS = 3.0
 """How long a viewer that reads the file of a run at rest may take to let it go."""
@@ -83,6 +83,10 @@ class Connections:
             try:
                 prepare(self._root, self._path)
                 self.writing = self._root.cursor()
+            except duckdb.Error as error:  # the disk is full, most likely: opening writes a little
+                self._root.close()
+                line = f"{self._path} cannot be written: {one_line(error)}; free some space there, then resume"
+                raise StoreFault(line) from error
             except BaseException:
                 self._root.close()
                 raise

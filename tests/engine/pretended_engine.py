@@ -7,6 +7,7 @@ that row is put in, and with PRETENDED_COMMITTED once it is committed.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -47,8 +48,12 @@ KILLS: dict[str, tuple[str, str, Callable[[Row], bool]]] = {
 """Name → what is done, to which table, and with which values."""
 
 
-def start(directory: RunDirectory, **environment: str) -> int:
-    """Start this engine on a run and wait until it serves, or is gone. Returns its process id."""
+def start(directory: RunDirectory, largest_file: int = resource.RLIM_INFINITY, /, **environment: str) -> int:
+    """Start this engine on a run and wait until it serves, or is gone. Returns its process id.
+
+    Args:
+        largest_file: bytes beyond which none of its files can grow, as on a disk that is full.
+    """
     read_end, write_end = os.pipe()
     command = [sys.executable, __file__, str(directory.path), "--ready-fd", str(write_end)]
     with directory.log.open("ab") as log:
@@ -56,6 +61,7 @@ def start(directory: RunDirectory, **environment: str) -> int:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[write_end], start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
         )  # fmt: skip
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     os.close(write_end)
     with os.fdopen(read_end) as pipe:
         word = pipe.readline().strip()

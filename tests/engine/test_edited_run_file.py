@@ -49,6 +49,7 @@ EDITED: dict[str, Any] = {
     "gate.mode": "timeout", "gate.seconds": 60.0, "training.batch_size": 64, "training.micro_batch": 8,
     "training.vllm": "colocate", "training.precision": "fp32", "training.hang_seconds": 100.0,
     "training.stop_seconds": 30.0, "training.threads": 1, "training.keep_checkpoints": 3,
+    "training.resume_when_free": False,
 }  # fmt: skip
 """Every key with another value than the run began with."""
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine import launch
+from engine.controller import retention
 from engine.rundir import RunDirectory
-from tests.engine import live
+from tests.engine import live, pretended_engine
+from tests.engine.steered import Hand, config, steer
 
 
 @pytest.fixture
@@ -67,3 +69,64 @@ def test_an_engine_that_waits_for_room_can_be_ended_and_the_run_resumed(stuck: t
     live.start(directory)
     assert live.wait_for_end(directory) == "finished"
     assert directory.strategy.exists()
+
+
+def test_a_resume_on_a_full_disk_ends_with_one_line(runs: Path) -> None:
+    directory = live.create(runs, nodes=2)
+    engine = pretended_engine.start(directory)
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics")
+    os.kill(engine, signal.SIGKILL)
+    live.wait_for("the lock to be free", lambda: directory.holder() is None)
+    before = directory.log.stat().st_size
+    full = directory.database.with_name(directory.database.name + ".wal").stat().st_size
+    again = pretended_engine.start(directory, max(full, before + 4000))
+    assert pretended_engine.wait(again) == 1
+    said = directory.log.read_text()[before:]
+    assert "run.duckdb cannot be written: " in said
+    assert "free some space there, then resume" in said
+    assert "Traceback" not in said
+    pretended_engine.start(directory)
+    assert live.wait_for_end(directory) == "finished"
+
+
+def without_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes that lack for the next checkpoints, to be changed while the run goes on."""
+    lack = [0]
+    monkeypatch.setattr(retention, "missing_bytes", lambda *_: lack[0])
+    return lack
+
+
+def test_a_run_that_paused_for_room_goes_on_by_itself_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lack = without_room(monkeypatch)
+
+    async def fills_and_frees(hand: Hand) -> None:
+        await hand.until("SELECT 1 FROM metrics")
+        lack[0] = 20 * 2**20
+        [run] = await hand.until("SELECT reason FROM runs WHERE state = 'paused'")
+        assert (
+            run["reason"] == "20 MiB lack on disk for the next checkpoints: will continue by itself when they are free"
+        )
+        lack[0] = 0
+        await hand.until("SELECT 1 FROM runs WHERE state = 'training'")
+
+    assert steer(config("nodes = 40"), tmp_path, fills_and_frees) == "finished"
+    told = live.rows(RunDirectory(tmp_path), "SELECT level FROM events WHERE kind = 'disk' ORDER BY seq LIMIT 2")
+    assert told == [{"level": "warning"}, {"level": "info"}]
+
+
+def test_a_human_makes_the_pause_for_room_a_lasting_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lack = without_room(monkeypatch)
+
+    async def fills_and_pauses(hand: Hand) -> None:
+        await hand.until("SELECT 1 FROM metrics")
+        lack[0] = 2**20
+        await hand.until("SELECT 1 FROM runs WHERE state = 'paused'")
+        assert (await hand.ask("pause"))[0] == "done"
+        lack[0] = 0
+        assert (await hand.ask("pause"))[0] == "refused"
+        assert hand.rows("SELECT state, reason FROM runs") == [{"state": "paused", "reason": "paused by ada"}]
+        assert (await hand.ask("stop"))[0] == "done"
+
+    assert steer(config("nodes = 40"), tmp_path, fills_and_pauses) == "stopped"
