@@ -23,12 +23,17 @@ from engine.score import Score
 from engine.search import comparator
 from engine.training import events
 from engine.training.events import End
+from engine.training.warned import kind_of
 from engine.tree import Node, State
 
 _log = logging.getLogger(__name__)
 
 MOST_WORKERS = 2
 """Workers that may die with one segment before it counts as crashed."""
+
+WARNED = "library warning"
+MOST_WARNINGS = 50
+"""Kinds of warnings of libraries that become events of a run."""
 
 GUARANTEED_SEGMENTS = 2
 """Segments from the base that every line gets before the comparator may stop anything: slow starters win."""
@@ -54,6 +59,7 @@ class Segments:
         self._failures: list[State] = []  # of the segments that ended since the last one that did not fail
         self._doubted: set[asyncio.Task[None]] = set()
         self._seconds: dict[int, float] = self._earlier_seconds()
+        self._warnings = self._earlier_warnings()
         self._checkpoint_bytes = self._largest_checkpoint()
         self._busy_seconds, self._busy_steps = self._earlier_pace()
 
@@ -139,8 +145,21 @@ class Segments:
                 await self._checkpoint(event)
             case events.Ended():
                 self._ended(event)
+            case events.Warned():
+                self._warned(event)
             case events.Evaluated():
                 raise ValueError(f"an answer nobody waits for: {event.job}")
+
+    def _warned(self, event: events.Warned) -> None:
+        """A library's warning: an event, the first of its kind in the run; the worker's log has all."""
+        kind = kind_of(event.source, event.text)
+        if kind not in self._warnings and len(self._warnings) < MOST_WARNINGS:
+            self._warnings.add(kind)
+            self._ledger.event("warning", WARNED, f"{event.source}: {event.text}", source=event.source)
+
+    def _earlier_warnings(self) -> set[tuple[str, str]]:
+        rows = self._ledger.writer.rows("SELECT message FROM events WHERE kind = ?", (WARNED,))
+        return {kind_of(*row["message"].partition(": ")[::2]) for row in rows}
 
     def _metrics(self, event: events.Metrics) -> None:
         node_id = int(event.job)

@@ -141,6 +141,9 @@ class Slot:
             self._ready = True
             self._executor.put(line)
             return ""
+        if isinstance(line, events.Warned):
+            self._executor.put(line)
+            return ""
         if isinstance(line, events.Beat):
             return ""
         if isinstance(line, events.Leaving):

@@ -296,6 +296,14 @@ class Ended(Message):
     worker_lost: bool = False
 
 
+class Warned(Message):
+    """A library warned: the first of its kind in this worker, whatever it works on. `source` is its package."""
+
+    kind: Literal["warned"] = "warned"
+    source: str
+    text: str
+
+
 class Beat(Message):
     """Alive inside a long evaluation or load. Feeds the executor's watchdog; the executor keeps it to itself."""
 
@@ -309,12 +317,13 @@ class Leaving(Message):
 
 
 Event = Annotated[
-    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended, Field(discriminator="kind")
+    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned,
+    Field(discriminator="kind"),
 ]
 
 # What crosses the pipe: every Event, and what executors keep to themselves.
 Line = Annotated[
-    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Beat | Leaving,
+    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned | Beat | Leaving,
     Field(discriminator="kind"),
 ]
 LINE: TypeAdapter[Line] = TypeAdapter(Line)

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from engine.training import events
 from engine.training.control import Control
+from engine.training.warned import Warned
 
 _PR_SET_PDEATHSIG = 1
 
@@ -106,7 +107,7 @@ def ready() -> events.Ready:
 
     # Their own deprecations, once a segment: nothing that a reader of the log could act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\b")
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_warning()
     transformers.utils.logging.disable_progress_bar()
     gpu = torch.cuda.is_available()
     return events.Ready(
@@ -127,7 +128,9 @@ def serve(jobs: queue.SimpleQueue[Job], control: Control, emit: Callable[..., No
 
     gc.collect()
     gc.freeze()  # the libraries' objects stay for good; sweeping them again costs 0.15 s at each change of segment
-    emit(ready())
+    here = ready()
+    Warned(emit).listen("transformers", "datasets", "huggingface_hub")
+    emit(here)
     while True:
         job = jobs.get()
         if isinstance(job, events.Train):

@@ -129,6 +129,16 @@ class Configurable(Letters):
         return task
 
 
+class Warns(Letters):
+    """Warns by a logger of its own, as a library does."""
+
+    def score(self, completion: str, item: Item) -> Reward:
+        import logging
+
+        logging.getLogger("some_library").warning("the weights are odd")
+        return super().score(completion, item)
+
+
 class Noisy(Letters):
     """Prints, reads its input, and writes to the real descriptors, as user code and libraries do."""
 
