@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from engine.advisors.base import Advisor
@@ -33,6 +34,7 @@ from engine.executors.base import Executor
 from engine.policy import BASE
 from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
+from engine.store.errors import StoreFault
 from engine.training.events import Checkpoint as CheckpointSaved
 from engine.training.events import End, Ended, Evaluated
 
@@ -378,7 +380,13 @@ class Controller:
         if winner is None:
             return await self._leave()
         self._ledger.event("info", "winner", winner.name, winner.node, members=winner.members)
-        return self._end("finished", learnt(self._ledger.writer.rows) if winner == BASE else "the budget is spent")
+        return self._end("finished", await self._learnt() if winner == BASE else "the budget is spent")
+
+    async def _learnt(self) -> str:
+        """What the run has shown although nothing beats its base, as far as the database can be written."""
+        with suppress(StoreFault):
+            await asyncio.to_thread(self._ledger.writer.flush)
+        return learnt(self._ledger.writer.rows)
 
     def _fail(self, reason: str) -> str:
         self._ledger.event("error", "failed", reason)
