@@ -16,6 +16,7 @@ from engine.errors import UserError, one_line
 from engine.findings import Finding, Report
 from engine.model_files import ModelFiles, find_model
 from engine.space import Space
+from engine.words import counted
 from tasks import registry
 from tasks.base import Item, Split, Task, TaskError, TaskNotFound
 from tasks.rows import RowsTask
@@ -150,14 +151,14 @@ def _budget(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
         yield Finding(
             "error",
             "budget.steps",
-            f"{budget.steps} steps do not pay for one segment of {search.segment_steps}; "
+            f"{counted(budget.steps, 'step')}: less than one segment of {search.segment_steps}; "
             "raise it or lower search.segment_steps",
         )
     if config.evaluation.checkpoints > search.segment_steps:
         yield Finding(
             "error",
             "evaluation.checkpoints",
-            f"{config.evaluation.checkpoints} checkpoints do not fit into {search.segment_steps} steps; "
+            f"{config.evaluation.checkpoints} checkpoints do not fit into {counted(search.segment_steps, 'step')}; "
             f"at most {search.segment_steps}",
         )
     if not here.gpus and search.workers > here.cores:

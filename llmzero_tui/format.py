@@ -91,6 +91,15 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     return padding + text if right else text + padding
 
 
+def ending(text: str, width: int) -> str:
+    """`text` in at most `width` terminal cells: its end, which tells a file's function from another's."""
+    if cell_len(text) <= width:
+        return text
+    while cell_len(text) > width - 1:
+        text = text[1:]
+    return f"…{text}" if width > 0 else ""
+
+
 def share(value: float | None, digits: int = 3) -> str:
     """A number of [0, 1] without its leading zero: .431, 1.00; a dash for nothing."""
     if value is None or not math.isfinite(value):
@@ -198,7 +207,7 @@ class Mark:
 
 
 MARKS: dict[str, Mark] = {
-    "proposed": Mark("?", "?", "wait"),
+    "proposed": Mark("○", "o", "muted"),
     "queued": Mark("◌", ".", "muted"),
     "running": Mark("●", "*", "live"),
     "finished": Mark("✓", "+", "good"),

@@ -202,7 +202,7 @@ class OllamaAdvisor(Advisor):
         return Transition(
             parent=evidence.parent.id, step=evidence.step, intent=Intent.KEEP,
             reference=before.reference if before else Reference.BASE, label="keep",
-            rationale=f"{where}. Trained on unchanged. {reading.text if reading else ''}".strip(),
+            rationale=f"{where}. Continue with the same settings. {reading.text if reading else ''}".strip(),
             expected="validation no worse at the segment's end",
         )  # fmt: skip
 

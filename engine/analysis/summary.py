@@ -6,10 +6,11 @@ A dead engine writes nothing, so "crashed" is derived here: a state that is not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from engine.analysis.activity import Doing, doings
 from engine.analysis.json_text import numbers
 from engine.analysis.reported import TestMeasurement, read_header, reported
 from engine.score import Score
@@ -37,7 +38,8 @@ class Summary:
     the stored state, or "crashed". `nodes` counts segments that were begun or queued. Scores are None until measured.
     `running_nodes` train now. `budget` holds the limits of now by name (steps, nodes, minutes, gpu_hours; 0 is none),
     `budget_fraction` is the share of the nearest one that is spent, None before the first row of the budget; for
-    `eta_seconds` see `eta`. Times are UTC without a zone; `age_seconds` is the time since the last row
+    `eta_seconds` see `eta`; `activity` is what workers do between steps. Times are UTC without a zone; `age_seconds` is
+    the time since the last row
     of the log, budget or scores, None where there is none.
     """
 
@@ -71,6 +73,7 @@ class Summary:
     started: datetime | None
     ended: datetime | None
     age_seconds: float | None
+    activity: tuple[Doing, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `ls --json`: scores with their n and interval, times as ISO 8601 with the zone."""
@@ -79,6 +82,8 @@ class Summary:
             value = getattr(self, name)
             if isinstance(value, Score):
                 value = value.as_dict()
+            elif name == "activity":
+                value = [asdict(doing) for doing in self.activity]
             elif isinstance(value, datetime):
                 value = value.replace(tzinfo=UTC).isoformat()
             elif name == "test_measurements":
@@ -87,11 +92,24 @@ class Summary:
         return plain
 
 
-def eta(spent: float, wall_seconds: float, *, running: bool) -> float | None:
-    """Seconds until the budget is spent, at the pace so far; None where that says nothing."""
+def eta(
+    spent: float, wall_seconds: float, *, running: bool, waiting_seconds: float = 0.0, minutes: float = 0.0
+) -> float | None:
+    """Seconds until the budget is spent, at the pace so far; None where that says nothing.
+
+    Args:
+        spent: share of the nearest limit. wall_seconds: time of work until then, without pauses.
+        waiting_seconds: how much of that the workers waited for a human, which is no pace.
+        minutes: limit of the time of work, 0 for none; it runs while a human is waited for, too.
+    """
     if not running or not 0.005 < spent < 1:
         return None
-    return wall_seconds * (1 - spent) / spent
+    pace = max(0.0, wall_seconds - waiting_seconds) * (1 - spent) / spent
+    if not minutes:
+        return pace
+    clock = max(0.0, 60 * minutes - wall_seconds)
+    nearest = wall_seconds / (60 * minutes) >= spent - 1e-6
+    return clock if nearest else min(pace, clock)
 
 
 def derived_state(state: str, *, live: bool) -> str:
@@ -108,6 +126,7 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
     row = read_header(reader.rows)
     best = reported(row)
     now = now or datetime.now(UTC).replace(tzinfo=None)
+    budget = numbers(row["budget"])
     state, spent, wall = derived_state(row["state"], live=reader.live), row["budget_fraction"], row["wall_seconds"]
     return Summary(
         name=row["name"],
@@ -123,9 +142,15 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         pending_proposals=row["pending_proposals"],
         steps=row["steps"] or 0,
         running_nodes=tuple(row["running"] or ()) if reader.live else (),
-        budget=numbers(row["budget"]),
+        budget=budget,
         budget_fraction=spent,
-        eta_seconds=eta(spent or 0.0, wall or 0.0, running=reader.live and state not in FINAL_STATES),
+        eta_seconds=eta(
+            spent or 0.0,
+            wall or 0.0,
+            running=reader.live and state not in FINAL_STATES,
+            waiting_seconds=row["waiting_seconds"] or 0.0,
+            minutes=float(budget.get("minutes") or 0),
+        ),
         trainer_seconds=row["trainer_seconds"] or 0.0,
         wall_seconds=wall or 0.0,
         best_policy=best.policy or None,
@@ -139,5 +164,6 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         created=row["created"],
         started=row["started"],
         ended=row["ended"],
+        activity=doings(row["activity"]) if reader.live else (),
         age_seconds=max(0.0, (now - row["last_ts"]).total_seconds()) if row["last_ts"] else None,
     )

@@ -34,7 +34,7 @@ class Account:
         self._segments = segments
         self.limits = self._taken_up()
         self._budget = self._sums(self.limits)
-        self._wall_seconds = self._earlier_wall_seconds()
+        self._wall_seconds, self._waiting_seconds = self._earlier_seconds()
         self._last_tick = time.monotonic()
         self._last_row = 0.0
 
@@ -73,11 +73,16 @@ class Account:
 
     # ---- the clocks -----------------------------------------------------------------------------------------------
 
-    def tick(self, *, paused: bool) -> None:
-        """Time goes by; pauses are not counted. Now and then a row says what is spent."""
+    def tick(self, *, paused: bool, waiting: float = 0.0) -> None:
+        """Time goes by; pauses are not counted. Now and then a row says what is spent.
+
+        Args:
+            waiting: share of the workers that could train and wait for a human.
+        """
         at = time.monotonic()
         if not paused:
             self._wall_seconds += at - self._last_tick
+            self._waiting_seconds += waiting * (at - self._last_tick)
         self._last_tick = at
         if at - self._last_row >= BUDGET_ROW_SECONDS:
             self.write()
@@ -89,6 +94,7 @@ class Account:
         self._ledger.writer.insert(
             "budget", steps=spent.steps, nodes=spent.nodes, trainer_seconds=spent.trainer_seconds,
             wall_seconds=spent.wall_seconds, fraction=self._budget.fraction(spent),
+            waiting_seconds=self._waiting_seconds,
         )  # fmt: skip
 
     @property
@@ -127,9 +133,12 @@ class Account:
             nodes=len(waiting),
         )
 
-    def _earlier_wall_seconds(self) -> float:
-        rows: list[dict[str, Any]] = self._ledger.writer.rows("SELECT max(wall_seconds) AS seconds FROM budget")
-        return float(rows[0]["seconds"] or 0.0)
+    def _earlier_seconds(self) -> tuple[float, float]:
+        """What earlier engines on this run worked, and waited of that."""
+        rows: list[dict[str, Any]] = self._ledger.writer.rows(
+            "SELECT max(wall_seconds) AS seconds, max(waiting_seconds) AS waiting FROM budget"
+        )
+        return float(rows[0]["seconds"] or 0.0), float(rows[0]["waiting"] or 0.0)
 
 
 def merged(limits: BudgetSection, given: Mapping[str, float | int]) -> BudgetSection:

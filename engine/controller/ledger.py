@@ -138,6 +138,10 @@ class Ledger:
         """Write down the limits of now (JSON), for whoever looks and for a resume."""
         self.writer.update_run(budget=limits, **more)
 
+    def record_activity(self, doing: str | None) -> None:
+        """Write down what the workers do besides training (JSON), for whoever looks."""
+        self.writer.update_run(activity=doing)
+
     def edit(self, proposal: Proposal, transition: Transition, configuration: Configuration) -> None:
         """Replace a proposal by what a human wants instead; the caller has validated it. The revision grows."""
         self.tree.replan(proposal.node, transition, configuration)

@@ -19,6 +19,7 @@ from engine.analysis.no_gain import learnt
 from engine.config import RunConfig
 from engine.controller import commands, recovery, retention
 from engine.controller.account import Account
+from engine.controller.activity import Activity
 from engine.controller.agents import Agents
 from engine.controller.evaluations import Evaluations
 from engine.controller.finish import EvaluationFailed, Finish
@@ -83,6 +84,7 @@ class Controller:
             workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
         self._account = Account(config, ledger, self._segments)
+        self._activity = Activity(ledger)
         self._human = Human(
             ledger, space, self._pipeline, self._account, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
@@ -147,7 +149,7 @@ class Controller:
             await self._take_commands()
             if self._stopping:
                 break
-            self._account.tick(paused=bool(self._paused))
+            self._account.tick(paused=bool(self._paused), waiting=self._waiting_share)
             if reason := self._segments.hopeless(MAX_FAILURES):
                 return self._fail(reason)
             await self._advance()
@@ -197,6 +199,11 @@ class Controller:
             if not self._pipeline.planning:
                 self._agents.review()
 
+    @property
+    def _waiting_share(self) -> float:
+        """Share of the workers that have nothing to do until a human answers."""
+        return min(self._pipeline.at_gate, self._executor.idle) / self._executor.capacity
+
     async def _mind_the_store(self) -> None:
         """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
         self._ledger.writer.raise_bug()
@@ -244,6 +251,7 @@ class Controller:
         """Take every event as it comes; only short work here."""
         while True:
             event = await self._executor.next_event()
+            self._activity.hear(event)
             if not self._evaluations.take(event):
                 await self._segments.handle(event)
                 if isinstance(event, Ended):
@@ -395,6 +403,7 @@ class Controller:
 
     def _end(self, state: str, reason: str) -> str:
         self._account.write()
+        self._activity.over()
         self._set_state(state, reason, ended=now())
         for asked in self._stopping:
             stopped = state == "stopped"

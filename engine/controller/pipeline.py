@@ -114,6 +114,11 @@ class Pipeline:
         """Whether something wanted is still to come: an advice in the making, or a proposal at the gate."""
         return any(p.wanted for p in self._planning) or bool(self._wanted & self._ledger.proposals.keys())
 
+    @property
+    def at_gate(self) -> int:
+        """How many proposals that a worker could begin wait for the human."""
+        return 0 if self.gate.mode == "auto" else len(self._wanted & self._ledger.proposals.keys())
+
     def fill(self, idle: int, left: BudgetLeft) -> None:
         """Ask the search for each free worker that nothing is on its way to."""
         coming = len(self.queued()) + len(self._wanted & self._ledger.proposals.keys())
@@ -168,7 +173,7 @@ class Pipeline:
             if wish is None or self._place(proposal) == (wish.parent, wish.step, wish.intent):
                 continue
             if not (self._slow and wish.intent is Intent.REPAIR):
-                self.close(proposal, "superseded", "engine", f"the search prefers now: {wish.reason}")
+                self.close(proposal, "superseded", "engine", f"another one fits better now: {wish.reason}")
 
     def collect(self) -> None:
         """Turn finished advices into proposals, and let through what the gate opens for."""
@@ -185,6 +190,9 @@ class Pipeline:
         """Decide a proposal (see Ledger.decide) and forget that it was wanted."""
         self._wanted.discard(proposal.node)
         self._ledger.decide(proposal, state, by, reason)
+        if state == "superseded":  # its node is not drawn any more: the log says what became of it
+            text = f"#{proposal.node} {proposal.transition.label} was withdrawn: {reason}"
+            self._ledger.event("info", "withdrawn", text, proposal.node)
 
     def add_human(self, transition: Transition, steps: int, author: str) -> Proposal:
         """A human's own transition: a proposal that the human has approved already."""

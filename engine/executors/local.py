@@ -89,6 +89,7 @@ class LocalExecutor(Executor):
         request = events.Train(segment=job) if isinstance(job, SegmentSpec) else job
         slot = min(free, key=lambda slot: not slot.accepting)
         slot.job = Job(job.job, request.model_dump_json(), isinstance(job, SegmentSpec), steps=getattr(job, "done", 0))
+        slot.tell_phase()
         slot.send_job()
 
     async def next_event(self) -> Event:

@@ -39,6 +39,7 @@ LONGEST_LINE = 64 * 2**20
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _GOODBYE_SECONDS = 10.0
+_TELL_SECONDS = 0.5
 _LAST_MOMENTS = 5.0
 _UNKILLABLE_SECONDS = 15.0
 
@@ -73,6 +74,7 @@ class Slot:
         self.accepting = False  # the process takes requests now
         self._executor = executor
         self._ready = False  # it said so since it was started
+        self._phase, self._told = "", 0.0  # what it does between steps, and when that was passed on
         self._hung_after = 0.0
         self._stop_by = math.inf  # monotonic second by which the job is to be over
         self._stop_asked = 0.0
@@ -83,8 +85,9 @@ class Slot:
         """Keep a worker alive until cancelled. Deaths before Ready are answered by longer and longer pauses."""
         failures = 0
         while True:
-            self._ready = False
+            self._ready, self._phase = False, "starting a worker"
             self._hung_after = 0.0
+            self.tell_phase()
             self._oom_kills = oom_kills()
             log_start = self.log.stat().st_size if self.log.exists() else 0
             try:
@@ -138,13 +141,14 @@ class Slot:
         if job is not None:
             job.heard = time.monotonic()
         if isinstance(line, events.Ready):
-            self._ready = True
+            self._ready, self._phase = True, ""
             self._executor.put(line)
             return ""
         if isinstance(line, events.Warned):
             self._executor.put(line)
             return ""
         if isinstance(line, events.Beat):
+            self._tell(line)
             return ""
         if isinstance(line, events.Leaving):
             self.accepting = False
@@ -161,6 +165,21 @@ class Slot:
                 self._say_goodbye()
         self._executor.put(line)
         return ""
+
+    def _tell(self, beat: events.Beat) -> None:
+        """Pass on what the worker does, for the job it has; of one phase at most two a second."""
+        changed, at = beat.phase != self._phase, time.monotonic()
+        self._phase = beat.phase
+        due = changed or beat.done == beat.total or at - self._told >= _TELL_SECONDS
+        if self.job is None or not beat.phase or not due:
+            return
+        self._told = at
+        self._executor.put(events.Progress(job=self.job.name, phase=beat.phase, done=beat.done, total=beat.total))
+
+    def tell_phase(self) -> None:
+        """A job came before the process was ready for it: say what it waits for."""
+        if self.job is not None and self._phase and not self._ready:
+            self._executor.put(events.Progress(job=self.job.name, phase=self._phase))
 
     def _say_goodbye(self) -> None:
         """The worker said that it leaves. If it does not within some seconds it is killed."""

@@ -117,7 +117,7 @@ class _Question:
         if self.ending and self._raced:
             return self._end()
         if self.lines.roots_begun < self.roots:
-            return self._root(f"root {self.lines.roots_begun + 1} of {self.roots}: diverse configurations race")
+            return self._root(f"start {self.lines.roots_begun + 1} of {self.roots}: different settings are compared")
         if self.race.winner is None:
             return self._race()
         return self._go_on(self.race.winner, self.race.runner_up)
@@ -133,7 +133,7 @@ class _Question:
         base = place(self.tree.root)
         if base is None or self.tree.root.pruned:
             return None
-        reason = f"{why} from the base, which scores {base.score.value:.3f}"
+        reason = f"{why}, each trained from the base model, which scores {base.score.value:.3f}"
         return Expansion(self.tree.root.id, base.step, Intent.ROOT, self.steps, reason)
 
     def _end(self) -> Expansion | None:
@@ -142,16 +142,20 @@ class _Question:
         annealed = [n for n in self.tree if lines.role(n) is Intent.ANNEAL and lines.lives(n)]
         if annealed:
             last = lines.chain(annealed[-1])[-1]
-            return None if last.state.in_flight else self._keep(last, f"{self.left} steps are left of the annealed end")
+            return (
+                None
+                if last.state.in_flight
+                else self._keep(last, f"{counted(self.left, 'step')} of the low-rate end are left")
+            )
         trunk = self._line()
         if trunk[-1].state.in_flight:
             return None
         node, checkpoint = self._summit(trunk)
         if any(lines.role(c) is Intent.ANNEAL for c in self.tree.children(node.id)):
-            return self._keep(trunk[-1], "the annealed end failed: the line goes on")
+            return self._keep(trunk[-1], "the end at a low learning rate failed: training continues as before it")
         reason = (
-            f"the last {self.left} of {self.total} steps: annealed from #{node.id}, step {checkpoint.step}, "
-            f"which scores {checkpoint.score.value:.3f}"
+            f"the last {self.left} of {counted(self.total, 'step')} are trained at a low learning rate, "
+            f"from #{node.id} step {checkpoint.step}, which scores {checkpoint.score.value:.3f}"
         )
         return Expansion(node.id, checkpoint.step, Intent.ANNEAL, self.left, reason)
 
@@ -162,7 +166,7 @@ class _Question:
         leader = max(race.survivors, key=lambda n: (_value(n), -n.id), default=None)
         if leader is None or not leader.checkpoints:
             return None
-        return self._change([leader], "the race waits for a slower root", self.settings.children)
+        return self._change([leader], "the comparison waits for a slower start", self.settings.children)
 
     def _go_on(self, winner: Node, runner: Node | None) -> Expansion | None:
         """Depth first; beside the line when it trains already, when it is closed, or when that share is due."""
@@ -176,16 +180,15 @@ class _Question:
         due = beside + self.steps <= share * (beside + after_race + self.steps)
         grows = self.lines.grows(tip) and not self.lines.keep_is_closed(tip)
         if due or not grows:
-            why = (
-                f"#{tip.id} trains"
-                if tip.state.in_flight
-                else f"{beside} of {beside + after_race} steps went beside it"
-            )
+            spent = f"{beside} of {counted(beside + after_race, 'step')} so far went into alternatives"
+            why = f"#{tip.id} still trains" if tip.state.in_flight else spent
             revive = runner if runner is not None and stalls and revived <= beside - revived else None
-            expansion = self._explore(trunk, revive, f"the line {'stalls' if stalls else 'goes on'}; {why}")
+            expansion = self._explore(
+                trunk, revive, f"the best line {'no longer improves' if stalls else 'improves'}, and {why}"
+            )
             if expansion is not None or not grows:
                 return expansion
-        return self._keep(tip, f"depth first: the line goes on from {_value(tip):.3f} at {tip.total_steps} steps")
+        return self._keep(tip, f"the best line continues from #{tip.id}: {_value(tip):.3f} at step {tip.total_steps}")
 
     def _anything(self) -> Expansion | None:
         """Budget is left and nothing trains: what is open, and at last the limit on children set aside."""
@@ -197,7 +200,7 @@ class _Question:
             self._change(lines.lanes, "nothing else is open", self.settings.children)
             or (self._keep(best, "nothing else is open") if best is not None else None)
             or self._change(children, "only closed lines are left", self.settings.children)
-            or self._root("a fresh root, for nothing else is open,")
+            or self._root("a new start: nothing else is open")
             or self._change(children, "nothing else is open", len(self.tree) + 1)
         )
 
@@ -258,11 +261,13 @@ class _Question:
         """A second segment for a promising change, then the parked lane if the line stalls, then a new change."""
         trial = self._trial(trunk)
         if trial is not None:
-            return self._keep(trial, f"{why}: #{trial.id} ({_value(trial):.3f}) is measured over one segment more")
+            return self._keep(
+                trial, f"{why}: the change #{trial.id} ({_value(trial):.3f}) is tried for another segment"
+            )
         if revive is not None:
             end = self._trunk(revive)[-1]
             if self.lines.grows(end) and not self.lines.keep_is_closed(end):
-                return self._keep(end, f"{why}: the parked root #{revive.id} goes on from {_value(end):.3f}")
+                return self._keep(end, f"{why}: the second-best start #{revive.id} continues from {_value(end):.3f}")
         return self._change([trunk[0]], why, self.settings.children)
 
     def _trial(self, trunk: Sequence[Node]) -> Node | None:
@@ -296,8 +301,8 @@ class _Question:
         if arm is None:
             return None
         reason = (
-            f"{why}: a change at #{arm.node}, step {arm.step} "
-            f"(normalised value {arm.value:.2f}, bound {arm.bound:.2f}, {arm.begun} begun there)"
+            f"{why}: a change is tried from #{arm.node} step {arm.step} ({counted(arm.begun, 'other')} tried there; "
+            f"value {arm.value:.2f} of 1, at best {arm.bound:.2f})"
         )
         return Expansion(arm.node, arm.step, Intent.CHANGE, self.steps, reason, bounds.others(arm))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from engine.score import Score
 from engine.search.lines import Lines
 from engine.tree import Node
+from engine.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,13 @@ def _waiting(
     free = [n for n in late if not chains[n.id][-1].state.in_flight]
     if free:
         lane = min(free, key=lambda n: (len(chains[n.id]), n.id))
-        reason = f"root #{lane.id} goes to the end of segment {rung} of the race, {len(survivors)} roots are in it"
+        reason = f"{counted(len(survivors), 'start')} are compared: #{lane.id} trains to the end of its segment {rung}"
         return Race(tuple(survivors), next=chains[lane.id][-1], reason=reason)
     known = [n for n in survivors if n not in late]
     for lane in sorted(known, key=lambda n: (-_at(chains[n.id], rung).value, n.id)):
         end = chains[lane.id][-1]
         if len(chains[lane.id]) == rung and _sure(lines, lane, known, late, rung, chains, drop_errors):
-            reason = f"root #{lane.id} stays in the race whatever the {len(late)} in flight score: it runs ahead"
+            reason = f"#{lane.id} stays whatever the {len(late)} still training score: it trains ahead"
             return Race(tuple(survivors), next=end, reason=reason)
     return Race(tuple(survivors))
 

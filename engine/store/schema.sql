@@ -73,7 +73,7 @@ CREATE TABLE events (
 );
 CREATE TABLE budget (
     seq BIGINT PRIMARY KEY, steps INTEGER NOT NULL, nodes INTEGER NOT NULL, trainer_seconds DOUBLE NOT NULL,
-    wall_seconds DOUBLE NOT NULL, fraction DOUBLE NOT NULL, ts TIMESTAMP NOT NULL
+    wall_seconds DOUBLE NOT NULL, fraction DOUBLE NOT NULL, ts TIMESTAMP NOT NULL, waiting_seconds DOUBLE
 );
 
 -- What they mean. `DESCRIBE`, duckdb_tables() and duckdb_columns() show these.
@@ -260,3 +260,4 @@ COMMENT ON COLUMN budget.trainer_seconds IS 'Time trainers spent, summed over wo
 COMMENT ON COLUMN budget.wall_seconds IS 'Time the engine ran, in seconds, without pauses and downtime.';
 COMMENT ON COLUMN budget.fraction IS 'Share of the budget that is spent, of the limit that is nearest: 0 to 1.';
 COMMENT ON COLUMN budget.ts IS 'When (UTC).';
+COMMENT ON COLUMN budget.waiting_seconds IS 'How much of wall_seconds the workers waited for a human to answer proposals; NULL in runs of version 1 and 2.';

@@ -28,6 +28,7 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
             "policy": "VARCHAR",
             "members": "VARCHAR",
         },
+        "budget": {"waiting_seconds": "DOUBLE"},
     },
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""

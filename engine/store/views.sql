@@ -109,14 +109,14 @@ waiting AS (SELECT count(*) AS pending_proposals FROM proposals WHERE state = 'p
 said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1),
 last AS (SELECT max(ts) AS last_ts FROM (SELECT last_event_ts AS ts FROM said UNION ALL SELECT ts FROM spent UNION ALL SELECT max(ts) FROM checkpoints))
 SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts.*, waiting.*,
-    spent.steps, spent.trainer_seconds, spent.wall_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
+    spent.steps, spent.trainer_seconds, spent.wall_seconds, spent.waiting_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
     p.policy AS best_policy, p.kind AS best_kind, p.members AS best_members, p.picked AS best_picked,
     p.node_id AS best_node, p.step AS best_step, p.path AS best_path,
     p.n AS best_n, p.greedy AS best_greedy, p.sampled AS best_sampled, p.outcomes AS best_outcomes, p.effective_n AS best_effective_n,
     (p.greedy + 2 * p.sampled) / (3.0 * p.n) AS best_value, score_low(best_value, p.n, p.effective_n) AS best_low,
     score_high(best_value, p.n, p.effective_n) AS best_high, (p.test_greedy + 2 * p.test_sampled) / (3.0 * p.test_n) AS test_value,
     COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n)),
-    said.*, last.last_ts, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version,
+    said.*, last.last_ts, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version, r.activity,
     coalesce(r.budget, CAST(TRY(json_extract(r.config, '$.budget')) AS VARCHAR)) AS budget, r.config, r.space
 FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN waiting CROSS JOIN last
 LEFT JOIN spent ON true LEFT JOIN said ON true;

@@ -31,7 +31,7 @@ def evaluate(
     *,
     bf16: bool = False,
     on_error: Literal["fail", "zero"] = "zero",
-    beat: Callable[[], None] = lambda: None,
+    beat: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Numbers of correct completions out of `spec.n` prompts of `spec.split`, with the greedy completions of the first
     `spec.samples`.
@@ -41,7 +41,8 @@ def evaluate(
         tokenizer: its tokenizer; prompts are taken as plain text, as in training.
         bf16: generate under bf16 autocast.
         on_error: see `Grader`; "zero" raises too when most completions cannot be scored.
-        beat: called after each batch, so that a long evaluation is not taken for a hang.
+        beat: called before the first and after each batch with how many prompts are done, and of how many: a long
+            evaluation is not taken for a hang. Each prompt is answered twice, each answer is half of it.
 
     Raises:
         TaskError: the task yields too few items or its verdict is unusable.
@@ -53,6 +54,7 @@ def evaluate(
     check_positions(model, prompts, task.max_completion_length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
         answers = _Answers(model, tokenizer, task, Grader(task, on_error), items, prompts, spec.batch_size, beat)
+        beat(0, len(items))
         greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
         sampled = answers.all(sample=True)
@@ -155,7 +157,7 @@ class _Answers:
     items: Sequence[Item]
     prompts: Sequence[list[int]]
     batch_size: int
-    beat: Callable[[], None]
+    beat: Callable[[int, int], None]
 
     def all(self, *, sample: bool) -> list[Rollout]:
         answers: list[Rollout] = []
@@ -166,7 +168,7 @@ class _Answers:
             rewards = self.grader(texts, self.items[batch], ids)
             self.grader.refuse_most(self.grader.failed, self.grader.scored, "of an evaluation")
             answers += map(Rollout, self.items[batch], texts, rewards, cut)
-            self.beat()
+            self.beat((sample * len(self.items) + len(answers)) // 2, len(self.items))
         return answers
 
 

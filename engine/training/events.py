@@ -304,10 +304,24 @@ class Warned(Message):
     text: str
 
 
+class Progress(Message):
+    """What a job does between steps, in words ("loading the model"), and how far that is: `done` of `total`, 0 where
+    it cannot be counted. Made by the executor of a worker's beats, at most two a second of one phase."""
+
+    kind: Literal["progress"] = "progress"
+    job: str
+    phase: str
+    done: int = 0
+    total: int = 0
+
+
 class Beat(Message):
-    """Alive inside a long evaluation or load. Feeds the executor's watchdog; the executor keeps it to itself."""
+    """Alive inside a long evaluation or load, and what that is; see Progress. Feeds the executor's watchdog."""
 
     kind: Literal["beat"] = "beat"
+    phase: str = Field(default="", max_length=80)
+    done: int = Field(default=0, ge=0)
+    total: int = Field(default=0, ge=0)
 
 
 class Leaving(Message):
@@ -317,11 +331,11 @@ class Leaving(Message):
 
 
 Event = Annotated[
-    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned,
+    Ready | Started | Progress | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned,
     Field(discriminator="kind"),
 ]
 
-# What crosses the pipe: every Event, and what executors keep to themselves.
+# What crosses the pipe: every Event but Progress, and what executors keep to themselves.
 Line = Annotated[
     Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned | Beat | Leaving,
     Field(discriminator="kind"),

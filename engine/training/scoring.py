@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from engine.training import events, failures, policy
 from engine.training.checkpoint import write_checkpoint
@@ -17,6 +18,12 @@ from tasks import registry
 _log = logging.getLogger(__name__)
 
 
+class Beat(Protocol):
+    """Says what goes on, and how far it is."""
+
+    def __call__(self, phase: str, done: int = 0, total: int = 0) -> None: ...
+
+
 def run_evaluation(
     request: events.Evaluate, emit: Callable[[events.Event | events.Beat | events.Leaving], None]
 ) -> bool:
@@ -24,7 +31,7 @@ def run_evaluation(
     survives = True
     answer: events.Evaluated | events.Ended
     try:
-        answer = _score(request, lambda: emit(events.Beat()))
+        answer = _score(request, lambda phase, done=0, total=0: emit(events.Beat(phase=phase, done=done, total=total)))
     except Exception as error:  # noqa: BLE001  every failure of an evaluation is a typed end, told to the search
         answer = events.Ended(
             job=request.job,
@@ -43,14 +50,14 @@ def run_evaluation(
     return survives
 
 
-def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluated:
+def _score(request: events.Evaluate, beat: Beat) -> events.Evaluated:
     policy.use_threads(request.threads)
     policy.free_memory()
     task = registry.get(request.task)
+    beat("loading the model")
     tokenizer = policy.load_tokenizer(request.base)
     model = policy.load_soup(request.directories)
     policy.check_tokens(model, tokenizer, request.base)
-    beat()
     evaluation = evaluate(
         model.to(policy.device()),
         tokenizer,
@@ -58,7 +65,7 @@ def _score(request: events.Evaluate, beat: Callable[[], None]) -> events.Evaluat
         request.evaluation,
         bf16=policy.use_bf16(request.precision),
         on_error=request.on_error,
-        beat=beat,
+        beat=lambda done, total: beat("scoring", done, total),
     )
     if request.save_to is not None:
         record = {

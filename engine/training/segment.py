@@ -25,6 +25,7 @@ from engine.training.evaluate import check_positions, encode, end_ids, evaluate,
 from engine.training.events import End, SegmentSpec
 from engine.training.failures import NotFinite
 from engine.training.rewards import Grader, RewardFunction, clean, pick_samples
+from engine.words import counted
 from tasks import registry
 from tasks.base import Split, Task
 
@@ -91,12 +92,13 @@ class Segment:
         policy.free_memory()
         self._trainer = self._build()
         if self.spec.optimizer is not None:
+            self._beat("loading the optimizer's state")
             self._trainer.create_optimizer()
             load_optimizer(self._trainer.optimizer, self.spec.optimizer)
         self._trainer.train()
         self._tell_reward_errors()
         if self.steps == self.spec.done:
-            raise Fault(f"TRL trained 0 of {self.spec.steps_left} steps; its log says why")
+            raise Fault(f"TRL trained 0 of {counted(self.spec.steps_left, 'step')}; its log says why")
         return self._end
 
     def release(self) -> None:
@@ -109,10 +111,12 @@ class Segment:
         self._task = registry.get(spec.task)
         practice = settings.task_for_training(self._task, spec)
         chosen = settings.hyperparameters(self._task, spec)
+        self._beat("loading the tokenizer")
         self._tokenizer = policy.load_tokenizer(spec.base)
+        self._beat("loading the model")
         model = policy.load_model(spec.parent)
         policy.check_tokens(model, self._tokenizer, spec.base)
-        self._beat()
+        self._beat("reading the prompts")
         items = settings.training_items(practice, spec, chosen)
         texts = prompt_texts(self._tokenizer, practice, items)
         longest = self._check_prompts(model, practice, texts, int(chosen["max_completion_length"]))
@@ -122,6 +126,7 @@ class Segment:
         model.config._name_or_path = policy.located(spec.reference)
         grader = Grader(practice, spec.on_error)
         self._rewards = RewardFunction(grader, items, frozenset(self._end_and_pad(model)))
+        self._beat("building the trainer" if spec.vllm == "off" else "starting vLLM")
         trainer = GRPOTrainer(
             model=model,
             args=settings.grpo_config(spec, chosen, model.num_parameters(), longest),
@@ -218,7 +223,6 @@ class Segment:
         spec, trainer = self.spec, self._trainer
         assert self._task is not None
         policy.check_finite(trainer.model, f"step {step}")
-        self._beat()
         evaluation = evaluate(
             trainer.model,
             self._tokenizer,
@@ -226,8 +230,9 @@ class Segment:
             spec.evaluation,
             bf16=policy.use_bf16(spec.precision),
             on_error=spec.on_error,
-            beat=self._beat,
+            beat=lambda done, total: self._beat("scoring", done, total),
         )
+        self._beat("saving the checkpoint")
         directory = Path(spec.directory) / f"checkpoint-{step}"
         record = spec.model_dump(
             mode="json", include={"job", "task", "base", "parent", "reference", "configuration", "trl", "seed"}
@@ -238,8 +243,8 @@ class Segment:
             events.Checkpoint(job=spec.job, step=step, directory=str(directory), bytes=size, evaluation=evaluation)
         )
 
-    def _beat(self) -> None:
-        self._emit(events.Beat())
+    def _beat(self, phase: str, done: int = 0, total: int = 0) -> None:
+        self._emit(events.Beat(phase=phase, done=done, total=total))
 
 
 class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers has no types

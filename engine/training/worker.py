@@ -153,6 +153,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     control, jobs = Control(), queue.SimpleQueue[Job]()
     threading.Thread(target=read_requests, args=(channel.requests, control, jobs), name="requests", daemon=True).start()
+    channel.emit(events.Beat(phase="importing torch"))
     choose_gpu(arguments.slot)
     serve(jobs, control, channel.emit)
     die(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from engine import launch
+from engine.words import counted
 from llmzero_tui.files.policy import save_policy
 from llmzero_tui.text.output import note
 
@@ -17,7 +18,7 @@ def snapshot(options: argparse.Namespace) -> int:
     from engine.store.snapshot import snapshot as copy
 
     rows = copy(launch.find_run(options.runs_dir, options.name).path, options.file)
-    note(f"wrote {options.file}: {rows} rows")
+    note(f"wrote {options.file}: {counted(rows, 'row')}")
     return 0
 
 

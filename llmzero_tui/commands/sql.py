@@ -17,6 +17,7 @@ from engine import launch
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
+from engine.words import counted
 from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import note
@@ -80,7 +81,7 @@ def _ask(directory: RunDirectory, text: str, limit: int | None) -> pa.Table:
     try:
         answer = interruptible(reader, lambda: reader.query(text, lane="adhoc", limit=limit))
         if reader.truncated:
-            note(f"llmzero: {directory.name}: cut at {answer.num_rows} rows; add LIMIT, or aggregate")
+            note(f"llmzero: {directory.name}: cut at {counted(answer.num_rows, 'row')}; add LIMIT, or aggregate")
         return answer
     finally:
         reader.close()

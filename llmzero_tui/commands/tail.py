@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engine import launch
@@ -17,7 +17,7 @@ from engine.store import queries
 from engine.store.reader import Reader
 from llmzero_tui.format import mark, plain, to_ascii
 from llmzero_tui.text.facts import Facts, Running, headline, read_facts, running_words, state_words, status_line
-from llmzero_tui.text.following import Watch
+from llmzero_tui.text.following import LongPhases, Watch
 from llmzero_tui.text.output import emit, to_json
 
 HEADLINE_SECONDS = 5.0
@@ -49,12 +49,17 @@ class Teller:
     _state: str = ""
     _steps: dict[int, tuple[int, float]] = field(default_factory=dict)
     _told: tuple[str, float] = ("", 0.0)
+    _phases: LongPhases = field(default_factory=LongPhases)
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the stored state."""
         facts = read_facts(reader, self.directory)
         stored = str(reader.rows("SELECT state FROM runs")[0]["state"])
         self._events(reader)
+        for doing in self._phases.new(facts.summary.activity):
+            about = f"#{doing.node} " if doing.node is not None else ""
+            words = f"{'':15}{mark('running').glyph} {about}{plain(doing.words, 80)}"
+            self._say({"type": "activity", **asdict(doing)}, words)
         for each in facts.running:
             self._training(each)
         self._standing(facts)

@@ -66,4 +66,4 @@ def _row(run: Run) -> dict[str, Any]:
 def _run(path: Path, row: dict[str, Any]) -> Run:
     times = {name: datetime.fromisoformat(row[name]) for name in TIMES if row[name]}
     scores = {name: Scored(**row[name]) for name in SCORES if row[name]}
-    return Run(**{**row, **times, **scores, "path": path, "live": False})
+    return Run(**{**row, **times, **scores, "path": path, "live": False, "activity": ()})

@@ -12,6 +12,7 @@ from engine.analysis.strategy import Strategy, read_strategy, to_toml
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
+from engine.words import counted
 from llmzero_tui.files.exporting import Progress, Written, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
 from llmzero_tui.text.summary import Result, read_result, result_lines, strategy_lines
@@ -75,7 +76,7 @@ def _card(result: Result) -> str:
             "---", "library_name: transformers", "tags: [grpo, llmzero]", "---", "",
             f"# {strategy.run}", "",
             f"The policy of the LLMZero run `{strategy.run}`, {plain(strategy.reported.policy, 200)}: `{base}` trained "
-            f"by GRPO on the task `{plain(strategy.task)}` in {strategy.steps} steps.", "",
+            f"by GRPO on the task `{plain(strategy.task)}` in {counted(strategy.steps, 'step')}.", "",
             "Scores are (greedy + 2 · T=1) / 3 of the accuracies, with 95% Wilson intervals. Validation scores steered "
             "the search, so the best of them is optimistic.", "",
             *("    " + line for line in scores), "", "## Strategy", "",

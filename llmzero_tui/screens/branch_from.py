@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from engine.words import counted
 from llmzero_tui.format import plain, score
 from llmzero_tui.values.dossier import Place
 from llmzero_tui.widgets.look import cell, look
@@ -49,7 +50,8 @@ class BranchFrom(ModalScreen[Place | None]):
     def on_mount(self) -> None:
         dress, colours = look(self), look(self).palette
         self.query_one(".dialog").border_title = dress.title("Your own transition: from which checkpoint?")
-        words = f"{len(self._places)} checkpoints are kept, the best first"
+        count = len(self._places)
+        words = "1 checkpoint is kept" if count == 1 else f"{counted(count, 'checkpoint')} are kept, the best first"
         self.query_one("#words", Static).update(dress.done(Text(words, style=colours.muted)))
         line = Text()
         for key, label in (("enter", "Write it"), ("↑↓", "Choose"), ("esc", "Cancel")):

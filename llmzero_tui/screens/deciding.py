@@ -6,7 +6,7 @@ never before. A proposal that changed under the human's eyes is never answered b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from textual import on, work
@@ -27,6 +27,14 @@ Drafts = dict[DraftKey, "Draft"]
 """What was typed into forms: under "edit" and a proposal, or "expand" and a node to branch from."""
 
 
+@dataclass
+class Told:
+    """What of a run was told already: by the run screen or by the decision screen over it, whichever was in front."""
+
+    refused: set[int] = field(default_factory=set)
+    seen: dict[int, Proposal] = field(default_factory=dict)
+
+
 class Deciding(Polled):
     """The actions on a proposal. `snapshot` has at least inbox, commands and space."""
 
@@ -44,11 +52,10 @@ class Deciding(Polled):
 
         found: tuple[Place, ...]
 
-    def __init__(self, drafts: Drafts | None = None, **options: Any) -> None:
+    def __init__(self, drafts: Drafts | None = None, told: Told | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._told: set[int] = set()
+        self._told = told or Told()
         self._known = False
-        self._seen: dict[int, Proposal] = {}
         self._changed: dict[int, str] = {}
         self._form: EditScreen | None = None
         self._drafts: Drafts = {} if drafts is None else drafts
@@ -64,8 +71,8 @@ class Deciding(Polled):
         """Take a snapshot: say once what was refused, and what changed under the human's eyes. Refusals from before
         this viewer came are history."""
         for command in snapshot.commands:
-            if command.state == "refused" and command.id not in self._told:
-                self._told.add(command.id)
+            if command.state == "refused" and command.id not in self._told.refused:
+                self._told.refused.add(command.id)
                 if self._known:
                     self._refused(command)
         self._known = True
@@ -84,15 +91,15 @@ class Deciding(Polled):
         from llmzero_tui.values.dossier import differences  # not before the first paint
 
         for proposal in inbox:
-            before = self._seen.get(proposal.id)
+            before = self._told.seen.get(proposal.id)
             if before is not None and before.revision != proposal.revision:
                 words = differences(before, proposal) or "its words"
                 self._changed[proposal.id] = words
                 if self._form is None and (target := self._target) is not None and target.id == proposal.id:
                     self._say_changed(proposal, words)
-        self._seen = {p.id: p for p in inbox}
+        self._told.seen = {p.id: p for p in inbox}
         form = self._form.subject.proposal if self._form is not None else None
-        if form is not None and self._seen.get(form.id) != form:
+        if form is not None and self._told.seen.get(form.id) != form:
             self._find_out(form.node)
 
     def _say_changed(self, proposal: Proposal, words: str) -> None:

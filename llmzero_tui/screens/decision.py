@@ -20,7 +20,7 @@ from textual.widgets import Static
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
-from llmzero_tui.screens.deciding import Deciding, Drafts
+from llmzero_tui.screens.deciding import Deciding, Drafts, Told
 from llmzero_tui.values.dossier import DecisionSnapshot, DecisionView, Dossier, Standing, became
 from llmzero_tui.values.snapshot import Lost, Proposal
 from llmzero_tui.widgets.header import status
@@ -42,8 +42,10 @@ class DecisionScreen(Deciding):
     kind = "decision"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("decision")]
 
-    def __init__(self, feed: DecisionFeed, node: int | None = None, drafts: Drafts | None = None) -> None:
-        super().__init__(id="decision", drafts=drafts)
+    def __init__(
+        self, feed: DecisionFeed, node: int | None = None, drafts: Drafts | None = None, told: Told | None = None
+    ) -> None:
+        super().__init__(id="decision", drafts=drafts, told=told)
         self.feed = feed
         self.node = node
         self.snapshot: DecisionSnapshot | None = None
@@ -125,7 +127,14 @@ class DecisionScreen(Deciding):
         return Group(*parts)
 
     def _nothing(self) -> None:
-        words = "Nothing waits for you." if self.node is None else f"#{self.node} came without a proposal."
+        if self.snapshot is None:
+            words = "reading …"
+        elif self.node is None:
+            words = "Nothing waits for you."
+        elif self.node == 0:
+            words = "#0 is the base model: nothing was proposed."
+        else:
+            words = f"No proposal of #{self.node} is on record."
         text = look(self).done(Text(words, style=look(self).palette.muted))
         self.query_one("#why", Sheet).show(words, lambda _: text, "")
         for name in ("origin", "values"):

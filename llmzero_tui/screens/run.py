@@ -24,6 +24,7 @@ from llmzero_tui.screens.run_plot import RunPlot
 from llmzero_tui.screens.steering import Steering
 from llmzero_tui.screens.taking import Taking
 from llmzero_tui.values.snapshot import Detail, Lost, RunSnapshot, View
+from llmzero_tui.values.standing import without_training
 from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox
@@ -34,6 +35,7 @@ from llmzero_tui.widgets.strip import Strip
 from llmzero_tui.widgets.tree import SearchTree
 
 NARROW = 100
+TREE_CELLS = 46
 SAMPLES, CALLS = TABS.index("Samples"), TABS.index("Agents")
 
 
@@ -131,7 +133,8 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         if snapshot is None or snapshot.detail is None or snapshot.detail.node != self.selected:
             return
         detail = snapshot.detail
-        self.query_one(Strip).show(detail.strip, self.metric, self.beside)
+        empty = without_training(snapshot, snapshot.nodes.get(detail.node))
+        self.query_one(Strip).show(detail.strip, self.metric, self.beside, empty)
         self.query_one(Details).take(snapshot)
         self.draw_plot()
 
@@ -226,7 +229,9 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
             for widget in self.query(f"#{name}"):
                 widget.display = shown
         self.query_one("#body").set_class(narrow, "-narrow")
-        self.query_one("#left").set_class(narrow, "-narrow")
+        left = self.query_one("#left")
+        left.set_class(narrow, "-narrow")
+        left.styles.width = None if narrow else tree_cells(self.size.width)
         self.query_one(PaneBar).display = narrow and not self.zoomed
         details = self.query_one(Details)
         waiting = self.snapshot.waiting if self.snapshot else 0
@@ -343,6 +348,11 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         """Hold the display, or let it go on."""
         self.frozen = not self.frozen
         self.poll_now()
+
+
+def tree_cells(width: int) -> int:
+    """Cells of the tree's column: of a terminal wider than usual it gets a third of what is more."""
+    return min(2 * TREE_CELLS, TREE_CELLS + max(0, width - 120) // 3)
 
 
 def _seen(detail: Detail) -> tuple[object, ...]:

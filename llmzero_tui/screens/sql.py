@@ -20,6 +20,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from engine.errors import Fault, UserError
+from engine.words import counted
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.feeds.sql import FETCHED, Answer, Meaning, SqlFeed
@@ -250,7 +251,7 @@ class SqlScreen(Face):
         rows = self.grid.page_values()
         if rows:
             text = _line(self.grid.names) + "".join(map(_line, rows))
-            self._copy(text, f"{len(rows)} rows")
+            self._copy(text, counted(len(rows), "row"))
 
     # ---- export -----------------------------------------------------------------------------------------------------
 

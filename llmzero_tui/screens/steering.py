@@ -49,7 +49,7 @@ class Steering(Deciding):
 
         app: Any = self.app
         feed = DecisionFeed(self.feed.path, app.clock, app.opener)
-        app.push_screen(DecisionScreen(feed, self.selected, self._drafts))
+        app.push_screen(DecisionScreen(feed, self.selected, self._drafts, self._told))
         app.call_after_refresh(app.poll)
 
     def action_decision(self) -> None:

@@ -16,6 +16,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from engine.words import counted
 from llmzero_tui.actions import Context, bindings
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
@@ -122,7 +123,8 @@ class TrajectoryScreen(Polled):
         if end is not None:
             left.append("  " + score(end.value, end.n), style=f"bold {colours.star}")
             left.append(f" {plain(reported.policy, 60)}" if reported else "", style=colours.text)
-            left.append(f" n={end.n} after {legs[-1].stage.start + legs[-1].steps} steps", style=colours.muted)
+            after = counted(legs[-1].stage.start + legs[-1].steps, "step")
+            left.append(f" n={end.n} after {after}", style=colours.muted)
         left.append(f"  {_way(legs)}", style=colours.text)
         about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
 

@@ -13,10 +13,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from llmzero_tui.format import bar, fit, mark, plain, score, to_ascii
+from llmzero_tui.format import bar, ending, fit, mark, plain, score, to_ascii
 from llmzero_tui.text.facts import (
     Branch,
     Facts,
+    activity_words,
     best_words,
     branches,
     limit_words,
@@ -84,14 +85,17 @@ class Board:
         look = mark(summary.state)
         spent, left = bar(summary.budget_fraction or 0.0, BAR, ascii=self._ascii)
         title = Text.assemble((facts.name, "bold"), "  ", (f"{look.glyph} {summary.state}", _colour(look.colour)))
-        title.append(f"  task {plain(summary.task, 40)}, {plain(summary.advisor, 20)} advisor", style=_colour("muted"))
+        title.append(
+            f"  task {ending(plain(summary.task, 400), 40)}, {plain(summary.advisor, 20)} advisor",
+            style=_colour("muted"),
+        )
         budget = Text.assemble((spent, _colour("live")), (left, _colour("muted")), f" {spent_words(summary)}")
         limits = Text(f"{limit_words(summary)}", style=_colour("muted"))
         scores = Text(best_words(summary), style="bold")
         scores.append(f"  {test_words(summary)}" if test_words(summary) else "")
-        trains = [
-            Text(f"{mark('running').glyph} {running_words(each)}", style=_colour("live")) for each in facts.running
-        ]
+        glyph = mark("running").glyph
+        trains = [Text(f"{glyph} {words}", style=_colour("live")) for words in activity_words(summary)]
+        trains += [Text(f"{glyph} {running_words(each)}", style=_colour("live")) for each in facts.running]
         return [title, budget, limits, scores, *trains]
 
     def _tree(self, facts: Facts, room: int) -> list[Text]:

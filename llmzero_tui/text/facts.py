@@ -15,6 +15,7 @@ from engine.rundir import RunDirectory
 from engine.score import Score
 from engine.store import queries
 from engine.store.reader import Reader
+from engine.words import counted
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
 from llmzero_tui.text.output import table
 from llmzero_tui.values.snapshot import json_of
@@ -30,18 +31,20 @@ UNITS = {"steps": "steps", "nodes": "nodes", "minutes": "minutes", "gpu_hours": 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A node that trains, with the latest value of its telling metrics by TRL's names."""
+    """A node that trains, with the latest value of its telling metrics by TRL's names; `doing` is what its worker does
+    between two steps, "scoring the checkpoint 64/256"."""
 
     node: int
     label: str
     step: int
     planned: int
     metrics: Mapping[str, float]
+    doing: str = ""
 
     def as_dict(self) -> Row:
         """For JSON."""
         return {"node": self.node, "label": self.label, "step": self.step, "planned": self.planned,
-                "metrics": dict(self.metrics)}  # fmt: skip
+                "metrics": dict(self.metrics), "doing": self.doing}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ def read_facts(reader: Reader, directory: RunDirectory) -> Facts:
     running = reader.rows(queries.load("cli_running")) if summary.live else []
     inbox = reader.rows(queries.load("ui_inbox")) if summary.state not in FINAL_STATES else []
     return Facts(
-        directory, summary, tuple(reader.rows(queries.load("cli_nodes"))), tuple(map(_running, running)),
+        directory, summary, tuple(reader.rows(queries.load("cli_nodes"))),
+        tuple(_running(row, summary) for row in running),
         tuple(row for row in inbox if row["waits"]),
     )  # fmt: skip
 
@@ -88,10 +92,11 @@ def headline(directory: RunDirectory, summary: Summary) -> Row:
     return {**summary.as_dict(), "name": directory.name, "path": str(directory.path.resolve())}
 
 
-def _running(row: Row) -> Running:
+def _running(row: Row, summary: Summary) -> Running:
     metrics = json_of(row["metrics"], {})
     told = {name: metrics[name] for name in SHORT if isinstance(metrics.get(name), int | float)}
-    return Running(row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], told)
+    doing = next((each.words for each in summary.activity if each.node == row["node_id"]), "")
+    return Running(row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], told, plain(doing, 80))
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
@@ -139,9 +144,15 @@ def limit_words(summary: Summary) -> str:
 
 
 def running_words(running: Running) -> str:
-    """ "#13 keep  step 31/50  reward .67  kl .0027"."""
+    """ "#13 keep  step 31/50  reward .67  kl .0027", between two steps with what goes on."""
     metrics = "".join(f"  {SHORT[name]} {number(value)}" for name, value in running.metrics.items())
-    return f"#{running.node} {plain(running.label, 40)}  step {running.step}/{running.planned}{metrics}"
+    doing = f"  {running.doing}" if running.doing else ""
+    return f"#{running.node} {plain(running.label, 40)}  step {running.step}/{running.planned}{doing}{metrics}"
+
+
+def activity_words(summary: Summary) -> list[str]:
+    """What workers do for no node: "scoring the base 120/256"."""
+    return [plain(each.words, 80) for each in summary.activity if each.node is None]
 
 
 def waiting_words(row: Row) -> str:
@@ -152,6 +163,7 @@ def waiting_words(row: Row) -> str:
 def status_line(summary: Summary) -> str:
     """How far a run is, in one line: steps, nodes, budget, time, best score."""
     parts = [
+        *activity_words(summary),
         f"{counted(summary.steps, 'step')} in {counted(summary.nodes, 'node')}",
         spent_words(summary),
         best_words(summary),
@@ -169,13 +181,9 @@ def head_lines(facts: Facts) -> Iterator[str]:
     yield " · ".join(filter(None, [best_words(summary), test_words(summary)]))
     if summary.state not in FINAL_STATES:
         yield f"data {age(summary.age_seconds)} old"
+    yield from (f"{mark('running').glyph} {words}" for words in activity_words(summary))
     yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
     yield from map(waiting_words, facts.waiting)
-
-
-def counted(number: int, thing: str) -> str:
-    """ "1 node", "2 nodes"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def minute(time: datetime | None) -> str:

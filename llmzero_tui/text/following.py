@@ -6,9 +6,10 @@ Used where a run is told as text. The run does not notice whether anybody follow
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
+from engine.analysis.activity import Doing
 from engine.analysis.summary import FINAL_STATES
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
@@ -18,8 +19,28 @@ LOOK_SECONDS = 0.5
 ENDING_SECONDS = 60.0
 """For an engine to leave once its run is over: it writes the strategy and lets its workers go."""
 
+LONG_SECONDS = 2.0
+"""What takes longer between two steps is told where lines stay."""
 Look = Callable[[Reader], str]
 """Reads and tells what is new; returns the run's stored state."""
+
+
+@dataclass
+class LongPhases:
+    """Tells each phase between two steps (loading, scoring) once, when it has lasted for a while."""
+
+    _since: dict[tuple[int | None, str], float] = field(default_factory=dict)
+    _told: set[tuple[int | None, str]] = field(default_factory=set)
+
+    def new(self, activity: Iterable[Doing]) -> list[Doing]:
+        """Those to be told now."""
+        now = time.monotonic()
+        found = {(each.node, each.what): each for each in activity}
+        self._since = {key: self._since.get(key, now) for key in found}
+        self._told &= found.keys()
+        due = [key for key, since in self._since.items() if now - since >= LONG_SECONDS and key not in self._told]
+        self._told.update(due)
+        return [found[key] for key in due]
 
 
 @dataclass

@@ -17,9 +17,10 @@ from engine.analysis.summary import FINAL_STATES, Summary
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
+from engine.words import counted
 from llmzero_tui.format import mark, plain, score, to_ascii
 from llmzero_tui.text.facts import Facts, read_facts, status_line, waiting_words
-from llmzero_tui.text.following import Watch
+from llmzero_tui.text.following import LongPhases, Watch
 from llmzero_tui.text.output import note
 from llmzero_tui.text.summary import show_summary
 
@@ -123,12 +124,12 @@ class Follower:
         where = f"#{row['parent_id']}" + (f" step {row['branch_step']}" if row["branch_step"] else "")
         label, intent = plain(row["label"], 40), plain(row["intent"], 20)
         head = f"{mark('running').glyph} #{row['node_id']} {label}  from {where}, {intent}"
-        self.display.line(f"{head}, {row['planned_steps']} steps")
+        self.display.line(f"{head}, {counted(row['planned_steps'], 'step')}")
         self.display.line(f"    {plain(row['rationale'], 200)}")
 
     def _say_ended(self, row: Row, *, best: bool) -> None:
         state, label = plain(row["state"], 20), plain(row["label"], 40)
-        text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {row['trained_steps']} steps"
+        text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {counted(row['trained_steps'], 'step')}"
         if row["best_n"]:
             text += f", validation {score(row['best_value'], row['best_n'])}"
             text += "  ★ best so far" if best else ""
@@ -149,6 +150,7 @@ class Lines:
     def __init__(self, ascii: bool) -> None:
         self._last = time.monotonic()
         self._ascii = ascii
+        self._phases = LongPhases()
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +164,9 @@ class Lines:
         sys.stderr.flush()
 
     def standing(self, facts: Facts) -> None:
+        for doing in self._phases.new(facts.summary.activity):
+            about = f"#{doing.node} " if doing.node is not None else ""
+            self.line(f"· {about}{plain(doing.words, 80)}")
         if time.monotonic() - self._last >= STATUS_SECONDS:
             self._last = time.monotonic()
             self.line(f"· {status_line(facts.summary)}")

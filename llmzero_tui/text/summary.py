@@ -18,6 +18,7 @@ from engine.analysis.summary import summarise
 from engine.rundir import RunDirectory
 from engine.score import Score
 from engine.store.reader import Reader, open_run
+from engine.words import counted
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.text.output import emit, table, to_json
 
@@ -41,7 +42,8 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
         return
     reason = f": {plain(summary.reason, 200)}" if summary.reason else ""
     emit("", f"{directory.name}  {mark(summary.state).glyph} {summary.state}{reason}")
-    emit(f"{summary.steps} GRPO steps in {summary.nodes} nodes, {duration(summary.wall_seconds)}")
+    trained = f"{counted(summary.steps, 'GRPO step')} in {counted(summary.nodes, 'node')}"
+    emit(f"{trained}, {duration(summary.wall_seconds)}")
     emit("", *result_lines(result.strategy.reported), "", *strategy_lines(result))
     if result.strategy.stages and directory.strategy.is_file():
         emit("", f"the strategy as a file: {directory.strategy.resolve()}")

@@ -29,7 +29,8 @@ PENDING = "pending"
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A proposal and where it stands: `state` pending, approved, edited, rejected, refused or superseded; `by` decided
-    so, for `reason`; `node_state` is what its node does now; `model` made it ("" for rules and humans)."""
+    so, for `reason`; `node_state` is what its node does now; `model` made it ("" for rules and humans); `selected` says
+    why the search wanted it."""
 
     proposal: Proposal
     state: str
@@ -38,6 +39,7 @@ class Standing:
     decided: datetime | None
     node_state: str
     model: str = ""
+    selected: str = ""
 
     @property
     def pending(self) -> bool:
@@ -159,6 +161,7 @@ def standing_of(row: Row) -> Standing:
     return Standing(
         proposal=proposal_of(row), state=row["state"], by=row["decided_by"], reason=row["reason"],
         decided=row["decided"], node_state=row["node_state"], model=row["model"],
+        selected=row["selected"] or "",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.analysis.activity import Doing, doings
 from engine.analysis.summary import FINAL_STATES, derived_state, eta
 from llmzero_tui.values.curves import PLAIN, Sight, Trace
 from llmzero_tui.values.nodes import Nodes
@@ -64,6 +65,8 @@ class Run:
     live: bool = False
     budget: Values = field(default_factory=dict)
     trainer_seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    activity: tuple[Doing, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -72,7 +75,14 @@ class Run:
     @property
     def eta(self) -> float | None:
         """Seconds until the budget is spent, at the pace so far."""
-        return eta(self.spent, self.wall_seconds, running=self.live and not self.over)
+        return eta(
+            self.spent, self.wall_seconds, running=self.live and not self.over, waiting_seconds=self.waiting_seconds,
+            minutes=self.budget.get("minutes", 0),
+        )  # fmt: skip
+
+    def doing(self, node: int | None) -> str:
+        """What a worker does between the steps of a node (None: for none of them), in words; "" for nothing."""
+        return next((each.words for each in self.activity if each.node == node), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,8 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A node of the trajectory that leads to the selected one, with everything that is known of it."""
+    """A node of the trajectory that leads to the selected one, with everything that is known of it; `selected` says why
+    the search wanted it."""
 
     node: int
     left_at: int | None
@@ -145,6 +156,7 @@ class Stage:
     trained: int
     start: int
     seconds: float
+    selected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +363,7 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
         reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["steps"] or 0,
         limit=int(budget.get("steps", 0)), budget=budget, spent=row["budget_fraction"] or 0.0,
         trainer_seconds=row["trainer_seconds"] or 0.0, wall_seconds=row["wall_seconds"] or 0.0,
+        waiting_seconds=row["waiting_seconds"] or 0.0, activity=doings(row["activity"]) if live else (),
         created=row["created"], ended=row["ended"],
         gate=row["gate"] or settings.get("gate", {}).get("mode", ""), live=live,
     )  # fmt: skip
@@ -373,7 +386,7 @@ def stage_of(row: Row) -> Stage:
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
         expected=row["expected"], advisor=row["advisor"], branch_step=row["branch_step"],
         planned=row["planned_steps"], trained=row["trained_steps"], start=row["start_steps"],
-        seconds=row["trainer_seconds"],
+        seconds=row["trainer_seconds"], selected=row["selected"] or "",
     )  # fmt: skip
 
 

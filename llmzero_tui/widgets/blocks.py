@@ -27,7 +27,7 @@ def curve(
     """
     values = [v for _, v, _ in points if math.isfinite(v)] + [v for _, v in marks if math.isfinite(v)]
     if not values or width < 16 or height < 3:
-        return Text("nothing has been trained there yet", style=dress.palette.faint)
+        return Text("no training before this point", style=dress.palette.faint)
     low, high = min(values), max(values)
     low, high = low - (high - low) * 0.05 - 1e-9, high + (high - low) * 0.05 + 1e-9
     left = max(len(number(round(v, 3))) for v in (low, high)) + 1

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from engine.words import counted
 from llmzero_tui.format import MISSING, fit, plain, score
 from llmzero_tui.values.comparison import Comparison, Contender, Difference, Steps
 from llmzero_tui.values.snapshot import Scored
@@ -39,7 +40,7 @@ def legend(comparison: Comparison, width: int, dress: Look) -> Text:
             line.append_text(_score(one.best, "validation" if width >= 100 else "", dress))
             if any(c.test is not None for c in comparison.contenders):
                 line.append_text(_score(one.test, "test", dress))
-            line.append(f"{one.steps} steps", style=colours.muted)
+            line.append(counted(one.steps, "step"), style=colours.muted)
         lines.append(line)
     return dress.done(Text("\n").join(lines))
 

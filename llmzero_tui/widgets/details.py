@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from textual.content import Content
 
 from llmzero_tui.values.snapshot import Detail, Node, RunSnapshot
+from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.sheet import Sheet
 
@@ -54,9 +55,9 @@ class Details(Sheet):
         detail = snapshot.detail
         node = snapshot.nodes.get(detail.node)
         shown: tuple[object, ...] = (
-            (detail.stages, detail.diagnoses, detail.said, snapshot.writing, node),
+            (detail.stages, detail.diagnoses, detail.said, snapshot.writing, node, failure_of(snapshot)),
             (detail.stages, snapshot.space),
-            (detail.samples,),
+            (detail.samples, without_training(snapshot, node)),
             (snapshot.events, snapshot.commands),
             (detail.calls,),
         )[self.tab]
@@ -70,11 +71,14 @@ class Details(Sheet):
 
         dress = look(self)
         if self.tab == 0:
-            return Group(*node_texts.written(snapshot.writing, dress), node_texts.rationale(detail, node, dress))
+            return Group(
+                *node_texts.failure(failure_of(snapshot), dress), *node_texts.written(snapshot.writing, dress),
+                node_texts.rationale(detail, node, dress),
+            )  # fmt: skip
         if self.tab == 1:
             return node_texts.changes(detail, snapshot.space, dress)
         if self.tab == 2:
-            return node_texts.samples(detail.samples, dress)
+            return node_texts.samples(detail.samples, without_training(snapshot, node), dress)
         if self.tab == 3:
             return node_texts.log(snapshot.events, snapshot.commands, width, dress)
         return call_texts.short(detail.calls, width, dress)

@@ -11,6 +11,7 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
+from engine.words import counted
 from llmzero_tui.format import age, bar, duration, mark, plain, score
 from llmzero_tui.values.snapshot import Command, Run, RunSnapshot, Scored
 from llmzero_tui.widgets.look import Look, look, row
@@ -60,11 +61,18 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
     left = Text(no_wrap=True)
     left.append("LLMZero " if wide else "", style=colours.muted)
     left.append(plain(run.name, 28 if wide else 16), style=f"bold {colours.text}")
-    left.append("  ").append_text(dress.state(run.state))
-    node = snapshot.running
+    node, alone = snapshot.running, run.doing(None)
+    word = plain(alone, 40) if alone and node is None and run.state == "training" else run.state
+    left.append("  ").append_text(dress.state(run.state, word))
     if node is not None:
         left.append(f"  #{node.id}" if not wide else f"  node {node.id}", style=colours.text)
-        left.append(f" step {node.trained}/{node.planned}", style=colours.muted)
+        doing = run.doing(node.id)
+        if not doing or wide:
+            left.append(f" step {node.trained}/{node.planned}", style=colours.muted)
+        if doing:
+            left.append(f" {plain(doing, 40)}", style=colours.live)
+    elif alone and word is run.state:
+        left.append(f"  {plain(alone, 40)}", style=colours.live)
     if run.best is not None:
         left.append("  best ", style=colours.muted)
         left.append(score(run.best.value, run.best.n), style=f"bold {colours.star}")
@@ -112,8 +120,10 @@ def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Look) -> Te
     spent, left_over = bar(run.spent, 20 if wide else 10, ascii=dress.ascii)
     left = Text.assemble((spent, colours.live), (left_over, colours.faint), (f" {run.spent:4.0%}", colours.text))
     steps = f"{run.steps}/{run.limit}" if run.limit else f"{run.steps}"
-    left.append(f"  {steps} steps" if wide else f" {steps}", style=colours.muted)
-    left.append(f"  {run.nodes} nodes  {duration(run.wall_seconds)}" if wide else "", style=colours.muted)
+    unit = "step" if steps == "1" else "steps"
+    left.append(f"{'  ' if wide else ' '}{steps} {unit}", style=colours.muted)
+    if wide:
+        left.append(f"  {counted(run.nodes, 'node')}  {duration(run.wall_seconds)}", style=colours.muted)
     if run.eta is not None:
         left.append(f"  ETA {duration(run.eta)}", style=colours.text)
     elif run.reason and (run.state in ("failed", "stopped", "crashed") or _without_gain(run)):

@@ -110,8 +110,9 @@ class Inbox(OptionList, inherit_bindings=False):
     def _line(self, index: int) -> Text:
         proposal, age = self._proposals[index], self._ages[index]
         colours = look(self).palette
+        glyph, colour = look(self).glyph("pending" if proposal.waits else "proposed")
         left = Text.assemble(
-            ("? ", colours.wait if proposal.waits else colours.muted),
+            (f"{glyph} ", colour),
             (f"#{proposal.node} ", colours.text),
             (plain(proposal.label, 40), colours.text),
         )

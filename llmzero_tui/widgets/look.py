@@ -45,7 +45,7 @@ class Look:
     def state(self, state: str, word: str | None = None) -> Text:
         """Glyph and word in the state's colour."""
         glyph, colour = self.glyph(state)
-        return Text(f"{glyph} {plain(word or state, 24)}", style=colour)
+        return Text(f"{glyph} {plain(word or state, 40)}", style=colour)
 
     def spark(self, values: tuple[float | None, ...], low: float | None = None, high: float | None = None) -> str:
         """A sparkline of one cell per value."""

@@ -35,6 +35,8 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
     lines += hands(node, dress)
     if stage.reason:
         lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
+    if stage.selected:
+        lines.append(_line(dress, ("\nchosen because  ", colours.muted), (plain(stage.selected, 600), colours.text)))
     if stage.rationale:
         lines.append(_line(dress, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
     if stage.expected:
@@ -55,6 +57,18 @@ def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
         if call.images:
             lines.append(_line(dress, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint)))
     return Group(*lines)
+
+
+def failure(found: tuple[str, str, tuple[Event, ...]] | None, dress: Look) -> list[RenderableType]:
+    """Why a run failed, with its latest errors; nothing for a run that did not."""
+    if found is None:
+        return []
+    state, reason, errors = found
+    colours = dress.palette
+    words = dress.state(state, f"the run {state}").append(f": {plain(reason, 400)}", colours.bad)
+    lines: list[RenderableType] = [dress.done(words), *(_happened(event, dress) for event in errors)]
+    lines.append(_line(dress, ("4 shows the log; engine.log in the run's directory has the details\n", colours.muted)))
+    return lines
 
 
 def hands(node: Node, dress: Look) -> list[RenderableType]:
@@ -148,11 +162,11 @@ def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) ->
     return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
 
 
-def samples(found: tuple[Sample, ...] | None, dress: Look) -> RenderableType:
-    """The latest completions: prompt, completion, right or wrong."""
+def samples(found: tuple[Sample, ...] | None, empty: str, dress: Look) -> RenderableType:
+    """The latest completions: prompt, completion, right or wrong; `empty` says why there are none."""
     colours = dress.palette
     if not found:
-        words = "reading …" if found is None else "no samples yet"
+        words = "reading …" if found is None else f"no samples: {empty}"
         return _line(dress, (words, colours.faint))
     lines: list[RenderableType] = []
     step = None

@@ -30,12 +30,17 @@ def why(dossier: Dossier, dress: Look) -> RenderableType:
     lines: list[RenderableType] = [
         _line(dress, (plain(proposal.rationale, 4000, lines=True) or "no reason was given", colours.text))
     ]
+    if dossier.standing.selected:
+        chosen = f"{plain(dossier.standing.selected, 600)}\n"
+        lines.insert(0, _line(dress, ("chosen because  ", colours.muted), (chosen, colours.text)))
     if proposal.expected:
         lines.append(_line(dress, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
     lines.append(_line(dress, (f"\nwhat was found in #{proposal.parent}", colours.muted)))
     lines += [diagnosis(found, dress) for found in dict.fromkeys(dossier.diagnoses)]
     if not dossier.diagnoses:
-        lines.append(_line(dress, ("no diagnosis", colours.faint)))
+        base = proposal.parent == 0
+        words = "the base model was not trained: there is nothing to diagnose" if base else "not diagnosed yet"
+        lines.append(_line(dress, (words, colours.faint)))
     return Group(*lines)
 
 

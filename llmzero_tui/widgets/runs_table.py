@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from llmzero_tui.format import MISSING, bar, duration, fit, plain, score
+from llmzero_tui.format import MISSING, bar, duration, ending, fit, plain, score
 from llmzero_tui.values.snapshot import UNREAD, Run
 from llmzero_tui.widgets.look import Look, look
 
@@ -50,8 +50,11 @@ def _nodes(run: Run, _now: datetime, dress: Look) -> Text:
     return Text(str(run.nodes), style=dress.palette.muted)
 
 
-def _task(run: Run, _now: datetime, dress: Look) -> Text:
-    return Text(plain(run.task, 40), style=dress.palette.muted)
+def _task(cells: int) -> Callable[[Run, datetime, Look], Text]:
+    def draw(run: Run, _now: datetime, dress: Look) -> Text:
+        return Text(ending(plain(run.task, 400), cells), style=dress.palette.muted)
+
+    return draw
 
 
 def _validation(run: Run, _now: datetime, dress: Look) -> Text:
@@ -90,7 +93,8 @@ def _age(run: Run, now: datetime, dress: Look) -> Text:
 
 COLUMNS = (
     Column("state", 11, _state),
-    Column("task", 12, _task, least=112),
+    Column("task", 12, _task(12), least=112),
+    Column("task", 28, _task(28), least=150),
     Column("nodes", 5, _nodes, right=True),
     Column("validation", 10, _validation),
     Column("test", 10, _test),

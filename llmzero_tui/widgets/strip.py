@@ -32,6 +32,8 @@ NAMES = {
     "step_seconds": "s/step",
 }
 CELL = 23
+LEAST_COLUMNS = 3
+"""Names are cut rather than that there are fewer columns."""
 
 
 def order(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -72,6 +74,7 @@ class Strip(Widget):
         self._beside: tuple[str, ...] = ()
         self._cursor = 0
         self._shown: object = None
+        self._empty = "reading …"
 
     def on_mount(self) -> None:
         self.border_title = "Metrics"
@@ -86,12 +89,13 @@ class Strip(Widget):
         """The metric under the cursor."""
         return self._names[self._cursor] if self._names else None
 
-    def show(self, smalls: tuple[Small, ...], metric: str, beside: tuple[str, ...] = ()) -> None:
+    def show(self, smalls: tuple[Small, ...], metric: str, beside: tuple[str, ...] = (), empty: str = "") -> None:
         """Take the metrics of the selected node; `metric` is the one that is plotted, `beside` those drawn with it when
-        the plot has the screen."""
-        if self._shown == (smalls, metric, beside):
+        the plot has the screen. `empty` says why there are none."""
+        if self._shown == (smalls, metric, beside, empty):
             return
-        self._shown = (smalls, metric, beside)
+        self._shown = (smalls, metric, beside, empty)
+        self._empty = empty
         self._beside = beside
         self._smalls = {s.name: s for s in smalls}
         self._names = order(tuple(self._smalls))
@@ -101,22 +105,47 @@ class Strip(Widget):
         self._metric = metric
         self.refresh()
 
+    def _widths(self) -> list[int]:
+        """Cells of each column: as many columns as there is room for, fewer where that saves names from being cut."""
+        width, rows = self.size.width, max(1, self.size.height)
+        most = max(1, width // CELL)
+        for columns in range(most, 0, -1):
+            needed = [
+                max(CELL, *(len(short(name)) + self._around(name) for name in names), 0)
+                for names in (self._page(rows * columns)[column::columns] for column in range(columns))
+            ]
+            if sum(needed) <= width:
+                return [cells + (width - sum(needed)) // columns for cells in needed]
+            if columns <= LEAST_COLUMNS:
+                break
+        columns = min(most, LEAST_COLUMNS)
+        return [width // columns] * columns
+
+    def _page(self, cells: int) -> tuple[str, ...]:
+        """The names that the first so many cells show."""
+        return self._names[:cells]
+
+    def _around(self, name: str) -> int:
+        """Cells of a metric beside its name: sign, value, small curve."""
+        return len(self._smalls[name].values) + 9
+
     @property
     def _columns(self) -> int:
-        return max(1, self.size.width // CELL)
+        return len(self._widths())
 
     def render(self) -> RenderResult:
         dress = look(self)
         if not self._names:
-            return dress.done(Text("no metrics yet: nothing has been trained here", style=dress.palette.faint))
-        columns, rows = self._columns, max(1, self.size.height)
-        width = self.size.width // columns
+            return dress.done(Text(self._empty, style=dress.palette.faint))
+        widths, rows = self._widths(), max(1, self.size.height)
+        columns = len(widths)
         first = max(0, self._cursor // columns - rows + 1) * columns
         text = Text(no_wrap=True)
         for index, name in enumerate(self._names[first : first + columns * rows]):
             if index and index % columns == 0:
                 text.append("\n")
-            text.append_text(self._cell(name, width, self.has_focus and first + index == self._cursor))
+            cursor = self.has_focus and first + index == self._cursor
+            text.append_text(self._cell(name, widths[index % columns], cursor))
         return dress.done(text)
 
     def _cell(self, name: str, width: int, cursor: bool) -> Text:
@@ -150,12 +179,14 @@ class Strip(Widget):
             self.post_message(self.Chosen(self._names[self._cursor]))
 
     def on_click(self, event: events.Click) -> None:
-        columns = self._columns
+        widths = self._widths()
+        columns = len(widths)
         offset = event.get_content_offset(self)
         if offset is None or not self._names:
             return
         first = max(0, self._cursor // columns - max(1, self.size.height) + 1) * columns
-        index = first + offset.y * columns + min(columns - 1, offset.x // (self.size.width // columns))
+        column = next((i for i in range(columns) if offset.x < sum(widths[: i + 1])), columns - 1)
+        index = first + offset.y * columns + column
         if index < len(self._names):
             self._cursor = index
             self.action_choose()

@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.words import counted
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import Node, RunSnapshot, Scored
@@ -114,7 +115,8 @@ class SearchTree(ScrollView, can_focus=True):
             words = f"/{self._filter} · esc shows all"
         else:
             proposed = sum(n.state == "proposed" for n in self._known.values())
-            words = f"{len(self._known) - 1 - proposed} nodes" + (f" · {proposed} proposed" if proposed else "")
+            words = counted(max(0, len(self._known) - 1 - proposed), "node")
+            words += f" · {proposed} proposed" if proposed else ""
         if (words, look(self)) != self._counted:  # to set a title draws the whole panel
             self._counted = (words, look(self))
             self.border_subtitle = look(self).title(words)

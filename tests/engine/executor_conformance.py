@@ -32,9 +32,9 @@ async def events_until(executor: Executor, kind: str, step: int = 0) -> list[Any
 
 
 async def events_of_job(executor: Executor) -> list[Any]:
-    """Events of the job in hand, up to its end; those of starting workers are left out."""
+    """Events of the job in hand, up to its end; those of starting workers are left out, and what it does between."""
     told = await events_until(executor, "ended")
-    return [event for event in told if event.kind != "ready"]
+    return [event for event in told if event.kind not in ("ready", "progress")]
 
 
 async def is_silent(executor: Executor) -> bool:
@@ -77,7 +77,11 @@ class ExecutorConformance:
             evaluation=EvaluationSpec(split="test", n=16, seed=9),
         )
         await executor.submit(request)
-        [evaluated] = await events_until(executor, "evaluated")
+        *before, evaluated = await events_until(executor, "evaluated")
+        assert {event.job for event in before if event.kind == "progress"} == {"e"}
+        done = [(event.done, event.total) for event in before if getattr(event, "phase", "") == "scoring"]
+        assert done == sorted(done)
+        assert done[-1] == (16, 16)
         assert (evaluated.job, evaluated.split, evaluated.seed) == ("e", "test", 9)
         assert evaluated.evaluation.n == 16
         assert executor.idle == 1

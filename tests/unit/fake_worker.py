@@ -42,6 +42,12 @@ def fine(job: str) -> None:
     end(job)
 
 
+def scores(job: str) -> None:
+    for done in range(1001):
+        say(kind="beat", phase="scoring", done=done, total=1000)
+    end(job)
+
+
 def garbage(job: str) -> None:
     step(job, 1)
     write("Downloading \x1b[31mshards: 100%\n")

@@ -251,11 +251,11 @@ async def test_the_set_up_of_a_job_may_take_longer_than_a_step(tmp_path: Path) -
         assert time.monotonic() - began > 0.6
 
 
-async def test_signs_of_life_are_no_hang_and_nobodys_event(tmp_path: Path) -> None:
+async def test_signs_of_life_without_words_are_no_hang_and_nobodys_event(tmp_path: Path) -> None:
     async with workers(tmp_path, hang_seconds=0.6) as executor:
         await executor.submit(segment("beats"))
-        kinds = [(await asyncio.wait_for(executor.next_event(), 20)).kind for _ in range(3)]
-        assert kinds == ["ready", "metrics", "ended"]
+        kinds = [(await asyncio.wait_for(executor.next_event(), 20)).kind for _ in range(4)]
+        assert kinds == ["progress", "ready", "metrics", "ended"]
 
 
 async def test_a_paused_or_an_idle_worker_does_not_hang(tmp_path: Path) -> None:
@@ -318,13 +318,27 @@ async def test_waiting_with_a_timeout_loses_no_event(tmp_path: Path) -> None:
     async with workers(tmp_path, mode="slow start") as executor:
         await executor.submit(segment("fine"))
         kinds: list[str] = []
-        while len(kinds) < 3:
+        while len(kinds) < 4:
             waiting: Awaitable[Any] = asyncio.wait_for(executor.next_event(), 0.001)
             try:
                 kinds.append((await waiting).kind)
             except TimeoutError:
                 continue
-        assert kinds == ["ready", "metrics", "ended"]
+        assert kinds == ["progress", "ready", "metrics", "ended"]
+
+
+async def test_what_a_worker_does_is_told_for_its_job_and_not_too_often(tmp_path: Path) -> None:
+    async with workers(tmp_path) as executor:
+        await executor.submit(segment("scores"))
+        told: list[Any] = []
+        while not told or told[-1].kind != "ended":
+            told.append(await asyncio.wait_for(executor.next_event(), 20))
+    phases = [(e.job, e.phase, e.done, e.total) for e in told if e.kind == "progress"]
+    job = told[-1].job
+    assert phases[0] == (job, "starting a worker", 0, 0)
+    assert phases[1] == (job, "scoring", 0, 1000)
+    assert phases[-1] == (job, "scoring", 1000, 1000)
+    assert len(phases) < 20
 
 
 async def test_a_bug_in_a_supervisor_is_not_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,57 @@
+"""What the workers do between training steps, for whoever looks: loading, scoring, saving, and how far that is.
+
+Hears every event of the workers and keeps one column of the run's row; never a row of its own a beat.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.controller.ledger import Ledger
+from engine.training import events
+
+SCORED = {
+    "base": "the base", "soup": "the soup", "baseline": "the base on test", "final": "the winner on test",
+    "reranking": "a finalist",
+}  # fmt: skip
+"""What an evaluation scores, by the first word of its job; a number is the job of a segment."""
+
+
+class Activity:
+    """Owned by the controller's event loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._doing: dict[str, dict[str, Any]] = {}
+        self._ledger.record_activity(None)
+
+    def hear(self, event: events.Event) -> None:
+        """Take one event: a job that has told of a step, or is over, does nothing beside it."""
+        match event:
+            case events.Progress():
+                self._doing[event.job] = _doing(event.job, event.phase, event.done, event.total)
+            case events.Started():
+                self._doing[event.job] = _doing(event.job, "first step")
+            case events.Metrics() | events.Checkpoint() | events.Evaluated() | events.Ended():
+                if self._doing.pop(event.job, None) is None:
+                    return
+            case _:
+                return
+        self._write()
+
+    def over(self) -> None:
+        """The run ends: nothing is done any more."""
+        self._doing.clear()
+        self._write()
+
+    def _write(self) -> None:
+        self._ledger.record_activity(json.dumps(list(self._doing.values())) if self._doing else None)
+
+
+def _doing(job: str, phase: str, done: int = 0, total: int = 0) -> dict[str, Any]:
+    node = int(job) if job.isdigit() else None
+    if phase == "scoring":
+        what = "the checkpoint" if node is not None else SCORED.get(job.partition(":")[0], "")
+        phase = f"scoring {what}".strip()
+    return {"node": node, "doing": phase, "done": done, "total": total}

@@ -1,0 +1,39 @@
+"""Where a run or a node stands, in words for panels that have nothing else to show: what is awaited, or what failed.
+
+Read by the run screen and its panels. Pure values; foreign text in it is made harmless by whoever draws it.
+"""
+
+from __future__ import annotations
+
+from llmzero_tui.values.snapshot import Event, Node, RunSnapshot
+
+CAUSES = 3
+"""The latest errors of a run that failed, as many as are shown at once."""
+FAILED = ("failed", "crashed")
+
+
+def failure_of(snapshot: RunSnapshot) -> tuple[str, str, tuple[Event, ...]] | None:
+    """State and reason of a run that failed, with its latest errors, newest first; None for every other run."""
+    run = snapshot.run
+    if run.state not in FAILED:
+        return None
+    reason = run.reason or "the engine ended without a word"
+    errors = [e for e in reversed(snapshot.events) if e.level == "error" and e.message != run.reason]
+    return run.state, reason, tuple(errors[:CAUSES])
+
+
+def without_training(snapshot: RunSnapshot, node: Node | None) -> str:
+    """Why there are no metrics and samples of a node."""
+    if node is None:
+        return "reading …"
+    if node.parent is None:
+        return "the base model: training starts from here, so it has no training metrics"
+    if node.state == "proposed":
+        proposal = snapshot.proposal(node.id)
+        waits = proposal is not None and proposal.waits
+        return "not begun: waits for your answer" if waits else "not begun: begins when a worker is free"
+    if node.state == "queued":
+        return "not begun: waits for a worker"
+    if node.state == "running":
+        return f"before the first step: {snapshot.run.doing(node.id) or 'starting'}"
+    return "it ended before its first step"

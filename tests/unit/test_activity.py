@@ -1,0 +1,67 @@
+"""What workers do between steps: one column of the run's row, words for it, and a pace that leaves waiting out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.analysis.activity import Doing, doings
+from engine.analysis.summary import eta
+from engine.controller.activity import Activity
+from engine.controller.ledger import Ledger, now
+from engine.training import events
+from tests.unit.test_ledger import begin
+
+
+def words(ledger: Ledger) -> list[tuple[int | None, str]]:
+    ledger.writer.flush()
+    return [
+        (doing.node, doing.words) for doing in doings(ledger.writer.rows("SELECT activity FROM runs")[0]["activity"])
+    ]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    found = begin(tmp_path / "run")
+    if not found.writer.rows("SELECT * FROM runs"):
+        found.writer.insert(
+            "runs", name="run", task="t", model="m", strategy="llmzero", advisor="rules", state="training", reason="",
+            config="{}", space="[]", seed=0, engine_version="0", created=now(),
+        )  # fmt: skip
+    return found
+
+
+def test_each_worker_is_told_of_until_its_next_step_or_end(ledger: Ledger) -> None:
+    activity = Activity(ledger)
+    activity.hear(events.Progress(job="base", phase="scoring", done=120, total=256))
+    activity.hear(events.Progress(job="3", phase="loading the model"))
+    assert words(ledger) == [(None, "scoring the base 120/256"), (3, "loading the model")]
+    activity.hear(events.Progress(job="3", phase="scoring", done=0, total=64))
+    activity.hear(events.Metrics(job="base", step=1, values={}))
+    assert words(ledger) == [(3, "scoring the checkpoint 0/64")]
+    activity.hear(events.Ended(job="3", end=events.End.FINISHED, steps=1, trainer_seconds=1.0))
+    assert words(ledger) == []
+    activity.hear(events.Progress(job="final:3:1:x", phase="scoring", done=1, total=2))
+    assert words(ledger) == [(None, "scoring the winner on test 1/2")]
+    activity.over()
+    assert words(ledger) == []
+    ledger.writer.close()
+
+
+@pytest.mark.parametrize("text", [None, "", "[", "{}", "[1]", '[{"node": "x"}]', '[{"node": 1}]'])
+def test_what_another_version_wrote_is_nothing(text: str | None) -> None:
+    assert doings(text) == ()
+    assert Doing(None, "loading").words == "loading"
+
+
+def test_the_pace_leaves_out_waiting_for_the_human() -> None:
+    """Half of the budget took 100 s of training and 500 s at the gate: another 100 s are to come."""
+    assert eta(0.5, 600, running=True, waiting_seconds=500) == 100
+    assert eta(0.5, 600, running=False, waiting_seconds=500) is None
+
+
+def test_a_limit_in_minutes_goes_on_while_the_human_is_waited_for() -> None:
+    assert eta(0.5, 600, running=True, waiting_seconds=500, minutes=20) == 600  # it is the nearest limit
+    assert eta(0.5, 600, running=True, waiting_seconds=0, minutes=15) == 300  # steps would take longer
+    assert eta(0.8, 600, running=True, waiting_seconds=0, minutes=100) == pytest.approx(150)
