@@ -16,11 +16,10 @@ from llmzero_tui.actions.model import Action, Context
 from llmzero_tui.actions.registry import REGISTRY
 
 __all__ = [
-    "DEFAULT_KEYS", "FOOTER_KEYS", "REGISTRY", "Action", "Context", "Keymap", "allowed", "bindings", "find", "footer",
+    "DEFAULT_KEYS", "REGISTRY", "Action", "Context", "Keymap", "allowed", "bindings", "find", "footer",
     "key_name", "of",
 ]  # fmt: skip
 
-FOOTER_KEYS = 7
 
 KEY_NAMES = {
     "backspace": "⌫", "escape": "esc", "space": "space", "slash": "/", "plus": "+", "minus": "-", "left": "←",
@@ -63,6 +62,6 @@ def allowed(action_id: str, context: Context) -> bool:
 
 
 def footer(context: Context, keymap: Keymap = DEFAULT_KEYS) -> list[Action]:
-    """At most seven actions that do something now, the most urgent first."""
+    """The actions that do something now, the most urgent first; as many are shown as there is room for."""
     now = [a for a in of(context.screen) if a.rank and keymap.of(a, context.screen) and a.guard(context)]
-    return sorted(now, key=lambda a: a.rank)[:FOOTER_KEYS]
+    return sorted(now, key=lambda a: a.rank)

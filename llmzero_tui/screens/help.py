@@ -1,7 +1,9 @@
-"""Every key of the screen one came from, drawn from the registry of actions."""
+"""Every key of the screen one came from, drawn from the registry of actions, and what its marks mean."""
 
 from __future__ import annotations
 
+from rich.columns import Columns
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,8 +13,11 @@ from textual.widgets import Static
 from llmzero_tui.actions import Action, Context, bindings, key_name, of
 from llmzero_tui.screens.base import Face
 from llmzero_tui.widgets.keybar import KeyBar
+from llmzero_tui.widgets.legend import marks_table
 from llmzero_tui.widgets.look import Look, look
 
+BESIDE = 190
+"""Cells from which on keys and marks have room beside each other."""
 MOVING = {
     "run": (
         ("↑ ↓  j k", "Walk the tree, the inbox, a text"),
@@ -71,7 +76,7 @@ class HelpScreen(Face):
     def on_mount(self) -> None:
         dress = look(self)
         colours = dress.palette
-        title = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("keys", colours.muted))
+        title = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("keys and marks", colours.muted))
         self.query_one("#title", Static).update(dress.done(title))
         self._draw()
         self.query_one("#help-body").focus()
@@ -84,8 +89,14 @@ class HelpScreen(Face):
         return Context(self.kind, state=self._about)
 
     def _draw(self) -> None:
-        table = keys_table(self._about, look(self))
-        self.query_one("#help-text", Static).update(table)
+        keys, marks = keys_table(self._about, look(self)), marks_table(self._about, look(self))
+        if marks is None:
+            shown: RenderableType = keys
+        elif self.size.width >= BESIDE:
+            shown = Columns([keys, marks], padding=(0, 6))
+        else:
+            shown = Group(keys, Text(""), marks)
+        self.query_one("#help-text", Static).update(shown)
 
     def action_back(self) -> None:
         """Back to the screen it explains."""

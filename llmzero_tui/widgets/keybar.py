@@ -1,4 +1,4 @@
-"""The footer: at most seven keys, only those that do something now. Drawn from the registry of actions."""
+"""The footer: as many keys as fit, only those that do something now. Drawn from the registry of actions."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from engine.analysis.activity import Doing, doings
 from engine.analysis.summary import eta
 from engine.controller.activity import Activity
-from engine.controller.ledger import Ledger, now
+from engine.controller.ledger import Ledger
 from engine.training import events
 from tests.unit.test_ledger import begin
 
@@ -23,13 +23,7 @@ def words(ledger: Ledger) -> list[tuple[int | None, str]]:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    found = begin(tmp_path / "run")
-    if not found.writer.rows("SELECT * FROM runs"):
-        found.writer.insert(
-            "runs", name="run", task="t", model="m", strategy="llmzero", advisor="rules", state="training", reason="",
-            config="{}", space="[]", seed=0, engine_version="0", created=now(),
-        )  # fmt: skip
-    return found
+    return begin(tmp_path / "run")
 
 
 def test_each_worker_is_told_of_until_its_next_step_or_end(ledger: Ledger) -> None:

@@ -281,7 +281,7 @@ def _values(picture: Picture) -> Iterator[float]:
 def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
     """One quiet line instead of an empty frame."""
     points = [p for line in picture.lines for p in line.trace.points]
-    words = "no metrics yet"
+    words = "no metrics yet" if picture.lines else "reading …"
     if height < LEAST_HEIGHT or width < LEAST_WIDTH:
         words = ""
     elif points and picture.manner.log and not any(p.high > 0 for p in points):

@@ -25,6 +25,8 @@ from llmzero_tui.widgets.strip import short
 PENDING = "…"
 PANEL_ROWS = 7
 WIDE = 110
+LEGEND = 60
+"""Cells from which on the frame explains the marks in it."""
 PAN_SHARE = 0.25
 
 
@@ -65,7 +67,10 @@ class MetricPlot(Widget):
             for curve in curves
         )
         self._curve = first
-        self.take(pictures, f"#{first.node} · {first.metric}", describe(first, manner, window))
+        notes = describe(first, manner, window)
+        if any(curve.checks for curve in curves) and self.size.width >= LEGEND:
+            notes.append("◆ validation score")
+        self.take(pictures, f"#{first.node} · {first.metric}", notes)
 
     def take(self, pictures: tuple[Picture, ...], title: str, notes: list[str]) -> None:
         """Pictures with a title and notes about them; nothing is drawn when they are what is drawn already."""
