@@ -131,7 +131,7 @@ class SegmentSpec(Message):
     configuration: dict[str, float | int]
     trl: dict[str, float | int | str | bool] = Field(default_factory=dict)
     steps: int = Field(ge=1)
-    done: int = Field(default=0, ge=0)
+    done: int = Field(default=0, ge=0, le=2**31 - 1)
     seed: int
     directory: str
     checkpoint_every: int = Field(ge=1)
@@ -320,8 +320,8 @@ class Beat(Message):
 
     kind: Literal["beat"] = "beat"
     phase: str = Field(default="", max_length=80)
-    done: int = Field(default=0, ge=0)
-    total: int = Field(default=0, ge=0)
+    done: int = Field(default=0, ge=0, le=2**31 - 1)
+    total: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
 class Leaving(Message):
