@@ -117,7 +117,8 @@ class _Question:
         if self.ending and self._raced:
             return self._end()
         if self.lines.roots_begun < self.roots:
-            return self._root(f"start {self.lines.roots_begun + 1} of {self.roots}: different settings are compared")
+            number = f"start {self.lines.roots_begun + 1} of {self.roots}: different settings are compared"
+            return self._root(number if self.roots > 1 else "the first segment")
         if self.race.winner is None:
             return self._race()
         return self._go_on(self.race.winner, self.race.runner_up)
@@ -133,7 +134,7 @@ class _Question:
         base = place(self.tree.root)
         if base is None or self.tree.root.pruned:
             return None
-        reason = f"{why}, each trained from the base model, which scores {base.score.value:.3f}"
+        reason = f"{why}, from the base model, which scores {base.score.value:.3f}"
         return Expansion(self.tree.root.id, base.step, Intent.ROOT, self.steps, reason)
 
     def _end(self) -> Expansion | None:

@@ -27,7 +27,7 @@ def without_training(snapshot: RunSnapshot, node: Node | None) -> str:
     if node is None:
         return "reading …"
     if node.parent is None:
-        return "the base model: training starts from here, so it has no training metrics"
+        return "this is the base model: training starts from it"
     if node.state == "proposed":
         proposal = snapshot.proposal(node.id)
         waits = proposal is not None and proposal.waits

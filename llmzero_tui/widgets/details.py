@@ -55,7 +55,15 @@ class Details(Sheet):
         detail = snapshot.detail
         node = snapshot.nodes.get(detail.node)
         shown: tuple[object, ...] = (
-            (detail.stages, detail.diagnoses, detail.said, snapshot.writing, node, failure_of(snapshot)),
+            (
+                detail.stages,
+                detail.diagnoses,
+                detail.said,
+                snapshot.writing,
+                node,
+                failure_of(snapshot),
+                self._waits(snapshot, node),
+            ),
             (detail.stages, snapshot.space),
             (detail.samples, without_training(snapshot, node)),
             (snapshot.events, snapshot.commands),
@@ -66,6 +74,11 @@ class Details(Sheet):
             self._about = (self.tab, detail.node)
             self.top()
 
+    def _waits(self, snapshot: RunSnapshot, node: Node | None) -> bool:
+        """Whether the node is a proposal that waits for the human."""
+        proposal = snapshot.proposal(node.id) if node is not None else None
+        return proposal is not None and proposal.waits
+
     def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, width: int) -> RenderableType:
         from llmzero_tui.widgets import call_texts, node_texts  # not before the first paint
 
@@ -73,7 +86,7 @@ class Details(Sheet):
         if self.tab == 0:
             return Group(
                 *node_texts.failure(failure_of(snapshot), dress), *node_texts.written(snapshot.writing, dress),
-                node_texts.rationale(detail, node, dress),
+                node_texts.rationale(detail, node, dress, waits=self._waits(snapshot, node)),
             )  # fmt: skip
         if self.tab == 1:
             return node_texts.changes(detail, snapshot.space, dress)

@@ -109,7 +109,8 @@ def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bo
     if snapshot.data_time is None:
         return Text("no data yet", style=colours.muted)
     seconds = max(0.0, (now - snapshot.data_time).total_seconds())
-    style = colours.warn if seconds > STALE_SECONDS and snapshot.run.state == "training" else colours.muted
+    stale = seconds > STALE_SECONDS and snapshot.run.state == "training" and not snapshot.run.activity
+    style = colours.warn if stale else colours.muted
     return Text(f"data {age(seconds)} old" if wide else f"{age(seconds)} old", style=style)
 
 

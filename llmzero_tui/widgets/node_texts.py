@@ -25,13 +25,14 @@ def _line(dress: Look, *parts: tuple[str, str]) -> Text:
     return dress.done(Text.assemble(*parts))
 
 
-def rationale(detail: Detail, node: Node | None, dress: Look) -> RenderableType:
-    """Why this node is there, what it was to do, what it did, and what was found wrong with it."""
+def rationale(detail: Detail, node: Node | None, dress: Look, *, waits: bool = False) -> RenderableType:
+    """Why this node is there, what it was to do, what it did, and what was found wrong with it. `waits`: for the human
+    to answer."""
     stage = detail.stage
     colours = dress.palette
     if stage is None or node is None:
         return Text("")
-    lines: list[RenderableType] = [_where(stage, node, dress)]
+    lines: list[RenderableType] = [_where(stage, node, dress, waits)]
     lines += hands(node, dress)
     if stage.reason:
         lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
@@ -93,10 +94,11 @@ def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
     return lines
 
 
-def _where(stage: Stage, node: Node, dress: Look) -> Text:
+def _where(stage: Stage, node: Node, dress: Look, waits: bool) -> Text:
     """State, score, place in the tree and the two explicit choices."""
     colours = dress.palette
-    text = Text.assemble((f"#{node.id} ", f"bold {colours.text}")).append_text(dress.state(node.state))
+    text = Text.assemble((f"#{node.id} ", f"bold {colours.text}"))
+    text.append_text(dress.state("pending", "waits for your answer") if waits else dress.state(node.state))
     if node.best is not None:
         text.append("  validation ", style=colours.muted).append(score(node.best.value, node.best.n), style="bold")
         text.append(f" n={node.best.n}", style=colours.muted)
