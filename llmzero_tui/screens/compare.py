@@ -29,8 +29,8 @@ from llmzero_tui.widgets.plot import Line, MetricPlot, Picture
 from llmzero_tui.widgets.plot.widget import PENDING, describe
 from llmzero_tui.widgets.strip import order
 
-SIDES = 2
-"""Columns of the frame around the plot and the table."""
+FRAME = 5
+"""Columns of the frame around the table and of its scroll bar."""
 
 
 class CompareScreen(Plotting):
@@ -100,7 +100,7 @@ class CompareScreen(Plotting):
         if found is None:
             return
         self.query_one("#legend", Static).update(legend(found, self.size.width, dress))
-        self.query_one("#values", Static).update(table(found, self.size.width - 2 * SIDES, dress))
+        self.query_one("#values", Static).update(table(found, self.size.width - FRAME, dress))
 
     def draw_plot(self) -> None:
         """Bring the plot to the latest curves, if they are those of the metric; else say what is on its way."""

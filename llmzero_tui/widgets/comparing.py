@@ -11,13 +11,15 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from engine.words import counted
-from llmzero_tui.format import MISSING, fit, plain, score
+from llmzero_tui.format import MISSING, ending, fit, plain, score
 from llmzero_tui.values.comparison import Comparison, Contender, Difference, Steps
 from llmzero_tui.values.snapshot import Scored
 from llmzero_tui.widgets.look import Look
 
-NAME_CELLS = 26
+NAME_CELLS = 30
 LEAST_CELL = 10
+PATHS = frozenset({"task.name", "model.path"})
+"""Keys of the run file whose values are told apart by their end."""
 GAP = 2
 
 
@@ -98,7 +100,8 @@ def _row(
         text.append("\n").append(fit(name, name_cells), style=colours.muted).append(" " * GAP)
         for one, cell in zip(contenders, cells, strict=True):
             words = cell[line] if line < len(cell) else (MISSING if line == 0 and not one.problem else "")
-            text.append(fit(words, each) + " " * GAP, style=colours.text if line < len(cell) else colours.faint)
+            shown = ending(words, each) if difference.name in PATHS else words
+            text.append(fit(shown, each) + " " * GAP, style=colours.text if line < len(cell) else colours.faint)
 
 
 def _stairs(steps: Steps, width: int) -> list[str]:
