@@ -258,6 +258,17 @@ async def test_runs_are_marked_in_the_list_and_compared(runs: Path) -> None:
         assert sum(name in text_of(app) for name in ("knights-00", "knights-01", "sums-02")) == 2
 
 
+async def test_a_table_with_a_scroll_bar_has_no_blank_lines(run: Path) -> None:
+    app = app_on(None, run.parent)
+    async with app.run_test(size=(100, 16)) as pilot:
+        screen = CompareScreen(CompareFeed(tuple(Target(run, node) for node in (13, 14, 12, 9)), lambda: NOW))
+        app.push_screen(screen)
+        await until(pilot, lambda: screen.is_mounted and screen.snapshot is not None, "the comparison")
+        await until(pilot, lambda: screen.query_one("#differences").max_scroll_y > 0, "the scroll bar")
+        values = screen.query_one("#values")
+        assert all(values.render_line(y).text.strip() for y in range(values.size.height))
+
+
 async def test_a_comparison_in_ascii_is_ascii_and_hostile_names_are_text(run: Path) -> None:
     async with tree_of(run, (80, 24), ascii=True) as (pilot, screen):
         screen.marked = (Target(run, 12), Target(run, 13), Target(run, 3), Target(run, 8))

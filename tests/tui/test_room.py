@@ -1,0 +1,81 @@
+"""Words where there is room: names whole, ends of long names, marks explained, no blank lines, what failed first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from llmzero_tui.feeds.run import RunFeed
+from llmzero_tui.format import MARKS, ending, mark
+from llmzero_tui.screens.run import tree_cells
+from llmzero_tui.styles.themes import palette
+from llmzero_tui.values.snapshot import Event, RunSnapshot, View
+from llmzero_tui.values.standing import failure_of, without_training
+from llmzero_tui.widgets.legend import RUNS, SIGNS, STATES, marks_table
+from llmzero_tui.widgets.look import Look
+from tests.tui.sample_run import NOW
+
+
+@pytest.fixture
+def snapshot(run: Path) -> RunSnapshot:
+    feed = RunFeed(run, lambda: NOW)
+    try:
+        return feed.read(View())
+    finally:
+        feed.close()
+
+
+@given(st.text(max_size=60), st.integers(1, 40))
+def test_a_long_name_is_cut_at_its_head(text: str, width: int) -> None:
+    shown = ending(text, width)
+    assert cell_len(shown) <= width
+    assert shown == text or text.endswith(shown.removeprefix("…"))
+
+
+def test_the_end_of_a_task_tells_it_from_others() -> None:
+    assert ending("rewards/very/deep/reward.py:score", 18) == "…p/reward.py:score"
+    assert ending("knights", 12) == "knights"
+
+
+def test_only_what_waits_for_the_human_has_a_question_mark() -> None:
+    assert [name for name, found in MARKS.items() if found.glyph == "?" or found.ascii == "?"] == ["pending"]
+    assert mark("proposed").glyph != mark("pending").glyph
+
+
+def test_every_mark_is_explained() -> None:
+    assert MARKS.keys() - STATES.keys() - RUNS.keys() == {"lost"}
+
+
+@pytest.mark.parametrize("screen", SIGNS)
+def test_the_help_of_a_screen_has_its_marks(screen: str) -> None:
+    table = marks_table(screen, Look(palette("llmzero-dark")))
+    assert table is not None
+    assert table.row_count > len(SIGNS[screen])
+
+
+def test_the_tree_gets_a_third_of_what_a_wide_terminal_has_more() -> None:
+    assert [tree_cells(width) for width in (100, 120, 160, 200, 400)] == [46, 46, 59, 72, 92]
+
+
+def test_a_run_that_failed_says_why_with_its_latest_errors(snapshot: RunSnapshot) -> None:
+    assert failure_of(replace(snapshot, run=replace(snapshot.run, state="training"))) is None
+    errors = tuple(Event(i, "error", "base", None, f"trouble {i}", NOW) for i in range(5))
+    failed = replace(snapshot, events=errors, run=replace(snapshot.run, state="failed", reason="trouble 4"))
+    found = failure_of(failed)
+    assert found is not None
+    state, reason, causes = found
+    assert (state, reason) == ("failed", "trouble 4")
+    assert [event.message for event in causes] == ["trouble 3", "trouble 2", "trouble 1"]
+
+
+def test_a_panel_without_metrics_says_what_is_awaited(snapshot: RunSnapshot) -> None:
+    said = {node.state: without_training(snapshot, node) for node in snapshot.nodes.values()}
+    assert "base model" in without_training(snapshot, snapshot.nodes[0])
+    assert said["running"].startswith("before the first step")
+    assert said["proposed"] == "not begun: waits for your answer"
+    assert without_training(snapshot, None) == "reading …"
