@@ -37,7 +37,7 @@ from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
 from engine.store.errors import StoreFault
 from engine.training.events import Checkpoint as CheckpointSaved
-from engine.training.events import End, Ended, Evaluated
+from engine.training.events import End, Ended, Evaluated, Progress
 
 _log = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ class Controller:
         while True:
             event = await self._executor.next_event()
             self._activity.hear(event)
-            if not self._evaluations.take(event):
+            if not isinstance(event, Progress) and not self._evaluations.take(event):
                 await self._segments.handle(event)
                 if isinstance(event, Ended):
                     self._stale = True

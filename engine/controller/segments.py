@@ -147,8 +147,6 @@ class Segments:
                 self._ended(event)
             case events.Warned():
                 self._warned(event)
-            case events.Progress():
-                pass  # for whoever looks; see Activity
             case events.Evaluated():
                 raise ValueError(f"an answer nobody waits for: {event.job}")
 
