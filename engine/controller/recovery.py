@@ -26,7 +26,9 @@ def recover(ledger: Ledger) -> None:
     for node in ledger.tree:
         _notice_lost_files(ledger, node)
     for node in ledger.tree:
-        if node.state is State.RUNNING or _was_stopped(ledger, node) or (node.state is State.QUEUED and node.steps):
+        if node.state is State.RUNNING and node.pruned:  # its engine died while it was coming to its end
+            ledger.set_state(node.id, State.STOPPED, ledger.reasons.get(node.id, ""))
+        elif node.state is State.RUNNING or _was_stopped(ledger, node) or (node.state is State.QUEUED and node.steps):
             take_up(ledger, node.id, "it was in flight when the engine ended")
     for node in ledger.tree:
         _reject_unreachable(ledger, node)
@@ -66,7 +68,10 @@ def _take_name(ledger: Ledger) -> None:
 
 
 def _was_stopped(ledger: Ledger, node: Node) -> bool:
-    return node.state is State.STOPPED and ledger.reasons.get(node.id, "").startswith(RUN_STOPPED)
+    """Whether a stop of the run cut a segment off, and nothing has gone on from it (as earlier versions did)."""
+    if node.state is not State.STOPPED or not ledger.reasons.get(node.id, "").startswith(RUN_STOPPED):
+        return False
+    return not node.pruned and all(child.state is State.REJECTED for child in ledger.tree.children(node.id))
 
 
 def _notice_lost_files(ledger: Ledger, node: Node) -> None:

@@ -35,7 +35,8 @@ def _branch_points(tree: Tree) -> set[tuple[int, int]]:
         (node.transition.parent, node.transition.step) for node in tree if node.transition and node.state.in_flight
     }
     for node in tree:
-        if not node.pruned and node.last and not _trained_children(tree, node):
+        taken_up = node.state is State.QUEUED and node.steps  # it goes on from its own checkpoint
+        if not node.pruned and node.last and (taken_up or not _trained_children(tree, node)):
             points.add((node.id, node.last.step))
     live = {node_id for node_id, _ in points} | {node.id for node in tree if node.state.in_flight}
     return points | {place for node_id in live if (place := tree.reference(node_id)) is not None}

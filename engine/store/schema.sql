@@ -86,7 +86,7 @@ COMMENT ON COLUMN runs.task IS 'Task that is trained for: a name of `llmzero tas
 COMMENT ON COLUMN runs.model IS 'Base model: a directory or a hub id.';
 COMMENT ON COLUMN runs.strategy IS 'Search strategy: llmzero, or a baseline.';
 COMMENT ON COLUMN runs.advisor IS 'What diagnoses and proposes: ollama, ollama text-only (its model sees no plots) or rules.';
-COMMENT ON COLUMN runs.state IS 'starting, training, paused, finishing, finished, stopped or failed. Not the last three and no engine holds the file: crashed.';
+COMMENT ON COLUMN runs.state IS 'starting, training, paused, stopping, finishing, finished, stopped or failed. Not the last three and no engine holds the file: crashed.';
 COMMENT ON COLUMN runs.reason IS 'Why it is in this state, in words; empty where the state says it all.';
 COMMENT ON COLUMN runs.config IS 'The run file as JSON, with every default written out, as the engine last read it.';
 COMMENT ON COLUMN runs.space IS 'Hyperparameters as a JSON list of {name, label, kind, low, high, default, scale, integer, zero, choices, doc}.';

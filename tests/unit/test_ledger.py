@@ -152,6 +152,25 @@ def test_a_segment_stopped_by_a_human_stays_stopped(tmp_path: Path) -> None:
     again.writer.close()
 
 
+def test_a_segment_that_was_pruned_when_its_engine_died_is_not_taken_up(tmp_path: Path) -> None:
+    ledger, node = in_flight(tmp_path / "run")
+    ledger.prune(node, "pruned by ada")
+    again = reload(ledger)
+    assert (again.tree[node].state, again.reasons[node]) == (State.STOPPED, "pruned by ada")
+    again.writer.close()
+
+
+def test_a_segment_cut_off_by_a_stop_that_another_went_on_from_stays_as_it_is(tmp_path: Path) -> None:
+    ledger, node = in_flight(tmp_path / "run")
+    ledger.set_state(node, State.STOPPED, "the run was stopped")
+    child = propose(ledger, node, 5)
+    ledger.decide(ledger.proposals[child], "approved", "auto", "gate auto")
+    ledger.set_state(child, State.FINISHED)
+    again = reload(ledger)
+    assert (again.tree[node].state, again.tree[node].steps) == (State.STOPPED, 7)
+    again.writer.close()
+
+
 def test_lost_files_are_noticed_and_what_was_to_begin_there_never_will(tmp_path: Path) -> None:
     ledger, node = in_flight(tmp_path / "run")
     ledger.set_state(node, State.FINISHED)
