@@ -84,6 +84,9 @@ class SearchSection(Section):
     llmzero and engine/strategies.py for the others."""
     comparator: Literal["on", "shadow", "off"] = "on"
     """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
+    no_signal: Literal["auto", "pause", "stop", "go-on"] = "auto"
+    """What is done when every group of completions of the first segments got equal rewards, so that nothing can be
+    learnt: pause, stop as failed, or go on; auto pauses where the gate waits for a human, and stops elsewhere."""
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:

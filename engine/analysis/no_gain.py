@@ -33,10 +33,10 @@ def no_gain(rows: Rows) -> str:
 
 def learnt(rows: Rows) -> str:
     """In one line, of a run that reports its base."""
-    return _no_signal(rows) or _no_better(rows, reported(read_header(rows)).base_validation)
+    return no_signal(rows) or _no_better(rows, reported(read_header(rows)).base_validation)
 
 
-def _no_signal(rows: Rows) -> str:
+def no_signal(rows: Rows) -> str:
     """GRPO learns from rewards that differ within a group of completions: whether there were none."""
     seen = rows(REWARDS)[0]
     low, high = seen["low"], seen["high"]

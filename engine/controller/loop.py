@@ -21,6 +21,7 @@ from engine.controller import commands, recovery, retention
 from engine.controller.account import Account
 from engine.controller.activity import Activity
 from engine.controller.agents import Agents
+from engine.controller.brake import Brake
 from engine.controller.evaluations import Evaluations
 from engine.controller.finish import EvaluationFailed, Finish
 from engine.controller.human import Human
@@ -85,6 +86,7 @@ class Controller:
         )  # fmt: skip
         self._account = Account(config, ledger, self._segments)
         self._activity = Activity(ledger)
+        self._brake = Brake(config, ledger)
         self._human = Human(
             ledger, space, self._pipeline, self._account, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
@@ -150,7 +152,7 @@ class Controller:
             if self._stopping:
                 break
             self._account.tick(paused=bool(self._paused), waiting=self._waiting_share)
-            if reason := self._segments.hopeless(MAX_FAILURES):
+            if reason := self._segments.hopeless(MAX_FAILURES) or await self._brake_if_in_vain():
                 return self._fail(reason)
             await self._advance()
             if self._over():
@@ -172,6 +174,14 @@ class Controller:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _brake_if_in_vain(self) -> str:
+        """Why the run ends for lack of a learning signal, or ""; where a human decides it pauses instead."""
+        seen = self._brake.missing_signal()
+        if not seen or not self._brake.pauses(self._pipeline.gate.mode):
+            return f"{seen}: {self._brake.remedy()}" if seen else ""
+        await self._pause(f"{seen}: resume to train all the same, or stop and {self._brake.remedy()}")
+        return ""
 
     # ---- one round ------------------------------------------------------------------------------------------------
 
