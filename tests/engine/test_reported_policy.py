@@ -110,7 +110,8 @@ def reported(run: RunDirectory) -> dict[str, Any]:
     row = live.rows(run, "FROM reported_policy")[0]
     place = run.path / row["path"]
     place.mkdir(parents=True, exist_ok=True)
-    (place / "config.json").write_text("{}")
+    if not (place / "config.json").exists():  # the base has one, which lies in this repository
+        (place / "config.json").write_text("{}")
     return row
 
 
