@@ -72,8 +72,8 @@ class SearchSection(Section):
     ] = "llmzero"  # fmt: skip
     """llmzero, or what it is compared with: see docs/search.md."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
-    """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another: less
-    than a quarter of a segment, or fewer than eight steps."""
+    """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
+    less than a quarter of a segment, or fewer than eight steps."""
     roots: int = Field(default=4, ge=1, le=16)
     """Diverse first segments that race from the base."""
     workers: int = Field(default=1, ge=1, le=64)
