@@ -43,6 +43,7 @@ EDITED: dict[str, Any] = {
     "model.path": str(ROOT / "assets" / "tiny" / "dedup"), "budget.steps": 500,
     "budget.gpu_hours": 3.0, "budget.minutes": 30.0, "budget.nodes": 7, "search.strategy": "fixed",
     "search.segment_steps": 8, "search.roots": 2, "search.workers": 2, "search.seed": 5, "search.comparator": "off",
+    "search.no_signal": "go-on", "evaluation.soup": False,
     "evaluation.validation_prompts": 32, "evaluation.rerank_prompts": 64, "evaluation.test_prompts": 128,
     "evaluation.checkpoints": 3, "advisor.kind": "rules", "advisor.model": "other:8b",
     "advisor.host": "http://127.0.0.1:1", "advisor.timeout_seconds": 60.0, "advisor.wait_seconds": 2.0,
