@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from engine.parameters import format_value
-from engine.score import wilson
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -110,17 +109,11 @@ def share(value: float | None, digits: int = 3) -> str:
     return text[1:] if text.startswith("0") else text
 
 
-def half_width(value: float, n: int) -> float:
-    """Half of the 95% Wilson interval of a score in [0, 1] out of `n` prompts."""
-    low, high = wilson(min(float(n), max(0.0, value * n)), n)
-    return (high - low) / 2
-
-
-def score(value: float | None, n: int | None) -> str:
-    """A score with its 95% interval: .431 ±.03."""
-    if value is None or not n:
+def score(value: float | None, low: float | None, high: float | None) -> str:
+    """A score with its 95% interval as it is, 16 cells at most: .431 [.37, .49]."""
+    if value is None or low is None or high is None:
         return MISSING
-    return f"{share(value)} ±{share(half_width(value, n), 2)}"
+    return f"{share(value)} [{low:.2f}, {high:.2f}]".replace("[0.", "[.").replace(" 0.", " .")
 
 
 def number(value: float | None) -> str:

@@ -124,12 +124,16 @@ class Segment:
         return self.checkpoints[-1].score.minus(self.first_score).errors
 
     def validation(self) -> str:
-        """ "validation .31 → .38 (n 256, SE .03)"; "no validation score" before the first."""
+        """ "validation .31 → .38 (n 256, SE of the change .03)"; "no validation score" before the first."""
         if not self.checkpoints:
             return "no validation score"
         last = self.checkpoints[-1].score
-        before = f"{short(self.first_score.value)} → " if self.first_score else ""
-        return f"validation {before}{short(last.value)} (n {last.n}, SE {short(last.standard_error)})"
+        if self.first_score is None:
+            return f"validation {short(last.value)} (n {last.n}, SE {short(last.standard_error)})"
+        error = short(last.minus(self.first_score).standard_error)
+        return (
+            f"validation {short(self.first_score.value)} → {short(last.value)} (n {last.n}, SE of the change {error})"
+        )
 
     @property
     def reward_flat(self) -> bool:

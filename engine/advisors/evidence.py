@@ -275,10 +275,9 @@ def _child(evidence: Evidence, child: Node) -> tuple[str, ...]:
     transition = child.transition
     if transition is None:
         raise ValueError(f"#{child.id} is the root, and nobody's child")
-    gained = gain(evidence.tree, child)
     return (
         f"#{child.id}", str(transition.step), changes_text(transition), str(transition.optimizer),
-        str(transition.reference), str(child.state), _last(child), "" if gained is None else signed(gained),
+        str(transition.reference), str(child.state), _last(child), gain_text(evidence.tree, child),
         quote(reason, REASON) if (reason := evidence.reasons.get(child.id)) else "",
     )  # fmt: skip
 
@@ -289,12 +288,28 @@ def changes_text(transition: Transition) -> str:
     return given or "none (keep)"
 
 
-def gain(tree: Tree, node: Node) -> float | None:
-    """Validation at a segment's end minus that where it began; None while one of them is unknown."""
+def before_and_after(tree: Tree, node: Node) -> tuple[Score, Score] | None:
+    """Validation where a segment began and at its end; None while one of them is unknown."""
     if node.transition is None or node.last is None:
         return None
     before = score_at(tree[node.transition.parent], node.transition.step)
-    return None if before is None else node.last.score.value - before.value
+    return None if before is None else (before, node.last.score)
+
+
+def gain(tree: Tree, node: Node) -> float | None:
+    """Validation at a segment's end minus that where it began; None while one of them is unknown."""
+    ends = before_and_after(tree, node)
+    return None if ends is None else ends[1].value - ends[0].value
+
+
+def gain_text(tree: Tree, node: Node) -> str:
+    """What a segment gained with its 95% interval, "+.05 [+.01 to +.09]"; "" while it is unknown."""
+    ends = before_and_after(tree, node)
+    if ends is None:
+        return ""
+    gained = ends[1].minus(ends[0])
+    low, high = gained.interval
+    return f"{signed(gained.value)} [{signed(low)} to {signed(high)}]"
 
 
 def nodes_table(evidence: Evidence) -> str:
@@ -303,12 +318,12 @@ def nodes_table(evidence: Evidence) -> str:
     ranked = sorted(trained, key=lambda n: (-(n.best or _NOTHING).score.value, n.id))[: NODES // 3]
     rows = []
     for node in ranked:
-        best, gained = node.best, gain(evidence.tree, node)
+        best = node.best
         if best is None or node.transition is None:
             continue
         rows.append((
             f"#{node.id}", f"#{node.parent}", str(best.step), short(best.score.value), interval(best.score),
-            "" if gained is None else signed(gained), changes_text(node.transition),
+            gain_text(evidence.tree, node), changes_text(node.transition),
         ))  # fmt: skip
     heads = ("node", "parent", "best step", "validation", "95%", "gain", "changes")
     return table(heads, rows) if len(rows) > 1 else ""

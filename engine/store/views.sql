@@ -115,6 +115,7 @@ SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts
     p.n AS best_n, p.greedy AS best_greedy, p.sampled AS best_sampled, p.outcomes AS best_outcomes, p.effective_n AS best_effective_n,
     (p.greedy + 2 * p.sampled) / (3.0 * p.n) AS best_value, score_low(best_value, p.n, p.effective_n) AS best_low,
     score_high(best_value, p.n, p.effective_n) AS best_high, (p.test_greedy + 2 * p.test_sampled) / (3.0 * p.test_n) AS test_value,
+    score_low(test_value, p.test_n, p.test_effective_n) AS test_low, score_high(test_value, p.test_n, p.test_effective_n) AS test_high,
     COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n)),
     said.*, last.last_ts, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version, r.activity,
     coalesce(r.budget, CAST(TRY(json_extract(r.config, '$.budget')) AS VARCHAR)) AS budget, r.config, r.space

@@ -102,6 +102,6 @@ def _line(listed: Listed) -> list[object]:
     test = facts.best_test
     return [
         listed.directory.name, state, facts.task, facts.nodes, facts.steps,
-        score(best.value, best.n) if best else MISSING, score(test.value, test.n) if test else MISSING,
+        score(best.value, *best.interval) if best else MISSING, score(test.value, *test.interval) if test else MISSING,
         spent, minute(facts.started),
     ]  # fmt: skip

@@ -86,7 +86,7 @@ class BranchFrom(ModalScreen[Place | None]):
         text = Text.assemble((f"#{place.node}".ljust(6), f"bold {colours.text}"))
         text.append_text(cell(place.label, 22, colours.text))
         text.append(f"step {place.step}".ljust(10), style=colours.muted)
-        text.append(score(place.value, place.n), style=colours.text)
+        text.append(score(place.value, place.low, place.high), style=colours.text)
         text.append(f" n={place.n}", style=colours.muted)
         text.append(f"  {glyph} {plain(place.state, 14)}", style=colour)
         return dress.done(text)

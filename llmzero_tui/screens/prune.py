@@ -85,9 +85,10 @@ class PruneScreen(ModalScreen[str | None]):
         for depth, node in self._cut[:SHOWN]:
             glyph, colour = dress.glyph(node.state)
             name = "  " * min(depth, 12) + f"#{node.id} {plain(node.label or node.intent, 40)}"
-            text = Text.assemble((fit(name, max(10, width - 32)), colours.text))
+            text = Text.assemble((fit(name, max(10, width - 38)), colours.text))
             text.append(f" {glyph} {plain(node.state, 14):<14}", style=colour)
-            text.append(f" {score(node.best.value, node.best.n) if node.best else '':<10}", style=colours.text)
+            best = score(node.best.value, node.best.low, node.best.high) if node.best else ""
+            text.append(f" {best:<16}", style=colours.text)
             lines.append(dress.done(text))
         if len(self._cut) > SHOWN:
             lines.append(Text(f"and {len(self._cut) - SHOWN} more", style=colours.muted))

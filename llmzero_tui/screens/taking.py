@@ -121,8 +121,9 @@ def node_text(snapshot: RunSnapshot, stage: Stage) -> str:
     ]
     if node is not None and node.parent is not None:
         lines.append(f"from #{node.parent} step {node.branch_step}, {stage.start} steps into the trajectory")
-    if node is not None and node.best is not None:
-        lines.append(f"validation {score(node.best.value, node.best.n)} (n={node.best.n}) at step {node.best.step}")
+    if node is not None and (best := node.best) is not None:
+        found = score(best.value, best.low, best.high)
+        lines.append(f"validation {found} (n={best.n}) at step {best.step}")
     if stage.reason:
         lines.append(stage.reason)
     stages = snapshot.detail.stages if snapshot.detail else ()

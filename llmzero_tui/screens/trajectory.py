@@ -121,7 +121,7 @@ class TrajectoryScreen(Polled):
         reported = snapshot.run.best if snapshot.best else None
         end = reported or (legs[-1].score if legs else None)
         if end is not None:
-            left.append("  " + score(end.value, end.n), style=f"bold {colours.star}")
+            left.append("  " + score(end.value, end.low, end.high), style=f"bold {colours.star}")
             left.append(f" {plain(reported.policy, 60)}" if reported else "", style=colours.text)
             after = counted(legs[-1].stage.start + legs[-1].steps, "step")
             left.append(f" n={end.n} after {after}", style=colours.muted)

@@ -13,11 +13,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from llmzero_tui.format import bar, ending, fit, mark, plain, score, to_ascii
+from llmzero_tui.format import bar, ending, fit, mark, plain, to_ascii
 from llmzero_tui.text.facts import (
     Branch,
     Facts,
     activity_words,
+    best_score,
     best_words,
     branches,
     limit_words,
@@ -113,7 +114,7 @@ class Board:
     def _branch(self, branch: Branch, width: int) -> Text:
         look = mark(str(branch.row["state"]))
         line = Text(fit(" " * (2 * branch.depth) + branch.name, width))
-        line.append(f"  {score(branch.row['best_value'], branch.row['best_n']):>10}")
+        line.append(f"  {best_score(branch.row):>16}")
         line.append(" ★ " if branch.best else "   ", style="yellow")
         line.append(branch.shown_state, style=_colour(look.colour))
         return line

@@ -109,14 +109,14 @@ def state_words(summary: Summary) -> str:
 
 
 def best_words(summary: Summary) -> str:
-    """ "best .431 ±.06 (#9 step 25, n 256)"."""
+    """ "best .431 [.37, .49] (#9 step 25, n 256)"."""
     if summary.best_validation is None:
         return "no score yet"
     return f"best {_measured(summary.best_validation, plain(summary.best_policy, 120))}"
 
 
 def test_words(summary: Summary) -> str:
-    """ "test .488 ±.03 (n 1024)", or "" where nothing was measured on it."""
+    """ "test .488 [.46, .52] (n 1024)", or "" where nothing was measured on it."""
     return f"test {_measured(summary.best_test)}" if summary.best_test else ""
 
 
@@ -193,7 +193,7 @@ def minute(time: datetime | None) -> str:
 
 def _measured(score_of: Score, where: str = "") -> str:
     about = ", ".join(filter(None, [where, f"n {score_of.n}"]))
-    return f"{score(score_of.value, score_of.n)} ({about})"
+    return f"{score(score_of.value, *score_of.interval)} ({about})"
 
 
 def _count(value: float) -> str:
@@ -249,6 +249,11 @@ def tree_lines(facts: Facts) -> Iterator[str]:
     yield from table(["node", "state", "steps", "validation", "intent"], rows, right={2}, indents=indents)
 
 
+def best_score(row: Row) -> str:
+    """The best score of a node of `cli_nodes`."""
+    return score(row["best_value"], row["best_low"], row["best_high"])
+
+
 def _best(branch: Branch) -> str:
-    text = score(branch.row["best_value"], branch.row["best_n"])
+    text = best_score(branch.row)
     return f"{text} ★" if branch.best else text

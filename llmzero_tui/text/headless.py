@@ -18,8 +18,8 @@ from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from engine.words import counted
-from llmzero_tui.format import mark, plain, score, to_ascii
-from llmzero_tui.text.facts import Facts, read_facts, status_line, waiting_words
+from llmzero_tui.format import mark, plain, to_ascii
+from llmzero_tui.text.facts import Facts, best_score, read_facts, status_line, waiting_words
 from llmzero_tui.text.following import LongPhases, Watch
 from llmzero_tui.text.output import note
 from llmzero_tui.text.summary import show_summary
@@ -114,7 +114,7 @@ class Follower:
         if state in WAITING or state == "waiting":
             return
         if number == 0:
-            self.display.line(f"{mark('finished').glyph} #0 base  validation {score(row['best_value'], row['best_n'])}")
+            self.display.line(f"{mark('finished').glyph} #0 base  validation {best_score(row)}")
         elif state == "running":
             self._say_started(row)
         else:
@@ -131,7 +131,7 @@ class Follower:
         state, label = plain(row["state"], 20), plain(row["label"], 40)
         text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {counted(row['trained_steps'], 'step')}"
         if row["best_n"]:
-            text += f", validation {score(row['best_value'], row['best_n'])}"
+            text += f", validation {best_score(row)}"
             text += "  ★ best so far" if best else ""
         if row["reason"] and state != "finished":
             text += f"  ({plain(row['reason'], 160)})"

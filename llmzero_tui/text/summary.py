@@ -20,6 +20,7 @@ from engine.score import Score
 from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
+from llmzero_tui.format import score as interval_text
 from llmzero_tui.text.output import emit, table, to_json
 
 SPACE = "SELECT space FROM runs"
@@ -137,8 +138,7 @@ def _value(name: str, stage: Stage, before: Stage | None) -> str:
 def _short(score: Score | None) -> str:
     if score is None:
         return MISSING
-    low, high = score.interval
-    return f"{share(score.value)} ±{share((high - low) / 2, 2)}"
+    return interval_text(score.value, *score.interval)
 
 
 def parameter_labels(reader: Reader) -> Labels:

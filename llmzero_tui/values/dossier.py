@@ -53,6 +53,8 @@ class Score:
     node: int
     step: int
     value: float
+    low: float
+    high: float
     n: int
     kept: bool
 
@@ -80,6 +82,8 @@ class Place:
     label: str
     state: str
     value: float
+    low: float
+    high: float
     n: int
     configuration: Values
 
@@ -166,7 +170,7 @@ def standing_of(row: Row) -> Standing:
 
 
 def sibling_of(row: Row) -> Sibling:
-    best = Scored(row["value"], row["n"], row["node_id"]) if row["n"] else None
+    best = Scored(row["value"], row["low"], row["high"], row["n"], row["node_id"]) if row["n"] else None
     return Sibling(
         row["node_id"], row["branch_step"] or 0, row["label"], row["intent"], row["state"], row["reason"],
         row["trained_steps"], best,
@@ -174,13 +178,13 @@ def sibling_of(row: Row) -> Sibling:
 
 
 def score_of(row: Row) -> Score:
-    return Score(row["node_id"], row["step"], row["value"], row["n"], row["kept"])
+    return Score(row["node_id"], row["step"], row["value"], row["low"], row["high"], row["n"], row["kept"])
 
 
 def place_of(row: Row) -> Place:
     values = json_of(row["configuration"], {})
     return Place(
-        row["node_id"], row["step"], row["label"], row["state"], row["value"], row["n"],
+        row["node_id"], row["step"], row["label"], row["state"], row["value"], row["low"], row["high"], row["n"],
         {str(k): v for k, v in values.items() if isinstance(v, int | float)},
     )  # fmt: skip
 

@@ -29,10 +29,12 @@ UNREAD = "unread"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score in [0, 1] out of `n` prompts, and whose it is: `policy` is its name (a soup has one, and for `node` and
-    `step` those of its newest member)."""
+    """A score in [0, 1] out of `n` prompts with its 95% interval, and whose it is: `policy` is its name (a soup has
+    one, and for `node` and `step` those of its newest member)."""
 
     value: float
+    low: float
+    high: float
     n: int
     node: int | None = None
     step: int | None = None
@@ -356,8 +358,11 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
     budget = _values(row["budget"]) or settings.get("budget", {})
     state = derived_state(str(row["state"]), live=live)
     whose = row["best_node"], row["best_step"], row["best_policy"]
-    best = Scored(row["best_value"], row["best_n"], *whose) if row["best_n"] else None
-    test = Scored(row["test_value"], row["test_n"], *whose) if row["test_n"] else None
+    best = test = None
+    if row["best_n"]:
+        best = Scored(row["best_value"], row["best_low"], row["best_high"], row["best_n"], *whose)
+    if row["test_n"]:
+        test = Scored(row["test_value"], row["test_low"], row["test_high"], row["test_n"], *whose)
     return Run(
         path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
         reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["steps"] or 0,
@@ -433,13 +438,16 @@ def command_of(row: Row) -> Command:
 
 def node_of(row: Row) -> Node:
     """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
-    steps, values, counts = row["steps"] or (), row["scores"] or (), row["counts"] or ()
+    steps, values = row["steps"] or (), row["scores"] or ()
     scores = tuple(zip(steps, values, strict=True))
-    best = max(zip(values, steps, counts, strict=True), default=None)
+    most = max(range(len(steps)), key=lambda i: (values[i], steps[i]), default=None)
+    best = None
+    if most is not None:
+        ends = row["lows"][most], row["highs"][most]
+        best = Scored(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
     return Node(
         id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"], state=row["state"],
         intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],
         start=row["start_steps"], pruned=row["pruned"],
-        best=Scored(best[0], best[2], row["node_id"], best[1]) if best else None,
-        kept=tuple(row["kept"] or ()), scores=scores, human=bool(row["human"]), note=row["note"] or "",
+        best=best, kept=tuple(row["kept"] or ()), scores=scores, human=bool(row["human"]), note=row["note"] or "",
     )  # fmt: skip

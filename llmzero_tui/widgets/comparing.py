@@ -51,8 +51,8 @@ def _score(found: Scored | None, word: str, dress: Look) -> Text:
     colours = dress.palette
     text = Text(f"{word} " if word else "", style=colours.muted)
     if found is None:
-        return text.append(f"{MISSING:<18}", style=colours.faint)
-    text.append(score(found.value, found.n), style=f"bold {colours.text}")
+        return text.append(f"{MISSING:<24}", style=colours.faint)
+    text.append(score(found.value, found.low, found.high), style=f"bold {colours.text}")
     return text.append(f" n={found.n:<5} ", style=colours.muted)
 
 

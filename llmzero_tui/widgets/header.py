@@ -75,11 +75,11 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
         left.append(f"  {plain(alone, 40)}", style=colours.live)
     if run.best is not None:
         left.append("  best ", style=colours.muted)
-        left.append(score(run.best.value, run.best.n), style=f"bold {colours.star}")
+        left.append(score(run.best.value, run.best.low, run.best.high), style=f"bold {colours.star}")
         left.append(f" {plain(_short(run.best, wide), 60)}", style=colours.muted)
     if run.test is not None:
         left.append("  test ", style=colours.muted)
-        left.append(score(run.test.value, run.test.n), style=f"bold {colours.good}")
+        left.append(score(run.test.value, run.test.low, run.test.high), style=f"bold {colours.good}")
     right = _age(snapshot, now, lost, frozen, wide, dress)
     if wide:
         right.append(f"   {plain(run.advisor, 20)} advisor", style=colours.muted)

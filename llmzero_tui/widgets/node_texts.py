@@ -100,7 +100,8 @@ def _where(stage: Stage, node: Node, dress: Look, waits: bool) -> Text:
     text = Text.assemble((f"#{node.id} ", f"bold {colours.text}"))
     text.append_text(dress.state("pending", "waits for your answer") if waits else dress.state(node.state))
     if node.best is not None:
-        text.append("  validation ", style=colours.muted).append(score(node.best.value, node.best.n), style="bold")
+        found = score(node.best.value, node.best.low, node.best.high)
+        text.append("  validation ", style=colours.muted).append(found, style="bold")
         text.append(f" n={node.best.n}", style=colours.muted)
     if node.planned:
         text.append(f"  {node.trained}/{node.planned} steps", style=colours.muted)

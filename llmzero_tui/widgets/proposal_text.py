@@ -76,7 +76,7 @@ def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
     style = f"bold {colours.text}" if here else colours.muted
     words = "branches from here" if here else "" if found.kept else "files deleted"
     cells = (
-        (f"{'▸' if here else ' '} step {found.step}", style), (score(found.value, found.n), style),
+        (f"{'▸' if here else ' '} step {found.step}", style), (score(found.value, found.low, found.high), style),
         (f"n={found.n}", colours.muted), (words, colours.wait if here else colours.muted),
     )  # fmt: skip
     return [_line(dress, cell) for cell in cells]
@@ -96,7 +96,7 @@ def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
             gain = f"{'+' if by >= 0 else '−'}{share(abs(by), 2)}"
         words = plain(each.reason, 200)
         origin = f"  from step {each.step}" if each.step != dossier.proposal.step else ""
-        reached = score(each.best.value, each.best.n) if each.best else MISSING
+        reached = score(each.best.value, each.best.low, each.best.high) if each.best else MISSING
         lines.append(_line(
             dress, (fit(name, wide), colours.text), (fit(state, ended), dress.glyph(each.state)[1]),
             (reached, colours.text), (f" {gain}" if gain else "", colours.good if gain[:1] == "+" else colours.bad),

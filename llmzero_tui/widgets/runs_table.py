@@ -60,13 +60,13 @@ def _task(cells: int) -> Callable[[Run, datetime, Look], Text]:
 def _validation(run: Run, _now: datetime, dress: Look) -> Text:
     if run.best is None:
         return Text(MISSING, style=dress.palette.faint)
-    return Text(score(run.best.value, run.best.n), style=dress.palette.text)
+    return Text(score(run.best.value, run.best.low, run.best.high), style=dress.palette.text)
 
 
 def _test(run: Run, _now: datetime, dress: Look) -> Text:
     if run.test is None:
         return Text(MISSING, style=dress.palette.faint)
-    return Text(score(run.test.value, run.test.n), style=f"bold {dress.palette.good}")
+    return Text(score(run.test.value, run.test.low, run.test.high), style=f"bold {dress.palette.good}")
 
 
 def _test_of(run: Run, _now: datetime, dress: Look) -> Text:
@@ -82,6 +82,10 @@ def _budget(cells: int) -> Callable[[Run, datetime, Look], Text]:
     return draw
 
 
+def _spent(run: Run, _now: datetime, dress: Look) -> Text:
+    return Text(f"{run.spent:.0%}", style=dress.palette.muted)
+
+
 def _eta(run: Run, _now: datetime, dress: Look) -> Text:
     return Text(duration(run.eta) if run.live and run.eta is not None else "", style=dress.palette.text)
 
@@ -93,13 +97,14 @@ def _age(run: Run, now: datetime, dress: Look) -> Text:
 
 COLUMNS = (
     Column("state", 11, _state),
-    Column("task", 12, _task(12), least=112),
-    Column("task", 28, _task(28), least=150),
+    Column("task", 12, _task(12), least=126),
+    Column("task", 28, _task(28), least=166),
     Column("nodes", 5, _nodes, right=True),
-    Column("validation", 10, _validation),
-    Column("test", 10, _test),
+    Column("validation", 16, _validation),
+    Column("test", 16, _test),
     Column("n", 5, _test_of, right=True, least=110),
-    Column("budget", 10, _budget(5)),
+    Column("budget", 6, _spent, right=True),
+    Column("budget", 10, _budget(5), least=92),
     Column("budget", 17, _budget(12), least=132),
     Column("ETA", 7, _eta, right=True, least=100),
     Column("age", 6, _age, right=True),
@@ -114,7 +119,7 @@ def columns_for(width: int) -> list[Column]:
             shown[column.name] = column
     found = list(shown.values())
     while found and sum(c.cells + GAP for c in found) > width - NAME_CELLS - 2:
-        found.remove(next((c for c in found if c.name in ("nodes", "validation")), found[-1]))
+        found.remove(next((c for c in found if c.name in ("nodes", "age")), found[-1]))
     return found
 
 

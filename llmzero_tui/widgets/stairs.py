@@ -17,7 +17,7 @@ from llmzero_tui.widgets.look import Look
 from llmzero_tui.widgets.proposal_text import grouped
 
 NAME = 13
-LEAST = 12
+LEAST = 17
 ROWS = 4
 """Most lines of one staircase; more values than that share lines."""
 
@@ -126,7 +126,7 @@ def _heads(
         label = plain(leg.stage.label or leg.stage.intent, 40)
         rows["stage"].append(fit(f"{mark}#{leg.stage.node} {label}", width - 1) + " ", style=style)
         rows["until"].append(fit(f"step {leg.stage.start + leg.steps}", width), style=colours.muted)
-        found = score(leg.score.value, leg.score.n) if leg.score else "–"
+        found = score(leg.score.value, leg.score.low, leg.score.high) if leg.score else "–"
         best = here or index == count - 1
         rows["validation"].append(fit(found, width), style=f"bold {colours.star}" if best else colours.text)
     if first:

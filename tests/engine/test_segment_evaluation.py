@@ -50,6 +50,7 @@ def test_counts_are_those_of_the_tasks_verdicts(model: Any, tokenizer: Any) -> N
     verdicts = [Letters().score(text, Item(prompt, "a")).correct for prompt, text in task.asked]
     assert scored.n == 30
     assert (scored.greedy, scored.sampled) == (sum(verdicts[:30]), sum(verdicts[30:]))
+    assert scored.outcomes == "".join(str(g + 2 * s) for g, s in zip(verdicts[:30], verdicts[30:], strict=True))
     assert [prompt for prompt, _ in task.asked[:30]] == [i.prompt for i in task.items(Split.VALIDATION, 30, 2)]
 
 

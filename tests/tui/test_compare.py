@@ -182,7 +182,7 @@ async def test_two_marked_nodes_are_laid_over_each_other(run: Path, engine: Engi
         await until(pilot, lambda: "temperature" in text_of(pilot.app), "what differs")
         shown = text_of(pilot.app)
         assert "#13 keep" in shown
-        assert ".637 ±.06 n=256" in shown
+        assert ".637 [.58, .69] n=256" in shown
         assert "1 → .8 @150" in shown
         assert "B leaves A in #10 at step 150" in shown
         assert "learning_rate" not in shown

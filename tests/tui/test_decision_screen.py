@@ -104,7 +104,7 @@ async def test_a_proposal_is_shown_with_all_that_bears_on_it(run: Path, engine: 
         assert "expected  reward at least .05" in why
         assert "entropy 1.9 → .91 (−52%) over steps 8–50" in why.replace("\n", " ").replace("  ", " ") or "8–50" in why
         origin = text_of(screen, "#origin")
-        assert "▸ step 50  .441 ±.06  n=256  branches from here" in origin
+        assert "▸ step 50  .441 [.38, .50]  n=256  branches from here" in origin
         values = text_of(screen, "#values")
         changed = next(line for line in values.splitlines() if "▸" in line)
         assert changed.split()[:8] == ["▸", "beta", "0", "→", "0", "→", "0", "⇒"]

@@ -16,7 +16,6 @@ from llmzero_tui.format import (
     bar,
     duration,
     fit,
-    half_width,
     number,
     parameter,
     plain,
@@ -75,9 +74,14 @@ def test_shares_have_no_leading_zero(value: float | None, shown: str) -> None:
 
 
 def test_a_score_carries_its_interval() -> None:
-    assert score(0.431, 1024) == ".431 ±.03"
-    assert score(None, 10) == score(0.5, None) == score(0.5, 0) == "–"
-    assert half_width(1.0, 100) > 0
+    assert score(0.431, 0.4, 0.462) == ".431 [.40, .46]"
+    assert score(None, 0.1, 0.2) == score(0.5, None, None) == "–"
+
+
+def test_an_interval_is_shown_as_it_is_and_not_as_a_symmetric_one() -> None:
+    assert score(0.997, 0.8931, 0.9999) == ".997 [.89, 1.00]"
+    assert score(0.0, 0.0, 0.037) == ".000 [.00, .04]"
+    assert score(1.0, 0.963, 1.0) == "1.00 [.96, 1.00]"
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
-from engine.score import Score
+from engine.score import PromptSet, Score, outcomes_of
 from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
 from engine.space import Configuration, Intent, Optimizer, Reference, Space, Transition
-from engine.tree import REWARD_STEPS, Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, State, Tree
 
 SPACE = Space.build(
     {},
@@ -57,6 +56,7 @@ class World:
     falls: float = 4.0
     best_rate: float = field(init=False)
     warmth: float = field(init=False)
+    hardness: list[float] = field(init=False)
     tolerance: float = 0.9
 
     def __post_init__(self) -> None:
@@ -64,6 +64,7 @@ class World:
         self.best_rate = math.exp(rng.uniform(math.log(3e-5), math.log(1.2e-4)))
         self.warmth = rng.uniform(0.8, 1.2)
         self.limit = 5 * self.best_rate
+        self.hardness = [rng.random() for _ in range(self.prompts)]
 
     def step(self, skill: Skill, configuration: Configuration) -> Skill:
         rate = configuration["learning_rate"]
@@ -82,10 +83,15 @@ class World:
         return min(0.98, 0.08 + 0.2 * skill.shallow + 0.65 * skill.deep - noise)
 
     def score(self, accuracy: float, rng: random.Random) -> Score:
-        def correct(p: float) -> int:
-            return sum(rng.random() < p for _ in range(self.prompts))
+        """On the same prompts every time: half of what decides an answer is how hard its prompt is."""
 
-        return Score(self.prompts, correct(min(1.0, accuracy + 0.05)), correct(accuracy))
+        def correct(p: float) -> list[bool]:
+            bar = math.sqrt(p / 2) if p < 0.5 else 1 - math.sqrt((1 - p) / 2)  # of a sum of two uniform numbers
+            return [(hardness + rng.random()) / 2 < bar for hardness in self.hardness]
+
+        greedy, sampled = correct(min(1.0, accuracy + 0.05)), correct(accuracy)
+        prompts = PromptSet("validation", 0, self.prompts)
+        return Score(self.prompts, sum(greedy), sum(sampled), outcomes_of(greedy, sampled), (prompts,))
 
 
 @dataclass
@@ -196,7 +202,6 @@ class Simulation:
                 if not self.files_kept(node):
                     self.tree.forget_files(node_id, step)
         self._metrics[node_id] = curves
-        self.tree.set_reward(node_id, fmean(reward for _, reward in curves["reward"][-REWARD_STEPS:]))
         self.tree.set_steps(node_id, node.planned_steps)
         self.tree.set_state(node_id, fault or State.FINISHED)
 

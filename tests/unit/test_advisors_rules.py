@@ -104,7 +104,7 @@ def test_the_diagnoses_are_those_of_the_segment() -> None:
 def test_a_healthy_segment_is_grown_first() -> None:
     proposal = first(evidence(Intent.CHANGE))
     assert moved(proposal) == {"difficulty": 1, "max_completion_length": 1, "learning_rate": -1}
-    assert "validation .2 → .36 (n 256, SE .02" in proposal.rationale
+    assert "validation .2 → .36 (n 256, SE of the change .039)" in proposal.rationale
 
 
 def test_trouble_late_in_the_segment_is_left_by_an_earlier_checkpoint() -> None:

@@ -95,7 +95,7 @@ def found(case: dict[str, Any]) -> tuple[Diagnosis, ...]:
 def test_a_segment_that_learns_is_healthy() -> None:
     (only,) = found(HEALTHY)
     assert only.pathology == "healthy"
-    assert "validation .2 → .36 (n 256, SE .03" in only.text
+    assert "validation .2 → .36 (n 256, SE of the change .039)" in only.text
 
 
 @pytest.mark.parametrize(("pathology", "change", "quote"), CASES)

@@ -75,7 +75,7 @@ def test_every_table_view_and_column_is_documented(writer: Writer) -> None:
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (3, 10), (81, 263), (0.5, 7), (511.7, 512)])
 def test_sql_and_python_agree_on_the_interval(writer: Writer, k: float, n: int) -> None:
     row = writer.rows("SELECT wilson_low(?, ?) AS low, wilson_high(?, ?) AS high", [k, n, k, n])[0]
-    assert (row["low"], row["high"]) == pytest.approx(wilson(k, n), abs=1e-7)
+    assert (row["low"], row["high"]) == pytest.approx(wilson(k, n), abs=1e-12)
 
 
 def test_the_best_trajectory_uses_the_steps_up_to_each_branch(writer: Writer) -> None:

@@ -5,7 +5,7 @@ WITH drawn AS (
     SELECT node_id, parent_id, branch_step, state, intent, label, trained_steps, planned_steps, start_steps, pruned,
         advisor = 'human' AS human, note FROM visible_nodes
 ), scored AS (
-    SELECT seq, node_id, step, n, value, kept FROM checkpoints
+    SELECT seq, node_id, step, n, value, effective_n, kept FROM checkpoints
 ), chunks AS (
     SELECT node_id // 128 AS chunk, CAST(bit_xor(hash(mark)) AS VARCHAR) AS mark -- twice: hashes of rows that differ in one flag differ alike
     FROM (SELECT node_id, hash(drawn) AS mark FROM drawn UNION ALL SELECT node_id, hash(scored) FROM scored) GROUP BY chunk
@@ -13,10 +13,11 @@ WITH drawn AS (
     SELECT chunk FROM chunks WHERE NOT list_contains(CAST($1 AS JSON)::VARCHAR[], mark)
 ), lists AS (
     SELECT node_id, list(step ORDER BY step, seq) AS steps, list(value ORDER BY step, seq) AS scores, list(n ORDER BY step, seq) AS counts,
+        list(score_low(value, n, effective_n) ORDER BY step, seq) AS lows, list(score_high(value, n, effective_n) ORDER BY step, seq) AS highs,
         list(step ORDER BY step, seq) FILTER (kept) AS kept
     FROM scored WHERE node_id // 128 IN (FROM changed) GROUP BY node_id
 ), fresh AS (
-    SELECT drawn.*, steps, scores, counts, kept FROM drawn LEFT JOIN lists USING (node_id) WHERE drawn.node_id // 128 IN (FROM changed)
+    SELECT drawn.*, steps, scores, counts, lows, highs, kept FROM drawn LEFT JOIN lists USING (node_id) WHERE drawn.node_id // 128 IN (FROM changed)
 )
 SELECT chunks.chunk, chunks.mark, fresh.* FROM chunks LEFT JOIN fresh ON fresh.node_id // 128 = chunks.chunk
 ORDER BY chunks.chunk, fresh.node_id
