@@ -15,7 +15,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine import ollama_host
-from engine.errors import UserError, one_line, short
+from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.strategies import SETTINGS
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -204,7 +204,7 @@ def load(path: Path, *, default_name: str | None = None) -> RunConfig:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{short_path(path)}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file (UTF-8 expected at byte {error.start})") from error
     return parse(text, source=str(path), default_name=default_name)
@@ -228,7 +228,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(short_name(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         line = f"unknown key {key}{_nearest(first['loc'], model)}"
     elif first["type"] == "missing":

@@ -42,3 +42,13 @@ def short_path(path: object) -> str:
     """A path as it stands; of a very long one the beginning and, more of it, the end."""
     text = one_line(str(path))
     return text if len(text) <= 2 * LONGEST_QUOTE else f"{text[:30]}…{text[-49:]}"
+
+
+def bounded(text: str) -> str:
+    """A message in which no word and nothing in quotes is endless: what it repeats without `short` is cut here."""
+    text = _QUOTED.sub(lambda found: f"{found[0][: LONGEST_QUOTE - 1]}…{found[1]}", text)
+    return _ENDLESS.sub(lambda found: (short_path if "/" in found[1] else short_name)(found[1]) + found[2], text)
+
+
+_QUOTED = re.compile(rf"(?<![^\s(\[=:])(['\"])(?:(?!\1)[^/…]){{{LONGEST_QUOTE},}}\1")
+_ENDLESS = re.compile(rf"(\S{{{LONGEST_QUOTE},}}[^\s:;,.])([:;,.]*)(?!\S)")

@@ -87,7 +87,12 @@ def cached(hub_id: str) -> Path:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(hub_id, "config.json")
+    try:
+        found = try_to_load_from_cache(hub_id, "config.json")
+    except ValueError as error:  # a name that the hub allows to nobody
+        raise UserError(
+            f"{short_name(hub_id)}: no such directory, and no model of the hub can have that name"
+        ) from error
     if isinstance(found, str):
         return Path(found).parent
     _ask(hub_id)

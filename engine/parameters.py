@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from engine.errors import UserError
+from engine.errors import UserError, short, short_name
 
 Value = float | int
 Configuration = Mapping[str, Value]
@@ -219,7 +219,9 @@ def resolve(
             found[name] = _task_parameter(name, table, where)
     for name, table in settings.items():
         if name not in found and name not in known:
-            raise UserError(f"[space.{name}] is unknown; nearest: {nearest_names(name, {**known, **found})}")
+            raise UserError(
+                f"[space.{short_name(name)}] is unknown; nearest: {nearest_names(name, {**known, **found})}"
+            )
         found[name] = _replaced(found.get(name) or known[name], table, f"[space.{name}]")
     groups = settings.get("num_generations", {})
     found["num_generations"] = _dividing(found["num_generations"], groups, batch_size)
@@ -240,7 +242,7 @@ def _task_parameter(name: str, table: Mapping[str, Any], where: str) -> Paramete
     low = _number(table, "low", where) if "low" in table else -math.inf
     high = _number(table, "high", where) if "high" in table else math.inf
     if scale is Scale.LOG and low <= 0 and "choices" not in table:
-        raise UserError(f"{where} low = {low!r} is not allowed on a log scale; allowed: above 0")
+        raise UserError(f"{where} low = {short(low)} is not allowed on a log scale; allowed: above 0")
     middle = math.sqrt(low * high) if scale is Scale.LOG else (low + high) / 2
     default = (round(middle) if integer else middle) if math.isfinite(middle) else 0
     label, doc = str(table.get("label", name))[:12], str(table.get("doc", f"{name} of the task"))
@@ -254,7 +256,7 @@ def _replaced(parameter: Parameter, table: Mapping[str, Any], where: str) -> Par
     if "fixed" in table:
         return _fixed(parameter, table, where)
     if not isinstance(rising := table.get("rising", parameter.rising), bool):
-        raise UserError(f"{where} rising = {rising!r} is not allowed; allowed: true, false")
+        raise UserError(f"{where} rising = {short(rising)} is not allowed; allowed: true, false")
     parameter = replace(parameter, rising=rising)
     if "choices" in table:
         changed = _chosen(parameter, table, where)
@@ -266,14 +268,14 @@ def _replaced(parameter: Parameter, table: Mapping[str, Any], where: str) -> Par
         return replace(changed, default=changed.nearest(parameter.default))
     default = _number(table, "default", where)
     if not changed.allows(default):
-        raise UserError(f"{where} default = {default!r} is not allowed; allowed: {changed.allowed}")
+        raise UserError(f"{where} default = {short(default)} is not allowed; allowed: {changed.allowed}")
     return replace(changed, default=changed.coerce(default))
 
 
 def _fixed(parameter: Parameter, table: Mapping[str, Any], where: str) -> Parameter:
     if len(table) > 1:
         others = ", ".join(sorted(set(table) - {"fixed"}))
-        raise UserError(f"{where} fixed = {table['fixed']!r} leaves no room for {others}; give one or the other")
+        raise UserError(f"{where} fixed = {short(table['fixed'])} leaves no room for {others}; give one or the other")
     value = _limited(parameter, table, "fixed", where)
     return replace(parameter, low=value, high=value, default=value, choices=(value,), scale=Scale.CHOICE, zero=False)
 
@@ -283,7 +285,7 @@ def _chosen(parameter: Parameter, table: Mapping[str, Any], where: str) -> Param
         raise UserError(f"{where} gives choices and {', '.join(sorted(extra))}; give one or the other")
     values = table["choices"]
     if not isinstance(values, list | tuple) or not values:
-        raise UserError(f"{where} choices = {values!r} is not allowed; allowed: a list of numbers")
+        raise UserError(f"{where} choices = {short(values)} is not allowed; allowed: a list of numbers")
     choices = sorted({_limited(parameter, {"choices": v}, "choices", where) for v in values})
     return replace(parameter, low=choices[0], high=choices[-1], choices=tuple(choices), scale=Scale.CHOICE, zero=False)
 
@@ -294,7 +296,7 @@ def _cut(parameter: Parameter, table: Mapping[str, Any], where: str) -> Paramete
     high = _number(table, "high", where) if "high" in table else math.inf
     choices = tuple(c for c in parameter.choices if low <= c <= high)
     if not choices:
-        given = ", ".join(f"{k} = {table[k]!r}" for k in ("low", "high") if k in table)
+        given = ", ".join(f"{k} = {short(table[k])}" for k in ("low", "high") if k in table)
         raise UserError(f"{where} {given} leaves none of the choices {parameter.allowed}")
     return replace(parameter, low=choices[0], high=choices[-1], choices=choices)
 
@@ -309,7 +311,7 @@ def _ranged(parameter: Parameter, table: Mapping[str, Any], where: str) -> Param
         if zero:  # "from 0 on": the smallest positive value is the general one
             low = min(parameter.low, high / 10)
     if low > high:
-        raise UserError(f"{where} low = {low!r} is above high = {high!r}; allowed: low up to high")
+        raise UserError(f"{where} low = {short(low)} is above high = {short(high)}; allowed: low up to high")
     return replace(parameter, low=low, high=high, zero=zero)
 
 
@@ -336,16 +338,16 @@ def _dividing(parameter: Parameter, given: Mapping[str, Any], batch_size: int) -
 
 def _check_keys(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
     if not isinstance(table, Mapping):
-        raise UserError(f"{where} = {table!r} is not allowed; allowed: a table with low, high, default")
+        raise UserError(f"{where} = {short(table)} is not allowed; allowed: a table with low, high, default")
     for key in table:
         if key not in allowed:
-            raise UserError(f"{where} has no key {key!r}; nearest: {nearest_names(str(key), allowed)}")
+            raise UserError(f"{where} has no key {short(key)}; nearest: {nearest_names(str(key), allowed)}")
 
 
 def _number(table: Mapping[str, Any], key: str, where: str) -> Value:
     value = table[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where} {key} = {value!r} is not allowed; allowed: a number")
+        raise UserError(f"{where} {key} = {short(value)} is not allowed; allowed: a number")
     return value
 
 
@@ -354,9 +356,9 @@ def _limited(parameter: Parameter, table: Mapping[str, Any], key: str, where: st
     value = _number(table, key, where)
     low, high = LIMITS.get(parameter.name, (-math.inf, math.inf))
     if parameter.integer and value != int(value):
-        raise UserError(f"{where} {key} = {value!r} is not allowed; allowed: a whole number")
+        raise UserError(f"{where} {key} = {short(value)} is not allowed; allowed: a whole number")
     if not (low <= value <= high or (parameter.zero and value == 0)):
         zero = "0 or " if parameter.zero else ""
         limits = f"{zero}{format_value(low)} to {format_value(high)}"
-        raise UserError(f"{where} {key} = {value!r} is not allowed; allowed: {limits}")
+        raise UserError(f"{where} {key} = {short(value)} is not allowed; allowed: {limits}")
     return parameter.coerce(value)

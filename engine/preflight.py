@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine import advisor_check, machine, model_check, ollama_host
 from engine.config import RunConfig
-from engine.errors import UserError, one_line
+from engine.errors import UserError, one_line, short_name
 from engine.findings import Finding, Report
 from engine.model_files import ModelFiles, find_model
 from engine.space import Space
@@ -91,7 +91,7 @@ def _task(config: RunConfig, found: list[Finding]) -> Task | None:
         found.append(Finding("error", subject, one_line(str(error))))
         return None
     except Exception as error:  # noqa: BLE001 - the task's own code may raise anything, and that is its author's finding
-        found.append(Finding("error", subject, f"{config.task.name} fails: {one_line(repr(error))[:300]}"))
+        found.append(Finding("error", subject, f"{short_name(config.task.name)} fails: {one_line(repr(error))[:300]}"))
         return None
     found.append(Finding("ok", subject, f"{task.name}: {task.summary}"))
     return task

@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from engine.errors import short, short_name
 from engine.parameters import (
     Configuration,
     Kind,
@@ -155,7 +156,7 @@ class Space:
             if parameter.name not in configuration:
                 found.append(f"{parameter.name} is missing; allowed: {parameter.allowed}")
             elif not parameter.allows(value := configuration[parameter.name]):
-                found.append(f"{parameter.name} = {value!r} is not allowed; allowed: {parameter.allowed}")
+                found.append(f"{parameter.name} = {short(value)} is not allowed; allowed: {parameter.allowed}")
         return tuple(found)
 
     def check_transition(self, parent_configuration: Configuration, transition: Transition) -> tuple[str, ...]:
@@ -163,7 +164,7 @@ class Space:
         found = self._unknown(transition.changes)
         for name, value in transition.changes.items():
             if name in self and not self[name].allows(value):
-                found.append(f"{name} = {value!r} is not allowed; allowed: {self[name].allowed}")
+                found.append(f"{short_name(name)} = {short(value)} is not allowed; allowed: {self[name].allowed}")
         if not found:
             found += self._intent(parent_configuration, transition)
             found += self._falling(parent_configuration, transition)
@@ -229,7 +230,7 @@ class Space:
 
     def _unknown(self, names: Iterable[str]) -> list[str]:
         return [
-            f"{name!r} is not a parameter; nearest: {nearest_names(name, self._by_name)}"
+            f"{short(name)} is not a parameter; nearest: {nearest_names(name, self._by_name)}"
             for name in names
             if name not in self
         ]
@@ -262,7 +263,7 @@ def _texts(transition: Transition) -> list[str]:
     if not transition.label.strip():
         found.append("label is empty")
     elif len(transition.label) > LABEL_LENGTH or not transition.label.isprintable():
-        found.append(f"label {transition.label!r} must be one line of at most {LABEL_LENGTH} characters")
+        found.append(f"label {short(transition.label)} must be one line of at most {LABEL_LENGTH} characters")
     if not transition.rationale.strip():
         found.append("rationale is empty")
     return found

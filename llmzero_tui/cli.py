@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import io
 import os
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, bounded, short_name, short_path
 
 FINE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,7 +30,8 @@ class Parser(argparse.ArgumentParser):
         """Print one line and exit with 2."""
         from llmzero_tui.format import plain
 
-        line = plain(message, 4000)
+        what, unknown, words = message.partition("unrecognized arguments: ")
+        line = plain(bounded(what + unknown + short_name(words)), 1000)
         self.exit(MISTAKE, f"{self.prog}: {line}; see `{self.prog} --help`\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -55,12 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(options, error, MISTAKE)
     except Fault as error:
         return _complain(options, error, FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _complain(options, UserError(f"{short_path(error.filename)}: {error.strerror}"), MISTAKE)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return INTERRUPTED
     return code
 
 
@@ -70,7 +76,7 @@ def _complain(options: argparse.Namespace, error: Exception, code: int) -> int:
     from llmzero_tui.format import plain
 
     # It may quote what a model, a file's name or a database says.
-    sys.stderr.write(f"llmzero: {plain(error, 4000)}\n")
+    sys.stderr.write(f"llmzero: {plain(bounded(str(error)), 1000)}\n")
     return code
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import UserError
+from engine.errors import UserError, short, short_name
 from engine.search.base import Strategy
 from engine.search.baselines import Fixed, GridSearch, RandomSearch
 from engine.search.constants import Continue
@@ -62,7 +62,7 @@ def make(
     """
     if name not in NAMES:
         near = ", ".join(difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5) or NAMES)
-        raise UserError(f"search.strategy = {name!r} is unknown; nearest: {near}")
+        raise UserError(f"search.strategy = {short(name)} is unknown; nearest: {near}")
     if name in OURS:
         _check(settings, [f.name for f in fields(Settings)])
         ours = LLMZero(Settings(segment_steps=segment_steps, roots=roots, **settings))
@@ -74,7 +74,9 @@ def make(
         return PEERS[name](Asked(segment_steps, seed, _needed(space, name), SETTINGS[name](**settings)))
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"search setting {first['loc'][0]} = {first['input']!r}: {first['msg']}") from error
+        raise UserError(
+            f"search setting {short_name(first['loc'][0])} = {short(first['input'])}: {first['msg']}"
+        ) from error
 
 
 def _needed(space: Space | None, name: str) -> Space:
@@ -87,4 +89,4 @@ def _check(settings: Mapping[str, Any], known: list[str]) -> None:
     for key in settings:
         if key not in known:
             near = ", ".join(difflib.get_close_matches(key, known, n=1) or known) or "none"
-            raise UserError(f"search setting {key!r} is unknown; nearest: {near}")
+            raise UserError(f"search setting {short(key)} is unknown; nearest: {near}")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from engine import launch, preflight
 from engine.config import RunConfig, load
-from engine.errors import UserError, one_line
+from engine.errors import UserError, bounded, one_line
 from engine.findings import Finding
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note, to_json
@@ -55,7 +55,7 @@ def load_run(path: Path) -> RunConfig:
 
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
     """One line for each finding, or a JSON list of them."""
-    found = list(findings)
+    found = [replace(each, text=bounded(each.text)) for each in findings]
     if as_json:
         emit(to_json([asdict(each) for each in found]))
         return

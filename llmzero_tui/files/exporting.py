@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, short_path
 from engine.files import whole
 from engine.store.base import to_rows
 from llmzero_tui.format import plain
@@ -98,13 +98,13 @@ def target(text: str, *, suffixes: tuple[str, ...] = (), directory: bool = False
     try:
         path = Path(text).expanduser()
         if path.name in ("", ".."):
-            raise UserError(f"{text} is no name for a file")
+            raise UserError(f"{text[:80]} is no name for a file")
         if suffixes and path.suffix.lower() not in suffixes:
-            raise UserError(f"{path.name!r} must end in {' or '.join(suffixes)}")
+            raise UserError(f"{path.name[:80]!r} must end in {' or '.join(suffixes)}")
         if not path.parent.is_dir():
-            raise UserError(f"{path.parent} is no directory")
+            raise UserError(f"{short_path(path.parent)} is no directory")
         if path.is_dir() and not directory:
-            raise UserError(f"{path} is a directory; name a file in it")
+            raise UserError(f"{short_path(path)} is a directory; name a file in it")
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{text[:80]} is no name for a file: {getattr(error, 'strerror', None) or error}") from error
     return path
@@ -121,12 +121,12 @@ def whole_file(output: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         UserError: it cannot be written, or it exists and must not be overwritten.
     """
     if not overwrite and os.path.lexists(output):
-        raise UserError(f"{output} exists and is not overwritten; choose another name")
+        raise UserError(f"{short_path(output)} exists and is not overwritten; choose another name")
     try:
         with whole(output) as file:
             yield file
     except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{short_path(output)}: cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -137,9 +137,9 @@ def whole_directory(output: Path) -> Iterator[Path]:
         UserError: there is something, or it cannot be written.
     """
     if output.exists():
-        raise UserError(f"{output} exists and is not overwritten; choose another name")
+        raise UserError(f"{short_path(output)} exists and is not overwritten; choose another name")
     if not output.name:
-        raise UserError(f"{output} is no name for a file")
+        raise UserError(f"{short_path(output)} is no name for a file")
     place: Path | None = None
     try:
         place = Path(tempfile.mkdtemp(dir=output.parent, prefix=".llmzero-"))
@@ -148,7 +148,7 @@ def whole_directory(output: Path) -> Iterator[Path]:
         yield made
         made.rename(output)
     except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{short_path(output)}: cannot be written: {error.strerror or error}") from error
     finally:
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
