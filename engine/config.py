@@ -104,7 +104,7 @@ class EvaluationSection(Section):
     rerank_prompts: int = Field(default=512, ge=8, le=100_000)
     """Prompts of the second validation set, on which the best three are compared at the end."""
     test_prompts: int = Field(default=1024, ge=8, le=100_000)
-    """Prompts of the test set: used once, for what is reported."""
+    """Prompts of the test set: a policy is measured on it once, when it is picked to be reported."""
     checkpoints: int = Field(default=2, ge=1, le=100)
     """Checkpoints a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
 

@@ -92,9 +92,10 @@ def _without_gain(run: Run) -> bool:
 
 
 def _short(best: Scored, wide: bool) -> str:
-    """Which policy it is: in full where there is room, else its node."""
-    soup = best.policy.startswith("soup")
-    return best.policy if wide else ("soup" if soup else f"#{best.node}")
+    """Whose score it is: the node, or a soup with its members where there is room."""
+    if best.policy.startswith("soup"):
+        return best.policy if wide else "soup"
+    return f"#{best.node}"
 
 
 def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, dress: Look) -> Text:

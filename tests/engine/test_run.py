@@ -16,6 +16,7 @@ from engine import launch
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from tests.engine import live
+from tests.engine.surfaces import told_by_all
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ def test_the_strategy_is_written_and_its_policy_is_on_disk(finished: RunDirector
     assert strategy["stage"]
     best = live.rows(finished, "SELECT best_path FROM runs")[0]["best_path"]
     assert (finished.path / best / "model.safetensors").is_file()
+
+
+def test_every_surface_tells_the_same_policy_with_its_own_scores(
+    finished: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = told_by_all(finished, capsys)
+    assert len(set(told.values())) == 1, told
+    assert told["show"].test is not None
 
 
 def test_proposals_are_made_while_segments_train(finished: RunDirectory) -> None:
