@@ -185,7 +185,7 @@ class _Question:
             why = f"#{tip.id} still trains" if tip.state.in_flight else spent
             revive = runner if runner is not None and stalls and revived <= beside - revived else None
             expansion = self._explore(
-                trunk, revive, f"the best line {'no longer improves' if stalls else 'improves'}, and {why}"
+                trunk, revive, f"the best line {'no longer improves' if stalls else 'goes on'}, and {why}"
             )
             if expansion is not None or not grows:
                 return expansion

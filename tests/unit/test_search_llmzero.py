@@ -161,7 +161,7 @@ def test_while_the_line_trains_a_change_is_tried_beside_it() -> None:
     assert expansion is not None
     assert (expansion.intent, expansion.parent) == (Intent.CHANGE, tip)
     assert expansion.candidates
-    assert f"#{len(grown.tree) - 1} trains" in expansion.reason
+    assert f"#{len(grown.tree) - 1} still trains" in expansion.reason
 
 
 def challenged(*values: float) -> tuple[Grown, int, int]:
