@@ -187,6 +187,8 @@ def assemble(
     if ledger is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
         ledger = Ledger.begin(writer, directory, base, space.default())
+        for note in task.notes():
+            ledger.event("warning", "task", note)
     blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
     writer.update_run(advisor=f"{advisor.name} text-only" if blind else advisor.name)
     writer.flush()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from engine import own_packages
 from engine.config import RunConfig
 from engine.errors import Fault, UserError, one_line, short
 from engine.findings import Finding
@@ -58,7 +58,7 @@ def _compare(directory: Path) -> int:
     Raises:
         UserError: they do not. Fault: the comparison itself failed.
     """
-    command = [sys.executable, "-P", "-m", "engine.training.compare", str(directory)]
+    command = [*own_packages.command("engine.training.compare"), str(directory)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",

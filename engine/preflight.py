@@ -7,10 +7,10 @@ imports no torch and changes nothing on disk.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine import advisor_check, machine, model_check, ollama_host
+from engine import advisor_check, machine, model_check, ollama_host, prompt_check
 from engine.config import RunConfig
 from engine.errors import UserError, one_line, short_name
 from engine.findings import Finding, Report
@@ -18,22 +18,20 @@ from engine.model_files import ModelFiles, find_model
 from engine.space import Space
 from engine.words import counted
 from tasks import registry
-from tasks.base import Item, Split, Task, TaskError, TaskNotFound
-from tasks.rows import RowsTask
+from tasks.base import Split, Task, TaskError, TaskNotFound
 
-SAMPLED_PROMPTS = 64
 WORKER_BYTES = 900 * 1024**2
 """What a trainer worker needs beside the model: Python, torch, TRL (FACTS.md: 450–800 MB)."""
 
 
-def check(config: RunConfig, runs_dir: Path) -> Report:
-    """Look at everything a run needs."""
+def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> Report:
+    """Look at everything a run needs; `say` hears how far it is where that takes long."""
     found: list[Finding] = []
-    task = _task(config, found)
+    task, prompts = _task(config, found, say)
     model = model_check.look(config, task, found)
     space = _space(config, task, found)
     if task and model and space:
-        found += _lengths(task, model, space)
+        found += prompt_check.lengths(task, model, space, prompts)
     here = machine.inspect()
     found += _budget(config, here)
     if model:
@@ -78,32 +76,29 @@ def _advisor_host(config: RunConfig) -> str:
         return ""
 
 
-def _task(config: RunConfig, found: list[Finding]) -> Task | None:
+def _task(
+    config: RunConfig, found: list[Finding], say: Callable[[str], None]
+) -> tuple[Task | None, tuple[prompt_check.Prompts, ...]]:
+    """The task and the prompts that the run will use, once its verifier was tried on them."""
     subject = "task.name"
+    prompts: tuple[prompt_check.Prompts, ...] = ()
     try:
         task = registry.get(config.task.name)
-        for split in Split:
-            _grade(task, task.items(split, 4))
-        if isinstance(task, RowsTask):  # rows may be too few; a generator draws as many as are asked for
-            task.items(Split.VALIDATION, max(config.evaluation.validation_prompts, config.evaluation.rerank_prompts))
-            task.items(Split.TEST, config.evaluation.test_prompts)
+        prompts = prompt_check.used(config, task)
+        said = [*prompt_check.verifier(config, task, prompts, say)]
     except (TaskNotFound, TaskError) as error:
         found.append(Finding("error", subject, one_line(str(error))))
-        return None
+        return None, ()
     except Exception as error:  # noqa: BLE001 - the task's own code may raise anything, and that is its author's finding
         found.append(Finding("error", subject, f"{short_name(config.task.name)} fails: {one_line(repr(error))[:300]}"))
-        return None
+        return None, ()
     found.append(Finding("ok", subject, f"{task.name}: {task.summary}"))
-    return task
-
-
-def _grade(task: Task, items: Iterable[Item]) -> None:
-    """A task must give its own right answer full marks, and survive junk."""
-    for item in items:
-        task.score("", item)
-        gold = task.gold(item)
-        if gold is not None and not task.score(gold, item).correct:
-            raise TaskError(f"task {task.name} finds its own right answer {gold!r} wrong for {item.prompt!r}")
+    found += said
+    if task.rows(Split.TRAIN) is not None:
+        counts = ", ".join(f"{len(task.rows(split) or ())} {split}" for split in Split)
+        found.append(Finding("ok", "rows", counts))
+    found += [Finding("warning", "rows", one_line(note)) for note in task.notes()]
+    return task, prompts
 
 
 def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space | None:
@@ -117,32 +112,6 @@ def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space 
     names = ", ".join(f"{each.name} {each.allowed}" for each in varied)
     found.append(Finding("ok", "space", names or "nothing varies: every hyperparameter is fixed"))
     return space
-
-
-def _lengths(task: Task, model: ModelFiles, space: Space) -> Iterator[Finding]:
-    """Prompts and completions against what the model can hold and its tokenizer can say."""
-    subject = "max_completion_length"
-    items = task.items(Split.TRAIN, SAMPLED_PROMPTS)
-    prompts = [model.count(item.prompt) for item in items]
-    if not prompts or None in prompts:
-        yield Finding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
-        return
-    longest = max(count for count in prompts if count is not None)
-    for item in items:
-        if unknown := model.unknown(item.prompt):
-            yield Finding("error", "model.path", f"its tokenizer does not know {unknown!r} of {item.prompt[:60]!r}")
-            return
-    top = int(space["max_completion_length"].high) if "max_completion_length" in space else 0
-    completion = max(top, task.max_completion_length)
-    if model.positions and longest + completion > model.positions:
-        yield Finding(
-            "error",
-            subject,
-            f"a prompt of {longest} and a completion of {completion} tokens exceed the model's {model.positions} "
-            f"positions; set [space.max_completion_length] high to at most {max(1, model.positions - longest)}",
-        )
-    else:
-        yield Finding("ok", subject, f"prompts of up to {longest} tokens, completions of up to {completion}")
 
 
 def _budget(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def new(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Print everything that can be known; 2 when something must be mended."""
-    report = preflight.check(load_run(options.file), options.runs_dir)
+    report = preflight.check(load_run(options.file), options.runs_dir, note)
     show_findings(report.findings, as_json=options.json)
     if report.errors:
         first = report.errors[0]

@@ -81,7 +81,7 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
 def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     """Check, create, start, show. What the check finds wrong is an error before anything is written."""
     _check_settings(options)
-    report = preflight.check(asked, options.runs_dir)
+    report = preflight.check(asked, options.runs_dir, note)
     if report.errors:
         raise UserError(f"{report.errors[0].subject}: {report.errors[0].text}")
     config = preflight.resolve(asked)

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import UserError, one_line
+from engine.prompt_check import JUNK
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, table, to_json
 from tasks import reasoning_gym, registry
 from tasks.base import Item, Split, Task, TaskError, TaskNotFound
+from tasks.verdicts import verdicts
 
 SAMPLES = 5
 TEXT = 200
-JUNK = "I do not know: 42 #0 <answer>?</answer>"
 MORE = (
     f"{reasoning_gym.PREFIX}NAME  any safe generator of reasoning_gym, such as {reasoning_gym.PREFIX}chain_sum",
     "my_task.py:MyTask  a class in a file of yours",
@@ -103,11 +104,10 @@ def _completions(task: Task, item: Item) -> Iterator[tuple[str, str]]:
 
 def _score(task: Task, completion: str, item: Item) -> float:
     """The reward. An exception in the user's `score` is their mistake: one line with item and completion."""
-    try:
-        return float(task.score(completion, item).total)
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}; item {item.prompt[:80]!r}, completion {completion[:80]!r}"
-        raise TaskError(f"task {task.name}: score fails: {what}") from error
+    [verdict] = verdicts(task, [completion], [item])
+    if isinstance(verdict, TaskError):
+        raise verdict
+    return verdict.total
 
 
 def _print(found: list[dict[str, Any]], *, listing: bool) -> None:

@@ -88,7 +88,7 @@ GOOD = "return Reward(completion == '1', 1.0)"
     ("score", "words"),
     [
         ("return Reward(completion == '2', 0.0)", ["own right answer", "'1'", "wrong"]),
-        ("raise ZeroDivisionError('by\\n\\x1b[31mzero')", ["fails", "ZeroDivisionError"]),
+        ("raise ZeroDivisionError('by\\n\\x1b[31mzero')", ["score raised ZeroDivisionError", "item"]),
     ],
 )
 def test_a_task_that_misjudges_or_fails_is_an_error(tmp_path: Path, score: str, words: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import time
@@ -17,6 +18,7 @@ from tasks.answers import boxed_answer, last_number, number_after_marker, tagged
 from tasks.arithmetic import NotArithmetic, reaches, read
 from tasks.base import Item, Split, TaskError, TaskNotFound
 from tasks.huggingface import FOLDER, TASKS, same_mathematics
+from tasks.rows import RowsTask
 from tasks.verdicts import verdicts
 
 Rows = Sequence[Mapping[str, Any]]
@@ -229,6 +231,110 @@ def test_a_row_without_a_prompt_is_named(own: Path) -> None:
     write(own / "words.jsonl", [{"prompt": "a"}, {"answer": "b"}])
     with pytest.raises(TaskError, match=r'line 2 of words.jsonl has no "prompt"'):
         registry.get("words.jsonl:reward.py:reward").items(Split.TRAIN, 1)
+
+
+PARTS = [{"type": "text", "text": "1"}]
+FILLER = [{"prompt": f"R {n}=", "answer": str(n)} for n in range(100)]
+
+
+def lines(own: Path, *extra: bytes, first: bytes = b"") -> RowsTask:
+    """The task of a file whose last lines are `extra`, as bytes."""
+    content = [json.dumps(row).encode() for row in FILLER]
+    (own / "words.jsonl").write_bytes(first + b"\n".join([*content, *extra]))
+    task = registry.get("words.jsonl:reward.py:reward")
+    assert isinstance(task, RowsTask)
+    return task
+
+
+def all_items(task: RowsTask) -> dict[str, Item]:
+    return {item.prompt: item for split in Split for item in task.rows(split)}
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\u2029", "\x85", "\x0c", "\x1e", "\x1c", "\x0b", "\t", "é"])
+def test_only_a_newline_ends_a_row(own: Path, inside: str) -> None:
+    row = b'{"prompt": "a%sb=", "answer": "x%sy"}' % (inside.encode(), inside.encode())
+    items = all_items(lines(own, row + b"\r", b"", first=codecs.BOM_UTF8))
+    assert len(items) == len(FILLER) + 1
+    assert items[f"a{inside}b="].answer == f"x{inside}y"
+    assert "R 0=" in items, "the byte order mark is no part of the first key"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"prompt": "a\\ud83d"}', "line 101 of .* has half of a character .U.D83D"),
+        (b'{"prompt": "a", "answer": "\\uDE00"}', "line 101 of .* has half of a character"),
+        (b'{"prompt": "a", "answer": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "line 101 of .* nested too deep"),
+        (b'{"prompt": "a\xff"}', "line 101 of .* is not UTF-8"),
+        (b'{"prompt": "a", "answer": null}', 'line 101 of words.jsonl has null as its "answer"'),
+        (b'{"prompt": null, "answer": "a"}', 'line 101 of words.jsonl has no "prompt"'),
+        (b'{"prompt": 3, "answer": "a"}', "line 101 of words.jsonl has a .* neither a text nor a list"),
+        (b'[{"prompt": "a"}]', "line 101 of .* is a JSON array"),
+        (b'{"prompt": "a", "n": ' + b"9" * 10_000 + b"}", "line 101 of .* is not JSON"),
+        (b'{"prompt": [{"role": "king", "content": "a"}]}', "line 101 of .*message 1 .* needs a .role."),
+        (b'{"prompt": [{"role": "user", "content": [{"type": "image"}]}]}', "part of type 'image'"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(own: Path, line: bytes, message: str) -> None:
+    with pytest.raises(TaskError, match=message) as caught:
+        lines(own, line).items(Split.TRAIN, 1)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n \n", codecs.BOM_UTF8])
+def test_an_empty_file_is_one_line(own: Path, content: bytes) -> None:
+    (own / "words.jsonl").write_bytes(content)
+    with pytest.raises(TaskError, match=r"words.jsonl' has no rows"):
+        registry.get("words.jsonl:reward.py:reward").items(Split.TRAIN, 1)
+
+
+def test_rows_that_repeat_a_prompt_are_counted_aloud(own: Path) -> None:
+    task = lines(own, b'{"prompt": "R 5=", "answer": "5"}', b'{"prompt": "R 7=", "answer": "other"}')
+    assert len(all_items(task)) == len(FILLER)
+    [note] = task.notes()
+    assert note.startswith("2 rows repeat the prompt of an earlier row and are left out, 1 of them with another answer")
+    assert "line 8 of words.jsonl" in note
+    assert lines(own).notes() == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt", "answer", "roles"),
+    [
+        ({"question": "1+1?", "answer": 2}, "1+1?", "2", []),
+        ({"problem": "1+1?", "solution": "2"}, "1+1?", "2", []),
+        ({"instruction": "Add.", "input": "1 1", "output": "2"}, "Add.\n\n1 1", "2", []),
+        ({"prompt": [{"role": "user", "content": "1+1?"}], "answer": "2"}, "1+1?", "2", ["user"]),
+        (
+            {"prompt": [{"role": "system", "content": "Add."}, {"role": "user", "content": PARTS}]},
+            "system: Add.\nuser: 1", "", ["system", "user"],
+        ),
+        (
+            {"messages": [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"}]},
+            "1+1?", "2", ["user"],
+        ),
+    ],
+)  # fmt: skip
+def test_columns_and_chats_of_the_hub_are_taken(
+    own: Path, row: Mapping[str, Any], prompt: str, answer: str, roles: list[str]
+) -> None:
+    write(own / "words.jsonl", [row])
+    task = registry.get("words.jsonl:reward.py:reward")
+    assert isinstance(task, RowsTask)
+    [item] = all_items(task).values()
+    assert (item.prompt, item.answer) == (prompt, answer)
+    assert [each["role"] for each in item.messages] == roles
+    assert dict(item.data) == row
+
+
+def test_a_column_of_another_name_is_named_in_the_reward_file(own: Path) -> None:
+    write(own / "words.jsonl", [{"wort": "a", "lösung": "b"}])
+    with pytest.raises(TaskError, match=r"line 1 of words.jsonl has no prompt: one of .* its columns: wort, lösung"):
+        registry.get("words.jsonl:reward.py:reward").items(Split.TRAIN, 1)
+    (own / "reward.py").write_text(REWARD + 'PROMPT_COLUMN = "wort"\nANSWER_COLUMN = "lösung"\n')
+    task = registry.get("words.jsonl:reward.py:reward")
+    assert isinstance(task, RowsTask)
+    assert [item.answer for item in all_items(task).values()] == ["b"]
 
 
 # ---- answers, arithmetic, constraints ------------------------------------------------------------------------------

@@ -1,0 +1,174 @@
+"""What is used only at the end is looked at before the run: every row, its length, and the verifier's word on it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import preflight, prompt_check
+from engine.config import RunConfig, parse
+from engine.findings import Finding
+from engine.model_files import read_model
+from engine.space import Space
+from tasks.base import Split, split_of
+
+BASE = Path(preflight.__file__).resolve().parents[1] / "assets" / "tiny" / "dedup"
+REWARD = "MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return completion == row['answer'].strip()\n"
+WORDS = ["".join("abcdefghij"[(n // 10**k) % 10] for k in range(4)) for n in range(400)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows(tmp_path)
+    (tmp_path / "reward.py").write_text(REWARD)
+    return tmp_path
+
+
+def rows(folder: Path, *more: dict[str, object]) -> None:
+    every = [{"prompt": f"D {word}=", "answer": "".join(sorted(set(word)))} for word in WORDS] + [*more]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, every)))
+
+
+def in_split(split: Split, text: str) -> str:
+    """A prompt that begins with `text` and belongs to a split."""
+    return next(prompt for n in range(10**4) if split_of(prompt := f"{text}{'a' * (n % 5)}{'b' * (n // 5)}") is split)
+
+
+def config(tests: int = 16, extra: str = "", model: Path = BASE) -> RunConfig:
+    text = f"""
+    [task]
+    name = "rows.jsonl:reward.py:reward"
+    {extra}
+    [model]
+    path = "{model}"
+    [evaluation]
+    validation_prompts = 8
+    rerank_prompts = 8
+    test_prompts = {tests}
+    [advisor]
+    kind = "rules"
+    """
+    return parse(text, default_name="one")
+
+
+def findings(asked: RunConfig, level: str) -> list[Finding]:
+    return [each for each in preflight.check(asked, Path("runs")).findings if each.level == level]
+
+
+def test_every_row_of_every_split_that_the_run_uses_is_measured(folder: Path) -> None:
+    rows(folder, {"prompt": in_split(Split.TEST, "D " + "a" * 250), "answer": "a"})
+    tests = len(prompt_check.used(config(), preflight.registry.get("rows.jsonl:reward.py:reward"))[0].items)
+    assert tests > 0
+    every = sum(split_of(f"D {word}=") is Split.TEST for word in WORDS) + 1
+    [error] = findings(config(tests=every), "error")
+    assert "a test prompt of 25" in error.text
+    assert "256 positions (line 401 of rows.jsonl)" in error.text
+    [error] = findings(config(tests=every + 1), "error")
+    assert f"{every + 1} test items are asked for and its rows give {every}" in error.text
+
+
+@pytest.mark.parametrize("split", list(Split))
+def test_a_row_that_the_verifier_cannot_score_is_named(folder: Path, split: Split) -> None:
+    rows(folder, {"prompt": in_split(split, "D abc"), "answer": 7})
+    every = sum(split_of(f"D {word}=") is Split.TEST for word in WORDS)
+    tests = every + 1 if split is Split.TEST else 8
+    asked = config(tests=tests)
+    valid = sum(split_of(f"D {word}=") is Split.VALIDATION for word in WORDS) + (split is Split.VALIDATION)
+    asked = asked.model_copy(update={"evaluation": asked.evaluation.model_copy(update={"rerank_prompts": valid})})
+    found = findings(asked, "error")
+    if split is Split.TRAIN:  # a sample of these is scored
+        assert len(found) <= 1
+        return
+    assert "line 401 of rows.jsonl" in found[0].text
+    assert "'int' object has no attribute 'strip'" in found[0].text
+
+
+def test_full_marks_for_junk_are_said(folder: Path) -> None:
+    (folder / "reward.py").write_text("MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return 1.0\n")
+    texts = [each.text for each in findings(config(), "warning")]
+    assert any("full marks to an empty completion for line " in text and " more" in text for text in texts)
+    assert any("full marks to junk" in text for text in texts)
+
+
+def test_an_answer_that_is_empty_gives_full_marks_to_nothing(folder: Path) -> None:
+    rows(folder, {"prompt": in_split(Split.TEST, "D "), "answer": " "})
+    every = sum(split_of(f"D {word}=") is Split.TEST for word in WORDS) + 1
+    texts = [each.text for each in findings(config(tests=every), "warning")]
+    assert "the verifier gives full marks to an empty completion for line 401 of rows.jsonl" in texts
+
+
+def test_a_verifier_that_rarely_fails_is_a_warning_or_an_error_as_the_run_file_says(folder: Path) -> None:
+    (folder / "reward.py").write_text(REWARD + "    \nscore = reward\ndef reward(completion, row):\n"
+        "    if 'I do' in completion and row['prompt'].startswith('D d'):\n        raise TimeoutError('slow')\n"
+        "    return score(completion, row)\n")  # fmt: skip
+    assert not findings(config(), "error")
+    [warning] = [each for each in findings(config(), "warning") if each.subject == "task.name"]
+    assert "TimeoutError: slow" in warning.text
+    assert "count as 0" in warning.text
+    [error] = findings(config(extra='on_error = "fail"'), "error")
+    assert "TimeoutError: slow" in error.text
+
+
+def test_a_verifier_that_hangs_or_is_slow_does_not_freeze_the_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompt_check, "GRADER_SECONDS", 0.3)
+    (folder / "reward.py").write_text("import time\ndef reward(completion, row):\n    time.sleep(99)\n")
+    [error] = findings(config(), "error")
+    assert "score of line " in error.text
+    assert "takes longer than 0.3 s" in error.text
+    monkeypatch.setattr(prompt_check, "CHECK_SECONDS", 0.2)
+    (folder / "reward.py").write_text("import time\ndef reward(completion, row):\n    return time.sleep(.05) or 0.0\n")
+    assert any("prompts were scored in 0.2 s" in each.text for each in findings(config(), "warning"))
+
+
+def test_duplicates_are_counted_and_the_splits_told(folder: Path) -> None:
+    rows(folder, {"prompt": f"D {WORDS[0]}=", "answer": "zzz"})
+    found = [each for each in preflight.check(config(), Path("runs")).findings if each.subject == "rows"]
+    assert [each.level for each in found] == ["ok", "warning"]
+    assert " train, " in found[0].text
+    assert "1 rows repeat the prompt of an earlier row" in found[1].text
+    assert "line 1 of rows.jsonl" in found[1].text
+
+
+def longest(model: Path) -> Finding:
+    """What the lengths of the rows are, by the files of a model alone."""
+    asked = config()
+    task = preflight.registry.get(asked.task.name)
+    space = Space.build({}, task.space(), batch_size=32)
+    [finding] = prompt_check.lengths(task, read_model(str(model)), space, prompt_check.used(asked, task))
+    return finding
+
+
+def test_prompts_are_measured_with_the_chat_template(folder: Path) -> None:
+    rows(folder, {"prompt": [{"role": "user", "content": in_split(Split.TRAIN, "D ab")}], "answer": "ab"})
+    shutil.copytree(BASE, folder / "model")
+    template = "{{ messages[0].content }}{% if add_generation_prompt %}{{ '=' * 40 }}{% endif %}"
+    (folder / "model" / "chat_template.jinja").write_text(template)
+    assert int(longest(folder / "model").text.split()[4]) > 40
+    assert int(longest(BASE).text.split()[4]) < 40
+    (folder / "model" / "chat_template.jinja").write_text("{{ raise_exception('no such role') }}")
+    finding = longest(folder / "model")
+    assert finding.level == "error"
+    assert "line 401 of rows.jsonl: the model's chat template fails: ValueError: no such role" in finding.text
+
+
+def test_a_chat_that_the_model_cannot_read_is_named(folder: Path) -> None:
+    text = in_split(Split.TRAIN, "system: D\nuser: ab").removeprefix("system: D\nuser: ")
+    messages = [{"role": "system", "content": "D"}, {"role": "user", "content": text}]
+    rows(folder, {"prompt": messages, "answer": "ab"})
+    finding = longest(BASE)
+    assert finding.level == "error"
+    assert "no chat template for line 401 of rows.jsonl, a chat of system, user" in finding.text
+
+
+def test_looking_at_the_prompts_imports_no_torch() -> None:
+    import subprocess
+
+    code = "import sys, engine.prompt_check, engine.preflight; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
