@@ -14,6 +14,7 @@ from engine.config import RunConfig, parse
 from engine.findings import Finding
 from engine.model_files import read_model
 from engine.space import Space
+from tasks import registry
 from tasks.base import Split, split_of
 
 BASE = Path(preflight.__file__).resolve().parents[1] / "assets" / "tiny" / "dedup"
@@ -62,7 +63,7 @@ def findings(asked: RunConfig, level: str) -> list[Finding]:
 
 def test_every_row_of_every_split_that_the_run_uses_is_measured(folder: Path) -> None:
     rows(folder, {"prompt": in_split(Split.TEST, "D " + "a" * 250), "answer": "a"})
-    tests = len(prompt_check.used(config(), preflight.registry.get("rows.jsonl:reward.py:reward"))[0].items)
+    tests = len(prompt_check.used(config(), registry.get("rows.jsonl:reward.py:reward"))[0].items)
     assert tests > 0
     every = sum(split_of(f"D {word}=") is Split.TEST for word in WORDS) + 1
     [error] = findings(config(tests=every), "error")
@@ -139,7 +140,7 @@ def test_duplicates_are_counted_and_the_splits_told(folder: Path) -> None:
 def longest(model: Path) -> Finding:
     """What the lengths of the rows are, by the files of a model alone."""
     asked = config()
-    task = preflight.registry.get(asked.task.name)
+    task = registry.get(asked.task.name)
     space = Space.build({}, task.space(), batch_size=32)
     [finding] = prompt_check.lengths(task, read_model(str(model)), space, prompt_check.used(asked, task))
     return finding
