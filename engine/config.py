@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -222,6 +223,25 @@ def parse(text: str, *, source: str = "run file", default_name: str | None = Non
         return RunConfig.model_validate(data)
     except ValidationError as error:
         raise UserError(f"{source}: {explain(error, RunConfig)}") from error
+
+
+def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys whose values differ, with the one before (a run file as JSON) and the one of now; None: not set.
+
+    A key that an older version did not know had its default.
+    """
+    old, new = flat(before), flat(now.model_dump(mode="json"))
+    default = flat(RunConfig(name=now.name, task=now.task).model_dump(mode="json"))
+    pairs = {key: (old.get(key, default.get(key)), new.get(key, default.get(key))) for key in sorted(old | new)}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value of nested tables by its dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

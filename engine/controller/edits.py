@@ -7,11 +7,11 @@ Called by the daemon before a run is loaded. Pure but for the rows it reads; `do
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.config import RunConfig
+from engine.config import RunConfig, edited
 from engine.errors import UserError, short
 from engine.space import Parameter, Space, format_value
 
@@ -50,13 +50,8 @@ def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> Edits:
         UserError: a key that cannot change in a run was changed; one line.
     """
     [run] = ask("SELECT config, space FROM runs")
-    before, after = _flat(json.loads(run["config"])), _flat(config.model_dump(mode="json"))
-    defaults = _flat(RunConfig.model_validate({"name": config.name, "task": config.task}).model_dump(mode="json"))
-    changed = {}
-    for key in sorted(after.keys() | before.keys()):
-        old, new = before.get(key, defaults.get(key)), after.get(key, defaults.get(key))
-        if old != new and not key.startswith("space."):
-            changed[key] = (old, new)
+    differing = edited(json.loads(run["config"]), config)
+    changed = {key: values for key, values in differing.items() if not key.startswith("space.")}
     for key, (old, new) in changed.items():
         _refuse(ask, key, old, new, name)
     lines = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in changed.items()]
@@ -109,17 +104,6 @@ def _ranges(ask: Ask, old: Space, new: Space) -> Iterator[str]:
 def _rule(parameter: Parameter) -> str:
     """What may be chosen, in words."""
     return parameter.allowed + (", only rising" if parameter.rising else "")
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every value by its dotted key."""
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def _value(value: Any) -> str:

@@ -228,21 +228,6 @@ class Ledger:
         """The run goes on: it reports its best checkpoint by validation again, until the next end picks one."""
         self.writer.update_run(best_node=None, best_step=None, best_path=None, policy=None, members=None)
 
-    def requeue(self, node_id: int, done: int, reason: str) -> None:
-        """A segment that was cut off goes back into the queue with `done` steps; rows of what came after them go."""
-        self._cut(node_id, done)
-        self.tree.set_state(node_id, State.QUEUED)
-        self.reasons[node_id] = reason
-        self.writer.update(
-            "nodes", {"node_id": node_id}, state=State.QUEUED, trained_steps=done,
-            trainer_seconds=recovery.step_seconds(self, node_id, done), started=None, ended=None, reason=reason,
-        )  # fmt: skip
-
-    def _cut(self, node_id: int, done: int) -> None:
-        self.tree.cut(node_id, done)
-        for table in ("metrics", "checkpoints", "completions"):
-            self.writer.delete(table, above=("step", done), node_id=node_id)
-
     def forget_files(self, node_id: int, step: int) -> None:
         """The files of a checkpoint were deleted; the score stays."""
         self.tree.forget_files(node_id, step)

@@ -25,6 +25,7 @@ def recover(ledger: Ledger) -> None:
     _take_name(ledger)
     for node in ledger.tree:
         _notice_lost_files(ledger, node)
+    _settle_proposals(ledger)
     for node in ledger.tree:
         if node.state is State.RUNNING and node.pruned:  # its engine died while it was coming to its end
             ledger.set_state(node.id, State.STOPPED, ledger.reasons.get(node.id, ""))
@@ -43,8 +44,34 @@ def take_up(ledger: Ledger, node_id: int, why: str) -> None:
         ledger.event("info", "requeued", f"#{node_id} had trained all of its {done} steps", node_id)
         return
     how = f"it goes on from step {done} of {node.planned_steps}" if done else "it begins again"
-    ledger.requeue(node_id, done, f"{why}; {how}")
+    _requeue(ledger, node_id, done, f"{why}; {how}")
     ledger.event("warning", "requeued", f"#{node_id}: {why}; {how}", node_id)
+
+
+def _requeue(ledger: Ledger, node_id: int, done: int, reason: str) -> None:
+    """Back into the queue with `done` steps; rows of what came after them go."""
+    ledger.tree.cut(node_id, done)
+    for table in ("metrics", "checkpoints", "completions"):
+        ledger.writer.delete(table, above=("step", done), node_id=node_id)
+    ledger.tree.set_state(node_id, State.QUEUED)
+    ledger.reasons[node_id] = reason
+    ledger.writer.update(
+        "nodes", {"node_id": node_id}, state=State.QUEUED, trained_steps=done,
+        trainer_seconds=step_seconds(ledger, node_id, done), started=None, ended=None, reason=reason,
+    )  # fmt: skip
+
+
+def _settle_proposals(ledger: Ledger) -> None:
+    """Nodes that wait at the gate and whose proposal does not: their engine died between the two rows."""
+    decided = {
+        row["node_id"]: row["state"]
+        for row in ledger.writer.rows("SELECT node_id, state FROM proposals WHERE state <> 'pending'")
+    }
+    for node in ledger.tree:
+        if node.state is State.PROPOSED and node.id not in ledger.proposals:
+            approved = decided.get(node.id) in ("approved", "edited")
+            reason = "" if approved else "its engine ended while it was proposed"
+            ledger.set_state(node.id, State.QUEUED if approved else State.REJECTED, reason)
 
 
 def step_seconds(ledger: Ledger, node_id: int, last_step: int) -> float:

@@ -136,4 +136,4 @@ def _changed(directory: RunDirectory) -> bool:
         before = json.loads(reader.rows("SELECT config FROM runs")[0]["config"])
     finally:
         reader.close()
-    return bool(before != run_file.load(directory.config).model_dump(mode="json"))
+    return bool(run_file.edited(before, run_file.load(directory.config)))

@@ -13,8 +13,7 @@ import pytest
 
 from engine import daemon
 from engine.advisors.rules import RulesAdvisor
-from engine.config import RunConfig, parse
-from engine.controller.edits import _flat
+from engine.config import RunConfig, edited, flat, parse
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from engine.store.writer import Writer
@@ -98,7 +97,7 @@ def documented() -> Mapping[str, str]:
 
 
 def test_every_key_of_the_run_file_is_edited_here_and_documented() -> None:
-    every = {key for key in _flat(RunConfig.model_validate(RUN).model_dump(mode="json")) if "settings" not in key}
+    every = {key for key in flat(RunConfig.model_validate(RUN).model_dump(mode="json")) if "settings" not in key}
     assert set(EDITED) >= every, "what does a resume make of an edit of a new key?"
     assert set(documented()) >= every | {"search.settings", "space"}
 
@@ -121,6 +120,14 @@ def test_an_edited_key_is_taken_over_and_told_or_refused_by_name(begun: Path, tm
 
 def test_a_run_file_that_was_not_edited_says_nothing(begun: Path, tmp_path: Path) -> None:
     assert told(resumed(begun, tmp_path, RunConfig.model_validate(RUN))) == []
+
+
+def test_a_key_that_an_older_version_did_not_know_is_not_edited() -> None:
+    config = RunConfig.model_validate(RUN)
+    before = config.model_dump(mode="json")
+    del before["training"]["stop_seconds"]
+    assert edited(before, config) == {}
+    assert edited(before, with_value("training.stop_seconds", 5.0)) == {"training.stop_seconds": (60.0, 5.0)}
 
 
 def test_a_range_may_leave_out_what_no_segment_has(begun: Path, tmp_path: Path) -> None:

@@ -171,6 +171,25 @@ def test_a_segment_cut_off_by_a_stop_that_another_went_on_from_stays_as_it_is(tm
     again.writer.close()
 
 
+@pytest.mark.parametrize(
+    ("proposal", "state"),
+    [(None, State.REJECTED), ("approved", State.QUEUED), ("edited", State.QUEUED), ("rejected", State.REJECTED)],
+)
+def test_a_node_whose_engine_died_between_its_row_and_its_proposals_waits_no_more(
+    tmp_path: Path, proposal: str | None, state: State
+) -> None:
+    ledger = begin(tmp_path / "run")
+    scored(ledger, 0, 0, 10)
+    node = propose(ledger)
+    if proposal is None:
+        ledger.writer.delete("proposals", node_id=node)
+    else:
+        ledger.writer.update("proposals", {"node_id": node}, state=proposal)
+    again = reload(ledger)
+    assert (again.tree[node].state, again.proposals) == (state, {})
+    again.writer.close()
+
+
 def test_lost_files_are_noticed_and_what_was_to_begin_there_never_will(tmp_path: Path) -> None:
     ledger, node = in_flight(tmp_path / "run")
     ledger.set_state(node, State.FINISHED)
@@ -272,6 +291,8 @@ def test_any_history_survives_a_restart(tmp_path_factory: pytest.TempPathFactory
 
 def _taken_up(node: Node) -> tuple[State, int, tuple[Checkpoint, ...]]:
     """What a restart makes of a node: one that was training goes on from its last checkpoint."""
+    if node.state is State.RUNNING and node.pruned:
+        return State.STOPPED, node.steps, node.checkpoints
     if node.state is not State.RUNNING:
         return node.state, node.steps, node.checkpoints
     done = node.last.step if node.last else 0
