@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
+from engine import own_packages
 from engine.config import AdvisorSection
 from engine.errors import one_line
 from engine.findings import Finding
@@ -21,7 +21,7 @@ def look(asked: AdvisorSection) -> Finding:
     """Which advisor a run would have now. `auto` falls back to the rules, so a missing server is only a warning."""
     if asked.kind == "rules":
         return Finding("ok", "advisor", "rules")
-    command = [sys.executable, "-P", "-m", "engine.advisors.factory", asked.kind, asked.host, asked.model]
+    command = [*own_packages.command("engine.advisors.factory"), asked.kind, asked.host, asked.model]
     try:
         done = subprocess.run(
             [*command, str(asked.timeout_seconds)], stdin=subprocess.DEVNULL, capture_output=True, text=True,

@@ -112,6 +112,9 @@ def _starting(commands: Any) -> None:
     new.add_argument("--model", default="", metavar="M", help="a model directory or a hub id")
     check = _command(commands, "check", "runfile:check", "everything that can be known before hours are spent")
     check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument(
+        "--dry-run", action="store_true", help="train two real GRPO steps: the base's pass rate, time and memory"
+    )
     run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
     run.add_argument("file", type=Path, metavar="FILE")
     _attachment(run)

@@ -284,6 +284,7 @@ class Ended(Message):
     """A segment, or an evaluation that failed, is over. `detail` is the cause in one line, `traceback` for the log.
 
     `worker_lost`: the executor says so, because the process died; nothing is known against the job itself.
+    `gpu_bytes`: the most that torch has held of a GPU since the worker began; 0 without one.
     """
 
     kind: Literal["ended"] = "ended"
@@ -294,6 +295,7 @@ class Ended(Message):
     detail: str = ""
     traceback: str = ""
     worker_lost: bool = False
+    gpu_bytes: int = Field(default=0, ge=0, le=2**60)
 
 
 class Warned(Message):

@@ -156,3 +156,8 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def gpu_bytes() -> int:
+    """The most memory that torch has held of the GPU so far; 0 without one."""
+    return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0

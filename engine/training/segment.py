@@ -60,6 +60,7 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: Control) -> bool:
             trainer_seconds=segment.seconds,
             detail=detail,
             traceback=trace,
+            gpu_bytes=policy.gpu_bytes(),
         )
     )
     return survives

@@ -6,14 +6,17 @@ The file that `new` writes is made from the pydantic models themselves, so that 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine import launch, preflight
+from engine import launch, own_packages, preflight
 from engine.config import RunConfig, load
 from engine.errors import UserError, bounded, one_line
-from engine.findings import Finding
+from engine.findings import Finding, Report
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note, to_json
 
@@ -36,13 +39,35 @@ def new(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Print everything that can be known; 2 when something must be mended."""
-    report = preflight.check(load_run(options.file), options.runs_dir, note)
+    config = load_run(options.file)
+    report = preflight.check(config, options.runs_dir, note)
+    if options.dry_run and not report.errors:
+        note("dry run: a worker scores the base and trains two GRPO steps …")
+        report = Report((*report.findings, *_dry_run(config)))
     show_findings(report.findings, as_json=options.json)
     if report.errors:
         first = report.errors[0]
         count = f"{len(report.errors)} error{'s' if len(report.errors) > 1 else ''}"
         raise UserError(f"{options.file}: {count}; {first.subject}: {one_line(first.text)}")
+    if not options.dry_run:
+        note(f"`llmzero check {options.file} --dry-run` trains two steps: the base's pass rate, time and memory")
     return 0
+
+
+def _dry_run(config: RunConfig) -> list[Finding]:
+    """What a worker measured. In a process of its own: the face imports nothing that runs."""
+    with tempfile.TemporaryDirectory(prefix="llmzero-check-") as where:
+        path = Path(where) / "run.toml"
+        path.write_text(preflight.resolve(config).to_toml(), encoding="utf-8")
+        done = subprocess.run(
+            [*own_packages.command("engine.dry_run"), str(path)], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, encoding="utf-8", errors="replace", check=False,
+        )  # fmt: skip
+    try:
+        return [Finding(**each) for each in json.loads(done.stdout)]
+    except (ValueError, TypeError):
+        said = one_line(done.stderr.strip().rpartition("\n")[2])[-300:]
+        return [Finding("error", "dry run", said or f"it ended with {done.returncode}")]
 
 
 def load_run(path: Path) -> RunConfig:

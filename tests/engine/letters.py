@@ -32,6 +32,13 @@ class Quick(Letters):
     max_completion_length = 1
 
 
+class Nothing(Letters):
+    """Whatever is written is wrong."""
+
+    def score(self, completion: str, item: Item) -> Reward:
+        return Reward(False, 0.0)
+
+
 class Broken(Letters):
     """Scores with what `fault` gives; a completion of every kind comes by within a step."""
 

@@ -1,0 +1,108 @@
+"""`check --dry-run`: real steps by a real worker in a directory that is gone afterwards, and what they mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine import dry_run
+from engine.config import RunConfig, parse
+from engine.findings import Finding
+from engine.training.events import Evaluation
+from tests.engine.conftest import LETTERS
+from tests.unit.cli_process import llmzero, run_file
+
+FILE = """
+[task]
+name = "{task}"
+[model]
+path = "{model}"
+[budget]
+{budget}
+[search]
+segment_steps = 10
+workers = 2
+[evaluation]
+validation_prompts = 32
+rerank_prompts = 64
+test_prompts = 64
+checkpoints = 1
+[advisor]
+kind = "rules"
+[training]
+batch_size = 16
+threads = 1
+"""
+
+
+def config(task: str, model: str = "", budget: str = "steps = 200") -> RunConfig:
+    return parse(FILE.format(task=task, model=model, budget=budget), default_name="dry")
+
+
+def by_subject(found: list[Finding]) -> dict[str, Finding]:
+    return {each.subject: each for each in found}
+
+
+def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path) -> None:
+    path = run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200"))
+    (tmp_path / "tmp").mkdir()
+    done = llmzero(
+        "check", path, "--dry-run", "--json", cwd=tmp_path, timeout=300, TMPDIR=str(tmp_path / "tmp"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {each["subject"]: each for each in json.loads(done.stdout)}
+    assert "of 32 validation prompts at T=1: ." in found["pass rate"]["text"]
+    assert "of 4 groups of completions in 2 steps" in found["learning signal"]["text"]
+    assert "the budget is about 20 segments of 10 steps: about " in found["time"]["text"]
+    assert "a worker took " in found["peak memory"]["text"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run-file.toml", "tmp"]
+    assert not list((tmp_path / "tmp").glob("llmzero-*"))
+
+
+def test_without_the_flag_check_only_mentions_it(tmp_path: Path) -> None:
+    done = llmzero(
+        "check", run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200")), cwd=tmp_path
+    )
+    assert "--dry-run` trains two steps" in done.stderr
+    assert "learning signal" not in done.stdout
+
+
+def test_a_users_task_that_gives_nothing_is_a_warning(tiny_base: str) -> None:
+    found = by_subject(list(dry_run.look(config(f"{LETTERS}:Nothing", tiny_base))))
+    assert found["pass rate"].level == found["learning signal"].level == "warning"
+    assert "solves 0 of 32" in found["pass rate"].text
+    assert found["learning signal"].text.startswith("100% of ")
+
+
+@pytest.mark.parametrize(("task", "words"), [("Strange", "does not know '€'"), ("Missing", "has no class 'Missing'")])
+def test_what_cannot_be_done_is_one_line(task: str, words: str, tiny_base: str) -> None:
+    (finding,) = dry_run.look(config(f"{LETTERS}:{task}", tiny_base))
+    assert finding.level == "error"
+    assert words in finding.text
+    assert "\n" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ("steps = 95", "about 10 segments of 10 steps: about 67 s, 12 s"),
+        ("steps = 0\nnodes = 1", "about 1 segment of 10 steps: about 23 s"),
+        ("steps = 0\nminutes = 10", "about 109 segments of 10 steps: about 10 min"),
+        ("steps = 0\ngpu_hours = 1", "about 327 segments of 10 steps: about 30 min"),
+        ("steps = 95\nnodes = 1", "about 1 segment of 10 steps"),
+    ],
+)
+def test_the_estimate_counts_every_limit(budget: str, says: str) -> None:
+    base = Evaluation(n=32, greedy=3, sampled=4, seconds=0.8)  # 25 ms a prompt
+    measured = dry_run.Measured(
+        base, setup=0.2, steps=[9.0, 1.0], alike=[0.5, 0.25], memory=900_000_000, gpu=2_000_000_000
+    )
+    found = by_subject(list(dry_run.findings(config("knights", budget=budget), measured)))
+    assert says in found["time"].text
+    assert found["pass rate"].text.startswith(
+        "the base solves 4 of 32 validation prompts at T=1: .12 [.05, .28]; 3 greedily"
+    )
+    assert found["learning signal"].text.startswith("38% of 4 groups")
+    assert found["peak memory"].text == "a worker took 900 MB, and 2.0 GB of the GPU; 2 workers take 1.8 GB"
