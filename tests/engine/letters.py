@@ -74,6 +74,20 @@ class Raises(Broken):
         raise KeyError("no such\nanswer")
 
 
+class Sometimes(Letters):
+    """A grader that fails on some completions of every step, by their text."""
+
+    def score(self, completion: str, item: Item) -> Reward:
+        if sum(map(ord, completion)) % 5 == 0:
+            raise TimeoutError("the grader did not answer")
+        return super().score(completion, item)
+
+
+class Exits(Letters):
+    def score(self, completion: str, item: Item) -> Reward:
+        raise SystemExit("cannot parse")
+
+
 class NoReward(Letters):
     def score(self, completion: str, item: Item) -> Reward:
         return 1.0  # type: ignore[return-value]

@@ -72,6 +72,7 @@ def test_a_mistake_is_found_before_the_first_step(make_spec: Spec, changes: dict
         ("GivesText", "gave a reward of '1.0', not a finite number"),
         ("Raises", "score raised KeyError: 'no such\\nanswer'"),
         ("NoReward", "score returned 1.0, not a tasks.base.Reward"),
+        ("Exits", "it calls sys.exit('cannot parse')"),
     ],
 )
 def test_an_unusable_reward_names_task_item_and_completion(make_spec: Spec, task: str, says: str) -> None:
@@ -83,6 +84,26 @@ def test_an_unusable_reward_names_task_item_and_completion(make_spec: Spec, task
     assert "completion '" in detail
     assert not metrics(told)
     assert not any(isinstance(line, events.Leaving) for line in told)
+
+
+def test_a_grader_that_fails_now_and_then_is_counted_and_the_segment_goes_on(make_spec: Spec) -> None:
+    told = run(make_spec("Sometimes", steps=6, batch_size=16, micro_batch=16))
+    assert ended(told).end is End.FINISHED
+    errors = [line for line in told if isinstance(line, events.RewardErrors)]
+    per_step = [values["rewards/errors"] for values in metrics(told) if "rewards/errors" in values]
+    assert 1 <= len(errors) <= 2, "at the first, and at the end"
+    assert errors[-1].scored == 6 * 16
+    assert errors[-1].failed == sum(per_step) > 0
+    assert "task letters: score raised TimeoutError: the grader did not answer; item 'K " in errors[0].first
+    [checkpoint] = checkpoints(told)
+    assert checkpoint.evaluation.errors < checkpoint.evaluation.n
+    assert bool(checkpoint.evaluation.errors) == bool(checkpoint.evaluation.first_error)
+
+
+def test_a_grader_that_may_not_fail_ends_the_segment_at_the_first(make_spec: Spec) -> None:
+    told = run(make_spec("Sometimes", steps=6, batch_size=16, micro_batch=16, on_error="fail"))
+    assert "the grader did not answer" in failed(told, End.CRASHED)
+    assert not [line for line in told if isinstance(line, events.RewardErrors)]
 
 
 @pytest.mark.parametrize("task", ["OutOfMemory", "OutOfCpuMemory", "OutOfPythonMemory"])
