@@ -67,7 +67,10 @@ class BudgetSection(Section):
 class SearchSection(Section):
     """[search]: how the tree grows."""
 
-    strategy: Literal["llmzero", "keep-only", "random-changes", "continue", "random", "grid", "fixed"] = "llmzero"
+    strategy: Literal[
+        "llmzero", "continue", "fixed", "grid", "random", "topk", "tpe", "cmaes", "asha", "hyperband", "pbt", "adarft",
+        "skill", "keep-only", "random-changes",
+    ] = "llmzero"  # fmt: skip
     """llmzero, or what it is compared with: see docs/search.md."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
     """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
@@ -108,6 +111,8 @@ class EvaluationSection(Section):
     """Prompts of the test set: a policy is measured on it once, when it is picked to be reported."""
     checkpoints: int = Field(default=2, ge=1, le=100)
     """Checkpoints a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
+    soup: bool = True
+    """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
 
 
 class AdvisorSection(Section):

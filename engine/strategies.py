@@ -41,10 +41,87 @@ class ContinueSettings(Settings):
     """Factor on the learning rate for the annealed end."""
 
 
+class TopKSettings(Settings):
+    """topk: one segment each, the best k trained on in turn."""
+
+    k: int = Field(default=3, ge=1, le=64)
+    """Configurations that are trained on."""
+    first_share: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the budget that first segments take, one for each configuration."""
+
+
+class TPESettings(Settings):
+    """tpe: Optuna's TPE over constant configurations."""
+
+    segments: int = Field(default=2, ge=1, le=10_000)
+    """Segments that each configuration is trained for."""
+    startup: int = Field(default=4, ge=1, le=1000)
+    """Configurations at the beginning, the default among them, that are drawn at random."""
+
+
+class CMAESSettings(Settings):
+    """cmaes: CMA-ES over constant configurations."""
+
+    segments: int = Field(default=2, ge=1, le=10_000)
+    """Segments that each configuration is trained for."""
+    population: int = Field(default=4, ge=2, le=100)
+    """Configurations of a generation."""
+    sigma: float = Field(default=0.25, gt=0, le=1)
+    """Spread of the first generation, as a share of each parameter's range on its scale."""
+
+
+class ASHASettings(Settings):
+    """asha: asynchronous successive halving."""
+
+    eta: int = Field(default=3, ge=2, le=10)
+    """The best 1/eta of a rung go on, to eta times as many segments."""
+
+
+class HyperbandSettings(Settings):
+    """hyperband: brackets of successive halving."""
+
+    eta: int = Field(default=2, ge=2, le=10)
+    """The best 1/eta of a rung go on, to eta times as many segments."""
+    most_segments: int = Field(default=4, ge=1, le=1000)
+    """Segments of one configuration at most."""
+
+
+class PBTSettings(Settings):
+    """pbt: population based training."""
+
+    population: int = Field(default=4, ge=2, le=64)
+    """Lines side by side."""
+    quantile: float = Field(default=0.25, gt=0, le=0.5)
+    """Share of the population that is replaced after each segment, and share it is replaced from; at least one."""
+    factor: float = Field(default=1.25, gt=1, le=10)
+    """A perturbed value is this factor higher or lower; on a linear scale, by the same share of its range."""
+    resample: float = Field(default=0.25, ge=0, le=1)
+    """Probability that a value is drawn anew instead."""
+
+
+class AdaRFTSettings(Settings):
+    """adarft: difficulty steered to a training reward."""
+
+    target: float = Field(default=0.5, ge=0, le=1)
+    """Mean training reward that is wanted: near one half a group's advantages say most."""
+    rate: float = Field(default=0.25, gt=0, le=1)
+    """Largest change of the difficulty after one segment, as a share of its range."""
+    sensitivity: float = Field(default=2.0, gt=0, le=100)
+    """How quickly the change grows with the distance from the target, inside tanh."""
+
+
 SETTINGS: Mapping[str, type[Settings]] = {
     "fixed": NoSettings,
+    "skill": NoSettings,
     "random": LaneSettings,
     "grid": LaneSettings,
     "continue": ContinueSettings,
+    "topk": TopKSettings,
+    "tpe": TPESettings,
+    "cmaes": CMAESSettings,
+    "asha": ASHASettings,
+    "hyperband": HyperbandSettings,
+    "pbt": PBTSettings,
+    "adarft": AdaRFTSettings,
 }
 """By the strategy's name in the run file; llmzero and its nulls have those of `engine.search.llmzero.Settings`."""

@@ -13,6 +13,9 @@ from enum import StrEnum
 from engine.score import Score
 from engine.space import Configuration, Intent, Reference, Transition
 
+REWARD_STEPS = 10
+"""GRPO steps at the end of a segment over which its training reward is averaged."""
+
 
 class State(StrEnum):
     """Life of a node. The last seven are ends (`engine.training.events.End` plus REJECTED, which never trained)."""
@@ -62,6 +65,7 @@ class Node:
         planned_steps: GRPO steps this segment was given.
         checkpoints: in order of step.
         pruned: a human closed this subtree: not expanded any more.
+        reward: mean training reward of its last steps (`REWARD_STEPS`); None while nothing is known.
     """
 
     id: int
@@ -73,6 +77,7 @@ class Node:
     planned_steps: int = 0
     checkpoints: tuple[Checkpoint, ...] = ()
     pruned: bool = False
+    reward: float | None = None
 
     @property
     def parent(self) -> int | None:
@@ -163,6 +168,10 @@ class Tree:
 
     def set_steps(self, node_id: int, steps: int) -> None:
         self._nodes[node_id] = replace(self._nodes[node_id], steps=steps)
+
+    def set_reward(self, node_id: int, reward: float) -> None:
+        """The mean training reward of the segment's last steps."""
+        self._nodes[node_id] = replace(self._nodes[node_id], reward=reward)
 
     def set_planned(self, node_id: int, steps: int) -> None:
         """Another length for a segment that has not begun."""

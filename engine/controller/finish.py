@@ -97,8 +97,8 @@ class Finish:
         return found
 
     async def _soup(self) -> Candidate | None:
-        """The mean of the incumbent's line, scored on the steering set; None when the line is too short for one."""
-        members = soup(self._ledger.tree, self._ledger.tree.best()[0].id)
+        """The mean of the incumbent's line, scored on the steering set; None when it is too short, or not wanted."""
+        members = soup(self._ledger.tree, self._ledger.tree.best()[0].id) if self._sizes.soup else []
         if len(members) < 2:
             return None
         policy = Policy(tuple(members))

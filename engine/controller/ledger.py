@@ -15,6 +15,7 @@ from typing import Any
 from engine.advisors.base import Advice, Call, Series
 from engine.controller import recovery
 from engine.controller.proposals import HUMAN, Decided, Proposal, in_words
+from engine.controller.rewards import Rewards
 from engine.policy import Policy
 from engine.prompt_sets import steering_prompts
 from engine.rundir import RunDirectory
@@ -45,6 +46,7 @@ class Ledger:
         self.base = base
         self.tree = tree
         self.proposals = proposals
+        self.rewards = Rewards(tree)
         self.seeds: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
         self.decided: dict[int, Decided] = {}
@@ -88,6 +90,7 @@ class Ledger:
             )
             for row in writer.rows("SELECT * FROM proposals WHERE state <> 'pending'")
         }
+        ledger.rewards.load(writer)
         recovery.recover(ledger)
         for row in writer.rows("SELECT call_id FROM agent_calls WHERE error = ?", (UNFINISHED,)):
             writer.update("agent_calls", row, error="cancelled: the engine ended before the answer")
@@ -238,6 +241,8 @@ class Ledger:
     def metrics(self, event: events.Metrics, node_id: int) -> None:
         for name, value in event.values.items():
             self.writer.insert("metrics", node_id=node_id, step=event.step, name=name, value=value)
+        if (reward := event.values.get("reward")) is not None:
+            self.rewards.add(node_id, reward)
 
     def samples(self, event: events.Samples, node_id: int) -> None:
         self._completions(event.samples, node_id, event.step)

@@ -6,12 +6,11 @@ Each names its own configurations, so that no advisor has a hand in them.
 from __future__ import annotations
 
 import itertools
-import random
 from abc import abstractmethod
 from collections.abc import Mapping
 
 from engine.search.base import Expansion
-from engine.search.peer import Peer, Situation
+from engine.search.peer import Peer, Situation, drawn
 from engine.space import Scale, Space, Value
 from engine.tree import Node
 
@@ -28,19 +27,22 @@ class Lanes(Peer):
         self._segments = segments
 
     @abstractmethod
-    def changes(self, number: int) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
         """What lane `number` (from 0) changes against the default; None when there are no more lanes."""
 
     def next(self, here: Situation) -> Expansion | None:
-        lines = here.lines
-        ends = [self._end(here, lane) for lane in lines.lanes]
-        unfinished = [end for end in ends if end is not None and not end.state.in_flight]
-        if unfinished:
+        if unfinished := self._unfinished(here):
             return here.keep(unfinished[0], "unchanged to the end of the lane")
-        changes = self.changes(lines.roots_begun)
+        begun = len(here.starts)
+        changes = self.changes(begun, here)
         if changes is None:
             return None
-        return here.root(f"lane {lines.roots_begun + 1} from the base, as the baseline lays down", changes)
+        return here.root(f"lane {begun + 1} from the base, as the baseline lays down", changes)
+
+    def _unfinished(self, here: Situation) -> list[Node]:
+        """Ends of lanes that have not their segments yet and can be trained on."""
+        ends = [self._end(here, lane) for lane in here.lines.lanes]
+        return [end for end in ends if end is not None and not end.state.in_flight]
 
     def _end(self, here: Situation, lane: Node) -> Node | None:
         """The last node of a lane that has not its segments yet."""
@@ -56,7 +58,7 @@ class Fixed(Lanes):
     def __init__(self, segment_steps: int) -> None:
         super().__init__(segment_steps, segments=0)
 
-    def changes(self, number: int) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
         return {} if number == 0 else None
 
 
@@ -68,9 +70,8 @@ class RandomSearch(Lanes):
         self._space = space
         self._seed = seed
 
-    def changes(self, number: int) -> Mapping[str, Value] | None:
-        drawn = self._space.sample(random.Random(f"random search/{self._seed}/{number}"))
-        return self._space.changes(self._space.default(), drawn)
+    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+        return drawn(self._space, "random search", self._seed, number)
 
 
 class GridSearch(Lanes):
@@ -88,7 +89,7 @@ class GridSearch(Lanes):
         points = [{**space.default(), **dict(point)} for point in itertools.product(*axes)]
         self._points = [space.changes(space.default(), point) for point in points]
 
-    def changes(self, number: int) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
         return self._points[number] if number < len(self._points) else None
 
     def _axis(self, space: Space, name: str) -> list[tuple[str, Value]]:

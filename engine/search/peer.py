@@ -6,6 +6,7 @@ the end are the run's and the same for all. Peers name their changes themselves,
 
 from __future__ import annotations
 
+import random
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from functools import cached_property
 
 from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length
 from engine.search.lines import Lines, place
-from engine.space import Configuration, Intent
+from engine.space import Configuration, Intent, Space, Value
 from engine.tree import Node, State, Tree
 
 
@@ -123,3 +124,10 @@ def late_value(chain: Sequence[Node]) -> float:
     """The mean steering value of the last segment's checkpoints in a chain, −1 before there are any."""
     values = [c.score.value for c in chain[-1].checkpoints] if chain else []
     return sum(values) / len(values) if values else -1.0
+
+
+def drawn(space: Space, name: str, seed: int, number: int) -> dict[str, Value]:
+    """What first segment `number` changes against the default: the first nothing, the others are drawn."""
+    if number == 0:
+        return {}
+    return space.changes(space.default(), space.sample(random.Random(f"{name}/{seed}/{number}")))

@@ -10,11 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import UserError, short, short_name
+from engine.search.agents import AdaRFT, Skill
 from engine.search.base import Strategy
 from engine.search.baselines import Fixed, GridSearch, RandomSearch
+from engine.search.cmaes import CMAES
 from engine.search.constants import Continue
+from engine.search.halving import ASHA, Hyperband
 from engine.search.llmzero import LLMZero, Settings
 from engine.search.nulls import KeepOnly, RandomChanges
+from engine.search.pbt import PBT
+from engine.search.topk import TopK
+from engine.search.tpe import TPE
 from engine.space import Space
 from engine.strategies import SETTINGS
 
@@ -36,6 +42,14 @@ PEERS: Mapping[str, Callable[[Asked], Strategy]] = {
     "continue": lambda a: Continue(a.segment_steps, a.space, a.settings),
     "random": lambda a: RandomSearch(a.segment_steps, a.space, a.seed, a.settings.segments),
     "grid": lambda a: GridSearch(a.segment_steps, a.space, a.settings.segments),
+    "topk": lambda a: TopK(a.segment_steps, a.space, a.seed, a.settings),
+    "tpe": lambda a: TPE(a.segment_steps, a.space, a.seed, a.settings),
+    "cmaes": lambda a: CMAES(a.segment_steps, a.space, a.seed, a.settings),
+    "asha": lambda a: ASHA(a.segment_steps, a.space, a.seed, a.settings),
+    "hyperband": lambda a: Hyperband(a.segment_steps, a.space, a.seed, a.settings),
+    "pbt": lambda a: PBT(a.segment_steps, a.space, a.seed, a.settings),
+    "adarft": lambda a: AdaRFT(a.segment_steps, a.space, a.settings),
+    "skill": lambda a: Skill(a.segment_steps),
     "fixed": lambda a: Fixed(a.segment_steps),
 }
 NAMES = (*OURS, *PEERS)

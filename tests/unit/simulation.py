@@ -11,13 +11,14 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
 from engine.score import PromptSet, Score, outcomes_of
 from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
 from engine.space import Configuration, Intent, Optimizer, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import REWARD_STEPS, Checkpoint, Node, State, Tree
 
 SPACE = Space.build(
     {},
@@ -202,6 +203,7 @@ class Simulation:
                 if not self.files_kept(node):
                     self.tree.forget_files(node_id, step)
         self._metrics[node_id] = curves
+        self.tree.set_reward(node_id, fmean(reward for _, reward in curves["reward"][-REWARD_STEPS:]))
         self.tree.set_steps(node_id, node.planned_steps)
         self.tree.set_state(node_id, fault or State.FINISHED)
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from engine.controller.jobs import attempt
+from engine.score import Score
+from engine.search.base import BudgetLeft
+from engine.search.encoding import decode, encode
 from engine.search.registry import make
-from engine.space import Intent, Transition
-from engine.tree import Node, State, Tree
+from engine.space import Intent, Kind, Parameter, Scale, Space, Transition
+from engine.tree import Checkpoint, Node, State, Tree
 from tests.unit.simulation import SPACE, Simulation, World
+
+PEERS = ("topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill")
+EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
 
 
 def grown(name: str, steps: int = 1200, seed: int = 1, **settings: Any) -> Tree:
@@ -80,3 +89,100 @@ def test_random_changes_begins_with_the_default_and_stays_in_the_space() -> None
     changed = [n for n in tree if n.transition and n.transition.intent is Intent.CHANGE]
     assert changed
     assert all(len(n.transition.changes) <= 3 for n in changed if n.transition)
+
+
+def roots(tree: Tree) -> list[Node]:
+    return [n for n in tree.children(0) if n.transition and n.transition.intent is Intent.ROOT]
+
+
+def lane_steps(tree: Tree, root: Node) -> int:
+    return sum(n.steps for n in tree.subtree(root.id))
+
+
+@pytest.mark.parametrize(
+    "name", ["topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill"]
+)
+def test_the_first_configuration_of_every_peer_is_the_default(name: str) -> None:
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
+    tree = grown(name, steps=300)
+    assert dict(tree.children(0)[0].configuration) == SPACE.default()
+    assert all(not SPACE.violations(n.configuration) for n in tree)
+
+
+def test_topk_trains_on_the_best_three_of_twelve_equally() -> None:
+    tree = grown("topk")
+    first = roots(tree)
+    assert len(first) == 12
+    best = sorted(first, key=lambda n: (-n.checkpoints[-1].score.value, n.id))[:3]
+    assert [lane_steps(tree, n) for n in best] == [250, 250, 250] or sum(lane_steps(tree, n) for n in best) == 750
+    assert all(lane_steps(tree, n) == 50 for n in first if n not in best)
+
+
+def test_pbt_replaces_its_worst_member_by_a_perturbed_copy_of_its_best_after_every_generation() -> None:
+    tree = grown("pbt")
+    generations = {k: [n for n in tree if n.total_steps == 50 * k and n.transition] for k in range(1, 7)}
+    assert [len(nodes) for nodes in generations.values()] == [4] * 6
+    for k in range(2, 7):
+        before = sorted(generations[k - 1], key=lambda n: (-n.checkpoints[-1].score.value, n.id))
+        parents = [n.parent for n in generations[k]]
+        assert parents.count(before[0].id) == 2
+        assert before[-1].id not in parents
+        (copy,) = [n for n in generations[k] if n.transition and n.transition.intent is Intent.CHANGE]
+        assert copy.parent == before[0].id
+        assert copy.transition
+        assert copy.transition.changes
+
+
+def test_asha_trains_few_configurations_long_and_those_were_the_best_of_their_rung() -> None:
+    tree = grown("asha")
+    first = roots(tree)
+    lengths = {n.id: lane_steps(tree, n) for n in first}
+    assert set(lengths.values()) <= {50, 100, 150, 200, 250, 300, 350, 400, 450}
+    long = [n for n in first if lengths[n.id] >= 150]
+    assert 1 <= len(long) <= len(first) / 2
+    worst = min(first, key=lambda n: n.checkpoints[-1].score.value)
+    assert lengths[worst.id] == 50
+
+
+def test_hyperband_runs_its_first_bracket_as_one_two_and_four_segments() -> None:
+    tree = grown("hyperband")
+    bracket = roots(tree)[:4]
+    assert sorted(lane_steps(tree, n) for n in bracket) == [50, 50, 100, 200]
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+def test_a_model_of_the_space_finds_a_better_configuration_than_its_first_ones(name: str) -> None:
+    pytest.importorskip(EXTRAS[name])
+    gains = []
+    for seed in range(3):
+        tree = grown(name, steps=3600, seed=seed)
+        values = [max(c.score.value for n in tree.subtree(r.id) for c in n.checkpoints) for r in roots(tree)]
+        gains.append(sum(values[-8:]) / 8 - sum(values[1:9]) / 8)
+    assert sum(gains) / 3 > 0
+
+
+def test_skill_follows_one_line_and_asks_the_advisor_after_every_segment() -> None:
+    tree = grown("skill", steps=600)
+    nodes = [n for n in tree if n.transition]
+    assert [n.parent for n in nodes] == list(range(len(nodes)))
+    assert [n.transition.intent for n in nodes if n.transition] == [Intent.ROOT, *[Intent.CHANGE] * (len(nodes) - 1)]
+
+
+def test_adarft_raises_the_difficulty_while_the_reward_is_high_and_lowers_it_while_it_is_low() -> None:
+    space = Space([*SPACE, Parameter("difficulty", "level", Kind.CAPACITY, 3, 12, 6, Scale.LINEAR, "", integer=True)])
+    strategy = make("adarft", seed=0, segment_steps=50, space=space)
+    for reward, there in ((0.9, 7), (0.1, 5), (0.5, None), (None, None)):
+        score = Score(64, 9, 9)
+        tree = Tree(Node(0, None, space.default(), State.FINISHED, checkpoints=(Checkpoint(0, score),)))
+        tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), State.FINISHED, 0, 50, 50, reward=reward))
+        tree.add_checkpoint(1, Checkpoint(50, score))
+        wish = strategy.ask(tree, BudgetLeft(500, 0.1))
+        assert wish is not None
+        assert (wish.parent, wish.changes) == (1, {} if there is None else {"difficulty": there})
+
+
+def test_a_point_of_the_unit_cube_is_the_configuration_it_was_made_from() -> None:
+    for number in range(200):
+        configuration = SPACE.sample(random.Random(number))
+        assert decode(SPACE, encode(SPACE, configuration)) == pytest.approx(configuration, rel=0.02)

@@ -1,0 +1,68 @@
+"""CMA-ES over constant configurations (arXiv 1604.00772): generations of a few, each trained equally long.
+
+The optimiser is replayed from the tree at every question, so that a resumed run goes on as it was. Needs the extra
+`peers`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import UserError
+from engine.search.base import Expansion
+from engine.search.baselines import Lanes
+from engine.search.encoding import decode, encode, free
+from engine.search.peer import Situation, late_value
+from engine.space import Space, Value
+from engine.strategies import CMAESSettings
+from engine.tree import Node
+
+
+class CMAES(Lanes):
+    """See the module. Raises UserError where the package cmaes is not installed."""
+
+    def __init__(self, segment_steps: int, space: Space, seed: int, settings: CMAESSettings) -> None:
+        super().__init__(segment_steps, settings.segments)
+        try:
+            import cmaes
+        except ImportError as error:
+            raise UserError("search.strategy = 'cmaes' needs cmaes: pip install 'llmzero-tui[peers]'") from error
+        self._cmaes: Any = cmaes
+        self._space = space
+        self._seed = zlib.crc32(f"cmaes/{seed}".encode())
+        self._settings = settings
+
+    def next(self, here: Situation) -> Expansion | None:
+        complete = len(here.starts) % self._settings.population == 0
+        if complete and here.lines.busy() and not self._unfinished(here):
+            return None  # a generation is told as a whole
+        return super().next(here)
+
+    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+        if number == 0:
+            return {}
+        import numpy as np
+
+        size, axes = self._settings.population, len(free(self._space))
+        blind = max(0, 2 - axes)  # the optimiser wants two dimensions at least
+        start = np.array([*encode(self._space, self._space.default()), *[0.5] * blind])
+        bounds = np.array([[0.0, 1.0]] * len(start))
+        optimiser = self._cmaes.CMA(
+            mean=start, sigma=self._settings.sigma, bounds=bounds, seed=self._seed, population_size=size
+        )
+        for first in range(0, number - number % size, size):
+            asked = [optimiser.ask() for _ in range(size)]
+            lanes = here.starts[first : first + size]
+            optimiser.tell([self._told(here, lane, x) for lane, x in zip(lanes, asked, strict=True)])
+        point = [optimiser.ask() for _ in range(number % size + 1)][-1]
+        return self._space.changes(self._space.default(), decode(self._space, point[:axes].tolist()))
+
+    def _told(self, here: Situation, lane: Node | None, asked: Any) -> tuple[Any, float]:
+        """Where a lane really was and what it cost (CMA-ES minimises); one that died cost most."""
+        if lane is None:
+            return asked, 1.0
+        told = asked.copy()
+        told[: len(free(self._space))] = encode(self._space, lane.configuration)
+        return told, -late_value(here.lines.ended(here.lines.chain(lane)))

@@ -1,0 +1,95 @@
+"""Successive halving of constant configurations: asynchronously (ASHA, arXiv 1810.05934) and in brackets (Hyperband,
+arXiv 1603.06560). The resource is segments of one configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from engine.search.base import Expansion
+from engine.search.peer import Peer, Situation, drawn
+from engine.space import Space
+from engine.strategies import ASHASettings, HyperbandSettings
+from engine.tree import Node
+
+
+class ASHA(Peer):
+    """A configuration goes to the next rung as soon as it is in the best 1/eta of those that reached its rung; else a
+    new one begins."""
+
+    def __init__(self, segment_steps: int, space: Space, seed: int, settings: ASHASettings) -> None:
+        super().__init__(segment_steps)
+        self._space = space
+        self._seed = seed
+        self._settings = settings
+
+    def next(self, here: Situation) -> Expansion | None:
+        chains = [here.lines.chain(lane) for lane in here.starts if lane is not None]
+        rungs = self._rungs(here)
+        for chain in chains:
+            if len(chain) not in rungs and len(chain) < rungs[-1] and here.open(chain[-1]):
+                return here.keep(chain[-1], f"#{chain[0].id} goes to the end of its rung")
+        for rung in reversed(rungs[:-1]):
+            reached = [c for c in chains if len(here.lines.ended(c[:rung])) == rung]
+            reached.sort(key=lambda c: (-_value_at(c, rung), c[0].id))
+            for chain in reached[: len(reached) // self._settings.eta]:
+                if len(chain) == rung and here.open(chain[-1]):
+                    why = (
+                        f"#{chain[0].id} is in the best 1/{self._settings.eta} of {len(reached)} after {rung} segments"
+                    )
+                    return here.keep(chain[-1], why)
+        begun = len(here.starts)
+        return here.root(
+            f"configuration {begun + 1} begins at the lowest rung", drawn(self._space, "asha", self._seed, begun)
+        )
+
+    def _rungs(self, here: Situation) -> list[int]:
+        """Segments at which a configuration is judged, up to what the budget could pay for one."""
+        most, eta = max(1, here.total // self._segment_steps), self._settings.eta
+        return [eta**k for k in range(int(math.log(most, eta) + 1e-9) + 1)]
+
+
+class Hyperband(Peer):
+    """Brackets of synchronous halving one after the other, from many short ones to few long ones, and again."""
+
+    def __init__(self, segment_steps: int, space: Space, seed: int, settings: HyperbandSettings) -> None:
+        super().__init__(segment_steps)
+        self._space = space
+        self._seed = seed
+        self._settings = settings
+
+    def next(self, here: Situation) -> Expansion | None:
+        eta, most = self._settings.eta, self._settings.most_segments
+        highest = int(math.log(most, eta) + 1e-9)
+        offset, bracket, begun = 0, highest, len(here.starts)
+        while True:
+            number = math.ceil((highest + 1) / (bracket + 1) * eta**bracket)
+            first = max(1, most // eta**bracket)
+            if begun < offset + number:
+                why = f"bracket {bracket}: configuration {begun - offset + 1} of {number}, {first} segments at first"
+                return here.root(why, drawn(self._space, "hyperband", self._seed, begun))
+            lanes = [lane for lane in here.starts[offset : offset + number] if lane is not None]
+            wish = self._halve(here, lanes, first, bracket)
+            if wish is not None:
+                return wish
+            offset, bracket = offset + number, bracket - 1 if bracket else highest
+
+    def _halve(self, here: Situation, lanes: Sequence[Node], first: int, bracket: int) -> Expansion | None:
+        """The next segment of a bracket; None when it is done or waits."""
+        chains = [here.lines.chain(lane) for lane in lanes]
+        for k in range(bracket + 1):
+            rung = first * self._settings.eta**k
+            for chain in chains:
+                if len(chain) < rung and here.open(chain[-1]):
+                    return here.keep(chain[-1], f"bracket {bracket}: #{chain[0].id} goes to {rung} segments")
+            if any(len(here.lines.ended(c)) < min(rung, len(c)) for c in chains):
+                return None
+            ended = [c for c in chains if len(c) >= rung]
+            ended.sort(key=lambda c: (-_value_at(c, rung), c[0].id))
+            chains = ended[: max(1, len(ended) // self._settings.eta)]
+        return None
+
+
+def _value_at(chain: Sequence[Node], rung: int) -> float:
+    last = chain[rung - 1].last
+    return last.score.value if last else -1.0
