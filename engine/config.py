@@ -71,7 +71,7 @@ class SearchSection(Section):
         "llmzero", "continue", "fixed", "grid", "random", "topk", "tpe", "cmaes", "asha", "hyperband", "pbt", "adarft",
         "skill", "keep-only", "random-changes",
     ] = "llmzero"  # fmt: skip
-    """llmzero, or what it is compared with: see docs/search.md."""
+    """llmzero, or what it is compared with: docs/compare.md tells each."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
     """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
     less than a quarter of a segment, or fewer than eight steps."""

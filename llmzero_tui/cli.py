@@ -131,6 +131,13 @@ def _comparing(commands: Any) -> None:
     )
     compare.add_argument("--only", action="append", metavar="CELL", help="only ladder, ladder/ours, ladder/ours/101, …")
     compare.add_argument("--results", type=Path, metavar="FILE", help="default: beside the plan, .jsonl")
+    compare.add_argument("--report", action="store_true", help="tables and curves of what is measured; nothing is run")
+    compare.add_argument(
+        "--to", type=Path, metavar="PAGE.md", help="the report as a page, its CSV and picture beside it"
+    )
+    compare.add_argument(
+        "--against", choices=("seconds", "steps", "tokens"), default="seconds", help="compute of the curves"
+    )
     compare.add_argument("--list", action="store_true", help="the cells and whether they are done; nothing is run")
 
 

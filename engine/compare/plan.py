@@ -34,6 +34,8 @@ class Entry(Section):
     """Seeds of this strategy, where it does not get all of the plan's."""
     tasks: list[str] | None = None
     """Tasks of this strategy, where it does not get all of the plan's."""
+    against: str = ""
+    """Label of the strategy it is held against in the report; empty is the first of the plan."""
     run: dict[str, Any] = Field(default_factory=dict)
     """Keys of a run file that differ for this strategy, e.g. run.search.comparator = "off"."""
 
@@ -59,6 +61,8 @@ class Plan(Section):
         for label, entry in self.strategies.items():
             if not re.match(LABEL, label):
                 raise ValueError(f"[strategies.{label}]: letters, digits, '.', '_' and '-' are allowed, at most 24")
+            if entry.against and entry.against not in self.strategies:
+                raise ValueError(f"[strategies.{label}] against = {entry.against!r}, which is no strategy of the plan")
             for kind, given, known in (("task", entry.tasks, self.tasks), ("seed", entry.seeds, self.seeds)):
                 for each in given or ():
                     if each not in known:

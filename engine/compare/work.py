@@ -172,7 +172,9 @@ class Work:
         except (Fault, UserError) as error:
             self._fail(each.cell, str(error))
             return
-        cell, revisions = each.cell, _revisions(each.directory)
+        cell = each.cell
+        _note_revision(cell, each.directory)  # the code may have changed under the run
+        revisions = _revisions(each.directory)
         head = {"plan": cell.plan, "task": cell.task, "strategy": cell.strategy, "seed": cell.seed}
         records.append(
             self.results,

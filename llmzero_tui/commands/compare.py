@@ -15,6 +15,7 @@ from engine import preflight
 from engine.compare import plan as plans
 from engine.compare import records
 from engine.compare.plan import Cell
+from engine.compare.report import Report, as_csv, markdown
 from engine.errors import UserError
 from llmzero_tui.text.output import emit, note, table, to_json
 
@@ -28,6 +29,9 @@ def compare(options: argparse.Namespace) -> int:
     if not cells:
         raise UserError(f"{options.file}: no cell is called {', '.join(options.only)}; try --list")
     results = options.results or options.file.with_suffix(".jsonl")
+    if options.report or options.to:
+        against = {label: entry.against for label, entry in plan.strategies.items()}
+        return _report(options, Report(plan.name, _command(options), cells, _standing(cells, results), against))
     if options.list:
         return _list(cells, results, as_json=options.json)
     return _run(options, cells, results)
@@ -53,6 +57,39 @@ def _run(options: argparse.Namespace, cells: list[Cell], results: Path) -> int:
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} of {len(cells)} cells are done, {failed} failed here")
     return 1 if failed else 0
+
+
+def _standing(cells: list[Cell], results: Path) -> records.Standing:
+    return records.standing(cells, records.load(results))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that writes the page, as it stands on it."""
+    more = f" --against {options.against}" if options.against != "seconds" else ""
+    return f"llmzero compare {options.file} --to {options.to}{more}"
+
+
+def _report(options: argparse.Namespace, report: Report) -> int:
+    """The tables on stdout, or as a page with its picture and its CSV beside it."""
+    if options.to is None:
+        from llmzero_tui.text.comparison import report_lines
+
+        emit(*report_lines(report, options.against))
+        return 0
+    from engine.compare.figure import draw
+
+    page: Path = options.to
+    if page.suffix != ".md":
+        raise UserError(f"--to {page}: must be a file that ends in .md")
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        draw(report, options.against, [page.with_suffix(".svg"), page.with_suffix(".png")])
+        page.with_suffix(".csv").write_text(as_csv(report), encoding="utf-8")
+        page.write_text(markdown(report, figure=page.with_suffix(".svg").name), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{page}: cannot be written: {error.strerror or error}") from error
+    note(f"wrote {page}, .csv, .svg and .png beside it")
+    return 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,228 @@
+"""A comparison as tables: test scores, differences, compute; as a Markdown page and as CSV.
+
+Every number stands with its n and its interval; what is missing is named. Called by `llmzero compare --report`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from engine.compare import statistics as stats
+from engine.compare.plan import Cell
+from engine.compare.records import Line, Standing
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, a line of explanation, a header and rows of text."""
+
+    title: str
+    note: str
+    header: Row
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A plan's cells with what was measured of them.
+
+    Attributes:
+        references: strategy → the strategy it is held against, where that is not the plan's first.
+    """
+
+    name: str
+    command: str
+    cells: Sequence[Cell]
+    standing: Standing
+    references: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Which strategy is held against which: the reference, then the other."""
+        first = self.strategies[0]
+        return [(self.references.get(s) or first, s) for s in self.strategies[1:] if s in self.strategies]
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        return list(dict.fromkeys(cell.task for cell in self.cells))
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        return list(dict.fromkeys(cell.strategy for cell in self.cells))
+
+    @cached_property
+    def lines(self) -> stats.Lines:
+        return stats.group(list(self.standing.done.values()))
+
+    def tables(self) -> list[Table]:
+        """All tables, the most important first."""
+        return [self._scores(), self._differences(), self._improvements(), self._compute(), self._runs()]
+
+    # ---- the tables -----------------------------------------------------------------------------------------------
+
+    def _scores(self) -> Table:
+        rows = []
+        for strategy in self.strategies:
+            row = [strategy]
+            for task in self.tasks:
+                values = list(stats.scores_by_seed(self.lines.get((task, strategy), {})).values())
+                row.append(_mean(values))
+            rows.append(tuple(row))
+        note = (
+            "Mean test score over seeds [95% t interval over seeds], and how many seeds are measured of those planned."
+        )
+        planned = {
+            task: max(len([c for c in self.cells if (c.task, c.strategy) == (task, s)]) for s in self.strategies)
+            for task in self.tasks
+        }
+        header = ("strategy", *(f"{task} (up to {planned[task]} seeds)" for task in self.tasks))
+        return Table("Test scores", note, header, tuple(rows))
+
+    def _differences(self) -> Table:
+        rows = []
+        for ours, other in self.pairs:
+            for task in self.tasks:
+                mine, theirs = (stats.scores_by_seed(self.lines.get((task, s), {})) for s in (ours, other))
+                found = stats.paired(mine, theirs)
+                if found is not None:
+                    p = "–" if found.p is None else f"{found.p:.3f}"
+                    interval = _interval(found.interval, "+")
+                    gain = (f"{found.value:+.3f}", f"{found.relative:+.1%}", interval, p, str(found.n))
+                    rows.append((ours, other, task, *gain))
+        note = (
+            "Test score of the first less that of the second, seed by seed: mean, as a share of the other's mean, 95% "
+            "bootstrap interval over seeds, and Wilcoxon's p (with three seeds it cannot be below .25)."
+        )
+        header = ("strategy", "against", "task", "difference", "relative", "95% interval", "p", "seeds")
+        return Table("Paired differences", note, header, tuple(rows))
+
+    def _improvements(self) -> Table:
+        rows = []
+        for ours, other in self.pairs:
+            found = stats.improvement(self.lines, self.tasks, ours, other)
+            if found is not None:
+                rows.append((ours, other, f"{found.value:.2f}", _interval(found.interval), str(found.tasks)))
+        note = (
+            "Probability that a run of the first beats a run of the second on a task drawn at random, 95% stratified "
+            "bootstrap interval over seeds (arXiv 2108.13264); tasks with at least two seeds of both."
+        )
+        return Table(
+            "Probability of improvement",
+            note,
+            ("strategy", "against", "probability", "95% interval", "tasks"),
+            tuple(rows),
+        )
+
+    def _compute(self) -> Table:
+        rows = []
+        for strategy in self.strategies:
+            for task in self.tasks:
+                spent = [line["spent"] for line in self.lines.get((task, strategy), {}).values()]
+                if spent:
+                    means = [sum(s[k] for s in spent) / len(spent) for k in SPENT]
+                    rows.append((strategy, task, *(f"{value:,.0f}" for value in means), str(len(spent))))
+        note = (
+            "Means over seeds. Total seconds are those of the engine with evaluation and advice. Seconds depend on "
+            "what else the machine did: where it did much, compare steps and tokens."
+        )
+        header = ("strategy", "task", "GRPO steps", "generated tokens", "trainer s", "total s", "segments", "seeds")
+        return Table("Compute", note, header, tuple(rows))
+
+    def _runs(self) -> Table:
+        rows = []
+        for cell in self.cells:
+            line = self.standing.done.get(cell.key)
+            if line is not None:
+                rows.append((cell.task, cell.strategy, str(cell.seed), *_measured(line)))
+        note = "One measurement of each run; [95% interval over the test prompts]."
+        header = ("task", "strategy", "seed", "test score", "greedy", "T=1", "n", "base", "policy", "revision")
+        return Table("Runs", note, header, tuple(rows))
+
+
+SPENT = ("steps", "tokens", "trainer_seconds", "wall_seconds", "segments")
+
+
+def _measured(line: Line) -> Row:
+    test, base = stats.score(line["test"]), stats.score(line["base"])
+    best = line["best"]
+    policy = "base" if best["node"] == 0 else f"#{best['node']} step {best['step']}{' soup' if best['soup'] else ''}"
+    value = f"{test.value:.3f} {_interval(test.interval)}"
+    shares = (f"{test.greedy / test.n:.3f}", f"{test.sampled / test.n:.3f}", str(test.n), f"{base.value:.3f}")
+    return value, *shares, policy, " ".join(line["revisions"])
+
+
+def _mean(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    found = stats.mean(values)
+    interval = f" {_interval(found.interval)}" if found.interval else ""
+    return f"{found.value:.3f}{interval} ({found.n})"
+
+
+def _interval(found: tuple[float, float] | None, sign: str = "") -> str:
+    return "–" if found is None else f"[{found[0]:{sign}.3f}, {found[1]:{sign}.3f}]"
+
+
+def markdown(report: Report, figure: str = "") -> str:
+    """The page."""
+    parts = [f"# Evidence: {report.name}", "", *_summary(report), ""]
+    if figure:
+        parts += [f"![Best validation score so far against compute, mean over seeds]({figure})", ""]
+    for table in report.tables():
+        parts += [f"## {table.title}", "", table.note, ""]
+        if table.rows:
+            parts += [_md(table.header), _md(["---"] * len(table.header)), *map(_md, table.rows)]
+        else:
+            parts.append("Nothing measured yet.")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _md(row: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _summary(report: Report) -> Iterator[str]:
+    standing = report.standing
+    revisions = sorted({each for line in standing.done.values() for each in line["revisions"]})
+    yield f"Written by `{report.command}` from {len(standing.done)} of {len(report.cells)} runs."
+    yield ""
+    yield "A test score is (greedy + 2 · T=1) / 3 of the accuracies on test prompts that nothing else has seen. All"
+    yield "strategies have the same start, budget, validation prompts, checkpoint selection and reranking."
+    yield f"Code: {', '.join(revisions) or 'none yet'}. Advisor: {', '.join(sorted(_advisors(report))) or 'none yet'}."
+    if len(revisions) > 1:
+        yield "**Runs of several revisions stand in these tables**; the last table says which is of which."
+    if standing.stale:
+        stale = sorted({f"{line['task']}/{line['strategy']}/{line['seed']}" for line in standing.stale})
+        yield f"Stale, left out (other settings than the plan's now): {', '.join(stale)}."
+    if standing.pending:
+        yield f"Not measured yet: {len(standing.pending)} runs."
+
+
+def _advisors(report: Report) -> set[str]:
+    return {str(line["advisor"]) for line in report.standing.done.values()}
+
+
+def as_csv(report: Report) -> str:
+    """A row a run, numbers unrounded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    measured = ("n", "greedy", "sampled")
+    head = ("task", "strategy", "seed", "test_score", "test_low", "test_high")
+    writer.writerow([*head, *(f"test_{m}" for m in measured), *(f"base_{m}" for m in measured), *SPENT, "revisions"])
+    for cell in report.cells:
+        if (line := report.standing.done.get(cell.key)) is not None:
+            test = stats.score(line["test"])
+            writer.writerow(
+                [cell.task, cell.strategy, cell.seed, test.value, *test.interval]
+                + [line[which][m] for which in ("test", "base") for m in measured]
+                + [line["spent"][k] for k in SPENT]
+                + [" ".join(line["revisions"])]
+            )
+    return out.getvalue()

@@ -1,0 +1,175 @@
+"""What the lines of a comparison say: means over seeds, paired differences, probability of improvement, anytime curves.
+
+Asked by the report alone. Pure: lines in, numbers out; the same lines give the same numbers. The unit of the comparison
+is the seed: prompts within a run do not say how another run would have gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from engine.compare.outcomes import unpack
+from engine.compare.records import Line
+from engine.score import PromptSet, Score
+
+Against = Literal["seconds", "steps", "tokens"]
+AXES: Mapping[Against, int] = {"steps": 5, "seconds": 6, "tokens": 7}
+"""Where a line's scores hold each measure of compute."""
+RESAMPLES = 4999
+Lines = Mapping[tuple[str, str], Mapping[int, Line]]
+"""Task and strategy → seed → line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over `n` seeds; the 95% t interval, None with fewer than two."""
+
+    n: int
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One strategy less another over the seeds that both have.
+
+    Attributes:
+        interval: 95% bootstrap interval of the mean over seeds (bias-corrected and accelerated; percentile where that
+            has no answer); None with fewer than three seeds. p: Wilcoxon's signed rank test, two-sided; None likewise.
+        relative: the mean as a share of the other's mean.
+    """
+
+    n: int
+    value: float
+    relative: float
+    interval: tuple[float, float] | None
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """Probability that a run of one strategy beats a run of another on a task drawn at random, with its 95% stratified
+    bootstrap interval over seeds (arXiv 2108.13264); `tasks` have at least two seeds of both."""
+
+    value: float
+    interval: tuple[float, float]
+    tasks: int
+
+
+def group(lines: Sequence[Line]) -> Lines:
+    """Lines by task and strategy, then seed."""
+    found: dict[tuple[str, str], dict[int, Line]] = {}
+    for line in lines:
+        found.setdefault((line["task"], line["strategy"]), {})[line["seed"]] = line
+    return found
+
+
+def score(measured: Mapping[str, Any], split: str = "test") -> Score:
+    """A stored measurement as a score."""
+    n = measured["n"]
+    outcomes = unpack(measured["outcomes"], n) if measured.get("outcomes") else ""
+    prompts = (PromptSet(split, measured["seed"], n),)
+    return Score(n, measured["greedy"], measured["sampled"], outcomes, prompts)
+
+
+def scores_by_seed(cells: Mapping[int, Line]) -> dict[int, float]:
+    """Seed → test score, (greedy + 2 sampled) / 3n."""
+    return {seed: score(line["test"]).value for seed, line in sorted(cells.items())}
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """Raises ValueError without any value."""
+    from scipy import stats
+
+    centre = fmean(values)
+    if len(values) < 2:
+        return Mean(len(values), centre, None)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return Mean(len(values), centre, (centre - half, centre + half))
+
+
+def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> Paired | None:
+    """`ours` less `other` over common seeds; None when there are none."""
+    seeds = sorted(ours.keys() & other.keys())
+    if not seeds:
+        return None
+    differences = [ours[seed] - other[seed] for seed in seeds]
+    centre, base = fmean(differences), fmean(other[seed] for seed in seeds)
+    relative = centre / base if base else 0.0
+    if len(seeds) < 3:
+        return Paired(len(seeds), centre, relative, None, None)
+    return Paired(len(seeds), centre, relative, _bootstrap(differences), _wilcoxon(differences))
+
+
+def _bootstrap(differences: Sequence[float]) -> tuple[float, float]:
+    import numpy as np
+    from scipy import stats
+
+    if max(differences) == min(differences):
+        return differences[0], differences[0]
+    for method in ("BCa", "percentile"):
+        with np.errstate(all="ignore"):
+            found = stats.bootstrap(
+                (differences,), np.mean, n_resamples=RESAMPLES, method=method, rng=np.random.default_rng(0)
+            ).confidence_interval
+        if np.isfinite(found.low) and np.isfinite(found.high):
+            break
+    return float(found.low), float(found.high)
+
+
+def _wilcoxon(differences: Sequence[float]) -> float:
+    from scipy import stats
+
+    if not any(differences):
+        return 1.0
+    return float(stats.wilcoxon(differences).pvalue)
+
+
+def improvement(lines: Lines, tasks: Sequence[str], ours: str, other: str) -> Improvement | None:
+    """P(ours > other), ties counted half; None when no task has two seeds of both."""
+    import numpy as np
+
+    pairs = []
+    for task in tasks:
+        a = np.array(list(scores_by_seed(lines.get((task, ours), {})).values()))
+        b = np.array(list(scores_by_seed(lines.get((task, other), {})).values()))
+        if len(a) >= 2 and len(b) >= 2:
+            pairs.append((a, b))
+    if not pairs:
+        return None
+
+    def probability(samples: Sequence[tuple[Any, Any]]) -> float:
+        wins = [np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)) for a, b in samples]
+        return float(np.mean(wins))
+
+    rng = np.random.default_rng(0)
+    drawn = [probability([(rng.choice(a, len(a)), rng.choice(b, len(b))) for a, b in pairs]) for _ in range(1999)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Improvement(probability(pairs), (float(low), float(high)), len(pairs))
+
+
+def best_so_far(line: Line, against: Against) -> list[tuple[float, float]]:
+    """The incumbent's validation score at each moment it rose, by compute spent until then; the base first."""
+    found: list[tuple[float, float]] = []
+    for row in line["scores"]:
+        value = (row[3] + 2 * row[4]) / (3 * row[2])
+        if not found or value > found[-1][1]:
+            found.append((float(row[AXES[against]]), value))
+    return found
+
+
+def anytime(cells: Mapping[int, Line], against: Against, points: int = 61) -> list[tuple[float, float]]:
+    """The mean over seeds of the best so far, at evenly spaced amounts of compute up to the largest spent."""
+    curves = [curve for line in cells.values() if (curve := best_so_far(line, against))]
+    if not curves:
+        return []
+    end = max(float(line["scores"][-1][AXES[against]]) for line in cells.values() if line["scores"])
+    grid = [end * i / (points - 1) for i in range(points)]
+    return [(x, fmean(_at(curve, x) for curve in curves)) for x in grid]
+
+
+def _at(curve: Sequence[tuple[float, float]], x: float) -> float:
+    return next((value for at, value in reversed(curve) if at <= x), curve[0][1])

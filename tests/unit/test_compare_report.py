@@ -1,0 +1,140 @@
+"""What a comparison's lines say: statistics with known answers, tables that name what is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.compare import records
+from engine.compare.outcomes import pack
+from engine.compare.plan import Cell, cells, load
+from engine.compare.report import Report, as_csv, markdown
+from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
+from llmzero_tui.text.comparison import report_lines
+
+PLAN = """
+name = "small"
+tasks = ["ladder", "chain"]
+seeds = [1, 2, 3, 4]
+[strategies.ours]
+strategy = "llmzero"
+[strategies.fixed]
+strategy = "fixed"
+[strategies.grid]
+strategy = "grid"
+against = "fixed"
+"""
+
+
+def plan_of(where: Path, text: str = PLAN) -> list[Cell]:
+    path = where / "plan.toml"
+    path.write_text(text)
+    return list(cells(load(path)))
+
+
+def measured(correct: int, n: int = 90) -> dict[str, Any]:
+    outcomes = "3" * correct + "0" * (n - correct)
+    return {"n": n, "greedy": correct, "sampled": correct, "seed": 0, "outcomes": pack(outcomes)}
+
+
+def line_of(cell: Cell, correct: int) -> records.Line:
+    rising = [[0, 0, 90, 9, 9, 0, 0.0, 0, ""], [1, 25, 90, 45, 45, 25, 5.0, 900, ""]]
+    return {
+        "task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash,
+        "revisions": ["abc1234"], "advisor": "rules", "base": measured(9), "test": measured(correct),
+        "best": {"node": 1, "step": 25, "soup": False},
+        "spent": {"steps": 50, "tokens": 1800, "trainer_seconds": 10.0, "wall_seconds": 12.0, "segments": 1},
+        "scores": [*rising, [1, 50, 90, 30, 30, 50, 10.0, 1800, ""]],
+    }  # fmt: skip
+
+
+def report_of(plan: list[Cell], lines: list[records.Line]) -> Report:
+    return Report("small", "the command", plan, records.standing(plan, lines), {"grid": "fixed"})
+
+
+def test_a_mean_has_the_t_interval_over_seeds_and_none_of_one_seed() -> None:
+    found = mean([0.70, 0.72, 0.74])
+    assert found.value == pytest.approx(0.72)
+    assert found.interval == pytest.approx((0.72 - 4.3027 * 0.02 / 3**0.5, 0.72 + 4.3027 * 0.02 / 3**0.5), abs=1e-5)
+    assert mean([0.7]).interval is None
+
+
+def test_paired_differences_use_common_seeds_alone() -> None:
+    ours = {1: 0.8, 2: 0.7, 3: 0.9, 4: 0.8, 9: 0.1}
+    found = paired(ours, {1: 0.7, 2: 0.65, 3: 0.75, 4: 0.72, 8: 0.9})
+    assert found is not None
+    assert found.n == 4
+    assert found.value == pytest.approx(0.095)
+    assert found.interval is not None
+    assert 0.05 <= found.interval[0] < 0.095 < found.interval[1] <= 0.15
+    assert found.p == pytest.approx(0.125)
+    assert paired({1: 0.5}, {2: 0.5}) is None
+    assert paired({1: 0.5, 2: 0.6}, {1: 0.4, 2: 0.5}).interval is None  # type: ignore[union-attr]
+
+
+def test_equal_runs_differ_by_nothing_and_are_beaten_half_the_time(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    lines = group([line_of(cell, 60) for cell in plan])
+    same = paired(scores_by_seed(lines["ladder", "ours"]), scores_by_seed(lines["ladder", "fixed"]))
+    assert same is not None
+    assert (same.value, same.interval, same.p) == (0.0, (0.0, 0.0), 1.0)
+    found = improvement(lines, ["ladder", "chain"], "ours", "fixed")
+    assert found is not None
+    assert (found.value, found.tasks) == (0.5, 2)
+
+
+def test_a_strategy_that_always_wins_has_probability_one(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    lines = group([line_of(cell, 60 + 10 * (cell.strategy == "ours") + cell.seed) for cell in plan])
+    found = improvement(lines, ["ladder", "chain"], "ours", "fixed")
+    assert found is not None
+    assert (found.value, found.interval) == (1.0, (1.0, 1.0))
+
+
+def test_the_best_so_far_never_falls_and_is_held_to_the_end(tmp_path: Path) -> None:
+    line = line_of(plan_of(tmp_path)[0], 60)
+    assert best_so_far(line, "seconds") == [(0.0, 0.1), (5.0, 0.5)]
+    curve = anytime({1: line}, "tokens", points=3)
+    assert curve == [(0.0, 0.1), (900.0, 0.5), (1800.0, 0.5)]
+
+
+def test_the_page_names_what_is_missing_stale_or_of_several_revisions(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    lines = [line_of(cell, 60) for cell in plan if cell.seed < 3]
+    lines[0]["revisions"] = ["def5678"]
+    lines.append({**line_of(plan[-1], 60), "settings_hash": "0" * 10})
+    page = markdown(report_of(plan, lines), figure="page.svg")
+    assert "from 12 of 24 runs" in page
+    assert "Not measured yet: 12 runs" in page
+    assert "Stale, left out (other settings than the plan's now): chain/grid/4" in page
+    assert "Code: abc1234, def5678" in page
+    assert "Runs of several revisions" in page
+    assert "| fixed | grid | ladder | +0.000 |" in page
+
+
+def test_the_csv_has_a_row_for_each_run_with_its_interval(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(as_csv(report_of(plan, [line_of(cell, 60) for cell in plan])))))
+    assert len(rows) == len(plan)
+    assert float(rows[0]["test_low"]) < float(rows[0]["test_score"]) < float(rows[0]["test_high"])
+    assert rows[0]["test_n"] == "90"
+
+
+def test_a_comparison_without_a_result_is_told_without_a_crash(tmp_path: Path) -> None:
+    report = report_of(plan_of(tmp_path), [])
+    text = "\n".join(report_lines(report, "seconds"))
+    assert "0 of 24 runs measured" in text
+    assert "nothing measured yet" in text
+    assert "Nothing measured yet." in markdown(report)
+
+
+def test_the_terminal_shows_tables_and_curves(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    text = "\n".join(report_lines(report_of(plan, [line_of(cell, 60) for cell in plan]), "steps"))
+    assert "0.667 [0.667, 0.667] (4)" in text
+    assert "chain: best validation score so far" in text
+    assert "\x1b" not in text
