@@ -78,6 +78,6 @@ def test_a_preview_as_text_shows_the_difficulty(capsys: pytest.CaptureFixture[st
 def test_a_score_that_fails_is_one_line_with_task_item_and_completion(tmp_path: Path) -> None:
     source = (EXAMPLES / "my_task.py").read_text().replace("correct = completion.strip()", "correct = completion[99]")
     (tmp_path / "bad.py").write_text(source)
-    with pytest.raises(UserError, match=r"task backwards: score fails: IndexError: .*; item 'R .*', completion '") as e:
+    with pytest.raises(UserError, match=r"task backwards: score raised IndexError: .*; item 'R .*', completion '") as e:
         run(f"{tmp_path / 'bad.py'}:Backwards")
     assert "\n" not in str(e.value)
