@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import preflight
+from engine.compare.plan import cells, load
 from engine.config import parse
 from engine.rundir import RunDirectory
 from engine.store.reader import open_run
@@ -32,6 +33,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return finished_run(tmp_path_factory.mktemp("runs"), "one")
 
 
+OTHER_TOML = ("terminal.md", "compare.md")
+"""Pages whose TOML is no run file."""
+
+
 @pytest.mark.parametrize(("page", "text"), blocks("sql"))
 def test_every_query_runs(run: RunDirectory, page: str, text: str) -> None:
     reader = open_run(run.path)
@@ -41,7 +46,14 @@ def test_every_query_runs(run: RunDirectory, page: str, text: str) -> None:
         reader.close()
 
 
-@pytest.mark.parametrize(("page", "text"), [block for block in blocks("toml") if block[0] != "terminal.md"])
+def test_the_plan_of_the_page_about_comparisons_is_accepted(tmp_path: Path) -> None:
+    ((_, text),) = [block for block in blocks("toml") if block[0] == "compare.md"]
+    (tmp_path / "plan.toml").write_text(text)
+    configs = [cell.config() for cell in cells(load(tmp_path / "plan.toml"))]
+    assert {(config.task.name, config.search.strategy) for config in configs} >= {("chain", "llmzero")}
+
+
+@pytest.mark.parametrize(("page", "text"), [block for block in blocks("toml") if block[0] not in OTHER_TOML])
 def test_every_run_file_is_accepted(page: str, text: str) -> None:
     assert parse(text, default_name="x").task.name
 
