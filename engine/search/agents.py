@@ -52,7 +52,10 @@ class OneLine(Peer):
 
 
 class AdaRFT(OneLine):
-    """See the module. A task without a difficulty of its own is trained with the default configuration throughout."""
+    """See the module. A task without a difficulty of its own is trained with the default configuration throughout.
+
+    The difficulty is steered both ways, as the method has it, also where the space lets our search only raise it.
+    """
 
     def __init__(self, segment_steps: int, space: Space, settings: AdaRFTSettings) -> None:
         super().__init__(segment_steps)
@@ -67,7 +70,7 @@ class AdaRFT(OneLine):
         here = tip.configuration[p.name]
         by = settings.rate * (p.high - p.low) * math.tanh(settings.sensitivity * (tip.reward - settings.target))
         there = p.nearest(here + by)
-        if there == here or (p.rising and there < here):
+        if there == here:
             return None
         reason = f"mean training reward {tip.reward:.3f}, wanted {settings.target:g}: {p.name} {here:g} → {there:g}"
         return {p.name: there}, reason

@@ -170,7 +170,9 @@ def test_skill_follows_one_line_and_asks_the_advisor_after_every_segment() -> No
 
 
 def test_adarft_raises_the_difficulty_while_the_reward_is_high_and_lowers_it_while_it_is_low() -> None:
-    space = Space([*SPACE, Parameter("difficulty", "level", Kind.CAPACITY, 3, 12, 6, Scale.LINEAR, "", integer=True)])
+    space = Space(
+        [*SPACE, Parameter("difficulty", "level", Kind.CAPACITY, 3, 12, 6, Scale.LINEAR, "", integer=True, rising=True)]
+    )
     strategy = make("adarft", seed=0, segment_steps=50, space=space)
     for reward, there in ((0.9, 7), (0.1, 5), (0.5, None), (None, None)):
         score = Score(64, 9, 9)
