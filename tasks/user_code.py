@@ -53,6 +53,7 @@ class UserCode:
         self.folders = [str(each) for each in dict.fromkeys(candidates) if each != Path(each.anchor)]
         importlib.invalidate_caches()
         self._own_tops = {name: place for name in OURS if (place := self._find_own(name))}
+        self._kept: dict[str, bool] = {}  # answers of _stays: it asks the file system
         self._modules: dict[str, ModuleType] = {}  # of the user's, in sys.modules only while the code runs
 
     def load(self) -> ModuleType:
@@ -118,12 +119,14 @@ class UserCode:
         finally:
             if self in sys.meta_path:
                 sys.meta_path.remove(self)
-            if self._own_tops or len(sys.modules) != size:
+            if len(sys.modules) != size:  # it imported something
                 self._modules |= {
                     name: module
                     for name, module in list(sys.modules.items())
                     if name.partition(".")[0] in self._own_tops or _place(name) in added
                 }
+            for name in self._kept:
+                sys.modules.pop(name, None)
             for name in self._modules:
                 sys.modules.pop(name, None)
             sys.modules.update(ours)
@@ -135,7 +138,9 @@ class UserCode:
             return {}
         ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in self._own_tops}
         for name in ours:
-            if not self._stays(name):
+            if name not in self._kept:
+                self._kept[name] = self._stays(name)
+            if not self._kept[name]:
                 del sys.modules[name]
         return ours
 
