@@ -180,6 +180,9 @@ def _asking(commands: Any) -> None:
     snapshot = _command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
     snapshot.add_argument("name", metavar="RUN")
     snapshot.add_argument("file", type=Path, metavar="FILE.duckdb")
+    snapshot.add_argument(
+        "--storage-version", metavar="V", help="the oldest DuckDB that must read it, or latest (default: v1.1.0)"
+    )
     export = _command(commands, "export", "save:export", "the best policy, with its strategy and a model card")
     export.add_argument("name", metavar="RUN")
     export.add_argument("--to", type=Path, required=True, metavar="DIR")

@@ -33,8 +33,12 @@ class Held(UserError):
 _HELD = re.compile(r"Conflicting lock is held.*?\(PID (\d+)\)", re.DOTALL)
 
 
-def open_database(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def open_database(path: Path, *, read_only: bool, storage_version: str = "") -> duckdb.DuckDBPyConnection:
     """A connection to the file with external access off and the settings locked.
+
+    Args:
+        storage_version: of a file that is made, e.g. "v1.0.0" for one that DuckDB 1.0.0 and newer read; by default
+        DuckDB's own.
 
     Raises:
         UserError: another process holds the file (named by pid), or it cannot be opened or is no DuckDB file.
@@ -51,6 +55,8 @@ def open_database(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         # progress bar is off outside of notebooks, and a connection's own setting could not be given here.
         "lock_configuration": True,
     }
+    if storage_version:
+        settings["storage_compatibility_version"] = storage_version
     try:
         str(path).encode()
     except UnicodeEncodeError as error:

@@ -8,49 +8,62 @@ from the machine. It must never overwrite a file, nor leave half a copy under th
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from engine.errors import UserError
+from engine.errors import UserError, short
 from engine.store.database import HERE, open_database
 from engine.store.errors import StoreFault, one_line
 from engine.store.protocol import SCHEMA_VERSION
 from engine.store.reader import Reader, open_run
 
+STORAGE_VERSIONS = ("v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0", "v1.5.0", "v2.0.0", "latest")
+"""Formats in which a copy can be written: each is read by that release of DuckDB and every newer one. DuckDB 1.0 is not
+among them: it does not understand our views."""
+READ_BY_MOST = STORAGE_VERSIONS[0]
 
-def snapshot(source: Reader | Path, target: Path) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy holds, and DuckDB's name for its format, e.g. "v1.2.0+"."""
+
+    rows: int
+    storage_version: str
+
+
+def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY_MOST) -> Copied:
     """Copies a run to a new DuckDB file.
 
     Args:
-        source: an open reader, or the run's directory.
-
-    Returns:
-        Rows copied.
+        source: an open reader, or the run's directory. storage_version: one of STORAGE_VERSIONS.
 
     Raises:
-        UserError: the target exists or cannot be made, or the run cannot be opened. QueryError, EngineGone: as a query
-        does. StoreFault: the copy could not be written to its end.
+        UserError: the target exists or cannot be made, an unknown version, or the run cannot be opened. QueryError,
+        EngineGone: as a query does. StoreFault: the copy could not be written to its end.
     """
+    if storage_version not in STORAGE_VERSIONS:
+        raise UserError(f"storage version {short(storage_version)} is unknown: one of {', '.join(STORAGE_VERSIONS)}")
     if target.exists() or target.is_symlink():
         raise UserError(f"{target} exists and is not overwritten: choose another name")
     if not target.parent.is_dir():
         raise UserError(f"{target.parent} is no directory: make it first")
     if not isinstance(source, Path):
-        return _write(source, target)
+        return _write(source, target, storage_version)
     reader = open_run(source)
     try:
-        return _write(reader, target)
+        return _write(reader, target, storage_version)
     finally:
         reader.close()
 
 
-def _write(reader: Reader, target: Path) -> int:
+def _write(reader: Reader, target: Path, storage_version: str) -> Copied:
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
-    copy = open_database(partial, read_only=False)
+    copy = open_database(partial, read_only=False, storage_version=storage_version)
     try:
-        rows = _copy(reader, copy)
+        copied = Copied(_copy(reader, copy), _storage_version(copy))
         copy.close()
         partial.rename(target)
     except duckdb.Error as error:
@@ -60,7 +73,12 @@ def _write(reader: Reader, target: Path) -> int:
             copy.close()
         for leftover in (partial, partial.with_name(partial.name + ".wal")):
             leftover.unlink(missing_ok=True)
-    return rows
+    return copied
+
+
+def _storage_version(copy: duckdb.DuckDBPyConnection) -> str:
+    row = copy.execute("SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal").fetchone()
+    return str(row[0]) if row else ""
 
 
 def _copy(reader: Reader, copy: duckdb.DuckDBPyConnection) -> int:

@@ -15,10 +15,12 @@ from llmzero_tui.text.output import note
 
 def snapshot(options: argparse.Namespace) -> int:
     """Copy all tables of a run as of one moment into a DuckDB file of its own."""
+    from engine.store.snapshot import READ_BY_MOST
     from engine.store.snapshot import snapshot as copy
 
-    rows = copy(launch.find_run(options.runs_dir, options.name).path, options.file)
-    note(f"wrote {options.file}: {counted(rows, 'row')}")
+    run = launch.find_run(options.runs_dir, options.name)
+    copied = copy(run.path, options.file, options.storage_version or READ_BY_MOST)
+    note(f"wrote {options.file}: {counted(copied.rows, 'row')}, storage version {copied.storage_version}")
     return 0
 
 

@@ -112,8 +112,9 @@ def _from_reader(way: Way, reader: Reader, node: int | None, place: Place) -> Wr
     if way.name == "database":
         from engine.store.snapshot import snapshot
 
-        rows = snapshot(reader, place.path)
-        return Written(place.path, f"the database, {rows_word(rows)}", place.path.stat().st_size)
+        copied = snapshot(reader, place.path)
+        words = f"the database, {rows_word(copied.rows)}, storage version {copied.storage_version}"
+        return Written(place.path, words, place.path.stat().st_size)
     if way.name == "strategy":
         from llmzero_tui.files.policy import save_strategy
 

@@ -32,10 +32,10 @@ def test_a_copy_of_a_run_at_rest_has_all_rows_views_and_comments(tmp_path: Path)
     small_search(writer)
     writer.close()
     target = tmp_path / "copy.duckdb"
-    rows = snapshot(tmp_path, target)
+    copied = snapshot(tmp_path, target)
     original = contents(tmp_path / "run.duckdb")
     assert contents(target) == original
-    assert rows == sum(len(each) for each in original.values())
+    assert copied.rows == sum(len(each) for each in original.values())
     with duckdb.connect(str(target), read_only=True) as tool:
         assert len(tool.execute("FROM best_trajectory").fetchall()) == 3
         assert tool.execute(
@@ -100,6 +100,28 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no directory"):
         snapshot(tmp_path, tmp_path / "missing" / "x.duckdb")
     assert (tmp_path / "mine.duckdb").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("asked", "number"), [("v1.1.0", 64), ("v1.2.0", 65), ("v1.4.0", 67)])
+def test_a_copy_can_be_written_for_older_tools(tmp_path: Path, asked: str, number: int) -> None:
+    """DuckDB writes the number of its format after the magic word; 1.3.2 reads 64 to 66, see docs/sql.md."""
+    writer = Writer(tmp_path / "run.duckdb")
+    small_search(writer)
+    writer.close()
+    target = tmp_path / "copy.duckdb"
+    snapshot(tmp_path, target, asked)
+    head = target.read_bytes()[:20]
+    assert head[8:12] == b"DUCK"
+    assert int.from_bytes(head[12:20], "little") == number
+    assert contents(target) == contents(tmp_path / "run.duckdb")
+
+
+def test_a_copy_says_its_version_and_refuses_an_unknown_one(tmp_path: Path) -> None:
+    Writer(tmp_path / "run.duckdb").close()
+    assert snapshot(tmp_path, tmp_path / "a.duckdb").storage_version == "v1.0.0+"
+    assert snapshot(tmp_path, tmp_path / "b.duckdb", "latest").storage_version == "v2.0.0+"
+    with pytest.raises(UserError, match=r"storage version '1\.3' is unknown: one of v1\.1\.0, "):
+        snapshot(tmp_path, tmp_path / "c.duckdb", "1.3")
 
 
 def test_an_engine_that_dies_leaves_no_half_copy(tmp_path: Path) -> None:
