@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.store import queries
-from engine.store.errors import QueryError, QueryInterrupted, StoreFault
+from engine.store.errors import QueryError, QueryInterrupted, StoreFault, printable
 from engine.store.execute import Job, export_tables
 from engine.store.protocol import COMMAND_KINDS, SCHEMA_VERSION, Header, decode_parameters, default_limit
 from engine.store.writer import Writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+STILL_SECONDS = 10.0
+"""The longest that a viewer may keep the engine from writing, while rows queue; 1 GB is copied in a second or two."""
 
 Reply = tuple[Header, memoryview]
 
@@ -52,6 +55,15 @@ class Answers:
                 send(({"id": number, "table": name}, to_bytes(table)))
         send(failed[0] if failed else ({"id": number}, memoryview(b"")))
 
+    def still(self, request: Header, job: Job, send: Callable[[Reply], None]) -> None:
+        """Holds the writer until the viewer says that it has copied the file, or for STILL_SECONDS."""
+        number = request["id"]
+        with self._writer.still():
+            send(({"id": number, "still": True}, memoryview(b"")))
+            kept = job.wait(STILL_SECONDS)
+        late = {"type": "fault", "error": f"the run could not be copied for the query within {STILL_SECONDS:g} s"}
+        send(({"id": number, **({} if kept else late)}, memoryview(b"")))
+
     def _query(self, request: Header, job: Job) -> tuple[pa.Table, bool]:
         sql, limit, lane = request.get("sql"), request.get("limit"), request.get("lane", "tick")
         if not isinstance(sql, str) or not isinstance(limit, int | None):
@@ -62,6 +74,8 @@ class Answers:
             raise QueryError(f"malformed parameters: {error}") from error
         if sql.strip() == self._insert_command:
             return self._command(params), False
+        if lane not in ("tick", "long"):
+            raise QueryError(f"the engine answers no {printable(str(lane))[:40]} queries: a viewer runs them itself")
         result = job.run(self._writer.cursor, sql, params, default_limit(lane, limit))
         return result.table, result.truncated
 

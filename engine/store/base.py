@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import UserError
 from engine.store.protocol import COMMAND_KINDS, Parameters
+from engine.store.query_process import Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 class Reader(Protocol):
     """Questions to one run. One query at a time; `interrupt` and `close` may come from any thread."""
+
+    limits: Limits
+    """Of ad-hoc queries."""
 
     @property
     def live(self) -> bool:
@@ -32,8 +36,9 @@ class Reader(Protocol):
         """The answer as Arrow.
 
         Args:
-            lane: "tick" for the program's own quick questions, "adhoc" for what a human typed (its own threads, 100,000
-            rows). limit: the most rows; `truncated` says whether there were more.
+            lane: "tick" for the program's own quick questions, "long" for its long ones (threads of their own), "adhoc"
+                for what a human typed: in a process of its own, within `limits`, 100,000 rows.
+            limit: the most rows; `truncated` says whether there were more.
 
         Raises:
             QueryError: wrong SQL, or SQL that would write. QueryInterrupted. EngineGone: the engine ended meanwhile.

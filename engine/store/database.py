@@ -33,12 +33,15 @@ class Held(UserError):
 _HELD = re.compile(r"Conflicting lock is held.*?\(PID (\d+)\)", re.DOTALL)
 
 
-def open_database(path: Path, *, read_only: bool, storage_version: str = "") -> duckdb.DuckDBPyConnection:
+def open_database(
+    path: Path, *, read_only: bool, memory: int = 0, spill: Path | None = None, storage_version: str = ""
+) -> duckdb.DuckDBPyConnection:
     """A connection to the file with external access off and the settings locked.
 
     Args:
-        storage_version: of a file that is made, e.g. "v1.0.0" for one that DuckDB 1.0.0 and newer read; by default
-        DuckDB's own.
+        memory: bytes that all queries may use together, by default `memory_limit()`.
+        spill: a directory for what does not fit into it, by default one beside the file.
+        storage_version: of a file that is made, e.g. "v1.2.0" for DuckDB 1.2.0 and newer; by default DuckDB's own.
 
     Raises:
         UserError: another process holds the file (named by pid), or it cannot be opened or is no DuckDB file.
@@ -49,12 +52,17 @@ def open_database(path: Path, *, read_only: bool, storage_version: str = "") -> 
         "autoload_known_extensions": False,
         "python_enable_replacements": False,
         "threads": min(4, os.cpu_count() or 1),
-        "memory_limit": f"{memory_limit() // (1 << 20)}MiB",
+        "memory_limit": f"{(memory or memory_limit()) // (1 << 20)}MiB",
         "max_temp_directory_size": "2GiB",
         # Here and not by SET: a second open in the same process shares the instance, which is locked by then. The
         # progress bar is off outside of notebooks, and a connection's own setting could not be given here.
         "lock_configuration": True,
     }
+    shut: dict[str, object] = {}
+    if spill is not None:
+        # It cannot be named once access to files is shut.
+        shut = {name: settings.pop(name) for name in ("enable_external_access", "lock_configuration")}
+        settings["temp_directory"] = str(spill)
     if storage_version:
         settings["storage_compatibility_version"] = storage_version
     try:
@@ -63,7 +71,10 @@ def open_database(path: Path, *, read_only: bool, storage_version: str = "") -> 
         # DuckDB takes names of files as UTF-8 only.
         raise UserError(f"{str(path)!a}: the name is no valid UTF-8: rename the run's directory") from error
     try:
-        return duckdb.connect(str(path), read_only=read_only, config=settings)
+        connection = duckdb.connect(str(path), read_only=read_only, config=settings)
+        for name, value in shut.items():
+            connection.execute(f"SET {name} = {str(value).lower()}")
+        return connection
     except duckdb.Error as error:
         raise open_error(path, error) from error
 

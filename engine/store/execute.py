@@ -42,7 +42,7 @@ class Job:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cursor: duckdb.DuckDBPyConnection | None = None
-        self._cancelled = False
+        self._stop = threading.Event()
         self._ended = False
 
     @property
@@ -54,10 +54,14 @@ class Job:
         """Says that it is over, also for a job that never ran."""
         self._ended = True
 
+    def wait(self, seconds: float) -> bool:
+        """Whether it was told to stop within so long."""
+        return self._stop.wait(seconds)
+
     def interrupt(self) -> None:
         """Stops the query. DuckDB forgets an interruption between two statements: repeat until `ended`."""
         with self._lock:
-            self._cancelled = True
+            self._stop.set()
             if self._cursor is not None:
                 self._cursor.interrupt()
 
@@ -74,7 +78,7 @@ class Job:
             QueryError: refused or wrong. QueryInterrupted: stopped by `interrupt`.
         """
         with self.connected(connect) as cursor:
-            return read(cursor, sql, params, limit, lambda: self._cancelled)
+            return read(cursor, sql, params, limit, self._stop.is_set)
 
     @contextmanager
     def connected(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -84,7 +88,7 @@ class Job:
             cursor = connect()
             with self._lock:
                 self._cursor = cursor
-            if self._cancelled:
+            if self._stop.is_set():
                 raise QueryInterrupted("the query was interrupted")
             yield cursor
         except duckdb.InterruptException as error:
@@ -93,7 +97,7 @@ class Job:
             raise QueryError(one_line(error)) from error
         except (OSError, ValueError) as error:
             # While an answer streams, Arrow hands on what DuckDB says.
-            if self._cancelled:
+            if self._stop.is_set():
                 raise QueryInterrupted("the query was interrupted") from error
             raise QueryError(one_line(error)) from error
         except OverflowError as error:

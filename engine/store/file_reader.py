@@ -19,6 +19,7 @@ from engine.errors import UserError
 from engine.store.base import check_kind, to_rows
 from engine.store.errors import EngineGone
 from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters
+from engine.store.query_process import AdHoc, Limits, question
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,6 +59,8 @@ class FileReader:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._idle: threading.Timer | None = None
         self._job: Job | None = None
+        self._adhoc = AdHoc()
+        self.limits = Limits.given()
         self._truncated = False
         # DuckDB complains on stderr about connections that are open when the interpreter ends.
         atexit.register(self._let_go)
@@ -83,7 +86,13 @@ class FileReader:
         from engine.store.execute import Job
 
         # Through the same encoding as over the socket, so that the same values are taken and refused.
-        values = decode_parameters(encode_parameters(params))
+        encoded = encode_parameters(params)
+        if lane == "adhoc":
+            self._let_go()
+            asked = question(self._path, sql, encoded, default_limit(lane, limit))
+            table, self._truncated = self._adhoc.ask(asked, self.limits)
+            return table
+        values = decode_parameters(encoded)
         with self._taken_up_is_gone(), self._opened() as connection:
             self._job = job = Job()
             try:
@@ -119,6 +128,7 @@ class FileReader:
             yield from export_tables(Job(), self._cursors(connection))
 
     def interrupt(self) -> None:
+        self._adhoc.interrupt()
         job = self._job
         # DuckDB forgets an interruption between two statements.
         while job is not None and not job.ended:
@@ -126,6 +136,7 @@ class FileReader:
             time.sleep(0.01)
 
     def close(self) -> None:
+        self._adhoc.interrupt()
         self._let_go()
         atexit.unregister(self._let_go)
 

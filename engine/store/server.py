@@ -24,7 +24,7 @@ from engine.store.execute import Job
 from engine.store.protocol import PREFIX, REQUEST_BYTES, Header, frame, parse_header, reachable
 from engine.store.writer import Writer
 
-THREADS = {"tick": 4, "adhoc": 2, "copy": 1}
+THREADS = {"tick": 4, "long": 2, "copy": 1, "still": 1}
 """A pool for each kind of question, so that none waits for another kind."""
 QUERIES_PER_VIEWER = 8
 COPY_SECONDS = 60.0
@@ -147,11 +147,14 @@ class Conversation:
             if "snapshot" in request:
                 await loop.run_in_executor(self._pools["copy"], self._answers.copy, request, job, send)
                 return
+            if "still" in request:
+                await loop.run_in_executor(self._pools["still"], self._answers.still, request, job, send)
+                return
             if "hello" in request:
                 # In no pool: it must not wait for anybody's question.
                 await self._send(self._answers.hello(request))
                 return
-            lane = "adhoc" if request.get("lane") == "adhoc" else "tick"
+            lane = "long" if request.get("lane") == "long" else "tick"
             reply = await loop.run_in_executor(self._pools[lane], self._answers.answer, request, job)
             job.end()
             await self._send(reply)

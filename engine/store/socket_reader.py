@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,18 @@ from engine.store import queries
 from engine.store.base import check_kind, login, to_rows
 from engine.store.errors import EngineGone, QueryError, QueryInterrupted, StoreFault
 from engine.store.protocol import (
+    DATABASE_NAME,
     PREFIX,
     SCHEMA_VERSION,
     Header,
     Parameters,
+    default_limit,
     encode_parameters,
     frame,
     parse_header,
     reachable,
 )
+from engine.store.query_process import AdHoc, Limits, question
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +55,8 @@ class SocketReader:
         self._in_flight: int | None = None
         self._live = True
         self._truncated = False
+        self._adhoc = AdHoc()
+        self.limits = Limits.given()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(HELLO_SECONDS)
         try:
@@ -80,9 +85,15 @@ class SocketReader:
         return self._truncated
 
     def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
-        request = {"sql": sql.encode("utf-8", "replace").decode(), "params": encode_parameters(params), "lane": lane}
+        encoded = encode_parameters(params)
+        if lane == "adhoc":
+            database = self._path.with_name(DATABASE_NAME).resolve()
+            asked = question(database, sql, encoded, default_limit(lane, limit))
+            table, self._truncated = self._adhoc.ask(asked, self.limits, self._still)
+            return table
+        request = {"sql": sql.encode("utf-8", "replace").decode(), "params": encoded, "lane": lane}
         with self._asking:
-            self._send({**request, "limit": limit}, None if lane == "adhoc" else TICK_SECONDS)
+            self._send({**request, "limit": limit}, None if lane == "long" else TICK_SECONDS)
             header, body = self._receive()
         self._truncated = bool(header["truncated"])
         return from_bytes(body)
@@ -117,7 +128,24 @@ class SocketReader:
                 header, body = self._receive(last=False)
             self._in_flight = None
 
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """A block in which the engine writes nothing. Raises EngineGone, or StoreFault when the block took too long."""
+        with self._asking:
+            self._send({"still": True}, TICK_SECONDS)
+            self._receive(last=False)
+            try:
+                yield
+            finally:
+                try:
+                    with self._sending:
+                        self._socket.sendall(frame({"cancel": self._number}))
+                except OSError as error:
+                    raise self._gone(error) from error
+                self._receive()
+
     def interrupt(self) -> None:
+        self._adhoc.interrupt()
         number = self._in_flight
         if number is not None:
             try:
@@ -129,6 +157,7 @@ class SocketReader:
 
     def close(self) -> None:
         self._live = False
+        self._adhoc.interrupt()
         # shutdown wakes a thread that waits for an answer, close alone does not.
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)

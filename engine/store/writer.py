@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -71,6 +71,7 @@ class Writer:
         self._bug: BaseException | None = None
         self._in_doubt = 0
         self._broken = False
+        self._committing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -172,6 +173,12 @@ class Writer:
         """
         return self._connections.cursor()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """A block in which the file does not change, so that another process can copy it; rows queue meanwhile."""
+        with self._committing:
+            yield
+
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
         """What the engine asks its own database, from any thread; sees what is committed (`flush` first)."""
         cursor = self.cursor()
@@ -188,7 +195,8 @@ class Writer:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        self._connections.close()
+        with self._committing:
+            self._connections.close()
         _release(self.path)
         self.raise_bug()
         if self._queue:
@@ -215,7 +223,8 @@ class Writer:
     def _run(self) -> None:
         try:
             while batch := self._next_batch():
-                self._attempt(batch)
+                with self._committing:
+                    self._attempt(batch)
         except BaseException as error:
             self._bug = error
             raise

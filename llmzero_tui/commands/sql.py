@@ -10,12 +10,14 @@ import argparse
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import launch
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
+from engine.store.query_process import Limits
 from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
@@ -35,8 +37,8 @@ def sql(options: argparse.Namespace) -> int:
     runs = [launch.find_run(options.runs_dir, run)] if run else launch.list_runs(options.runs_dir)
     if not runs:
         raise UserError(f"no runs in {options.runs_dir}")
-    limit = EVERY_ROW if options.output is not None else None
-    answer = _ask(runs[0], text, limit) if run else _ask_all(runs, text, limit)
+    asked = Question(text, _rows(options), Limits.given(options.seconds, options.memory))
+    answer = _ask(runs[0], asked) if run else _ask_all(runs, asked)
     if options.output is None:
         write_answer(answer, kind, sys.stdout.buffer, for_people=sys.stdout.isatty())
         sys.stdout.buffer.flush()
@@ -44,6 +46,21 @@ def sql(options: argparse.Namespace) -> int:
         with whole_file(options.output) as file:
             write_answer(answer, kind, file)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query, the most rows of its answer (None: as many as a screen is given), and what it may use."""
+
+    text: str
+    rows: int | None
+    limits: Limits
+
+
+def _rows(options: argparse.Namespace) -> int | None:
+    if options.rows is not None:
+        return int(options.rows)
+    return EVERY_ROW if options.output is not None else None
 
 
 def _question(options: argparse.Namespace) -> tuple[str | None, str]:
@@ -76,10 +93,11 @@ def _format(options: argparse.Namespace) -> str:
     return str(kind)
 
 
-def _ask(directory: RunDirectory, text: str, limit: int | None) -> pa.Table:
+def _ask(directory: RunDirectory, asked: Question) -> pa.Table:
     reader = open_run(directory.path)
+    reader.limits = asked.limits
     try:
-        answer = interruptible(reader, lambda: reader.query(text, lane="adhoc", limit=limit))
+        answer = interruptible(reader, lambda: reader.query(asked.text, lane="adhoc", limit=asked.rows))
         if reader.truncated:
             note(f"llmzero: {directory.name}: cut at {counted(answer.num_rows, 'row')}; add LIMIT, or aggregate")
         return answer
@@ -87,7 +105,7 @@ def _ask(directory: RunDirectory, text: str, limit: int | None) -> pa.Table:
         reader.close()
 
 
-def _ask_all(runs: list[RunDirectory], text: str, limit: int | None) -> pa.Table:
+def _ask_all(runs: list[RunDirectory], asked: Question) -> pa.Table:
     """The same query over every run, oldest first, with a column `run` in front.
 
     A run that cannot be opened is left out with a remark; a query that is wrong is wrong for all.
@@ -101,7 +119,7 @@ def _ask_all(runs: list[RunDirectory], text: str, limit: int | None) -> pa.Table
         except (UserError, Fault) as error:
             note(f"llmzero: {directory.name} is left out: {plain(error)}")
             continue
-        answer = _ask(directory, text, limit)
+        answer = _ask(directory, asked)
         name = "run" if "run" not in answer.column_names else "run_name"
         answers.append(answer.add_column(0, name, pa.array([directory.name] * answer.num_rows, pa.string())))
     if not answers:

@@ -76,9 +76,9 @@ def _list(reader: Reader, now: SamplesSnapshot, node: int) -> SamplesSnapshot:
     if view.comparing:
         offset = PAGE * view.other_page
         same = (view.chosen, view.other_node, view.other_step, PAGE, offset)
-        rows = reader.rows(sql("ui_samples_same"), same, lane="adhoc")
+        rows = reader.rows(sql("ui_samples_same"), same, lane="long")
         return replace(now, lines=tuple(map(line_of, rows)), found=rows[0]["found"] if rows else 0)
-    lane = "adhoc" if view.text else "tick"
+    lane = "long" if view.text else "tick"
     counts = Counts(**reader.rows(sql("ui_samples_count"), (node, view.step, view.split, view.text), lane=lane)[0])
     rows = reader.rows(
         sql("ui_samples_page"),
