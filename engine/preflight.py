@@ -15,6 +15,7 @@ from engine.config import RunConfig
 from engine.errors import UserError, one_line, short_name
 from engine.findings import Finding, Report
 from engine.model_files import ModelFiles, find_model
+from engine.rundir import lacks_locks
 from engine.space import Space
 from engine.words import counted
 from tasks import registry
@@ -173,6 +174,8 @@ def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> I
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield Finding("error", "runs directory", f"{runs_dir}: {existing} is not a directory that you may write to")
         return
+    if reason := lacks_locks(existing):
+        yield Finding("error", "runs directory", f"{existing}: {reason}")
     if (runs_dir / config.name).exists():
         yield Finding(
             "error",

@@ -9,11 +9,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.errors import UserError
+
+NO_LOCKS = "its file system has no locks, which a run needs: choose a --runs-dir on another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,33 @@ class RunDirectory:
     def holder(self) -> Holder | None:
         """The living engine of this run, or None. A leftover engine.json of a dead engine does not count."""
         try:
-            handle = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except PermissionError:
+            return self._living_holder()
         except OSError:
             return None
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return self._read_holder()
+        except OSError:
+            return self._living_holder()  # no locks here: no engine could have started, but it may have been moved
         finally:
             os.close(handle)
         return None
+
+    def _living_holder(self) -> Holder | None:
+        """Who says to hold the run, where the lock cannot be asked: another user's, or a file system without locks."""
+        holder = self._read_holder()
+        if not holder.pid:
+            return None
+        try:
+            os.kill(holder.pid, 0)
+        except PermissionError:
+            return holder
+        except OSError:
+            return None
+        return holder
 
     def _read_holder(self) -> Holder:
         """Who holds the lock; an engine that has the lock but has not written its name yet is pid 0."""
@@ -92,6 +112,17 @@ class RunDirectory:
             return Holder(pid=int(fields["pid"]), version=str(fields["version"]), started=str(fields["started"]))
         except (OSError, ValueError, KeyError, TypeError):
             return Holder(pid=0, version="", started="")
+
+
+def lacks_locks(directory: Path) -> str:
+    """Why no file in this directory can be locked; "" when it can. Leaves nothing there."""
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what DuckDB asks for
+    except OSError as error:
+        return f"{NO_LOCKS} ({error.strerror})"
+    return ""
 
 
 class RunLock:
@@ -122,6 +153,9 @@ class RunLock:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
+            except OSError as error:
+                os.close(self._handle)
+                raise UserError(f"{self._directory.path}: {NO_LOCKS} ({error.strerror})") from error
             return True
         return False
 

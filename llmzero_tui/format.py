@@ -218,6 +218,8 @@ MARKS: dict[str, Mark] = {
     "failed": Mark("✗", "x", "bad"),
     "pending": Mark("?", "?", "wait"),
     "lost": Mark("✗", "x", "bad"),
+    "damaged": Mark("✗", "x", "bad"),
+    "unreadable": Mark("✗", "x", "bad"),
 }
 HUMAN, NOTE = "✎", "¶"
 """Marks of a node that a human made or edited, and of a human's note."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
 from engine.errors import UserError
-from engine.store.errors import one_line
+from engine.store.errors import Damaged, one_line
 from engine.store.protocol import SCHEMA_VERSION
 from engine.store.upgrade import upgrade
 
@@ -96,20 +97,28 @@ def holder(error: BaseException) -> int | None:
 
 def open_error(path: Path, error: duckdb.Error) -> UserError:
     """What to tell the user when the file does not open."""
-    pid = holder(error)
+    pid, text = holder(error), str(error)
     if pid is not None:
         return Held(path, pid)
-    return UserError(f"{path} cannot be opened: {one_line(error)}")
+    if "Permission denied" in text:
+        return UserError(f"{path} cannot be opened: Permission denied")
+    if "version number" in text:
+        return UserError(f"{path} cannot be opened: it was written by another version of DuckDB: {one_line(error)}")
+    if "No locks available" in text or "not supported" in text.lower():
+        return UserError(f"{path} cannot be opened: its file system has no locks, move the run to another one")
+    with suppress(OSError):
+        if path.stat().st_size == 0:
+            return Damaged(path, "it is empty")
+    return Damaged(path, one_line(error))
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Creates tables where there are none, brings older ones and the views up to date, all in one transaction.
 
     Raises:
-        UserError: the file was written by a newer schema.
+        UserError: the file was written by a newer schema, or is no run's.
     """
-    version = schema_version(connection)
-    check_version(version, path)
+    version = schema_version(connection, path)
     connection.execute("BEGIN TRANSACTION")
     if version is None:
         connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
@@ -120,18 +129,25 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute("COMMIT")
 
 
-def schema_version(connection: duckdb.DuckDBPyConnection) -> int | None:
-    """The version of the tables in the file; None where there are none yet."""
-    made = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'meta'").fetchone()
-    if not made or not made[0]:
-        return None
-    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row else None
+def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:
+    """The version of the tables in the file; None where there are none at all yet.
 
-
-def check_version(version: int | None, path: Path) -> None:
-    """Raises UserError when the file is newer than this program."""
-    if version is not None and version > SCHEMA_VERSION:
+    Raises:
+        Damaged: its tables are not ours, or cannot be read. UserError: the file is newer than this program.
+    """
+    try:
+        tables = {str(name) for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        if not tables:
+            return None
+        if lacking := {"meta", "runs", "nodes", "events"} - tables:
+            raise Damaged(path, f"it is no run's database, it has no table {min(lacking)}")
+        row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    except duckdb.Error as error:
+        raise Damaged(path, one_line(error)) from error
+    if row is None or not str(row[0]).isdecimal():
+        raise Damaged(path, "it does not say its schema version")
+    if (version := int(row[0])) > SCHEMA_VERSION:
         raise UserError(
             f"{path} has schema version {version}, but this llmzero reads up to {SCHEMA_VERSION}: install a newer one"
         )
+    return version

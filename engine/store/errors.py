@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
 from engine.errors import Fault, UserError
 
 MESSAGE_LIMIT = 400
 """Longest message, in characters."""
+
+
+class Damaged(UserError):
+    """There is something at the place of a run's database that is none, or not whole."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} is damaged: {why}")
+        self.why = why
+
+
+class Unreachable(UserError):
+    """An engine that is stopped, or another user's: asking again is of no use."""
 
 
 class QueryError(UserError):

@@ -8,6 +8,7 @@ up.
 from __future__ import annotations
 
 import atexit
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import UserError
 from engine.store.base import check_kind, to_rows
-from engine.store.errors import EngineGone
+from engine.store.errors import Damaged, EngineGone
 from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters
 from engine.store.query_process import AdHoc, Limits, question
 
@@ -42,18 +43,32 @@ def _stamp(path: Path) -> Stamp:
     return str(path), status.st_ino, status.st_mtime_ns, status.st_size
 
 
+def check_file(path: Path) -> None:
+    """Raises UserError when there is no file at `path`, Damaged when there is something else: a FIFO would wait for
+    ever."""
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise Damaged(path, "it is a link to nothing") from error
+        raise UserError(f"{path.parent} has no {path.name}: no run was started there") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise Damaged(path, "it is a directory" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+
+
 class FileReader:
     """A reader of a run at rest. It lets the file go between questions, so that an engine can take the run up again.
 
     Raises:
-        UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema.
+        UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema. Damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        from engine.store.database import HERE, check_version, schema_version
+        from engine.store.database import HERE, schema_version
 
-        if not path.is_file():
-            raise UserError(f"{path.parent} has no {path.name}: no run was started there")
+        check_file(path)
         self._path = path
         self._asking = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -67,8 +82,7 @@ class FileReader:
         with self._opened() as connection:
             version = _versions.get(stamp := _stamp(path))
             if version is None:
-                version = schema_version(connection)
-            check_version(version, path)
+                version = schema_version(connection, path)
             if version is None:
                 raise UserError(f"{path} has no tables yet: the run ended before it began")
         _versions[stamp] = self._version = version

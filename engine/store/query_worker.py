@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from engine.errors import UserError
-from engine.store.database import HERE, Held, check_version, open_database, schema_version
+from engine.store.database import HERE, Held, open_database, schema_version
 from engine.store.errors import QueryError, one_line
 from engine.store.execute import Job
 from engine.store.protocol import PREFIX, decode_parameters, frame
@@ -105,8 +105,7 @@ def _answer(request: dict[str, Any]) -> tuple[pa.Table, bool]:
         if request.get("copy"):
             for each in (path, path.with_name(path.name + ".wal")):
                 each.unlink(missing_ok=True)  # open is enough: nothing is left of it however this process ends
-        version = schema_version(connection)
-        check_version(version, path)
+        version = schema_version(connection, path)
         views = (HERE / "views.sql").read_text(encoding="utf-8")
         connect = as_of_now(connection.cursor, version or 0, views)
         result = Job().run(connect, request["sql"], decode_parameters(request["params"]), request["limit"])

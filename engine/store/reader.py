@@ -11,8 +11,8 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.store.base import Reader, to_rows
-from engine.store.errors import EngineGone, QueryError, QueryInterrupted
-from engine.store.file_reader import FileReader
+from engine.store.errors import EngineGone, QueryError, QueryInterrupted, Unreachable
+from engine.store.file_reader import FileReader, check_file
 from engine.store.protocol import DATABASE_NAME, SOCKET_NAME
 from engine.store.socket_reader import SocketReader
 
@@ -28,20 +28,41 @@ def open_run(run_dir: Path) -> Reader:
     """A reader of the run in this directory: through its engine when one answers, else of its file.
 
     Raises:
-        UserError: no database there, or a process holds it and its engine does not answer (named by pid).
+        UserError: no database there, or a process holds it and its engine does not answer (named by pid). Damaged.
     """
     database = run_dir / DATABASE_NAME
-    if not database.is_file():
-        raise UserError(f"{run_dir} has no {DATABASE_NAME}: no run was started there")
+    check_file(database)
     deadline = time.monotonic() + OPEN_SECONDS
     while True:
         try:
             return SocketReader(run_dir / SOCKET_NAME)
-        except EngineGone:
+        except EngineGone as gone:
             try:
                 return FileReader(database)
             except UserError as error:
                 # An engine that is just starting or ending holds the file without answering.
-                if getattr(error, "pid", None) is None or time.monotonic() > deadline:
+                pid = getattr(error, "pid", None)
+                if pid is None:
                     raise
+                if time.monotonic() > deadline or isinstance(gone.__cause__, PermissionError):
+                    raise why_silent(run_dir.name, pid, gone) from error
         time.sleep(0.05)
+
+
+def why_silent(run: str, pid: int, gone: EngineGone) -> UserError:
+    """Why a process that holds a run does not answer, and what to do."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        state, user, name = process.status(), process.username(), process.name()
+    except psutil.Error:
+        return UserError(f"{run}: process {pid} holds it and cannot be asked")
+    who = f"{run}: its engine, process {pid},"
+    if isinstance(gone.__cause__, PermissionError):
+        return Unreachable(f"{who} belongs to {user}: only that user can look at the run while it trains")
+    if state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+        return Unreachable(f"{who} is stopped: `kill -CONT {pid}` lets it go on")
+    if isinstance(gone.__cause__, TimeoutError):
+        return UserError(f"{who} does not answer (it is {state}); `kill {pid}` ends it")
+    return UserError(f"{run}: process {pid} ({name}) holds its database, and no engine answers; `kill {pid}` ends it")

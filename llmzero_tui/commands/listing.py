@@ -14,6 +14,7 @@ from engine import launch
 from engine.analysis.summary import Summary, summarise
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
+from engine.store.errors import Damaged
 from engine.store.reader import open_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
@@ -52,7 +53,7 @@ def ls(options: argparse.Namespace) -> int:
     header = ["run", "state", "task", "nodes", "steps", "best validation", "test", "budget", "started (UTC)"]
     emit(*table(header, [_line(each) for each in found], right={3, 4, 7}))
     for each in found:
-        if each.state in ("crashed", "failed", "unreadable"):
+        if each.state in ("crashed", "failed", "unreadable", "damaged"):
             reason = plain(each.trouble or (each.summary.reason if each.summary else ""), 200)
             note(f"{each.directory.name}: {reason or 'its engine is gone; `llmzero resume` goes on'}")
     return 0
@@ -83,6 +84,8 @@ def look(directory: RunDirectory) -> Listed:
             summary = summarise(reader)
         finally:
             reader.close()
+    except Damaged as error:
+        return Listed(directory, None, "damaged", str(error))
     except (UserError, Fault) as error:
         return Listed(directory, None, "starting" if directory.holder() else "unreadable", str(error))
     except IndexError:

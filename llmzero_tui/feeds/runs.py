@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import Fault, UserError
+from engine.store.errors import Damaged
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
 from llmzero_tui.feeds.source import OpenRun
@@ -100,6 +101,8 @@ class RunsFeed:
             reader = self._readers.pop(path, None) or self.opener(path)
             run = run_of(path, header(reader, path), live=reader.live)
         except (Fault, UserError) as error:
+            if isinstance(error, Damaged):
+                return Run(path, path.name, state="damaged", reason=f"damaged: {error.why}", created=_begun(path))
             return Run(path=path, name=path.name, state="lost", reason=str(error), created=_begun(path))
         if run.live:
             self._readers[path] = reader

@@ -29,7 +29,19 @@ from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.runs_table import RunsTable
 
-URGENCY = ("training", "starting", "finishing", "paused", "lost", "crashed", "failed", "stopped", "finished", UNREAD)
+URGENCY = (
+    "training",
+    "starting",
+    "finishing",
+    "paused",
+    "lost",
+    "damaged",
+    "crashed",
+    "failed",
+    "stopped",
+    "finished",
+    UNREAD,
+)
 SortKey = Callable[[Run], Any]
 SORTS: dict[str, SortKey] = {
     "age": lambda run: 0,  # as the feed has them: newest first
@@ -125,7 +137,7 @@ class RunsScreen(Marking):
 
     def under_cursor(self) -> Target | None:
         run = self.current
-        return None if run is None or run.state == "lost" else Target(run.path)
+        return None if run is None or run.state in ("lost", "damaged") else Target(run.path)
 
     def draw_marks(self) -> None:
         self._draw()

@@ -13,6 +13,7 @@ from engine.analysis.activity import Doing
 from engine.analysis.summary import FINAL_STATES
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
+from engine.store.errors import Unreachable
 from engine.store.reader import Reader, open_run
 
 LOOK_SECONDS = 0.5
@@ -68,6 +69,8 @@ class Watch:
         try:
             reader = self._reader = self._reader or open_run(self.directory.path)
             state = self.look(reader)
+        except Unreachable:
+            raise
         except (Fault, UserError):
             self._let_go()
             if self.directory.holder():

@@ -241,7 +241,7 @@ class RunsTable(ScrollView, can_focus=True):
         name = fit(plain(run.name, 80), _name_cells(columns, width))
         chosen = row == self.cursor
         text.append(name, style=f"bold {colours.cursor_text if chosen else colours.text}").append(" " * GAP)
-        if run.state == "lost":
+        if run.state in ("lost", "damaged"):
             left = max(1, width - text.cell_len)
             return dress.done(text.append(fit(plain(run.reason, 200), left), style=colours.bad))
         for column in columns:
