@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import own_packages
-from engine.errors import Fault, UserError, one_line
+from engine.errors import Fault, UserError, one_line, short_path
 from engine.rundir import RunDirectory, held_line
 
 if TYPE_CHECKING:
@@ -87,11 +87,15 @@ def start_engine(directory: RunDirectory) -> int:
     """
     if holder := directory.holder():
         raise UserError(held_line(directory.name, holder))
+    try:
+        log = directory.log.open("ab")
+    except OSError as error:
+        raise UserError(f"{directory.path}: not writable: {error.strerror}") from error
     read_end, write_end = os.pipe()
     command = own_packages.command("engine.daemon")
     command += [str(directory.path.resolve()), "--ready-fd", str(write_end)]
     try:
-        with directory.log.open("ab") as log:
+        with log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[write_end], start_new_session=True
             )
@@ -142,8 +146,11 @@ def find_run(runs_dir: Path, run: str) -> RunDirectory:
     if not run:
         raise UserError("which run? give a name, a unique prefix or a path")
     for exact in (runs_dir / run, Path(run)):
-        if (exact / "run.toml").is_file():
-            return RunDirectory(exact.resolve())
+        try:
+            if (exact / "run.toml").is_file():
+                return RunDirectory(exact.resolve())
+        except OSError as error:  # another user's, or a name too long for a file
+            raise UserError(f"{short_path(exact)}: {error.strerror}") from error
     names = [each.name for each in list_runs(runs_dir)]
     matching = [name for name in names if name.startswith(run)]
     if len(matching) == 1:
@@ -159,7 +166,11 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     if not runs_dir.is_dir():
         return []
     found = []
-    for each in runs_dir.iterdir():
+    try:
+        entries = list(runs_dir.iterdir())
+    except OSError as error:
+        raise UserError(f"{runs_dir}: {error.strerror}") from error
+    for each in entries:
         run = RunDirectory(each)
         try:
             found.append((run.config.stat().st_mtime_ns, run.name, run))

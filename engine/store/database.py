@@ -109,7 +109,9 @@ def open_error(path: Path, error: duckdb.Error) -> UserError:
     with suppress(OSError):
         if path.stat().st_size == 0:
             return Damaged(path, "it is empty")
-    return Damaged(path, one_line(error))
+    if "not a valid DuckDB" in text:
+        return Damaged(path, "it is no DuckDB database")
+    return Damaged(path, one_line(text.replace(f' "{path}"', "")))
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from engine import own_packages
 from engine.errors import UserError, short
 from engine.store.errors import EngineGone, QueryError, QueryInterrupted
 from engine.store.protocol import PREFIX, Header, frame
@@ -69,7 +69,7 @@ class QueryProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.store.query_worker"],
+            own_packages.command("engine.store.query_worker"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         assert self._process.stdin is not None

@@ -6,6 +6,7 @@ Used by `resume` as well. Waits for the engine's word, and says so when it does 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 
@@ -79,7 +80,7 @@ class _Progress:
 
 def state_of(directory: RunDirectory) -> str:
     """The run's state as its rows say; "" when there is no database yet."""
-    if not directory.database.exists() and directory.holder() is None:
+    if not os.path.lexists(directory.database) and directory.holder() is None:
         return ""
     reader = open_run(directory.path)
     try:

@@ -85,7 +85,7 @@ def look(directory: RunDirectory) -> Listed:
         finally:
             reader.close()
     except Damaged as error:
-        return Listed(directory, None, "damaged", str(error))
+        return Listed(directory, None, "damaged", f"damaged: {error.why}")
     except (UserError, Fault) as error:
         return Listed(directory, None, "starting" if directory.holder() else "unreadable", str(error))
     except IndexError:

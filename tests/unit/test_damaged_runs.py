@@ -68,7 +68,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut": (cut, "Could not read enough bytes"),
     "scrambled": (scramble, "checksum"),
     "empty": (replace(Path.touch), "it is empty"),
-    "text": (replace(lambda path: path.write_text("no database\n" * 2000, encoding="utf-8")), "not a valid DuckDB"),
+    "text": (
+        replace(lambda path: path.write_text("no database\n" * 2000, encoding="utf-8")),
+        "it is no DuckDB database",
+    ),
     "foreign": (replace(foreign), "it is no run's database, it has no table events"),
     "version": (no_version, "it does not say its schema version"),
     "directory": (replace(Path.mkdir), "it is a directory"),
