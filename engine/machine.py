@@ -89,7 +89,13 @@ def gpus() -> tuple[Gpu, ...]:
     query = "--query-gpu=name,memory.total,memory.free,driver_version"
     try:
         answer = subprocess.run(
-            [program, query, "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=5, check=True
+            [program, query, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=5,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ()

@@ -44,9 +44,10 @@ def _is_ours(module: ModuleType) -> bool:
 def command(module: str) -> list[str]:
     """How to start `python -m module` of ours with our packages first.
 
-    -P: a folder of the user's that happens to be called "datasets" must not shadow a library either.
+    -P: a folder of the user's that happens to be called "datasets" must not shadow a library either. -X utf8: what
+    these processes write is for programs, and is UTF-8 whatever the user's locale.
     """
-    return [sys.executable, "-P", __file__, module]
+    return [sys.executable, "-X", "utf8", "-P", __file__, module]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import argparse
 import difflib
 import errno
 import importlib
-import io
 import os
 import sys
 import traceback
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from engine.errors import Fault, UserError, bounded, short_name, short_path
+from llmzero_tui import streams
 
 FINE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -44,39 +44,69 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 fine, 1 the run failed, 2 the user's mistake, 130 interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without the glyphs is no reason to fail
+    streams.prepare()
     parser = build_parser()
-    options = parser.parse_args(arguments)
-    module, _, function = options.handler.partition(":")
+    verbose = False
     try:
+        options = parser.parse_args(arguments)
+        verbose = options.verbose
+        _here()
+        module, _, function = options.handler.partition(":")
         code: int = getattr(importlib.import_module(f"llmzero_tui.commands.{module}"), function)(options)
         sys.stdout.flush()
     except UserError as error:
-        return _complain(options, error, MISTAKE)
+        return _complain(error, MISTAKE, verbose)
     except Fault as error:
-        return _complain(options, error, FAILED)
+        return _complain(error, FAILED, verbose)
     except BrokenPipeError:  # the reader of a pipe has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up(sys.stdout)
         return FINE
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        return _complain(options, UserError(f"{short_path(error.filename)}: {error.strerror}"), MISTAKE)
+        return _complain(*_explained(error), verbose)
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        streams.complain("")
         return INTERRUPTED
+    except SystemExit as done:  # after --help, --version, or a wrong option
+        return _ended(done)
     return code
 
 
-def _complain(options: argparse.Namespace, error: Exception, code: int) -> int:
-    if options.verbose:
+def _here() -> None:
+    """Raises UserError where the working directory was deleted: no relative path means anything there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UserError("the working directory does not exist any more: change to another one") from error
+
+
+def _explained(error: OSError) -> tuple[Exception, int]:
+    """The error to tell and the exit code. Raises what is no fault of the world but ours."""
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"{short_path(error.filename)}: {error.strerror}"), MISTAKE
+    if streams.is_output_error(error):
+        streams.give_up(sys.stdout)
+        return Fault(f"the output cannot be written: {error.strerror}"), FAILED
+    raise error
+
+
+def _ended(done: SystemExit) -> int:
+    code = done.code if isinstance(done.code, int) else FINE
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        streams.give_up(sys.stdout)
+    except OSError as error:
+        return _complain(*_explained(error), verbose=False)
+    return code
+
+
+def _complain(error: Exception, code: int, verbose: bool) -> int:
+    if verbose:
         traceback.print_exception(error)
     from llmzero_tui.format import plain
 
     # It may quote what a model, a file's name or a database says.
-    sys.stderr.write(f"llmzero: {plain(bounded(str(error)), 1000)}\n")
+    streams.complain(f"llmzero: {plain(bounded(str(error)), 1000)}")
     return code
 
 

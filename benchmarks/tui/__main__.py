@@ -202,7 +202,11 @@ class Bench:
 def processor() -> str:
     """What the machine calls its processor."""
     found = Path("/proc/cpuinfo")
-    names = [row.split(":")[1].strip() for row in found.read_text().splitlines() if row.startswith("model name")]
+    names = [
+        row.split(":")[1].strip()
+        for row in found.read_text(encoding="utf-8").splitlines()
+        if row.startswith("model name")
+    ]
     return names[0] if names else platform.machine()
 
 

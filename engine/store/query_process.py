@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine import own_packages
 from engine.errors import UserError, short
-from engine.store.errors import EngineGone, QueryError, QueryInterrupted
+from engine.store.errors import EngineGone, QueryError, QueryInterrupted, StoreFault
 from engine.store.protocol import PREFIX, Header, frame
 
 if TYPE_CHECKING:
@@ -68,10 +68,13 @@ class QueryProcess:
     """One process for one question after the other. `stop` may come from any thread and ends it."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            own_packages.command("engine.store.query_worker"),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                own_packages.command("engine.store.query_worker"),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise StoreFault(f"no process can be started for the query: {error.strerror}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests: BinaryIO = self._process.stdin  # type: ignore[assignment]

@@ -65,4 +65,4 @@ def why_silent(run: str, pid: int, gone: EngineGone) -> UserError:
         return Unreachable(f"{who} is stopped: `kill -CONT {pid}` lets it go on")
     if isinstance(gone.__cause__, TimeoutError):
         return UserError(f"{who} does not answer (it is {state}); `kill {pid}` ends it")
-    return UserError(f"{run}: process {pid} ({name}) holds its database, and no engine answers; `kill {pid}` ends it")
+    return UserError(f"{run}: process {pid} ({name}) holds its database, and no engine answers: end that program")

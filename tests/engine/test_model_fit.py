@@ -85,7 +85,7 @@ def test_a_hub_id_is_the_hubs_whatever_lies_here(
     if here == "a directory":
         Path("nobody/tiny").mkdir()
     elif here == "a file":
-        Path("nobody/tiny").write_text("no model")
+        Path("nobody/tiny").write_text("no model", encoding="utf-8")
     place = policy.located("nobody/tiny")
     assert place == ("nobody/tiny" if here == "nothing" else str(hub_cache / "snapshots" / ("0" * 40)))
     if here != "nothing":

@@ -66,7 +66,7 @@ def test_no_color_sends_no_colour_and_the_cursor_can_still_be_seen(runs: Path, t
 
 
 def test_wrong_settings_are_one_line_and_no_terminal(runs: Path, tmp_path: Path, settings: Path) -> None:
-    settings.write_text('thme = "light"\n')
+    settings.write_text('thme = "light"\n', encoding="utf-8")
     terminal = Terminal(tmp_path, "--runs-dir", str(runs), LLMZERO_CONFIG=str(settings))
     said = terminal.rest()
     assert said.strip() == f"llmzero: {settings}: unknown key thme; did you mean theme?"
@@ -74,7 +74,7 @@ def test_wrong_settings_are_one_line_and_no_terminal(runs: Path, tmp_path: Path,
 
 
 def test_keys_and_theme_of_the_settings_hold_from_the_start(runs: Path, tmp_path: Path, settings: Path) -> None:
-    settings.write_text('theme = "light"\nmouse = false\n[keys]\nruns.sort = "S"\n')
+    settings.write_text('theme = "light"\nmouse = false\n[keys]\nruns.sort = "S"\n', encoding="utf-8")
     terminal = Terminal(tmp_path, "--runs-dir", str(runs), LLMZERO_CONFIG=str(settings))
     terminal.wait_for("S Sort")
     terminal.send("o")
@@ -88,7 +88,7 @@ def test_keys_and_theme_of_the_settings_hold_from_the_start(runs: Path, tmp_path
 
 @pytest.mark.parametrize("bell", ["true", "false"])
 def test_the_bell_rings_in_the_terminal_when_it_is_on(runs: Path, tmp_path: Path, settings: Path, bell: str) -> None:
-    settings.write_text(f"bell = {bell}\n")
+    settings.write_text(f"bell = {bell}\n", encoding="utf-8")
     with live(runs / "knights-01") as engine:
         engine.writer.update("runs", {"name": "knights-01"}, state="training")
         engine.writer.flush()

@@ -52,8 +52,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ],
 )  # fmt: skip
 def test_in_a_run_file(text: str, long: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("mine.py").write_text("")
-    Path("f.toml").write_text(text.replace("{}", long))
+    Path("mine.py").write_text("", encoding="utf-8")
+    Path("f.toml").write_text(text.replace("{}", long), encoding="utf-8")
     refused(capsys, "check", "f.toml")
 
 

@@ -93,7 +93,7 @@ def test_a_class_in_a_users_file_is_a_task(user_file: Path, absolute: bool) -> N
 
 def test_an_edited_file_is_read_again(user_file: Path) -> None:
     assert registry.get("my_task.py:Doubling").summary == "double a number"
-    user_file.write_text(USER_TASK.replace("double a number", "twice a given number"))
+    user_file.write_text(USER_TASK.replace("double a number", "twice a given number"), encoding="utf-8")
     assert registry.get("my_task.py:Doubling").summary == "twice a given number"
 
 
@@ -122,7 +122,7 @@ def test_mistakes_are_one_line(name: str, error: type[Exception], message: str) 
 @pytest.mark.parametrize("source", ["def broken(:\n", "import not_there_at_all\n", "raise ValueError('a\\nb')\n", "\0"])
 def test_a_file_that_fails_is_one_line_and_leaves_no_module(user_file: Path, source: str) -> None:
     before = set(sys.modules)
-    user_file.write_text(source)
+    user_file.write_text(source, encoding="utf-8")
     with pytest.raises(TaskError, match="cannot be executed") as caught:
         registry.get("my_task.py:Doubling")
     assert "\n" not in str(caught.value)
