@@ -102,6 +102,8 @@ def open_error(path: Path, error: duckdb.Error) -> UserError:
         return Held(path, pid)
     if "Permission denied" in text:
         return UserError(f"{path} cannot be opened: Permission denied")
+    if not path.exists():
+        return UserError(f"{path} cannot be opened: {one_line(error)}")
     if "version number" in text:
         return UserError(f"{path} cannot be opened: it was written by another version of DuckDB: {one_line(error)}")
     if "No locks available" in text or "not supported" in text.lower():

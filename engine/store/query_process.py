@@ -249,4 +249,9 @@ class AdHoc:
 
 def question(path: Path, sql: str, params: object, limit: int | None) -> dict[str, Any]:
     """What the process is asked; `params` as they travel."""
-    return {"path": str(path), "sql": sql.encode("utf-8", "replace").decode(), "params": params, "limit": limit}
+    return {
+        "path": str(path.absolute()),
+        "sql": sql.encode("utf-8", "replace").decode(),
+        "params": params,
+        "limit": limit,
+    }

@@ -100,7 +100,7 @@ def test_a_broken_run_hides_no_other(ask: Ask, runs: Path) -> None:
     empty.mkdir()
     (empty / "run.toml").write_text("")
     states = {each["name"]: each["state"] for each in json.loads(ask("ls", "--json"))}
-    assert states == {"good": "finished", "broken": "unreadable", "empty": "unreadable"}
+    assert states == {"good": "finished", "broken": "damaged", "empty": "unreadable"}
     assert len(ask("ls").splitlines()) == 4
 
 
