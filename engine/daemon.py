@@ -52,6 +52,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LEAVE_SECONDS = 10.0
 """After the second SIGTERM for an orderly end."""
 
+MOVED = "its directory was moved or deleted while it trained; `llmzero resume` goes on where it is now"
+PLACE_SECONDS = 1.0
+"""Between two looks whether it was."""
 SETTLE_SECONDS = 2.0
 """Between two tries to write a run's end."""
 
@@ -111,7 +114,7 @@ def _serve(directory: RunDirectory, tell: _Word) -> int:
     )
     try:
         with _writer(directory) as writer:
-            return asyncio.run(_live(config, directory, writer, tell))
+            return asyncio.run(_live(config, directory, lock, writer, tell))
     finally:
         lock.release()
 
@@ -125,7 +128,7 @@ def _writer(directory: RunDirectory) -> Iterator[Writer]:
         writer.close()
 
 
-async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell: _Word) -> int:
+async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, writer: Writer, tell: _Word) -> int:
     """Put the rooms together, serve, and run the controller to its end."""
     asked = config.advisor
     advisor = await asyncio.to_thread(
@@ -155,9 +158,12 @@ async def _live(config: RunConfig, directory: RunDirectory, writer: Writer, tell
         directory.strategy.unlink(missing_ok=True)  # of an earlier end: it may not be what the run reports any more
         tell.say("ready")
         _log.info("run %s: engine %d serves", directory.name, os.getpid())
-        state = await controller.run()
+        state = await _while_in_place(controller, lock)
         await settle(directory, writer, asked_to_end)
     except BaseException as bug:
+        if not lock.in_place():
+            writer.update_run(state="stopped", reason=MOVED, ended=now())
+            raise Fault(f"{directory.path}: {MOVED}") from bug
         writer.update_run(state="failed", reason=f"a bug: {type(bug).__name__}", ended=now())
         writer.insert("events", level="error", kind="bug", node_id=None, message=repr(bug), detail="{}")
         raise
@@ -231,6 +237,19 @@ def _begin_run(
         writer.update_run(**values)
     else:
         writer.insert("runs", **values)
+
+
+async def _while_in_place(controller: Controller, lock: RunLock) -> str:
+    """The controller's last state. A run that is moved or deleted while it trains ends: its workers write to a place
+    that is gone, or make it anew. Raises Fault."""
+    life = asyncio.ensure_future(controller.run())
+    while not life.done():
+        await asyncio.wait({life}, timeout=PLACE_SECONDS)
+        if not life.done() and not lock.in_place():
+            controller.shut_down()
+            await asyncio.wait({life})
+            raise Fault(MOVED)
+    return life.result()
 
 
 async def settle(directory: RunDirectory, writer: Writer, asked_to_end: asyncio.Event) -> None:

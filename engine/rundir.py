@@ -159,6 +159,15 @@ class RunLock:
             return True
         return False
 
+    def in_place(self) -> bool:
+        """Whether the run is still where it was when the lock was taken: not moved, not deleted."""
+        try:
+            now = self._directory.lock_file.stat()
+        except OSError:
+            return False
+        held = os.fstat(self._handle)
+        return (now.st_dev, now.st_ino) == (held.st_dev, held.st_ino)
+
     def release(self) -> None:
         """Give the run back: engine.json goes first, so nobody reads a name without a lock."""
         self._directory.holder_file.unlink(missing_ok=True)

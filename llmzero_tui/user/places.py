@@ -6,6 +6,8 @@ Used by the screens that keep something. Directories are made when something is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_config_path, user_state_path
@@ -18,19 +20,21 @@ NAME = "llmzero"
 
 def config_dir() -> Path:
     """What the user wrote and would miss; on Linux XDG_CONFIG_HOME/llmzero."""
-    return _known(user_config_path(NAME, appauthor=False))
+    return _known(user_config_path)
 
 
 def state_dir() -> Path:
     """What the program remembers; on Linux XDG_STATE_HOME/llmzero."""
-    return _known(user_state_path(NAME, appauthor=False))
+    return _known(user_state_path)
 
 
-def _known(directory: Path) -> Path:
-    """The directory. Raises UserError where the user has no home: the library leaves "~" in the path then."""
-    if not directory.is_absolute():
-        raise UserError("this user has no home directory: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
-    return directory
+def _known(of_user: Callable[..., Path]) -> Path:
+    """The directory. Raises UserError where the user has no home: the library fails then, or leaves "~" in the path."""
+    with suppress(RuntimeError):
+        directory = of_user(NAME, appauthor=False)
+        if directory.is_absolute():
+            return directory
+    raise UserError("this user has no home directory: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
 
 
 def short(path: Path) -> str:

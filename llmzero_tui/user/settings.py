@@ -23,8 +23,10 @@ from llmzero_tui.user.preferences import NAMES, Settings, checked
 def path() -> Path:
     """Where the settings are: LLMZERO_CONFIG, or config.toml in the user's directory of settings."""
     given = os.environ.get("LLMZERO_CONFIG", "")
+    if not given:
+        return config_dir() / "config.toml"
     try:
-        return Path(given).expanduser() if given else config_dir() / "config.toml"
+        return Path(given).expanduser()
     except RuntimeError as error:
         raise UserError(f"LLMZERO_CONFIG {given[:80]!r}: no such home directory") from error
 
