@@ -60,7 +60,7 @@ def _number(text: str | None, flag: str, variable: str, default: float, low: flo
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
-        raise UserError(f"{name} {short(given)}: a number from {low:g} to {high:g}")
+        raise UserError(f"{name} {short(given)}: a number from {low:g} to {high:.0f}")
     return value
 
 
