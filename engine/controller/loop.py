@@ -141,11 +141,11 @@ class Controller:
         self._set_state("training", "", ended=None)
         self._pipeline.set_gate(self._pipeline.gate)
         if not self._ledger.tree.root.checkpoints:
-            scored = await self._attend(self._score_base())
-            if scored is None:
+            wrong = await self._attend(self._score_base())
+            if wrong is None:
                 return await self._leave()
-            if not scored:
-                return self._fail("the base model could not be scored; see the log")
+            if wrong:
+                return self._fail(f"the base model could not be scored: {wrong}")
         self._pipeline.want_all()
         while not self._shutdown:
             await self._take_commands()
@@ -272,7 +272,8 @@ class Controller:
             if isinstance(event, Ended | Evaluated | CheckpointSaved):
                 self.wake()
 
-    async def _score_base(self) -> bool:
+    async def _score_base(self) -> str:
+        """Why it could not be scored, or ""."""
         root = self._ledger.tree.root
         path = self._ledger.checkpoint_path(root.id, 0)
         spec = steering(self._config.evaluation.validation_prompts)
@@ -280,9 +281,9 @@ class Controller:
         if isinstance(answer, Ended):
             self._ledger.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
             _log.error("scoring the base failed: %s\n%s", answer.detail, answer.traceback)
-            return False
+            return answer.detail or answer.end
         self._ledger.score(root.id, 0, path, answer.evaluation, size=0)
-        return True
+        return ""
 
     def _tidy(self) -> None:
         """Delete the files of checkpoints that nothing needs any more; each is an event."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from engine import advisor_check, machine, ollama_host
+from engine import advisor_check, machine, ollama_host, own_packages
 from engine.config import AdvisorSection
 from engine.errors import Fault, UserError, one_line
 from engine.findings import Finding
@@ -100,7 +100,7 @@ def _ollama(host: str, model: str) -> Finding:
 
 def _probe(host: str, model: str) -> Finding:
     """How many of five plots the model reads right. Asked in a process of its own: the face imports no advisors."""
-    command = [sys.executable, "-P", "-m", "engine.advisors.probe", host, model]
+    command = [*own_packages.command("engine.advisors.probe"), host, model]
     sys.stderr.write("asking the model to read five plots …\n")
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     try:

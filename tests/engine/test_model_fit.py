@@ -14,6 +14,7 @@ from engine.training import compare, policy
 from engine.training.events import End, Evaluate, EvaluationSpec
 from engine.training.scoring import run_evaluation
 from engine.weight_files import read_weights
+from tests.engine import live
 from tests.engine.broken_models import BROKEN, SOUND, copy
 from tests.engine.conftest import Spec
 from tests.engine.training_runs import Line, ended, run
@@ -92,3 +93,16 @@ def test_a_hub_id_is_the_hubs_whatever_lies_here(
         loaded = policy.load_model("nobody/tiny").state_dict()
         assert all(torch.equal(loaded[k], v) for k, v in policy.load_model(tiny_base).state_dict().items())
         assert policy.load_tokenizer("nobody/tiny").eos_token
+
+
+def test_a_run_that_was_not_checked_ends_with_the_reason(tiny_base: str, tmp_path: Path) -> None:
+    """A model of the hub is seen by nobody before the worker has downloaded it."""
+    change, words = BROKEN["compiled"]
+    where = copy(tiny_base, tmp_path / "model", change)
+    directory = live.create(tmp_path)
+    directory.config.write_text(directory.config.read_text().replace('path = ""', f'path = "{where}"'))
+    live.start(directory)
+    assert live.wait_for_end(directory) == "failed"
+    reason = live.rows(directory, "SELECT reason FROM runs")[0]["reason"]
+    assert reason.startswith("the base model could not be scored: ")
+    assert words in reason
