@@ -73,17 +73,26 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
             left.append(f" {plain(doing, 40)}", style=colours.live)
     elif alone and word is run.state:
         left.append(f"  {plain(alone, 40)}", style=colours.live)
-    if run.best is not None:
-        left.append("  best ", style=colours.muted)
-        left.append(score(run.best.value, run.best.low, run.best.high), style=f"bold {colours.star}")
-        left.append(f" {plain(_short(run.best, wide), 60)}", style=colours.muted)
-    if run.test is not None:
-        left.append("  test ", style=colours.muted)
-        left.append(score(run.test.value, run.test.low, run.test.high), style=f"bold {colours.good}")
+    left.append_text(_scores(run, wide, dress))
     right = _age(snapshot, now, lost, frozen, wide, dress)
     if wide:
         right.append(f"   {plain(run.advisor, 20)} advisor", style=colours.muted)
     return row(left, right, width)
+
+
+def _scores(run: Run, wide: bool, dress: Look) -> Text:
+    """The best validation score and the test score; where there is room for one, that of the test."""
+    colours, text = dress.palette, Text()
+    whose = f" {plain(_short(run.best, wide), 60)}" if run.best is not None else ""
+    if run.best is not None and (wide or run.test is None):
+        text.append("  best ", style=colours.muted)
+        text.append(score(run.best.value, run.best.low, run.best.high), style=f"bold {colours.star}")
+        text.append(whose, style=colours.muted)
+    if run.test is not None:
+        text.append("  test ", style=colours.muted)
+        text.append(score(run.test.value, run.test.low, run.test.high), style=f"bold {colours.good}")
+        text.append("" if wide else whose, style=colours.muted)
+    return text
 
 
 def _without_gain(run: Run) -> bool:
