@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import hypot, sqrt
+from functools import lru_cache
+from math import hypot, lcm, sqrt
 from operator import mul
+from struct import unpack
 from typing import Any, NamedTuple
 
 Z_95 = 1.959963984540054
 """Standard normal quantile of a two-sided 95% interval."""
 BOTH = "3"
 """Outcome of a prompt that was answered correctly both times."""
-_LEVELS = bytes.maketrans(b"0123", bytes(range(4)))
 
 
 class PromptSet(NamedTuple):
@@ -159,6 +160,11 @@ def difference(ours: Sequence[Score], theirs: Sequence[Score]) -> Difference:
     """
     if not ours or not theirs:
         raise ValueError("a difference needs a score on both sides")
+    return _difference(tuple(ours), tuple(theirs))
+
+
+@lru_cache(maxsize=16_384)  # a search asks for the same ones again at every decision
+def _difference(ours: tuple[Score, ...], theirs: tuple[Score, ...]) -> Difference:
     value = mean(ours) - mean(theirs)
     if _comparable((*ours, *theirs)):
         return _paired(value, ours, theirs)
@@ -186,31 +192,44 @@ def _comparable(scores: Iterable[Score]) -> bool:
 
 
 def _paired(value: float, ours: Sequence[Score], theirs: Sequence[Score]) -> Difference:
-    n = ours[0].n
-    a, b = _sums(ours), _sums(theirs)
-    wide, narrow = 3 * len(ours), 3 * len(theirs)
-    squares = (
-        sum(map(mul, a, a)) / wide**2 + sum(map(mul, b, b)) / narrow**2 - 2 * sum(map(mul, a, b)) / (wide * narrow)
-    )
+    n, most = ours[0].n, 3 * lcm(len(ours), len(theirs))
+    sums = _sums(ours) * (most // len(ours) // 3) - _sums(theirs) * (most // len(theirs) // 3)
+    # d as whole numbers of 1/most, moved up by `most`: digits of the long number must not be negative
+    squares = _squares(sums + most * _ones(n), n) - 2 * most * round(value * n * most) - n * most * most
     centre = value * n / (n + 2)
-    error = sqrt(((squares + 2) / (n + 2) - centre * centre) / (n + 2))
+    error = sqrt(((squares / most**2 + 2) / (n + 2) - centre * centre) / (n + 2))
     low, high = max(-1.0, centre - Z_95 * error), min(1.0, centre + Z_95 * error)
     return Difference(value, error, (low, high), paired=True, n=n)
 
 
-def _sums(scores: Sequence[Score]) -> Sequence[int]:
-    """3x of every prompt, added up over the scores."""
-    rows = [s.outcomes.encode().translate(_LEVELS) for s in scores]
-    return rows[0] if len(rows) == 1 else [sum(column) for column in zip(*rows, strict=True)]
+# A row of small numbers, one for each prompt, is kept as the digits (base 2**32) of one long number: rows are added and
+# multiplied in C, which numpy, that the terminal would have to wait for, does no faster at these lengths.
+
+
+@lru_cache(maxsize=64)
+def _ones(n: int) -> int:
+    return int.from_bytes((1).to_bytes(4, "little") * n, "little")
+
+
+def _sums(scores: Sequence[Score]) -> int:
+    """3x of every prompt, added up over the scores, as a row."""
+    rows = sum(int.from_bytes(s.outcomes.encode("utf-32-le"), "little") for s in scores)
+    return rows - ord("0") * len(scores) * _ones(scores[0].n)
+
+
+def _squares(row: int, n: int) -> int:
+    """The sum of the squares of a row."""
+    digits = unpack(f"<{n}I", row.to_bytes(4 * n, "little"))
+    return sum(map(mul, digits, digits))
 
 
 def _error(scores: Sequence[Score]) -> float:
     """Standard error of the mean of scores: clustered by prompt, or as if they all erred together."""
     if len(scores) == 1 or not _comparable(scores):
         return sum(s.standard_error for s in scores) / len(scores)
-    n, sums, most = scores[0].n, _sums(scores), 3 * len(scores)
-    centre = (sum(sums) / most + 1) / (n + 2)
-    return sqrt(((sum(map(mul, sums, sums)) / most**2 + 1) / (n + 2) - centre * centre) / n)
+    n, squares = scores[0].n, _squares(_sums(scores), scores[0].n) / (3 * len(scores)) ** 2
+    centre = (mean(scores) * n + 1) / (n + 2)
+    return sqrt(((squares + 1) / (n + 2) - centre * centre) / n)
 
 
 def _interval(scores: Sequence[Score]) -> tuple[float, float]:

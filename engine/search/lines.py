@@ -134,9 +134,10 @@ class Lines:
         while True:
             here = path[-1]
             keep = self.kept_on(here)
-            earned = [c for c in self.changes(here) if self.lead(here, c, trial_steps, window) > errors]
-            if earned:
-                path.append(max(earned, key=lambda c: (self.lead(here, c, trial_steps, window), -c.id)))
+            leads = [(self.lead(here, c, trial_steps, window), -c.id, c) for c in self.changes(here)]
+            best = max(leads, default=None, key=lambda found: found[:2])
+            if best is not None and best[0] > errors:
+                path.append(best[2])
             elif keep is not None:
                 path.append(keep)
             elif self.keep_is_closed(here) and (heir := self._heir(here)) is not None:
