@@ -82,8 +82,7 @@ class SearchSection(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     settings: dict[str, int | float] = Field(default_factory=dict)
-    """More of the strategy's own settings by name, e.g. race_segments = 4; see engine/search/llmzero.py, Settings, for
-    llmzero and engine/strategies.py for the others."""
+    """More of the strategy's own settings by name, e.g. race_segments = 4; engine/strategies.py explains each."""
     comparator: Literal["on", "shadow", "off"] = "on"
     """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
     no_signal: Literal["auto", "pause", "stop", "go-on"] = "auto"
@@ -92,11 +91,10 @@ class SearchSection(Section):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
-        if self.strategy in SETTINGS:
-            try:
-                SETTINGS[self.strategy].model_validate(self.settings)
-            except ValidationError as error:
-                raise ValueError(f"settings of {self.strategy}: {explain(error, SETTINGS[self.strategy])}") from error
+        try:
+            SETTINGS[self.strategy].model_validate(self.settings)
+        except ValidationError as error:
+            raise ValueError(f"settings of {self.strategy}: {explain(error, SETTINGS[self.strategy])}") from error
         return self
 
 

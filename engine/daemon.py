@@ -97,13 +97,12 @@ class _Word:
     def say(self, line: str) -> None:
         if self._descriptor is None:
             return
-        with os.fdopen(self._descriptor, "w", encoding="utf-8") as pipe:
-            self._descriptor = None
-            try:
-                pipe.write(line.replace("\n", " ") + "\n")
-                pipe.flush()
-            except BrokenPipeError:
-                _log.warning("whoever started the engine is gone; it goes on")
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as pipe:  # nothing is left for close() to write
+                pipe.write((line.replace("\n", " ") + "\n").encode(errors="replace"))
+        except BrokenPipeError:
+            _log.warning("whoever started the engine is gone; it goes on")
 
 
 def _serve(directory: RunDirectory, tell: _Word) -> int:

@@ -1,4 +1,4 @@
-"""The settings of every search strategy but ours as pydantic models, a docstring under each field.
+"""The settings of every search strategy as pydantic models, a docstring under each field.
 
 The run file holds its `search.settings` against them, so that a wrong value is one line before anything runs; the
 strategies take them as they are. Knows no room of the engine.
@@ -19,6 +19,36 @@ class Settings(BaseModel):
 
 class NoSettings(Settings):
     """A strategy without settings."""
+
+
+class LLMZeroSettings(Settings):
+    """llmzero, and its nulls keep-only and random-changes. Starting values with a reason (docs/search.md), not laws."""
+
+    race_segments: int = Field(default=4, ge=1, le=1000)
+    """Segments after which one root run goes on; fewer when the budget is under six times as many."""
+    drop_errors: float = Field(default=2.0, ge=0, le=100)
+    """Standard errors by which a root run must trail (the base after one segment, the best from the third on) to be
+    dropped; two always reach the second segment's end."""
+    trial_segments: int = Field(default=2, ge=1, le=1000)
+    """Segments that a change is measured over before the search may go on from it."""
+    earn_errors: float = Field(default=2.0, ge=0, le=100)
+    """Standard errors by which a change must lead what continued unchanged, before the search follows it."""
+    children: int = Field(default=4, ge=1, le=1000)
+    """Segments that may begin from one node."""
+    exploration: float = Field(default=1.0, ge=0, le=1000)
+    """C of the confidence bound; what is left of the budget times this is used."""
+    explore_share: float = Field(default=1 / 3, ge=0, le=1)
+    """Share of the steps after the race that may go beside the main branch while that could go on."""
+    stalled_share: float = Field(default=0.5, ge=0, le=1)
+    """The same while the main branch stalls."""
+    stall_segments: int = Field(default=2, ge=1, le=1000)
+    """The main branch stalls when its last so many segments do not lead the so many before."""
+    stall_errors: float = Field(default=1.0, ge=0, le=100)
+    """Standard errors that such a lead must have."""
+    anneal_share: float = Field(default=0.1, ge=0, le=0.5)
+    """Share of the budget kept for the annealed end, at least half a segment, at most two."""
+    anneal_from: int = Field(default=6, ge=1, le=100_000)
+    """Segments of budget from which on there is an annealed end at all."""
 
 
 class LaneSettings(Settings):
@@ -111,6 +141,9 @@ class AdaRFTSettings(Settings):
 
 
 SETTINGS: Mapping[str, type[Settings]] = {
+    "llmzero": LLMZeroSettings,
+    "keep-only": LLMZeroSettings,
+    "random-changes": LLMZeroSettings,
     "fixed": NoSettings,
     "skill": NoSettings,
     "random": LaneSettings,
@@ -124,4 +157,4 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "pbt": PBTSettings,
     "adarft": AdaRFTSettings,
 }
-"""By the strategy's name in the run file; llmzero and its nulls have those of `engine.search.llmzero.Settings`."""
+"""By the strategy's name in the run file."""

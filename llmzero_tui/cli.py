@@ -286,7 +286,10 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(FINE, f"llmzero {version('llmzero-tui')}\n")
+        from llmzero_tui.text.output import emit
+
+        emit(f"llmzero {version('llmzero-tui')}")
+        parser.exit(FINE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The search: diverse roots race, then one line goes deep while changes beside it must earn their place (DESIGN.md).
+"""The search: diverse roots race, then one line goes deep while changes beside it must earn their place
+(docs/search.md).
 
 Depth wins most, slow starters must not be killed early, and a late annealed end helps: that is what the order of the
 questions below encodes. Values are in units of `segment_steps`, so that a demo of twelve segments and a run of hundreds
@@ -8,7 +9,6 @@ follow the same plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from engine.score import difference
@@ -17,78 +17,48 @@ from engine.search.lines import Lines, place, score_at
 from engine.search.race import Race, standing
 from engine.search.uct import Bounds
 from engine.space import Intent
+from engine.strategies import LLMZeroSettings
 from engine.tree import Checkpoint, Node, State, Tree
 from engine.words import counted
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Starting values with a reason (FACTS.md, "Search"), not laws.
+class LLMZero(Strategy):
+    """See the module.
 
-    Attributes:
+    Args:
         segment_steps: GRPO steps of a segment.
         roots: first segments that race; fewer when the whole budget is under four segments a root.
-        race_segments: segments after which one root goes on; fewer when the budget is under six times as many.
-        drop_errors: standard errors by which a root must trail (the base after one segment, the best from the third
-            on) to be dropped; two roots always reach the second segment's end.
-        trial_segments: segments a changed child is measured over, and `earn_errors` the standard errors by which it
-            must lead what trained on unchanged, before the line goes on from it.
-        children: segments that may begin from one node.
-        exploration: C of the confidence bound; what is left of the budget times this is used.
-        explore_share: share of the steps after the race that may go beside the line while the line could go on.
-        stalled_share: the same while the line stalls.
-        stall_segments: the line stalls when its last so many segments lead the so many before by less than
-            `stall_errors` standard errors.
-        anneal_share: share of the budget kept for the annealed end, at least half a segment, at most two.
-        anneal_from: segments of budget from which on there is an annealed end at all.
     """
 
-    segment_steps: int
-    roots: int = 4
-    race_segments: int = 4
-    drop_errors: float = 2.0
-    trial_segments: int = 2
-    earn_errors: float = 2.0
-    children: int = 4
-    exploration: float = 1.0
-    explore_share: float = 1 / 3
-    stalled_share: float = 0.5
-    stall_segments: int = 2
-    stall_errors: float = 1.0
-    anneal_share: float = 0.1
-    anneal_from: int = 6
-
-
-class LLMZero(Strategy):
-    """See the module."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, segment_steps: int, settings: LLMZeroSettings | None = None, *, roots: int = 4) -> None:
+        self.segment_steps = segment_steps
+        self.settings = settings or LLMZeroSettings()
+        self.roots = roots
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
         if tree.root.last is None:
             return None
-        question = _Question(self.settings, Lines(tree), budget)
+        question = _Question(self, Lines(tree), budget)
         return question.answer() if question.steps else None
 
 
 class _Question:
     """One question, answered from one look at the tree."""
 
-    def __init__(self, settings: Settings, lines: Lines, budget: BudgetLeft) -> None:
-        self.settings = settings
+    def __init__(self, strategy: LLMZero, lines: Lines, budget: BudgetLeft) -> None:
+        settings = self.settings = strategy.settings
+        size = self.size = strategy.segment_steps
         self.lines = lines
         self.tree = lines.tree
         self.left = budget.steps
         self.exploration = settings.exploration * (1 - budget.fraction_spent)
-        size = settings.segment_steps
         begun = [n for n in self.tree if n.transition is not None and n.state is not State.REJECTED]
         self.total = budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
         self.half = max(1, size // 2)
         share = round(settings.anneal_share * self.total / self.half) * self.half
         enough = self.total >= settings.anneal_from * size
         self.reserve = min(max(share, self.half), 2 * size) if enough else 0
-        self.roots = min(settings.roots, max(1, round(self.total / (4 * size))))
+        self.roots = min(strategy.roots, max(1, round(self.total / (4 * size))))
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
         self.ending = self.reserve > 0 and available < max(self.half, shortest_segment(size))
@@ -208,7 +178,7 @@ class _Question:
     # ---- the line and what is beside it -------------------------------------------------------------------------
 
     def _trunk(self, lane: Node) -> list[Node]:
-        size, settings = self.settings.segment_steps, self.settings
+        size, settings = self.size, self.settings
         return self.lines.trunk(lane, settings.trial_segments * size, size, settings.earn_errors)
 
     def _line(self) -> list[Node]:
@@ -273,7 +243,7 @@ class _Question:
 
     def _trial(self, trunk: Sequence[Node]) -> Node | None:
         """The end of the changed child that leads the line most, short of its trial and not clearly behind."""
-        size, on_line = self.settings.segment_steps, {n.id for n in trunk}
+        size, on_line = self.size, {n.id for n in trunk}
         found: list[tuple[float, int, Node]] = []
         for node in trunk:
             for change in self.lines.changes(node):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from engine.search.baselines import Fixed, GridSearch, RandomSearch
 from engine.search.cmaes import CMAES
 from engine.search.constants import Continue
 from engine.search.halving import ASHA, Hyperband
-from engine.search.llmzero import LLMZero, Settings
+from engine.search.llmzero import LLMZero
 from engine.search.nulls import KeepOnly, RandomChanges
 from engine.search.pbt import PBT
 from engine.search.topk import TopK
@@ -68,8 +68,7 @@ def make(
 
     Args:
         space: what all but llmzero and keep-only draw from.
-        settings: for ours and its nulls the fields of `engine.search.llmzero.Settings`, for the others those of
-            their model in `engine.strategies`.
+        settings: the fields of the strategy's model in `engine.strategies`.
 
     Raises:
         UserError: an unknown strategy or setting.
@@ -77,15 +76,20 @@ def make(
     if name not in NAMES:
         near = ", ".join(difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5) or NAMES)
         raise UserError(f"search.strategy = {short(name)} is unknown; nearest: {near}")
-    if name in OURS:
-        _check(settings, [f.name for f in fields(Settings)])
-        ours = LLMZero(Settings(segment_steps=segment_steps, roots=roots, **settings))
-        if name == "llmzero":
-            return ours
-        return KeepOnly(ours) if name == "keep-only" else RandomChanges(ours, _needed(space, name), seed)
+    checked = _checked(name, settings)
+    if name not in OURS:
+        return PEERS[name](Asked(segment_steps, seed, _needed(space, name), checked))
+    ours = LLMZero(segment_steps, checked, roots=roots)
+    if name == "llmzero":
+        return ours
+    return KeepOnly(ours) if name == "keep-only" else RandomChanges(ours, _needed(space, name), seed)
+
+
+def _checked(name: str, settings: Mapping[str, Any]) -> Any:
+    """The strategy's settings. Raises UserError for one that is unknown or not allowed."""
     _check(settings, list(SETTINGS[name].model_fields))
     try:
-        return PEERS[name](Asked(segment_steps, seed, _needed(space, name), SETTINGS[name](**settings)))
+        return SETTINGS[name](**settings)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(

@@ -110,3 +110,18 @@ def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.name = "y"  # type: ignore[misc]
     assert isinstance(config, RunConfig)
+
+
+@pytest.mark.parametrize("strategy", ["llmzero", "keep-only", "random-changes"])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("children = -1", "children = -1: input should be greater than or equal to 1"),
+        ("explore_share = 1.5", "explore_share = 1.5: input should be less than or equal to 1"),
+        ("race_segment = 3", "unknown key race_segment; did you mean race_segments?"),
+        ("roots = 3", "unknown key roots"),
+    ],
+)
+def test_a_setting_of_the_tree_search_is_held_against_its_range(strategy: str, settings: str, words: str) -> None:
+    line = mistake(f"{LEAST}[search]\nstrategy = '{strategy}'\n[search.settings]\n{settings}\n")
+    assert f"settings of {strategy}: {words}" in line

@@ -13,6 +13,7 @@ import pytest
 
 from engine import launch
 from engine.config import RunConfig, load, parse
+from engine.daemon import _Word
 from engine.errors import Fault, UserError
 from engine.rundir import Holder, RunDirectory, RunLock
 
@@ -129,3 +130,11 @@ def test_removing_a_run_leaves_nothing(tmp_path: Path) -> None:
 def test_an_engine_imports_no_torch() -> None:
     program = "import sys, engine.daemon; assert not {'torch', 'transformers', 'trl', 'textual'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_engine_whose_starter_is_gone_goes_on() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    _Word(writer).say("ready")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(writer)

@@ -8,7 +8,7 @@ import pytest
 
 from engine.score import Score
 from engine.search.base import BudgetLeft, Expansion
-from engine.search.llmzero import LLMZero, Settings
+from engine.search.llmzero import LLMZero
 from engine.search.registry import make
 from engine.space import Intent, Transition
 from engine.tree import Checkpoint, Node, State, Tree
@@ -272,7 +272,7 @@ def test_the_end_waits_for_the_lines_last_segment() -> None:
 @pytest.mark.parametrize("segment_steps", [40, 50])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_demo_with_two_workers_is_a_real_tree(segments: int, segment_steps: int, seed: int) -> None:
-    strategy = LLMZero(Settings(segment_steps))
+    strategy = LLMZero(segment_steps)
     tree = Simulation(
         strategy, World(seed), segments * segment_steps, workers=2, segment_steps=segment_steps, seed=seed
     ).run().tree  # fmt: skip
