@@ -94,13 +94,12 @@ def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
         if each.best is not None and each.step in left:
             by = each.best.value - left[each.step]
             gain = f"{'+' if by >= 0 else '−'}{share(abs(by), 2)}"
-        words = plain(each.reason, 200)
-        origin = f"  from step {each.step}" if each.step != dossier.proposal.step else ""
+        origin = f"from step {each.step}" if each.step != dossier.proposal.step else ""
+        words = " · ".join(filter(None, (origin, plain(each.reason, 200))))
         reached = score(each.best.value, each.best.low, each.best.high) if each.best else MISSING
         lines.append(_line(
             dress, (fit(name, wide), colours.text), (fit(state, ended), dress.glyph(each.state)[1]),
             (reached, colours.text), (f" {gain}" if gain else "", colours.good if gain[:1] == "+" else colours.bad),
-            (origin, colours.muted),
         ))  # fmt: skip
         if words:
             lines.append(Padding(_line(dress, (words, colours.muted)), (0, 0, 0, 2)))

@@ -181,7 +181,8 @@ def test_a_pause_within_a_segment_is_left_out(runs: Path) -> None:
         for seq, (moment, wall) in enumerate(((START, 0.0), (begun + timedelta(seconds=20), 20.0),
                                               (begun + timedelta(hours=9, seconds=20), 20.0),
                                               (later + timedelta(hours=1), 3620.0))):  # fmt: skip
-            con.execute("INSERT INTO budget VALUES (?, 0, 0, 0, ?, 0, ?)", [10_000 + seq, wall, moment])
+            con.execute("INSERT INTO budget (seq, steps, nodes, trainer_seconds, wall_seconds, fraction, ts) "
+                        "VALUES (?, 0, 0, 0, ?, 0, ?)", [10_000 + seq, wall, moment])  # fmt: skip
     reader = open_run(run)
     trace = one(reader, NodesFeed().read(reader), 1, CLOCK)
     reader.close()

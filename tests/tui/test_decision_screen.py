@@ -105,6 +105,7 @@ async def test_a_proposal_is_shown_with_all_that_bears_on_it(run: Path, engine: 
         assert "entropy 1.9 → .91 (−52%) over steps 8–50" in why.replace("\n", " ").replace("  ", " ") or "8–50" in why
         origin = text_of(screen, "#origin")
         assert "▸ step 50  .441 [.38, .50]  n=256  branches from here" in origin
+        await until(pilot, lambda: "▸" in text_of(screen, "#values"), "the values")
         values = text_of(screen, "#values")
         changed = next(line for line in values.splitlines() if "▸" in line)
         assert changed.split()[:8] == ["▸", "beta", "0", "→", "0", "→", "0", "⇒"]
@@ -409,6 +410,7 @@ async def test_a_sibling_from_another_checkpoint_is_measured_against_that_one(ru
         engine.writer.flush()
         await pilot.press("n")
         await until(pilot, lambda: "▸ step 25" in text_of(screen, "#origin"), "another checkpoint")
-        line = next(line for line in text_of(screen, "#origin").splitlines() if "#14" in line)
-        assert "+.01" in line  # .595 against the .587 of step 50, which it left from
-        assert "from step 50" in line
+        lines = text_of(screen, "#origin").splitlines()
+        number = next(i for i, line in enumerate(lines) if "#14" in line)
+        assert "+.01" in lines[number]  # .595 against the .587 of step 50, which it left from
+        assert "from step 50" in lines[number + 1]
