@@ -12,9 +12,13 @@ import os
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from engine.errors import UserError
+from engine.errors import UserError, short_path
+
+OWN_NAMES = ("run.toml", "run.duckdb*", "engine.*", "strategy.toml", "segments", "worker-*.log", "cell.json")
+"""What a run's directory holds that is not the user's: files, and the directory of checkpoints with all in it."""
 
 NO_LOCKS = "its file system has no locks, which a run needs: choose a --runs-dir on another one"
 
@@ -74,6 +78,19 @@ class RunDirectory:
         """Directory of one node's checkpoints."""
         return self.segments / str(node_id)
 
+    def owns(self, path: Path) -> bool:
+        """Whether a file is one that the engine, its workers or `llmzero compare` write here, be it there yet or not.
+
+        `path`: absolute, without links.
+        """
+        inside = path.relative_to(self.path).parts if path.is_relative_to(self.path) else ()
+        first = inside[0] if inside else ""
+        return any(fnmatchcase(first, name) for name in OWN_NAMES) and self._began()
+
+    def _began(self) -> bool:
+        """Whether this is a run; a run.toml alone may be a run file that a user wrote."""
+        return self.database.exists() or (self.config.is_file() and self.segments.is_dir())
+
     def holder(self) -> Holder | None:
         """The living engine of this run, or None. A leftover engine.json of a dead engine does not count."""
         try:
@@ -112,6 +129,17 @@ class RunDirectory:
             return Holder(pid=int(fields["pid"]), version=str(fields["version"]), started=str(fields["started"]))
         except (OSError, ValueError, KeyError, TypeError):
             return Holder(pid=0, version="", started="")
+
+
+def refuse_files_of_runs(output: Path) -> None:
+    """What a user has written out never replaces, nor joins, what a run consists of; links are followed.
+
+    Raises:
+        UserError: one line that names the run.
+    """
+    real = Path(os.path.realpath(output))
+    if owner := next((run for run in map(RunDirectory, real.parents) if run.owns(real)), None):
+        raise UserError(f"{short_path(output)} belongs to run {owner.name} and is not overwritten; choose another name")
 
 
 def lacks_locks(directory: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import UserError, short
+from engine.rundir import refuse_files_of_runs
 from engine.store.database import HERE, open_database
 from engine.store.errors import StoreFault, one_line
 from engine.store.protocol import SCHEMA_VERSION
@@ -40,11 +41,12 @@ def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY
         source: an open reader, or the run's directory. storage_version: one of STORAGE_VERSIONS.
 
     Raises:
-        UserError: the target exists or cannot be made, an unknown version, or the run cannot be opened. QueryError,
-        EngineGone: as a query does. StoreFault: the copy could not be written to its end.
+        UserError: the target exists, belongs to a run or cannot be made, an unknown version, or the run cannot be
+        opened. QueryError, EngineGone: as a query does. StoreFault: the copy could not be written to its end.
     """
     if storage_version not in STORAGE_VERSIONS:
         raise UserError(f"storage version {short(storage_version)} is unknown: one of {', '.join(STORAGE_VERSIONS)}")
+    refuse_files_of_runs(target)
     if target.exists() or target.is_symlink():
         raise UserError(f"{target} exists and is not overwritten: choose another name")
     if not target.parent.is_dir():

@@ -17,6 +17,7 @@ from engine.compare import records
 from engine.compare.plan import Cell
 from engine.compare.report import Report, as_csv, markdown
 from engine.errors import UserError
+from engine.rundir import refuse_files_of_runs
 from llmzero_tui.text.output import emit, note, table, to_json
 
 UNNAMED = ".not-yet-begun"
@@ -29,6 +30,7 @@ def compare(options: argparse.Namespace) -> int:
     if not cells:
         raise UserError(f"{options.file}: no cell is called {', '.join(options.only)}; try --list")
     results = options.results or options.file.with_suffix(".jsonl")
+    refuse_files_of_runs(results)
     if options.report or options.to:
         against = {label: entry.against for label, entry in plan.strategies.items()}
         return _report(options, Report(plan.name, _command(options), cells, _standing(cells, results), against))
@@ -81,6 +83,7 @@ def _report(options: argparse.Namespace, report: Report) -> int:
     page: Path = options.to
     if page.suffix != ".md":
         raise UserError(f"--to {page}: must be a file that ends in .md")
+    refuse_files_of_runs(page)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         draw(report, options.against, [page.with_suffix(".svg"), page.with_suffix(".png")])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import launch
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.rundir import RunDirectory, refuse_files_of_runs
 from engine.store.query_process import Limits
 from engine.store.reader import Reader, open_run
 from engine.words import counted
@@ -32,6 +32,8 @@ def sql(options: argparse.Namespace) -> int:
     """Ask, and write the answer to stdout or a file."""
     run, text = _question(options)
     kind = _format(options)
+    if options.output is not None:
+        refuse_files_of_runs(options.output)  # before the query takes its time
     if run is None and any(text == each.name for each in launch.list_runs(options.runs_dir)):
         raise UserError(f'no query; llmzero sql {text} "SELECT …", or --file q.sql')
     runs = [launch.find_run(options.runs_dir, run)] if run else launch.list_runs(options.runs_dir)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.errors import Fault, UserError, short_path
 from engine.files import whole
+from engine.rundir import refuse_files_of_runs
 from engine.store.base import to_rows
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import table as aligned
@@ -118,8 +119,9 @@ def whole_file(output: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file that is at `output` once the block has ended well; see `engine.files.whole` for links and devices.
 
     Raises:
-        UserError: it cannot be written, or it exists and must not be overwritten.
+        UserError: it cannot be written, it belongs to a run, or it exists and must not be overwritten.
     """
+    refuse_files_of_runs(output)
     if not overwrite and os.path.lexists(output):
         raise UserError(f"{short_path(output)} exists and is not overwritten; choose another name")
     try:
@@ -134,8 +136,9 @@ def whole_directory(output: Path) -> Iterator[Path]:
     """A directory to fill, which is at `output` once the block has ended well. It never takes an existing one's place.
 
     Raises:
-        UserError: there is something, or it cannot be written.
+        UserError: there is something, it is inside what a run consists of, or it cannot be written.
     """
+    refuse_files_of_runs(output)
     if output.exists():
         raise UserError(f"{short_path(output)} exists and is not overwritten; choose another name")
     if not output.name:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.files import whole
+from llmzero_tui import cli
 from tests.unit.cli_process import environment, finished_run, llmzero
 
 
@@ -117,3 +118,65 @@ def test_standard_output_by_name_is_appended_to_not_replaced(tmp_path: Path) -> 
     with log.open("ab") as out:
         subprocess.run([*command, "-o", "/dev/stdout"], cwd=tmp_path, env=environment(), stdout=out, check=True)
     assert log.read_text(encoding="utf-8").split() == ["before", "x", "42"]
+
+
+# ---- what a run consists of -----------------------------------------------------------------------------------------
+
+OWN = ("run.duckdb", "run.duckdb.wal", "run.toml", "engine.lock", "engine.log", "strategy.toml", "worker-0.log")
+CHECKPOINT = "segments/1/checkpoint-4"
+
+
+@pytest.mark.parametrize("name", [*OWN, "cell.json", f"{CHECKPOINT}/model.safetensors", "segments/new.csv"])
+@pytest.mark.parametrize("way", ["by name", "by a link", "through a directory's link", "through /proc"])
+def test_an_answer_never_goes_into_a_file_of_a_run(
+    tmp_path: Path, name: str, way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of any run, present or not yet; by any name; and nothing that was there is changed."""
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    finished_run(runs, "alpha")
+    finished_run(runs, "other")
+    (tmp_path / "link.csv").symlink_to(runs / "other" / name)
+    (tmp_path / "elsewhere").symlink_to(runs / "other")
+    output = {
+        "by name": f"runs/other/{name}",
+        "by a link": "link.csv",
+        "through a directory's link": f"elsewhere/{name}",
+        "through /proc": f"/proc/self/cwd/runs/other/{name}",
+    }[way]
+    before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
+    assert cli.main(["sql", "alpha", "SELECT 1", "--format", "csv", "-o", output]) == 2
+    said = capsys.readouterr().err
+    assert said == f"llmzero: {output} belongs to run other and is not overwritten; choose another name\n"
+    assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["snapshot", "alpha", "runs/alpha/run.duckdb.wal"],
+        ["export", "alpha", "--to", "runs/alpha/segments/9"],
+        ["new", "runs/alpha/strategy.toml"],
+    ],
+)
+def test_nothing_that_is_written_out_joins_a_run(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = finished_run(tmp_path / "runs", "alpha")
+    before = sorted(directory.path.rglob("*"))
+    assert cli.main(command) == 2
+    assert "belongs to run alpha" in capsys.readouterr().err
+    assert sorted(directory.path.rglob("*")) == before
+
+
+def test_a_users_own_files_are_replaced_in_a_runs_directory_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a run file that a user wrote is the user's: it is no run."""
+    monkeypatch.chdir(tmp_path)
+    directory = finished_run(tmp_path / "runs", "alpha")
+    for path in (directory.path / "mine.csv", tmp_path / "run.toml"):
+        path.write_text("before", encoding="utf-8")
+        assert cli.main(["sql", "alpha", "SELECT 42 AS x", "--format", "csv", "-o", str(path)]) == 0
+        assert path.read_text(encoding="utf-8") == "x\n42\n"
