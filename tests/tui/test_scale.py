@@ -100,12 +100,17 @@ class Watched(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, kept=st.booleans())
     def keep_or_drop_files(self, number: int, kept: bool) -> None:
-        self.engine.writer.update("checkpoints", {"node_id": self.pick(number)}, kept=kept)
+        """Of a checkpoint that there is: a segment that is trained again has lost its own."""
+        found = self.engine.writer.rows("SELECT node_id, step FROM checkpoints ORDER BY ALL")
+        if found:
+            self.engine.writer.update("checkpoints", found[number % len(found)], kept=kept)
 
     @rule(number=NUMBERS)
     def withdraw_a_proposal(self, number: int) -> None:
-        """Only what has not begun is withdrawn, and so nothing hangs under it."""
-        found = self.engine.writer.rows("SELECT node_id FROM nodes WHERE state = 'proposed' ORDER BY 1")
+        """Only what has not begun is withdrawn, and so nothing hangs under it; a node that was added has none."""
+        found = self.engine.writer.rows(
+            "SELECT node_id FROM nodes JOIN proposals USING (node_id) WHERE nodes.state = 'proposed' ORDER BY 1"
+        )
         if not found:
             return
         node = found[number % len(found)]["node_id"]
