@@ -39,8 +39,8 @@ class Reported:
 
     `policy` is its name, "" before the first score; `kind` base, checkpoint or soup; `members` its checkpoints (node,
     step), the newest first, empty for a soup of an old run; `path` is relative to the run. `picked`: by the closing
-    evaluations; else it is the best checkpoint by validation so far, and has no test score. `tests` are all
-    measurements of candidates on the test prompts, those of earlier ends of the run too.
+    evaluations; else it is the best checkpoint by validation so far. `test` is what this very policy scored, at this
+    end of the run or an earlier one. `tests` are all measurements of candidates on the test prompts.
     """
 
     policy: str

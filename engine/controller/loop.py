@@ -145,7 +145,7 @@ class Controller:
             if wrong is None:
                 return await self._leave()
             if wrong:
-                return self._fail(f"the base model could not be scored: {wrong}")
+                return await self._fail(f"the base model could not be scored: {wrong}")
         self._pipeline.want_all()
         while not self._shutdown:
             await self._take_commands()
@@ -153,7 +153,7 @@ class Controller:
                 break
             self._account.tick(paused=bool(self._paused), waiting=self._waiting_share)
             if reason := self._segments.hopeless(MAX_FAILURES) or await self._brake_if_in_vain():
-                return self._fail(reason)
+                return await self._fail(reason)
             await self._advance()
             if self._over():
                 return await self._finish()
@@ -363,11 +363,16 @@ class Controller:
         await self._segments.stop(node_id, End.STOPPED, reason)
 
     async def _leave(self) -> str:
-        """End before the search is over. Every segment ends after its step, with a checkpoint, and a resume goes on
-        from there; a worker that does not come to the end of its step is killed at the deadline."""
+        """End before the search is over; a resume goes on from there."""
         who = f"stopped by {self._stopping[0].author}" if self._stopping else "the engine was asked to end"
+        await self._let_go("the run was stopped", who)
+        return self._end("stopped", f"{who}; `llmzero resume` goes on")
+
+    async def _let_go(self, why: str, who: str) -> None:
+        """Nothing waits at the gate any more, and every segment ends after its step, with a checkpoint; a worker that
+        does not come to the end of its step is killed at the deadline."""
         within = self._config.training.stop_seconds
-        await self._pipeline.cancel("the run was stopped")
+        await self._pipeline.cancel(why)
         await self._segments.stop_all(End.STOPPED, recovery.RUN_STOPPED, within)
         if self._segments.running:
             names = ", ".join(f"#{node_id}" for node_id in self._segments.running)
@@ -377,7 +382,6 @@ class Controller:
         latest = time.monotonic() + within + UNHEARD_SECONDS
         while self._segments.running and not self._at_once and time.monotonic() < latest:
             await self._rest()
-        return self._end("stopped", f"{who}; `llmzero resume` goes on")
 
     def _result(self, command_id: int, state: str, message: str) -> None:
         self._ledger.writer.insert("command_results", command_id=command_id, state=state, message=message)
@@ -395,7 +399,7 @@ class Controller:
         try:
             winner = await self._attend(work.run())
         except EvaluationFailed as fault:
-            return self._fail(str(fault))
+            return await self._fail(str(fault))
         if winner is None:
             return await self._leave()
         self._ledger.event("info", "winner", winner.name, winner.node, members=winner.members)
@@ -407,9 +411,10 @@ class Controller:
             await asyncio.to_thread(self._ledger.writer.flush)
         return learnt(self._ledger.writer.rows)
 
-    def _fail(self, reason: str) -> str:
+    async def _fail(self, reason: str) -> str:
         self._ledger.event("error", "failed", reason)
         _log.error("the run failed: %s", reason)
+        await self._let_go("the run failed", reason)
         return self._end("failed", reason)
 
     def _end(self, state: str, reason: str) -> str:

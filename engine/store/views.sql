@@ -50,7 +50,9 @@ named AS (
 ),
 soup AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key) WHERE e.kind = 'soup' ORDER BY e.seq DESC LIMIT 1),
 test AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key)
-    WHERE c.picked AND e.split = 'test' AND e.kind IN ('final', 'baseline') ORDER BY e.seq DESC LIMIT 1),
+    WHERE e.split = 'test' AND e.kind IN ('final', 'baseline') ORDER BY e.seq DESC LIMIT 1),
+own AS (SELECT k.* FROM checkpoints k JOIN named c ON c.kind <> 'soup' AND k.node_id = c.node_id AND k.step = c.step ORDER BY k.seq DESC LIMIT 1),
+base AS (SELECT * FROM checkpoints WHERE node_id = 0 ORDER BY step, seq DESC LIMIT 1),
 base_test AS (SELECT * FROM evaluations WHERE kind = 'baseline' ORDER BY seq DESC LIMIT 1),
 tests AS (SELECT CAST(to_json(list({'policy': policy, 'n': n, 'ts': strftime(ts, '%Y-%m-%dT%H:%M:%S+00:00')} ORDER BY seq)) AS VARCHAR) AS tests
     FROM policy_evaluations WHERE kind = 'final')
@@ -62,9 +64,8 @@ SELECT c.policy, c.kind, coalesce(c.members, CASE WHEN c.kind <> 'soup' THEN c.p
     base.n AS base_n, base.greedy AS base_greedy, base.sampled AS base_sampled, base.outcomes AS base_outcomes, base.effective_n AS base_effective_n,
     base_test.n AS base_test_n, base_test.greedy AS base_test_greedy, base_test.sampled AS base_test_sampled,
     base_test.outcomes AS base_test_outcomes, base_test.effective_n AS base_test_effective_n, base_test.seed AS base_test_seed
-FROM run CROSS JOIN tests LEFT JOIN named c ON true LEFT JOIN soup ON true LEFT JOIN test ON true LEFT JOIN base_test ON true
-LEFT JOIN checkpoints own ON own.node_id = c.node_id AND own.step = c.step AND c.kind <> 'soup'
-LEFT JOIN checkpoints base ON base.node_id = 0;
+FROM run CROSS JOIN tests LEFT JOIN named c ON true LEFT JOIN soup ON true LEFT JOIN own ON true LEFT JOIN test ON true
+LEFT JOIN base ON true LEFT JOIN base_test ON true;
 
 CREATE OR REPLACE VIEW best_trajectory AS
 WITH RECURSIVE path(node_id, leaves_at, back) AS (
@@ -144,7 +145,7 @@ COMMENT ON VIEW visible_nodes IS 'Nodes without those whose proposal the engine 
 COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its steps found, of several such looks the last.';
 COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% intervals; those of value are clustered by prompt.';
 COMMENT ON VIEW policy_evaluations IS 'Every row of evaluations with the policy it measured, in old runs too: rows with one policy_key are of one policy.';
-COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it after it was picked), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
+COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
 COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*: what header, lists, exports and model cards show. One row.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the reported policy (of a soup, to its newest member): how many steps of each are used, and the score there.';
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory.';

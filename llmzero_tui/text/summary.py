@@ -87,7 +87,7 @@ def result_lines(best: Reported) -> Iterator[str]:
 def test_lines(best: Reported) -> Iterator[str]:
     """Whether the policy has a test score, and how often the test prompts have been measured, for which policies."""
     if best.test is None:
-        yield f"{plain(best.policy, 200)} has no test score: it has not been measured on the test prompts as the result"
+        yield f"{plain(best.policy, 200)} has no test score: it has not been measured on the test prompts"
     if not best.tests:
         yield f"the test prompts have {'been measured for the base alone' if best.base_test else 'not been measured'}"
         return

@@ -67,6 +67,14 @@ def test_a_run_without_a_signal_stops_after_its_first_segments(reward: float, tm
     assert 'search.no_signal = "go-on"' in reason
 
 
+def test_nothing_waits_or_trains_in_a_run_that_the_brake_has_ended(tmp_path: Path) -> None:
+    _, directory, _ = run(tmp_path / "vain", lambda *_: 0.0)
+    assert live.rows(directory, "SELECT 1 FROM proposals WHERE state = 'pending'") == []
+    assert live.rows(directory, "SELECT node_id, state FROM nodes WHERE state IN ('proposed', 'running')") == []
+    withdrawn = live.rows(directory, "SELECT DISTINCT reason FROM proposals WHERE state = 'superseded'")
+    assert withdrawn == [{"reason": "the run failed"}]
+
+
 def test_a_resume_trains_some_more_before_it_stops_again(tmp_path: Path) -> None:
     for segments in (2, 4):
         state, directory, _ = run(tmp_path / "vain", lambda *_: 0.0)

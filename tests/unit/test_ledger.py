@@ -14,7 +14,7 @@ from engine.policy import Policy
 from engine.rundir import RunDirectory
 from engine.space import Intent, Optimizer, Reference, Space, Transition
 from engine.store.writer import Writer
-from engine.training.events import MANIFEST, Evaluation, Metrics, Sample, Samples
+from engine.training.events import MANIFEST, Evaluated, Evaluation, Metrics, Sample, Samples
 from engine.tree import Checkpoint, Node, State
 
 CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
@@ -237,6 +237,46 @@ def test_a_run_reports_its_best_checkpoint_until_one_is_picked_and_again_when_it
     assert reports() == {**picked, "path": f"segments/{node}/checkpoint-10"}
     ledger.unpick()
     assert reports() == {**best, "path": f"segments/{node}/checkpoint-5"}
+    ledger.writer.close()
+
+
+def test_a_run_has_one_header_however_often_its_base_and_its_best_were_scored(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    for step, correct in ((0, 10), (0, 12), (4, 15)):
+        scored(ledger, 0, step, correct)
+    node = propose(ledger)
+    scored(ledger, node, 5, 30)
+    ledger.writer.insert("checkpoints", **_row_of(ledger, node) | {"greedy": 31})
+    ledger.writer.flush()
+    found = ledger.writer.rows("SELECT best_node, best_greedy, base_greedy FROM run_header")
+    assert found == [{"best_node": node, "best_greedy": 31, "base_greedy": 12}]
+    ledger.writer.close()
+
+
+def _row_of(ledger: Ledger, node_id: int) -> dict[str, object]:
+    ledger.writer.flush()
+    return ledger.writer.rows("SELECT * EXCLUDE (seq, ts) FROM checkpoints WHERE node_id = ?", (node_id,))[0]
+
+
+def test_a_test_score_stays_with_its_policy_when_the_run_goes_on(tmp_path: Path) -> None:
+    ledger = begin(tmp_path / "run")
+    node = propose(ledger)
+    scored(ledger, node, 5, 30)
+    scored(ledger, node, 10, 20)
+
+    def reports() -> dict[str, object]:
+        ledger.writer.flush()
+        return ledger.writer.rows("SELECT policy, picked, test_greedy FROM reported_policy")[0]
+
+    measured, path = Policy(((node, 5),)), ledger.checkpoint_path(node, 5)
+    ledger.pick(measured, path)
+    evaluation = Evaluation(n=100, greedy=70, sampled=70, seconds=1)
+    ledger.evaluation(Evaluated(job="x", split="test", seed=1, evaluation=evaluation), measured, path, "final")
+    assert reports() == {"policy": f"#{node} step 5", "picked": True, "test_greedy": 70}
+    ledger.unpick()
+    assert reports() == {"policy": f"#{node} step 5", "picked": False, "test_greedy": 70}
+    scored(ledger, node, 15, 40)
+    assert reports() == {"policy": f"#{node} step 15", "picked": False, "test_greedy": None}
     ledger.writer.close()
 
 
