@@ -1,7 +1,7 @@
 """What `engine.preflight` finds of a base model: that it is there, that its weights fit, that its tokens have a row.
 
-Loading proper needs torch and is the worker's; here a process of its own asks the worker's code what a load would give,
-from the headers of the files alone.
+Loading proper needs torch and is the worker's; here a process of its own asks the worker's code what a load would give:
+from the headers of the files, and of a small model from its weights too.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ SUBJECT = "model.path"
 COMPARE_SECONDS = 300.0
 """For a process that imports torch and reads headers; some seconds on a quiet machine."""
 
+_UNREAD = "; too large to be loaded here: whether its weights are finite, a start or --dry-run says"
+
 
 def look(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelFiles | None:
     """The base of a run with what is wrong with it; None when it cannot be used, or is not on this machine yet."""
     try:
         where = find_model(config.model.path, task)
-        model = read_model(where)
+        model, unread = read_model(where), ""
         if model.directory is not None and not is_shipped(model.directory):
-            model = replace(model, parameters=_compare(model.directory) or model.parameters)
+            parameters, read = _compare(model.directory)
+            model, unread = replace(model, parameters=parameters or model.parameters), "" if read else _UNREAD
     except UserError as error:
         found.append(Finding("error", SUBJECT, str(error)))
         return None
@@ -38,7 +41,7 @@ def look(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelFil
         found.append(Finding("warning", SUBJECT, str(error)))
         return None
     size = f"{model.parameters / 1e6:,.1f}M parameters" if model.parameters else "size unknown"
-    found.append(Finding("ok", SUBJECT, f"{where}: {model.architecture}, {size}, {model.positions} positions"))
+    found.append(Finding("ok", SUBJECT, f"{where}: {model.architecture}, {size}, {model.positions} positions{unread}"))
     found += _remarks(config, where, model)
     return model
 
@@ -52,8 +55,8 @@ def _remarks(config: RunConfig, where: str, model: ModelFiles) -> Iterator[Findi
         yield Finding("warning", SUBJECT, f"{text}{' …' if len(beyond) > 1 else ''}; a prompt with one is refused")
 
 
-def _compare(directory: Path) -> int:
-    """The number of parameters, when the weights fit.
+def _compare(directory: Path) -> tuple[int, bool]:
+    """The number of parameters, when the weights fit, and whether they were read.
 
     Raises:
         UserError: they do not. Fault: the comparison itself failed.
@@ -72,4 +75,4 @@ def _compare(directory: Path) -> int:
         raise Fault(f"{directory}: its weights could not be compared ({said}); a start loads them") from error
     if answer["problem"]:
         raise UserError(answer["problem"])
-    return int(answer["parameters"])
+    return int(answer["parameters"]), bool(answer["read"])

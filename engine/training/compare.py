@@ -1,7 +1,8 @@
 """What loading a model directory would give, `python -m engine.training.compare DIRECTORY`: asked before a run.
 
 The same load that the worker does, by Transformers' own rules for names and shapes, on torch's meta device and from the
-headers of the files: no weight is read, no memory is needed. A process of its own, because it imports torch.
+headers of the files. What is small is then loaded and asked for logits; of a larger model no weight is read and no
+memory is needed. A process of its own, because it imports torch.
 """
 
 from __future__ import annotations
@@ -9,22 +10,43 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import UserError, one_line
 from engine.training import policy
+from engine.training.failures import NotFinite
 from engine.training.fit import misfit
 from engine.weight_files import Weights, read_weights
 
+LOADED_BYTES = 4_000_000_000
+"""A model that is larger in float32, or than half of the memory that is free, is not loaded before its run."""
 
-def compare(directory: Path) -> tuple[str, int]:
-    """How the weights in a directory and its architecture differ ("" when they fit), and the number of parameters.
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a model directory stands.
+
+    Attributes:
+        problem: one line; "" when the weights fit the architecture and, as far as they were read, can be used.
+        parameters: number of weights. read: whether the weights themselves were looked at, not only their headers.
+    """
+
+    problem: str
+    parameters: int = 0
+    read: bool = False
+
+
+def compare(directory: Path) -> Outcome:
+    """Whether the weights in a directory fit its architecture and can be used.
 
     Raises:
-        UserError: there is no loadable model, or a token lies outside its embedding.
+        UserError: there is no loadable model, or a token lies outside its embedding, or all prompts get one answer.
+        NotFinite: a weight or a logit is not finite.
     """
     weights = read_weights(directory)
     try:
@@ -38,9 +60,14 @@ def compare(directory: Path) -> tuple[str, int]:
         output_loading_info=True, ignore_mismatched_sizes=True,
     )  # fmt: skip
     problem = misfit(type(model).__name__, info)
-    if not problem:
-        policy.check_tokens(model, policy.load_tokenizer(str(directory)), str(directory))
-    return problem, wanted.num_parameters()
+    parameters = wanted.num_parameters()
+    if problem:
+        return Outcome(problem, parameters)
+    policy.check_tokens(model, policy.load_tokenizer(str(directory)), str(directory))
+    small = 4 * parameters <= min(LOADED_BYTES, psutil.virtual_memory().available / 2)
+    if small:
+        policy.check_answers(policy.load_model(str(directory)).eval(), f"model {str(directory)!r}")
+    return Outcome("", parameters, read=small)
 
 
 def _on_meta(weights: Weights) -> dict[str, torch.Tensor]:
@@ -60,11 +87,11 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
-        problem, parameters = compare(Path(sys.argv[1]))
-    except UserError as mistake:
-        problem, parameters = str(mistake), 0
+        outcome = compare(Path(sys.argv[1]))
+    except (UserError, NotFinite) as mistake:
+        outcome = Outcome(str(mistake))
     with out:
-        json.dump({"problem": problem, "parameters": parameters}, out)
+        json.dump(asdict(outcome), out)
     return 0
 
 

@@ -19,6 +19,7 @@ from engine.chat import chat_of, continuation, plain_prompt
 from engine.errors import UserError
 from engine.score import outcomes_of
 from engine.training.events import Evaluation, EvaluationSpec
+from engine.training.policy import check_answers
 from engine.training.rewards import Grader, Rollout, as_sample, clean
 from tasks.base import Item, Split, Task
 
@@ -46,13 +47,15 @@ def evaluate(
 
     Raises:
         TaskError: the task yields too few items or its verdict is unusable.
-        UserError: a prompt with a completion is longer than the model's positions, or has unknown characters.
+        UserError: a prompt with a completion is longer than the model's positions, or has unknown characters; or the
+        policy answers all prompts alike. NotFinite: its logits are not finite.
     """
     began = time.perf_counter()
     items = task.items(Split(spec.split), spec.n, spec.seed)
     prompts = encode(tokenizer, prompt_texts(tokenizer, task, items), task)
     check_positions(model, prompts, task.max_completion_length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
+        check_answers(model, "the policy")
         answers = _Answers(model, tokenizer, task, Grader(task, on_error), items, prompts, spec.batch_size, beat)
         beat(0, len(items))
         greedy = answers.all(sample=False)

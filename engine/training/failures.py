@@ -54,6 +54,8 @@ def is_survivable(error: BaseException) -> bool:
 def detail_of(error: BaseException) -> str:
     """One line for the record: our own errors as they are, others with the name of their class."""
     text = " ".join(_encodable(str(error)).split())
+    if isinstance(error, RuntimeError) and any(sign in text for sign in _NOT_FINITE):
+        text = f"the policy's logits are not finite ({text})"
     if not isinstance(error, (*_MISTAKES, Fault)):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"

@@ -21,6 +21,7 @@ from engine.training.fit import misfit
 from engine.weight_files import adapter_line, is_adapter, read_weights
 
 _DEFAULT_THREADS = torch.get_num_threads()
+_ASKED = 8
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -128,6 +129,25 @@ def check_finite(model: Any, what: str) -> None:
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise NotFinite(f"{what}: the weights {name} are not finite")
+
+
+def check_answers(model: Any, what: str) -> None:
+    """Whether a policy can be asked at all, by its logits after some different tokens.
+
+    Raises:
+        NotFinite: they are not finite, whatever the weights are.
+        UserError: they are the same whatever the token, so nothing that is trained or scored would mean anything.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    tokens = torch.linspace(0, rows - 1, _ASKED, dtype=torch.float64).long().unique().to(model.device)
+    with torch.no_grad():
+        logits = model(input_ids=tokens[:, None]).logits[:, -1]
+    if not bool(torch.isfinite(logits).all()):
+        raise NotFinite(f"{what}: its logits are not finite")
+    if len(tokens) > 1 and bool((logits == logits[0]).all()):
+        zero = [name for name, weight in model.named_parameters() if not bool(weight.any())]
+        named = f"; all zero: {zero[0]}{f' and {len(zero) - 1} more' if len(zero) > 1 else ''}" if zero else ""
+        raise UserError(f"{what}: its logits are the same whatever the prompt{named}")
 
 
 def load_soup(directories: Sequence[str]) -> Any:

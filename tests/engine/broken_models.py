@@ -104,6 +104,19 @@ def _duplicated_head(where: Path) -> None:
     _weights(lambda t: {**t, "lm_head.weight": t["model.embed_tokens.weight"].clone()})(where)
 
 
+def _with(name: str, value: float) -> Break:
+    """Every number of the tensors whose names hold `name` is that value."""
+    return _weights(lambda t: {each: w.fill_(value) if name in each else w for each, w in t.items()})
+
+
+def _one_nan(where: Path) -> None:
+    def change(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        tensors["model.layers.1.mlp.up_proj.weight"][3, 5] = float("nan")
+        return tensors
+
+    _weights(change)(where)
+
+
 BROKEN: dict[str, tuple[Break, str]] = {
     "compiled": (_prefixed("_orig_mod."), "every name begins with '_orig_mod.', as torch.compile names them"),
     "parallel": (_prefixed("module."), "every name begins with 'module.'"),
@@ -130,6 +143,18 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "pickled in part": (_pickled_in_part, "missing model.norm.weight"),
 }  # fmt: skip
 """Case → how a good base becomes it, and words of the one line about it."""
+
+UNUSABLE: dict[str, tuple[Break, str]] = {
+    "one NaN": (_one_nan, "the weights model.layers.1.mlp.up_proj.weight are not finite"),
+    "an infinity": (_with("model.norm.weight", float("-inf")), "the weights model.norm.weight are not finite"),
+    "all zero": (_with("", 0.0), "its logits are the same whatever the prompt; all zero: model.embed_tokens"),
+    "embedding zero": (
+        _with("embed_tokens", 0.0),
+        "its logits are the same whatever the prompt; all zero: model.embed",
+    ),
+    "too large": (_with("model.norm", 3e38), "its logits are not finite"),
+}
+"""Case → how a good base becomes one whose weights fit and mean nothing, and words of the one line about it."""
 
 SOUND: dict[str, Break] = {
     "as it is": lambda where: None,

@@ -12,18 +12,20 @@ from huggingface_hub import constants
 from engine.errors import UserError
 from engine.training import compare, policy
 from engine.training.events import End, Evaluate, EvaluationSpec
+from engine.training.failures import NotFinite
 from engine.training.scoring import run_evaluation
 from engine.weight_files import read_weights
 from tests.engine import live
-from tests.engine.broken_models import BROKEN, SOUND, copy
+from tests.engine.broken_models import BROKEN, SOUND, UNUSABLE, copy
 from tests.engine.conftest import Spec
 from tests.engine.training_runs import Line, ended, run
+from tests.unit.cli_process import RUN_FILE, llmzero, run_file
 
 
 def said_by_compare(where: Path) -> str:
     try:
-        return compare.compare(where)[0]
-    except UserError as mistake:
+        return compare.compare(where).problem
+    except (UserError, NotFinite) as mistake:
         return str(mistake)
 
 
@@ -40,11 +42,48 @@ def test_a_model_that_does_not_fit_is_refused(case: str, tiny_base: str, tmp_pat
         assert words in ended(told).detail
 
 
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_weights_that_mean_nothing_are_refused_before_and_at_the_start(
+    case: str, tiny_base: str, tmp_path: Path, make_spec: Spec
+) -> None:
+    """By `check`, and by the base's evaluation, with which a run and a dry run begin."""
+    change, words = UNUSABLE[case]
+    where = copy(tiny_base, tmp_path / "model", change)
+    assert words in said_by_compare(where)
+    told: list[Line] = []
+    run_evaluation(
+        Evaluate(
+            job="base", task=make_spec().task, base=str(where), directories=[str(where)],
+            evaluation=EvaluationSpec(n=8)
+        ),
+        told.append,
+    )  # fmt: skip
+    assert words in ended(told).detail
+
+
+def test_check_names_weights_that_mean_nothing(tiny_base: str, tmp_path: Path) -> None:
+    change, words = UNUSABLE["one NaN"]
+    where = copy(tiny_base, tmp_path / "model", change)
+    path = run_file(tmp_path, f'{RUN_FILE}\n[model]\npath = "{where}"\n[advisor]\nkind = "rules"\n')
+    done = llmzero("check", path, cwd=tmp_path, timeout=120)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_model_too_large_to_be_loaded_is_compared_by_its_headers(
+    tiny_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = copy(tiny_base, tmp_path / "model", UNUSABLE["one NaN"][0])
+    monkeypatch.setattr(compare, "LOADED_BYTES", 1000)
+    outcome = compare.compare(where)
+    assert (outcome.problem, outcome.read) == ("", False)
+
+
 @pytest.mark.parametrize("case", SOUND)
 def test_a_model_that_fits_is_taken(case: str, tiny_base: str, tmp_path: Path) -> None:
     where = copy(tiny_base, tmp_path / "model", SOUND[case])
-    problem, parameters = compare.compare(where)
-    assert (problem, parameters) == ("", policy.load_model(tiny_base).num_parameters())
+    outcome = compare.compare(where)
+    assert outcome == compare.Outcome("", policy.load_model(tiny_base).num_parameters(), read=True)
     loaded, wanted = policy.load_model(str(where)).state_dict(), policy.load_model(tiny_base).state_dict()
     assert all(torch.equal(loaded[name], wanted[name]) for name in wanted)
 
