@@ -16,6 +16,8 @@ from engine.analysis.reported import TestMeasurement, read_header, reported
 from engine.score import Score
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
+SPENDING = frozenset({"starting", "training", "paused"})
+"""States in which the budget is still being spent; the closing evaluations of "finishing" are not of it."""
 
 
 class Asked(Protocol):
@@ -147,7 +149,7 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
         eta_seconds=eta(
             spent or 0.0,
             wall or 0.0,
-            running=reader.live and state not in FINAL_STATES,
+            running=reader.live and state in SPENDING,
             waiting_seconds=row["waiting_seconds"] or 0.0,
             minutes=float(budget.get("minutes") or 0),
         ),

@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from engine.config import BudgetSection, RunConfig
 from engine.controller.budget import Budget, InFlight, Spent
-from engine.controller.ledger import Ledger
+from engine.controller.ledger import Ledger, now
 from engine.controller.segments import Segments
 from engine.errors import UserError
 from engine.search.base import BudgetLeft
 from engine.tree import State
 
 BUDGET_ROW_SECONDS = 10.0
+"""So long the last row of the budget is kept up to date in place; then it stays as it is and a new one follows."""
 NOT_BEGUN = (State.PROPOSED, State.QUEUED, State.REJECTED)
 
 
@@ -36,7 +37,8 @@ class Account:
         self._budget = self._sums(self.limits)
         self._wall_seconds, self._waiting_seconds = self._earlier_seconds()
         self._last_tick = time.monotonic()
-        self._last_row = 0.0
+        self._row = 0  # seq of the row that is kept up to date; 0 for none
+        self._row_since = 0.0
 
     # ---- the limits -----------------------------------------------------------------------------------------------
 
@@ -74,28 +76,32 @@ class Account:
     # ---- the clocks -----------------------------------------------------------------------------------------------
 
     def tick(self, *, paused: bool, waiting: float = 0.0) -> None:
-        """Time goes by; pauses are not counted. Now and then a row says what is spent.
+        """Time goes by; pauses are not counted. The last row says what is spent by now.
 
         Args:
             waiting: share of the workers that could train and wait for a human.
         """
         at = time.monotonic()
-        if not paused:
-            self._wall_seconds += at - self._last_tick
-            self._waiting_seconds += waiting * (at - self._last_tick)
-        self._last_tick = at
-        if at - self._last_row >= BUDGET_ROW_SECONDS:
-            self.write()
+        gone, self._last_tick = at - self._last_tick, at
+        if paused:
+            self._row = 0  # when it goes on a new row shows how long it stood
+            return
+        self._wall_seconds += gone
+        self._waiting_seconds += waiting * gone
+        self.write()
 
     def write(self) -> None:
-        """What is spent, as a row."""
-        self._last_row = time.monotonic()
-        spent = self.spent
-        self._ledger.writer.insert(
-            "budget", steps=spent.steps, nodes=spent.nodes, trainer_seconds=spent.trainer_seconds,
-            wall_seconds=spent.wall_seconds, fraction=self._budget.fraction(spent),
-            waiting_seconds=self._waiting_seconds,
-        )  # fmt: skip
+        """What is spent by now, in the last row: a step that is told is spent in the same moment."""
+        spent, writer, at = self.spent, self._ledger.writer, time.monotonic()
+        row = {
+            "steps": spent.steps, "nodes": spent.nodes, "trainer_seconds": spent.trainer_seconds,
+            "wall_seconds": spent.wall_seconds, "fraction": self._budget.fraction(spent),
+            "waiting_seconds": self._waiting_seconds,
+        }  # fmt: skip
+        if self._row and at - self._row_since < BUDGET_ROW_SECONDS:
+            writer.update("budget", {"seq": self._row}, ts=now(), **row)
+        else:
+            self._row, self._row_since = writer.insert("budget", **row), at
 
     @property
     def spent(self) -> Spent:

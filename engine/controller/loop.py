@@ -38,7 +38,7 @@ from engine.search.base import BudgetLeft, Strategy
 from engine.space import Space
 from engine.store.errors import StoreFault
 from engine.training.events import Checkpoint as CheckpointSaved
-from engine.training.events import End, Ended, Evaluated, Progress
+from engine.training.events import End, Ended, Evaluated, Metrics, Progress
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +151,6 @@ class Controller:
             await self._take_commands()
             if self._stopping:
                 break
-            self._account.tick(paused=bool(self._paused), waiting=self._waiting_share)
             if reason := self._segments.hopeless(MAX_FAILURES) or await self._brake_if_in_vain():
                 return await self._fail(reason)
             await self._advance()
@@ -243,13 +242,15 @@ class Controller:
         return idle and not self._segments.running and not self._paused
 
     async def _rest(self) -> None:
-        """Until something happens, at most one tick."""
-        try:
+        """Until something happens, at most one tick. Whatever the run waits for, its clock goes on."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(TICK_SECONDS):
                 await self._wake_event.wait()
-        except TimeoutError:
-            pass
         self._wake_event.clear()
+        self._tick()
+
+    def _tick(self) -> None:
+        self._account.tick(paused=bool(self._paused), waiting=self._waiting_share)
 
     def _left(self, *, stock: bool) -> BudgetLeft:
         """What may still be started; `stock` proposals count as spent when the next one in stock is asked for."""
@@ -268,7 +269,8 @@ class Controller:
                     self._stale = True
                     self._agents.ended(int(event.job))
                     self._tidy()
-                    self._account.write()
+            if isinstance(event, Metrics | Ended):
+                self._account.write()
             if isinstance(event, Ended | Evaluated | CheckpointSaved):
                 self.wake()
 
@@ -389,7 +391,6 @@ class Controller:
     # ---- the end --------------------------------------------------------------------------------------------------
 
     async def _finish(self) -> str:
-        self._account.write()
         await self._pipeline.cancel("the budget is spent")
         for node_id in self._pipeline.queued():
             self._pipeline.withdraw(node_id, "the budget was spent before it began")
@@ -418,7 +419,7 @@ class Controller:
         return self._end("failed", reason)
 
     def _end(self, state: str, reason: str) -> str:
-        self._account.write()
+        self._tick()
         self._activity.over()
         self._set_state(state, reason, ended=now())
         for asked in self._stopping:

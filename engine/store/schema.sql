@@ -252,12 +252,12 @@ COMMENT ON COLUMN events.node_id IS 'Node it is about; NULL where it is about no
 COMMENT ON COLUMN events.message IS 'What happened, in one line. May quote foreign text.';
 COMMENT ON COLUMN events.detail IS 'Further values as a JSON object.';
 COMMENT ON COLUMN events.ts IS 'When (UTC).';
-COMMENT ON TABLE budget IS 'What was spent, at every end of a segment and every ten seconds or so of training. The last row counts.';
+COMMENT ON TABLE budget IS 'What was spent, every ten seconds or so of work. The last row counts, and is kept up to date until the next one.';
 COMMENT ON COLUMN budget.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN budget.steps IS 'GRPO steps over the whole tree.';
 COMMENT ON COLUMN budget.nodes IS 'Segments, failed ones included.';
 COMMENT ON COLUMN budget.trainer_seconds IS 'Time trainers spent, summed over workers, in seconds.';
-COMMENT ON COLUMN budget.wall_seconds IS 'Time the engine ran, in seconds, without pauses and downtime.';
+COMMENT ON COLUMN budget.wall_seconds IS 'Time the engine ran, in seconds, the closing evaluations included, without pauses and downtime.';
 COMMENT ON COLUMN budget.fraction IS 'Share of the budget that is spent, of the limit that is nearest: 0 to 1.';
 COMMENT ON COLUMN budget.ts IS 'When (UTC).';
 COMMENT ON COLUMN budget.waiting_seconds IS 'How much of wall_seconds the workers waited for a human to answer proposals; NULL in runs of version 1 and 2.';

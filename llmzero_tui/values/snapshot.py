@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.analysis.activity import Doing, doings
-from engine.analysis.summary import FINAL_STATES, derived_state, eta
+from engine.analysis.summary import FINAL_STATES, SPENDING, derived_state, eta
 from llmzero_tui.values.curves import PLAIN, Sight, Trace
 from llmzero_tui.values.nodes import Nodes
 
@@ -78,8 +78,8 @@ class Run:
     def eta(self) -> float | None:
         """Seconds until the budget is spent, at the pace so far."""
         return eta(
-            self.spent, self.wall_seconds, running=self.live and not self.over, waiting_seconds=self.waiting_seconds,
-            minutes=self.budget.get("minutes", 0),
+            self.spent, self.wall_seconds, running=self.live and self.state in SPENDING,
+            waiting_seconds=self.waiting_seconds, minutes=self.budget.get("minutes", 0),
         )  # fmt: skip
 
     def doing(self, node: int | None) -> str:
