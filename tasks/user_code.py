@@ -2,8 +2,9 @@
 
 `UserCode.running()` is entered around each such call by `tasks.user_task` and `tasks.reward_function`. Inside, what the
 code prints (Python or C, on descriptor 1 too) goes to stderr and it has no input; `sys.argv` holds its file alone; it
-can import what lies beside it, and its own packages named `tasks` or `engine` in place of ours; `sys.exit` becomes a
-TaskError. Outside nothing of this remains: stdout is never the user's, and our packages are never theirs.
+can import what lies beside it, and its own packages named `tasks` or `engine` in place of ours; `sys.exit` and whatever
+else passes an `except Exception` become a TaskError. Outside nothing of this remains: stdout is never the user's, and
+our packages are never theirs.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ _FOLDERS_ABOVE = 2
 
 class TookTooLong(BaseException):
     """Raised inside code that runs past a time limit; no Exception, so that `except Exception` does not swallow it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody outside wants the process to end (Ctrl+C, or a signal's handler raises it): not the user's code."""
 
 
 class UserCode:
@@ -80,7 +85,7 @@ class UserCode:
                 spec.loader.exec_module(module)
         except BaseException as error:
             _forget(package.__name__)
-            if isinstance(error, KeyboardInterrupt):
+            if isinstance(error, Interrupted):
                 raise
             if isinstance(error, TaskError):
                 raise TaskError(f"{what}: {error}") from error
@@ -92,14 +97,19 @@ class UserCode:
         """Run code of the user's inside.
 
         Raises:
-            TaskError: it called sys.exit.
+            TaskError: it called sys.exit, or raised what is no Exception, such as a KeyboardInterrupt of its own.
+            Interrupted: by Ctrl+C.
         """
-        with _apart(self.path), self._with_its_modules():
+        with _apart(self.path), self._with_its_modules(), _ctrl_c_known():
             try:
                 yield
+            except (Exception, Interrupted, TookTooLong):
+                raise
             except SystemExit as error:
                 hint = '; read options in `if __name__ == "__main__":` only' if error.code == 2 else ""
                 raise TaskError(f"it calls sys.exit({error.code!r:.80}){hint}") from error
+            except BaseException as error:
+                raise TaskError(f"it raises {one_line(error)}") from error
 
     # ---- imports ------------------------------------------------------------------------------------------------
 
@@ -243,6 +253,24 @@ def _flush() -> None:
 
 
 @contextlib.contextmanager
+def _ctrl_c_known() -> Iterator[None]:
+    """Ctrl+C raises Interrupted inside, so that a KeyboardInterrupt of the code's own is told from it."""
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # it does not come here, or is somebody's already
+        return
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise Interrupted
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
     """Interrupt what runs inside after `seconds`. In the main thread only: elsewhere there is no limit.
 
@@ -271,4 +299,4 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """An exception's class and message in one line of at most 300 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")[:300]

@@ -139,7 +139,8 @@ def check_answers(model: Any, what: str) -> None:
         UserError: they are the same whatever the token, so nothing that is trained or scored would mean anything.
     """
     rows = model.get_input_embeddings().weight.shape[0]
-    tokens = torch.linspace(0, rows - 1, _ASKED, dtype=torch.float64).long().unique().to(model.device)
+    asked = sorted({round(i * (rows - 1) / (_ASKED - 1)) for i in range(_ASKED)})
+    tokens = torch.tensor(asked, device=model.device)
     with torch.no_grad():
         logits = model(input_ids=tokens[:, None]).logits[:, -1]
     if not bool(torch.isfinite(logits).all()):

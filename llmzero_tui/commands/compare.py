@@ -19,6 +19,7 @@ from engine.compare.report import Report, as_csv, markdown
 from engine.errors import UserError
 from engine.rundir import refuse_files_of_runs
 from llmzero_tui.text.output import emit, note, table, to_json
+from tasks.user_code import Interrupted
 
 UNNAMED = ".not-yet-begun"
 
@@ -96,7 +97,7 @@ def _report(options: argparse.Namespace, report: Report) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _check(cells: list[Cell], runs_dir: Path) -> None:

@@ -88,6 +88,13 @@ class Exits(Letters):
         raise SystemExit("cannot parse")
 
 
+class Interrupts(Letters):
+    """As a sandbox does that stops its own work by Ctrl+C."""
+
+    def score(self, completion: str, item: Item) -> Reward:
+        raise KeyboardInterrupt
+
+
 class NoReward(Letters):
     def score(self, completion: str, item: Item) -> Reward:
         return 1.0  # type: ignore[return-value]

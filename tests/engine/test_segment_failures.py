@@ -73,6 +73,7 @@ def test_a_mistake_is_found_before_the_first_step(make_spec: Spec, changes: dict
         ("Raises", "score raised KeyError: 'no such\\nanswer'"),
         ("NoReward", "score returned 1.0, not a tasks.base.Reward"),
         ("Exits", "it calls sys.exit('cannot parse')"),
+        ("Interrupts", "it raises KeyboardInterrupt"),
     ],
 )
 def test_an_unusable_reward_names_task_item_and_completion(make_spec: Spec, task: str, says: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from engine import own_packages
 from tasks import registry, user_code
 from tasks.base import Item, Split, TaskError
-from tasks.user_code import UserCode, time_limit
+from tasks.user_code import time_limit
 from tasks.verdicts import plain_number, verdicts
 from tests.unit.cli_process import RUN_FILE, llmzero
 
@@ -210,10 +211,32 @@ def endless() -> None:
         pass
 
 
-def test_ctrl_c_stays_ctrl_c(project: Path) -> None:
-    write(project, "raise KeyboardInterrupt\n")
-    with pytest.raises(KeyboardInterrupt):
-        UserCode(project / "reward.py").load()
+CTRL_C = "import os, signal\ndef reward(completion, row):\n    os.kill(os.getpid(), signal.SIGINT)\n    return 1\n"
+
+
+@pytest.mark.parametrize("source", [CTRL_C, f"{CTRL_C}reward('', {{}})\n"], ids=["in a call", "at the import"])
+def test_ctrl_c_stays_ctrl_c(source: str, project: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            said(source, project=project)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+RAISED = ["KeyboardInterrupt", "KeyboardInterrupt('stop')", "GeneratorExit", "asyncio.CancelledError", "Own('bad')"]
+HEAD = "import asyncio\nclass Own(BaseException):\n    pass\n"
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("raised", RAISED)
+def test_what_the_code_raises_past_except_exception_is_named_as_the_codes(raised: str) -> None:
+    name = raised.split(".")[-1].replace("('", ": ").replace("')", "")
+    error = said(f"{HEAD}def reward(completion, row):\n    raise {raised}\n")
+    assert f"task rows: it raises {name}; item " in error
+    with pytest.raises(TaskError, match=rf"reward.py': it raises {name}$"):
+        said(f"{HEAD}raise {raised}\n{REWARD}")
 
 
 # ---- results -------------------------------------------------------------------------------------------------------
