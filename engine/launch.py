@@ -12,6 +12,7 @@ import select
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +148,7 @@ def find_run(runs_dir: Path, run: str) -> RunDirectory:
         raise UserError("which run? give a name, a unique prefix or a path")
     for exact in (runs_dir / run, Path(run)):
         try:
-            if (exact / "run.toml").is_file():
+            if RunDirectory(exact).since() is not None:
                 return RunDirectory(exact.resolve())
         except OSError as error:  # another user's, or a name too long for a file
             raise UserError(f"{short_path(exact)}: {error.strerror}") from error
@@ -162,7 +163,7 @@ def find_run(runs_dir: Path, run: str) -> RunDirectory:
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """All runs below a directory, newest first by their run.toml."""
+    """All runs below a directory, damaged ones too, newest first by their run.toml."""
     if not runs_dir.is_dir():
         return []
     found = []
@@ -172,8 +173,7 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
         raise UserError(f"{runs_dir}: {error.strerror}") from error
     for each in entries:
         run = RunDirectory(each)
-        try:
-            found.append((run.config.stat().st_mtime_ns, run.name, run))
-        except OSError:
-            continue  # no run, or one that is being deleted
+        with suppress(OSError):  # another user's, or one that is being deleted
+            if not run.name.startswith(".") and (since := run.since()) is not None:
+                found.append((since, run.name, run))
     return [run for _, _, run in sorted(found, key=lambda entry: entry[:2], reverse=True)]

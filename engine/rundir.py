@@ -88,8 +88,23 @@ class RunDirectory:
         return any(fnmatchcase(first, name) for name in OWN_NAMES) and self._began()
 
     def _began(self) -> bool:
-        """Whether this is a run; a run.toml alone may be a run file that a user wrote."""
-        return self.database.exists() or (self.config.is_file() and self.segments.is_dir())
+        """Whether this is a run for sure; a run.toml alone may be a run file that a user wrote."""
+        return os.path.lexists(self.database) or (self.config.is_file() and self.segments.is_dir())
+
+    def since(self) -> int | None:
+        """About when this run began, in nanoseconds of the file system; None where there is no run.
+
+        One of its two files is enough, whatever has become of the other, so that no damage hides a run.
+
+        Raises:
+            OSError: the directory cannot be looked into.
+        """
+        for file in (self.config, self.database):
+            try:
+                return file.lstat().st_mtime_ns
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return None
 
     def holder(self) -> Holder | None:
         """The living engine of this run, or None. A leftover engine.json of a dead engine does not count."""

@@ -7,7 +7,9 @@ before a question needs them: a viewer is on screen before that.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from engine.errors import UserError
 from engine.store.base import Reader, to_rows
@@ -17,8 +19,11 @@ from engine.store.protocol import DATABASE_NAME, SOCKET_NAME
 from engine.store.socket_reader import SocketReader
 
 __all__ = [
-    "EngineGone", "FileReader", "QueryError", "QueryInterrupted", "Reader", "SocketReader", "open_run", "to_rows",
+    "EngineGone", "FileReader", "QueryError", "QueryInterrupted", "Reader", "SocketReader", "ask_run", "open_run",
+    "to_rows",
 ]  # fmt: skip
+
+Answer = TypeVar("Answer")
 
 OPEN_SECONDS = 2.0
 """How long `open_run` waits for an engine that has the file and does not answer yet."""
@@ -47,6 +52,24 @@ def open_run(run_dir: Path) -> Reader:
                 if time.monotonic() > deadline or isinstance(gone.__cause__, PermissionError):
                     raise why_silent(run_dir.name, pid, gone) from error
         time.sleep(0.05)
+
+
+def ask_run(run_dir: Path, question: Callable[[Reader], Answer]) -> Answer:
+    """One question to a run that may be taken up, or let go by its engine, at this very moment: then it is asked anew.
+
+    Raises:
+        UserError, Damaged: as `open_run`. QueryError: as the question does. EngineGone: its engines came and went.
+    """
+    for left in range(2, -1, -1):
+        reader = open_run(run_dir)
+        try:
+            return question(reader)
+        except EngineGone:
+            if not left:
+                raise
+        finally:
+            reader.close()
+    raise AssertionError("the last one returns or raises")
 
 
 def why_silent(run: str, pid: int, gone: EngineGone) -> UserError:

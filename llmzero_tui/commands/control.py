@@ -42,6 +42,8 @@ def stop(options: argparse.Namespace) -> int:
         Fault: the engine did not end in time; the line says how to end it.
     """
     directory = launch.find_run(options.runs_dir, options.name)
+    if directory.holder() is None:
+        raise _not_running(directory)
     seconds = options.timeout or _longest_stop(directory)
     deadline = time.monotonic() + seconds
     answer = order(directory, "stop", seconds, _Progress())
@@ -103,8 +105,7 @@ def order(
     """
     name = directory.name
     if directory.holder() is None:
-        state = state_of(directory) or "not begun"
-        raise UserError(f"run {name} is not running ({state}); `llmzero resume {name}` goes on")
+        raise _not_running(directory)
     reader = open_run(directory.path)
     try:
         command = reader.command(kind)
@@ -124,6 +125,12 @@ def order(
             time.sleep(POLL_SECONDS)
     finally:
         reader.close()
+
+
+def _not_running(directory: RunDirectory) -> UserError:
+    """Says so. Raises UserError, Damaged: its state cannot be read."""
+    state = state_of(directory) or "not begun"
+    return UserError(f"run {directory.name} is not running ({state}); `llmzero resume {directory.name}` goes on")
 
 
 def _answer(reader: Reader, directory: RunDirectory, command: int) -> tuple[str, str, Reader]:

@@ -15,7 +15,7 @@ from engine.analysis.summary import Summary, summarise
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
 from engine.store.errors import Damaged
-from engine.store.reader import open_run
+from engine.store.reader import ask_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
 from llmzero_tui.text.output import emit, note, table, to_json
@@ -62,12 +62,7 @@ def ls(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """One run: what it is, how far it is, its tree, what waits for the human, and its result."""
     directory = launch.find_run(options.runs_dir, options.name)
-    reader = open_run(directory.path)
-    try:
-        facts = read_facts(reader, directory)
-        result = read_result(reader)
-    finally:
-        reader.close()
+    facts, result = ask_run(directory.path, lambda reader: (read_facts(reader, directory), read_result(reader)))
     if options.json:
         emit(to_json({**facts.as_dict(), "stages": stages_as_dicts(result.strategy)}))
         return 0
@@ -79,17 +74,11 @@ def show(options: argparse.Namespace) -> int:
 def look(directory: RunDirectory) -> Listed:
     """The facts of one run."""
     try:
-        reader = open_run(directory.path)
-        try:
-            summary = summarise(reader)
-        finally:
-            reader.close()
+        summary = ask_run(directory.path, summarise)
     except Damaged as error:
         return Listed(directory, None, "damaged", f"damaged: {error.why}")
     except (UserError, Fault) as error:
         return Listed(directory, None, "starting" if directory.holder() else "unreadable", str(error))
-    except IndexError:
-        return Listed(directory, None, "unreadable", "the engine ended before the run began")
     return Listed(directory, summary, summary.state)
 
 

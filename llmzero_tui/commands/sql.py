@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import launch
-from engine.errors import Fault, UserError
+from engine.errors import UserError
 from engine.rundir import RunDirectory, refuse_files_of_runs
 from engine.store.query_process import Limits
 from engine.store.reader import Reader, open_run
 from engine.words import counted
+from llmzero_tui.commands.listing import look
 from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import note
@@ -110,16 +111,14 @@ def _ask(directory: RunDirectory, asked: Question) -> pa.Table:
 def _ask_all(runs: list[RunDirectory], asked: Question) -> pa.Table:
     """The same query over every run, oldest first, with a column `run` in front.
 
-    A run that cannot be opened is left out with a remark; a query that is wrong is wrong for all.
+    A run of which `ls` cannot say anything is left out with the same remark; a query that is wrong is wrong for all.
     """
     import pyarrow as pa
 
     answers = []
     for directory in reversed(runs):
-        try:
-            open_run(directory.path).close()
-        except (UserError, Fault) as error:
-            note(f"llmzero: {directory.name} is left out: {plain(error)}")
+        if trouble := look(directory).trouble:
+            note(f"llmzero: {directory.name} is left out: {plain(trouble)}")
             continue
         answer = _ask(directory, asked)
         name = "run" if "run" not in answer.column_names else "run_name"

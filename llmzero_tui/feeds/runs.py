@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import Fault, UserError
+from engine.rundir import RunDirectory
 from engine.store.errors import Damaged
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
@@ -119,12 +121,22 @@ def _print(path: str) -> Print | None:
     try:
         file = os.stat(f"{path}/run.duckdb")  # noqa: PTH116 - hundreds of them a second: a Path costs more than the stat
     except OSError:
-        return None
+        return _print_without_file(Path(path))
     try:
         socket = os.stat(f"{path}/engine.sock").st_ino  # noqa: PTH116
     except OSError:
         socket = 0
     return (file.st_mtime_ns, file.st_size, socket)
+
+
+def _print_without_file(path: Path) -> Print | None:
+    """The same where no database can be seen: a link to nothing, or what is left of a run; a run that starts has none
+    yet."""
+    run = RunDirectory(path)
+    with suppress(OSError):
+        since = run.since()
+        return None if since is None or run.holder() else (since, 0, 0)
+    return None
 
 
 def _begun(path: Path) -> datetime | None:

@@ -23,7 +23,7 @@ from engine.errors import UserError
 from engine.preflight import check
 from engine.rundir import Holder, RunDirectory, RunLock
 from engine.store.errors import Damaged
-from engine.store.reader import open_run
+from engine.store.reader import Reader, ask_run, open_run
 from engine.store.writer import Writer
 from llmzero_tui.cli import main
 from llmzero_tui.feeds.runs import RunsFeed
@@ -80,13 +80,16 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.parametrize("run_file", [True, False], ids=["with its run.toml", "without"])
 @pytest.mark.parametrize(("damage", "words"), DAMAGES.values(), ids=list(DAMAGES))
 def test_a_damaged_run_is_one_line_and_hides_no_other(
-    tmp_path: Path, damage: Callable[[Path], object], words: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, damage: Callable[[Path], object], words: str, run_file: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = tmp_path / "runs"
     good, bad = finished_run(runs, "good"), finished_run(runs, "bad")
     damage(bad.database)
+    if not run_file:
+        bad.config.unlink()
     assert main(["--runs-dir", str(runs), "ls"]) == 0
     listed = capsys.readouterr()
     assert len(listed.err.splitlines()) == 1
@@ -101,13 +104,59 @@ def test_a_damaged_run_is_one_line_and_hides_no_other(
         assert words in said.err
     with pytest.raises(Damaged):
         open_run(bad.path)
-    if bad.database.exists():
-        feed = RunsFeed(runs, datetime.now)
-        feed.read()  # one look may end after one run
-        seen = {run.name: run for run in feed.read().runs}
-        assert seen["good"].state == "finished"
-        assert (seen["bad"].state, words in seen["bad"].reason) == ("damaged", True)
+    feed = RunsFeed(runs, datetime.now)
+    feed.read()  # one look may end after one run
+    seen = {run.name: run for run in feed.read().runs}
+    assert seen["good"].state == "finished"
+    assert (seen["bad"].state, words in seen["bad"].reason) == ("damaged", True)
     assert open_run(good.path).rows("SELECT state FROM runs") == [{"state": "finished"}]
+
+
+def not_begun(run: RunDirectory) -> None:
+    run.database.unlink()
+    Writer(run.database).close()
+
+
+LOST: dict[str, tuple[Callable[[RunDirectory], object], str]] = {
+    "no database": (lambda run: run.database.unlink(), "no run was started there"),
+    "not begun": (not_begun, "the run has not begun"),
+    "half a database": (lambda run: cut(run.database), "Could not read enough bytes"),
+}
+
+
+@pytest.mark.parametrize(("lose", "words"), LOST.values(), ids=list(LOST))
+def test_a_query_over_all_runs_leaves_out_what_ls_cannot_read_with_the_same_words(
+    tmp_path: Path, lose: Callable[[RunDirectory], object], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    finished_run(runs, "good")
+    lose(finished_run(runs, "bad"))
+    assert main(["--runs-dir", str(runs), "ls", "--json"]) == 0
+    [trouble] = [each["reason"] for each in json.loads(capsys.readouterr().out) if each["name"] == "bad"]
+    assert words in trouble
+    assert main(["--runs-dir", str(runs), "sql", "SELECT 1 AS x", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == [{"run": "good", "x": 1}]
+    assert said.err == f"llmzero: bad is left out: {trouble}\n"
+    seen = {run.name: run.reason for run in RunsFeed(runs, datetime.now).read().runs}
+    assert "bad" in seen
+
+
+def test_an_engine_that_goes_while_its_run_is_asked_leaves_no_run_unreadable(tmp_path: Path) -> None:
+    """As at the end of every run: it answers the door, and then closes."""
+    run = finished_run(tmp_path / "runs", "good")
+    asked: list[bool] = []
+    with engine_process(run.path) as engine:
+
+        def question(reader: Reader) -> str:
+            asked.append(reader.live)
+            if engine.poll() is None:
+                engine.kill()
+                engine.wait()
+            return str(reader.rows("SELECT state FROM runs")[0]["state"])
+
+        assert ask_run(run.path, question) == "finished"
+    assert asked == [True, False]
 
 
 def test_an_engine_makes_no_tables_in_a_foreign_database(tmp_path: Path) -> None:
