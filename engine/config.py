@@ -231,12 +231,25 @@ def parse(text: str, *, source: str = "run file", default_name: str | None = Non
 def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, Any]]:
     """The dotted keys whose values differ, with the one before (a run file as JSON) and the one of now; None: not set.
 
-    A key that an older version did not know had its default.
+    A key that an older version did not know had its default; one that only an older version knew is no edit.
     """
-    old, new = flat(before), flat(now.model_dump(mode="json"))
+    old = {key: value for key, value in flat(before).items() if _is_known(key)}
+    new = flat(now.model_dump(mode="json"))
     default = flat(RunConfig(name=now.name, task=now.task).model_dump(mode="json"))
     pairs = {key: (old.get(key, default.get(key)), new.get(key, default.get(key))) for key in sorted(old | new)}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _is_known(key: str) -> bool:
+    """Whether a dotted key may stand in a run file today. What follows a table of free names is not looked at."""
+    model: Any = RunConfig
+    for part in key.split("."):
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return True
+        if part not in model.model_fields:
+            return model.model_config.get("extra") == "allow"
+        model = model.model_fields[part].annotation
+    return True
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,11 +17,12 @@ from engine.config import RunConfig, edited, flat, parse
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from engine.store.writer import Writer
+from llmzero_tui import cli
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor, search
 from tests.engine.steered import Hand, steer
 from tests.engine.steered import config as steered_config
-from tests.unit.cli_process import ROOT
+from tests.unit.cli_process import ROOT, finished_run
 
 PENDING = "SELECT 1 FROM proposals WHERE state = 'pending'"
 
@@ -128,6 +129,30 @@ def test_a_key_that_an_older_version_did_not_know_is_not_edited() -> None:
     del before["training"]["stop_seconds"]
     assert edited(before, config) == {}
     assert edited(before, with_value("training.stop_seconds", 5.0)) == {"training.stop_seconds": (60.0, 5.0)}
+
+
+@pytest.mark.parametrize("gone", [{"training": {"warp": 9}}, {"extras": {"a": {"b": 1}}}, {"speed": 1}])
+def test_a_key_that_only_an_older_version_knew_is_not_edited(gone: dict[str, Any]) -> None:
+    config = RunConfig.model_validate(RUN)
+    before = config.model_dump(mode="json")
+    for name, value in gone.items():
+        before[name] = {**before[name], **value} if name in before else value
+    assert edited(before, config) == {}
+
+
+def test_a_finished_run_of_an_older_version_is_not_taken_for_edited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys that came and went since: no engine is started for a run that is over."""
+    directory = finished_run(tmp_path, "alpha")
+    writer = Writer(directory.database)
+    config = json.loads(writer.rows("SELECT config FROM runs")[0]["config"])
+    del config["training"]["stop_seconds"], config["search"]["no_signal"]
+    config["search"]["patience"] = 3
+    writer.update_run(config=json.dumps(config))
+    writer.close()
+    assert cli.main(["--runs-dir", str(tmp_path), "resume", "alpha", "--detach"]) == 2
+    assert "run alpha is finished; raise a limit of [budget]" in capsys.readouterr().err
 
 
 def test_a_range_may_leave_out_what_no_segment_has(begun: Path, tmp_path: Path) -> None:
