@@ -265,11 +265,18 @@ def joined(first: Score, second: Score) -> Score:
 
 
 def score_of(row: Any, prefix: str = "", *prompts: PromptSet) -> Score | None:
-    """From a row's columns n, greedy, sampled and outcomes under a prefix; None where there is no measurement."""
+    """From a row's columns n, greedy, sampled and outcomes under a prefix; None where there is no measurement.
+
+    Outcomes that contradict the counts (a file that another hand changed) are taken as unknown: the interval is then
+    the wider one of a score without outcomes.
+    """
     if row is None or not row[f"{prefix}n"]:
         return None
     n, greedy, sampled, outcomes = (row[f"{prefix}{name}"] for name in ("n", "greedy", "sampled", "outcomes"))
-    return Score(n, greedy, sampled, outcomes or "", prompts)
+    try:
+        return Score(n, greedy, sampled, outcomes or "", prompts)
+    except ValueError:
+        return Score(n, greedy, sampled)
 
 
 def wilson(k: float, n: float, z: float = Z_95) -> tuple[float, float]:

@@ -19,7 +19,7 @@ TOO_LONG = 100_000
 COLOURED = {"comment": "comment", "string_const": "string", "numeric_const": "number", "keyword": "keyword"}
 """DuckDB's kinds of token that have a colour, and its name in `style`."""
 COLUMNS = frozenset(
-    ["configuration", "error", "key", "label", "level", "milliseconds", "name", "role", "seconds", "value"]
+    ["configuration", "error", "key", "label", "level", "milliseconds", "name", "policy", "role", "seconds", "value"]
 )
 """Columns of a run's tables that DuckDB's lexer calls keywords; nobody means the keyword."""
 Span = tuple[int, int, str]

@@ -18,3 +18,11 @@ def numbers(text: str | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+def checkpoints(text: str | None) -> tuple[tuple[int, int], ...]:
+    """The pairs (node, step) of a JSON list; none where it is no list of such pairs."""
+    try:
+        return tuple((int(node), int(step)) for node, step in json.loads(text or "[]"))
+    except (ValueError, TypeError, RecursionError):
+        return ()

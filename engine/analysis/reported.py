@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from engine.analysis.json_text import checkpoints
 from engine.analysis.rows import Rows, only_row
 from engine.prompt_sets import steering_prompts
 from engine.score import PromptSet, Score, score_of
@@ -67,7 +68,7 @@ def reported(row: Mapping[str, Any]) -> Reported:
     return Reported(
         policy=row["best_policy"] or "",
         kind=row["best_kind"] or "",
-        members=tuple((node, step) for node, step in json.loads(row["best_members"] or "[]")),
+        members=checkpoints(row["best_members"]),
         node=row["best_node"],
         step=row["best_step"],
         path=row["best_path"] or "",

@@ -45,7 +45,7 @@ chosen AS (
 ),
 named AS (
     SELECT * REPLACE (coalesce(policy, CASE WHEN node_id = 0 THEN 'base' ELSE '#' || node_id || ' step ' || step END) AS policy),
-        CASE WHEN policy_key LIKE 'soup%' OR json_array_length(members) > 1 THEN 'soup' WHEN node_id = 0 THEN 'base' ELSE 'checkpoint' END AS kind
+        CASE WHEN policy_key LIKE 'soup%' OR TRY(json_array_length(members)) > 1 THEN 'soup' WHEN node_id = 0 THEN 'base' ELSE 'checkpoint' END AS kind
     FROM chosen
 ),
 soup AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key) WHERE e.kind = 'soup' ORDER BY e.seq DESC LIMIT 1),

@@ -69,10 +69,11 @@ class Teller:
 
     def _events(self, reader: Reader) -> None:
         most = AT_ONCE if self._begun else self.lines
-        for row in reader.rows(queries.load("cli_events"), (self._event, most)):
+        last = reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"] or 0  # read first: later ones are told below
+        rows = reader.rows(queries.load("cli_events"), (self._event, most))
+        for row in rows:
             self._say({"type": "event", **row}, _event_line(row))
-        last = reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"]
-        self._event = max(self._event, last or 0)
+        self._event = max(self._event, last, *(row["seq"] for row in rows))
 
     def _training(self, running: Running) -> None:
         step, at = self._steps.get(running.node, (0, 0.0))

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from engine.score import Score
+from engine.score import score_of
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.pieces import OPEN_END, Clock, Piece, clocks, continuation, trajectory
@@ -183,7 +183,8 @@ def _checks(
             x = 0.0
         else:
             continue
-        score = Score(row["n"], row["greedy"], row["sampled"], row["outcomes"] or "")
+        score = score_of(row)
+        assert score is not None
         low, high = score.interval
         found.append(Check(x, score.value, low, high, score.n, piece.node))
     return tuple(sorted(found))

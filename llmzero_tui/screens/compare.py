@@ -29,8 +29,8 @@ from llmzero_tui.widgets.plot import Line, MetricPlot, Picture
 from llmzero_tui.widgets.plot.widget import PENDING, describe
 from llmzero_tui.widgets.strip import order
 
-FRAME = 5
-"""Columns of the frame around the table and of its scroll bar."""
+FRAME = 7
+"""Columns of the frame around the table, of its padding and of its scroll bar."""
 
 
 class CompareScreen(Plotting):

@@ -30,6 +30,8 @@ RUNS = {
     "finished": "the search is over, the winner is measured",
     "stopped": "stopped; resume goes on",
     "failed": "ended by a fault; its reason stands beside it",
+    "damaged": "its database cannot be opened; its reason stands beside it",
+    "unreadable": "its files cannot be read now; its reason stands beside it",
 }
 SIGNS = {
     "run": (

@@ -39,11 +39,13 @@ def test_tail_follows_a_run_to_its_end_and_every_line_is_an_object(place: Path) 
     done = llmzero("tail", "whole", "--json", "-n", "1000", cwd=place, timeout=200)
     assert done.returncode == 0, done.stderr
     told = objects(done.stdout)
-    assert {each["type"] for each in told} == {"event", "training", "run"}
+    assert {each["type"] for each in told} == {"event", "activity", "training", "run"}
     events = [each for each in told if each["type"] == "event"]
     assert [each["seq"] for each in events] == sorted({each["seq"] for each in events})
     rows = live.rows(RunDirectory(place / "runs" / "whole"), "SELECT seq FROM events ORDER BY seq")
     assert [each["seq"] for each in events] == [row["seq"] for row in rows]
+    activity = [each for each in told if each["type"] == "activity"]
+    assert all(each["what"] and each["done"] <= each["total"] for each in activity)
     training = [each for each in told if each["type"] == "training"]
     assert all(0 < each["step"] <= each["planned"] and "reward" in each["metrics"] for each in training)
     last = told[-1]
@@ -78,7 +80,7 @@ def test_tail_tells_what_a_live_run_does_and_ctrl_c_leaves_it(place: Path) -> No
         line = process.stdout.readline()
         assert line, f"tail ended after\n{seen}"
         seen += line
-    assert re.search(r"● training · \d+ steps in \d+ nodes · ", seen)
+    assert re.search(r"● training · .*\d+ steps in \d+ nodes · ", seen)
     _, err = interrupt(process)
     assert process.returncode == 130, err
     assert "Traceback" not in err

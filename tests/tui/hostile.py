@@ -85,7 +85,8 @@ def strings(count: int = 1000, seed: int = 5) -> list[str]:
 KEPT = {
     ("meta", "key"), ("meta", "value"), ("runs", "state"), ("nodes", "state"), ("proposals", "state"),
     ("runs", "config"), ("runs", "space"), ("runs", "budget"), ("nodes", "configuration"), ("proposals", "changes"),
-    ("nodes", "changes"), ("completions", "components"),
+    ("nodes", "changes"), ("completions", "components"), ("runs", "members"), ("evaluations", "members"),
+    ("evaluations", "outcomes"), ("checkpoints", "outcomes"),
 }  # fmt: skip
 """Columns that the program writes itself from its own words and numbers: poisoned only in a run that is `broken`."""
 

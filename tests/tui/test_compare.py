@@ -248,6 +248,7 @@ async def test_runs_are_marked_in_the_list_and_compared(runs: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.snapshot, "the list")
         await until(pilot, lambda: app.screen.check_action("mark", ()), "runs")
+        await until(pilot, lambda: "reading" not in text_of(app), "all are read")
         screen = app.screen
         assert isinstance(screen, RunsScreen)
         await pilot.press("m")

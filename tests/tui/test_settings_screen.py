@@ -158,7 +158,7 @@ async def test_a_pressed_key_becomes_the_key_in_footer_help_and_file(run: Path, 
         await until(pilot, lambda: "moves, chooses" in str(app.screen.query_one("#wrong", Static).render()), "reserved")
         await pilot.press("ctrl+o")
         await until(pilot, lambda: app.screen is screen, "it was taken")
-        await until(pilot, lambda: kept(file).get("keys") == {"run": {"inbox": ["ctrl+o"]}}, "it is kept")
+        await until(pilot, lambda: kept(file).get("keys") == {"run.inbox": ["ctrl+o"]}, "it is kept")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen), "the run")
         run_screen = app.screen

@@ -23,7 +23,7 @@ from llmzero_tui.screens.run import RunScreen
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
 
-POLICY = "segments/10/checkpoint-50"
+POLICY = "segments/13/checkpoint-25"
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ async def test_a_hidden_copy_goes_on_and_its_end_is_told(
 async def test_a_policy_whose_files_are_gone_is_one_line(run: Path, tmp_path: Path) -> None:
     async with opened(run) as (pilot, _):
         await write(pilot, "policy", tmp_path / "best")
-        await until_told(pilot, "nothing written: run knights-01: the files of its best policy")
+        await until_told(pilot, "nothing written: run knights-01: the files of #13 step 25")
         assert "\n" not in told(pilot)
     assert not (tmp_path / "best").exists()
 
@@ -149,9 +149,9 @@ async def test_a_snapshot_has_every_row(run: Path, engine: Engine, tmp_path: Pat
 async def test_the_strategy_is_toml(run: Path, tmp_path: Path) -> None:
     async with opened(run) as (pilot, _):
         await write(pilot, "strategy", tmp_path / "s.toml")
-        await until_told(pilot, "the strategy, 3 stages")
+        await until_told(pilot, "the strategy, 4 stages")
     stages = tomllib.loads((tmp_path / "s.toml").read_text())["stage"]
-    assert [stage["steps"] for stage in stages] == [50, 50, 50]
+    assert [(stage["node"], stage["steps"]) for stage in stages] == [(1, 50), (5, 50), (10, 50), (13, 25)]
 
 
 async def test_the_metrics_of_a_node_and_of_its_way_are_read_back(run: Path, engine: Engine, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_a_picture_is_of_the_run_not_of_the_question(run: Path, tmp_path: 
         await until_told(pilot, "a picture of the screen")
     text = "".join(ET.parse(tmp_path / "p.svg").getroot().itertext()).replace("\xa0", " ")
     assert "Search tree" in text
-    assert "Write" not in text
+    assert "Write to a file" not in text
     assert "\x1b" not in text
 
 

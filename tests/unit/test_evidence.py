@@ -39,11 +39,11 @@ def test_the_decision_names_the_place_the_budget_and_the_incumbent() -> None:
     text = ev.decision(evidence())
     assert "Budget spent: 35%. The child will train 50 GRPO steps." in text
     assert "Branch point: #5 step 50, 150 steps from the base." in text
-    assert "Best so far: #4 step 50, validation .36 [.32 to .4]" in text
+    assert "Best so far: #4 step 50, validation .36 [.31 to .41]" in text
 
 
 def test_offered_places_stand_with_their_intervals() -> None:
-    assert "#4 | 50 | 100 | .36 | [.32 to .4] | .39 | .34 | 256 | offered" in ev.checkpoints_table(evidence())
+    assert "#4 | 50 | 100 | .36 | [.31 to .41] | .39 | .34 | 256 | offered" in ev.checkpoints_table(evidence())
 
 
 def test_the_trajectory_holds_every_parameter_of_every_stage() -> None:
