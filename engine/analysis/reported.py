@@ -42,6 +42,10 @@ class Reported:
     step), the newest first, empty for a soup of an old run; `path` is relative to the run. `picked`: by the closing
     evaluations; else it is the best checkpoint by validation so far. `test` is what this very policy scored, at this
     end of the run or an earlier one. `tests` are all measurements of candidates on the test prompts.
+
+    `reranked` is what decided when it was picked: its score on the steering and the fresh validation prompts together;
+    None where there was no choice. `leader` names the policy that leads on the steering prompts alone, where that is
+    another, and `leader_reranked` is its score on the same prompts.
     """
 
     policy: str
@@ -56,6 +60,9 @@ class Reported:
     base_validation: Score | None
     base_test: Score | None
     tests: tuple[TestMeasurement, ...]
+    reranked: Score | None
+    leader: str
+    leader_reranked: Score | None
 
 
 def read_header(rows: Rows) -> dict[str, Any]:
@@ -81,6 +88,9 @@ def reported(row: Mapping[str, Any]) -> Reported:
             TestMeasurement(each["policy"], each["n"], datetime.fromisoformat(each["ts"]))
             for each in json.loads(row["tests"])
         ),
+        reranked=score_of(row, "reranked_"),
+        leader=row["leader_policy"] or "",
+        leader_reranked=score_of(row, "leader_"),
     )
 
 

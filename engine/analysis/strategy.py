@@ -108,6 +108,7 @@ def to_toml(strategy: Strategy) -> str:
     best = strategy.reported
     scores = {
         "validation": best.validation,
+        "reranked": best.reranked,
         "test": best.test,
         "base_validation": best.base_validation,
         "base_test": best.base_test,

@@ -10,6 +10,10 @@ CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN least(1.0, gre
 CREATE OR REPLACE MACRO score_low(value, n, effective_n) AS wilson_low(value * coalesce(effective_n, n), coalesce(effective_n, n));
 CREATE OR REPLACE MACRO score_high(value, n, effective_n) AS wilson_high(value * coalesce(effective_n, n), coalesce(effective_n, n));
 
+-- What identifies the policy of a checkpoint, and its name for people. As engine/policy.py has it.
+CREATE OR REPLACE MACRO checkpoint_key(node, step) AS '[[' || node || ',' || step || ']]';
+CREATE OR REPLACE MACRO checkpoint_name(node, step) AS CASE WHEN node = 0 THEN 'base' ELSE '#' || node || ' step ' || step END;
+
 CREATE OR REPLACE VIEW scores AS
 SELECT c.node_id, c.step, n.start_steps + c.step AS total_steps, c.n,
     c.value, score_low(c.value, c.n, c.effective_n) AS value_low, score_high(c.value, c.n, c.effective_n) AS value_high,
@@ -27,7 +31,7 @@ WITH named AS (
 )
 SELECT * EXCLUDE (soup) REPLACE (coalesce(policy, CASE WHEN soup IS NOT NULL THEN 'soup ending at ' WHEN node_id = 0 THEN 'base' ELSE '' END
         || CASE WHEN soup IS NOT NULL OR node_id > 0 THEN '#' || node_id || ' step ' || step ELSE '' END) AS policy),
-    coalesce(members, 'soup ' || soup, '[[' || node_id || ',' || step || ']]') AS policy_key
+    coalesce(members, 'soup ' || soup, checkpoint_key(node_id, step)) AS policy_key
 FROM named;
 
 CREATE OR REPLACE VIEW reported_policy AS
@@ -37,14 +41,14 @@ old_soup AS (SELECT e.* FROM policy_evaluations e JOIN run r ON r.policy IS NULL
 incumbent AS (SELECT * FROM checkpoints ORDER BY value DESC, node_id, step DESC LIMIT 1),
 chosen AS (
     SELECT true AS picked, best_node AS node_id, best_step AS step, best_path AS path, coalesce(r.policy, o.policy) AS policy, r.members,
-        coalesce(r.members, o.policy_key, '[[' || best_node || ',' || best_step || ']]') AS policy_key
+        coalesce(r.members, o.policy_key, checkpoint_key(best_node, best_step)) AS policy_key
     FROM run r LEFT JOIN old_soup o ON true WHERE picked
     UNION ALL
-    SELECT false, i.node_id, i.step, i.path, NULL, NULL, '[[' || i.node_id || ',' || i.step || ']]'
+    SELECT false, i.node_id, i.step, i.path, NULL, NULL, checkpoint_key(i.node_id, i.step)
     FROM incumbent i JOIN run ON NOT picked
 ),
 named AS (
-    SELECT * REPLACE (coalesce(policy, CASE WHEN node_id = 0 THEN 'base' ELSE '#' || node_id || ' step ' || step END) AS policy),
+    SELECT * REPLACE (coalesce(policy, checkpoint_name(node_id, step)) AS policy),
         CASE WHEN policy_key LIKE 'soup%' OR TRY(json_array_length(members)) > 1 THEN 'soup' WHEN node_id = 0 THEN 'base' ELSE 'checkpoint' END AS kind
     FROM chosen
 ),
@@ -54,6 +58,12 @@ test AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key)
 own AS (SELECT k.* FROM checkpoints k JOIN named c ON c.kind <> 'soup' AND k.node_id = c.node_id AND k.step = c.step ORDER BY k.seq DESC LIMIT 1),
 base AS (SELECT * FROM checkpoints WHERE node_id = 0 ORDER BY step, seq DESC LIMIT 1),
 base_test AS (SELECT * FROM evaluations WHERE kind = 'baseline' ORDER BY seq DESC LIMIT 1),
+fresh AS (SELECT * FROM policy_evaluations WHERE kind = 'reranking' QUALIFY row_number() OVER (PARTITION BY policy_key ORDER BY seq DESC) = 1),
+second AS (SELECT f.* FROM fresh f JOIN named c USING (policy_key) WHERE c.picked),
+leader AS (SELECT checkpoint_name(i.node_id, i.step) AS policy, i.n + f.n AS n, i.greedy + f.greedy AS greedy, i.sampled + f.sampled AS sampled,
+        i.outcomes || f.outcomes AS outcomes
+    FROM incumbent i JOIN fresh f ON f.policy_key = checkpoint_key(i.node_id, i.step)
+    JOIN named c ON c.picked AND c.policy_key <> f.policy_key),
 tests AS (SELECT CAST(to_json(list({'policy': policy, 'n': n, 'ts': strftime(ts, '%Y-%m-%dT%H:%M:%S+00:00')} ORDER BY seq)) AS VARCHAR) AS tests
     FROM policy_evaluations WHERE kind = 'final')
 SELECT c.policy, c.kind, coalesce(c.members, CASE WHEN c.kind <> 'soup' THEN c.policy_key END) AS members, c.picked, c.node_id, c.step, c.path,
@@ -63,9 +73,13 @@ SELECT c.policy, c.kind, coalesce(c.members, CASE WHEN c.kind <> 'soup' THEN c.p
     test.effective_n AS test_effective_n, test.seed AS test_seed, coalesce(tests.tests, '[]') AS tests,
     base.n AS base_n, base.greedy AS base_greedy, base.sampled AS base_sampled, base.outcomes AS base_outcomes, base.effective_n AS base_effective_n,
     base_test.n AS base_test_n, base_test.greedy AS base_test_greedy, base_test.sampled AS base_test_sampled,
-    base_test.outcomes AS base_test_outcomes, base_test.effective_n AS base_test_effective_n, base_test.seed AS base_test_seed
+    base_test.outcomes AS base_test_outcomes, base_test.effective_n AS base_test_effective_n, base_test.seed AS base_test_seed,
+    coalesce(soup.n, own.n) + second.n AS reranked_n, coalesce(soup.greedy, own.greedy) + second.greedy AS reranked_greedy,
+    coalesce(soup.sampled, own.sampled) + second.sampled AS reranked_sampled, coalesce(soup.outcomes, own.outcomes) || second.outcomes AS reranked_outcomes,
+    leader.policy AS leader_policy, leader.n AS leader_n, leader.greedy AS leader_greedy, leader.sampled AS leader_sampled,
+    leader.outcomes AS leader_outcomes
 FROM run CROSS JOIN tests LEFT JOIN named c ON true LEFT JOIN soup ON true LEFT JOIN own ON true LEFT JOIN test ON true
-LEFT JOIN base ON true LEFT JOIN base_test ON true;
+LEFT JOIN base ON true LEFT JOIN base_test ON true LEFT JOIN second ON true LEFT JOIN leader ON true;
 
 CREATE OR REPLACE VIEW best_trajectory AS
 WITH RECURSIVE path(node_id, leaves_at, back) AS (
@@ -123,7 +137,8 @@ SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts
 FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN waiting CROSS JOIN last
 LEFT JOIN spent ON true LEFT JOIN said ON true;
 
-CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget, gate, spent_ts, last_ts, best_outcomes, test_outcomes, base_outcomes, base_test_outcomes)
+CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget, gate, spent_ts, last_ts, best_outcomes, test_outcomes, base_outcomes, base_test_outcomes,
+    reranked_outcomes, leader_outcomes)
 FROM run_header;
 
 CREATE OR REPLACE VIEW documentation AS
@@ -145,7 +160,7 @@ COMMENT ON VIEW visible_nodes IS 'Nodes without those whose proposal the engine 
 COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its steps found, of several such looks the last.';
 COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% intervals; those of value are clustered by prompt.';
 COMMENT ON VIEW policy_evaluations IS 'Every row of evaluations with the policy it measured, in old runs too: rows with one policy_key are of one policy.';
-COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
+COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it), what decided when it was picked (reranked_*: the steering and the fresh validation prompts together; leader_*: the same of the best on the steering prompts alone, where that is another), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
 COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*: what header, lists, exports and model cards show. One row.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the reported policy (of a soup, to its newest member): how many steps of each are used, and the score there.';
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory.';

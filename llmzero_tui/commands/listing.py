@@ -90,7 +90,7 @@ def _line(listed: Listed) -> list[object]:
     spent = MISSING if facts.budget_fraction is None else f"{facts.budget_fraction:.0%}"
     if facts.eta_seconds is not None:
         spent += f", {duration(facts.eta_seconds)} left"
-    best = facts.best_validation
+    best = facts.best_reranked or facts.best_validation
     test = facts.best_test
     return [
         listed.directory.name, state, facts.task, facts.nodes, facts.steps,

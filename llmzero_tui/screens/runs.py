@@ -47,7 +47,7 @@ SORTS: dict[str, SortKey] = {
     "age": lambda run: 0,  # as the feed has them: newest first
     "run": lambda run: run.name.lower(),
     "state": lambda run: URGENCY.index(run.state) if run.state in URGENCY else len(URGENCY),
-    "validation": lambda run: -run.best.value if run.best else 1.0,
+    "validation": lambda run: -run.headline.value if run.headline else 1.0,
     "test": lambda run: -run.test.value if run.test else 1.0,
     "budget": lambda run: -run.spent,
 }

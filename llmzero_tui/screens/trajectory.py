@@ -118,7 +118,7 @@ class TrajectoryScreen(Polled):
         legs = snapshot.legs
         what = "the best path" if snapshot.best else f"the path to #{snapshot.node}"
         left = Text.assemble((what, f"bold {colours.star if snapshot.best else colours.text}"))
-        reported = snapshot.run.best if snapshot.best else None
+        reported = snapshot.run.headline if snapshot.best else None
         end = reported or (legs[-1].score if legs else None)
         if end is not None:
             left.append("  " + score(end.value, end.low, end.high), style=f"bold {colours.star}")

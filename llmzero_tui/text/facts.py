@@ -109,9 +109,11 @@ def state_words(summary: Summary) -> str:
 
 
 def best_words(summary: Summary) -> str:
-    """ "best .431 [.37, .49] (#9 step 25, n 256)"."""
+    """ "best .431 [.37, .49] (#9 step 25, n 256)"; "picked …" with the score that decided, once that is so."""
     if summary.best_validation is None:
         return "no score yet"
+    if summary.best_reranked is not None:
+        return f"picked {_measured(summary.best_reranked, plain(summary.best_policy, 120))}"
     return f"best {_measured(summary.best_validation, plain(summary.best_policy, 120))}"
 
 

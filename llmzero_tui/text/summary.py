@@ -22,6 +22,7 @@ from engine.words import counted
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
 from llmzero_tui.text.output import emit, table, to_json
+from llmzero_tui.values.decided import decision
 
 SPACE = "SELECT space FROM runs"
 Labels = dict[str, str]
@@ -76,6 +77,8 @@ def result_lines(best: Reported) -> Iterator[str]:
     ]
     rows = [[plain(who, 200), split, *measure(score)] for who, split, score in scores if who and score]
     yield from table(["policy", "split", "score", "95% interval", "greedy", "T=1", "n"], rows, right={2, 4, 5, 6})
+    if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
+        yield decided
     if policy and best.base_test and best.test:
         times = best.test.value / best.base_test.value if best.base_test.value else None
         ratio = f", {times:.1f} times the base" if times else ""

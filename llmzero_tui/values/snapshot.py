@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.analysis.activity import Doing, doings
 from engine.analysis.summary import FINAL_STATES, SPENDING, derived_state, eta
+from engine.score import score_of
 from llmzero_tui.values.curves import PLAIN, Sight, Trace
+from llmzero_tui.values.decided import decision
 from llmzero_tui.values.nodes import Nodes
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Run:
     """The header of a run. `best` is the validation score of the policy that it reports, `test` that policy's test
-    score. `spent` is a fraction of the budget of now, whose limits are `budget` (steps, nodes, minutes, gpu_hours; 0 is
-    none) and in steps `limit`; times are UTC; `eta` is seconds, None when unknown."""
+    score, `reranked` the score by which it was picked at the end, and `decision` says against what. `spent` is a
+    fraction of the budget of now, whose limits are `budget` (steps, nodes, minutes, gpu_hours; 0 is none) and in
+    steps `limit`; times are UTC; `eta` is seconds, None when unknown."""
 
     path: Path
     name: str
@@ -57,6 +60,8 @@ class Run:
     nodes: int = 0
     best: Scored | None = None
     test: Scored | None = None
+    reranked: Scored | None = None
+    decision: str = ""
     steps: int = 0
     limit: int = 0
     spent: float = 0.0
@@ -69,6 +74,11 @@ class Run:
     trainer_seconds: float = 0.0
     waiting_seconds: float = 0.0
     activity: tuple[Doing, ...] = ()
+
+    @property
+    def headline(self) -> Scored | None:
+        """The validation score to show where there is one: that which decided, else that which steers."""
+        return self.reranked or self.best
 
     @property
     def over(self) -> bool:
@@ -358,14 +368,19 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
     budget = _values(row["budget"]) or settings.get("budget", {})
     state = derived_state(str(row["state"]), live=live)
     whose = row["best_node"], row["best_step"], row["best_policy"]
-    best = test = None
+    best = test = reranked = None
     if row["best_n"]:
         best = Scored(row["best_value"], row["best_low"], row["best_high"], row["best_n"], *whose)
     if row["test_n"]:
         test = Scored(row["test_value"], row["test_low"], row["test_high"], row["test_n"], *whose)
+    decided = score_of(row, "reranked_")
+    if decided is not None:
+        reranked = Scored(decided.value, *decided.interval, decided.n, *whose)
     return Run(
         path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
-        reason=row["reason"], nodes=row["nodes"], best=best, test=test, steps=row["steps"] or 0,
+        reason=row["reason"], nodes=row["nodes"], best=best, test=test, reranked=reranked,
+        decision=decision(row["best_policy"], decided, row["leader_policy"], score_of(row, "leader_")),
+        steps=row["steps"] or 0,
         limit=int(budget.get("steps", 0)), budget=budget, spent=row["budget_fraction"] or 0.0,
         trainer_seconds=row["trainer_seconds"] or 0.0, wall_seconds=row["wall_seconds"] or 0.0,
         waiting_seconds=row["waiting_seconds"] or 0.0, activity=doings(row["activity"]) if live else (),

@@ -63,6 +63,7 @@ class Details(Sheet):
                 node,
                 failure_of(snapshot),
                 self._waits(snapshot, node),
+                _decision(snapshot, node),
             ),
             (detail.stages, snapshot.space),
             (detail.samples, without_training(snapshot, node)),
@@ -86,6 +87,7 @@ class Details(Sheet):
         if self.tab == 0:
             return Group(
                 *node_texts.failure(failure_of(snapshot), dress), *node_texts.written(snapshot.writing, dress),
+                *node_texts.decided(_decision(snapshot, node), dress),
                 node_texts.rationale(detail, node, dress, waits=self._waits(snapshot, node)),
             )  # fmt: skip
         if self.tab == 1:
@@ -95,3 +97,9 @@ class Details(Sheet):
         if self.tab == 3:
             return node_texts.log(snapshot.events, snapshot.commands, width, dress)
         return call_texts.short(detail.calls, width, dress)
+
+
+def _decision(snapshot: RunSnapshot, node: Node | None) -> str:
+    """Why the run reports the policy of this node; "" for every other one."""
+    best = snapshot.run.best
+    return snapshot.run.decision if node is not None and best is not None and best.node == node.id else ""

@@ -81,12 +81,13 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
 
 
 def _scores(run: Run, wide: bool, dress: Look) -> Text:
-    """The best validation score and the test score; where there is room for one, that of the test."""
+    """The validation score that decided, or the best so far, and the test score; where there is room for one, that."""
     colours, text = dress.palette, Text()
-    whose = f" {plain(_short(run.best, wide), 60)}" if run.best is not None else ""
-    if run.best is not None and (wide or run.test is None):
-        text.append("  best ", style=colours.muted)
-        text.append(score(run.best.value, run.best.low, run.best.high), style=f"bold {colours.star}")
+    best = run.headline
+    whose = f" {plain(_short(best, wide), 60)}" if best is not None else ""
+    if best is not None and (wide or run.test is None):
+        text.append("  picked " if run.reranked else "  best ", style=colours.muted)
+        text.append(score(best.value, best.low, best.high), style=f"bold {colours.star}")
         text.append(whose, style=colours.muted)
     if run.test is not None:
         text.append("  test ", style=colours.muted)

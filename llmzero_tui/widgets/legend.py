@@ -35,7 +35,8 @@ RUNS = {
 }
 SIGNS = {
     "run": (
-        ("★", "star", "the best policy"), ("◆A", "star", "before a node: marked to be compared, with its letter"),
+        ("★", "star", "the policy that the run reports"),
+        ("◆A", "star", "before a node: marked to be compared, with its letter"),
         (HUMAN, "wait", "made or edited by a human"), (NOTE, "live", "has a note of a human"),
         ("◆", "line", "in a plot: a validation score, the line through it its 95% interval"),
         ("┊", "muted", "in a plot: a segment begins"), ("▁▃▆", "trail", "the reward during the segment"),

@@ -72,6 +72,11 @@ def failure(found: tuple[str, str, tuple[Event, ...]] | None, dress: Look) -> li
     return lines
 
 
+def decided(words: str, dress: Look) -> list[RenderableType]:
+    """Why the run reports this node's policy; nothing where there are no words."""
+    return [_line(dress, ("★ ", dress.palette.star), (words, dress.palette.text))] if words else []
+
+
 def hands(node: Node, dress: Look) -> list[RenderableType]:
     """Whether a human made the node, and a human's note on it."""
     colours, lines = dress.palette, list[RenderableType]()

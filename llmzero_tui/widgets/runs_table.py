@@ -58,9 +58,9 @@ def _task(cells: int) -> Callable[[Run, datetime, Look], Text]:
 
 
 def _validation(run: Run, _now: datetime, dress: Look) -> Text:
-    if run.best is None:
+    if (best := run.headline) is None:
         return Text(MISSING, style=dress.palette.faint)
-    return Text(score(run.best.value, run.best.low, run.best.high), style=dress.palette.text)
+    return Text(score(best.value, best.low, best.high), style=dress.palette.text)
 
 
 def _test(run: Run, _now: datetime, dress: Look) -> Text:

@@ -3,6 +3,8 @@ after their end: simulated segments, the real controller, store and every surfac
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 
 from engine.config import RunConfig, parse
 from engine.rundir import RunDirectory
+from engine.score import Score
 from engine.training import events
 from engine.training.events import Evaluate, Evaluation
 from llmzero_tui import cli
+from llmzero_tui.format import score
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor
 from tests.engine.steered import Hand, steer
@@ -133,6 +137,41 @@ def test_a_winner_that_is_not_the_best_by_validation_is_the_same_everywhere(
     assert (told["show"].policy, told["show"].test) == (f"#{row['node_id']} step {row['step']}", (0.75, 128))
     card = card_of(run.path.parent.with_name("exported"))
     assert f"{WORDS} once in this run: {row['policy']} at 20" in card
+
+
+def test_the_scores_that_decided_are_told_where_the_picked_policy_is_not_the_first_by_validation(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert steer(config(3), run.path, nothing, Scripted()) == "finished"
+    row = reported(run)
+    node, step = incumbent(run)
+    right = row["greedy"]
+    decided = Score(320, 256 + right, 256 + right, "3" * right + "0" * (64 - right) + "3" * 256)
+    short = score(decided.value, *decided.interval)
+    sentence = (
+        f"{row['policy']} was picked with {short} (n 320) on the steering and fresh validation prompts together; "
+    )
+    sentence += f"#{node} step {step}, first on the steering ones, has "
+    capsys.readouterr()
+    assert cli.main(["show", str(run.path)]) == 0
+    told = capsys.readouterr().out
+    assert sentence in told
+    assert f"picked {short} ({row['policy']}, n 320)" in told
+    assert cli.main(["show", str(run.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best_reranked"] == decided.as_dict()
+    assert cli.main(["ls", "--runs-dir", str(run.path.parent)]) == 0
+    assert short in capsys.readouterr().out
+    told_by_all(run, capsys)
+    place = run.path.parent.with_name("exported")
+    assert sentence in card_of(place)
+    strategy = tomllib.loads((place / "strategy.toml").read_text(encoding="utf-8"))
+    assert strategy["scores"]["reranked"] == decided.as_dict()
+
+
+def test_a_policy_that_nothing_was_compared_with_has_no_such_score(run: RunDirectory) -> None:
+    assert steer(config(3), run.path, trained(2), Scripted()) == "stopped"
+    row = live.rows(run, "SELECT reranked_n, leader_policy, best_picked FROM run_header")
+    assert row == [{"reranked_n": None, "leader_policy": None, "best_picked": False}]
 
 
 def test_a_run_that_goes_on_reports_its_best_by_validation_without_a_test_score(
