@@ -125,7 +125,3 @@ class Finish:
         if isinstance(answer, Ended):
             raise EvaluationFailed(f"{kind} of {policy.name}: {answer.end}: {answer.detail}")
         return self._ledger.evaluation(answer, policy, path, kind)
-
-
-def _score_of(answer: Evaluated) -> Score:
-    return Score(answer.evaluation.n, answer.evaluation.greedy, answer.evaluation.sampled)
