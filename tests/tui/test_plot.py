@@ -166,6 +166,20 @@ def test_an_axis_holds_its_values_and_its_ticks(values: list[float], log: bool, 
     assert all(math.isfinite(value) for value, _ in marks)
 
 
+@given(st.floats(1e-3, 1e3), st.floats(1.01, 100), st.integers(2, 20))
+def test_a_log_axis_of_any_reach_has_labels(low: float, times: float, count: int) -> None:
+    scale = fitted([low, low * times], log=True)
+    marks = ticks(scale, count)
+    assert len(marks) >= 2
+    assert all(value > 0 for value, _ in marks)
+    assert all(scale.low - 1e-9 <= math.log10(value) <= scale.high + 1e-9 for value, _ in marks)
+
+
+def test_a_loss_between_two_powers_of_ten_is_labelled_on_a_log_axis() -> None:
+    labels = [label for _, label in ticks(fitted([0.23, 0.27, 0.46], log=True), 6)]
+    assert labels[0] == ".25"
+
+
 def test_labels_tell_ticks_apart_however_close_they_lie() -> None:
     labels = [label for _, label in ticks(Scale(0.43120, 0.43124), 4)]
     assert len(labels) >= 3

@@ -53,14 +53,25 @@ def _finite(value: float) -> float:
 
 def ticks(scale: Scale, count: int) -> list[tuple[float, str]]:
     """About `count` round values of an axis of values, each with its label; no label twice."""
-    if scale.log:
-        values = _powers(scale.low, scale.high, count)
+    values = _powers(scale.low, scale.high, count) if scale.log else []
+    if len(values) > 1:
         labels = [number(v) for v in values]
-    else:
-        values = rounds(scale.low, scale.high, count)
+    else:  # of a logarithm too, where hardly a power of ten lies on it
+        values = _several(*_ends(scale), count) if scale.log else rounds(scale.low, scale.high, count)
         step = values[1] - values[0] if len(values) > 1 else 0.0
         labels = [value_label(v, step) for v in values]
     return [(v, w) for i, (v, w) in enumerate(zip(values, labels, strict=True)) if w not in labels[:i]]
+
+
+def _ends(scale: Scale) -> tuple[float, float]:
+    """The values at both ends of an axis of logarithms."""
+    return 10.0 ** max(-307.0, scale.low), 10.0 ** min(308.0, scale.high)
+
+
+def _several(low: float, high: float, count: int) -> list[float]:
+    """About `count` round values, and two at least: a single one does not say what lies between."""
+    found = rounds(low, high, count)
+    return found if len(found) > 1 or count >= MOST_TICKS else _several(low, high, 2 * count)
 
 
 def value_label(value: float, step: float) -> str:
