@@ -67,8 +67,10 @@ class JsonLines(RowsTask):
     def item(self, row: Row) -> Item:
         assert self._prompt is not None
         value = row.get(self._prompt)
-        if value is None or value in ("", []):
+        if value is None:
             raise ValueError(f'has no "{self._prompt}"')
+        if value in ("", []):
+            raise ValueError(f'has an empty "{self._prompt}" ({json.dumps(value)})')
         answer = None if self._answer is None else row.get(self._answer)
         if isinstance(value, str):
             if self._prompt == "instruction" and isinstance(more := row.get("input"), str) and more:

@@ -268,6 +268,8 @@ def test_only_a_newline_ends_a_row(own: Path, inside: str) -> None:
         (b'{"prompt": "a\xff"}', "line 101 of .* is not UTF-8"),
         (b'{"prompt": "a", "answer": null}', 'line 101 of words.jsonl has null as its "answer"'),
         (b'{"prompt": null, "answer": "a"}', 'line 101 of words.jsonl has no "prompt"'),
+        (b'{"prompt": "", "answer": "a"}', r'line 101 of words.jsonl has an empty "prompt" \(""\)'),
+        (b'{"prompt": [], "answer": "a"}', r'line 101 of words.jsonl has an empty "prompt" \(\[\]\)'),
         (b'{"prompt": 3, "answer": "a"}', "line 101 of words.jsonl has a .* neither a text nor a list"),
         (b'[{"prompt": "a"}]', "line 101 of .* is a JSON array"),
         (b'{"prompt": "a", "n": ' + b"9" * 10_000 + b"}", "line 101 of .* is not JSON"),
