@@ -6,10 +6,12 @@ never the link; a FIFO or a device is written into and stays what it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +40,7 @@ def whole(output: Path, mode: int | None = None) -> Iterator[BinaryIO]:
             yield file
             file.seek(0)
             # Neither made nor cut: whoever has opened it may have written before.
-            with os.fdopen(os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as there:
+            with os.fdopen(_reach(output, status), "wb") as there:
                 shutil.copyfileobj(file, there)
         return
     target = Path(os.path.realpath(output))
@@ -51,6 +53,30 @@ def whole(output: Path, mode: int | None = None) -> Iterator[BinaryIO]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+READER_SECONDS = 10.0
+"""How long a FIFO may be without a reader: `llmzero sql … -o F & cat F` begins in either order."""
+
+
+def _reach(output: Path, status: os.stat_result | None) -> int:
+    """A descriptor to write with. Raises OSError, for a FIFO that nobody reads after some seconds too."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    if status is None or not stat.S_ISFIFO(status.st_mode):
+        return os.open(output, flags)
+    deadline = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            descriptor = os.open(output, flags | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise OSError(errno.ENXIO, "it is a FIFO and nobody reads from it", str(output)) from error
+            time.sleep(0.05)
+        else:
+            os.set_blocking(descriptor, True)
+            return descriptor
 
 
 def _status(output: Path) -> os.stat_result | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import files
 from engine.files import whole
 from llmzero_tui import cli
 from tests.unit.cli_process import environment, finished_run, llmzero
@@ -72,6 +73,13 @@ def test_a_fifo_is_written_into_and_stays(tmp_path: Path) -> None:
     reader.join(10)
     assert got == [b"new"]
     assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_a_fifo_that_nobody_reads_is_refused_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "READER_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "f")
+    with pytest.raises(OSError, match="nobody reads from it"):
+        write(tmp_path / "f")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes device nodes")
