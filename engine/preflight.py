@@ -17,12 +17,16 @@ from engine.findings import Finding, Report
 from engine.model_files import ModelFiles, find_model
 from engine.rundir import lacks_locks
 from engine.space import Space
+from engine.strategies import check_packages
 from engine.words import counted
 from tasks import registry
 from tasks.base import Split, Task, TaskError, TaskNotFound
 
 WORKER_BYTES = 900 * 1024**2
 """What a trainer worker needs beside the model: Python, torch, TRL (FACTS.md: 450–800 MB)."""
+
+DATABASE_BYTES = 200 * 1024**2
+"""What a run's database, logs and plots may take on the disk."""
 
 
 def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> Report:
@@ -34,6 +38,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     if task and model and space:
         found += prompt_check.lengths(task, model, space, prompts)
     here = machine.inspect()
+    found += _strategy(config)
     found += _budget(config, here)
     if model:
         found += _memory(config, model, space, here)
@@ -115,6 +120,14 @@ def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space 
     return space
 
 
+def _strategy(config: RunConfig) -> Iterator[Finding]:
+    try:
+        check_packages(config.search.strategy)
+    except UserError as error:
+        subject, _, text = str(error).partition(" = ")
+        yield Finding("error", subject, text)
+
+
 def _budget(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
     budget, search = config.budget, config.search
     if budget.steps and budget.steps < search.segment_steps:
@@ -185,8 +198,11 @@ def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> I
     free = machine.disk_free(runs_dir)
     checkpoint = 12 * model.parameters if model and model.parameters else 0
     kept = config.training.keep_checkpoints + config.search.workers * config.evaluation.checkpoints + 4
-    need = checkpoint * kept + 200 * 1024**2
-    text = f"{gib(free)} free, about {gib(need)} needed for {kept} checkpoints of {gib(checkpoint)}"
+    need = checkpoint * kept + DATABASE_BYTES
+    text = (
+        f"{gib(free)} free, about {gib(need)} needed: {kept} checkpoints of {gib(checkpoint)} (weights and optimizer), "
+        f"and {gib(DATABASE_BYTES)} for the database and logs"
+    )
     yield Finding("warning" if free < need else "ok", "disk", text)
 
 

@@ -1,14 +1,17 @@
 """The settings of every search strategy as pydantic models, a docstring under each field.
 
 The run file holds its `search.settings` against them, so that a wrong value is one line before anything runs; the
-strategies take them as they are. Knows no room of the engine.
+strategies take them as they are. Says also which package a strategy needs. Knows no room of the engine.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from engine.errors import UserError
 
 
 class Settings(BaseModel):
@@ -158,3 +161,13 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "adarft": AdaRFTSettings,
 }
 """By the strategy's name in the run file."""
+
+PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
+"""What a strategy needs beside what is always installed."""
+
+
+def check_packages(strategy: str) -> None:
+    """Raises UserError where a package that the strategy needs is not installed; imports nothing."""
+    package = PACKAGES.get(strategy)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise UserError(f"search.strategy = {strategy!r} needs {package}: pip install 'llmzero-tui[peers]'")

@@ -10,13 +10,12 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import UserError
 from engine.search.base import Expansion
 from engine.search.baselines import Lanes
 from engine.search.encoding import decode, encode, free
 from engine.search.peer import Situation, late_value
 from engine.space import Space, Value
-from engine.strategies import CMAESSettings
+from engine.strategies import CMAESSettings, check_packages
 from engine.tree import Node
 
 
@@ -25,10 +24,9 @@ class CMAES(Lanes):
 
     def __init__(self, segment_steps: int, space: Space, seed: int, settings: CMAESSettings) -> None:
         super().__init__(segment_steps, settings.segments)
-        try:
-            import cmaes
-        except ImportError as error:
-            raise UserError("search.strategy = 'cmaes' needs cmaes: pip install 'llmzero-tui[peers]'") from error
+        check_packages("cmaes")
+        import cmaes
+
         self._cmaes: Any = cmaes
         self._space = space
         self._seed = zlib.crc32(f"cmaes/{seed}".encode())

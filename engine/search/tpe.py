@@ -10,12 +10,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import UserError
 from engine.search.baselines import Lanes
 from engine.search.encoding import decode, encode, free
 from engine.search.peer import Situation, late_value
 from engine.space import Space, Value
-from engine.strategies import TPESettings
+from engine.strategies import TPESettings, check_packages
 
 
 class TPE(Lanes):
@@ -23,10 +22,9 @@ class TPE(Lanes):
 
     def __init__(self, segment_steps: int, space: Space, seed: int, settings: TPESettings) -> None:
         super().__init__(segment_steps, settings.segments)
-        try:
-            import optuna
-        except ImportError as error:
-            raise UserError("search.strategy = 'tpe' needs Optuna: pip install 'llmzero-tui[peers]'") from error
+        check_packages("tpe")
+        import optuna
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna: Any = optuna
         self._space = space

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from engine import advisor_check, machine, model_files, preflight
+from engine import advisor_check, machine, model_files, preflight, strategies
 from engine.config import AdvisorSection, RunConfig, parse
 from engine.errors import Fault, UserError
 from engine.findings import Finding
 from tasks import registry
 from tests.engine.broken_models import BROKEN, SOUND, copy
 from tests.fake_ollama import Model, serving
+from tests.unit.cli_process import RUN_FILE
 
 ROOT = Path(preflight.__file__).resolve().parents[1]
 SHIPPED = ROOT / "assets" / "tiny" / "knights"
@@ -397,3 +398,20 @@ def test_every_shipped_base_can_be_trained_on_its_task(task: str) -> None:
         assert preflight.check(config(task=task), Path("runs")).errors
     else:
         assert preflight.check(config(task=task), Path("runs")).errors == ()
+
+
+@pytest.mark.parametrize(("strategy", "package"), [("tpe", "optuna"), ("cmaes", "cmaes")])
+def test_a_package_that_the_strategy_lacks_is_named(
+    strategy: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = RUN_FILE.replace("[search]", f'[search]\nstrategy = "{strategy}"')
+    assert not [
+        each for each in preflight.check(parse(text, default_name="a"), tmp_path).errors if "search" in each.subject
+    ]
+    monkeypatch.setitem(strategies.PACKAGES, strategy, f"no_{package}_here")
+    [error] = [
+        each for each in preflight.check(parse(text, default_name="a"), tmp_path).errors if "search" in each.subject
+    ]
+    assert (error.subject, error.text) == (
+        "search.strategy", f"'{strategy}' needs no_{package}_here: pip install 'llmzero-tui[peers]'"
+    )  # fmt: skip
