@@ -58,6 +58,7 @@ class _Question:
         share = round(settings.anneal_share * self.total / self.half) * self.half
         enough = self.total >= settings.anneal_from * size
         self.reserve = min(max(share, self.half), 2 * size) if enough else 0
+        self.asked_roots = strategy.roots
         self.roots = min(strategy.roots, max(1, round(self.total / (4 * size))))
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
@@ -88,7 +89,7 @@ class _Question:
             return self._end()
         if self.lines.roots_begun < self.roots:
             number = f"start {self.lines.roots_begun + 1} of {self.roots}: different settings are compared"
-            return self._root(number if self.roots > 1 else "the first segment")
+            return self._root((number if self.roots > 1 else "the first segment") + self._fewer_roots())
         if self.race.winner is None:
             return self._race()
         return self._go_on(self.race.winner, self.race.runner_up)
@@ -99,6 +100,13 @@ class _Question:
         after = counted(failed.steps, "step")
         reason = f"#{failed.id} ended {failed.state} after {after}: the same place once more, made safe"
         return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
+
+    def _fewer_roots(self) -> str:
+        """Why there are fewer roots than the run file asks for, where there are."""
+        if self.roots == self.asked_roots:
+            return ""
+        asked = f"{self.asked_roots} starts are asked for (search.roots)"
+        return f" ({asked}, {self.total} steps have room for {self.roots}: each start gets four segments' worth)"
 
     def _root(self, why: str) -> Expansion | None:
         base = place(self.tree.root)

@@ -86,6 +86,14 @@ def test_a_small_budget_races_fewer_roots(total: int, roots: int) -> None:
     assert len(grown.tree) - 1 == roots
 
 
+def test_fewer_roots_than_asked_for_are_explained() -> None:
+    few, all_of_them = Grown().ask(300), Grown().ask(5000)
+    assert few is not None
+    assert all_of_them is not None
+    assert "4 starts are asked for (search.roots), 300 steps have room for 2" in few.reason
+    assert "asked for" not in all_of_them.reason
+
+
 def test_after_one_segment_only_what_is_worse_than_the_base_is_dropped() -> None:
     grown = Grown(base=0.2)
     a, b, c, d = grown.roots(0.5, 0.21, 0.19, 0.02)
