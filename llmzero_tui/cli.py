@@ -34,6 +34,14 @@ class Parser(argparse.ArgumentParser):
         line = plain(bounded(what + unknown + short_name(words)), 1000)
         self.exit(MISTAKE, f"{self.prog}: {line}; see `{self.prog} --help`\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse does, but stdout that cannot be written is an error and not passed over."""
+        if file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            super()._print_message(message, file)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
@@ -50,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser.parse_args(arguments)
         verbose = options.verbose
-        _here()
+        _here(options)
         module, _, function = options.handler.partition(":")
         code: int = getattr(importlib.import_module(f"llmzero_tui.commands.{module}"), function)(options)
         sys.stdout.flush()
@@ -71,18 +79,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _here() -> None:
-    """Raises UserError where the working directory was deleted: no relative path means anything there."""
+def _here(options: argparse.Namespace) -> None:
+    """Raises UserError where a path was given that means nothing, because the working directory was deleted."""
+    if _cwd_is_gone() and any(isinstance(each, Path) and not each.is_absolute() for each in vars(options).values()):
+        raise _nowhere()
+
+
+def _cwd_is_gone() -> bool:
     try:
         Path.cwd()
-    except FileNotFoundError as error:
-        raise UserError("the working directory does not exist any more: change to another one") from error
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _nowhere() -> UserError:
+    return UserError("the working directory does not exist any more: change to another one")
 
 
 def _explained(error: OSError) -> tuple[Exception, int]:
     """The error to tell and the exit code. Raises what is no fault of the world but ours."""
     if error.errno == errno.ENAMETOOLONG:
         return UserError(f"{short_path(error.filename)}: {error.strerror}"), MISTAKE
+    if isinstance(error, FileNotFoundError) and _cwd_is_gone():
+        return _nowhere(), MISTAKE
     if streams.is_output_error(error):
         streams.give_up(sys.stdout)
         return Fault(f"the output cannot be written: {error.strerror}"), FAILED

@@ -28,6 +28,7 @@ def shell(line: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
+        ("llmzero --help > /dev/full", 1, FULL), ("llmzero sql --help > /dev/full", 1, FULL),
         ("llmzero ls > /dev/full", 1, FULL), ("llmzero sql alpha 'FROM nodes' > /dev/full", 1, FULL),
         ("llmzero ls >&-", 1, "llmzero: the output cannot be written: Bad file descriptor\n"),
         ("llmzero show alpha <&-", 0, ""),
@@ -58,6 +59,20 @@ def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path, command: s
     words = "llmzero: the working directory does not exist any more: change to another one\n"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("ls", "alpha"), ("show alpha", "#1"), ("sql alpha 'SELECT 42 AS x'", "42"), ("sql 'SELECT 42 AS x'", "alpha"),
+     ("tail alpha", ""), ("doctor", "python")],
+)  # fmt: skip
+def test_what_needs_no_working_directory_works_without_one(tmp_path: Path, command: str, words: str) -> None:
+    finished_run(tmp_path / "runs", "alpha")
+    (tmp_path / "d").mkdir()
+    done = shell(f"cd d; rmdir ../d; llmzero --runs-dir {tmp_path / 'runs'} {command}", tmp_path)
+    assert done.returncode in (0, 1) if command == "doctor" else done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert words in done.stdout.lower()
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
