@@ -203,6 +203,7 @@ MARKS: dict[str, Mark] = {
     "proposed": Mark("○", "o", "muted"),
     "queued": Mark("◌", ".", "muted"),
     "running": Mark("●", "*", "live"),
+    "interrupted": Mark("◑", "~", "warn"),
     "finished": Mark("✓", "+", "good"),
     "stopped": Mark("■", "#", "muted"),
     "early-stopped": Mark("✂", "%", "warn"),

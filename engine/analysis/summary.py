@@ -120,6 +120,11 @@ def derived_state(state: str, *, live: bool) -> str:
     return state if live or state in FINAL_STATES else "crashed"
 
 
+def derived_node_state(state: str, *, live: bool) -> str:
+    """The stored state of a node, or "interrupted" when it trained and nobody holds the run any more."""
+    return "interrupted" if state == "running" and not live else state
+
+
 def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
     """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's.
 

@@ -53,9 +53,11 @@ def ls(options: argparse.Namespace) -> int:
     header = ["run", "state", "task", "nodes", "steps", "best validation", "test", "budget", "started (UTC)"]
     emit(*table(header, [_line(each) for each in found], right={3, 4, 7}))
     for each in found:
-        if each.state in ("crashed", "failed", "unreadable", "damaged"):
-            reason = plain(each.trouble or (each.summary.reason if each.summary else ""), 200)
-            note(f"{each.directory.name}: {reason or 'its engine is gone; `llmzero resume` goes on'}")
+        reason = each.trouble or (each.summary.reason if each.summary else "")
+        if not reason and each.state == "crashed":
+            reason = "its engine is gone; `llmzero resume` goes on"
+        if reason:
+            note(f"{each.directory.name}: {plain(reason, 200)}")
     return 0
 
 

@@ -47,7 +47,7 @@ class NodesFeed:
         )
         self._marks = marks
         if different:
-            new = [node_of(row) for chunk in sorted(found) for row in found[chunk]]
+            new = [node_of(row, live=reader.live) for chunk in sorted(found) for row in found[chunk]]
             before = {number for chunk in different for number in self._chunks.pop(chunk, ())}
             self._chunks.update({c: frozenset(r["node_id"] for r in rows) for c, rows in found.items()})
             self.nodes = self.nodes.changed(new, before - {node.id for node in new})

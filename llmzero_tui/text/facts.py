@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.analysis.summary import FINAL_STATES, Summary, summarise
+from engine.analysis.summary import FINAL_STATES, Summary, derived_node_state, summarise
 from engine.rundir import RunDirectory
 from engine.score import Score
 from engine.store import queries
@@ -80,8 +80,12 @@ def read_facts(reader: Reader, directory: RunDirectory) -> Facts:
     summary = summarise(reader)
     running = reader.rows(queries.load("cli_running")) if summary.live else []
     inbox = reader.rows(queries.load("ui_inbox")) if summary.state not in FINAL_STATES else []
+    nodes = [
+        {**row, "state": derived_node_state(row["state"], live=summary.live)}
+        for row in reader.rows(queries.load("cli_nodes"))
+    ]
     return Facts(
-        directory, summary, tuple(reader.rows(queries.load("cli_nodes"))),
+        directory, summary, tuple(nodes),
         tuple(_running(row, summary) for row in running),
         tuple(row for row in inbox if row["waits"]),
     )  # fmt: skip

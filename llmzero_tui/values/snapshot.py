@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.analysis.activity import Doing, doings
-from engine.analysis.summary import FINAL_STATES, SPENDING, derived_state, eta
+from engine.analysis.summary import FINAL_STATES, SPENDING, derived_node_state, derived_state, eta
 from engine.score import score_of
 from llmzero_tui.values.curves import PLAIN, Sight, Trace
 from llmzero_tui.values.decided import decision
@@ -451,7 +451,7 @@ def command_of(row: Row) -> Command:
     )  # fmt: skip
 
 
-def node_of(row: Row) -> Node:
+def node_of(row: Row, *, live: bool = True) -> Node:
     """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
     steps, values = row["steps"] or (), row["scores"] or ()
     scores = tuple(zip(steps, values, strict=True))
@@ -461,7 +461,8 @@ def node_of(row: Row) -> Node:
         ends = row["lows"][most], row["highs"][most]
         best = Scored(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
     return Node(
-        id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"], state=row["state"],
+        id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"],
+        state=derived_node_state(row["state"], live=live),
         intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],
         start=row["start_steps"], pruned=row["pruned"],
         best=best, kept=tuple(row["kept"] or ()), scores=scores, human=bool(row["human"]), note=row["note"] or "",

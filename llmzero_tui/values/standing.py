@@ -36,4 +36,6 @@ def without_training(snapshot: RunSnapshot, node: Node | None) -> str:
         return "not begun: waits for a worker"
     if node.state == "running":
         return f"before the first step: {snapshot.run.doing(node.id) or 'starting'}"
+    if node.state == "interrupted":
+        return "its engine ended before the first step: resume goes on"
     return "it ended before its first step"

@@ -13,6 +13,7 @@ STATES = {
     "proposed": "a proposal that begins by itself when a worker is free",
     "queued": "approved, waits for a worker",
     "running": "trains now",
+    "interrupted": "was cut off with its engine; resume goes on from its last checkpoint",
     "finished": "trained to its end",
     "stopped": "ended after a step, by a human or because the time was spent",
     "early-stopped": "stopped early: it trailed clearly",

@@ -26,7 +26,7 @@ from llmzero_tui.values.snapshot import Node, RunSnapshot, Scored
 from llmzero_tui.widgets.lines import Line, lines_of, matching, shortened
 from llmzero_tui.widgets.look import Look, cell, look
 
-SCORED = frozenset({"finished", "stopped", "early-stopped", "running"})
+SCORED = frozenset({"finished", "stopped", "early-stopped", "running", "interrupted"})
 SCORE_CELLS = 4
 SPARK_CELLS = 6
 LABEL_CELLS = 31

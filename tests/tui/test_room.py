@@ -76,6 +76,9 @@ def test_a_run_that_failed_says_why_with_its_latest_errors(snapshot: RunSnapshot
 def test_a_panel_without_metrics_says_what_is_awaited(snapshot: RunSnapshot) -> None:
     said = {node.state: without_training(snapshot, node) for node in snapshot.nodes.values()}
     assert "base model" in without_training(snapshot, snapshot.nodes[0])
-    assert said["running"].startswith("before the first step")
+    running = next(node for node in snapshot.nodes.values() if node.state == "interrupted")
+    assert said["interrupted"] == "its engine ended before the first step: resume goes on"
+    trains = without_training(snapshot, replace(running, state="running"))
+    assert trains.startswith("before the first step")
     assert said["proposed"] == "not begun: waits for your answer"
     assert without_training(snapshot, None) == "reading …"

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from engine.store.writer import Writer
 from llmzero_tui import cli
 from tests.unit.cli_process import HOSTILE, finished_run, llmzero
 
@@ -217,3 +219,20 @@ def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "range\n"
     assert done.stderr == ""
+
+
+def test_ls_says_why_a_run_was_stopped(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = finished_run(runs, "one", state="stopped")
+    writer = Writer(directory.database)
+    writer.update_run(reason="by anna")
+    writer.close()
+    assert cli.main(["--runs-dir", str(runs), "ls"]) == 0
+    assert capsys.readouterr().err == "one: by anna\n"
+
+
+def test_what_trained_when_its_engine_died_is_told_as_interrupted(ask: Ask, runs: Path) -> None:
+    directory = finished_run(runs, "one", state="training")
+    with duckdb.connect(str(directory.database)) as file:
+        file.execute("UPDATE nodes SET state = 'running' WHERE node_id = 1")
+    assert "◑ interrupted" in ask("show", "one")
+    assert [each["state"] for each in json.loads(ask("show", "one", "--json"))["tree"]] == ["finished", "interrupted"]
