@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
@@ -75,8 +76,9 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
         left.append(f"  {plain(alone, 40)}", style=colours.live)
     left.append_text(_scores(run, wide, dress))
     right = _age(snapshot, now, lost, frozen, wide, dress)
-    if wide:
-        right.append(f"   {plain(run.advisor, 20)} advisor", style=colours.muted)
+    advisor = f"   {plain(run.advisor, 20)} advisor"
+    if wide and left.cell_len + right.cell_len + cell_len(advisor) < width:  # scores are never cut for it
+        right.append(advisor, style=colours.muted)
     return row(left, right, width)
 
 

@@ -16,6 +16,7 @@ from llmzero_tui.screens.run import tree_cells
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.snapshot import Event, RunSnapshot, View
 from llmzero_tui.values.standing import failure_of, without_training
+from llmzero_tui.widgets.header import _first as header_line
 from llmzero_tui.widgets.legend import RUNS, SIGNS, STATES, marks_table
 from llmzero_tui.widgets.look import Look
 from tests.tui.sample_run import NOW
@@ -82,3 +83,15 @@ def test_a_panel_without_metrics_says_what_is_awaited(snapshot: RunSnapshot) -> 
     assert trains.startswith("before the first step")
     assert said["proposed"] == "not begun: waits for your answer"
     assert without_training(snapshot, None) == "reading …"
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_the_header_gives_up_the_advisor_before_it_cuts_a_score(snapshot: RunSnapshot, test: bool) -> None:
+    assert snapshot.run.best is not None
+    best = replace(snapshot.run.best, policy="soup of #10, #13")
+    run = replace(snapshot.run, best=best, test=best if test else None)
+    for width in range(98, 221):
+        line = header_line(replace(snapshot, run=run), NOW, "", False, width, Look(palette("llmzero-dark"))).plain
+        assert cell_len(line) <= width
+        assert "advisor" not in line or (best.policy in line and line.count("[") == 1 + test)
+    assert "advisor" in line
