@@ -18,7 +18,7 @@ import duckdb
 import psutil
 
 from engine.errors import Fault, UserError
-from engine.store.query_process import Limits, end_all
+from engine.store.query_process import QueryLimits, end_all
 from engine.store.reader import Reader, open_run
 from engine.store.writer import Writer
 from tests.engine.store_engine import engine_process, small_search
@@ -59,7 +59,7 @@ def ask_until(reader: Reader, sql: str, over: threading.Event, times: list[float
 def measure(directory: Path, sql: str, memory: Callable[[], float]) -> str:
     """One line of the table."""
     asking, looking = open_run(directory), open_run(directory)
-    asking.limits = Limits(seconds=5)
+    asking.limits = QueryLimits(seconds=5)
     over, adhoc, quick, most = threading.Event(), list[float](), list[float](), 0.0
     thread = threading.Thread(target=ask_until, args=(asking, sql, over, adhoc))
     thread.start()

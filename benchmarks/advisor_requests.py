@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.advisors import plots
-from engine.advisors.base import Picture
+from engine.advisors.base import PlotImage
 from engine.advisors.ollama import connect
 from tests.fake_ollama import Asked, serving
 from tests.unit.advice_cases import evidence
@@ -28,7 +28,7 @@ NAMES = ("curves.png", "run.png")
 def requests() -> dict[str, Asked]:
     """One request of each role."""
     given = evidence()
-    pictures = tuple(Picture(name, png) for name, png in zip(NAMES, plots.sheets(given), strict=True))
+    pictures = tuple(PlotImage(name, png) for name, png in zip(NAMES, plots.sheets(given), strict=True))
     seen = replace(given, pictures=pictures)
     with serving() as fake:
         advisor = connect(fake.host, "qwen3-vl:8b", timeout=30)

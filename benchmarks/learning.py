@@ -25,8 +25,8 @@ from benchmarks import learning_report
 from benchmarks.learning_plan import GROUPS, Run, plan
 from engine.space import Space
 from engine.training import events
-from engine.training.control import Control
-from engine.training.events import End, EvaluationSpec, SegmentSpec
+from engine.training.control import JobControl
+from engine.training.events import EvaluationSpec, SegmentEnd, SegmentSpec
 from tasks import registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,25 +49,25 @@ class Result:
 class Clock:
     """CPU seconds of the steps of one stage, and the stop when they reach `limit`."""
 
-    def __init__(self, job: str, limit: float, control: Control) -> None:
+    def __init__(self, job: str, limit: float, control: JobControl) -> None:
         self.steps = 0
         self.seconds = 0.0
         self.evaluation: events.Evaluation | None = None
         self.directory = ""
-        self.ended: events.Ended | None = None
+        self.ended: events.SegmentEnded | None = None
         self._job, self._limit, self._control, self._mark = job, limit, control, 0.0
 
-    def take(self, line: events.Event | events.Beat | events.Leaving) -> None:
-        if isinstance(line, events.Started):
+    def take(self, line: events.Event | events.Heartbeat | events.WorkerLeaving) -> None:
+        if isinstance(line, events.SegmentStarted):
             self._mark = time.process_time()
-        elif isinstance(line, events.Metrics):
+        elif isinstance(line, events.StepMetrics):
             now = time.process_time()
             self.seconds, self._mark, self.steps = self.seconds + now - self._mark, now, line.step
             if self.seconds >= self._limit:
-                self._control.take(events.Stop(job=self._job, end=End.EARLY_STOPPED))
-        elif isinstance(line, events.Checkpoint):
+                self._control.take(events.Stop(job=self._job, end=SegmentEnd.EARLY_STOPPED))
+        elif isinstance(line, events.CheckpointSaved):
             self.evaluation, self.directory = line.evaluation, line.directory
-        elif isinstance(line, events.Ended):
+        elif isinstance(line, events.SegmentEnded):
             self.ended = line
 
 
@@ -80,7 +80,7 @@ def measure(run: Run, scratch: Path) -> Result:
     base = str(_base(run.task))
     parent, optimizer, seconds, steps, clock = base, None, 0.0, 0, None
     for number, stage in enumerate(run.stages):
-        control = Control()
+        control = JobControl()
         limit = stage.share * run.seconds - seconds if run.seconds else float("inf")
         clock = Clock(str(number), limit, control)
         spec = SegmentSpec(
@@ -91,7 +91,7 @@ def measure(run: Run, scratch: Path) -> Result:
             threads=1, samples_every=MOST_STEPS,
         )  # fmt: skip
         run_segment(spec, clock.take, control)
-        if clock.ended is None or clock.ended.end not in (End.FINISHED, End.EARLY_STOPPED):
+        if clock.ended is None or clock.ended.end not in (SegmentEnd.FINISHED, SegmentEnd.EARLY_STOPPED):
             raise SystemExit(f"{run.label}: stage {number} ended {clock.ended}")
         seconds, steps = seconds + clock.seconds, steps + clock.steps
         parent = optimizer = clock.directory

@@ -25,7 +25,7 @@ import psutil
 
 from engine.executors.local import LocalExecutor
 from engine.training import events
-from engine.training.events import End, EvaluationSpec, SegmentSpec
+from engine.training.events import EvaluationSpec, SegmentEnd, SegmentSpec
 from tasks import registry
 from tasks.base import Split
 
@@ -158,20 +158,20 @@ async def run_segments(executor: LocalExecutor, steps: int, directory: Path) -> 
         while True:
             event = await executor.next_event()
             now, cpu = time.perf_counter(), sum(worker.cpu_times()[:2])
-            if isinstance(event, events.Started):
+            if isinstance(event, events.SegmentStarted):
                 started_at, started_cpu = now, cpu
                 if number:
                     switches.append(now - ended_at - scoring)
                     with_evaluation.append(now - ended_at)
-            elif isinstance(event, events.Metrics) and event.step == steps:
+            elif isinstance(event, events.StepMetrics) and event.step == steps:
                 ended_at = now
                 training += now - started_at
                 computing += cpu - started_cpu
                 rewards.append(event.values["reward"])
-            elif isinstance(event, events.Checkpoint):
+            elif isinstance(event, events.CheckpointSaved):
                 parent, scoring = event.directory, event.evaluation.seconds
-            elif isinstance(event, events.Ended):
-                if event.end is not End.FINISHED:
+            elif isinstance(event, events.SegmentEnded):
+                if event.end is not SegmentEnd.FINISHED:
                     raise SystemExit(f"segment {number} ended {event.end}: {event.detail}")
                 break
     total = SEGMENTS * steps

@@ -19,7 +19,7 @@ from statistics import median
 
 import duckdb
 
-from engine.score import Difference, PromptSet, Score
+from engine.score import PromptSet, Score, ScoreDifference
 
 Place = tuple[int, int]
 """Node and step of a checkpoint."""
@@ -33,7 +33,7 @@ class Pair:
 
     independent: float
     by_prompt: float
-    paired: Difference
+    paired: ScoreDifference
 
 
 def answers_error(score: Score) -> float:

@@ -11,16 +11,16 @@ import subprocess
 from engine import own_packages
 from engine.config import AdvisorSection
 from engine.errors import one_line
-from engine.findings import Finding
+from engine.findings import CheckFinding
 
 ASK_SECONDS = 60.0
 """For the process, which asks a server once; the client itself waits five seconds."""
 
 
-def look(asked: AdvisorSection) -> Finding:
+def look(asked: AdvisorSection) -> CheckFinding:
     """Which advisor a run would have now. `auto` falls back to the rules, so a missing server is only a warning."""
     if asked.kind == "rules":
-        return Finding("ok", "advisor", "rules")
+        return CheckFinding("ok", "advisor", "rules")
     command = [*own_packages.command("engine.advisors.factory"), asked.kind, asked.host, asked.model]
     try:
         done = subprocess.run(
@@ -29,10 +29,12 @@ def look(asked: AdvisorSection) -> Finding:
         )  # fmt: skip
         answer = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return Finding("warning", "advisor", f"no answer in {ASK_SECONDS:g} s")
+        return CheckFinding("warning", "advisor", f"no answer in {ASK_SECONDS:g} s")
     except ValueError:
         said = one_line(done.stderr.strip().rpartition("\n")[2])[-200:]
-        return Finding("error", "advisor", f"the advisor cannot be made: {said or f'it ended with {done.returncode}'}")
+        return CheckFinding(
+            "error", "advisor", f"the advisor cannot be made: {said or f'it ended with {done.returncode}'}"
+        )
     if answer["error"]:
-        return Finding("error", "advisor", one_line(answer["error"]))
-    return Finding("ok" if answer["sees"] else "warning", "advisor", one_line(answer["text"]))
+        return CheckFinding("error", "advisor", one_line(answer["error"]))
+    return CheckFinding("ok" if answer["sees"] else "warning", "advisor", one_line(answer["text"]))

@@ -22,13 +22,13 @@ from engine.strategies import SETTINGS
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
-class Section(BaseModel):
+class RunFileSection(BaseModel):
     """Base of every table of the run file: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
-class TaskSection(Section):
+class TaskSection(RunFileSection):
     """[task]: what is trained for."""
 
     name: str = Field(min_length=1)
@@ -38,14 +38,14 @@ class TaskSection(Section):
     and fails when they are most of a step; "fail" ends the segment at the first."""
 
 
-class ModelSection(Section):
+class ModelSection(RunFileSection):
     """[model]: the policy before training."""
 
     path: str = ""
     """A directory or a hub id such as "Qwen/Qwen3-0.6B"; empty takes the base shipped with the task."""
 
 
-class BudgetSection(Section):
+class BudgetSection(RunFileSection):
     """[budget]: the run ends at whichever limit is reached first; 0 means no limit, at least one must be set."""
 
     steps: int = Field(default=2000, ge=0)
@@ -64,7 +64,7 @@ class BudgetSection(Section):
         return self
 
 
-class SearchSection(Section):
+class SearchSection(RunFileSection):
     """[search]: how the tree grows."""
 
     strategy: Literal[
@@ -98,7 +98,7 @@ class SearchSection(Section):
         return self
 
 
-class EvaluationSection(Section):
+class EvaluationSection(RunFileSection):
     """[evaluation]: sizes of the prompt sets, and how often checkpoints are scored."""
 
     validation_prompts: int = Field(default=256, ge=8, le=100_000)
@@ -113,7 +113,7 @@ class EvaluationSection(Section):
     """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
 
 
-class AdvisorSection(Section):
+class AdvisorSection(RunFileSection):
     """[advisor]: who diagnoses and proposes."""
 
     kind: Literal["auto", "ollama", "rules"] = "auto"
@@ -136,7 +136,7 @@ class AdvisorSection(Section):
             raise ValueError(str(error).partition(" is ")[2]) from error
 
 
-class GateSection(Section):
+class GateSection(RunFileSection):
     """[gate]: whether a transition waits for the human."""
 
     mode: Literal["auto", "timeout", "manual"] = "auto"
@@ -145,7 +145,7 @@ class GateSection(Section):
     """Seconds a transition waits for the human when mode is "timeout"."""
 
 
-class TrainingSection(Section):
+class TrainingSection(RunFileSection):
     """[training]: how a segment is run on this machine."""
 
     batch_size: int = Field(default=32, ge=2, le=65_536)
@@ -178,7 +178,7 @@ class TrainingSection(Section):
         return self
 
 
-class RunConfig(Section):
+class RunConfig(RunFileSection):
     """A whole run file."""
 
     name: str = Field(pattern=NAME_PATTERN)

@@ -27,7 +27,7 @@ from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import read_strategy, to_toml
 from engine.config import RunConfig
 from engine.controller.edits import edits
-from engine.controller.ledger import Ledger, now
+from engine.controller.ledger import RunState, now
 from engine.controller.loop import Controller
 from engine.errors import Fault, UserError
 from engine.executors.base import Executor
@@ -39,7 +39,7 @@ from engine.rundir import Holder, RunDirectory, RunLock
 from engine.search.registry import make as make_strategy
 from engine.space import Space
 from engine.store.errors import StoreFault
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.writer import Writer
 from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, default=None)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    tell = _Word(options.ready_fd)
+    tell = _ReadyLine(options.ready_fd)
     try:
         return _serve(RunDirectory(options.run_dir.resolve()), tell)
     except UserError as mistake:
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise
 
 
-class _Word:
+class _ReadyLine:
     """The one line for whoever started the engine: "ready", or why not."""
 
     def __init__(self, descriptor: int | None) -> None:
@@ -105,7 +105,7 @@ class _Word:
             _log.warning("whoever started the engine is gone; it goes on")
 
 
-def _serve(directory: RunDirectory, tell: _Word) -> int:
+def _serve(directory: RunDirectory, tell: _ReadyLine) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
     config = run_file.load(directory.config)
     lock = RunLock(
@@ -127,7 +127,7 @@ def _writer(directory: RunDirectory) -> Iterator[Writer]:
         writer.close()
 
 
-async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, writer: Writer, tell: _Word) -> int:
+async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, writer: Writer, tell: _ReadyLine) -> int:
     """Put the rooms together, serve, and run the controller to its end."""
     asked = config.advisor
     advisor = await asyncio.to_thread(
@@ -151,7 +151,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
     def on_command(_: int) -> None:
         loop.call_soon_threadsafe(controller.wake)
 
-    server = Server(writer, directory.socket, on_command)
+    server = StoreServer(writer, directory.socket, on_command)
     server.start()
     try:
         directory.strategy.unlink(missing_ok=True)  # of an earlier end: it may not be what the run reports any more
@@ -191,7 +191,7 @@ def assemble(
     ledger = _resumed(config, directory, writer, space, base)
     if ledger is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
-        ledger = Ledger.begin(writer, directory, base, space.default())
+        ledger = RunState.begin(writer, directory, base, space.default())
         for note in task.notes():
             ledger.event("warning", "task", note)
     blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
@@ -200,12 +200,12 @@ def assemble(
     return Controller(config, space, ledger, strategy, advisor, executor)
 
 
-def _resumed(config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str) -> Ledger | None:
+def _resumed(config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str) -> RunState | None:
     """The ledger of an earlier engine, with what was edited in the run file since taken over; None in a new run."""
     if not writer.rows("SELECT 1 FROM nodes LIMIT 1"):
         return None
     edited = edits(writer.rows, config, space, directory.name)
-    ledger = Ledger.load(writer, directory, base)
+    ledger = RunState.load(writer, directory, base)
     assert ledger is not None  # there are nodes
     if edited.lines:
         writer.update_run(space=json.dumps(space.to_json()))

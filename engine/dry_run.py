@@ -18,18 +18,18 @@ from pathlib import Path
 
 from engine import config as run_file
 from engine.config import RunConfig
-from engine.controller.jobs import Jobs, steering
-from engine.controller.ledger import Ledger
+from engine.controller.jobs import JobBuilder, steering
+from engine.controller.ledger import RunState
 from engine.errors import UserError, one_line
 from engine.executors.local import LocalExecutor
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from engine.model_files import find_model
 from engine.rundir import RunDirectory
 from engine.score import wilson
 from engine.space import Intent, Space, Transition
 from engine.store.writer import Writer
 from engine.training import events
-from engine.tree import Node, State
+from engine.tree import Node, NodeState
 from engine.words import counted
 from tasks import registry
 from tasks.base import TaskError, TaskNotFound
@@ -40,12 +40,12 @@ FINALISTS = 5
 """Policies that the end of a run scores again on validation prompts, at most; two are scored on the test."""
 
 
-class NotMeasured(Exception):
+class DryRunFailed(Exception):
     """The worker could not do it; the message is its one line."""
 
 
 @dataclass
-class Measured:
+class DryRunResult:
     """What the worker told. Seconds and bytes; `alike` is the share of groups without a signal, step by step."""
 
     base: events.Evaluation
@@ -56,7 +56,7 @@ class Measured:
     gpu: int = 0
 
 
-async def measure(config: RunConfig, where: Path) -> Measured:
+async def measure(config: RunConfig, where: Path) -> DryRunResult:
     """Score the base, train two steps. Raises NotMeasured with the worker's cause, UserError for the run file's."""
     small = {"validation_prompts": min(PROMPTS, config.evaluation.validation_prompts), "checkpoints": 1}
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=small)})
@@ -67,8 +67,8 @@ async def measure(config: RunConfig, where: Path) -> Measured:
     executor = LocalExecutor(1, where, hang_seconds=config.training.hang_seconds)
     try:
         base = find_model(config.model.path, task, settled=True)
-        ledger = Ledger.begin(writer, directory, base, space.default())
-        jobs = Jobs(config, space, ledger)
+        ledger = RunState.begin(writer, directory, base, space.default())
+        jobs = JobBuilder(config, space, ledger)
         await executor.start()
         return await _worked(config, executor, ledger, jobs)
     finally:
@@ -76,30 +76,30 @@ async def measure(config: RunConfig, where: Path) -> Measured:
         writer.close()
 
 
-async def _worked(config: RunConfig, executor: LocalExecutor, ledger: Ledger, jobs: Jobs) -> Measured:
+async def _worked(config: RunConfig, executor: LocalExecutor, ledger: RunState, jobs: JobBuilder) -> DryRunResult:
     spec = steering(config.evaluation.validation_prompts)
     await executor.submit(jobs.evaluate("base", [ledger.checkpoint_path(0, 0)], spec))
-    while not isinstance(event := await executor.next_event(), events.Evaluated):
-        if isinstance(event, events.Ended):
-            raise NotMeasured(f"the base cannot be scored: {event.detail or event.end}")
-    measured = Measured(event.evaluation)
+    while not isinstance(event := await executor.next_event(), events.EvaluationResult):
+        if isinstance(event, events.SegmentEnded):
+            raise DryRunFailed(f"the base cannot be scored: {event.detail or event.end}")
+    measured = DryRunResult(event.evaluation)
     node = Node(
         id=1, transition=Transition(0, 0, Intent.ROOT), configuration=dict(ledger.tree.root.configuration),
-        state=State.QUEUED, planned_steps=STEPS,
+        state=NodeState.QUEUED, planned_steps=STEPS,
     )  # fmt: skip
     ledger.tree.add(node)
     await executor.submit(jobs.segment(node, config.search.seed))
     while True:
         told = await executor.next_event()
         match told:
-            case events.Started():
+            case events.SegmentStarted():
                 measured.setup = told.setup_seconds
-            case events.Metrics():
+            case events.StepMetrics():
                 measured.steps.append(told.step_seconds)
                 measured.alike.append(told.values.get("frac_reward_zero_std", 0.0))
-            case events.Ended():
-                if told.end is not events.End.FINISHED:
-                    raise NotMeasured(f"the first GRPO steps ended as {told.end}: {told.detail}")
+            case events.SegmentEnded():
+                if told.end is not events.SegmentEnd.FINISHED:
+                    raise DryRunFailed(f"the first GRPO steps ended as {told.end}: {told.detail}")
                 measured.memory, measured.gpu = max(map(_peak, executor.pids), default=0), told.gpu_bytes
                 return measured
 
@@ -116,24 +116,24 @@ def _peak(pid: int) -> int:
 # ---- what it means --------------------------------------------------------------------------------------------
 
 
-def findings(config: RunConfig, measured: Measured) -> Iterator[Finding]:
+def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding]:
     """One line each for pass rate, learning signal, time and memory."""
     base = measured.base
     low, high = wilson(base.sampled, base.n)
     rate = f"the base solves {base.sampled} of {base.n} validation prompts at T=1: {_ratio(base.sampled / base.n)}"
     text = f"{rate} [{_ratio(low)}, {_ratio(high)}]; {base.greedy} greedily"
-    yield Finding("ok" if 0 < base.sampled < base.n else "warning", "pass rate", text + _unscored(base))
+    yield CheckFinding("ok" if 0 < base.sampled < base.n else "warning", "pass rate", text + _unscored(base))
     groups = STEPS * config.training.batch_size // _group(config)
     alike = sum(measured.alike) / len(measured.alike)
     text = f"{alike:.0%} of {counted(groups, 'group')} of completions in {STEPS} steps had no signal (equal rewards)"
-    yield Finding("ok" if alike < 1 else "warning", "learning signal", text + ("" if alike < 1 else _NO_SIGNAL))
-    yield Finding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {_estimate(config, measured)}")
+    yield CheckFinding("ok" if alike < 1 else "warning", "learning signal", text + ("" if alike < 1 else _NO_SIGNAL))
+    yield CheckFinding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {_estimate(config, measured)}")
     workers = counted(config.search.workers, "worker")
     memory = f"a worker took {_size(measured.memory)}"
     if measured.gpu:
         memory += f", and {_size(measured.gpu)} of the GPU"
     whole = f"{workers} take {_size(config.search.workers * measured.memory)}" if config.search.workers > 1 else ""
-    yield Finding("ok", "peak memory", f"{memory}; {whole}" if whole else memory)
+    yield CheckFinding("ok", "peak memory", f"{memory}; {whole}" if whole else memory)
 
 
 _NO_SIGNAL = "; if it stays so nothing is learnt: easier or harder prompts, partial rewards, or larger groups"
@@ -148,7 +148,7 @@ def _unscored(base: events.Evaluation) -> str:
     return f"; the task could not score {counted(base.errors, 'answer')}: {base.first_error}" if base.errors else ""
 
 
-def _estimate(config: RunConfig, measured: Measured) -> str:
+def _estimate(config: RunConfig, measured: DryRunResult) -> str:
     """How long the whole budget takes, or what fits into it."""
     budget, search, sizes = config.budget, config.search, config.evaluation
     a_prompt = measured.base.seconds / measured.base.n
@@ -182,13 +182,13 @@ def _size(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def look(config: RunConfig) -> Sequence[Finding]:
+def look(config: RunConfig) -> Sequence[CheckFinding]:
     """The whole of it, whatever goes wrong."""
     try:
         with tempfile.TemporaryDirectory(prefix="llmzero-dry-run-") as where:
             return list(findings(config, asyncio.run(measure(config, Path(where)))))
-    except (NotMeasured, UserError, TaskError, TaskNotFound) as error:
-        return [Finding("error", "dry run", one_line(str(error)))]
+    except (DryRunFailed, UserError, TaskError, TaskNotFound) as error:
+        return [CheckFinding("error", "dry run", one_line(str(error)))]
 
 
 def main() -> int:

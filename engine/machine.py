@@ -53,7 +53,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Ollama:
+class OllamaServer:
     """An Ollama server that answered: its version and its models; `vision` are those that see images."""
 
     version: str
@@ -123,7 +123,7 @@ def version(package: str) -> str | None:
         return None
 
 
-def ollama(host: str, timeout: float = 2.0) -> Ollama:
+def ollama(host: str, timeout: float = 2.0) -> OllamaServer:
     """Ask an Ollama server what it has. `timeout` in seconds, for each question.
 
     Raises:
@@ -131,7 +131,7 @@ def ollama(host: str, timeout: float = 2.0) -> Ollama:
     """
     tags = _ask(host, "/api/tags", timeout)
     names = tuple(str(each.get("name", "")) for each in tags.get("models") or () if isinstance(each, dict))
-    return Ollama(
+    return OllamaServer(
         version=str(_ask(host, "/api/version", timeout).get("version", "")),
         models=names,
         vision=tuple(_seeing(host, names, timeout)),

@@ -15,7 +15,7 @@ from pathlib import Path
 from engine import own_packages
 from engine.config import RunConfig
 from engine.errors import Fault, UserError, one_line, short
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from engine.model_files import ModelFiles, find_model, is_shipped, note_on, read_model
 from tasks.base import Task
 
@@ -26,7 +26,7 @@ COMPARE_SECONDS = 300.0
 _UNREAD = "; too large to be loaded here: whether its weights are finite, a start or --dry-run says"
 
 
-def look(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelFiles | None:
+def look(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> ModelFiles | None:
     """The base of a run with what is wrong with it; None when it cannot be used, or is not on this machine yet."""
     try:
         where = find_model(config.model.path, task)
@@ -35,24 +35,26 @@ def look(config: RunConfig, task: Task | None, found: list[Finding]) -> ModelFil
             parameters, read = _compare(model.directory)
             model, unread = replace(model, parameters=parameters or model.parameters), "" if read else _UNREAD
     except UserError as error:
-        found.append(Finding("error", SUBJECT, str(error)))
+        found.append(CheckFinding("error", SUBJECT, str(error)))
         return None
     except Fault as error:
-        found.append(Finding("warning", SUBJECT, str(error)))
+        found.append(CheckFinding("warning", SUBJECT, str(error)))
         return None
     size = f"{model.parameters / 1e6:,.1f}M parameters" if model.parameters else "size unknown"
-    found.append(Finding("ok", SUBJECT, f"{where}: {model.architecture}, {size}, {model.positions} positions{unread}"))
+    found.append(
+        CheckFinding("ok", SUBJECT, f"{where}: {model.architecture}, {size}, {model.positions} positions{unread}")
+    )
     found += _remarks(config, where, model)
     return model
 
 
-def _remarks(config: RunConfig, where: str, model: ModelFiles) -> Iterator[Finding]:
+def _remarks(config: RunConfig, where: str, model: ModelFiles) -> Iterator[CheckFinding]:
     if note := note_on(config.model.path, where):
-        yield Finding("warning", SUBJECT, note)
+        yield CheckFinding("warning", SUBJECT, note)
     if beyond := model.tokens_beyond():
         count = "1 token" if len(beyond) == 1 else f"{len(beyond)} tokens"
         text = f"its tokenizer knows {count} without a row in the embedding of {model.vocabulary}: {short(beyond[0])}"
-        yield Finding("warning", SUBJECT, f"{text}{' …' if len(beyond) > 1 else ''}; a prompt with one is refused")
+        yield CheckFinding("warning", SUBJECT, f"{text}{' …' if len(beyond) > 1 else ''}; a prompt with one is refused")
 
 
 def _compare(directory: Path) -> tuple[int, bool]:

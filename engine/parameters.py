@@ -21,14 +21,14 @@ Configuration = Mapping[str, Value]
 """A value for every hyperparameter of a space, by name."""
 
 
-class Kind(StrEnum):
+class ParameterKind(StrEnum):
     """Capacity parameters tend to accumulate, regularization parameters to oscillate (arXiv 2606.18388)."""
 
     CAPACITY = "capacity"
     REGULARIZATION = "regularization"
 
 
-class Scale(StrEnum):
+class ParameterScale(StrEnum):
     """How a step in a parameter is measured: by difference, by ratio, or by position in a list of choices."""
 
     LINEAR = "linear"
@@ -57,11 +57,11 @@ class Parameter:
 
     name: str
     label: str
-    kind: Kind
+    kind: ParameterKind
     low: float
     high: float
     default: Value
-    scale: Scale
+    scale: ParameterScale
     doc: str
     integer: bool = False
     zero: bool = False
@@ -104,7 +104,7 @@ class Parameter:
             return min(self.choices, key=lambda choice: (abs(choice - value), choice))
         if self.zero and value < self.low:
             return 0.0
-        rounded = float(f"{value:.{2 if self.scale is Scale.LOG else 3}g}")
+        rounded = float(f"{value:.{2 if self.scale is ParameterScale.LOG else 3}g}")
         within = min(max(rounded, self.low), self.high)
         return round(within) if self.integer else within
 
@@ -113,7 +113,7 @@ class Parameter:
         if self.choices:
             here = self.choices.index(self.nearest(value))
             return self.choices[min(max(here + round(by), 0), len(self.choices) - 1)]
-        if self.scale is Scale.LINEAR:
+        if self.scale is ParameterScale.LINEAR:
             return self.nearest(value + by)
         if value == 0 and by > 1:
             return self.nearest(self.default or math.sqrt(self.low * self.high))
@@ -126,7 +126,7 @@ class Parameter:
             return rng.choice(self.choices)
         if self.zero and rng.random() < 0.25:
             return 0.0
-        if self.scale is Scale.LOG:
+        if self.scale is ParameterScale.LOG:
             return self.nearest(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
         return self.nearest(rng.uniform(self.low, self.high))
 
@@ -135,28 +135,28 @@ GENERAL: Mapping[str, Parameter] = {
     p.name: p
     for p in (
         Parameter(
-            "learning_rate", "lr", Kind.REGULARIZATION, 1e-7, 1e-3, 2e-6, Scale.LOG,
+            "learning_rate", "lr", ParameterKind.REGULARIZATION, 1e-7, 1e-3, 2e-6, ParameterScale.LOG,
             "step size of Adam, constant within a segment", trl="learning_rate",
         ),
         Parameter(
-            "beta", "kl", Kind.REGULARIZATION, 1e-3, 0.5, 0.02, Scale.LOG,
+            "beta", "kl", ParameterKind.REGULARIZATION, 1e-3, 0.5, 0.02, ParameterScale.LOG,
             "weight of the KL penalty against the reference policy; 0 is off", zero=True, trl="beta",
         ),
         Parameter(
-            "temperature", "temp", Kind.REGULARIZATION, 0.6, 1.5, 1.0, Scale.LINEAR,
+            "temperature", "temp", ParameterKind.REGULARIZATION, 0.6, 1.5, 1.0, ParameterScale.LINEAR,
             "sampling temperature of the rollouts", trl="temperature",
         ),
         Parameter(
-            "max_completion_length", "length", Kind.CAPACITY, 64, 2048, 512, Scale.LOG,
+            "max_completion_length", "length", ParameterKind.CAPACITY, 64, 2048, 512, ParameterScale.LOG,
             "tokens a rollout may have", integer=True, trl="max_completion_length",
         ),
         Parameter(
-            "num_generations", "group", Kind.CAPACITY, 4, 32, 8, Scale.CHOICE,
+            "num_generations", "group", ParameterKind.CAPACITY, 4, 32, 8, ParameterScale.CHOICE,
             "completions per prompt: the size of a group; divides the batch",
             integer=True, choices=(4, 8, 16, 32), trl="num_generations",
         ),
         Parameter(
-            "max_grad_norm", "grad", Kind.REGULARIZATION, 0.1, 5.0, 1.0, Scale.LOG,
+            "max_grad_norm", "grad", ParameterKind.REGULARIZATION, 0.1, 5.0, 1.0, ParameterScale.LOG,
             "the gradient's norm is clipped to this", trl="max_grad_norm",
         ),
     )
@@ -165,7 +165,7 @@ GENERAL: Mapping[str, Parameter] = {
 
 OPTIONAL: Mapping[str, Parameter] = {
     "epsilon_high": Parameter(
-        "epsilon_high", "clip", Kind.REGULARIZATION, 0.2, 0.4, 0.2, Scale.LINEAR,
+        "epsilon_high", "clip", ParameterKind.REGULARIZATION, 0.2, 0.4, 0.2, ParameterScale.LINEAR,
         "upper clipping range of the policy ratio; acts only when rollouts are used more than once",
         trl="epsilon_high",
     )
@@ -236,14 +236,14 @@ def _task_parameter(name: str, table: Mapping[str, Any], where: str) -> Paramete
     values = [v for key in ("low", "high", "default", "fixed") if (v := table.get(key)) is not None]
     integer = bool(table.get("integer", all(isinstance(v, int) for v in values)))
     try:
-        kind, scale = Kind(table.get("kind", "capacity")), Scale(table.get("scale", "linear"))
+        kind, scale = ParameterKind(table.get("kind", "capacity")), ParameterScale(table.get("scale", "linear"))
     except ValueError as error:
         raise UserError(f"{where}: {error}; kinds: capacity, regularization; scales: linear, log") from error
     low = _number(table, "low", where) if "low" in table else -math.inf
     high = _number(table, "high", where) if "high" in table else math.inf
-    if scale is Scale.LOG and low <= 0 and "choices" not in table:
+    if scale is ParameterScale.LOG and low <= 0 and "choices" not in table:
         raise UserError(f"{where} low = {short(low)} is not allowed on a log scale; allowed: above 0")
-    middle = math.sqrt(low * high) if scale is Scale.LOG else (low + high) / 2
+    middle = math.sqrt(low * high) if scale is ParameterScale.LOG else (low + high) / 2
     default = (round(middle) if integer else middle) if math.isfinite(middle) else 0
     label, doc = str(table.get("label", name))[:12], str(table.get("doc", f"{name} of the task"))
     blank = Parameter(name, label, kind, low, high, default, scale, doc, integer)
@@ -277,7 +277,9 @@ def _fixed(parameter: Parameter, table: Mapping[str, Any], where: str) -> Parame
         others = ", ".join(sorted(set(table) - {"fixed"}))
         raise UserError(f"{where} fixed = {short(table['fixed'])} leaves no room for {others}; give one or the other")
     value = _limited(parameter, table, "fixed", where)
-    return replace(parameter, low=value, high=value, default=value, choices=(value,), scale=Scale.CHOICE, zero=False)
+    return replace(
+        parameter, low=value, high=value, default=value, choices=(value,), scale=ParameterScale.CHOICE, zero=False
+    )
 
 
 def _chosen(parameter: Parameter, table: Mapping[str, Any], where: str) -> Parameter:
@@ -287,7 +289,9 @@ def _chosen(parameter: Parameter, table: Mapping[str, Any], where: str) -> Param
     if not isinstance(values, list | tuple) or not values:
         raise UserError(f"{where} choices = {short(values)} is not allowed; allowed: a list of numbers")
     choices = sorted({_limited(parameter, {"choices": v}, "choices", where) for v in values})
-    return replace(parameter, low=choices[0], high=choices[-1], choices=tuple(choices), scale=Scale.CHOICE, zero=False)
+    return replace(
+        parameter, low=choices[0], high=choices[-1], choices=tuple(choices), scale=ParameterScale.CHOICE, zero=False
+    )
 
 
 def _cut(parameter: Parameter, table: Mapping[str, Any], where: str) -> Parameter:

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine import advisor_check, machine, model_check, ollama_host, prompt_check
 from engine.config import RunConfig
 from engine.errors import UserError, one_line, short_name
-from engine.findings import Finding, Report
+from engine.findings import CheckFinding, CheckReport
 from engine.model_files import ModelFiles, find_model
 from engine.rundir import lacks_locks
 from engine.space import Space
@@ -29,9 +29,9 @@ DATABASE_BYTES = 200 * 1024**2
 """What a run's database, logs and plots may take on the disk."""
 
 
-def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> Report:
+def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
     """Look at everything a run needs; `say` hears how far it is where that takes long."""
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     task, prompts = _task(config, found, say)
     model = model_check.look(config, task, found)
     space = _space(config, task, found)
@@ -45,7 +45,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     found += _directory(config, runs_dir, model)
     found += _vllm(config, here)
     found.append(advisor_check.look(config.advisor))
-    return Report(tuple(found))
+    return CheckReport(tuple(found))
 
 
 def resolve(config: RunConfig, *, settled: bool = False) -> RunConfig:
@@ -83,74 +83,76 @@ def _advisor_host(config: RunConfig) -> str:
 
 
 def _task(
-    config: RunConfig, found: list[Finding], say: Callable[[str], None]
-) -> tuple[Task | None, tuple[prompt_check.Prompts, ...]]:
+    config: RunConfig, found: list[CheckFinding], say: Callable[[str], None]
+) -> tuple[Task | None, tuple[prompt_check.PromptUse, ...]]:
     """The task and the prompts that the run will use, once its verifier was tried on them."""
     subject = "task.name"
-    prompts: tuple[prompt_check.Prompts, ...] = ()
+    prompts: tuple[prompt_check.PromptUse, ...] = ()
     try:
         task = registry.get(config.task.name)
         prompts = prompt_check.used(config, task)
         said = [*prompt_check.verifier(config, task, prompts, say)]
     except (TaskNotFound, TaskError) as error:
-        found.append(Finding("error", subject, one_line(str(error))))
+        found.append(CheckFinding("error", subject, one_line(str(error))))
         return None, ()
     except Exception as error:  # noqa: BLE001 - the task's own code may raise anything, and that is its author's finding
-        found.append(Finding("error", subject, f"{short_name(config.task.name)} fails: {one_line(repr(error))[:300]}"))
+        found.append(
+            CheckFinding("error", subject, f"{short_name(config.task.name)} fails: {one_line(repr(error))[:300]}")
+        )
         return None, ()
-    found.append(Finding("ok", subject, f"{task.name}: {task.summary}"))
+    found.append(CheckFinding("ok", subject, f"{task.name}: {task.summary}"))
     found += said
     if task.rows(Split.TRAIN) is not None:
         counts = ", ".join(f"{len(task.rows(split) or ())} {split}" for split in Split)
-        found.append(Finding("ok", "rows", counts))
-    found += [Finding("warning", "rows", one_line(note)) for note in task.notes()]
+        found.append(CheckFinding("ok", "rows", counts))
+    found += [CheckFinding("warning", "rows", one_line(note)) for note in task.notes()]
     return task, prompts
 
 
-def _space(config: RunConfig, task: Task | None, found: list[Finding]) -> Space | None:
+def _space(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> Space | None:
     try:
         suggested = task.space() if task else {}
         space = Space.build(config.space, suggested, batch_size=config.training.batch_size)
     except UserError as error:
-        found.append(Finding("error", "space", str(error)))
+        found.append(CheckFinding("error", "space", str(error)))
         return None
     varied = [each for each in space if len(each.choices) != 1 and (each.choices or each.low < each.high)]
     names = ", ".join(f"{each.name} {each.allowed}" for each in varied)
-    found.append(Finding("ok", "space", names or "nothing varies: every hyperparameter is fixed"))
+    found.append(CheckFinding("ok", "space", names or "nothing varies: every hyperparameter is fixed"))
     return space
 
 
-def _strategy(config: RunConfig) -> Iterator[Finding]:
+def _strategy(config: RunConfig) -> Iterator[CheckFinding]:
     try:
         check_packages(config.search.strategy)
     except UserError as error:
         subject, _, text = str(error).partition(" = ")
-        yield Finding("error", subject, text)
+        yield CheckFinding("error", subject, text)
 
 
-def _budget(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
+def _budget(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
     budget, search = config.budget, config.search
     if budget.steps and budget.steps < search.segment_steps:
-        yield Finding(
+        yield CheckFinding(
             "error",
             "budget.steps",
             f"{counted(budget.steps, 'step')}: less than one segment of {search.segment_steps}; "
             "raise it or lower search.segment_steps",
         )
     if config.evaluation.checkpoints > search.segment_steps:
-        yield Finding(
+        yield CheckFinding(
             "error",
             "evaluation.checkpoints",
             f"{config.evaluation.checkpoints} checkpoints do not fit into {counted(search.segment_steps, 'step')}; "
             f"at most {search.segment_steps}",
         )
     if not here.gpus and search.workers > here.cores:
-        yield Finding("warning", "search.workers", f"{search.workers} workers share {here.cores} cores")
+        yield CheckFinding("warning", "search.workers", f"{search.workers} workers share {here.cores} cores")
 
 
-def _memory(config: RunConfig, model: ModelFiles, space: Space | None, here: machine.Machine) -> Iterator[Finding]:
+def _memory(config: RunConfig, model: ModelFiles, space: Space | None, here: machine.Machine) -> Iterator[CheckFinding]:
     if not model.parameters:
-        yield Finding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
+        yield CheckFinding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
         return
     need = training_bytes(config, model, space, on_gpu=bool(here.gpus))
     if here.gpus:
@@ -158,15 +160,15 @@ def _memory(config: RunConfig, model: ModelFiles, space: Space | None, here: mac
     else:
         where, has, free = "this machine", here.memory, here.available
     if not has:
-        yield Finding("warning", "memory", f"the driver does not say what memory {where} has")
+        yield CheckFinding("warning", "memory", f"the driver does not say what memory {where} has")
         return
     workers = f"{config.search.workers} worker{'s' if config.search.workers > 1 else ''}"
     text = f"about {gib(need)} for {workers}; {where} has {gib(has)}, {gib(free)} of it free"
     if need > has:
         text += "; a smaller model, training.micro_batch, fewer search.workers or a shorter completion helps"
-        yield Finding("error", "memory", text)
+        yield CheckFinding("error", "memory", text)
     else:
-        yield Finding("warning" if need > free else "ok", "memory", text)
+        yield CheckFinding("warning" if need > free else "ok", "memory", text)
 
 
 def training_bytes(config: RunConfig, model: ModelFiles, space: Space | None, *, on_gpu: bool) -> int:
@@ -182,15 +184,17 @@ def training_bytes(config: RunConfig, model: ModelFiles, space: Space | None, *,
     return config.search.workers * (model.parameters * (16 + reference) + logits + WORKER_BYTES)
 
 
-def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> Iterator[Finding]:
+def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> Iterator[CheckFinding]:
     existing = next(each for each in (runs_dir.absolute(), *runs_dir.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        yield Finding("error", "runs directory", f"{runs_dir}: {existing} is not a directory that you may write to")
+        yield CheckFinding(
+            "error", "runs directory", f"{runs_dir}: {existing} is not a directory that you may write to"
+        )
         return
     if reason := lacks_locks(existing):
-        yield Finding("error", "runs directory", f"{existing}: {reason}")
+        yield CheckFinding("error", "runs directory", f"{existing}: {reason}")
     if (runs_dir / config.name).exists():
-        yield Finding(
+        yield CheckFinding(
             "error",
             "name",
             f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name",
@@ -203,19 +207,19 @@ def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> I
         f"{gib(free)} free, about {gib(need)} needed: {kept} checkpoints of {gib(checkpoint)} (weights and optimizer), "
         f"and {gib(DATABASE_BYTES)} for the database and logs"
     )
-    yield Finding("warning" if free < need else "ok", "disk", text)
+    yield CheckFinding("warning" if free < need else "ok", "disk", text)
 
 
-def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[Finding]:
+def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
     if config.training.vllm == "off":
         return
     installed = machine.version("vllm")
     if installed is None:
-        yield Finding("error", "training.vllm", 'vLLM is not installed; `make setup EXTRAS=vllm`, or vllm = "off"')
+        yield CheckFinding("error", "training.vllm", 'vLLM is not installed; `make setup EXTRAS=vllm`, or vllm = "off"')
     elif not here.gpus:
-        yield Finding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
+        yield CheckFinding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
     else:
-        yield Finding("ok", "training.vllm", f"vLLM {installed}, {config.training.vllm}")
+        yield CheckFinding("ok", "training.vllm", f"vLLM {installed}, {config.training.vllm}")
 
 
 def gib(size: int) -> str:

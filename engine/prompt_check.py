@@ -16,7 +16,7 @@ from engine.chat import chat_of, plain_prompt
 from engine.chat_template import read_template
 from engine.config import RunConfig
 from engine.errors import UserError, one_line
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from engine.model_files import ModelFiles
 from engine.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.space import Space
@@ -40,14 +40,14 @@ _SILENT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class PromptUse:
     """The prompts of one use: training, validation, reranking or test."""
 
     use: str
     items: Sequence[Item]
 
 
-def used(config: RunConfig, task: Task) -> tuple[Prompts, ...]:
+def used(config: RunConfig, task: Task) -> tuple[PromptUse, ...]:
     """The prompts that the run will use: every row of a file, a sample of what is drawn.
 
     Raises:
@@ -61,16 +61,16 @@ def used(config: RunConfig, task: Task) -> tuple[Prompts, ...]:
         ("test", Split.TEST, sizes.test_prompts, TEST_SEED),
     )
     few = {use: n if rows is not None else min(n, DRAWN_PROMPTS) for use, _, n, _ in held_out}
-    sets = [Prompts(use, task.items(split, few[use], seed)) for use, split, _, seed in held_out]
-    return (Prompts("training", rows or task.items(Split.TRAIN, SAMPLED_PROMPTS)), *sets)
+    sets = [PromptUse(use, task.items(split, few[use], seed)) for use, split, _, seed in held_out]
+    return (PromptUse("training", rows or task.items(Split.TRAIN, SAMPLED_PROMPTS)), *sets)
 
 
 # ---- what the verifier says -----------------------------------------------------------------------------------------
 
 
 def verifier(
-    config: RunConfig, task: Task, prompts: Sequence[Prompts], say: Callable[[str], None]
-) -> Iterator[Finding]:
+    config: RunConfig, task: Task, prompts: Sequence[PromptUse], say: Callable[[str], None]
+) -> Iterator[CheckFinding]:
     """An empty completion, junk and the right answer of every held-out prompt and of some training prompts.
 
     Raises:
@@ -85,7 +85,7 @@ def verifier(
         now = time.monotonic()
         if now - began > CHECK_SECONDS:
             text = f"only {number} of {len(items)} prompts were scored in {CHECK_SECONDS:g} s"
-            yield Finding("warning", "task.name", f"{text}, {(now - began) / number:.2g} s each")
+            yield CheckFinding("warning", "task.name", f"{text}, {(now - began) / number:.2g} s each")
             break
         if now - said > _SILENT_SECONDS:
             said = now
@@ -102,11 +102,11 @@ def verifier(
         ]
     if errors:
         text = f"the verifier failed on {len(errors)} completions of {3 * len(items)}; in the run such count as 0"
-        yield Finding("warning", "task.name", one_line(f"{text}; the first: {errors[0]}"))
+        yield CheckFinding("warning", "task.name", one_line(f"{text}; the first: {errors[0]}"))
     yield from _generous(task, generous)
 
 
-def _to_score(prompts: Sequence[Prompts]) -> list[Item]:
+def _to_score(prompts: Sequence[PromptUse]) -> list[Item]:
     """Every held-out prompt once, and some training prompts."""
     training = list(prompts[0].items)
     sample = random.Random(0).sample(training, min(SAMPLED_PROMPTS, len(training)))
@@ -131,20 +131,20 @@ def _placed(task: Task, item: Item, error: TaskError) -> TaskError:
     return error if where == Task.where(task, item) else TaskError(f"{where}: {error}")
 
 
-def _generous(task: Task, found: Sequence[tuple[Item, str]]) -> Iterator[Finding]:
+def _generous(task: Task, found: Sequence[tuple[Item, str]]) -> Iterator[CheckFinding]:
     for text, name in (("", "an empty completion"), (JUNK, f"junk ({JUNK!r})")):
         items = [item for item, given in found if given == text]
         if items:
             more = f" and {len(items) - 1} more" if len(items) > 1 else ""
             rows = f"{task.where(items[0])}{more}"
-            yield Finding("warning", "task.name", f"the verifier gives full marks to {name} for {rows}")
+            yield CheckFinding("warning", "task.name", f"the verifier gives full marks to {name} for {rows}")
 
 
 # ---- how long they are ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Longest:
+class _LongestPrompt:
     """The longest prompt of a use, and how many of it leave no room for a completion."""
 
     item: Item
@@ -152,15 +152,15 @@ class _Longest:
     too_long: int
 
 
-def lengths(task: Task, model: ModelFiles, space: Space, prompts: Sequence[Prompts]) -> Iterator[Finding]:
+def lengths(task: Task, model: ModelFiles, space: Space, prompts: Sequence[PromptUse]) -> Iterator[CheckFinding]:
     """Prompts and completions against what the model can hold and its tokenizer can say."""
     if model.tokenizer is None:
-        yield Finding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
+        yield CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
         return
     top = int(space["max_completion_length"].high) if "max_completion_length" in space else 0
     longest = 0
     try:
-        texts = _Texts(task, model)
+        texts = _PromptTexts(task, model)
         for each in prompts:
             completion = max(top, task.max_completion_length) if each.use == "training" else task.max_completion_length
             found = _longest(texts, each.items, model.positions - completion if model.positions else 0)
@@ -169,25 +169,25 @@ def lengths(task: Task, model: ModelFiles, space: Space, prompts: Sequence[Promp
                 yield _too_long(task, each.use, found, completion, model.positions)
                 return
     except UserError as error:
-        yield Finding("error", "model.path", str(error))
+        yield CheckFinding("error", "model.path", str(error))
         return
     completion = max(top, task.max_completion_length)
-    yield Finding(
+    yield CheckFinding(
         "ok", "max_completion_length", f"prompts of up to {longest} tokens, completions of up to {completion}"
     )
 
 
-def _too_long(task: Task, use: str, found: _Longest, completion: int, positions: int) -> Finding:
+def _too_long(task: Task, use: str, found: _LongestPrompt, completion: int, positions: int) -> CheckFinding:
     row = f"a {use} prompt of {found.tokens} and a completion of {completion} tokens exceed the model's"
     more = f" and {found.too_long - 1} more" if found.too_long > 1 else ""
     key = "[space.max_completion_length] high" if use == "training" else "the task's max_completion_length"
     most = positions - found.tokens
     remedy = f"set {key} to at most {most}, or " if most > 0 else ""
     text = f"{row} {positions} positions ({task.where(found.item)}{more}); {remedy}leave such rows out"
-    return Finding("error", "max_completion_length", text)
+    return CheckFinding("error", "max_completion_length", text)
 
 
-def _longest(texts: _Texts, items: Sequence[Item], room: int) -> _Longest:
+def _longest(texts: _PromptTexts, items: Sequence[Item], room: int) -> _LongestPrompt:
     longest, where, too_long = -1, items[0], 0
     for start in range(0, len(items), _CHUNK):
         chunk = items[start : start + _CHUNK]
@@ -195,10 +195,10 @@ def _longest(texts: _Texts, items: Sequence[Item], room: int) -> _Longest:
             too_long += tokens > room
             if tokens > longest:
                 longest, where = tokens, item
-    return _Longest(where, longest, too_long)
+    return _LongestPrompt(where, longest, too_long)
 
 
-class _Texts:
+class _PromptTexts:
     """Prompts as the policy reads them, counted in tokens."""
 
     def __init__(self, task: Task, model: ModelFiles) -> None:

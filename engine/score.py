@@ -90,7 +90,7 @@ class Score:
         centre, variance = self._moments()
         return self.n * centre * (1 - centre) / variance
 
-    def minus(self, other: Score) -> Difference:
+    def minus(self, other: Score) -> ScoreDifference:
         """This score less the other, prompt by prompt where both were asked the same ones."""
         return difference((self,), (other,))
 
@@ -124,7 +124,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ScoreDifference:
     """A difference of scores, in [−1, 1]; `paired`: prompt by prompt, on `n` prompts (else the smaller n of the two).
 
     `interval` is the 95% one; it is not symmetric about `value` near the ends. `standard_error` is never 0.
@@ -146,7 +146,7 @@ class Difference:
         return f"{self.value:+.3f} [{low:+.3f}, {high:+.3f}] {'paired, ' if self.paired else ''}n={self.n}"
 
 
-def difference(ours: Sequence[Score], theirs: Sequence[Score]) -> Difference:
+def difference(ours: Sequence[Score], theirs: Sequence[Score]) -> ScoreDifference:
     """The mean of some scores less the mean of others; several of one side are checkpoints of one line.
 
     Paired where all of them were asked the same prompts and outcomes are known: d = mean x − mean x for each prompt,
@@ -164,13 +164,13 @@ def difference(ours: Sequence[Score], theirs: Sequence[Score]) -> Difference:
 
 
 @lru_cache(maxsize=16_384)  # a search asks for the same ones again at every decision
-def _difference(ours: tuple[Score, ...], theirs: tuple[Score, ...]) -> Difference:
+def _difference(ours: tuple[Score, ...], theirs: tuple[Score, ...]) -> ScoreDifference:
     value = mean(ours) - mean(theirs)
     if _comparable((*ours, *theirs)):
         return _paired(value, ours, theirs)
     (low, high), (their_low, their_high) = _interval(ours), _interval(theirs)
     a, b = mean(ours), mean(theirs)
-    return Difference(
+    return ScoreDifference(
         value,
         hypot(_error(ours), _error(theirs)),
         (value - hypot(a - low, their_high - b), value + hypot(high - a, b - their_low)),
@@ -191,7 +191,7 @@ def _comparable(scores: Iterable[Score]) -> bool:
     return bool(prompts) and all(s.outcomes and s.prompts == prompts for s in (first, *rest))
 
 
-def _paired(value: float, ours: Sequence[Score], theirs: Sequence[Score]) -> Difference:
+def _paired(value: float, ours: Sequence[Score], theirs: Sequence[Score]) -> ScoreDifference:
     n, most = ours[0].n, 3 * lcm(len(ours), len(theirs))
     sums = _sums(ours) * (most // len(ours) // 3) - _sums(theirs) * (most // len(theirs) // 3)
     # d as whole numbers of 1/most, moved up by `most`: digits of the long number must not be negative
@@ -199,7 +199,7 @@ def _paired(value: float, ours: Sequence[Score], theirs: Sequence[Score]) -> Dif
     centre = value * n / (n + 2)
     error = sqrt(((squares / most**2 + 2) / (n + 2) - centre * centre) / (n + 2))
     low, high = max(-1.0, centre - Z_95 * error), min(1.0, centre + Z_95 * error)
-    return Difference(value, error, (low, high), paired=True, n=n)
+    return ScoreDifference(value, error, (low, high), paired=True, n=n)
 
 
 # A row of small numbers, one for each prompt, is kept as the digits (base 2**32) of one long number: rows are added and

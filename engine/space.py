@@ -17,9 +17,9 @@ from typing import Any
 from engine.errors import short, short_name
 from engine.parameters import (
     Configuration,
-    Kind,
     Parameter,
-    Scale,
+    ParameterKind,
+    ParameterScale,
     Value,
     format_value,
     nearest_names,
@@ -30,14 +30,14 @@ LABEL_LENGTH = 24
 """Characters of a transition's label: what fits into the tree at 120 columns."""
 
 
-class Optimizer(StrEnum):
+class OptimizerState(StrEnum):
     """What a segment does with its parent's Adam state."""
 
     KEEP = "keep"
     RESET = "reset"
 
 
-class Reference(StrEnum):
+class KLReference(StrEnum):
     """Which policy the KL penalty of a segment is measured against."""
 
     BASE = "base"
@@ -70,8 +70,8 @@ class Transition:
     step: int
     intent: Intent
     changes: Configuration = field(default_factory=dict)
-    optimizer: Optimizer = Optimizer.KEEP
-    reference: Reference = Reference.BASE
+    optimizer: OptimizerState = OptimizerState.KEEP
+    reference: KLReference = KLReference.BASE
     label: str = ""
     rationale: str = ""
     expected: str = ""
@@ -220,8 +220,8 @@ class Space:
             Parameter(
                 **{
                     **item,
-                    "kind": Kind(item["kind"]),
-                    "scale": Scale(item["scale"]),
+                    "kind": ParameterKind(item["kind"]),
+                    "scale": ParameterScale(item["scale"]),
                     "choices": tuple(item["choices"]),
                 }
             )
@@ -240,7 +240,7 @@ class Space:
         intent, rate = transition.intent, "learning_rate"
         if intent is Intent.KEEP and changed:
             return [f"a keep changes nothing, but {', '.join(changed)} would change"]
-        same = transition.optimizer is Optimizer.KEEP and transition.reference is Reference.BASE
+        same = transition.optimizer is OptimizerState.KEEP and transition.reference is KLReference.BASE
         if intent is Intent.CHANGE and not changed and same:
             return ["a change that changes nothing: give at least one value that differs from the parent's"]
         if intent is Intent.ANNEAL and rate in changed and changed[rate] > parent.get(rate, math.inf):
@@ -277,11 +277,11 @@ __all__ = [
     "LABEL_LENGTH",
     "Configuration",
     "Intent",
-    "Kind",
-    "Optimizer",
+    "KLReference",
+    "OptimizerState",
     "Parameter",
-    "Reference",
-    "Scale",
+    "ParameterKind",
+    "ParameterScale",
     "Space",
     "Transition",
     "Value",

@@ -14,17 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.errors import UserError
 
 
-class Settings(BaseModel):
+class StrategySettings(BaseModel):
     """Base of every strategy's settings: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class NoSettings(Settings):
+class NoSettings(StrategySettings):
     """A strategy without settings."""
 
 
-class LLMZeroSettings(Settings):
+class LLMZeroSettings(StrategySettings):
     """llmzero, and its nulls keep-only and random-changes. Starting values with a reason (docs/search.md), not laws."""
 
     race_segments: int = Field(default=4, ge=1, le=1000)
@@ -54,14 +54,14 @@ class LLMZeroSettings(Settings):
     """Segments of budget from which on there is an annealed end at all."""
 
 
-class LaneSettings(Settings):
+class RootRunSettings(StrategySettings):
     """random, grid."""
 
     segments: int = Field(default=4, ge=0, le=10_000)
     """Segments that each configuration is trained for; 0 trains the first one to the end of the budget."""
 
 
-class ContinueSettings(Settings):
+class ContinueSettings(StrategySettings):
     """continue: a race of constants, the winner trained on and annealed late."""
 
     constants: int = Field(default=4, ge=1, le=64)
@@ -74,7 +74,7 @@ class ContinueSettings(Settings):
     """Factor on the learning rate for the annealed end."""
 
 
-class TopKSettings(Settings):
+class TopKSettings(StrategySettings):
     """topk: one segment each, the best k trained on in turn."""
 
     k: int = Field(default=3, ge=1, le=64)
@@ -83,7 +83,7 @@ class TopKSettings(Settings):
     """Share of the budget that first segments take, one for each configuration."""
 
 
-class TPESettings(Settings):
+class TPESettings(StrategySettings):
     """tpe: Optuna's TPE over constant configurations."""
 
     segments: int = Field(default=2, ge=1, le=10_000)
@@ -92,7 +92,7 @@ class TPESettings(Settings):
     """Configurations at the beginning, the default among them, that are drawn at random."""
 
 
-class CMAESSettings(Settings):
+class CMAESSettings(StrategySettings):
     """cmaes: CMA-ES over constant configurations."""
 
     segments: int = Field(default=2, ge=1, le=10_000)
@@ -103,14 +103,14 @@ class CMAESSettings(Settings):
     """Spread of the first generation, as a share of each parameter's range on its scale."""
 
 
-class ASHASettings(Settings):
+class ASHASettings(StrategySettings):
     """asha: asynchronous successive halving."""
 
     eta: int = Field(default=3, ge=2, le=10)
     """The best 1/eta of a rung go on, to eta times as many segments."""
 
 
-class HyperbandSettings(Settings):
+class HyperbandSettings(StrategySettings):
     """hyperband: brackets of successive halving."""
 
     eta: int = Field(default=2, ge=2, le=10)
@@ -119,7 +119,7 @@ class HyperbandSettings(Settings):
     """Segments of one configuration at most."""
 
 
-class PBTSettings(Settings):
+class PBTSettings(StrategySettings):
     """pbt: population based training."""
 
     population: int = Field(default=4, ge=2, le=64)
@@ -132,7 +132,7 @@ class PBTSettings(Settings):
     """Probability that a value is drawn anew instead."""
 
 
-class AdaRFTSettings(Settings):
+class AdaRFTSettings(StrategySettings):
     """adarft: difficulty steered to a training reward."""
 
     target: float = Field(default=0.5, ge=0, le=1)
@@ -143,14 +143,14 @@ class AdaRFTSettings(Settings):
     """How quickly the change grows with the distance from the target, inside tanh."""
 
 
-SETTINGS: Mapping[str, type[Settings]] = {
+SETTINGS: Mapping[str, type[StrategySettings]] = {
     "llmzero": LLMZeroSettings,
     "keep-only": LLMZeroSettings,
     "random-changes": LLMZeroSettings,
     "fixed": NoSettings,
     "skill": NoSettings,
-    "random": LaneSettings,
-    "grid": LaneSettings,
+    "random": RootRunSettings,
+    "grid": RootRunSettings,
     "continue": ContinueSettings,
     "topk": TopKSettings,
     "tpe": TPESettings,

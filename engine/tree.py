@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.score import Score
-from engine.space import Configuration, Intent, Reference, Transition
+from engine.space import Configuration, Intent, KLReference, Transition
 
 REWARD_STEPS = 10
 """GRPO steps at the end of a segment over which its training reward is averaged."""
 
 
-class State(StrEnum):
+class NodeState(StrEnum):
     """Life of a node. The last seven are ends (`engine.training.events.End` plus REJECTED, which never trained)."""
 
     PROPOSED = "proposed"
@@ -35,12 +35,12 @@ class State(StrEnum):
     @property
     def in_flight(self) -> bool:
         """Waiting or training: counts as a visit without a value (WU-UCT)."""
-        return self in (State.PROPOSED, State.QUEUED, State.RUNNING)
+        return self in (NodeState.PROPOSED, NodeState.QUEUED, NodeState.RUNNING)
 
     @property
     def failed(self) -> bool:
         """Ended by a fault: a visit without a value."""
-        return self in (State.OUT_OF_MEMORY, State.NAN, State.CRASHED, State.HUNG)
+        return self in (NodeState.OUT_OF_MEMORY, NodeState.NAN, NodeState.CRASHED, NodeState.HUNG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Node:
     id: int
     transition: Transition | None
     configuration: Configuration
-    state: State
+    state: NodeState
     start_steps: int = 0
     steps: int = 0
     planned_steps: int = 0
@@ -161,7 +161,7 @@ class Tree:
                 tree.add(node)
         return tree
 
-    def set_state(self, node_id: int, state: State) -> None:
+    def set_state(self, node_id: int, state: NodeState) -> None:
         self._count(self._nodes[node_id], -1)
         self._nodes[node_id] = replace(self._nodes[node_id], state=state)
         self._count(self._nodes[node_id], +1)
@@ -194,7 +194,7 @@ class Tree:
         Raises ValueError when the node has begun or the parent differs.
         """
         node = self._nodes[node_id]
-        if node.state not in (State.PROPOSED, State.QUEUED) or transition.parent != node.parent:
+        if node.state not in (NodeState.PROPOSED, NodeState.QUEUED) or transition.parent != node.parent:
             raise ValueError(f"node {node_id} ({node.state}) cannot be changed to a child of {transition.parent}")
         self._nodes[node_id] = replace(node, transition=transition, configuration=configuration)
 
@@ -236,7 +236,7 @@ class Tree:
         A segment that only goes on (KEEP, ANNEAL) keeps its parent's reference; a change to "branch point" moves it.
         """
         transition = self._nodes[node_id].transition
-        if transition is None or transition.reference is Reference.BASE:
+        if transition is None or transition.reference is KLReference.BASE:
             return None
         if transition.intent in (Intent.KEEP, Intent.ANNEAL):
             inherited = self.reference(transition.parent)
@@ -270,7 +270,7 @@ class Tree:
 
     def _count(self, node: Node, by: int) -> None:
         """Keep the visits of the node and of all above it: a search of 10,000 nodes asks for them every time."""
-        if node.state is State.REJECTED:
+        if node.state is NodeState.REJECTED:
             return
         current: int | None = node.id
         while current is not None:

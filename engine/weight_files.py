@@ -25,7 +25,7 @@ _OTHER_FORMS = ("*.safetensors", "*.gguf", "*.bin", "*.pth", "*.pt", "*.h5", "*.
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class WeightFiles:
     """The files that Transformers loads, in its own order of preference, and what their headers say.
 
     Attributes:
@@ -46,7 +46,7 @@ class Weights:
         return any(path.suffix == ".bin" for path in self.files)
 
 
-def read_weights(directory: Path) -> Weights:
+def read_weights(directory: Path) -> WeightFiles:
     """What would be loaded from a directory: model.safetensors, else the shards of its index, else the same as .bin.
 
     Other files beside them (a second copy such as consolidated.safetensors) do not count.
@@ -108,14 +108,14 @@ def _shards(index: Path) -> tuple[Path, ...]:
     return files
 
 
-def _read(files: tuple[Path, ...]) -> Weights:
+def _read(files: tuple[Path, ...]) -> WeightFiles:
     shapes: dict[str, tuple[int, ...]] = {}
     for path in files:
         if path.suffix == ".bin":
             _refuse_pointer(path)
         else:
             shapes |= _header(path)
-    return Weights(files, shapes)
+    return WeightFiles(files, shapes)
 
 
 def _refuse_pointer(path: Path) -> None:

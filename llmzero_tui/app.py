@@ -21,16 +21,16 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
 from engine.store.reader import open_run
-from llmzero_tui.base_app import Dressed
+from llmzero_tui.base_app import StyledApp
 from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.snapshot import Lost
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.snapshot import FeedFailure
 
 if TYPE_CHECKING:
     from llmzero_tui.feeds.news import News, NewsFeed
     from llmzero_tui.user.notify import Notifier
-    from llmzero_tui.user.preferences import Settings
+    from llmzero_tui.user.preferences import TerminalSettings
 
 
 def utc_now() -> datetime:
@@ -44,7 +44,7 @@ def _palette() -> Any:
     return ActionProvider
 
 
-class LLMZeroApp(Dressed):
+class LLMZeroApp(StyledApp):
     """The face. Screens get snapshots; only this class starts workers."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
@@ -57,7 +57,7 @@ class LLMZeroApp(Dressed):
     class Looked(Message):
         """A feed was read: a snapshot, or Lost."""
 
-        screen: Polled
+        screen: FeedScreen
         found: Any
 
     @dataclass
@@ -87,7 +87,7 @@ class LLMZeroApp(Dressed):
         ascii: bool = False,
         clock: Callable[[], datetime] = utc_now,
         opener: OpenRun = open_run,
-        settings: Settings | None = None,
+        settings: TerminalSettings | None = None,
         tour: bool = False,
     ) -> None:
         super().__init__(settings, ascii=ascii)
@@ -98,7 +98,7 @@ class LLMZeroApp(Dressed):
         self.tour_due = tour
         self._notifier: Notifier | None = None
         self._ticker: Timer | None = None
-        self._reading: Polled | None = None
+        self._reading: FeedScreen | None = None
         self._again = ""
         self._drafts: dict[Path, str] = {}
 
@@ -110,7 +110,7 @@ class LLMZeroApp(Dressed):
             self._open_list()
         self._ticker = self.set_interval(self.settings.refresh_seconds, self.poll)
 
-    def use(self, settings: Settings) -> None:
+    def use(self, settings: TerminalSettings) -> None:
         before = self.settings
         super().use(settings)
         self._notifier = None
@@ -175,11 +175,11 @@ class LLMZeroApp(Dressed):
     # ---- the tick ---------------------------------------------------------------------------------------------------
 
     @property
-    def polled(self) -> Polled | None:
+    def polled(self) -> FeedScreen | None:
         """The screen that lives from a feed: the uppermost one."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, Polled)), None)
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, FeedScreen)), None)
 
-    def left(self, screen: Polled) -> None:
+    def left(self, screen: FeedScreen) -> None:
         """A screen is gone: its run is let go of, at once or after the read that is under way."""
         if self._reading is not screen:
             screen.feed.close()
@@ -199,11 +199,11 @@ class LLMZeroApp(Dressed):
         self._read(screen, screen.view(), quick, self.run_in_front)
 
     @work(thread=True, group="tick", exit_on_error=False)
-    def _read(self, screen: Polled, view: Any, quick: bool, run: Path | None) -> None:
+    def _read(self, screen: FeedScreen, view: Any, quick: bool, run: Path | None) -> None:
         try:
             found = screen.feed.read(view, quick=quick)
         except (Fault, UserError) as error:
-            found = Lost(str(error))
+            found = FeedFailure(str(error))
         self.post_message(self.Looked(screen, found))
         if not quick and (news := self.news.read(run)):
             self.post_message(self.Happened(news))
@@ -216,11 +216,16 @@ class LLMZeroApp(Dressed):
         standing = self.is_running and screen.display  # neither it nor the app is being taken down
         if standing and screen.ready and screen in self.screen_stack:
             with self.batch_update():
-                if isinstance(event.found, Lost):
+                if isinstance(event.found, FeedFailure):
                     screen.lost(event.found, now)
                 else:
                     screen.apply(event.found, now)
-            if self.tour_due and screen is self.screen and screen.kind == "run" and not isinstance(event.found, Lost):
+            if (
+                self.tour_due
+                and screen is self.screen
+                and screen.kind == "run"
+                and not isinstance(event.found, FeedFailure)
+            ):
                 self.start_tour()
         else:
             screen.feed.close()
@@ -246,7 +251,7 @@ class LLMZeroApp(Dressed):
     @property
     def run_in_front(self) -> Path | None:
         """The run that is open, below whatever lies over it."""
-        screens = (s for s in reversed(self.screen_stack) if isinstance(s, Polled) and s.kind == "run")
+        screens = (s for s in reversed(self.screen_stack) if isinstance(s, FeedScreen) and s.kind == "run")
         return next((s.feed.path for s in screens), None)
 
     @on(Happened)

@@ -19,13 +19,13 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.repaint import Repaint
-from llmzero_tui.screens.base import Face
-from llmzero_tui.styles.colourless import Colourless
+from llmzero_tui.screens.base import KeyedScreen
+from llmzero_tui.styles.colourless import ColourlessFilter
 from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 
 if TYPE_CHECKING:
-    from llmzero_tui.user.preferences import Settings
+    from llmzero_tui.user.preferences import TerminalSettings
 
 
 class AsciiScrollBars(ScrollBarRender):
@@ -35,7 +35,7 @@ class AsciiScrollBars(ScrollBarRender):
     HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
-class Dressed(App[int]):
+class StyledApp(App[int]):
     """Looks and copies as the settings say."""
 
     @dataclass
@@ -51,16 +51,16 @@ class Dressed(App[int]):
 
         error: str = ""
 
-    def __init__(self, settings: Settings | None, *, ascii: bool) -> None:
+    def __init__(self, settings: TerminalSettings | None, *, ascii: bool) -> None:
         super().__init__()
         if settings is None:
-            from llmzero_tui.user.preferences import Settings
+            from llmzero_tui.user.preferences import TerminalSettings
 
-            settings = Settings()
+            settings = TerminalSettings()
         self.settings = settings
-        self.look = Look(palette(PREFIX + settings.theme), ascii or settings.ascii, settings.keymap)
+        self.look = Appearance(palette(PREFIX + settings.theme), ascii or settings.ascii, settings.keymap)
         self._take_theme()
-        self._plain_filters = [Colourless(self)]
+        self._plain_filters = [ColourlessFilter(self)]
         self._repaint = Repaint()
         self._unsaved: dict[str, Any] = {}
         self._saving = False
@@ -73,7 +73,7 @@ class Dressed(App[int]):
         """The user's theme before any style sheet is read: setting it later would have all of them read twice."""
         for theme in THEMES.values():
             self.register_theme(theme)
-        self.set_reactive(Dressed.theme, PREFIX + self.settings.theme)
+        self.set_reactive(StyledApp.theme, PREFIX + self.settings.theme)
         self.set_class(self.look.palette.dark, "-dark-mode", update=False)
         self.set_class(not self.look.palette.dark, "-light-mode", update=False)
         self.add_class(f"-theme-{self.theme}", update=False)
@@ -97,16 +97,16 @@ class Dressed(App[int]):
         """With NO_COLOR no colour leaves; Textual's own way would leave shades of grey."""
         return self._plain_filters if self.no_color else super().get_line_filters()
 
-    def use(self, settings: Settings) -> None:
+    def use(self, settings: TerminalSettings) -> None:
         """Take other settings at once; `change` also writes them."""
         before, self.settings = self.settings, settings
         ascii = settings.ascii if settings.ascii != before.ascii else self.look.ascii
-        self.look = Look(palette(PREFIX + settings.theme), ascii, settings.keymap)
+        self.look = Appearance(palette(PREFIX + settings.theme), ascii, settings.keymap)
         self.dress()
         if settings.ascii != before.ascii:
             self.refresh_css(animate=False)  # frames, on the screens below too
         for screen in self.screen_stack:
-            if isinstance(screen, Face):
+            if isinstance(screen, KeyedScreen):
                 screen.restyle()
                 screen.refresh_keys()
 

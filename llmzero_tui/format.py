@@ -191,7 +191,7 @@ def bar(fraction: float, width: int, *, ascii: bool = False) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StateMark:
     """How a state looks: a glyph of one cell, the same in ASCII, and the name of a colour of the palette."""
 
     glyph: str
@@ -199,36 +199,36 @@ class Mark:
     colour: str
 
 
-MARKS: dict[str, Mark] = {
-    "proposed": Mark("○", "o", "muted"),
-    "queued": Mark("◌", ".", "muted"),
-    "running": Mark("●", "*", "live"),
-    "interrupted": Mark("◑", "~", "warn"),
-    "finished": Mark("✓", "+", "good"),
-    "stopped": Mark("■", "#", "muted"),
-    "early-stopped": Mark("✂", "%", "warn"),
-    "out-of-memory": Mark("▲", "M", "bad"),
-    "nan": Mark("≠", "N", "bad"),
-    "crashed": Mark("✗", "x", "bad"),
-    "hung": Mark("◷", "H", "bad"),
-    "rejected": Mark("⊘", "-", "muted"),
-    "starting": Mark("◌", ".", "live"),
-    "training": Mark("●", "*", "live"),
-    "paused": Mark("‖", "|", "wait"),
-    "finishing": Mark("◐", "*", "live"),
-    "failed": Mark("✗", "x", "bad"),
-    "pending": Mark("?", "?", "wait"),
-    "lost": Mark("✗", "x", "bad"),
-    "damaged": Mark("✗", "x", "bad"),
-    "unreadable": Mark("✗", "x", "bad"),
+MARKS: dict[str, StateMark] = {
+    "proposed": StateMark("○", "o", "muted"),
+    "queued": StateMark("◌", ".", "muted"),
+    "running": StateMark("●", "*", "live"),
+    "interrupted": StateMark("◑", "~", "warn"),
+    "finished": StateMark("✓", "+", "good"),
+    "stopped": StateMark("■", "#", "muted"),
+    "early-stopped": StateMark("✂", "%", "warn"),
+    "out-of-memory": StateMark("▲", "M", "bad"),
+    "nan": StateMark("≠", "N", "bad"),
+    "crashed": StateMark("✗", "x", "bad"),
+    "hung": StateMark("◷", "H", "bad"),
+    "rejected": StateMark("⊘", "-", "muted"),
+    "starting": StateMark("◌", ".", "live"),
+    "training": StateMark("●", "*", "live"),
+    "paused": StateMark("‖", "|", "wait"),
+    "finishing": StateMark("◐", "*", "live"),
+    "failed": StateMark("✗", "x", "bad"),
+    "pending": StateMark("?", "?", "wait"),
+    "lost": StateMark("✗", "x", "bad"),
+    "damaged": StateMark("✗", "x", "bad"),
+    "unreadable": StateMark("✗", "x", "bad"),
 }
 HUMAN, NOTE = "✎", "¶"
 """Marks of a node that a human made or edited, and of a human's note."""
-UNKNOWN = Mark("·", ".", "muted")
+UNKNOWN = StateMark("·", ".", "muted")
 SHORT_STATES = {"out-of-memory": "memory", "early-stopped": "early stop"}
 
 
-def mark(state: str) -> Mark:
+def mark(state: str) -> StateMark:
     """The look of a state of a run or a node."""
     return MARKS.get(state, UNKNOWN)
 

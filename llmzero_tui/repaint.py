@@ -32,7 +32,7 @@ class Repaint:
 
     def less(self, update: Any) -> Any:
         """The same update without what is there already; nothing is noted before it is written."""
-        return _Rest(self, update) if isinstance(update, ChopsUpdate | LayoutUpdate) else update
+        return _PartialUpdate(self, update) if isinstance(update, ChopsUpdate | LayoutUpdate) else update
 
     def whole(self, update: LayoutUpdate, console: Console) -> str:
         """A full update as it is."""
@@ -68,7 +68,7 @@ class Repaint:
         return "".join(written)
 
 
-class _Rest(CompositorUpdate):
+class _PartialUpdate(CompositorUpdate):
     """An update that leaves out what the terminal shows."""
 
     def __init__(self, repaint: Repaint, update: ChopsUpdate | LayoutUpdate) -> None:

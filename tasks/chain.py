@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tasks.base import Item, Levels, Reward
-from tasks.tiny import Phase, TinyTask, answer_after_hash
+from tasks.tiny import TinyTask, WarmStartPhase, answer_after_hash
 
 LARGEST = 19  # running sums stay within 0..LARGEST
 
@@ -22,7 +22,7 @@ class Chain(TinyTask):
     summary = "add and subtract 4 to 8 numbers, one at a time"
     max_completion_length = 48  # a worked answer has at most 45 characters and the end token
     levels = Levels(lowest=4, highest=8, default=6, doc="numbers of a sum")
-    phases: ClassVar = (Phase(steps=480, worked=0.9), Phase(steps=80, worked=0.12))
+    phases: ClassVar = (WarmStartPhase(steps=480, worked=0.9), WarmStartPhase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
         total = first = rng.randint(1, 9)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from tasks.base import Item, Levels, Reward
-from tasks.tiny import Phase, TinyTask, answer_after_hash
+from tasks.tiny import TinyTask, WarmStartPhase, answer_after_hash
 
 NUMBERS = 4
 LARGEST_TARGET = 30
@@ -29,7 +29,7 @@ class Countdown(TinyTask):
     summary = "reach a target with four numbers, + and -"
     max_completion_length = 72  # a worked answer has at most 66 characters and the end token
     levels = Levels(lowest=1, highest=7, default=5, doc="combinations of signs to try, in order, until one hits")
-    phases: ClassVar = (Phase(steps=900, worked=0.97), Phase(steps=80, worked=0.12))
+    phases: ClassVar = (WarmStartPhase(steps=900, worked=0.97), WarmStartPhase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
         while True:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tasks.base import Item, Levels, Reward
-from tasks.tiny import Phase, TinyTask
+from tasks.tiny import TinyTask, WarmStartPhase
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FORMAT_REWARD = 0.1
@@ -25,7 +25,7 @@ class Dedup(TinyTask):
     summary = "the distinct letters of a word, sorted, between tags"
     max_completion_length = 32  # 24 letters in a wrong habit, 7 characters of tags, the end token
     levels = Levels(lowest=8, highest=24, default=14, doc="letters of a word")
-    phases: ClassVar = (Phase(steps=400, worked=0.08),)
+    phases: ClassVar = (WarmStartPhase(steps=400, worked=0.08),)
 
     def generate(self, rng: random.Random) -> Item:
         word = "".join(rng.choice(LETTERS) for _ in range(rng.randint(self.levels.lowest, self.levels.highest)))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tasks.base import Item, Levels, Reward
-from tasks.tiny import Phase, TinyTask, answer_after_hash
+from tasks.tiny import TinyTask, WarmStartPhase, answer_after_hash
 
 PEOPLE = "ABC"
 # The order in which worked answers try the cases: +++, ++-, … ---.
@@ -33,7 +33,7 @@ class Knights(TinyTask):
     max_completion_length = 64  # a worked answer has at most 59 characters and the end token
     size = "8,168 puzzles"
     levels = Levels(lowest=1, highest=8, default=6, doc="cases to try, in order, until one fits")
-    phases: ClassVar = (Phase(steps=800, worked=0.97), Phase(steps=80, worked=0.12))
+    phases: ClassVar = (WarmStartPhase(steps=800, worked=0.97), WarmStartPhase(steps=80, worked=0.12))
 
     def generate(self, rng: random.Random) -> Item:
         answer = rng.choice(CASES)

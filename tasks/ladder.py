@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tasks.base import Item, Levels, Reward
-from tasks.tiny import Phase, TinyTask, answer_after_hash
+from tasks.tiny import TinyTask, WarmStartPhase, answer_after_hash
 
 STATES = "abcdefghijklmnopqrst"
 LARGEST_STEP = 5
@@ -28,9 +28,9 @@ class Ladder(TinyTask):
     max_completion_length = 40  # a worked answer has at most 38 characters and the end token
     levels = Levels(lowest=3, highest=12, default=6, doc="terms of an item")
     phases: ClassVar = (
-        Phase(steps=250, worked=1.0, lessons=((1.0, 2, 6),)),
-        Phase(steps=650, worked=1.0, lessons=((0.6, 2, 6), (0.4, 5, 14))),
-        Phase(steps=99, worked=0.0, lessons=((1.0, 2, 12),), learning_rate=7e-4),
+        WarmStartPhase(steps=250, worked=1.0, lessons=((1.0, 2, 6),)),
+        WarmStartPhase(steps=650, worked=1.0, lessons=((0.6, 2, 6), (0.4, 5, 14))),
+        WarmStartPhase(steps=99, worked=0.0, lessons=((1.0, 2, 12),), learning_rate=7e-4),
     )
 
     def generate(self, rng: random.Random) -> Item:
@@ -39,7 +39,7 @@ class Ladder(TinyTask):
     def level(self, item: Item) -> int:
         return len(item.data["terms"])
 
-    def lesson(self, rng: random.Random, phase: Phase) -> Item:
+    def lesson(self, rng: random.Random, phase: WarmStartPhase) -> Item:
         [(_, low, high)] = rng.choices(phase.lessons, weights=[share for share, _, _ in phase.lessons])
         return _draw(rng, rng.randint(low, high))
 

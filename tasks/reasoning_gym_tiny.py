@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tasks.base import Item, Levels, Reward
 from tasks.reasoning_gym import INDICES, PREFIX, package
-from tasks.tiny import Phase, TinyTask, answer_after_hash
+from tasks.tiny import TinyTask, WarmStartPhase, answer_after_hash
 
 SUFFIX = ":tiny"
 
@@ -25,7 +25,7 @@ class TinyChainSum(TinyTask):
     summary = "add and subtract 3 to 6 numbers, drawn by reasoning_gym"
     max_completion_length = 40  # a worked answer has at most 38 characters and the end token
     levels = Levels(lowest=3, highest=6, default=5, doc="numbers of a sum")
-    phases: ClassVar = (Phase(steps=520, worked=0.9), Phase(steps=80, worked=0.12))
+    phases: ClassVar = (WarmStartPhase(steps=520, worked=0.9), WarmStartPhase(steps=80, worked=0.12))
 
     def __init__(self) -> None:
         self._dataset: Any = package().create_dataset(

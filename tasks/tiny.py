@@ -21,7 +21,7 @@ VOCABULARY: Mapping[str, int] = {token: i for i, token in enumerate((*SPECIAL_TO
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class WarmStartPhase:
     """A part of the warm start: `steps` optimizer steps with a share `worked` (0..1) of worked answers.
 
     Attributes:
@@ -43,14 +43,14 @@ class TinyTask(Task):
             how to work an answer out but seldom does; GRPO has to find that out.
     """
 
-    phases: ClassVar[Sequence[Phase]]
+    phases: ClassVar[Sequence[WarmStartPhase]]
     kind = "tiny"
 
     @abstractmethod
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         """A completion to imitate: with probability `worked` (0..1) a worked, right one, else a guess."""
 
-    def lesson(self, rng: random.Random, phase: Phase) -> Item:
+    def lesson(self, rng: random.Random, phase: WarmStartPhase) -> Item:
         """An item to demonstrate in a phase; a task whose phases have `lessons` draws by them."""
         if phase.lessons:
             raise TaskError(f"task {self.name} has lessons, but no lesson()")

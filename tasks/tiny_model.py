@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from tasks import registry
 from tasks.base import Item, Split, TaskError, TaskNotFound, split_of
-from tasks.tiny import VOCABULARY, Phase, TinyTask, check_text
+from tasks.tiny import VOCABULARY, TinyTask, WarmStartPhase, check_text
 
 MAX_POSITIONS = 256
 BATCH_SIZE = 32
@@ -115,9 +115,9 @@ def warm_start(task: TinyTask, seed: int = 0, on_step: Progress | None = None) -
     return model.eval()
 
 
-def _courses(phases: Sequence[Phase]) -> list[list[Phase]]:
+def _courses(phases: Sequence[WarmStartPhase]) -> list[list[WarmStartPhase]]:
     """Phases that share an optimizer and its schedule."""
-    courses: list[list[Phase]] = []
+    courses: list[list[WarmStartPhase]] = []
     for phase in phases:
         if not courses or phase.learning_rate is not None:
             courses.append([])
@@ -125,7 +125,7 @@ def _courses(phases: Sequence[Phase]) -> list[list[Phase]]:
     return courses
 
 
-def _optimizer(model: Any, course: Sequence[Phase]) -> tuple[Any, Any]:
+def _optimizer(model: Any, course: Sequence[WarmStartPhase]) -> tuple[Any, Any]:
     """AdamW that warms up for 50 steps or a sixth of a short course, and decays linearly to a twentieth."""
     steps = sum(phase.steps for phase in course)
     warmup = min(50, max(1, steps // 6))
@@ -148,7 +148,7 @@ def _warm_step(model: Any, optimizer: Any, schedule: Any, ids: torch.Tensor, lab
     return float(loss.detach())
 
 
-def _batch(task: TinyTask, rng: random.Random, phase: Phase) -> tuple[torch.Tensor, torch.Tensor]:
+def _batch(task: TinyTask, rng: random.Random, phase: WarmStartPhase) -> tuple[torch.Tensor, torch.Tensor]:
     """Train prompts with demonstrations, padded on the right; the loss sees the completion only."""
     rows: list[tuple[list[int], list[int]]] = []
     while len(rows) < BATCH_SIZE:

@@ -34,11 +34,11 @@ IMPORT_SECONDS = 120.0
 _FOLDERS_ABOVE = 2
 
 
-class TookTooLong(BaseException):
+class CodeTimeout(BaseException):
     """Raised inside code that runs past a time limit; no Exception, so that `except Exception` does not swallow it."""
 
 
-class Interrupted(KeyboardInterrupt):
+class ProcessInterrupted(KeyboardInterrupt):
     """Somebody outside wants the process to end (Ctrl+C, or a signal's handler raises it): not the user's code."""
 
 
@@ -85,7 +85,7 @@ class UserCode:
                 spec.loader.exec_module(module)
         except BaseException as error:
             _forget(package.__name__)
-            if isinstance(error, Interrupted):
+            if isinstance(error, ProcessInterrupted):
                 raise
             if isinstance(error, TaskError):
                 raise TaskError(f"{what}: {error}") from error
@@ -103,7 +103,7 @@ class UserCode:
         with _apart(self.path), self._with_its_modules(), _ctrl_c_known():
             try:
                 yield
-            except (Exception, Interrupted, TookTooLong):
+            except (Exception, ProcessInterrupted, CodeTimeout):
                 raise
             except SystemExit as error:
                 hint = '; read options in `if __name__ == "__main__":` only' if error.code == 2 else ""
@@ -261,7 +261,7 @@ def _ctrl_c_known() -> Iterator[None]:
         return
 
     def interrupt(_: int, __: FrameType | None) -> None:
-        raise Interrupted
+        raise ProcessInterrupted
 
     signal.signal(signal.SIGINT, interrupt)
     try:
@@ -282,13 +282,13 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
         return
 
     def ring(_: int, __: FrameType | None) -> None:
-        raise TookTooLong
+        raise CodeTimeout
 
     handler = signal.signal(signal.SIGALRM, ring)
     remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again: a bare `except` may swallow one
     try:
         yield
-    except TookTooLong:
+    except CodeTimeout:
         raise TaskError(f"{what}: it takes longer than {seconds:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 
 from engine.advisors.hostile import one_line
-from engine.space import Configuration, Optimizer, Parameter, Reference, Space, Value
+from engine.space import Configuration, KLReference, OptimizerState, Parameter, Space, Value
 
 Pathology = Literal[
     "healthy", "entropy collapse", "kl spike", "kl-bound plateau", "dead groups", "truncation", "rambling",
@@ -41,16 +41,16 @@ Number = Annotated[FiniteFloat, BeforeValidator(_no_truth)]
 Reason = Annotated[Text, AfterValidator(_quotes)]
 
 
-class Answer(BaseModel):
+class ModelAnswer(BaseModel):
     """Base of all answers. Fields that were not asked for are ignored: models add them, and they harm nobody."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
 
-T = TypeVar("T", bound=Answer)
+T = TypeVar("T", bound=ModelAnswer)
 
 
-class Finding(Answer):
+class DiagnosisAnswer(ModelAnswer):
     """One thing that is wrong, or "healthy"."""
 
     pathology: Pathology
@@ -59,33 +59,33 @@ class Finding(Answer):
     metric: str = ""
 
 
-class Analysis(Answer):
+class AnalystAnswer(ModelAnswer):
     """The analyst's."""
 
     reading: Text
-    findings: list[Finding] = Field(min_length=1, max_length=6)
+    findings: list[DiagnosisAnswer] = Field(min_length=1, max_length=6)
 
 
-class Change(Answer):
+class TransitionAnswer(ModelAnswer):
     """One transition as a model proposes it; whether the space allows it is checked by the planner."""
 
     node: int
     step: int
     changes: dict[str, Number] = Field(max_length=32)
-    optimizer: Optimizer = Optimizer.KEEP
-    reference: Reference = Reference.BASE
+    optimizer: OptimizerState = OptimizerState.KEEP
+    reference: KLReference = KLReference.BASE
     rationale: Reason
     expected: Text
 
 
-class Strategy(Answer):
+class StrategistAnswer(ModelAnswer):
     """The strategist's."""
 
     rationale: Text
-    proposals: list[Change] = Field(min_length=1, max_length=8)
+    proposals: list[TransitionAnswer] = Field(min_length=1, max_length=8)
 
 
-class Selection(Answer):
+class SelectorAnswer(ModelAnswer):
     """The selector's."""
 
     rationale: Text
@@ -93,7 +93,7 @@ class Selection(Answer):
     step: int
 
 
-class Verdict(Answer):
+class WatcherAnswer(ModelAnswer):
     """The watcher's."""
 
     rationale: Text
@@ -170,8 +170,8 @@ def strategy_schema(
             "properties": {p.name: _value(p, before.get(p.name)) for p in space if not p.fixed},
             "additionalProperties": False,
         },
-        optimizer={"type": "string", "enum": [str(o) for o in Optimizer]},
-        reference={"type": "string", "enum": [str(r) for r in Reference]},
+        optimizer={"type": "string", "enum": [str(o) for o in OptimizerState]},
+        reference={"type": "string", "enum": [str(r) for r in KLReference]},
         rationale={"type": "string"},
         expected={"type": "string"},
     )

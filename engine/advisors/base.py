@@ -32,7 +32,7 @@ class SampledCompletion:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PlotImage:
     """A plot of the evidence: `file` is its name relative to the run's directory, `png` its bytes."""
 
     file: str
@@ -74,7 +74,7 @@ class Evidence:
     feedback: str = ""
     others: Mapping[int, Series] = field(default_factory=dict)
     reasons: Mapping[int, str] = field(default_factory=dict)
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[PlotImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AdvisorCall:
     """One question to an advisor, as it is logged (table agent_calls).
 
     `error` is "" or a kind and a line, "stall: …". `key` tells calls of one advisor apart while they are in progress,
@@ -129,7 +129,7 @@ class Advice:
     advisor: str
     diagnoses: tuple[Diagnosis, ...]
     proposals: tuple[Transition, ...]
-    calls: tuple[Call, ...] = field(default=())
+    calls: tuple[AdvisorCall, ...] = field(default=())
     step: int = 0
 
 
@@ -140,27 +140,27 @@ class Selection:
     node: int
     step: int
     rationale: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[AdvisorCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class StopAdvice:
     """Whether a running segment is stopped."""
 
     stop: bool
     rationale: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[AdvisorCall, ...] = ()
 
 
 class AdviceFailed(Fault):
     """No usable answer came. `calls` are what was asked until then, the last one with its error."""
 
-    def __init__(self, message: str, calls: tuple[Call, ...] = ()) -> None:
+    def __init__(self, message: str, calls: tuple[AdvisorCall, ...] = ()) -> None:
         super().__init__(message)
         self.calls = calls
 
 
-Listener = Callable[[Call], None]
+Listener = Callable[[AdvisorCall], None]
 """Told of a call when it begins and while its rationale is written; called in the advisor's thread, twice a second."""
 
 
@@ -193,7 +193,7 @@ class Advisor(ABC):
         """Choose the branch point among (parent, step) and the candidates; None leaves it to the search."""
         return None
 
-    def watch(self, evidence: Evidence, doubt: str) -> Watch | None:
+    def watch(self, evidence: Evidence, doubt: str) -> StopAdvice | None:
         """Whether the running segment `evidence.parent` is stopped; `doubt` is the comparator's. None trusts that."""
         return None
 
@@ -205,15 +205,15 @@ __all__ = [
     "Advice",
     "AdviceFailed",
     "Advisor",
-    "Call",
+    "AdvisorCall",
     "Configuration",
     "Diagnosis",
     "Evidence",
     "Listener",
-    "Picture",
+    "PlotImage",
     "SampledCompletion",
     "Selection",
     "Series",
     "Signal",
-    "Watch",
+    "StopAdvice",
 ]

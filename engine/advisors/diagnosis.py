@@ -53,7 +53,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class CleanCurve:
     """A metric over a segment, cleaned: finite values only, steps ascending; `broken` counts NaN and infinities."""
 
     metric: str
@@ -98,16 +98,16 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SegmentCurves:
     """What the checks look at: cleaned curves, the validation scores in order, and the segment's configuration."""
 
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, CleanCurve]
     start: Score | None
     checkpoints: tuple[Checkpoint, ...]
     configuration: Configuration
     thresholds: Thresholds = field(default_factory=Thresholds)
 
-    def curve(self, *names: str) -> Curve | None:
+    def curve(self, *names: str) -> CleanCurve | None:
         return next((self.curves[name] for name in names if name in self.curves), None)
 
     @property
@@ -167,7 +167,7 @@ def diagnose(
     """
     limits = thresholds or Thresholds()
     curves = {name: c for name, points in metrics.items() if (c := _clean(name, points, limits)) is not None}
-    segment = Segment(curves, start, tuple(checkpoints), configuration, limits)
+    segment = SegmentCurves(curves, start, tuple(checkpoints), configuration, limits)
     found = [d for check in CHECKS if (d := check(segment)) is not None]
     if not found and (plateau := _plateau(segment)) is not None:
         found = [plateau]
@@ -188,7 +188,7 @@ def contradict(a: str, b: str) -> bool:
     return a == b or HEALTHY in (a, b) or frozenset((a, b)) in CONTRADICTIONS
 
 
-def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresholds) -> Curve | None:
+def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresholds) -> CleanCurve | None:
     given = sorted(((s, v) for s, v in points if v is not None), key=lambda point: point[0])
     good = [(s, v) for s, v in given if abs(v) < ABSURD]
     broken = tuple(s for s, v in given if not abs(v) < ABSURD)
@@ -196,10 +196,10 @@ def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresh
     if len(good) < limits.shortest and not exploded:
         return None
     window = min(max(4, round(limits.window * len(good))), len(good) // 2) if len(good) > 3 else 2
-    return Curve(name, tuple(s for s, _ in good), tuple(v for _, v in good), broken, window)
+    return CleanCurve(name, tuple(s for s, _ in good), tuple(v for _, v in good), broken, window)
 
 
-def _spike(curve: Curve, limits: Thresholds) -> Signal | None:
+def _spike(curve: CleanCurve, limits: Thresholds) -> Signal | None:
     """The highest value, when it stands far out from nine in ten of the others (its baseline)."""
     worst = max(range(len(curve.values)), key=lambda i: curve.values[i])
     others = sorted(curve.values[:worst] + curve.values[worst + 1 :])
@@ -214,7 +214,7 @@ def _spike_text(spike: Signal) -> str:
     )
 
 
-def _entropy_collapse(segment: Segment) -> Diagnosis | None:
+def _entropy_collapse(segment: SegmentCurves) -> Diagnosis | None:
     curve, limits = segment.curve("entropy"), segment.thresholds
     if curve is None or curve.baseline <= 0 or not curve.fell(limits.errors):
         return None
@@ -226,7 +226,7 @@ def _entropy_collapse(segment: Segment) -> Diagnosis | None:
     return Diagnosis("entropy collapse", min(1.0, drop), f"{curve.text()}; {segment.validation()}", (curve.signal,))
 
 
-def _kl_spike(segment: Segment) -> Diagnosis | None:
+def _kl_spike(segment: SegmentCurves) -> Diagnosis | None:
     curve, limits = segment.curve("kl"), segment.thresholds
     if curve is None:
         return None
@@ -242,7 +242,7 @@ def _kl_spike(segment: Segment) -> Diagnosis | None:
     return None
 
 
-def _kl_bound(segment: Segment) -> Diagnosis | None:
+def _kl_bound(segment: SegmentCurves) -> Diagnosis | None:
     kl, spread, limits = segment.curve("kl"), segment.curve("reward_std"), segment.thresholds
     beta = segment.configuration.get("beta", 0)
     if kl is None or spread is None or not segment.reward_flat or spread.recent <= 0:
@@ -258,7 +258,7 @@ def _kl_bound(segment: Segment) -> Diagnosis | None:
     return Diagnosis("kl-bound plateau", min(1.0, 0.4 + share), text, (reward.signal, kl.signal))
 
 
-def _dead_groups(segment: Segment) -> Diagnosis | None:
+def _dead_groups(segment: SegmentCurves) -> Diagnosis | None:
     curve = segment.curve("frac_reward_zero_std")
     if curve is None or curve.recent < segment.thresholds.dead_groups:
         return None
@@ -266,7 +266,7 @@ def _dead_groups(segment: Segment) -> Diagnosis | None:
     return Diagnosis("dead groups", min(1.0, curve.recent), text, (curve.signal,))
 
 
-def _truncation(segment: Segment) -> Diagnosis | None:
+def _truncation(segment: SegmentCurves) -> Diagnosis | None:
     clipped, length = segment.curve("completions/clipped_ratio"), segment.curve("completions/mean_length")
     if clipped is None or clipped.recent <= segment.thresholds.truncated:
         return None
@@ -278,7 +278,7 @@ def _truncation(segment: Segment) -> Diagnosis | None:
     return Diagnosis("truncation", min(1.0, 0.4 + clipped.recent), text, tuple(signals))
 
 
-def _rambling(segment: Segment) -> Diagnosis | None:
+def _rambling(segment: SegmentCurves) -> Diagnosis | None:
     curve, limits, gain = segment.curve("completions/mean_length"), segment.thresholds, segment.gain
     if curve is None or gain is None or gain >= 1 or not segment.reward_flat:
         return None
@@ -287,7 +287,7 @@ def _rambling(segment: Segment) -> Diagnosis | None:
     return Diagnosis("rambling", 0.4, f"{curve.text()}; {segment.validation()}", (curve.signal,))
 
 
-def _gradient_explosion(segment: Segment) -> Diagnosis | None:
+def _gradient_explosion(segment: SegmentCurves) -> Diagnosis | None:
     curve = segment.curve("grad_norm")
     if curve is None:
         return None
@@ -302,7 +302,7 @@ def _gradient_explosion(segment: Segment) -> Diagnosis | None:
     return Diagnosis("gradient explosion", severity, _spike_text(spike), (spike,))
 
 
-def _off_policy(segment: Segment) -> Diagnosis | None:
+def _off_policy(segment: SegmentCurves) -> Diagnosis | None:
     limits = segment.thresholds
     difference = segment.curve("sampling/sampling_logp_difference/mean")
     if difference is not None and difference.recent > limits.drift_ratio * difference.baseline > 0:
@@ -314,7 +314,7 @@ def _off_policy(segment: Segment) -> Diagnosis | None:
     return None
 
 
-def _reward_hacking(segment: Segment) -> Diagnosis | None:
+def _reward_hacking(segment: SegmentCurves) -> Diagnosis | None:
     reward, gain, limits = segment.curve("reward"), segment.gain, segment.thresholds
     if reward is None or gain is None or not reward.rose(limits.errors + 1) or gain > -1:
         return None
@@ -323,7 +323,7 @@ def _reward_hacking(segment: Segment) -> Diagnosis | None:
     return Diagnosis("reward hacking", severity, text, (reward.signal,))
 
 
-def _collapse(segment: Segment) -> Diagnosis | None:
+def _collapse(segment: SegmentCurves) -> Diagnosis | None:
     gain, limits = segment.gain, segment.thresholds
     if gain is None or gain > -limits.errors or segment.first_score is None:
         return None
@@ -333,21 +333,21 @@ def _collapse(segment: Segment) -> Diagnosis | None:
     return Diagnosis("collapse", min(1.0, 0.6 - gain / 20), text, (signal,))
 
 
-def _plateau(segment: Segment) -> Diagnosis | None:
+def _plateau(segment: SegmentCurves) -> Diagnosis | None:
     reward, gain = segment.curve("reward"), segment.gain
     if reward is None or gain is None or not segment.reward_flat or gain >= 1:
         return None
     return Diagnosis("plateau", 0.3, f"{reward.text()} is within its noise; {segment.validation()}", (reward.signal,))
 
 
-def _healthy(segment: Segment) -> Diagnosis:
+def _healthy(segment: SegmentCurves) -> Diagnosis:
     reward = segment.curve("reward")
     if reward is None:
         return Diagnosis(HEALTHY, 0.0, f"no training curve long enough to judge; {segment.validation()}")
     return Diagnosis(HEALTHY, 0.0, f"{reward.text()}; {segment.validation()}", (reward.signal,))
 
 
-CHECKS: tuple[Callable[[Segment], Diagnosis | None], ...] = (
+CHECKS: tuple[Callable[[SegmentCurves], Diagnosis | None], ...] = (
     _collapse,
     _reward_hacking,
     _gradient_explosion,

@@ -16,7 +16,7 @@ from engine.advisors.diagnosis import short
 from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
 from engine.score import Score
-from engine.space import Kind, Transition, format_value
+from engine.space import ParameterKind, Transition, format_value
 from engine.tree import Checkpoint, Node, Tree
 
 METRICS = (
@@ -97,7 +97,7 @@ def decision(evidence: Evidence) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CurveSummary:
     """A curve in five numbers; the windows are the first and the last fifth. `broken` counts NaN and infinities."""
 
     start: float
@@ -108,7 +108,7 @@ class Summary:
     broken: int
 
 
-def summarize(points: Iterable[tuple[int, float | None]]) -> Summary | None:
+def summarize(points: Iterable[tuple[int, float | None]]) -> CurveSummary | None:
     """None when no value is finite. `slope` is the least-squares line's rise over ten steps."""
     given = [(step, value) for step, value in points if value is not None]
     good = [(step, value) for step, value in given if math.isfinite(value)]
@@ -120,7 +120,7 @@ def summarize(points: Iterable[tuple[int, float | None]]) -> Summary | None:
     slope = 0.0
     if len({step for step, _ in good}) > 1:
         slope = 10 * statistics.linear_regression([step for step, _ in good], values).slope
-    return Summary(
+    return CurveSummary(
         statistics.fmean(values[:window]), statistics.fmean(values[-window:]), slope,
         (low[1], low[0]), (high[1], high[0]), len(given) - len(good),
     )  # fmt: skip
@@ -353,7 +353,7 @@ def history_table(evidence: Evidence) -> str:
                        and (g := gain(evidence.tree, n)) is not None])  # fmt: skip
     heads = ("parameter", "kind", "raised", "mean gain", "lowered", "mean gain", "values on the best line")
     note = f"Segments that changed nothing: {kept[0]}, mean gain {kept[1] or 'unknown'}."
-    sorts = ", ".join(p.name for p in evidence.space if p.kind is Kind.CAPACITY)
+    sorts = ", ".join(p.name for p in evidence.space if p.kind is ParameterKind.CAPACITY)
     return f"{table(heads, rows)}\n{note}{f' Of capacity: {sorts}.' if sorts else ''}"
 
 

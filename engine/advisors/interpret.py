@@ -12,10 +12,10 @@ from engine.advisors.base import Diagnosis, Evidence, Signal
 from engine.advisors.diagnosis import consistent
 from engine.advisors.evidence import summarize
 from engine.advisors.hostile import clean, one_line
-from engine.space import LABEL_LENGTH, Configuration, Intent, Optimizer, Reference, Space, Transition, Value
+from engine.space import LABEL_LENGTH, Configuration, Intent, KLReference, OptimizerState, Space, Transition, Value
 
 
-def transition(change: answers.Change, evidence: Evidence) -> Transition:
+def transition(change: answers.TransitionAnswer, evidence: Evidence) -> Transition:
     """A proposal as a transition; what it says may still break the space, which the planner checks."""
     known = (change.node, change.step) if change.node in evidence.tree.nodes else (evidence.parent.id, evidence.step)
     before = evidence.tree[known[0]].configuration
@@ -41,26 +41,28 @@ def coerced(space: Space, name: str, value: float) -> Value:
     return parameter.coerce(value)
 
 
-def label(evidence: Evidence, before: Configuration, changes: dict[str, Value], change: answers.Change) -> str:
+def label(
+    evidence: Evidence, before: Configuration, changes: dict[str, Value], change: answers.TransitionAnswer
+) -> str:
     """What changes, for the tree."""
     text = evidence.space.describe(before, {n: v for n, v in changes.items() if n in evidence.space})
     if changes and text == "keep":
         text = "unknown parameter"
     if text == "keep" and evidence.intent is Intent.ROOT:
         text = "as suggested"
-    if text == "keep" and change.optimizer is Optimizer.RESET:
+    if text == "keep" and change.optimizer is OptimizerState.RESET:
         text = "adam reset"
-    if change.reference is Reference.BRANCH and len(text) + 5 <= LABEL_LENGTH:
+    if change.reference is KLReference.BRANCH and len(text) + 5 <= LABEL_LENGTH:
         text = f"ref↺ {text}"
     return text
 
 
-def diagnoses(analysis: answers.Analysis, evidence: Evidence) -> tuple[Diagnosis, ...]:
+def diagnoses(analysis: answers.AnalystAnswer, evidence: Evidence) -> tuple[Diagnosis, ...]:
     """The findings that do not contradict each other, with our own numbers of the metrics they name."""
     return consistent(_with_numbers(analysis, evidence))
 
 
-def _with_numbers(analysis: answers.Analysis, evidence: Evidence) -> Iterator[Diagnosis]:
+def _with_numbers(analysis: answers.AnalystAnswer, evidence: Evidence) -> Iterator[Diagnosis]:
     for finding in analysis.findings:
         points = evidence.metrics.get(finding.metric, ())
         found = summarize(points)

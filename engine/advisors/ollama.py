@@ -18,25 +18,25 @@ from typing import Any, TypeVar
 
 from engine import machine
 from engine.advisors import answers, placement, prompts
-from engine.advisors.answers import Answer, BadAnswer
+from engine.advisors.answers import BadAnswer, ModelAnswer
 from engine.advisors.base import (
     Advice,
     AdviceFailed,
     Advisor,
-    Call,
+    AdvisorCall,
     Diagnosis,
     Evidence,
     Listener,
     Selection,
-    Watch,
+    StopAdvice,
 )
 from engine.advisors.evidence import describe, place, score_at, score_text
 from engine.advisors.hostile import clean, one_line, storable
 from engine.advisors.interpret import diagnoses, transition
-from engine.advisors.ollama_client import ModelCard, OllamaClient, OllamaFault, Question, Reply, as_sent
+from engine.advisors.ollama_client import ChatReply, ChatRequest, ModelCard, OllamaClient, OllamaFault, as_sent
 from engine.advisors.rules import look
 from engine.errors import Fault
-from engine.space import Intent, Reference, Transition
+from engine.space import Intent, KLReference, Transition
 
 PROPOSALS = 3
 ANSWER_TOKENS = 1600
@@ -49,7 +49,7 @@ CHARACTERS_PER_TOKEN = 2.5
 
 LISTEN_SECONDS = 0.5
 REMEMBERED = 64
-T = TypeVar("T", bound=Answer)
+T = TypeVar("T", bound=ModelAnswer)
 
 WANTED = {
     Intent.ROOT: "a first segment from the base model, one of several that race. Propose one configuration that "
@@ -63,7 +63,7 @@ WANTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AnalystReading:
     """What the analyst said of a segment up to a step."""
 
     diagnoses: tuple[Diagnosis, ...]
@@ -86,7 +86,7 @@ class OllamaAdvisor(Advisor):
         self._client = client
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._readings: OrderedDict[tuple[int, int], Reading] = OrderedDict()
+        self._readings: OrderedDict[tuple[int, int], AnalystReading] = OrderedDict()
         self._bytes: int | None = None
         self._constrains = True  # until the server says that it cannot
 
@@ -98,7 +98,7 @@ class OllamaAdvisor(Advisor):
         Raises:
             AdviceFailed: the server failed, or the strategist's answer was useless twice.
         """
-        calls: list[Call] = []
+        calls: list[AdvisorCall] = []
         found = self._read(evidence, calls)
         if evidence.intent is Intent.KEEP:
             return Advice(self.name, found, (self._keep(evidence),), tuple(calls), evidence.step)
@@ -110,7 +110,9 @@ class OllamaAdvisor(Advisor):
         )  # what only rises may begin low
         schema = answers.strategy_schema(evidence.space, places, most, before)
         head = f"Wanted: {WANTED[evidence.intent]}"
-        strategy = self._ask(evidence, "strategist", self._text(evidence, found, head), schema, answers.Strategy, calls)
+        strategy = self._ask(
+            evidence, "strategist", self._text(evidence, found, head), schema, answers.StrategistAnswer, calls
+        )
         proposals = tuple(transition(change, evidence) for change in strategy.proposals[:most])
         return Advice(self.name, found, proposals, tuple(calls), evidence.step)
 
@@ -118,7 +120,7 @@ class OllamaAdvisor(Advisor):
         """The analyst alone; None when it has looked already, or when there is nothing to look at."""
         if not evidence.metrics or self._remembered(evidence) is not None:
             return None
-        calls: list[Call] = []
+        calls: list[AdvisorCall] = []
         found = self._read(evidence, calls)
         return Advice(self.name, found, (), tuple(calls), evidence.step)
 
@@ -128,18 +130,18 @@ class OllamaAdvisor(Advisor):
         if len(places) < 2:
             return None
 
-        def offered(answer: answers.Selection) -> str:
+        def offered(answer: answers.SelectorAnswer) -> str:
             pairs = ", ".join(f"({node}, {step})" for node, step in places)
             return "" if (answer.node, answer.step) in places else f"(node, step) must be one of {pairs}"
 
-        calls: list[Call] = []
+        calls: list[AdvisorCall] = []
         reading = self._remembered(evidence)
         text = self._text(evidence, reading.diagnoses if reading else look(evidence), "Wanted: the branch point.")
         schema = answers.selection_schema(places)
-        chosen = self._ask(evidence, "selector", text, schema, answers.Selection, calls, offered)
+        chosen = self._ask(evidence, "selector", text, schema, answers.SelectorAnswer, calls, offered)
         return Selection(chosen.node, chosen.step, clean(chosen.rationale, 1000), tuple(calls))
 
-    def watch(self, evidence: Evidence, doubt: str) -> Watch | None:
+    def watch(self, evidence: Evidence, doubt: str) -> StopAdvice | None:
         """The watcher."""
         node, score = evidence.parent, score_at(evidence.parent, evidence.step)
         lines = [f"#{node.id} is training: step {evidence.step} of {node.planned_steps}."]
@@ -151,16 +153,16 @@ class OllamaAdvisor(Advisor):
             lines.append(f"It began from {begun}{f', {score_text(before)}' if before else ''}.")
         lines.append(f"The comparator's doubt: {one_line(doubt, 500)}")
         text = describe(evidence, look(evidence), head="\n".join(lines))
-        calls: list[Call] = []
-        verdict = self._ask(evidence, "watcher", text, answers.verdict_schema(), answers.Verdict, calls)
-        return Watch(verdict.stop, clean(verdict.rationale, 1000), tuple(calls))
+        calls: list[AdvisorCall] = []
+        verdict = self._ask(evidence, "watcher", text, answers.verdict_schema(), answers.WatcherAnswer, calls)
+        return StopAdvice(verdict.stop, clean(verdict.rationale, 1000), tuple(calls))
 
     def cancel(self) -> None:
         self._client.cancel()
 
     # ---- the analyst ------------------------------------------------------------------------------------------------
 
-    def _read(self, evidence: Evidence, calls: list[Call]) -> tuple[Diagnosis, ...]:
+    def _read(self, evidence: Evidence, calls: list[AdvisorCall]) -> tuple[Diagnosis, ...]:
         """What the analyst says of the parent's segment; the computed signals where it says nothing usable."""
         if not evidence.metrics:
             return () if evidence.intent is Intent.ROOT else look(evidence)
@@ -169,17 +171,17 @@ class OllamaAdvisor(Advisor):
         computed = look(evidence)
         text = describe(evidence, computed)
         try:
-            analysis = self._ask(evidence, "analyst", text, answers.analysis_schema(), answers.Analysis, calls)
-        except _Useless:
+            analysis = self._ask(evidence, "analyst", text, answers.analysis_schema(), answers.AnalystAnswer, calls)
+        except _UnusableAnswers:
             return computed
-        reading = Reading(diagnoses(analysis, evidence), clean(analysis.reading, 2000))
+        reading = AnalystReading(diagnoses(analysis, evidence), clean(analysis.reading, 2000))
         with self._lock:
             self._readings[evidence.parent.id, evidence.step] = reading
             while len(self._readings) > REMEMBERED:
                 self._readings.popitem(last=False)
         return reading.diagnoses
 
-    def _remembered(self, evidence: Evidence) -> Reading | None:
+    def _remembered(self, evidence: Evidence) -> AnalystReading | None:
         """The reading of this segment up to here, or up to a later step: that one saw more."""
         with self._lock:
             later = [key for key in self._readings if key[0] == evidence.parent.id and key[1] >= evidence.step]
@@ -201,7 +203,7 @@ class OllamaAdvisor(Advisor):
         before = evidence.parent.transition
         return Transition(
             parent=evidence.parent.id, step=evidence.step, intent=Intent.KEEP,
-            reference=before.reference if before else Reference.BASE, label="keep",
+            reference=before.reference if before else KLReference.BASE, label="keep",
             rationale=f"{where}. Continue with the same settings. {reading.text if reading else ''}".strip(),
             expected="validation no worse at the segment's end",
         )  # fmt: skip
@@ -209,7 +211,7 @@ class OllamaAdvisor(Advisor):
     # ---- one question -----------------------------------------------------------------------------------------------
 
     def _ask(
-        self, evidence: Evidence, role: str, text: str, schema: dict[str, Any], model: type[T], calls: list[Call],
+        self, evidence: Evidence, role: str, text: str, schema: dict[str, Any], model: type[T], calls: list[AdvisorCall],
         check: Callable[[T], str] = lambda _: "",
     ) -> T:  # fmt: skip
         """Ask, parse, and let the model repair its answer once. Every call is appended to `calls`.
@@ -236,9 +238,9 @@ class OllamaAdvisor(Advisor):
                 problem = bad
                 calls[-1] = replace(calls[-1], error=f"{bad.kind}: {one_line(str(bad), 400)}")
             question = replace(question, turns=repair(reply, problem))
-        raise _Useless(f"the {role}'s answer is of no use: {problem}", tuple(calls))
+        raise _UnusableAnswers(f"the {role}'s answer is of no use: {problem}", tuple(calls))
 
-    def _usable(self, reply: Reply, model: type[T], check: Callable[[T], str]) -> T:
+    def _usable(self, reply: ChatReply, model: type[T], check: Callable[[T], str]) -> T:
         """Raises BadAnswer."""
         try:
             answer = answers.parse(reply.text, model)
@@ -250,13 +252,13 @@ class OllamaAdvisor(Advisor):
             raise BadAnswer("place", wrong)
         return answer
 
-    def _question(self, evidence: Evidence, prompt: prompts.Prompt, text: str, schema: dict[str, Any]) -> Question:
+    def _question(self, evidence: Evidence, prompt: prompts.Prompt, text: str, schema: dict[str, Any]) -> ChatRequest:
         system = prompt.filled(json.dumps(schema, ensure_ascii=False), prompts.read("prior").text)
         images = tuple(picture.png for picture in evidence.pictures) if self.sees else ()
         where = self._placement()
         answer = ANSWER_TOKENS + (THINKING_TOKENS if self.card.thinking else 0)
         tokens = context_tokens(len(system) + len(text), len(images), answer)
-        return Question(
+        return ChatRequest(
             model=self.card.name, system=system, text=text, images=images,
             schema=schema if self._constrains else None,
             options={
@@ -268,11 +270,16 @@ class OllamaAdvisor(Advisor):
         )  # fmt: skip
 
     def _call(
-        self, question: Question, prompt: prompts.Prompt, images: tuple[str, ...], calls: list[Call], node: int
-    ) -> Reply:
+        self,
+        question: ChatRequest,
+        prompt: prompts.Prompt,
+        images: tuple[str, ...],
+        calls: list[AdvisorCall],
+        node: int,
+    ) -> ChatReply:
         """One HTTP call; its row is appended whatever happens. Raises AdviceFailed when no answer came."""
         begin = time.monotonic()
-        call = Call(
+        call = AdvisorCall(
             role=prompt.role, request=storable(as_sent(question, images)), response="", rationale="", milliseconds=0.0,
             model=self.card.name, prompt_version=prompt.version, images=images,
             key=f"{prompt.role}-{next(self._numbers)}", node=node,
@@ -281,12 +288,12 @@ class OllamaAdvisor(Advisor):
         try:
             reply = self._client.chat(question, self._progress(call, begin))
         except OllamaFault as fault:
-            calls.append(_ended(call, fault.reply or Reply(""), begin, one_line(str(fault), 500)))
+            calls.append(_ended(call, fault.reply or ChatReply(""), begin, one_line(str(fault), 500)))
             raise AdviceFailed(one_line(str(fault), 500), tuple(calls)) from fault
         calls.append(_ended(call, reply, begin, ""))
         return reply
 
-    def _progress(self, call: Call, begin: float) -> Callable[[str], None]:
+    def _progress(self, call: AdvisorCall, begin: float) -> Callable[[str], None]:
         """Tells the listener what the model writes, at most every LISTEN_SECONDS."""
         last = begin
 
@@ -301,7 +308,7 @@ class OllamaAdvisor(Advisor):
 
         return on_text
 
-    def _tell(self, call: Call) -> None:
+    def _tell(self, call: AdvisorCall) -> None:
         if self.listener is not None:
             self.listener(call)
 
@@ -320,11 +327,11 @@ class OllamaAdvisor(Advisor):
         return placement.place(host, min(gpu.free for gpu in gpus), self._bytes or 0, vram)
 
 
-class _Useless(AdviceFailed):
+class _UnusableAnswers(AdviceFailed):
     """The model answered twice and neither answer could be used."""
 
 
-def repair(reply: Reply, problem: BadAnswer) -> tuple[tuple[str, str], ...]:
+def repair(reply: ChatReply, problem: BadAnswer) -> tuple[tuple[str, str], ...]:
     """The turns that quote the error and ask once more."""
     asked = (
         f"Your answer cannot be used: {one_line(str(problem), 800)}. Answer once more: one JSON object that follows "
@@ -357,7 +364,7 @@ def partial_rationale(text: str) -> str:
     return said
 
 
-def _ended(call: Call, reply: Reply, begin: float, error: str) -> Call:
+def _ended(call: AdvisorCall, reply: ChatReply, begin: float, error: str) -> AdvisorCall:
     """The row of a call that is over."""
     said = f"<thinking>\n{reply.thinking}\n</thinking>\n{reply.text}" if reply.thinking else reply.text
     return replace(

@@ -39,14 +39,14 @@ T = TypeVar("T")
 class OllamaFault(Fault):
     """A call that gave no answer. `kind` is a word or two for the row: refused, timeout, stall, http 500 …"""
 
-    def __init__(self, kind: str, message: str, reply: Reply | None = None) -> None:
+    def __init__(self, kind: str, message: str, reply: ChatReply | None = None) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatRequest:
     """What is sent to /api/chat. Images are PNG bytes."""
 
     model: str
@@ -61,7 +61,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ChatReply:
     """What came back, as far as it came. Tokens are the server's counts, 0 when it gave none."""
 
     text: str
@@ -83,7 +83,7 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model in the server's memory (/api/ps); bytes in all and on the GPU."""
 
     name: str
@@ -110,13 +110,13 @@ class OllamaClient:
             for loop, task in self._running:
                 loop.call_soon_threadsafe(task.cancel)
 
-    def chat(self, question: Question, on_text: Callable[[str], None] = lambda _: None) -> Reply:
+    def chat(self, question: ChatRequest, on_text: Callable[[str], None] = lambda _: None) -> ChatReply:
         """Ask, and read the answer as it streams in; `on_text` gets the text so far.
 
         Raises:
             OllamaFault: no complete answer came; `reply` holds what did.
         """
-        partial = _Partial()
+        partial = _PartialReply()
         try:
             self._call(lambda client: self._chat(client, question, partial, on_text), self._timeout)
         except OllamaFault as fault:
@@ -137,12 +137,12 @@ class OllamaClient:
 
         return self._call(show, min(timeout, self._timeout))
 
-    def loaded(self, timeout: float = 5.0) -> tuple[Loaded, ...]:
+    def loaded(self, timeout: float = 5.0) -> tuple[LoadedModel, ...]:
         """The models in the server's memory."""
 
-        async def ps(client: ollama.AsyncClient) -> tuple[Loaded, ...]:
+        async def ps(client: ollama.AsyncClient) -> tuple[LoadedModel, ...]:
             found = await self._answer(client.ps())
-            return tuple(Loaded(m.model or "", int(m.size or 0), int(m.size_vram or 0)) for m in found.models)
+            return tuple(LoadedModel(m.model or "", int(m.size or 0), int(m.size_vram or 0)) for m in found.models)
 
         return self._call(ps, min(timeout, self._timeout))
 
@@ -193,7 +193,7 @@ class OllamaClient:
             raise OllamaFault("timeout", f"no complete answer in {seconds:g} s") from error
 
     async def _chat(
-        self, client: ollama.AsyncClient, question: Question, partial: _Partial, on_text: Callable[[str], None]
+        self, client: ollama.AsyncClient, question: ChatRequest, partial: _PartialReply, on_text: Callable[[str], None]
     ) -> None:
         """To the end of the answer. Waits for the first part as long as the call may take, then `stall` a part."""
         stream: AsyncIterator[ollama.ChatResponse] = await client.chat(
@@ -225,7 +225,7 @@ class OllamaClient:
             raise _translated(error, self.host) from error
 
 
-class _Partial:
+class _PartialReply:
     """An answer that is being read."""
 
     def __init__(self) -> None:
@@ -252,8 +252,8 @@ class _Partial:
     def length(self) -> int:
         return len(self.text) + len(self.thinking)
 
-    def reply(self) -> Reply:
-        return Reply(
+    def reply(self) -> ChatReply:
+        return ChatReply(
             self.text, self.thinking, self._prompt_tokens, self._completion_tokens, self._reason,
             1000 * (time.monotonic() - self._begin),
         )  # fmt: skip
@@ -264,7 +264,7 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value <= LARGEST_COUNT else 0
 
 
-def messages(question: Question) -> list[dict[str, Any]]:
+def messages(question: ChatRequest) -> list[dict[str, Any]]:
     """The messages of /api/chat; the client encodes the images."""
     user: dict[str, Any] = {"role": "user", "content": question.text}
     if question.images:
@@ -273,7 +273,7 @@ def messages(question: Question) -> list[dict[str, Any]]:
     return [{"role": "system", "content": question.system}, user, *later]
 
 
-def as_sent(question: Question, names: Sequence[str]) -> str:
+def as_sent(question: ChatRequest, names: Sequence[str]) -> str:
     """The request's body as JSON for the row: as it goes over the wire, with each image's file name in place of it."""
     said = messages(question)
     if question.images:
@@ -315,4 +315,13 @@ def _translated(error: Exception, host: str) -> OllamaFault:
             return OllamaFault("protocol", f"{host} does not speak like Ollama: {text}")
 
 
-__all__ = ["LONGEST_ANSWER", "Loaded", "ModelCard", "OllamaClient", "OllamaFault", "Question", "Reply", "as_sent"]
+__all__ = [
+    "LONGEST_ANSWER",
+    "ChatReply",
+    "ChatRequest",
+    "LoadedModel",
+    "ModelCard",
+    "OllamaClient",
+    "OllamaFault",
+    "as_sent",
+]

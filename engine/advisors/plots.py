@@ -50,7 +50,7 @@ _DRAWING = threading.Lock()  # matplotlib's font cache is shared, and is not saf
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PanelCurve:
     """A curve in a panel. `points` may hold None, NaN and infinities: they leave gaps and are counted."""
 
     name: str
@@ -69,11 +69,11 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class PlotPanel:
     """One diagram. `steps` draws staircases (parameters); `bars` are (step, low, high) intervals of the first line."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[PanelCurve, ...]
     axis: str = "step"
     steps: bool = False
     legend: bool = False
@@ -95,7 +95,7 @@ def sheets(evidence: Evidence) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def segment_sheet(evidence: Evidence, panels: Sequence[Panel]) -> bytes:
+def segment_sheet(evidence: Evidence, panels: Sequence[PlotPanel]) -> bytes:
     """Six panels of the segment's metrics."""
     node = evidence.parent
     title = f"Segment #{node.id}, steps 1 to {evidence.step}    red: #{node.id}    blue: best line    grey: siblings"
@@ -114,13 +114,13 @@ def run_sheet(evidence: Evidence) -> bytes:
 # ---- what is drawn --------------------------------------------------------------------------------------------------
 
 
-def segment_panels(evidence: Evidence) -> list[Panel]:
+def segment_panels(evidence: Evidence) -> list[PlotPanel]:
     """The segment's curves beside those of other segments, moved so that equal total steps stand above each other."""
     node, tree = evidence.parent, evidence.tree
     best = {each.id for each in best_path(tree)}
     panels = []
     for name, title in CURVES:
-        own = Line(f"#{node.id}", evidence.metrics.get(name, ()))
+        own = PanelCurve(f"#{node.id}", evidence.metrics.get(name, ()))
         if not own.finite:
             continue
         steps = [step for step, _ in own.finite]
@@ -129,22 +129,22 @@ def segment_panels(evidence: Evidence) -> list[Panel]:
             shift = tree[node_id].start_steps - node.start_steps
             given = [(s + shift, v) for s, v in evidence.others.get(node_id, {}).get(name, ())]
             colour = BEST if node_id in best else OTHER
-            lines.append(Line(f"#{node_id}", [p for p in given if steps[0] <= p[0] <= steps[-1]], colour, 1.4))
-        panels.append(Panel(title, tuple(lines)))
+            lines.append(PanelCurve(f"#{node_id}", [p for p in given if steps[0] <= p[0] <= steps[-1]], colour, 1.4))
+        panels.append(PlotPanel(title, tuple(lines)))
     return panels[:6]
 
 
-def validation_panel(evidence: Evidence) -> Panel:
+def validation_panel(evidence: Evidence) -> PlotPanel:
     """Every line of the tree, the one to here and the best one in colour, with 95% intervals on the line to here."""
     tree = evidence.tree
     path = tree.path(evidence.parent.id)
     best = best_path(tree)
     here = _scores(path, evidence.step)
-    lines = [Line("this line", here, HERE, 2.6, "o")]
-    lines += [Line("best line", _scores(best, None), BEST, 2.2, "s")]
+    lines = [PanelCurve("this line", here, HERE, 2.6, "o")]
+    lines += [PanelCurve("best line", _scores(best, None), BEST, 2.2, "s")]
     drawn = {node.id for node in (*path, *best)}
     lines += [
-        Line("", _scores(tree.path(node.id)[-2:], None), OTHER, 1.2, ".")
+        PanelCurve("", _scores(tree.path(node.id)[-2:], None), OTHER, 1.2, ".")
         for node in tree
         if node.id not in drawn and node.checkpoints
     ]
@@ -153,7 +153,7 @@ def validation_panel(evidence: Evidence) -> Panel:
         for c in node.checkpoints:
             bars.append((node.start_steps + c.step, *c.score.interval))
     total = evidence.parent.start_steps + evidence.step
-    return Panel("validation score (bars: 95%)", tuple(lines), "total steps", legend=True, bars=tuple(bars),
+    return PlotPanel("validation score (bars: 95%)", tuple(lines), "total steps", legend=True, bars=tuple(bars),
                  marked=total)  # fmt: skip
 
 
@@ -169,10 +169,10 @@ def _scores(path: Sequence[Node], last_step: int | None) -> list[tuple[int, floa
     return sorted(found.items())
 
 
-def parameter_panels(evidence: Evidence) -> list[Panel]:
+def parameter_panels(evidence: Evidence) -> list[PlotPanel]:
     """The parameters that moved along the line to here, the most often moved first; else the first of the space."""
     path = [node for node in evidence.tree.path(evidence.parent.id) if node.transition]
-    panels: list[tuple[int, Panel]] = []
+    panels: list[tuple[int, PlotPanel]] = []
     for parameter in evidence.space:
         points: list[tuple[int, float | None]] = []
         for node in path:
@@ -182,20 +182,20 @@ def parameter_panels(evidence: Evidence) -> list[Panel]:
         moves = sum(a[1] != b[1] for a, b in itertools.pairwise(points))
         if points and not parameter.fixed:
             title = f"{parameter.name} = {format_value(points[-1][1] or 0)}"
-            panels.append((moves, Panel(title, (Line("", points),), "total steps", steps=True)))
+            panels.append((moves, PlotPanel(title, (PanelCurve("", points),), "total steps", steps=True)))
     return [panel for _, panel in sorted(panels, key=lambda pair: -pair[0])]
 
 
 # ---- drawing and composing ------------------------------------------------------------------------------------------
 
 
-def draw(panel: Panel, width: int, height: int) -> Image:
+def draw(panel: PlotPanel, width: int, height: int) -> Image:
     """One panel as a picture of exactly this size."""
     with _DRAWING:
         return _draw(panel, width, height)
 
 
-def _draw(panel: Panel, width: int, height: int) -> Image:
+def _draw(panel: PlotPanel, width: int, height: int) -> Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -224,7 +224,7 @@ def _draw(panel: Panel, width: int, height: int) -> Image:
     return picture if picture.size == (width, height) else picture.resize((width, height))
 
 
-def _lines(axes: Axes, panel: Panel) -> None:
+def _lines(axes: Axes, panel: PlotPanel) -> None:
     for i, line in reversed(list(enumerate(panel.lines))):  # the first one lies on top
         finite = line.finite
         if not finite:
@@ -248,7 +248,7 @@ def _lines(axes: Axes, panel: Panel) -> None:
                       color="#7b00b3")  # fmt: skip
 
 
-def _ends(axes: Axes, line: Line) -> None:
+def _ends(axes: Axes, line: PanelCurve) -> None:
     """The first and the last value as numbers beside the curve: a model reads numbers better than heights."""
     for (step, value), aside, above in ((line.finite[0], 4, -16), (line.finite[-1], -4, 8)):
         axes.annotate(
@@ -258,7 +258,7 @@ def _ends(axes: Axes, line: Line) -> None:
         )  # fmt: skip
 
 
-def _scale(axes: Axes, panel: Panel) -> None:
+def _scale(axes: Axes, panel: PlotPanel) -> None:
     """A logarithmic axis where positive values span more than a factor of thirty; else with some room."""
     values = [value for line in panel.lines for _, value in line.finite]
     if not values:

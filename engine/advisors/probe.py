@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.advisors.answers import Answer, BadAnswer, parse
+from engine.advisors.answers import BadAnswer, ModelAnswer, parse
 from engine.advisors.hostile import one_line
-from engine.advisors.ollama_client import OllamaClient, OllamaFault, Question
-from engine.advisors.plots import BEST, HERE, Line, Panel, compose, draw
+from engine.advisors.ollama_client import ChatRequest, OllamaClient, OllamaFault
+from engine.advisors.plots import BEST, HERE, PanelCurve, PlotPanel, compose, draw
 
 LETTERS = "ABCD"
 SCHEMA: dict[str, Any] = {
@@ -26,11 +26,11 @@ SYSTEM = (
     "You read a diagram of a training run and answer a question with four choices. Answer with one JSON object and "
     'nothing else: {"answer": "A"}, "B", "C" or "D".'
 )
-UNIT = Line("", [(1, 0.0), (60, 1.0)], "#ffffff", 0.0)
+UNIT = PanelCurve("", [(1, 0.0), (60, 1.0)], "#ffffff", 0.0)
 """Draws nothing and makes the axis run from 0 to 1."""
 
 
-class Chosen(Answer):
+class RiddleChoice(ModelAnswer):
     answer: str
 
 
@@ -39,7 +39,7 @@ class Riddle:
     """A diagram, a question about it, four choices, the right one's letter."""
 
     name: str
-    panel: Panel
+    panel: PlotPanel
     question: str
     choices: tuple[str, str, str, str]
     right: str
@@ -55,7 +55,7 @@ class Riddle:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class RiddleResult:
     """What a model said to a riddle; `given` is "" when it gave no usable answer, and `error` says why."""
 
     riddle: Riddle
@@ -73,22 +73,22 @@ def riddles(seed: int) -> tuple[Riddle, ...]:
     return tuple(make(rng) for make in (_trend, _spike, _higher, _level, _crossing))
 
 
-def probe(client: OllamaClient, model: str, seed: int = 0) -> Iterator[Answered]:
+def probe(client: OllamaClient, model: str, seed: int = 0) -> Iterator[RiddleResult]:
     """Ask every riddle. A call that fails counts as not read."""
     for riddle in riddles(seed):
-        question = Question(
+        question = ChatRequest(
             model=model, system=SYSTEM, text=riddle.text, images=(riddle.png,), schema=SCHEMA,
             options={"num_ctx": 8192, "num_predict": 4000, "temperature": 0.0, "seed": seed},
         )  # fmt: skip
         try:
-            given = parse(client.chat(question).text, Chosen).answer.strip().upper()
+            given = parse(client.chat(question).text, RiddleChoice).answer.strip().upper()
         except (OllamaFault, BadAnswer) as problem:
-            yield Answered(riddle, "", one_line(str(problem), 160))
+            yield RiddleResult(riddle, "", one_line(str(problem), 160))
             continue
-        yield Answered(riddle, given if given in LETTERS and len(given) == 1 else "", "")
+        yield RiddleResult(riddle, given if given in LETTERS and len(given) == 1 else "", "")
 
 
-def report(answers: Sequence[Answered], model: str) -> dict[str, str]:
+def report(answers: Sequence[RiddleResult], model: str) -> dict[str, str]:
     """The outcome as a level and a line. Below three of five the plots are noise to the model."""
     right = sum(answered.right for answered in answers)
     each = ", ".join(
@@ -135,7 +135,7 @@ def _trend(rng: random.Random) -> Riddle:
     }
     names = rng.sample(sorted(shapes), 4)
     right = rng.randrange(4)
-    panel = Panel("reward", (Line("", _noisy(rng, shapes[names[right]], 0.02)), UNIT))
+    panel = PlotPanel("reward", (PanelCurve("", _noisy(rng, shapes[names[right]], 0.02)), UNIT))
     return Riddle("Trend", panel, "What does the reward do?", _four(names), LETTERS[right])
 
 
@@ -143,7 +143,7 @@ def _spike(rng: random.Random) -> Riddle:
     steps = [8, 22, 38, 53]
     right = rng.randrange(4)
     points = [(s, v + (1.2 if s == steps[right] else 0)) for s, v in _noisy(rng, lambda _: 0.3, 0.05)]
-    panel = Panel("gradient norm", (Line("", points),))
+    panel = PlotPanel("gradient norm", (PanelCurve("", points),))
     return Riddle(
         "Spike", panel, "Near which step does the gradient norm spike?", _four(map(str, steps)), LETTERS[right]
     )
@@ -153,11 +153,11 @@ def _higher(rng: random.Random) -> Riddle:
     red_wins = rng.random() < 0.5
     low, high = (lambda x: 0.2 + 0.15 * x), (lambda x: 0.25 + 0.4 * x)
     red, blue = (high, low) if red_wins else (low, high)
-    lines = (Line("red", _noisy(rng, red, 0.01), HERE), Line("blue", _noisy(rng, blue, 0.01), BEST))
+    lines = (PanelCurve("red", _noisy(rng, red, 0.01), HERE), PanelCurve("blue", _noisy(rng, blue, 0.01), BEST))
     choices = ["red ends higher", "blue ends higher", "both end equal", "there is one curve only"]
     right = 0 if red_wins else 1
     order = rng.sample(range(4), 4)
-    panel = Panel("validation score", lines, legend=True)
+    panel = PlotPanel("validation score", lines, legend=True)
     return Riddle(
         "Compare", panel, "Which curve ends higher?", _four(choices[i] for i in order), LETTERS[order.index(right)]
     )
@@ -167,7 +167,7 @@ def _level(rng: random.Random) -> Riddle:
     levels = [0.1, 0.35, 0.6, 0.85]
     right = rng.randrange(4)
     points = _noisy(rng, lambda x: levels[right] + (0.5 - levels[right]) * (1 - x) ** 3, 0.01)
-    panel = Panel("share cut off", (Line("", points), UNIT))
+    panel = PlotPanel("share cut off", (PanelCurve("", points), UNIT))
     return Riddle("Level", panel, "At about which value does the curve end?", _four(map(str, levels)), LETTERS[right])
 
 
@@ -176,10 +176,10 @@ def _crossing(rng: random.Random) -> Riddle:
     right = rng.randrange(4)
     at = steps[right] / 60
     lines = (
-        Line("red", _noisy(rng, lambda x: 0.4 + 0.4 * (x - at), 0.004), HERE),
-        Line("blue", _noisy(rng, lambda x: 0.4 - 0.3 * (x - at), 0.004), BEST),
+        PanelCurve("red", _noisy(rng, lambda x: 0.4 + 0.4 * (x - at), 0.004), HERE),
+        PanelCurve("blue", _noisy(rng, lambda x: 0.4 - 0.3 * (x - at), 0.004), BEST),
     )
-    panel = Panel("entropy", lines, legend=True)
+    panel = PlotPanel("entropy", lines, legend=True)
     return Riddle("Crossing", panel, "Near which step do the two curves cross?", _four(map(str, steps)), LETTERS[right])
 
 

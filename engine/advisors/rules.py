@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
-from engine.advisors.base import Advice, Advisor, Call, Diagnosis, Evidence
+from engine.advisors.base import Advice, Advisor, AdvisorCall, Diagnosis, Evidence
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
-from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, Plan, apply
+from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan, apply
 from engine.score import Score
-from engine.space import Configuration, Intent, Optimizer, Reference, Transition, Value, format_value
-from engine.tree import Node, State
+from engine.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
+from engine.tree import Node, NodeState
 from engine.words import counted
 
 PROPOSALS = 3
@@ -40,13 +40,13 @@ class RulesAdvisor(Advisor):
         """Diagnose and propose; never raises Fault."""
         begin = time.perf_counter()
         diagnoses = () if evidence.intent is Intent.ROOT else look(evidence)
-        proposals = _Rules(evidence, diagnoses).proposals()
+        proposals = _RulesQuestion(evidence, diagnoses).proposals()
         request = {
             "intent": evidence.intent, "parent": evidence.parent.id, "step": evidence.step, "steps": evidence.steps,
             "configuration": dict(evidence.parent.configuration), "feedback": evidence.feedback,
             "diagnoses": [asdict(d) for d in diagnoses],
         }  # fmt: skip
-        call = Call(
+        call = AdvisorCall(
             role="rules",
             request=json.dumps(request, default=str),
             response=json.dumps([asdict(p) for p in proposals], default=str),
@@ -72,7 +72,7 @@ def _score_at(evidence: Evidence, place: Transition | None) -> Score | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
+class _RulesQuestion:
     """One question being answered."""
 
     evidence: Evidence
@@ -193,14 +193,14 @@ class _Rules:
         why = f"No parameter is left to change. {self._place()}."
         plain = self._transition({}, why, self._at_least("no worse"))
         yield plain
-        for reference in (plain.reference, Reference.BRANCH):
-            for optimizer in (Optimizer.RESET, Optimizer.KEEP):
+        for reference in (plain.reference, KLReference.BRANCH):
+            for optimizer in (OptimizerState.RESET, OptimizerState.KEEP):
                 label = f"adam {optimizer}, ref {reference.name.lower()}"
                 yield replace(plain, optimizer=optimizer, reference=reference, label=label)
 
     # ---- parts --------------------------------------------------------------------------------------------------
 
-    def _planned(self, plan: Plan, why: str, step: int) -> Iterator[Transition]:
+    def _planned(self, plan: MovePlan, why: str, step: int) -> Iterator[Transition]:
         moved = apply(self.evidence.space, self._configuration, plan, least=2)
         if moved is None:
             return
@@ -222,11 +222,11 @@ class _Rules:
             label = "as suggested"
         return Transition(
             parent=evidence.parent.id, step=evidence.step if step is None else step, intent=evidence.intent,
-            changes=changes, reference=before.reference if before else Reference.BASE,
+            changes=changes, reference=before.reference if before else KLReference.BASE,
             label=label, rationale=why, expected=expected,
         )  # fmt: skip
 
-    def _step_before(self, plan: Plan, diagnosis: Diagnosis) -> int:
+    def _step_before(self, plan: MovePlan, diagnosis: Diagnosis) -> int:
         """The latest offered checkpoint of the parent from before the trouble, when the plan wants one."""
         evidence = self.evidence
         trouble = min((s.first_step for s in diagnosis.signals), default=0)
@@ -278,14 +278,14 @@ def _key(transition: Transition) -> tuple[object, ...]:
     return transition.parent, transition.step, changes, transition.optimizer, transition.reference
 
 
-def _remedy(failed: Node) -> tuple[Plan, str, str]:
+def _remedy(failed: Node) -> tuple[MovePlan, str, str]:
     """What makes a failed segment safe: the plan, what happened, what is expected."""
     match failed.state:
-        case State.OUT_OF_MEMORY:
+        case NodeState.OUT_OF_MEMORY:
             return OUT_OF_MEMORY, "ran out of memory", "the segment fits in memory"
-        case State.NAN:
+        case NodeState.NAN:
             return UNSTABLE, "became not a number", "finite loss and gradients to the end"
-        case State.HUNG:
+        case NodeState.HUNG:
             return SAME, "hung", "the segment ends; a second failure closes this place"
         case _:
             return SAME, "crashed", "the segment ends; a second failure closes this place"

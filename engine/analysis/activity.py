@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
+class WorkerActivity:
     """What one worker does: for a segment (`node`), or for none (the base, the finalists)."""
 
     node: int | None
@@ -22,7 +22,7 @@ class Doing:
         return f"{self.what} {self.done}/{self.total}" if self.total else self.what
 
 
-def doings(text: str | None) -> tuple[Doing, ...]:
+def doings(text: str | None) -> tuple[WorkerActivity, ...]:
     """The column's value; nothing where there is none, or where another version wrote something else."""
     try:
         found = json.loads(text) if text else []
@@ -31,6 +31,6 @@ def doings(text: str | None) -> tuple[Doing, ...]:
         return ()
 
 
-def _doing(row: dict[str, Any]) -> Doing:
+def _doing(row: dict[str, Any]) -> WorkerActivity:
     node = row["node"]
-    return Doing(None if node is None else int(node), str(row["doing"]), int(row["done"]), int(row["total"]))
+    return WorkerActivity(None if node is None else int(node), str(row["doing"]), int(row["done"]), int(row["total"]))

@@ -35,7 +35,7 @@ class TestMeasurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportedPolicy:
     """The policy that a run reports now, and the base beside it.
 
     `policy` is its name, "" before the first score; `kind` base, checkpoint or soup; `members` its checkpoints (node,
@@ -70,9 +70,9 @@ def read_header(rows: Rows) -> dict[str, Any]:
     return only_row(rows(queries.load("run_header")))
 
 
-def reported(row: Mapping[str, Any]) -> Reported:
+def reported(row: Mapping[str, Any]) -> ReportedPolicy:
     """From a row of `run_header`."""
-    return Reported(
+    return ReportedPolicy(
         policy=row["best_policy"] or "",
         kind=row["best_kind"] or "",
         members=checkpoints(row["best_members"]),

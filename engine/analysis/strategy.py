@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from engine.analysis.json_text import numbers
-from engine.analysis.reported import Reported, read_header, reported
+from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows
 from engine.score import Score, score_of
 
@@ -28,7 +28,7 @@ FROM best_trajectory b LEFT JOIN checkpoints c ON c.node_id = b.node_id AND c.st
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StrategyStage:
     """One stage of a strategy: so many GRPO steps under one configuration.
 
     `steps` are those that the strategy uses, which may be fewer than the segment was trained for; `changes` is what
@@ -51,7 +51,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Strategy:
+class TrainingStrategy:
     """The way from the base model to the policy that the run reports; for a soup, to its newest member. No stages:
     nothing beats the base, or nothing is scored yet."""
 
@@ -59,8 +59,8 @@ class Strategy:
     task: str
     base: str
     engine_version: str
-    reported: Reported
-    stages: tuple[Stage, ...]
+    reported: ReportedPolicy
+    stages: tuple[StrategyStage, ...]
 
     @property
     def steps(self) -> int:
@@ -68,10 +68,10 @@ class Strategy:
         return sum(stage.steps for stage in self.stages)
 
 
-def read_strategy(rows: Rows) -> Strategy:
+def read_strategy(rows: Rows) -> TrainingStrategy:
     """The strategy of the run behind `rows` as it stands now. Raises UserError when the run has not begun."""
     header = read_header(rows)
-    return Strategy(
+    return TrainingStrategy(
         run=header["name"],
         task=header["task"],
         base=header["model"],
@@ -85,8 +85,8 @@ def _score(row: dict[str, Any]) -> Score | None:
     return score_of({**row, "greedy": row["greedy_count"], "sampled": row["sampled_count"]})
 
 
-def _stage(row: dict[str, Any]) -> Stage:
-    return Stage(
+def _stage(row: dict[str, Any]) -> StrategyStage:
+    return StrategyStage(
         node=row["node_id"],
         steps=row["steps"],
         start_steps=row["start_steps"],
@@ -103,7 +103,7 @@ def _stage(row: dict[str, Any]) -> Stage:
     )
 
 
-def to_toml(strategy: Strategy) -> str:
+def to_toml(strategy: TrainingStrategy) -> str:
     """The strategy as TOML that a program or a person can replay."""
     best = strategy.reported
     scores = {
@@ -133,7 +133,7 @@ def to_toml(strategy: Strategy) -> str:
     return note + tomli_w.dumps(document, multiline_strings=False)
 
 
-def _stage_table(stage: Stage) -> dict[str, Any]:
+def _stage_table(stage: StrategyStage) -> dict[str, Any]:
     table: dict[str, Any] = {
         "node": stage.node,
         "steps": stage.steps,
@@ -156,7 +156,7 @@ def strategy_toml(rows: Rows) -> str:
     return to_toml(read_strategy(rows))
 
 
-def stage_rows(strategy: Strategy) -> list[dict[str, str]]:
+def stage_rows(strategy: TrainingStrategy) -> list[dict[str, str]]:
     """The strategy as a table of text: one row per stage, the base model first. Columns are the keys, in order.
 
     A configuration's values are shown in full in the first stage and where they change afterwards.
@@ -170,7 +170,7 @@ def stage_rows(strategy: Strategy) -> list[dict[str, str]]:
     return table
 
 
-def _row(title: str, stage: Stage | None, score: Score | None, *, whole: bool = False) -> dict[str, str]:
+def _row(title: str, stage: StrategyStage | None, score: Score | None, *, whole: bool = False) -> dict[str, str]:
     low, high = score.interval if score else (0.0, 0.0)
     values = {} if stage is None else stage.configuration if whole else stage.changes
     return {

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from engine.analysis.activity import Doing, doings
+from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.json_text import numbers
 from engine.analysis.reported import TestMeasurement, read_header, reported
 from engine.score import Score
@@ -20,7 +20,7 @@ SPENDING = frozenset({"starting", "training", "paused"})
 """States in which the budget is still being spent; the closing evaluations of "finishing" are not of it."""
 
 
-class Asked(Protocol):
+class RowReader(Protocol):
     """What of a reader is needed."""
 
     @property
@@ -32,7 +32,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RunSummary:
     """One run in facts.
 
     `best_policy` names the policy that the run reports (see `Reported`), `best_node` and `best_step` its checkpoint (of
@@ -76,7 +76,7 @@ class Summary:
     started: datetime | None
     ended: datetime | None
     age_seconds: float | None
-    activity: tuple[Doing, ...] = ()
+    activity: tuple[WorkerActivity, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `ls --json`: scores with their n and interval, times as ISO 8601 with the zone."""
@@ -125,7 +125,7 @@ def derived_node_state(state: str, *, live: bool) -> str:
     return "interrupted" if state == "running" and not live else state
 
 
-def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
+def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
     """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's.
 
     Raises:
@@ -136,7 +136,7 @@ def summarise(reader: Asked, *, now: datetime | None = None) -> Summary:
     now = now or datetime.now(UTC).replace(tzinfo=None)
     budget = numbers(row["budget"])
     state, spent, wall = derived_state(row["state"], live=reader.live), row["budget_fraction"], row["wall_seconds"]
-    return Summary(
+    return RunSummary(
         name=row["name"],
         state=state,
         reason=row["reason"],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.compare.report import Report
+from engine.compare.report import ComparisonReport
 from engine.compare.statistics import Against, anytime
 
 AXIS = {"seconds": "trainer seconds", "steps": "GRPO steps", "tokens": "generated tokens"}
 DASHES = ("-", "--", ":", "-.")
 
 
-def draw(report: Report, against: Against, paths: list[Path]) -> None:
+def draw(report: ComparisonReport, against: Against, paths: list[Path]) -> None:
     """Write the picture to each path, in the format of its suffix; the same lines give the same file."""
     import matplotlib
 

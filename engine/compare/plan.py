@@ -17,13 +17,13 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from engine.config import RunConfig, Section, explain
+from engine.config import RunConfig, RunFileSection, explain
 from engine.errors import UserError, one_line
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
 
 
-class Entry(Section):
+class StrategyEntry(RunFileSection):
     """[strategies.LABEL]: one strategy of the comparison."""
 
     strategy: str
@@ -40,7 +40,7 @@ class Entry(Section):
     """Keys of a run file that differ for this strategy, e.g. run.search.comparator = "off"."""
 
 
-class Plan(Section):
+class ComparisonPlan(RunFileSection):
     """A whole plan file."""
 
     name: str = Field(pattern=LABEL)
@@ -49,7 +49,7 @@ class Plan(Section):
     """Tasks, most wanted first."""
     seeds: list[int] = Field(min_length=1)
     """Seeds; cells with the first one are run first."""
-    strategies: dict[str, Entry] = Field(min_length=1)
+    strategies: dict[str, StrategyEntry] = Field(min_length=1)
     """Strategies by label, most wanted first."""
     run: dict[str, Any] = Field(default_factory=dict)
     """What all runs have in common: a run file without name, task, seed and strategy."""
@@ -74,7 +74,7 @@ class Plan(Section):
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparisonCell:
     """One run of the comparison.
 
     Attributes:
@@ -118,7 +118,7 @@ class Cell:
             raise UserError(f"{self.title}: {explain(error, RunConfig)}") from error
 
 
-def load(path: Path) -> Plan:
+def load(path: Path) -> ComparisonPlan:
     """Read a plan file.
 
     Raises:
@@ -132,12 +132,12 @@ def load(path: Path) -> Plan:
         raise UserError(f"{path}: not TOML: {one_line(str(error))}") from error
     data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:24])
     try:
-        return Plan.model_validate(data)
+        return ComparisonPlan.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, Plan)}") from error
+        raise UserError(f"{path}: {explain(error, ComparisonPlan)}") from error
 
 
-def cells(plan: Plan) -> Iterator[Cell]:
+def cells(plan: ComparisonPlan) -> Iterator[ComparisonCell]:
     """Every run, most wanted first: all strategies with the first seed of each task, then with the second, …
 
     However far the plan has come, the strategies have been measured about equally often.
@@ -146,10 +146,10 @@ def cells(plan: Plan) -> Iterator[Cell]:
         for task in plan.tasks:
             for label, entry in plan.strategies.items():
                 if (entry.tasks is None or task in entry.tasks) and (entry.seeds is None or seed in entry.seeds):
-                    yield Cell(plan.name, task, label, seed, _settings(plan, task, entry))
+                    yield ComparisonCell(plan.name, task, label, seed, _settings(plan, task, entry))
 
 
-def _settings(plan: Plan, task: str, entry: Entry) -> dict[str, Any]:
+def _settings(plan: ComparisonPlan, task: str, entry: StrategyEntry) -> dict[str, Any]:
     own = {"task": {"name": task}, "search": {"strategy": entry.strategy, "settings": entry.settings}}
     found = plan.run
     for over in (plan.task.get(task, {}), entry.run, own):

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.compare.plan import Cell
+from engine.compare.plan import ComparisonCell
 from engine.errors import UserError
 
 Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlanProgress:
     """The cells of a plan held against the lines there are.
 
     Attributes:
@@ -30,7 +30,7 @@ class Standing:
     """
 
     done: dict[tuple[str, str, int], Line]
-    pending: tuple[Cell, ...]
+    pending: tuple[ComparisonCell, ...]
     stale: tuple[Line, ...]
 
 
@@ -68,7 +68,7 @@ def append(path: Path, record: Line) -> None:
         os.fsync(file.fileno())
 
 
-def standing(cells: Sequence[Cell], lines: Iterable[Line]) -> Standing:
+def standing(cells: Sequence[ComparisonCell], lines: Iterable[Line]) -> PlanProgress:
     """Which cells are done, which are pending, and which lines are of other settings."""
     by_key: dict[tuple[str, str, int], dict[str, Line]] = {}
     for line in lines:
@@ -82,4 +82,4 @@ def standing(cells: Sequence[Cell], lines: Iterable[Line]) -> Standing:
         else:
             pending.append(cell)
         stale += [line for key, line in measured.items() if key != cell.settings_hash]
-    return Standing(done, tuple(pending), tuple(stale))
+    return PlanProgress(done, tuple(pending), tuple(stale))

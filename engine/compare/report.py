@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from engine.compare import statistics as stats
-from engine.compare.plan import Cell
-from engine.compare.records import Line, Standing
+from engine.compare.plan import ComparisonCell
+from engine.compare.records import Line, PlanProgress
 
 Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """A title, a line of explanation, a header and rows of text."""
 
     title: str
@@ -29,7 +29,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Report:
+class ComparisonReport:
     """A plan's cells with what was measured of them.
 
     Attributes:
@@ -38,8 +38,8 @@ class Report:
 
     name: str
     command: str
-    cells: Sequence[Cell]
-    standing: Standing
+    cells: Sequence[ComparisonCell]
+    standing: PlanProgress
     references: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -60,13 +60,13 @@ class Report:
     def lines(self) -> stats.Lines:
         return stats.group(list(self.standing.done.values()))
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[TextTable]:
         """All tables, the most important first."""
         return [self._scores(), self._differences(), self._improvements(), self._compute(), self._runs()]
 
     # ---- the tables -----------------------------------------------------------------------------------------------
 
-    def _scores(self) -> Table:
+    def _scores(self) -> TextTable:
         rows = []
         for strategy in self.strategies:
             row = [strategy]
@@ -82,9 +82,9 @@ class Report:
             for task in self.tasks
         }
         header = ("strategy", *(f"{task} (up to {planned[task]} seeds)" for task in self.tasks))
-        return Table("Test scores", note, header, tuple(rows))
+        return TextTable("Test scores", note, header, tuple(rows))
 
-    def _differences(self) -> Table:
+    def _differences(self) -> TextTable:
         rows = []
         for ours, other in self.pairs:
             for task in self.tasks:
@@ -100,9 +100,9 @@ class Report:
             "bootstrap interval over seeds, and Wilcoxon's p (with three seeds it cannot be below .25)."
         )
         header = ("strategy", "against", "task", "difference", "relative", "95% interval", "p", "seeds")
-        return Table("Paired differences", note, header, tuple(rows))
+        return TextTable("Paired differences", note, header, tuple(rows))
 
-    def _improvements(self) -> Table:
+    def _improvements(self) -> TextTable:
         rows = []
         for ours, other in self.pairs:
             found = stats.improvement(self.lines, self.tasks, ours, other)
@@ -112,14 +112,14 @@ class Report:
             "Probability that a run of the first beats a run of the second on a task drawn at random, 95% stratified "
             "bootstrap interval over seeds (arXiv 2108.13264); tasks with at least two seeds of both."
         )
-        return Table(
+        return TextTable(
             "Probability of improvement",
             note,
             ("strategy", "against", "probability", "95% interval", "tasks"),
             tuple(rows),
         )
 
-    def _compute(self) -> Table:
+    def _compute(self) -> TextTable:
         rows = []
         for strategy in self.strategies:
             for task in self.tasks:
@@ -132,9 +132,9 @@ class Report:
             "what else the machine did: where it did much, compare steps and tokens."
         )
         header = ("strategy", "task", "GRPO steps", "generated tokens", "trainer s", "total s", "segments", "seeds")
-        return Table("Compute", note, header, tuple(rows))
+        return TextTable("Compute", note, header, tuple(rows))
 
-    def _runs(self) -> Table:
+    def _runs(self) -> TextTable:
         rows = []
         for cell in self.cells:
             line = self.standing.done.get(cell.key)
@@ -142,7 +142,7 @@ class Report:
                 rows.append((cell.task, cell.strategy, str(cell.seed), *_measured(line)))
         note = "One measurement of each run; [95% interval over the test prompts]."
         header = ("task", "strategy", "seed", "test score", "greedy", "T=1", "n", "base", "policy", "revision")
-        return Table("Runs", note, header, tuple(rows))
+        return TextTable("Runs", note, header, tuple(rows))
 
 
 SPENT = ("steps", "tokens", "trainer_seconds", "wall_seconds", "segments")
@@ -169,7 +169,7 @@ def _interval(found: tuple[float, float] | None, sign: str = "") -> str:
     return "–" if found is None else f"[{found[0]:{sign}.3f}, {found[1]:{sign}.3f}]"
 
 
-def markdown(report: Report, figure: str = "") -> str:
+def markdown(report: ComparisonReport, figure: str = "") -> str:
     """The page."""
     parts = [f"# Evidence: {report.name}", "", *_summary(report), ""]
     if figure:
@@ -188,7 +188,7 @@ def _md(row: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
 
-def _summary(report: Report) -> Iterator[str]:
+def _summary(report: ComparisonReport) -> Iterator[str]:
     standing = report.standing
     revisions = sorted({each for line in standing.done.values() for each in line["revisions"]})
     yield f"Written by `{report.command}` from {len(standing.done)} of {len(report.cells)} runs."
@@ -205,11 +205,11 @@ def _summary(report: Report) -> Iterator[str]:
         yield f"Not measured yet: {len(standing.pending)} runs."
 
 
-def _advisors(report: Report) -> set[str]:
+def _advisors(report: ComparisonReport) -> set[str]:
     return {str(line["advisor"]) for line in report.standing.done.values()}
 
 
-def as_csv(report: Report) -> str:
+def as_csv(report: ComparisonReport) -> str:
     """A row a run, numbers unrounded."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

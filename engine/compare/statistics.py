@@ -24,7 +24,7 @@ Lines = Mapping[tuple[str, str], Mapping[int, Line]]
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class SeedMean:
     """A mean over `n` seeds; the 95% t interval, None with fewer than two."""
 
     n: int
@@ -33,7 +33,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedDifference:
     """One strategy less another over the seeds that both have.
 
     Attributes:
@@ -80,18 +80,18 @@ def scores_by_seed(cells: Mapping[int, Line]) -> dict[int, float]:
     return {seed: score(line["test"]).value for seed, line in sorted(cells.items())}
 
 
-def mean(values: Sequence[float]) -> Mean:
+def mean(values: Sequence[float]) -> SeedMean:
     """Raises ValueError without any value."""
     from scipy import stats
 
     centre = fmean(values)
     if len(values) < 2:
-        return Mean(len(values), centre, None)
+        return SeedMean(len(values), centre, None)
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return Mean(len(values), centre, (centre - half, centre + half))
+    return SeedMean(len(values), centre, (centre - half, centre + half))
 
 
-def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> Paired | None:
+def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDifference | None:
     """`ours` less `other` over common seeds; None when there are none."""
     seeds = sorted(ours.keys() & other.keys())
     if not seeds:
@@ -100,8 +100,8 @@ def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> Paired | No
     centre, base = fmean(differences), fmean(other[seed] for seed in seeds)
     relative = centre / base if base else 0.0
     if len(seeds) < 3:
-        return Paired(len(seeds), centre, relative, None, None)
-    return Paired(len(seeds), centre, relative, _bootstrap(differences), _wilcoxon(differences))
+        return PairedDifference(len(seeds), centre, relative, None, None)
+    return PairedDifference(len(seeds), centre, relative, _bootstrap(differences), _wilcoxon(differences))
 
 
 def _bootstrap(differences: Sequence[float]) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from engine import launch, preflight
 from engine.analysis.reported import read_header
 from engine.compare import records
 from engine.compare.collect import collect
-from engine.compare.plan import Cell
+from engine.compare.plan import ComparisonCell
 from engine.compare.revision import revision
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
@@ -41,10 +41,10 @@ NOTE = "cell.json"
 
 
 @dataclass(slots=True)
-class Active:
+class RunningCell:
     """A cell whose run is going on; `fraction` of its budget is spent after `seconds` of running in all."""
 
-    cell: Cell
+    cell: ComparisonCell
     directory: RunDirectory
     lock: int
     fraction: float = 0.0
@@ -52,7 +52,7 @@ class Active:
 
 
 @dataclass
-class Work:
+class ComparisonRunner:
     """The cells, and how they are worked off.
 
     Attributes:
@@ -61,13 +61,13 @@ class Work:
         tell: a line about what happens.
     """
 
-    cells: Sequence[Cell]
+    cells: Sequence[ComparisonCell]
     runs_dir: Path
     results: Path
     jobs: int
     keep: Keep
     tell: Callable[[str], None]
-    _active: list[Active] = field(default_factory=list)
+    _active: list[RunningCell] = field(default_factory=list)
     _given_up: set[str] = field(default_factory=set)
     _failures: int = 0
     _told: float = field(default_factory=time.monotonic)
@@ -106,7 +106,7 @@ class Work:
             if cell.run_name not in running and cell.run_name not in self._given_up:
                 self._begin(cell)
 
-    def _begin(self, cell: Cell) -> None:
+    def _begin(self, cell: ComparisonCell) -> None:
         lock = self._claim(cell)
         if lock is None:
             return
@@ -120,10 +120,10 @@ class Work:
             os.close(lock)
             self._fail(cell, str(error))
             return
-        self._active.append(Active(cell, directory, lock))
+        self._active.append(RunningCell(cell, directory, lock))
         self.tell(f"{how} {cell.title}: {directory.path}")
 
-    def _bring_to_life(self, cell: Cell, directory: RunDirectory) -> str:
+    def _bring_to_life(self, cell: ComparisonCell, directory: RunDirectory) -> str:
         """Start, resume or find the engine of a cell; what was done, in a word."""
         if directory.holder():
             return "found"
@@ -139,7 +139,7 @@ class Work:
         launch.start_engine(directory)
         return how
 
-    def _claim(self, cell: Cell) -> int | None:
+    def _claim(self, cell: ComparisonCell) -> int | None:
         """A lock on the cell that the kernel frees with this process; None when another process has it."""
         claims = self.runs_dir / ".compare"
         claims.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class Work:
             else:
                 _look(each)
 
-    def _end(self, each: Active) -> None:
+    def _end(self, each: RunningCell) -> None:
         """The engine of a cell is gone: write its line, or say why there is none."""
         try:
             state = _state(each.directory)
@@ -186,7 +186,7 @@ class Work:
         shares = f"greedy {test['greedy'] / test['n']:.3f}, T=1 {test['sampled'] / test['n']:.3f} (n {test['n']})"
         self.tell(f"done {cell.title}: test {shares}, {seconds:.0f} s")
 
-    def _fail(self, cell: Cell, why: str) -> None:
+    def _fail(self, cell: ComparisonCell, why: str) -> None:
         self._given_up.add(cell.run_name)
         self._failures += 1
         self.tell(f"failed {cell.title}: {why}")
@@ -216,7 +216,7 @@ class Work:
         about = f"; about {_duration(left)} left" if left is not None else ""
         self.tell(f"{len(standing.done)} of {len(self.cells)} cells done; {running}{about}")
 
-    def _seconds_left(self, standing: records.Standing) -> float | None:
+    def _seconds_left(self, standing: records.PlanProgress) -> float | None:
         """Of this process alone: the mean time of a cell so far times what is left, over the jobs."""
         known: list[float] = [line["spent"]["wall_seconds"] for line in standing.done.values()]
         known += [each.seconds / each.fraction for each in self._active if each.fraction > 0.1]
@@ -244,7 +244,7 @@ def drop(directory: RunDirectory, keep: Keep) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _look(each: Active) -> None:
+def _look(each: RunningCell) -> None:
     """How far the budget of a running cell is; an engine that is busy is asked again later."""
     with suppress(Fault, UserError):
         reader = open_run(each.directory.path)
@@ -267,7 +267,7 @@ def _state(directory: RunDirectory) -> str:
         reader.close()
 
 
-def _note_revision(cell: Cell, directory: RunDirectory) -> None:
+def _note_revision(cell: ComparisonCell, directory: RunDirectory) -> None:
     revisions = _revisions(directory)
     now = revision()
     if now not in revisions:

@@ -14,22 +14,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.config import BudgetSection, RunConfig
-from engine.controller.budget import Budget, InFlight, Spent
-from engine.controller.ledger import Ledger, now
-from engine.controller.segments import Segments
+from engine.controller.budget import BudgetLimits, InFlightBudget, SpentBudget
+from engine.controller.ledger import RunState, now
+from engine.controller.segments import RunningSegments
 from engine.errors import UserError
 from engine.search.base import BudgetLeft
-from engine.tree import State
+from engine.tree import NodeState
 
 BUDGET_ROW_SECONDS = 10.0
 """So long the last row of the budget is kept up to date in place; then it stays as it is and a new one follows."""
-NOT_BEGUN = (State.PROPOSED, State.QUEUED, State.REJECTED)
+NOT_BEGUN = (NodeState.PROPOSED, NodeState.QUEUED, NodeState.REJECTED)
 
 
-class Account:
+class BudgetTracker:
     """Of one run; the sums are those of `engine.controller.budget`. Owned by the controller's event loop."""
 
-    def __init__(self, config: RunConfig, ledger: Ledger, segments: Segments) -> None:
+    def __init__(self, config: RunConfig, ledger: RunState, segments: RunningSegments) -> None:
         self._config = config
         self._ledger = ledger
         self._segments = segments
@@ -69,9 +69,9 @@ class Account:
         self._ledger.record_budget(limits.model_dump_json(), config=self._config.model_dump_json())
         return limits
 
-    def _sums(self, limits: BudgetSection) -> Budget:
+    def _sums(self, limits: BudgetSection) -> BudgetLimits:
         search = self._config.search
-        return Budget(limits, segment_steps=search.segment_steps, workers=search.workers)
+        return BudgetLimits(limits, segment_steps=search.segment_steps, workers=search.workers)
 
     # ---- the clocks -----------------------------------------------------------------------------------------------
 
@@ -104,10 +104,10 @@ class Account:
             self._row, self._row_since = writer.insert("budget", **row), at
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> SpentBudget:
         """What the run has consumed by now."""
         begun = [node for node in self._ledger.tree if node.transition and node.state not in NOT_BEGUN]
-        return Spent(
+        return SpentBudget(
             steps=sum(node.steps for node in begun),
             nodes=len(begun),
             trainer_seconds=self._segments.trainer_seconds,
@@ -130,10 +130,10 @@ class Account:
             spare.pop()
         return list(waiting[len(spare) :])
 
-    def _in_flight(self, waiting: Sequence[int]) -> InFlight:
+    def _in_flight(self, waiting: Sequence[int]) -> InFlightBudget:
         tree = self._ledger.tree
         running = [tree[node_id] for node_id in self._segments.running]
-        return InFlight(
+        return InFlightBudget(
             steps=sum(max(0, node.planned_steps - node.steps) for node in running)
             + sum(tree[node_id].planned_steps for node_id in waiting),
             nodes=len(waiting),

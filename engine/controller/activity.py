@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine.controller.ledger import Ledger
+from engine.controller.ledger import RunState
 from engine.training import events
 
 SCORED = {
@@ -18,10 +18,10 @@ SCORED = {
 """What an evaluation scores, by the first word of its job; a number is the job of a segment."""
 
 
-class Activity:
+class ActivityRecorder:
     """Owned by the controller's event loop."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: RunState) -> None:
         self._ledger = ledger
         self._doing: dict[str, dict[str, Any]] = {}
         self._ledger.record_activity(None)
@@ -29,11 +29,11 @@ class Activity:
     def hear(self, event: events.Event) -> None:
         """Take one event: a job that has told of a step, or is over, does nothing beside it."""
         match event:
-            case events.Progress():
+            case events.JobProgress():
                 self._doing[event.job] = _doing(event.job, event.phase, event.done, event.total)
-            case events.Started():
+            case events.SegmentStarted():
                 self._doing[event.job] = _doing(event.job, "first step")
-            case events.Metrics() | events.Checkpoint() | events.Evaluated() | events.Ended():
+            case events.StepMetrics() | events.CheckpointSaved() | events.EvaluationResult() | events.SegmentEnded():
                 if self._doing.pop(event.job, None) is None:
                     return
             case _:

@@ -10,21 +10,21 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
-from engine.advisors.base import Advice, AdviceFailed, Advisor, Call
-from engine.controller.ledger import Ledger
-from engine.controller.sight import Sight
+from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall
+from engine.controller.ledger import RunState
+from engine.controller.sight import EvidenceBuilder
 from engine.errors import Fault
 from engine.search.base import Expansion
 from engine.space import Intent
-from engine.tree import State
+from engine.tree import NodeState
 
 _log = logging.getLogger(__name__)
 
 
-class Agents:
+class AdvisorReviews:
     """One advisor's side questions."""
 
-    def __init__(self, ledger: Ledger, advisor: Advisor, sight: Sight) -> None:
+    def __init__(self, ledger: RunState, advisor: Advisor, sight: EvidenceBuilder) -> None:
         self._ledger = ledger
         self._advisor = advisor
         self._sight = sight
@@ -52,12 +52,12 @@ class Agents:
 
     # ---- words as they are written ------------------------------------------------------------------------------
 
-    def _hear(self, call: Call) -> None:
+    def _hear(self, call: AdvisorCall) -> None:
         """In the advisor's thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._note, call)
 
-    def _note(self, call: Call) -> None:
+    def _note(self, call: AdvisorCall) -> None:
         if self._advisor.listener is not None:
             self._ledger.call_grows(call, self._advisor.name)
 
@@ -65,7 +65,7 @@ class Agents:
 
     def ended(self, node_id: int) -> None:
         """A segment has ended: it is to be reviewed when the advisor has time; the newest one only."""
-        if self._advisor.slow and self._ledger.tree[node_id].state is State.FINISHED:
+        if self._advisor.slow and self._ledger.tree[node_id].state is NodeState.FINISHED:
             self._to_review = node_id
 
     def review(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine.analysis.no_gain import no_signal
 from engine.config import RunConfig
-from engine.controller.ledger import Ledger
+from engine.controller.ledger import RunState
 from engine.store.errors import StoreFault
 from engine.tree import Node
 from engine.words import counted
@@ -20,10 +20,10 @@ COMPLETIONS = 500
 SIGNALS = "SELECT count(*) AS steps, min(value) AS least FROM metrics WHERE name = 'frac_reward_zero_std'"
 
 
-class Brake:
+class NoSignalBrake:
     """Of one run, in the controller's event loop. After a resume it waits for new segments before it says anything."""
 
-    def __init__(self, config: RunConfig, ledger: Ledger) -> None:
+    def __init__(self, config: RunConfig, ledger: RunState) -> None:
         self._config = config
         self._ledger = ledger
         self._mode = config.search.no_signal

@@ -12,7 +12,7 @@ UNLIMITED = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class SpentBudget:
     """Consumption so far: GRPO steps, segments begun, trainer seconds over all workers, wall seconds of work."""
 
     steps: int = 0
@@ -22,14 +22,14 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class InFlight:
+class InFlightBudget:
     """What running and accepted segments will still take: GRPO steps, and segments not begun yet."""
 
     steps: int = 0
     nodes: int = 0
 
 
-class Budget:
+class BudgetLimits:
     """The limits of a run. Each limit that is set turns into steps; the tightest one rules."""
 
     def __init__(self, limits: BudgetSection, *, segment_steps: int, workers: int) -> None:
@@ -37,7 +37,7 @@ class Budget:
         self._segment_steps = segment_steps
         self._workers = workers
 
-    def fraction(self, spent: Spent) -> float:
+    def fraction(self, spent: SpentBudget) -> float:
         """Share of the nearest limit that is spent, 0..1."""
         limits = self._limits
         shares = [0.0]
@@ -51,7 +51,7 @@ class Budget:
             shares.append(spent.wall_seconds / (60 * limits.minutes))
         return min(1.0, max(shares))
 
-    def out_of_time(self, spent: Spent) -> bool:
+    def out_of_time(self, spent: SpentBudget) -> bool:
         """Whether a limit in time is reached: then running segments are stopped, too."""
         limits = self._limits
         return bool(
@@ -59,7 +59,7 @@ class Budget:
             or (limits.gpu_hours and spent.trainer_seconds >= 3600 * limits.gpu_hours)
         )
 
-    def left(self, spent: Spent, in_flight: InFlight, seconds_per_step: float) -> BudgetLeft:
+    def left(self, spent: SpentBudget, in_flight: InFlightBudget, seconds_per_step: float) -> BudgetLeft:
         """What may still be started.
 
         Args:
@@ -69,11 +69,11 @@ class Budget:
         steps, segment = self._steps_left(spent, in_flight, seconds_per_step)
         return BudgetLeft(max(0, steps), self.fraction(spent), segment_steps=max(1, segment))
 
-    def overdrawn(self, spent: Spent, in_flight: InFlight, seconds_per_step: float) -> bool:
+    def overdrawn(self, spent: SpentBudget, in_flight: InFlightBudget, seconds_per_step: float) -> bool:
         """Whether what is in flight takes more than there is; see `left`."""
         return self._steps_left(spent, in_flight, seconds_per_step)[0] < 0
 
-    def _steps_left(self, spent: Spent, in_flight: InFlight, seconds_per_step: float) -> tuple[int, int]:
+    def _steps_left(self, spent: SpentBudget, in_flight: InFlightBudget, seconds_per_step: float) -> tuple[int, int]:
         """Steps of all workers together, below 0 when overdrawn, and of one segment."""
         limits = self._limits
         steps = segment = UNLIMITED

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from engine.errors import UserError, one_line, short
-from engine.space import Optimizer, Reference
+from engine.space import KLReference, OptimizerState
 
 TEXT = 4000
 """Characters of the longest text a human may send with a command."""
@@ -25,11 +25,11 @@ Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Changes = dict[str, Annotated[float, Field(ge=-MOST, le=MOST)] | Annotated[int, Field(ge=-MOST, le=MOST)]]
 
 
-class _Body(BaseModel):
+class _CommandBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Approve(_Body):
+class ApproveCommand(_CommandBody):
     """Let a proposal train, as it was at `revision`."""
 
     kind: Literal["approve"]
@@ -37,26 +37,26 @@ class Approve(_Body):
     revision: Id
 
 
-class Edit(_Body):
+class EditCommand(_CommandBody):
     """Let a proposal train with other values: `changes` are relative to the parent's configuration."""
 
     kind: Literal["edit"]
     proposal_id: Id
     revision: Id
     changes: Changes
-    optimizer: Optimizer | None = None
-    reference: Reference | None = None
+    optimizer: OptimizerState | None = None
+    reference: KLReference | None = None
     rationale: str = Field(default="", max_length=TEXT)
 
 
-class Reject(_Body):
+class RejectCommand(_CommandBody):
     kind: Literal["reject"]
     proposal_id: Id
     revision: Id
     reason: str = Field(default="", max_length=TEXT)
 
 
-class Prune(_Body):
+class PruneCommand(_CommandBody):
     """Close a subtree; what runs in it is stopped."""
 
     kind: Literal["prune"]
@@ -64,7 +64,7 @@ class Prune(_Body):
     reason: str = Field(default="", max_length=TEXT)
 
 
-class StopNode(_Body):
+class StopNodeCommand(_CommandBody):
     """End a running segment after its step."""
 
     kind: Literal["stop-node"]
@@ -72,7 +72,7 @@ class StopNode(_Body):
     reason: str = Field(default="", max_length=TEXT)
 
 
-class Annotate(_Body):
+class AnnotateCommand(_CommandBody):
     """A note on a node; an empty text takes it away."""
 
     kind: Literal["annotate"]
@@ -80,7 +80,7 @@ class Annotate(_Body):
     text: str = Field(max_length=TEXT)
 
 
-class Budget(_Body):
+class BudgetCommand(_CommandBody):
     """New limits of the run: those that are given, the others stay. 0 is no limit."""
 
     kind: Literal["budget"]
@@ -101,33 +101,44 @@ class Budget(_Body):
         return self
 
 
-class Expand(_Body):
+class ExpandCommand(_CommandBody):
     """A human's own transition from any checkpoint."""
 
     kind: Literal["expand"]
     parent: Id
     step: Id
     changes: Changes
-    optimizer: Optimizer = Optimizer.KEEP
-    reference: Reference = Reference.BASE
+    optimizer: OptimizerState = OptimizerState.KEEP
+    reference: KLReference = KLReference.BASE
     rationale: str = Field(default="", max_length=TEXT)
 
 
-class Gate(_Body):
+class GateCommand(_CommandBody):
     kind: Literal["gate"]
     mode: Literal["auto", "timeout", "manual"]
 
 
-class Plain(_Body):
+class PlainCommand(_CommandBody):
     kind: Literal["pause", "resume", "stop"]
 
 
-Command = Approve | Edit | Reject | Prune | StopNode | Annotate | Budget | Expand | Gate | Plain
+Command = (
+    ApproveCommand
+    | EditCommand
+    | RejectCommand
+    | PruneCommand
+    | StopNodeCommand
+    | AnnotateCommand
+    | BudgetCommand
+    | ExpandCommand
+    | GateCommand
+    | PlainCommand
+)
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedCommand:
     """A command with its row's id and who wrote it."""
 
     id: int
@@ -135,7 +146,7 @@ class Asked:
     command: Command
 
 
-def parse(row: dict[str, Any]) -> Asked:
+def parse(row: dict[str, Any]) -> ReceivedCommand:
     """A row of `commands` as a typed command.
 
     Raises:
@@ -149,7 +160,7 @@ def parse(row: dict[str, Any]) -> Asked:
         raise UserError(f"command {row['kind']}: its payload is nested too deeply") from error
     except (ValueError, TypeError) as error:
         raise UserError(f"command {row['kind']}: {_why(error)}") from error
-    return Asked(row["command_id"], row["author"] or "human", command)
+    return ReceivedCommand(row["command_id"], row["author"] or "human", command)
 
 
 def _why(error: Exception) -> str:

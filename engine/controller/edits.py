@@ -33,14 +33,14 @@ MEASURED = "evaluation.test_prompts"
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
+class RunFileEdits:
     """What a resume takes over: the keys, and a line for each."""
 
     keys: frozenset[str] = frozenset()
     lines: tuple[str, ...] = ()
 
 
-def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> Edits:
+def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> RunFileEdits:
     """Hold the run file against what the last engine read.
 
     Args:
@@ -56,7 +56,7 @@ def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> Edits:
         _refuse(ask, key, old, new, name)
     lines = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in changed.items()]
     ranges = list(_ranges(ask, Space.from_json(json.loads(run["space"])), space))
-    return Edits(frozenset(changed), (*lines, *ranges))
+    return RunFileEdits(frozenset(changed), (*lines, *ranges))
 
 
 def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:

@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.controller.ledger import Ledger
+from engine.controller.ledger import RunState
 from engine.executors.base import Executor
-from engine.training.events import Ended, Evaluate, Evaluated, Event
+from engine.training.events import Evaluate, EvaluationResult, Event, SegmentEnded
 
 MOST_WORKERS = 3
 """Workers that may die with one evaluation before it counts as failed."""
 
 
-class Evaluations:
+class EvaluationRequests:
     """Of one run, in the controller's event loop."""
 
-    def __init__(self, ledger: Ledger, executor: Executor) -> None:
+    def __init__(self, ledger: RunState, executor: Executor) -> None:
         self._ledger = ledger
         self._executor = executor
         self._free = asyncio.Semaphore(executor.capacity)
-        self._answers: dict[str, asyncio.Future[Evaluated | Ended]] = {}
+        self._answers: dict[str, asyncio.Future[EvaluationResult | SegmentEnded]] = {}
 
-    async def ask(self, job: Evaluate) -> Evaluated | Ended:
+    async def ask(self, job: Evaluate) -> EvaluationResult | SegmentEnded:
         """The answer to an evaluation, once a worker is free. When the worker dies with it another one is asked,
         MOST_WORKERS in all: nothing is known against the policy."""
         async with self._free:
             answer = await self._once(job)
             for _ in range(MOST_WORKERS - 1):
-                if isinstance(answer, Evaluated) or not answer.worker_lost:
+                if isinstance(answer, EvaluationResult) or not answer.worker_lost:
                     break
                 self._ledger.event("warning", "evaluation", f"{job.job}: {answer.detail}; it is scored again")
                 answer = await self._once(job)
@@ -38,14 +38,14 @@ class Evaluations:
 
     def take(self, event: Event) -> bool:
         """Whether an event is the answer to an evaluation; whoever waits for it has it then."""
-        if not isinstance(event, Evaluated | Ended) or event.job not in self._answers:
+        if not isinstance(event, EvaluationResult | SegmentEnded) or event.job not in self._answers:
             return False
         if not (asked := self._answers.pop(event.job)).cancelled():
             asked.set_result(event)
         return True
 
-    async def _once(self, job: Evaluate) -> Evaluated | Ended:
-        future: asyncio.Future[Evaluated | Ended] = asyncio.get_running_loop().create_future()
+    async def _once(self, job: Evaluate) -> EvaluationResult | SegmentEnded:
+        future: asyncio.Future[EvaluationResult | SegmentEnded] = asyncio.get_running_loop().create_future()
         self._answers[job.job] = future
         await self._executor.submit(job)
         return await future

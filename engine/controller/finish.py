@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import EvaluationSection
-from engine.controller.jobs import Jobs
-from engine.controller.ledger import Ledger
+from engine.controller.jobs import JobBuilder
+from engine.controller.ledger import RunState
 from engine.errors import Fault
 from engine.policy import BASE, Policy
 from engine.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.score import Score, joined
 from engine.search.finalists import finalists, soup
-from engine.training.events import Ended, Evaluate, Evaluated, EvaluationSpec
+from engine.training.events import Evaluate, EvaluationResult, EvaluationSpec, SegmentEnded
 
 FINALISTS = 3
 """Checkpoints compared on the second validation set."""
@@ -32,7 +32,7 @@ class EvaluationFailed(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PolicyCandidate:
     """A policy that may be reported, where its files are, and its score on the prompts that steer."""
 
     policy: Policy
@@ -40,16 +40,16 @@ class Candidate:
     validation: Score
 
 
-class Finish:
+class ClosingEvaluations:
     """Runs the closing evaluations. `evaluate` hands a job to a worker and waits for its answer. What an earlier end of
     the run has measured, of the same policy on the same prompts, is taken from its row."""
 
     def __init__(
         self,
-        ledger: Ledger,
-        jobs: Jobs,
+        ledger: RunState,
+        jobs: JobBuilder,
         sizes: EvaluationSection,
-        evaluate: Callable[[Evaluate], Awaitable[Evaluated | Ended]],
+        evaluate: Callable[[Evaluate], Awaitable[EvaluationResult | SegmentEnded]],
     ) -> None:
         self._ledger = ledger
         self._jobs = jobs
@@ -72,7 +72,7 @@ class Finish:
         await asyncio.gather(*measured)
         return winner.policy
 
-    async def _pick(self) -> Candidate:
+    async def _pick(self) -> PolicyCandidate:
         """The best of the finalists by both validation sets together."""
         candidates = self._checkpoints()
         if (mixed := await self._soup()) is not None:
@@ -89,14 +89,14 @@ class Finish:
             self._ledger.event("info", "reranking", f"{policy.name}: {score}; {ahead}", policy.node)
         return winner
 
-    def _checkpoints(self) -> list[Candidate]:
+    def _checkpoints(self) -> list[PolicyCandidate]:
         found = []
         for node, checkpoint in finalists(self._ledger.tree, FINALISTS):
             path = self._ledger.checkpoint_path(node.id, checkpoint.step)
-            found.append(Candidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
+            found.append(PolicyCandidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
         return found
 
-    async def _soup(self) -> Candidate | None:
+    async def _soup(self) -> PolicyCandidate | None:
         """The mean of the incumbent's line, scored on the steering set; None when it is too short, or not wanted."""
         members = soup(self._ledger.tree, self._ledger.tree.best()[0].id) if self._sizes.soup else []
         if len(members) < 2:
@@ -107,21 +107,21 @@ class Finish:
         spec = EvaluationSpec(split="validation", n=self._sizes.validation_prompts, seed=STEERING_SEED)
         known = self._ledger.measured(policy, spec)
         if known is not None and (target / "config.json").is_file():
-            return Candidate(policy, target, known)
+            return PolicyCandidate(policy, target, known)
         for old in segments.glob("soup*"):  # of earlier ends: no longer reported, and their scores stay
             shutil.rmtree(old, ignore_errors=True)
         paths = [self._ledger.checkpoint_path(node, step) for node, step in members]
         answer = await self._evaluate(self._jobs.evaluate("soup", paths, spec, save_to=target))
-        if isinstance(answer, Ended):
+        if isinstance(answer, SegmentEnded):
             self._ledger.event("warning", "soup", f"no soup: {answer.end}: {answer.detail}", policy.node)
             return None
         score = known or self._ledger.evaluation(answer, policy, target, "soup")
-        return Candidate(policy, target, score)
+        return PolicyCandidate(policy, target, score)
 
     async def _score(self, kind: str, policy: Policy, path: Path, spec: EvaluationSpec) -> Score:
         if (known := self._ledger.measured(policy, spec)) is not None:
             return known
         answer = await self._evaluate(self._jobs.evaluate(f"{kind}:{policy.key}", [path], spec))
-        if isinstance(answer, Ended):
+        if isinstance(answer, SegmentEnded):
             raise EvaluationFailed(f"{kind} of {policy.name}: {answer.end}: {answer.detail}")
         return self._ledger.evaluation(answer, policy, path, kind)

@@ -12,7 +12,7 @@ Mode = Literal["auto", "timeout", "manual"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ProposalGate:
     """A rule for every proposal of the run; a human can change the mode while it runs."""
 
     mode: Mode

@@ -9,26 +9,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from engine.controller import commands
-from engine.controller.account import Account
-from engine.controller.commands import Asked
-from engine.controller.gate import Gate
-from engine.controller.ledger import Ledger
-from engine.controller.pipeline import Pipeline
+from engine.controller.account import BudgetTracker
+from engine.controller.commands import ReceivedCommand
+from engine.controller.gate import ProposalGate
+from engine.controller.ledger import RunState
+from engine.controller.pipeline import ProposalQueue
 from engine.controller.proposals import Proposal, in_words
 from engine.errors import UserError, one_line
-from engine.space import Configuration, Intent, Reference, Space, Transition
-from engine.tree import State
+from engine.space import Configuration, Intent, KLReference, Space, Transition
+from engine.tree import NodeState
 
 
-class Human:
+class CommandHandler:
     """The human's hands on a run. `stop_segment` asks a running segment to end after its step."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunState,
         space: Space,
-        pipeline: Pipeline,
-        account: Account,
+        pipeline: ProposalQueue,
+        account: BudgetTracker,
         stop_segment: Callable[[int, str], Awaitable[None]],
         *,
         segment_steps: int,
@@ -42,32 +42,32 @@ class Human:
         self._segment_steps = segment_steps
         self._gate_seconds = gate_seconds
 
-    async def carry_out(self, asked: Asked) -> str:
+    async def carry_out(self, asked: ReceivedCommand) -> str:
         """Do it; the answer is one line. Raises UserError when it is refused."""
         match asked.command:
-            case commands.Approve() as approve:
+            case commands.ApproveCommand() as approve:
                 return self._approve(approve, asked.author)
-            case commands.Edit() as edit:
+            case commands.EditCommand() as edit:
                 return self._edit(edit, asked.author)
-            case commands.Reject() as reject:
+            case commands.RejectCommand() as reject:
                 return self._reject(reject, asked.author)
-            case commands.Expand() as expand:
+            case commands.ExpandCommand() as expand:
                 return self._expand(expand, asked.author)
             case _:
                 return await self._beyond_proposals(asked)
 
-    async def _beyond_proposals(self, asked: Asked) -> str:
+    async def _beyond_proposals(self, asked: ReceivedCommand) -> str:
         match asked.command:
-            case commands.Prune() as prune:
+            case commands.PruneCommand() as prune:
                 return await self._prune(prune, asked.author)
-            case commands.StopNode() as stop:
+            case commands.StopNodeCommand() as stop:
                 return await self._stop(stop, asked.author)
-            case commands.Annotate() as note:
+            case commands.AnnotateCommand() as note:
                 return self._annotate(note)
-            case commands.Budget() as budget:
+            case commands.BudgetCommand() as budget:
                 return self._change_budget(budget, asked.author)
-            case commands.Gate() as gate:
-                self._pipeline.set_gate(Gate(gate.mode, self._gate_seconds))
+            case commands.GateCommand() as gate:
+                self._pipeline.set_gate(ProposalGate(gate.mode, self._gate_seconds))
                 return f"gate {gate.mode}"
             case other:
                 raise ValueError(f"{other.kind} is the loop's own")
@@ -91,17 +91,17 @@ class Human:
             line += f"; it is at revision {gone.revision} now ({gone.changes}), you saw {revision}"
         raise UserError(one_line(line))
 
-    def _approve(self, command: commands.Approve, author: str) -> str:
+    def _approve(self, command: commands.ApproveCommand, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
         self._pipeline.close(proposal, "approved", author, "approved")
         return f"#{proposal.node} approved"
 
-    def _reject(self, command: commands.Reject, author: str) -> str:
+    def _reject(self, command: commands.RejectCommand, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
         self._pipeline.close(proposal, "rejected", author, command.reason or "rejected")
         return f"#{proposal.node} rejected"
 
-    def _edit(self, command: commands.Edit, author: str) -> str:
+    def _edit(self, command: commands.EditCommand, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
         old = proposal.transition
         parent = self._ledger.tree[old.parent].configuration
@@ -120,7 +120,7 @@ class Human:
         self._pipeline.close(self._ledger.proposals[proposal.node], "edited", author, "edited and approved")
         return f"#{proposal.node} edited: {transition.label}"
 
-    def _expand(self, command: commands.Expand, author: str) -> str:
+    def _expand(self, command: commands.ExpandCommand, author: str) -> str:
         tree = self._ledger.tree
         node = tree.nodes.get(command.parent)
         if node is None:
@@ -132,7 +132,7 @@ class Human:
             Transition(
                 parent=node.id,
                 step=command.step,
-                intent=Intent.CHANGE if command.changes or command.reference is Reference.BRANCH else Intent.KEEP,
+                intent=Intent.CHANGE if command.changes or command.reference is KLReference.BRANCH else Intent.KEEP,
                 changes=command.changes,
                 optimizer=command.optimizer,
                 reference=command.reference,
@@ -151,7 +151,7 @@ class Human:
             raise UserError("; ".join(wrong))
         return labelled
 
-    async def _prune(self, command: commands.Prune, author: str) -> str:
+    async def _prune(self, command: commands.PruneCommand, author: str) -> str:
         if command.node_id not in self._ledger.tree.nodes or command.node_id == self._ledger.tree.root.id:
             raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
         if self._ledger.tree[command.node_id].pruned:
@@ -160,31 +160,31 @@ class Human:
         subtree = self._ledger.tree.subtree(command.node_id)
         for node in subtree:
             why = reason if node.id == command.node_id else f"pruned with #{command.node_id}"
-            if node.state is State.RUNNING:
+            if node.state is NodeState.RUNNING:
                 await self._stop_segment(node.id, why)
             elif proposal := self._ledger.proposals.get(node.id):
                 self._pipeline.close(proposal, "rejected", author, why)
-            elif node.state is State.QUEUED:
-                self._ledger.set_state(node.id, State.REJECTED, why)
+            elif node.state is NodeState.QUEUED:
+                self._ledger.set_state(node.id, NodeState.REJECTED, why)
         self._ledger.prune(command.node_id, reason)
         why = f": {one_line(command.reason)}" if command.reason else ""
         return f"#{command.node_id} pruned with {len(subtree) - 1} below it{why}"
 
-    async def _stop(self, command: commands.StopNode, author: str) -> str:
+    async def _stop(self, command: commands.StopNodeCommand, author: str) -> str:
         node = self._ledger.tree.nodes.get(command.node_id)
-        if node is None or node.state is not State.RUNNING:
+        if node is None or node.state is not NodeState.RUNNING:
             raise UserError(f"#{command.node_id} is not training")
         await self._stop_segment(node.id, _reason(f"stopped by {author}", command.reason))
         return f"#{node.id} ends after its step"
 
-    def _annotate(self, command: commands.Annotate) -> str:
+    def _annotate(self, command: commands.AnnotateCommand) -> str:
         text = command.text.strip()
         if command.node_id not in self._ledger.tree.nodes:
             raise UserError(f"there is no node #{command.node_id}")
         self._ledger.annotate(command.node_id, text)
         return f"#{command.node_id} note kept" if text else f"#{command.node_id} note removed"
 
-    def _change_budget(self, command: commands.Budget, author: str) -> str:
+    def _change_budget(self, command: commands.BudgetCommand, author: str) -> str:
         """What has not begun and finds no room any more is withdrawn; what trains goes on to its end."""
         line = self._account.change(command.given, author)
         for node_id in self._account.beyond(self._pipeline.waiting(stock=False)):

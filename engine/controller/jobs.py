@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.config import RunConfig
-from engine.controller.ledger import Ledger
+from engine.controller.ledger import RunState
 from engine.prompt_sets import STEERING_SEED
-from engine.space import Intent, Optimizer, Space, Transition
+from engine.space import Intent, OptimizerState, Space, Transition
 from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
-from engine.tree import Node, State, Tree
+from engine.tree import Node, NodeState, Tree
 
 READ_PROMPTS = 8
 """So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
@@ -39,14 +39,14 @@ def attempt(tree: Tree, transition: Transition) -> int:
     siblings = tree.children(transition.parent)
     if transition.intent is Intent.REPAIR:
         return sum(child.state.failed for child in siblings)
-    begun = (child.transition for child in siblings if child.state is not State.REJECTED)
+    begun = (child.transition for child in siblings if child.state is not NodeState.REJECTED)
     return sum(each is not None and each.repeats(transition) for each in begun)
 
 
-class Jobs:
+class JobBuilder:
     """Builds jobs for one run."""
 
-    def __init__(self, config: RunConfig, space: Space, ledger: Ledger) -> None:
+    def __init__(self, config: RunConfig, space: Space, ledger: RunState) -> None:
         self._config = config
         self._space = space
         self._ledger = ledger
@@ -69,7 +69,7 @@ class Jobs:
             parent = ledger.checkpoint_path(node.id, node.steps)
             seed = zlib.crc32(f"{seed}/from {node.steps}".encode()) & 0x7FFFFFFF
         reference = ledger.tree.reference(node.id)
-        carries = transition.optimizer is Optimizer.KEEP and transition.parent != ledger.tree.root.id
+        carries = transition.optimizer is OptimizerState.KEEP and transition.parent != ledger.tree.root.id
         evaluation = config.evaluation
         return SegmentSpec(
             job=str(node.id),
@@ -100,7 +100,7 @@ class Jobs:
         """
         batch = self._config.training.batch_size
         micro = self._config.training.micro_batch or batch
-        for _ in range(sum(node.state is State.OUT_OF_MEMORY for node in self._ledger.tree)):
+        for _ in range(sum(node.state is NodeState.OUT_OF_MEMORY for node in self._ledger.tree)):
             micro = max((d for d in range(1, micro // 2 + 1) if batch % d == 0), default=1)
         return micro
 

@@ -12,18 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.advisors.base import Advice, Call, Series
+from engine.advisors.base import Advice, AdvisorCall, Series
 from engine.controller import recovery
-from engine.controller.proposals import HUMAN, Decided, Proposal, in_words
-from engine.controller.rewards import Rewards
+from engine.controller.proposals import HUMAN, Decision, Proposal, in_words
+from engine.controller.rewards import RewardErrorCounter
 from engine.policy import Policy
 from engine.prompt_sets import steering_prompts
 from engine.rundir import RunDirectory
 from engine.score import PromptSet, Score, score_of
-from engine.space import Configuration, Intent, Optimizer, Reference, Transition
+from engine.space import Configuration, Intent, KLReference, OptimizerState, Transition
 from engine.store.writer import Writer
 from engine.training import events
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 UNFINISHED = "unfinished"
 """Stands as the error of a call whose answer is still being written."""
@@ -34,7 +34,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-class Ledger:
+class RunState:
     """The run's tree with its store. Not thread-safe: the controller's event loop owns it."""
 
     def __init__(
@@ -46,22 +46,22 @@ class Ledger:
         self.base = base
         self.tree = tree
         self.proposals = proposals
-        self.rewards = Rewards(tree)
+        self.rewards = RewardErrorCounter(tree)
         self.seeds: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
-        self.decided: dict[int, Decided] = {}
+        self.decided: dict[int, Decision] = {}
         self._open_calls: dict[str, int] = {}  # key of a call in progress → call_id
 
     @classmethod
-    def begin(cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration) -> Ledger:
+    def begin(cls, writer: Writer, directory: RunDirectory, base: str, configuration: Configuration) -> RunState:
         """A new run: the root is the base model, not yet scored."""
-        root = Node(id=0, transition=None, configuration=dict(configuration), state=State.FINISHED)
+        root = Node(id=0, transition=None, configuration=dict(configuration), state=NodeState.FINISHED)
         ledger = cls(writer, directory, base, Tree(root), {})
         ledger._insert_node(root, seed=0, advisor="", proposal=None)
         return ledger
 
     @classmethod
-    def load(cls, writer: Writer, directory: RunDirectory, base: str) -> Ledger | None:
+    def load(cls, writer: Writer, directory: RunDirectory, base: str) -> RunState | None:
         """The ledger of an earlier engine on this run, or None when there is none.
 
         Segments that ended with their engine are queued again and go on from their last checkpoint: what was trained
@@ -85,7 +85,7 @@ class Ledger:
         ledger.seeds = {row["node_id"]: row["seed"] for row in rows}
         ledger.reasons = {row["node_id"]: row["reason"] for row in rows}
         ledger.decided = {
-            row["proposal_id"]: Decided(
+            row["proposal_id"]: Decision(
                 row["revision"], row["state"], row["decided_by"], row["reason"], in_words(json.loads(row["changes"]))
             )
             for row in writer.rows("SELECT * FROM proposals WHERE state <> 'pending'")
@@ -106,7 +106,7 @@ class Ledger:
         node_id = self.writer.next_id("nodes")
         parent = self.tree[transition.parent]
         node = Node(
-            id=node_id, transition=transition, configuration=dict(configuration), state=State.PROPOSED,
+            id=node_id, transition=transition, configuration=dict(configuration), state=NodeState.PROPOSED,
             start_steps=parent.start_steps + transition.step, planned_steps=steps,
         )  # fmt: skip
         proposal = Proposal(self.writer.next_id("proposals"), 1, node_id, transition, advisor, deadline)
@@ -163,21 +163,23 @@ class Ledger:
     def decide(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
         """Close a proposal: approved or edited nodes are queued, rejected and superseded ones never happen."""
         del self.proposals[proposal.node]
-        self.decided[proposal.id] = Decided(proposal.revision, state, by, reason, in_words(proposal.transition.changes))
+        self.decided[proposal.id] = Decision(
+            proposal.revision, state, by, reason, in_words(proposal.transition.changes)
+        )
         queued = state in ("approved", "edited")
         self.writer.update(
             "proposals", {"proposal_id": proposal.id}, state=state, decided_by=by, reason=reason, decided=now()
         )
-        self.set_state(proposal.node, State.QUEUED if queued else State.REJECTED, reason)
+        self.set_state(proposal.node, NodeState.QUEUED if queued else NodeState.REJECTED, reason)
 
     # ---- nodes ----------------------------------------------------------------------------------------------------
 
-    def set_state(self, node_id: int, state: State, reason: str = "") -> None:
+    def set_state(self, node_id: int, state: NodeState, reason: str = "") -> None:
         """Change a node's state with one line of reason; ends get their time."""
         self.tree.set_state(node_id, state)
         self.reasons[node_id] = reason
         values: dict[str, Any] = {"state": state, "reason": reason}
-        if state is State.RUNNING:
+        if state is NodeState.RUNNING:
             values["started"] = now()
         elif not state.in_flight:
             values["ended"] = now()
@@ -238,20 +240,20 @@ class Ledger:
 
     # ---- what happened --------------------------------------------------------------------------------------------
 
-    def metrics(self, event: events.Metrics, node_id: int) -> None:
+    def metrics(self, event: events.StepMetrics, node_id: int) -> None:
         for name, value in event.values.items():
             self.writer.insert("metrics", node_id=node_id, step=event.step, name=name, value=value)
         if (reward := event.values.get("reward")) is not None:
             self.rewards.add(node_id, reward)
 
-    def samples(self, event: events.Samples, node_id: int) -> None:
+    def samples(self, event: events.CompletionSamples, node_id: int) -> None:
         self._completions(event.samples, node_id, event.step)
 
-    def _completions(self, samples: Sequence[events.Sample], node_id: int, step: int) -> None:
+    def _completions(self, samples: Sequence[events.CompletionSample], node_id: int, step: int) -> None:
         for sample in samples:
             self.writer.insert("completions", node_id=node_id, step=step, **sample.model_dump())
 
-    def evaluation(self, event: events.Evaluated, policy: Policy, path: Path, kind: str) -> Score:
+    def evaluation(self, event: events.EvaluationResult, policy: Policy, path: Path, kind: str) -> Score:
         """Record what a policy scored apart from the steering score; returns it."""
         score = event.evaluation.score(PromptSet(event.split, event.seed, event.evaluation.n))
         self.writer.insert(
@@ -296,7 +298,7 @@ class Ledger:
             )  # fmt: skip
         return call_id
 
-    def call_grows(self, call: Call, advisor: str) -> None:
+    def call_grows(self, call: AdvisorCall, advisor: str) -> None:
         """A call has begun, or its rationale has grown: its row shows it until `advice` completes it."""
         self._write_call(replace(call, error=UNFINISHED), advisor, call.node)
 
@@ -306,7 +308,7 @@ class Ledger:
             self.writer.update("agent_calls", {"call_id": call_id}, error=f"cancelled: {reason}")
         self._open_calls.clear()
 
-    def _write_call(self, call: Call, advisor: str, node_id: int | None) -> int:
+    def _write_call(self, call: AdvisorCall, advisor: str, node_id: int | None) -> int:
         """Insert a call's row, or bring the one it has up to date. Returns its id."""
         values: dict[str, Any] = {
             "response": call.response, "rationale": call.rationale, "prompt_tokens": call.prompt_tokens,
@@ -363,8 +365,8 @@ class Ledger:
             intent=transition.intent if transition else "base", label=transition.label if transition else "base",
             configuration=json.dumps(dict(node.configuration)),
             changes=json.dumps(dict(transition.changes) if transition else {}),
-            optimizer=transition.optimizer if transition else Optimizer.RESET,
-            reference=transition.reference if transition else Reference.BASE,
+            optimizer=transition.optimizer if transition else OptimizerState.RESET,
+            reference=transition.reference if transition else KLReference.BASE,
             rationale=transition.rationale if transition else "", expected=transition.expected if transition else "",
             advisor=advisor, proposal_id=proposal, seed=seed, planned_steps=node.planned_steps, trained_steps=0,
             start_steps=node.start_steps, trainer_seconds=0.0, pruned=False, created=now(), started=None,
@@ -378,8 +380,8 @@ def _transition(row: Mapping[str, Any]) -> Transition:
         step=row["branch_step"],
         intent=Intent(row["intent"]),
         changes=json.loads(row["changes"]),
-        optimizer=Optimizer(row["optimizer"]),
-        reference=Reference(row["reference"]),
+        optimizer=OptimizerState(row["optimizer"]),
+        reference=KLReference(row["reference"]),
         label=row["label"],
         rationale=row["rationale"],
         expected=row["expected"],
@@ -397,7 +399,7 @@ def _node(row: Mapping[str, Any]) -> Node:
         id=row["node_id"],
         transition=None if row["parent_id"] is None else _transition(row),
         configuration=json.loads(row["configuration"]),
-        state=State(row["state"]),
+        state=NodeState(row["state"]),
         start_steps=row["start_steps"],
         steps=row["trained_steps"],
         planned_steps=row["planned_steps"],

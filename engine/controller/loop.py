@@ -18,27 +18,27 @@ from engine.advisors.base import Advisor
 from engine.analysis.no_gain import learnt
 from engine.config import RunConfig
 from engine.controller import commands, recovery, retention
-from engine.controller.account import Account
-from engine.controller.activity import Activity
-from engine.controller.agents import Agents
-from engine.controller.brake import Brake
-from engine.controller.evaluations import Evaluations
-from engine.controller.finish import EvaluationFailed, Finish
-from engine.controller.human import Human
-from engine.controller.jobs import Jobs, steering
-from engine.controller.ledger import Ledger, now
-from engine.controller.pipeline import Pipeline, patience
+from engine.controller.account import BudgetTracker
+from engine.controller.activity import ActivityRecorder
+from engine.controller.agents import AdvisorReviews
+from engine.controller.brake import NoSignalBrake
+from engine.controller.evaluations import EvaluationRequests
+from engine.controller.finish import ClosingEvaluations, EvaluationFailed
+from engine.controller.human import CommandHandler
+from engine.controller.jobs import JobBuilder, steering
+from engine.controller.ledger import RunState, now
+from engine.controller.pipeline import ProposalQueue, patience
 from engine.controller.planner import Planner
-from engine.controller.segments import Segments
-from engine.controller.sight import Sight
+from engine.controller.segments import RunningSegments
+from engine.controller.sight import EvidenceBuilder
 from engine.errors import UserError
 from engine.executors.base import Executor
 from engine.policy import BASE
-from engine.search.base import BudgetLeft, Strategy
+from engine.search.base import BudgetLeft, SearchStrategy
 from engine.space import Space
 from engine.store.errors import StoreFault
-from engine.training.events import Checkpoint as CheckpointSaved
-from engine.training.events import End, Ended, Evaluated, Metrics, Progress
+from engine.training.events import CheckpointSaved as CheckpointSaved
+from engine.training.events import EvaluationResult, JobProgress, SegmentEnd, SegmentEnded, StepMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class Controller:
         self,
         config: RunConfig,
         space: Space,
-        ledger: Ledger,
-        strategy: Strategy,
+        ledger: RunState,
+        strategy: SearchStrategy,
         advisor: Advisor,
         executor: Executor,
     ) -> None:
@@ -73,32 +73,32 @@ class Controller:
         self._ledger = ledger
         self._executor = executor
         self._wake_event = asyncio.Event()
-        self._jobs = Jobs(config, space, ledger)
+        self._jobs = JobBuilder(config, space, ledger)
         size, workers = config.search.segment_steps, config.search.workers
-        sight = Sight(ledger, space, seed=config.search.seed, draws=advisor.sees)
-        self._agents = Agents(ledger, advisor, sight)
-        self._segments = Segments(config.search, ledger, executor, self._jobs, self._agents)
+        sight = EvidenceBuilder(ledger, space, seed=config.search.seed, draws=advisor.sees)
+        self._agents = AdvisorReviews(ledger, advisor, sight)
+        self._segments = RunningSegments(config.search, ledger, executor, self._jobs, self._agents)
         planner = Planner(ledger, space, advisor, sight)
-        self._pipeline = Pipeline(
+        self._pipeline = ProposalQueue(
             ledger, space, strategy, planner, recovery.gate(ledger, config.gate),
             run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
             workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
-        self._account = Account(config, ledger, self._segments)
-        self._activity = Activity(ledger)
-        self._brake = Brake(config, ledger)
-        self._human = Human(
+        self._account = BudgetTracker(config, ledger, self._segments)
+        self._activity = ActivityRecorder(ledger)
+        self._brake = NoSignalBrake(config, ledger)
+        self._human = CommandHandler(
             ledger, space, self._pipeline, self._account, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
         self._paused = ""
         self._wants_space = False  # paused, and to go on once the disk has room
-        self._stopping: list[commands.Asked] = []
+        self._stopping: list[commands.ReceivedCommand] = []
         self._shutdown = self._at_once = False
         self._stale = False  # a segment ended since the stock of proposals was looked at
         self._stopped_for_time = False
         self._finishing = False
-        self._evaluations = Evaluations(ledger, executor)
+        self._evaluations = EvaluationRequests(ledger, executor)
         self._seen_command = self._refuse_old_commands()
 
     # ---- from outside ---------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Controller:
     async def _advance(self) -> None:
         out_of_time = self._account.out_of_time
         if out_of_time and not self._stopped_for_time:
-            await self._segments.stop_all(End.STOPPED, "the budget's time is spent")
+            await self._segments.stop_all(SegmentEnd.STOPPED, "the budget's time is spent")
         self._stopped_for_time = out_of_time
         self._pipeline.collect()
         await self._mind_the_store()
@@ -263,15 +263,15 @@ class Controller:
         while True:
             event = await self._executor.next_event()
             self._activity.hear(event)
-            if not isinstance(event, Progress) and not self._evaluations.take(event):
+            if not isinstance(event, JobProgress) and not self._evaluations.take(event):
                 await self._segments.handle(event)
-                if isinstance(event, Ended):
+                if isinstance(event, SegmentEnded):
                     self._stale = True
                     self._agents.ended(int(event.job))
                     self._tidy()
-            if isinstance(event, Metrics | Ended):
+            if isinstance(event, StepMetrics | SegmentEnded):
                 self._account.write()
-            if isinstance(event, Ended | Evaluated | CheckpointSaved):
+            if isinstance(event, SegmentEnded | EvaluationResult | CheckpointSaved):
                 self.wake()
 
     async def _score_base(self) -> str:
@@ -280,7 +280,7 @@ class Controller:
         path = self._ledger.checkpoint_path(root.id, 0)
         spec = steering(self._config.evaluation.validation_prompts)
         answer = await self._evaluations.ask(self._jobs.evaluate("base", [path], spec))
-        if isinstance(answer, Ended):
+        if isinstance(answer, SegmentEnded):
             self._ledger.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
             _log.error("scoring the base failed: %s\n%s", answer.detail, answer.traceback)
             return answer.detail or answer.end
@@ -328,12 +328,12 @@ class Controller:
             "SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen_command,)
         )
 
-    async def _carry_out(self, asked: commands.Asked) -> str | None:
+    async def _carry_out(self, asked: commands.ReceivedCommand) -> str | None:
         """Do it and say what was done; None when the answer comes later (stop)."""
         kind = asked.command.kind
         if self._finishing and kind not in ("annotate", "stop"):
             raise UserError(f"{kind}: the search is over and the finalists are scored; only annotate and stop go now")
-        if not isinstance(asked.command, commands.Plain):
+        if not isinstance(asked.command, commands.PlainCommand):
             return await self._human.carry_out(asked)
         match asked.command.kind:
             case "pause":
@@ -362,7 +362,7 @@ class Controller:
         self._set_state("training", "")
 
     async def _stop_for_human(self, node_id: int, reason: str) -> None:
-        await self._segments.stop(node_id, End.STOPPED, reason)
+        await self._segments.stop(node_id, SegmentEnd.STOPPED, reason)
 
     async def _leave(self) -> str:
         """End before the search is over; a resume goes on from there."""
@@ -375,7 +375,7 @@ class Controller:
         does not come to the end of its step is killed at the deadline."""
         within = self._config.training.stop_seconds
         await self._pipeline.cancel(why)
-        await self._segments.stop_all(End.STOPPED, recovery.RUN_STOPPED, within)
+        await self._segments.stop_all(SegmentEnd.STOPPED, recovery.RUN_STOPPED, within)
         if self._segments.running:
             names = ", ".join(f"#{node_id}" for node_id in self._segments.running)
             self._set_state("stopping", f"{who}; {names} ends after its step, or is killed after {within:g} s")
@@ -396,7 +396,7 @@ class Controller:
             self._pipeline.withdraw(node_id, "the budget was spent before it began")
         self._set_state("finishing", "the finalists are scored on fresh prompts")
         self._finishing = True
-        work = Finish(self._ledger, self._jobs, self._config.evaluation, self._evaluations.ask)
+        work = ClosingEvaluations(self._ledger, self._jobs, self._config.evaluation, self._evaluations.ask)
         try:
             winner = await self._attend(work.run())
         except EvaluationFailed as fault:

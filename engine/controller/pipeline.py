@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine.config import AdvisorSection
-from engine.controller.gate import Gate
+from engine.controller.gate import ProposalGate
 from engine.controller.jobs import attempt, segment_seed
-from engine.controller.ledger import Ledger, now
-from engine.controller.planner import Planned, Planner
+from engine.controller.ledger import RunState, now
+from engine.controller.planner import PlannedTransition, Planner
 from engine.controller.proposals import HUMAN, Proposal
-from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
 from engine.space import Intent, Space, Transition
-from engine.tree import State
+from engine.tree import NodeState
 
 PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
 """A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
@@ -37,7 +37,7 @@ def patience(asked: AdvisorSection, segment_seconds: float) -> float:
 
 
 @dataclass(slots=True)
-class Planning:
+class AdviceInProgress:
     """An advice being made.
 
     Attributes:
@@ -47,22 +47,22 @@ class Planning:
 
     expansion: Expansion
     wanted: bool
-    task: asyncio.Task[Planned]
+    task: asyncio.Task[PlannedTransition]
     since: float
     by_rules: bool = False
     late: bool = False
 
 
-class Pipeline:
+class ProposalQueue:
     """Keeps the right number of proposals in the making. Owned by the controller's event loop."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunState,
         space: Space,
-        strategy: Strategy,
+        strategy: SearchStrategy,
         planner: Planner,
-        gate: Gate,
+        gate: ProposalGate,
         *,
         run_seed: int,
         slow_advisor: bool,
@@ -84,13 +84,13 @@ class Pipeline:
         self._wake = wake
         self._wanted: set[int] = set()
         self._places: dict[int, tuple[int, int, Intent]] = {}  # what the search asked for, by the node it became
-        self._planning: list[Planning] = []
+        self._planning: list[AdviceInProgress] = []
 
     # ---- what the loop asks ---------------------------------------------------------------------------------------
 
     def queued(self) -> list[int]:
         """Node ids that passed the gate and wait for a worker, oldest first."""
-        return [node.id for node in self._ledger.tree if node.state is State.QUEUED]
+        return [node.id for node in self._ledger.tree if node.state is NodeState.QUEUED]
 
     def points(self) -> set[tuple[int, int]]:
         """Places (node id, step) that an advice in the making branches from: their files must stay."""
@@ -210,13 +210,13 @@ class Pipeline:
         if (proposal := self._ledger.proposals.get(node_id)) is not None:
             self.close(proposal, "superseded", "engine", reason)
         else:
-            self._ledger.set_state(node_id, State.REJECTED, reason)
+            self._ledger.set_state(node_id, NodeState.REJECTED, reason)
 
     def want_all(self) -> None:
         """After a resume: what waited at the gate goes on waiting there, as wanted."""
         self._wanted = set(self._ledger.proposals)
 
-    def set_gate(self, gate: Gate) -> None:
+    def set_gate(self, gate: ProposalGate) -> None:
         """Change the gate for what waits now and for what comes."""
         self.gate = gate
         self._ledger.record_gate(gate.mode)
@@ -261,7 +261,7 @@ class Pipeline:
         if expansion.intent not in (Intent.KEEP, Intent.ANNEAL):
             return expansion
         rejected = any(
-            child.state is State.REJECTED
+            child.state is NodeState.REJECTED
             and child.transition is not None
             and (child.transition.step, child.transition.intent) == (expansion.step, expansion.intent)
             for child in self._ledger.tree.children(expansion.parent)
@@ -299,11 +299,11 @@ class Pipeline:
     def _plan(self, expansion: Expansion, left: BudgetLeft, *, wanted: bool, by_rules: bool = False) -> None:
         task = asyncio.create_task(self._planner.plan(expansion, left.fraction_spent, by_rules=by_rules))
         task.add_done_callback(lambda _: self._wake())
-        self._planning.append(Planning(expansion, wanted, task, time.monotonic(), by_rules))
+        self._planning.append(AdviceInProgress(expansion, wanted, task, time.monotonic(), by_rules))
         if wanted and not by_rules:
             self._wake_when_late()
 
-    def _propose(self, planning: Planning, planned: Planned) -> None:
+    def _propose(self, planning: AdviceInProgress, planned: PlannedTransition) -> None:
         expansion, transition = planning.expansion, planned.transition
         call_id = None
         for advice, node_id in planned.records:
@@ -326,7 +326,7 @@ class Pipeline:
         if planning.wanted:
             self._wanted.add(proposal.node)
 
-    def _useless(self, planning: Planning, planned: Planned) -> str:
+    def _useless(self, planning: AdviceInProgress, planned: PlannedTransition) -> str:
         """Why what an advisor worked on is of no use any more, or ""."""
         transition = planned.transition
         place = f"#{transition.parent} step {transition.step}"

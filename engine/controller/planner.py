@@ -10,17 +10,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine.advisors.base import Advice, AdviceFailed, Advisor, Call, Evidence
+from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence
 from engine.advisors.rules import RulesAdvisor
-from engine.controller.ledger import Ledger
-from engine.controller.sight import Sight
+from engine.controller.ledger import RunState
+from engine.controller.sight import EvidenceBuilder
 from engine.errors import Fault
 from engine.search.base import Expansion
 from engine.space import Intent, Space, Transition
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedTransition:
     """The outcome: one valid transition, the advice it came from, and what went wrong on the way.
 
     Attributes:
@@ -38,14 +38,14 @@ class Planned:
 class Planner:
     """Asks the advisor of the run, and the embedded rules when that fails."""
 
-    def __init__(self, ledger: Ledger, space: Space, advisor: Advisor, sight: Sight) -> None:
+    def __init__(self, ledger: RunState, space: Space, advisor: Advisor, sight: EvidenceBuilder) -> None:
         self._ledger = ledger
         self._space = space
         self._advisor = advisor
         self._rules = RulesAdvisor()
         self._sight = sight
 
-    async def plan(self, expansion: Expansion, fraction_spent: float, *, by_rules: bool = False) -> Planned:
+    async def plan(self, expansion: Expansion, fraction_spent: float, *, by_rules: bool = False) -> PlannedTransition:
         """The best valid transition for an expansion. The advisor runs in a thread; the loop goes on.
 
         Args:
@@ -57,7 +57,7 @@ class Planner:
         """
         if expansion.changes is not None:
             return self._strategys_own(expansion)
-        made = _Making()
+        made = _PlanAttempt()
         advisor = self._advisor
         if by_rules or (advisor.slow and expansion.intent is Intent.KEEP):
             advisor = self._rules
@@ -69,14 +69,16 @@ class Planner:
                 continue
             found = await self._ask(each, evidence, made)
             if found is not None:
-                return Planned(found, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults))
+                return PlannedTransition(
+                    found, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults)
+                )
         raise RuntimeError(f"no valid proposal for {expansion}: {made.refusals}")
 
     def cancel(self) -> None:
         """Nothing is wanted any more: end what the advisor is being asked."""
         self._advisor.cancel()
 
-    async def _ask(self, advisor: Advisor, evidence: Evidence, made: _Making) -> Transition | None:
+    async def _ask(self, advisor: Advisor, evidence: Evidence, made: _PlanAttempt) -> Transition | None:
         """The first valid proposal of an advice, or None."""
         told = replace(evidence, feedback="; ".join(made.refusals))
         try:
@@ -92,7 +94,7 @@ class Planner:
             made.refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")
         return None
 
-    async def _select(self, expansion: Expansion, fraction_spent: float, made: _Making) -> Expansion:
+    async def _select(self, expansion: Expansion, fraction_spent: float, made: _PlanAttempt) -> Expansion:
         """The expansion at the place that the advisor chooses among those the search offers."""
         if type(self._advisor).select is Advisor.select:
             return expansion
@@ -113,7 +115,7 @@ class Planner:
         others = tuple(place for place in places if place != here)
         return replace(expansion, parent=chosen.node, step=chosen.step, candidates=others)
 
-    def _strategys_own(self, expansion: Expansion) -> Planned:
+    def _strategys_own(self, expansion: Expansion) -> PlannedTransition:
         """A baseline says itself what changes: no advisor is asked."""
         parent = self._ledger.tree[expansion.parent].configuration
         changes = dict(expansion.changes or {})
@@ -121,7 +123,7 @@ class Planner:
             parent=expansion.parent, step=expansion.step, intent=expansion.intent, changes=changes,
             label=self._space.describe(parent, changes), rationale=expansion.reason,
         )  # fmt: skip
-        return Planned(transition, Advice("search", (), (transition,)), ())
+        return PlannedTransition(transition, Advice("search", (), (transition,)), ())
 
     def violations(self, proposal: Transition, evidence: Evidence) -> Sequence[str]:
         """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
@@ -140,7 +142,7 @@ class Planner:
         return any(c.transition and c.transition.repeats(proposal) for c in tree.children(proposal.parent))
 
 
-class _Making:
+class _PlanAttempt:
     """A plan in the making: what was asked and what was wrong."""
 
     def __init__(self) -> None:
@@ -155,6 +157,6 @@ class _Making:
     def failed(self, advisor: Advisor, fault: Fault, node_id: int) -> None:
         calls = fault.calls if isinstance(fault, AdviceFailed) else ()
         if not calls:
-            calls = (Call("advice", "{}", "", "", 0.0, error=str(fault)),)
+            calls = (AdvisorCall("advice", "{}", "", "", 0.0, error=str(fault)),)
         self.records.append((Advice(advisor.name, (), (), calls), node_id))
         self.faults.append(f"{advisor.name}: {fault}")

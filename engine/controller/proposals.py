@@ -28,7 +28,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Decision:
     """What became of a proposal, at which revision; `by` is auto, timeout, engine or a human's login name. `changes`
     are as a human reads them."""
 

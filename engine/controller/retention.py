@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from engine.tree import Node, State, Tree
+from engine.tree import Node, NodeState, Tree
 
 SPARE_BYTES = 256 * 2**20
 """Free space below which no segment starts, whatever its checkpoints weigh."""
@@ -25,7 +25,7 @@ def superfluous(tree: Tree, keep: int) -> list[tuple[int, int]]:
     present = [(n, c) for n in tree if n.id != tree.root.id for c in n.checkpoints if c.kept]
     ranked = sorted(present, key=lambda pair: (-pair[1].score.value, pair[0].id, pair[1].step))
     needed |= {(node.id, checkpoint.step) for node, checkpoint in ranked[:keep]}
-    return [(n.id, c.step) for n, c in present if (n.id, c.step) not in needed and n.state is not State.RUNNING]
+    return [(n.id, c.step) for n, c in present if (n.id, c.step) not in needed and n.state is not NodeState.RUNNING]
 
 
 def _branch_points(tree: Tree) -> set[tuple[int, int]]:
@@ -35,7 +35,7 @@ def _branch_points(tree: Tree) -> set[tuple[int, int]]:
         (node.transition.parent, node.transition.step) for node in tree if node.transition and node.state.in_flight
     }
     for node in tree:
-        taken_up = node.state is State.QUEUED and node.steps  # it goes on from its own checkpoint
+        taken_up = node.state is NodeState.QUEUED and node.steps  # it goes on from its own checkpoint
         if not node.pruned and node.last and (taken_up or not _trained_children(tree, node)):
             points.add((node.id, node.last.step))
     live = {node_id for node_id, _ in points} | {node.id for node in tree if node.state.in_flight}
@@ -43,7 +43,7 @@ def _branch_points(tree: Tree) -> set[tuple[int, int]]:
 
 
 def _trained_children(tree: Tree, node: Node) -> bool:
-    return any(child.state is State.FINISHED for child in tree.children(node.id))
+    return any(child.state is NodeState.FINISHED for child in tree.children(node.id))
 
 
 def _incumbent_line(tree: Tree) -> set[tuple[int, int]]:

@@ -19,7 +19,7 @@ SELECT node_id, list(value ORDER BY step) AS rewards FROM (
 """
 
 
-class Rewards:
+class RewardErrorCounter:
     """Of one run."""
 
     def __init__(self, tree: Tree) -> None:

@@ -15,16 +15,16 @@ from typing import Literal
 
 from engine.config import SearchSection
 from engine.controller import recovery, retention
-from engine.controller.agents import Agents
-from engine.controller.jobs import Jobs
-from engine.controller.ledger import Ledger
+from engine.controller.agents import AdvisorReviews
+from engine.controller.jobs import JobBuilder
+from engine.controller.ledger import RunState
 from engine.executors.base import Executor
 from engine.score import Score
 from engine.search import comparator
 from engine.training import events
-from engine.training.events import End
+from engine.training.events import SegmentEnd
 from engine.training.warned import kind_of
-from engine.tree import Node, State
+from engine.tree import Node, NodeState
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +39,16 @@ GUARANTEED_SEGMENTS = 2
 """Segments from the base that every line gets before the comparator may stop anything: slow starters win."""
 
 
-class Segments:
+class RunningSegments:
     """The running part of the tree."""
 
     def __init__(
-        self, search: SearchSection, ledger: Ledger, executor: Executor, jobs: Jobs, agents: Agents | None = None
+        self,
+        search: SearchSection,
+        ledger: RunState,
+        executor: Executor,
+        jobs: JobBuilder,
+        agents: AdvisorReviews | None = None,
     ) -> None:
         """`agents` are asked before a doubted segment is stopped; without them the comparator decides alone."""
         self._agents = agents
@@ -56,7 +61,7 @@ class Segments:
         self._begun_with: dict[int, tuple[int, float]] = {}  # node id → steps and trainer's seconds of earlier workers
         self._lost_workers: Counter[int] = Counter()
         self._reasons: dict[int, str] = {}
-        self._failures: list[State] = []  # of the segments that ended since the last one that did not fail
+        self._failures: list[NodeState] = []  # of the segments that ended since the last one that did not fail
         self._doubted: set[asyncio.Task[None]] = set()
         self._seconds: dict[int, float] = self._earlier_seconds()
         self._warnings = self._earlier_warnings()
@@ -101,11 +106,15 @@ class Segments:
             self._running[node_id] = time.monotonic()
             self._begun_with[node_id] = (node.steps, self._seconds.get(node_id, 0.0) if node.steps else 0.0)
             self._seconds[node_id] = self._begun_with[node_id][1]
-            self._ledger.set_state(node_id, State.RUNNING)
+            self._ledger.set_state(node_id, NodeState.RUNNING)
             await self._executor.submit(spec)
 
     async def stop(
-        self, node_id: int, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str, within: float | None = None
+        self,
+        node_id: int,
+        end: Literal[SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED],
+        reason: str,
+        within: float | None = None,
     ) -> None:
         """Ask a running segment to end after its step; the reason goes on its row. `within`: see Executor.stop."""
         if node_id in self._running:
@@ -113,7 +122,7 @@ class Segments:
             await self._executor.stop(str(node_id), end, within)
 
     async def stop_all(
-        self, end: Literal[End.STOPPED, End.EARLY_STOPPED], reason: str, within: float | None = None
+        self, end: Literal[SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED], reason: str, within: float | None = None
     ) -> None:
         for node_id in self.running:
             await self.stop(node_id, end, reason, within)
@@ -127,30 +136,30 @@ class Segments:
     async def handle(self, event: events.Event) -> None:
         """Write down one event of a worker."""
         match event:
-            case events.Ready():
+            case events.WorkerReady():
                 versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
                 self._ledger.event("info", "worker ready", f"worker {event.pid} on {event.device}: {versions}")
-            case events.Started():
+            case events.SegmentStarted():
                 node_id = int(event.job)
                 self._ledger.event("info", "started", f"set up in {event.setup_seconds:.2f} s", node_id)
-            case events.Metrics():
+            case events.StepMetrics():
                 self._metrics(event)
-            case events.Samples():
+            case events.CompletionSamples():
                 self._ledger.samples(event, int(event.job))
             case events.RewardErrors():
                 failed = f"{event.failed} of {event.scored} rollouts could not be scored and count as 0"
                 message = f"{failed}; the first: {event.first}"
                 self._ledger.event("warning", "reward errors", message, int(event.job))
-            case events.Checkpoint():
+            case events.CheckpointSaved():
                 await self._checkpoint(event)
-            case events.Ended():
+            case events.SegmentEnded():
                 self._ended(event)
-            case events.Warned():
+            case events.LibraryWarning():
                 self._warned(event)
-            case events.Evaluated():
+            case events.EvaluationResult():
                 raise ValueError(f"an answer nobody waits for: {event.job}")
 
-    def _warned(self, event: events.Warned) -> None:
+    def _warned(self, event: events.LibraryWarning) -> None:
         """A library's warning: an event, the first of its kind in the run; the worker's log has all."""
         kind = kind_of(event.source, event.text)
         if kind not in self._warnings and len(self._warnings) < MOST_WARNINGS:
@@ -161,13 +170,13 @@ class Segments:
         rows = self._ledger.writer.rows("SELECT message FROM events WHERE kind = ?", (WARNED,))
         return {kind_of(*row["message"].partition(": ")[::2]) for row in rows}
 
-    def _metrics(self, event: events.Metrics) -> None:
+    def _metrics(self, event: events.StepMetrics) -> None:
         node_id = int(event.job)
         self._seconds[node_id] += event.step_seconds
         self._ledger.metrics(event, node_id)
         self._ledger.progress(node_id, event.step, self._seconds[node_id])
 
-    async def _checkpoint(self, event: events.Checkpoint) -> None:
+    async def _checkpoint(self, event: events.CheckpointSaved) -> None:
         node_id = int(event.job)
         self._checkpoint_bytes = max(self._checkpoint_bytes, event.bytes)
         self._ledger.score(node_id, event.step, Path(event.directory), event.evaluation, event.bytes)
@@ -189,9 +198,9 @@ class Segments:
 
     async def _stop_early(self, node_id: int, doubt: str) -> None:
         self._ledger.event("warning", "early stop", doubt, node_id)
-        await self.stop(node_id, End.EARLY_STOPPED, doubt)
+        await self.stop(node_id, SegmentEnd.EARLY_STOPPED, doubt)
 
-    async def _watched(self, agents: Agents, node_id: int, doubt: str) -> None:
+    async def _watched(self, agents: AdvisorReviews, node_id: int, doubt: str) -> None:
         """Stop a segment that the comparator doubts, unless the watcher spares it."""
         spared = await agents.spares(node_id, doubt)
         if node_id not in self._running:
@@ -222,18 +231,18 @@ class Segments:
         """The curves of the other nodes: what the running one is held against at the same step."""
         return [self._curve(other) for other in self._ledger.tree if other.id != node.id and other.transition]
 
-    def _ended(self, event: events.Ended) -> None:
+    def _ended(self, event: events.SegmentEnded) -> None:
         node_id = int(event.job)
         begun = self._running.pop(node_id)
         done, seconds = self._begun_with.pop(node_id)
         self._seconds[node_id] = seconds + event.trainer_seconds
-        state = State(event.end.value)
+        state = NodeState(event.end.value)
         if event.steps > done:
             self._busy_seconds += time.monotonic() - begun
             self._busy_steps += event.steps - done
         self._ledger.progress(node_id, event.steps, self._seconds[node_id])
         reason = self._reasons.pop(node_id, "")
-        if state is State.CRASHED and event.worker_lost and not reason and self._tried_again(node_id, event.detail):
+        if state is NodeState.CRASHED and event.worker_lost and not reason and self._tried_again(node_id, event.detail):
             return
         if event.detail and (not reason or event.worker_lost):
             reason = f"{reason}; {event.detail}" if reason else event.detail

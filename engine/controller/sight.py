@@ -9,12 +9,12 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from engine.advisors.base import Evidence, Picture, SampledCompletion, Series
+from engine.advisors.base import Evidence, PlotImage, SampledCompletion, Series
 from engine.advisors.evidence import compared
-from engine.controller.ledger import Ledger
+from engine.controller.ledger import RunState
 from engine.search.base import Expansion
 from engine.space import Space
-from engine.tree import Node, State, Tree
+from engine.tree import Node, NodeState, Tree
 
 _log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ COMPLETIONS = 12
 """Rollouts an advisor may choose the telling ones from."""
 
 
-class Sight:
+class EvidenceBuilder:
     """Evidence for one run. `draws`: with plots."""
 
-    def __init__(self, ledger: Ledger, space: Space, *, seed: int, draws: bool) -> None:
+    def __init__(self, ledger: RunState, space: Space, *, seed: int, draws: bool) -> None:
         self._ledger = ledger
         self._space = space
         self._seed = seed
@@ -51,7 +51,7 @@ class Sight:
 
     def _reasons(self, tree: Tree) -> dict[int, str]:
         """Why nodes were rejected, pruned or stopped."""
-        ended = (node.id for node in tree if node.pruned or node.state in (State.REJECTED, State.STOPPED))
+        ended = (node.id for node in tree if node.pruned or node.state in (NodeState.REJECTED, NodeState.STOPPED))
         return {node_id: reason for node_id in ended if (reason := self._ledger.reasons.get(node_id, ""))}
 
     def _others(self, tree: Tree, parent: Node) -> dict[int, Series]:
@@ -73,7 +73,7 @@ class Sight:
             for name, png in zip(names, sheets, strict=True):
                 path = directory / f"step{evidence.step}-{name}-{len(evidence.tree)}.png"
                 path.write_bytes(png)
-                pictures.append(Picture(self._ledger.relative(path), png))
+                pictures.append(PlotImage(self._ledger.relative(path), png))
         except OSError as error:  # a full disk: the advisor reads the tables alone
             _log.warning("no plots of #%d: %s", evidence.parent.id, error)
             return evidence

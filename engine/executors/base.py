@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from engine.training.events import End, Evaluate, Event, SegmentSpec
+from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 
 
 class Executor(ABC):
@@ -37,7 +37,7 @@ class Executor(ABC):
         """The next event of any worker; waits for one."""
 
     @abstractmethod
-    async def stop(self, job: str, end: End, within: float | None = None) -> None:
+    async def stop(self, job: str, end: SegmentEnd, within: float | None = None) -> None:
         """Ask a running segment to end after its step in progress. No effect on a job that is over.
 
         Args:

@@ -17,9 +17,9 @@ from typing import Any
 from engine import own_packages
 from engine.executors.base import Executor
 from engine.executors.processes import Process, without_launcher
-from engine.executors.slot import Job, Slot
+from engine.executors.slot import WorkerJob, WorkerSlot
 from engine.training import events
-from engine.training.events import End, Evaluate, Event, SegmentSpec
+from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 
 
 class LocalExecutor(Executor):
@@ -59,7 +59,7 @@ class LocalExecutor(Executor):
         self._events: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
         self._environment = {**without_launcher(os.environ), **(env or {})}
         self._command = tuple(command or own_packages.command("engine.training.worker"))
-        self._slots = [Slot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
+        self._slots = [WorkerSlot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -88,7 +88,9 @@ class LocalExecutor(Executor):
             raise RuntimeError(f"job {job.job}: all {self.capacity} workers are busy")
         request = events.Train(segment=job) if isinstance(job, SegmentSpec) else job
         slot = min(free, key=lambda slot: not slot.accepting)
-        slot.job = Job(job.job, request.model_dump_json(), isinstance(job, SegmentSpec), steps=getattr(job, "done", 0))
+        slot.job = WorkerJob(
+            job.job, request.model_dump_json(), isinstance(job, SegmentSpec), steps=getattr(job, "done", 0)
+        )
         slot.tell_phase()
         slot.send_job()
 
@@ -99,9 +101,11 @@ class LocalExecutor(Executor):
             raise RuntimeError("a supervisor of the executor ended by itself")
         return item
 
-    async def stop(self, job: str, end: End, within: float | None = None) -> None:
-        if end not in (End.STOPPED, End.EARLY_STOPPED):
-            raise ValueError(f"a segment is stopped as {End.STOPPED} or {End.EARLY_STOPPED}, not as {end}")
+    async def stop(self, job: str, end: SegmentEnd, within: float | None = None) -> None:
+        if end not in (SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED):
+            raise ValueError(
+                f"a segment is stopped as {SegmentEnd.STOPPED} or {SegmentEnd.EARLY_STOPPED}, not as {end}"
+            )
         request = events.Stop.model_validate({"job": job, "end": end})
         for slot in self._slots:
             if slot.job is not None and slot.job.name == job and slot.job.is_segment:
@@ -134,7 +138,7 @@ class LocalExecutor(Executor):
         """Hand an event to whoever waits for it. For the slots."""
         self._events.put_nowait(event)
 
-    def spawn(self, slot: Slot) -> Process:
+    def spawn(self, slot: WorkerSlot) -> Process:
         """Start a worker in a session of its own, so that a ^C in the terminal does not reach it. For the slots.
 
         Plain Popen: a start of asyncio's that is cancelled half-way waits for ever (CPython 3.11).

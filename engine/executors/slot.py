@@ -30,7 +30,7 @@ from engine.executors.processes import (
     printable,
 )
 from engine.training import events
-from engine.training.events import End
+from engine.training.events import SegmentEnd
 
 if TYPE_CHECKING:
     from engine.executors.local import LocalExecutor
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Job:
+class WorkerJob:
     """A job in the hands of a worker."""
 
     name: str
@@ -60,13 +60,13 @@ class Job:
     heard: float = field(default_factory=time.monotonic)
 
 
-class Slot:
+class WorkerSlot:
     """One place for a worker: the process, its job, and the supervisor that replaces the process."""
 
     def __init__(self, executor: LocalExecutor, number: int, log: Path) -> None:
         self.number = number
         self.log = log
-        self.job: Job | None = None
+        self.job: WorkerJob | None = None
         self.stop: events.Stop | None = None
         self.process: Process | None = None
         self._requests: asyncio.WriteTransport | None = None
@@ -93,7 +93,7 @@ class Slot:
             try:
                 self.process = self._executor.spawn(self)
             except OSError as error:
-                self._end_job(End.CRASHED, f"no worker could be started: {error}")
+                self._end_job(SegmentEnd.CRASHED, f"no worker could be started: {error}")
             else:
                 broken = await self._listen()
                 if not broken and not await asyncio.to_thread(exited_by_itself, self.process, _LAST_MOMENTS):
@@ -140,33 +140,33 @@ class Slot:
         job = self.job
         if job is not None:
             job.heard = time.monotonic()
-        if isinstance(line, events.Ready):
+        if isinstance(line, events.WorkerReady):
             self._ready, self._phase = True, ""
             self._executor.put(line)
             return ""
-        if isinstance(line, events.Warned):
+        if isinstance(line, events.LibraryWarning):
             self._executor.put(line)
             return ""
-        if isinstance(line, events.Beat):
+        if isinstance(line, events.Heartbeat):
             self._tell(line)
             return ""
-        if isinstance(line, events.Leaving):
+        if isinstance(line, events.WorkerLeaving):
             self.accepting = False
             return ""
         if job is None or not job.sent or line.job != job.name:
             return f"the worker told of job {line.job!r}, which it does not have"
         job.under_way = True
-        if isinstance(line, events.Metrics):
+        if isinstance(line, events.StepMetrics):
             job.steps = line.step
             job.seconds += line.step_seconds
-        if isinstance(line, events.Ended | events.Evaluated):
+        if isinstance(line, events.SegmentEnded | events.EvaluationResult):
             self._forget_job()
             if not self.accepting:
                 self._say_goodbye()
         self._executor.put(line)
         return ""
 
-    def _tell(self, beat: events.Beat) -> None:
+    def _tell(self, beat: events.Heartbeat) -> None:
         """Pass on what the worker does, for the job it has; of one phase at most two a second."""
         changed, at = beat.phase != self._phase, time.monotonic()
         self._phase = beat.phase
@@ -174,12 +174,12 @@ class Slot:
         if self.job is None or not beat.phase or not due:
             return
         self._told = at
-        self._executor.put(events.Progress(job=self.job.name, phase=beat.phase, done=beat.done, total=beat.total))
+        self._executor.put(events.JobProgress(job=self.job.name, phase=beat.phase, done=beat.done, total=beat.total))
 
     def tell_phase(self) -> None:
         """A job came before the process was ready for it: say what it waits for."""
         if self.job is not None and self._phase and not self._ready:
-            self._executor.put(events.Progress(job=self.job.name, phase=self._phase))
+            self._executor.put(events.JobProgress(job=self.job.name, phase=self._phase))
 
     def _say_goodbye(self) -> None:
         """The worker said that it leaves. If it does not within some seconds it is killed."""
@@ -285,14 +285,14 @@ class Slot:
         if self._hung_after:
             where = f"after step {self.job.steps}" if self.job.under_way else "while it was set up"
             detail = f"no sign of life for {self._hung_after:.1f} s {where}; the worker was killed"
-            self._end_job(End.HUNG, detail, worker_lost=True)
+            self._end_job(SegmentEnd.HUNG, detail, worker_lost=True)
             return
         for_memory = self._killed_for_memory()
         cause = broken or f"the worker {describe_exit(status, for_memory=for_memory)}"
         if not self._ready and not broken:
             cause += " before it was ready"
         last = last_line(self.log, log_start) if status > 0 else ""
-        end = End.OUT_OF_MEMORY if for_memory and not broken else End.CRASHED
+        end = SegmentEnd.OUT_OF_MEMORY if for_memory and not broken else SegmentEnd.CRASHED
         self._end_job(end, f"{cause}; last line of {self.log.name}: {last}" if last else cause, worker_lost=True)
 
     def _killed_for_memory(self) -> bool:
@@ -300,13 +300,13 @@ class Slot:
         now = oom_kills()
         return now is not None and self._oom_kills is not None and now > self._oom_kills
 
-    def _end_job(self, end: End, detail: str, *, worker_lost: bool = False) -> None:
+    def _end_job(self, end: SegmentEnd, detail: str, *, worker_lost: bool = False) -> None:
         job = self.job
         if job is None:
             return
         self._forget_job()
         self._executor.put(
-            events.Ended(
+            events.SegmentEnded(
                 job=job.name, end=end, steps=job.steps, trainer_seconds=job.seconds, detail=detail,
                 worker_lost=worker_lost,
             )

@@ -12,22 +12,22 @@ from abc import abstractmethod
 
 from engine.search.base import Expansion
 from engine.search.lines import place
-from engine.search.peer import Peer, Situation
+from engine.search.peer import Peer, SearchSituation
 from engine.space import Configuration, Intent, Space
 from engine.strategies import AdaRFTSettings
-from engine.tree import Node, State
+from engine.tree import Node, NodeState
 
 MOST_CHILDREN = 3
 
 
-class OneLine(Peer):
+class SingleBranch(Peer):
     """One line from the base to the end of the budget, whatever it scores."""
 
     @abstractmethod
     def change(self, tip: Node) -> tuple[Configuration | None, str] | None:
         """What changes after `tip` and why; None trains on with the same settings, changes None asks the advisor."""
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         if not here.starts:
             return here.root("the default configuration", {})
         alive = [lane for lane in here.starts if lane is not None]
@@ -39,19 +39,19 @@ class OneLine(Peer):
         end = place(tip)
         if tip.state.in_flight or end is None or not here.lines.grows(tip):
             return None
-        begun = sum(c.state is not State.REJECTED for c in here.tree.children(tip.id))
+        begun = sum(c.state is not NodeState.REJECTED for c in here.tree.children(tip.id))
         if begun < MOST_CHILDREN and (wish := self.change(tip)) is not None:
             changes, reason = wish
             return Expansion(tip.id, end.step, Intent.CHANGE, here.steps, reason, changes=changes)
         return here.keep(tip, "the line goes on with the same settings")
 
-    def _child(self, here: Situation, node: Node) -> Node | None:
+    def _child(self, here: SearchSituation, node: Node) -> Node | None:
         """The living segment that goes on from a node; of several the latest."""
         children = [c for c in here.tree.children(node.id) if here.lines.lives(c)]
         return max(children, key=lambda c: c.id, default=None)
 
 
-class AdaRFT(OneLine):
+class AdaRFT(SingleBranch):
     """See the module. A task without a difficulty of its own is trained with the default configuration throughout.
 
     The difficulty is steered both ways, as the method has it, also where the space lets our search only raise it.
@@ -76,7 +76,7 @@ class AdaRFT(OneLine):
         return {p.name: there}, reason
 
 
-class Skill(OneLine):
+class SkillOptimization(SingleBranch):
     """See the module."""
 
     def change(self, tip: Node) -> tuple[Configuration | None, str] | None:

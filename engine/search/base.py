@@ -76,7 +76,7 @@ class Expansion:
     changes: Configuration | None = None
 
 
-class Strategy(ABC):
+class SearchStrategy(ABC):
     """A search strategy. Conformance (tests/): deterministic; never expands a pruned, failed-below-repair or fileless
     place; never asks for more steps than are left, nor for a segment too short to be worth it (`segment_length`); with
     steps for a segment left and nothing in flight it always finds an expansion.

@@ -10,12 +10,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from engine.search.base import Expansion
-from engine.search.peer import Peer, Situation, drawn
-from engine.space import Scale, Space, Value
+from engine.search.peer import Peer, SearchSituation, drawn
+from engine.space import ParameterScale, Space, Value
 from engine.tree import Node
 
 
-class Lanes(Peer):
+class RootRuns(Peer):
     """Configurations one after another, each trained from the base for `segments` segments and never changed.
 
     Args:
@@ -27,10 +27,10 @@ class Lanes(Peer):
         self._segments = segments
 
     @abstractmethod
-    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
         """What lane `number` (from 0) changes against the default; None when there are no more lanes."""
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         if unfinished := self._unfinished(here):
             return here.keep(unfinished[0], "unchanged to the end of the lane")
         begun = len(here.starts)
@@ -39,12 +39,12 @@ class Lanes(Peer):
             return None
         return here.root(f"lane {begun + 1} from the base, as the baseline lays down", changes)
 
-    def _unfinished(self, here: Situation) -> list[Node]:
+    def _unfinished(self, here: SearchSituation) -> list[Node]:
         """Ends of lanes that have not their segments yet and can be trained on."""
         ends = [self._end(here, lane) for lane in here.lines.lanes]
         return [end for end in ends if end is not None and not end.state.in_flight]
 
-    def _end(self, here: Situation, lane: Node) -> Node | None:
+    def _end(self, here: SearchSituation, lane: Node) -> Node | None:
         """The last node of a lane that has not its segments yet."""
         chain = here.lines.chain(lane)
         if (self._segments and len(chain) >= self._segments) or here.lines.keep_is_closed(chain[-1]):
@@ -52,17 +52,17 @@ class Lanes(Peer):
         return chain[-1]
 
 
-class Fixed(Lanes):
+class FixedConfiguration(RootRuns):
     """The default configuration, one line to the end of the budget."""
 
     def __init__(self, segment_steps: int) -> None:
         super().__init__(segment_steps, segments=0)
 
-    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
         return {} if number == 0 else None
 
 
-class RandomSearch(Lanes):
+class RandomSearch(RootRuns):
     """Configurations drawn from the space, each scale uniformly."""
 
     def __init__(self, segment_steps: int, space: Space, seed: int, segments: int = 4) -> None:
@@ -70,11 +70,11 @@ class RandomSearch(Lanes):
         self._space = space
         self._seed = seed
 
-    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
         return drawn(self._space, "random search", self._seed, number)
 
 
-class GridSearch(Lanes):
+class GridSearch(RootRuns):
     """The corners and the middle of the `searched` parameters, the others at their default; the middle first."""
 
     def __init__(
@@ -89,16 +89,16 @@ class GridSearch(Lanes):
         points = [{**space.default(), **dict(point)} for point in itertools.product(*axes)]
         self._points = [space.changes(space.default(), point) for point in points]
 
-    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
         return self._points[number] if number < len(self._points) else None
 
     def _axis(self, space: Space, name: str) -> list[tuple[str, Value]]:
         """The default, a third of the range below it and a third above, as far as they differ."""
         parameter = space[name]
-        if parameter.scale is Scale.LOG:
+        if parameter.scale is ParameterScale.LOG:
             by = (parameter.high / parameter.low) ** (1 / 3)
             moves = [1 / by, by]
-        elif parameter.scale is Scale.LINEAR:
+        elif parameter.scale is ParameterScale.LINEAR:
             moves = [-(parameter.high - parameter.low) / 3, (parameter.high - parameter.low) / 3]
         else:
             moves = [-1.0, 1.0]

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.search.base import Expansion
-from engine.search.baselines import Lanes
+from engine.search.baselines import RootRuns
 from engine.search.encoding import decode, encode, free
-from engine.search.peer import Situation, late_value
+from engine.search.peer import SearchSituation, late_value
 from engine.space import Space, Value
 from engine.strategies import CMAESSettings, check_packages
 from engine.tree import Node
 
 
-class CMAES(Lanes):
+class CMAES(RootRuns):
     """See the module. Raises UserError where the package cmaes is not installed."""
 
     def __init__(self, segment_steps: int, space: Space, seed: int, settings: CMAESSettings) -> None:
@@ -32,13 +32,13 @@ class CMAES(Lanes):
         self._seed = zlib.crc32(f"cmaes/{seed}".encode())
         self._settings = settings
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         complete = len(here.starts) % self._settings.population == 0
         if complete and here.lines.busy() and not self._unfinished(here):
             return None  # a generation is told as a whole
         return super().next(here)
 
-    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
         if number == 0:
             return {}
         import numpy as np
@@ -57,7 +57,7 @@ class CMAES(Lanes):
         point = [optimiser.ask() for _ in range(number % size + 1)][-1]
         return self._space.changes(self._space.default(), decode(self._space, point[:axes].tolist()))
 
-    def _told(self, here: Situation, lane: Node | None, asked: Any) -> tuple[Any, float]:
+    def _told(self, here: SearchSituation, lane: Node | None, asked: Any) -> tuple[Any, float]:
         """Where a lane really was and what it cost (CMA-ES minimises); one that died cost most."""
         if lane is None:
             return asked, 1.0

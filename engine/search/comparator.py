@@ -16,7 +16,7 @@ Curve = Sequence[tuple[int, Score]]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StopVerdict:
     """The segment should be stopped; `text` is the evidence in one line."""
 
     step: int
@@ -30,7 +30,7 @@ def judge(
     guaranteed_steps: int = 100,
     errors: float = 2.0,
     large: float = 4.0,
-) -> Verdict | None:
+) -> StopVerdict | None:
     """Whether a running segment has collapsed.
 
     It has when its score is below the one it branched from and below the best other trajectory at the same step, by
@@ -51,7 +51,7 @@ def judge(
     (step, score), start = curve[-1], curve[0][1]
     how = "at two checkpoints running" if lasting else "at once"
     other = "no other trajectory is that far" if best is None else f"the best trajectory has {best.value:.3f} there"
-    return Verdict(
+    return StopVerdict(
         step,
         f"collapsed {how}: {score.value:.3f} at step {step} (n {score.n}), {start.value:.3f} where it branched off, "
         f"{other}: at least {now:.1f} standard errors below",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from engine.search.base import Expansion, segment_length, shortest_segment
 from engine.search.lines import place
-from engine.search.peer import Peer, Situation, late_value
+from engine.search.peer import Peer, SearchSituation, late_value
 from engine.space import Intent, Space
 from engine.strategies import ContinueSettings
 from engine.tree import Node
@@ -20,7 +20,7 @@ SHORT = 6
 """Budgets below so many segments have no annealed end."""
 
 
-class Continue(Peer):
+class ContinuedConstant(Peer):
     """See the module."""
 
     def __init__(self, segment_steps: int, space: Space, settings: ContinueSettings) -> None:
@@ -28,7 +28,7 @@ class Continue(Peer):
         self._space = space
         self._settings = settings
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         size, lines = self._segment_steps, here.lines
         constants = min(self._settings.constants, max(1, here.total // (2 * size)))
         length = max(1, round(self._settings.race_share * here.total / (constants * size)))
@@ -45,7 +45,7 @@ class Continue(Peer):
             return None
         return self._train_on(here, max(chains, key=lambda c: (late_value(c), -c[0].id)))
 
-    def _train_on(self, here: Situation, winner: Sequence[Node]) -> Expansion | None:
+    def _train_on(self, here: SearchSituation, winner: Sequence[Node]) -> Expansion | None:
         tip, left = here.lines.chain(winner[0])[-1], here.budget.steps
         size = self._segment_steps
         reserve = max(shortest_segment(size), round(self._settings.anneal_share * here.total))
@@ -59,7 +59,7 @@ class Continue(Peer):
             return here.keep(tip, reason, steps)
         return self._anneal(here, tip)
 
-    def _anneal(self, here: Situation, tip: Node) -> Expansion | None:
+    def _anneal(self, here: SearchSituation, tip: Node) -> Expansion | None:
         lines, end = here.lines, place(tip)
         annealed = [c for c in here.tree.children(tip.id) if lines.role(c) is Intent.ANNEAL]
         if annealed or end is None or not lines.grows(tip):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from engine.space import Configuration, Parameter, Scale, Space, Value
+from engine.space import Configuration, Parameter, ParameterScale, Space, Value
 
 OFF = 0.1
 """Share of the axis that stands for "off", where a parameter allows 0."""
@@ -30,7 +30,7 @@ def decode(space: Space, point: Sequence[float]) -> dict[str, Value]:
             found[p.name] = p.choices[min(int(at * len(p.choices)), len(p.choices) - 1)]
         elif p.zero and at < OFF:
             found[p.name] = 0.0
-        elif p.scale is Scale.LOG:
+        elif p.scale is ParameterScale.LOG:
             at = (at - OFF) / (1 - OFF) if p.zero else at
             found[p.name] = p.nearest(math.exp(math.log(p.low) + at * math.log(p.high / p.low)))
         else:
@@ -45,7 +45,7 @@ def _place(p: Parameter, value: Value) -> float:
         return 0.5
     if p.zero and value == 0:
         return OFF / 2
-    if p.scale is Scale.LOG:
+    if p.scale is ParameterScale.LOG:
         at = math.log(value / p.low) / math.log(p.high / p.low)
         return OFF + (1 - OFF) * at if p.zero else at
     return (value - p.low) / (p.high - p.low)

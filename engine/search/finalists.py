@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.score import Score
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 SOUP_LEAST, SOUP_MOST = 4, 12
 """Snapshots of a soup (FACTS.md): fewer do not average anything out, more reach back too far."""
@@ -15,7 +15,7 @@ def finalists(tree: Tree, k: int = 3) -> list[tuple[Node, Checkpoint]]:
     places = []
     for node in tree:
         kept = [c for c in node.checkpoints if c.kept]
-        if kept and node.state is not State.REJECTED:
+        if kept and node.state is not NodeState.REJECTED:
             places.append((node, max(kept, key=lambda c: (c.score.value, c.step))))
     places.sort(key=lambda pair: (-pair[1].score.value, pair[0].id))
     return places[:k]

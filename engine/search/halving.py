@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from engine.search.base import Expansion
-from engine.search.peer import Peer, Situation, drawn
+from engine.search.peer import Peer, SearchSituation, drawn
 from engine.space import Space
 from engine.strategies import ASHASettings, HyperbandSettings
 from engine.tree import Node
@@ -23,7 +23,7 @@ class ASHA(Peer):
         self._seed = seed
         self._settings = settings
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         chains = [here.lines.chain(lane) for lane in here.starts if lane is not None]
         rungs = self._rungs(here)
         for chain in chains:
@@ -43,7 +43,7 @@ class ASHA(Peer):
             f"configuration {begun + 1} begins at the lowest rung", drawn(self._space, "asha", self._seed, begun)
         )
 
-    def _rungs(self, here: Situation) -> list[int]:
+    def _rungs(self, here: SearchSituation) -> list[int]:
         """Segments at which a configuration is judged, up to what the budget could pay for one."""
         most, eta = max(1, here.total // self._segment_steps), self._settings.eta
         return [eta**k for k in range(int(math.log(most, eta) + 1e-9) + 1)]
@@ -58,7 +58,7 @@ class Hyperband(Peer):
         self._seed = seed
         self._settings = settings
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         eta, most = self._settings.eta, self._settings.most_segments
         highest = int(math.log(most, eta) + 1e-9)
         offset, bracket, begun = 0, highest, len(here.starts)
@@ -74,7 +74,7 @@ class Hyperband(Peer):
                 return wish
             offset, bracket = offset + number, bracket - 1 if bracket else highest
 
-    def _halve(self, here: Situation, lanes: Sequence[Node], first: int, bracket: int) -> Expansion | None:
+    def _halve(self, here: SearchSituation, lanes: Sequence[Node], first: int, bracket: int) -> Expansion | None:
         """The next segment of a bracket; None when it is done or waits."""
         chains = [here.lines.chain(lane) for lane in lanes]
         for k in range(bracket + 1):

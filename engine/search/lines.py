@@ -11,7 +11,7 @@ from functools import cached_property
 
 from engine.score import Score, difference
 from engine.space import Intent
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 Curve = list[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""
@@ -28,7 +28,7 @@ def score_at(line: Sequence[Node], total_steps: int) -> Score | None:
     return scores[-1] if scores else None
 
 
-class Lines:
+class Lineage:
     """One look at a tree."""
 
     def __init__(self, tree: Tree) -> None:
@@ -54,7 +54,7 @@ class Lines:
                 continue
             step, intent = child.transition.step, child.transition.intent
             waiting = unrepaired.setdefault(step, [])
-            if child.state is State.REJECTED:
+            if child.state is NodeState.REJECTED:
                 if intent is Intent.REPAIR and waiting:  # the human wants no repair
                     waiting.pop(0)
                 continue
@@ -77,7 +77,7 @@ class Lines:
 
     def grows(self, node: Node) -> bool:
         """Whether training may go on from the end of this node."""
-        return node.state in (State.FINISHED, State.STOPPED) and not node.pruned and place(node) is not None
+        return node.state in (NodeState.FINISHED, NodeState.STOPPED) and not node.pruned and place(node) is not None
 
     def lives(self, node: Node) -> bool:
         """In flight, or to be gone on from."""
@@ -108,7 +108,7 @@ class Lines:
     def roots_begun(self) -> int:
         """First segments begun from the base, failed ones included, repairs not counted twice."""
         return sum(
-            n.transition is not None and n.transition.intent is not Intent.REPAIR and n.state is not State.REJECTED
+            n.transition is not None and n.transition.intent is not Intent.REPAIR and n.state is not NodeState.REJECTED
             for n in self.tree.children(self.tree.root.id)
         )
 

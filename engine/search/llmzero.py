@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from engine.score import difference
-from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length, shortest_segment
-from engine.search.lines import Lines, place, score_at
-from engine.search.race import Race, standing
-from engine.search.uct import Bounds
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
+from engine.search.lines import Lineage, place, score_at
+from engine.search.race import RootRace, standing
+from engine.search.uct import UCTBounds
 from engine.space import Intent
 from engine.strategies import LLMZeroSettings
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 from engine.words import counted
 
 
-class LLMZero(Strategy):
+class LLMZero(SearchStrategy):
     """See the module.
 
     Args:
@@ -38,21 +38,21 @@ class LLMZero(Strategy):
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
         if tree.root.last is None:
             return None
-        question = _Question(self, Lines(tree), budget)
+        question = LLMZeroPolicy(self, Lineage(tree), budget)
         return question.answer() if question.steps else None
 
 
-class _Question:
+class LLMZeroPolicy:
     """One question, answered from one look at the tree."""
 
-    def __init__(self, strategy: LLMZero, lines: Lines, budget: BudgetLeft) -> None:
+    def __init__(self, strategy: LLMZero, lines: Lineage, budget: BudgetLeft) -> None:
         settings = self.settings = strategy.settings
         size = self.size = strategy.segment_steps
         self.lines = lines
         self.tree = lines.tree
         self.left = budget.steps
         self.exploration = settings.exploration * (1 - budget.fraction_spent)
-        begun = [n for n in self.tree if n.transition is not None and n.state is not State.REJECTED]
+        begun = [n for n in self.tree if n.transition is not None and n.state is not NodeState.REJECTED]
         self.total = budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
         self.half = max(1, size // 2)
         share = round(settings.anneal_share * self.total / self.half) * self.half
@@ -66,7 +66,7 @@ class _Question:
         self.steps = segment_length(size, self.left if self.ending else available, first=not begun)
 
     @cached_property
-    def race(self) -> Race:
+    def race(self) -> RootRace:
         return standing(self.lines, self.race_segments, self.settings.drop_errors)
 
     @property
@@ -228,7 +228,7 @@ class _Question:
     def _beside(self, trunk: Sequence[Node], runner: Node | None) -> tuple[int, int]:
         """GRPO steps that went beside the line after the race, and how many of them into the parked lane."""
         on_line = {n.id for n in trunk}
-        real = [n for n in self.tree.subtree(trunk[0].id) if n.state is not State.REJECTED and n.id not in on_line]
+        real = [n for n in self.tree.subtree(trunk[0].id) if n.state is not NodeState.REJECTED and n.id not in on_line]
         changed = sum(n.planned_steps for n in real)
         if runner is None:
             return changed, 0
@@ -275,7 +275,7 @@ class _Question:
         return Expansion(node.id, end.step, Intent.KEEP, self.steps, reason)
 
     def _change(self, lanes: Sequence[Node], why: str, most: int) -> Expansion | None:
-        bounds = Bounds(self.lines, lanes, self.exploration, most)
+        bounds = UCTBounds(self.lines, lanes, self.exploration, most)
         arm = bounds.best()
         if arm is None:
             return None

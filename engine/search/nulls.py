@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from engine.search.base import BudgetLeft, Expansion, Strategy
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy
 from engine.space import Configuration, Intent, Space, Value
 from engine.tree import Tree
 
@@ -17,10 +17,10 @@ MOST_CHANGES = 3
 """Parameters that one random change touches, at most."""
 
 
-class KeepOnly(Strategy):
+class KeepOnly(SearchStrategy):
     """The inner search's tree in which every segment has the default configuration; siblings differ in the seed."""
 
-    def __init__(self, inner: Strategy) -> None:
+    def __init__(self, inner: SearchStrategy) -> None:
         self._inner = inner
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
@@ -30,10 +30,10 @@ class KeepOnly(Strategy):
         return replace(wish, changes={}, candidates=(), reason=f"{wish.reason}; no change, another seed")
 
 
-class RandomChanges(Strategy):
+class RandomChanges(SearchStrategy):
     """The inner search's tree in which first segments (but the default) and changes are drawn from the space."""
 
-    def __init__(self, inner: Strategy, space: Space, seed: int) -> None:
+    def __init__(self, inner: SearchStrategy, space: Space, seed: int) -> None:
         self._inner = inner
         self._space = space
         self._seed = seed

@@ -9,10 +9,10 @@ import random
 
 from engine.search.base import Expansion
 from engine.search.lines import place
-from engine.search.peer import Peer, Situation, drawn, value
-from engine.space import Configuration, Intent, Scale, Space, Value
+from engine.search.peer import Peer, SearchSituation, drawn, value
+from engine.space import Configuration, Intent, ParameterScale, Space, Value
 from engine.strategies import PBTSettings
-from engine.tree import Node, State
+from engine.tree import Node, NodeState
 
 MOST_CHILDREN = 3
 """Segments from one node: its own continuation and copies."""
@@ -27,7 +27,7 @@ class PBT(Peer):
         self._seed = seed
         self._settings = settings
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         size = self._settings.population
         if (begun := len(here.starts)) < size:
             return here.root(f"member {begun + 1} of {size}", drawn(self._space, "pbt", self._seed, begun))
@@ -42,7 +42,7 @@ class PBT(Peer):
             members = [each for each in successors if not isinstance(each, Expansion)]
         return None
 
-    def _generation(self, here: Situation, members: list[Node | None]) -> list[Node | Expansion | None] | None:
+    def _generation(self, here: SearchSituation, members: list[Node | None]) -> list[Node | Expansion | None] | None:
         """What each member became, or the expansion it has to begin; None when nobody can go on."""
         alive = sorted((m for m in members if m is not None and here.lines.grows(m)), key=lambda m: (-value(m), m.id))
         if not alive:
@@ -61,12 +61,12 @@ class PBT(Peer):
             copies += 1
         return None if all(each is None for each in found) else found
 
-    def _copy(self, here: Situation, top: Node, number: int, slot: int) -> Node | Expansion | None:
+    def _copy(self, here: SearchSituation, top: Node, number: int, slot: int) -> Node | Expansion | None:
         """The copy `number` of a good member, or the expansion that begins it; None when it has too many."""
         copies = sorted(here.lines.changes(top), key=lambda n: n.id)
         if number < len(copies):
             return copies[number]
-        begun = sum(c.state is not State.REJECTED for c in here.tree.children(top.id))
+        begun = sum(c.state is not NodeState.REJECTED for c in here.tree.children(top.id))
         end = place(top)
         if begun >= MOST_CHILDREN or end is None:
             return None
@@ -83,7 +83,7 @@ class PBT(Peer):
             up, anew = rng.random() < 0.5, rng.random() < self._settings.resample
             if anew:
                 moved = p.sample(rng)
-            elif p.scale is Scale.LOG:
+            elif p.scale is ParameterScale.LOG:
                 moved = p.moved(here[p.name], factor if up else 1 / factor)
             else:
                 by = 1.0 if p.choices else (factor - 1) * (p.high - p.low)

@@ -12,21 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length
-from engine.search.lines import Lines, place
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length
+from engine.search.lines import Lineage, place
 from engine.space import Configuration, Intent, Space, Value
-from engine.tree import Node, State, Tree
+from engine.tree import Node, NodeState, Tree
 
 
 @dataclass(frozen=True)
-class Situation:
+class SearchSituation:
     """The tree and the budget at one question.
 
     Attributes:
         base_step: step of the base's checkpoint. steps: GRPO steps of an ordinary segment.
     """
 
-    lines: Lines
+    lines: Lineage
     budget: BudgetLeft
     base_step: int
     steps: int
@@ -38,7 +38,7 @@ class Situation:
     @cached_property
     def total(self) -> int:
         """GRPO steps of the whole budget: what is left and what was begun."""
-        begun = [n for n in self.tree if n.transition is not None and n.state is not State.REJECTED]
+        begun = [n for n in self.tree if n.transition is not None and n.state is not NodeState.REJECTED]
         return self.budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
 
     @cached_property
@@ -48,7 +48,7 @@ class Situation:
         found: list[Node | None] = []
         failed: list[int] = []
         for node in self.tree.children(self.tree.root.id):
-            if node.transition is None or node.state is State.REJECTED:
+            if node.transition is None or node.state is NodeState.REJECTED:
                 continue
             alive = node if self.lines.lives(node) else None
             if node.transition.intent is Intent.REPAIR and failed:
@@ -80,7 +80,7 @@ class Situation:
         return sorted((n for n in self.tree if n.id != root and self.open(n)), key=lambda n: n.id)
 
 
-class Peer(Strategy):
+class Peer(SearchStrategy):
     """A search strategy to compare with.
 
     Args:
@@ -91,15 +91,15 @@ class Peer(Strategy):
         self._segment_steps = segment_steps
 
     @abstractmethod
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         """The next expansion by this peer's idea; None when it has no wish until something has come in."""
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
-        base, lines = place(tree.root), Lines(tree)
+        base, lines = place(tree.root), Lineage(tree)
         steps = segment_length(self._segment_steps, budget.steps, first=not any(n.steps for n in tree))
         if not steps or base is None or tree.root.pruned:
             return None
-        here = Situation(lines, budget, base.step, steps)
+        here = SearchSituation(lines, budget, base.step, steps)
         if lines.failures and (failed := lines.failures[0]).transition is not None:
             where, steps = failed.transition, segment_length(failed.planned_steps, budget.steps) or steps
             reason = f"#{failed.id} ended {failed.state}: the same place again, with safer settings"
@@ -107,7 +107,7 @@ class Peer(Strategy):
         wish = self.next(here)
         return self._anything(here) if wish is None and not lines.busy() else wish
 
-    def _anything(self, here: Situation) -> Expansion | None:
+    def _anything(self, here: SearchSituation) -> Expansion | None:
         """Budget is left and the idea has no wish: the best end is trained on; the default again when there is none."""
         best = max(here.leaves(), key=lambda n: (value(n), -n.id), default=None)
         if best is not None:

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.score import Score
-from engine.search.lines import Lines
+from engine.search.lines import Lineage
 from engine.tree import Node
 from engine.words import counted
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class RootRace:
     """How the race stands.
 
     Attributes:
@@ -32,7 +32,7 @@ class Race:
     reason: str = ""
 
 
-def standing(lines: Lines, segments: int, drop_errors: float) -> Race:
+def standing(lines: Lineage, segments: int, drop_errors: float) -> RootRace:
     """Hold the lanes against each other after 1, 2, … `segments` segments.
 
     Every root must have begun. A lane that cannot go on (stopped, pruned, its continuation refused) leaves the race
@@ -53,11 +53,11 @@ def standing(lines: Lines, segments: int, drop_errors: float) -> Race:
         ranked = sorted(survivors, key=lambda n: (-_at(ended[n.id], rung).value, n.id))
         survivors, runner = _kept(lines, ranked, ended, rung, drop_errors), ranked[1]
     if not survivors or not ended[survivors[0].id]:
-        return Race(tuple(survivors))
-    return Race(tuple(survivors), survivors[0], runner)
+        return RootRace(tuple(survivors))
+    return RootRace(tuple(survivors), survivors[0], runner)
 
 
-def _may_go_on(lines: Lines, end: Node) -> bool:
+def _may_go_on(lines: Lineage, end: Node) -> bool:
     return end.state.in_flight or (lines.grows(end) and not lines.keep_is_closed(end))
 
 
@@ -76,7 +76,7 @@ def _at(ended: Sequence[Node], rung: int) -> Score:
 
 
 def _kept(
-    lines: Lines, ranked: Sequence[Node], ended: Mapping[int, Sequence[Node]], rung: int, drop_errors: float
+    lines: Lineage, ranked: Sequence[Node], ended: Mapping[int, Sequence[Node]], rung: int, drop_errors: float
 ) -> list[Node]:
     """Who stays after a rung, best first."""
     base, best = lines.tree.root.last, _at(ended[ranked[0].id], rung)
@@ -89,30 +89,30 @@ def _kept(
 
 
 def _waiting(
-    lines: Lines,
+    lines: Lineage,
     survivors: Sequence[Node],
     late: Sequence[Node],
     rung: int,
     chains: Mapping[int, Sequence[Node]],
     drop_errors: float,
-) -> Race:
+) -> RootRace:
     """Some lanes have not come to this rung: train the one furthest behind, or run ahead with one sure to stay."""
     free = [n for n in late if not chains[n.id][-1].state.in_flight]
     if free:
         lane = min(free, key=lambda n: (len(chains[n.id]), n.id))
         reason = f"{counted(len(survivors), 'start')} are compared: #{lane.id} trains to the end of its segment {rung}"
-        return Race(tuple(survivors), next=chains[lane.id][-1], reason=reason)
+        return RootRace(tuple(survivors), next=chains[lane.id][-1], reason=reason)
     known = [n for n in survivors if n not in late]
     for lane in sorted(known, key=lambda n: (-_at(chains[n.id], rung).value, n.id)):
         end = chains[lane.id][-1]
         if len(chains[lane.id]) == rung and _sure(lines, lane, known, late, rung, chains, drop_errors):
             reason = f"#{lane.id} stays whatever the {len(late)} still training score: it trains ahead"
-            return Race(tuple(survivors), next=end, reason=reason)
-    return Race(tuple(survivors))
+            return RootRace(tuple(survivors), next=end, reason=reason)
+    return RootRace(tuple(survivors))
 
 
 def _sure(
-    lines: Lines,
+    lines: Lineage,
     lane: Node,
     known: Sequence[Node],
     late: Sequence[Node],

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import UserError, short, short_name
-from engine.search.agents import AdaRFT, Skill
-from engine.search.base import Strategy
-from engine.search.baselines import Fixed, GridSearch, RandomSearch
+from engine.search.agents import AdaRFT, SkillOptimization
+from engine.search.base import SearchStrategy
+from engine.search.baselines import FixedConfiguration, GridSearch, RandomSearch
 from engine.search.cmaes import CMAES
-from engine.search.constants import Continue
+from engine.search.constants import ContinuedConstant
 from engine.search.halving import ASHA, Hyperband
 from engine.search.llmzero import LLMZero
 from engine.search.nulls import KeepOnly, RandomChanges
@@ -29,7 +29,7 @@ OURS = ("llmzero", "keep-only", "random-changes")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StrategyRequest:
     """What a strategy is made from; `settings` is the strategy's model of `engine.strategies`."""
 
     segment_steps: int
@@ -38,8 +38,8 @@ class Asked:
     settings: Any
 
 
-PEERS: Mapping[str, Callable[[Asked], Strategy]] = {
-    "continue": lambda a: Continue(a.segment_steps, a.space, a.settings),
+PEERS: Mapping[str, Callable[[StrategyRequest], SearchStrategy]] = {
+    "continue": lambda a: ContinuedConstant(a.segment_steps, a.space, a.settings),
     "random": lambda a: RandomSearch(a.segment_steps, a.space, a.seed, a.settings.segments),
     "grid": lambda a: GridSearch(a.segment_steps, a.space, a.settings.segments),
     "topk": lambda a: TopK(a.segment_steps, a.space, a.seed, a.settings),
@@ -49,8 +49,8 @@ PEERS: Mapping[str, Callable[[Asked], Strategy]] = {
     "hyperband": lambda a: Hyperband(a.segment_steps, a.space, a.seed, a.settings),
     "pbt": lambda a: PBT(a.segment_steps, a.space, a.seed, a.settings),
     "adarft": lambda a: AdaRFT(a.segment_steps, a.space, a.settings),
-    "skill": lambda a: Skill(a.segment_steps),
-    "fixed": lambda a: Fixed(a.segment_steps),
+    "skill": lambda a: SkillOptimization(a.segment_steps),
+    "fixed": lambda a: FixedConfiguration(a.segment_steps),
 }
 NAMES = (*OURS, *PEERS)
 
@@ -63,7 +63,7 @@ def make(
     roots: int = 4,
     space: Space | None = None,
     **settings: Any,
-) -> Strategy:
+) -> SearchStrategy:
     """The strategy called `name`.
 
     Args:
@@ -78,7 +78,7 @@ def make(
         raise UserError(f"search.strategy = {short(name)} is unknown; nearest: {near}")
     checked = _checked(name, settings)
     if name not in OURS:
-        return PEERS[name](Asked(segment_steps, seed, _needed(space, name), checked))
+        return PEERS[name](StrategyRequest(segment_steps, seed, _needed(space, name), checked))
     ours = LLMZero(segment_steps, checked, roots=roots)
     if name == "llmzero":
         return ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.search.base import Expansion
-from engine.search.peer import Peer, Situation, drawn, value
+from engine.search.peer import Peer, SearchSituation, drawn, value
 from engine.space import Space
 from engine.strategies import TopKSettings
 
@@ -17,7 +17,7 @@ class TopK(Peer):
         self._seed = seed
         self._settings = settings
 
-    def next(self, here: Situation) -> Expansion | None:
+    def next(self, here: SearchSituation) -> Expansion | None:
         lines, settings = here.lines, self._settings
         wanted = max(1, round(settings.first_share * here.total / self._segment_steps))
         if (begun := len(here.starts)) < wanted:

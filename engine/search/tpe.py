@@ -10,14 +10,14 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from engine.search.baselines import Lanes
+from engine.search.baselines import RootRuns
 from engine.search.encoding import decode, encode, free
-from engine.search.peer import Situation, late_value
+from engine.search.peer import SearchSituation, late_value
 from engine.space import Space, Value
 from engine.strategies import TPESettings, check_packages
 
 
-class TPE(Lanes):
+class TPE(RootRuns):
     """See the module. Raises UserError where Optuna is not installed."""
 
     def __init__(self, segment_steps: int, space: Space, seed: int, settings: TPESettings) -> None:
@@ -31,7 +31,7 @@ class TPE(Lanes):
         self._seed = seed
         self._startup = settings.startup
 
-    def changes(self, number: int, here: Situation) -> Mapping[str, Value] | None:
+    def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
         if number == 0:
             return {}
         optuna, names = self._optuna, [p.name for p in free(self._space)]

@@ -11,15 +11,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.search.lines import Lines
-from engine.tree import Node, State
+from engine.search.lines import Lineage
+from engine.tree import Node, NodeState
 
-BRANCHABLE = (State.FINISHED, State.STOPPED, State.EARLY_STOPPED)
+BRANCHABLE = (NodeState.FINISHED, NodeState.STOPPED, NodeState.EARLY_STOPPED)
 """States of a node whose checkpoints are arms."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class BranchArm:
     """A place to branch from: its bound, its normalised value, and how many segments began there."""
 
     node: int
@@ -30,7 +30,7 @@ class Arm:
 
 
 @dataclass(slots=True)
-class _Below:
+class _SubtreeSums:
     """Sums over a subtree: normalised values of scored segments, and whether an open arm is in it.
 
     `own` is the best value of the node itself, −1 when it cannot be branched from.
@@ -48,7 +48,7 @@ class _Below:
         return 0.5 * self.total / self.scored + 0.5 * self.best if self.scored else 0.0
 
 
-class Bounds:
+class UCTBounds:
     """The bounds of one question.
 
     Args:
@@ -57,7 +57,7 @@ class Bounds:
         most_children: segments that may begin from one node.
     """
 
-    def __init__(self, lines: Lines, lanes: Sequence[Node], exploration: float, most_children: int) -> None:
+    def __init__(self, lines: Lineage, lanes: Sequence[Node], exploration: float, most_children: int) -> None:
         self._lines = lines
         self._tree = lines.tree
         self._lanes = lanes
@@ -66,12 +66,12 @@ class Bounds:
         values = [c.score.value for n in self._tree for c in n.checkpoints]
         self._low = min(values, default=0.0)
         self._width = (max(values, default=0.0) - self._low) or 1.0
-        self._below: dict[int, _Below] = {}
+        self._below: dict[int, _SubtreeSums] = {}
         for lane in lanes:
             for node in reversed(self._tree.subtree(lane.id)):
                 self._below[node.id] = self._sum(node)
 
-    def best(self) -> Arm | None:
+    def best(self) -> BranchArm | None:
         """The arm at the end of the way down; None when no arm is open."""
         open_lanes = [n for n in self._lanes if self._below[n.id].open]
         if not open_lanes:
@@ -87,12 +87,12 @@ class Bounds:
                 return arm
             here = child
 
-    def arms(self, node: Node) -> list[Arm]:
+    def arms(self, node: Node) -> list[BranchArm]:
         """The open arms of a node, in order of step; none when it has all the children it may have."""
         if not self._expandable(node):
             return []
         visits = self._tree.visits(node.id)
-        children = [c for c in self._tree.children(node.id) if c.transition and c.state is not State.REJECTED]
+        children = [c for c in self._tree.children(node.id) if c.transition and c.state is not NodeState.REJECTED]
         found = []
         for checkpoint in node.checkpoints:
             if checkpoint.kept:
@@ -102,10 +102,10 @@ class Bounds:
                 # line has gone, the more tempting its first checkpoints would look.
                 passed = sum(self._tree.visits(child) for step, child in steps if step >= checkpoint.step)
                 value = self._norm(checkpoint.score.value)
-                found.append(Arm(node.id, checkpoint.step, value + self._bonus(visits, 1 + passed), value, begun))
+                found.append(BranchArm(node.id, checkpoint.step, value + self._bonus(visits, 1 + passed), value, begun))
         return found
 
-    def others(self, arm: Arm, most: int = 4) -> tuple[tuple[int, int], ...]:
+    def others(self, arm: BranchArm, most: int = 4) -> tuple[tuple[int, int], ...]:
         """Places nearly as good: other checkpoints of the same node first, then the best values elsewhere."""
         same = sorted(self.arms(self._tree[arm.node]), key=lambda a: -a.step)
         good = heapq.nlargest(most + 1, self._below, key=lambda i: (self._below[i].own, -i))
@@ -118,10 +118,10 @@ class Bounds:
         if node.pruned or node.state not in BRANCHABLE:
             return False
         children = self._tree.children(node.id)
-        return len(children) < self._most or sum(c.state is not State.REJECTED for c in children) < self._most
+        return len(children) < self._most or sum(c.state is not NodeState.REJECTED for c in children) < self._most
 
-    def _sum(self, node: Node) -> _Below:
-        found = _Below(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
+    def _sum(self, node: Node) -> _SubtreeSums:
+        found = _SubtreeSums(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
         if node.checkpoints:
             values = [self._norm(c.score.value) for c in node.checkpoints]
             found.total, found.scored, found.best = values[-1], 1, max(values)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine.store import queries
 from engine.store.errors import QueryError, QueryInterrupted, StoreFault, printable
-from engine.store.execute import Job, export_tables
+from engine.store.execute import QueryJob, export_tables
 from engine.store.protocol import COMMAND_KINDS, SCHEMA_VERSION, Header, decode_parameters, default_limit
 from engine.store.writer import Writer
 
@@ -27,7 +27,7 @@ STILL_SECONDS = 10.0
 Reply = tuple[Header, memoryview]
 
 
-class Answers:
+class RequestHandler:
     """The engine's side of the protocol, without sockets."""
 
     def __init__(self, writer: Writer, on_command: Callable[[int], None]) -> None:
@@ -39,7 +39,7 @@ class Answers:
         """Who answers here."""
         return {"id": request["id"], "pid": os.getpid(), "schema_version": SCHEMA_VERSION}, memoryview(b"")
 
-    def answer(self, request: Header, job: Job) -> Reply:
+    def answer(self, request: Header, job: QueryJob) -> Reply:
         """The reply; a job that is stopped replies as interrupted."""
         number = request["id"]
         with errors_as_replies(number) as failed:
@@ -47,7 +47,7 @@ class Answers:
             return {"id": number, "rows": table.num_rows, "truncated": truncated}, to_bytes(table)
         return failed[0]
 
-    def copy(self, request: Header, job: Job, send: Callable[[Reply], None]) -> None:
+    def copy(self, request: Header, job: QueryJob, send: Callable[[Reply], None]) -> None:
         """Sends every table in pieces as of one moment, then an empty reply, or an error."""
         number = request["id"]
         with errors_as_replies(number) as failed:
@@ -55,7 +55,7 @@ class Answers:
                 send(({"id": number, "table": name}, to_bytes(table)))
         send(failed[0] if failed else ({"id": number}, memoryview(b"")))
 
-    def still(self, request: Header, job: Job, send: Callable[[Reply], None]) -> None:
+    def still(self, request: Header, job: QueryJob, send: Callable[[Reply], None]) -> None:
         """Holds the writer until the viewer says that it has copied the file, or for STILL_SECONDS."""
         number = request["id"]
         with self._writer.still():
@@ -64,7 +64,7 @@ class Answers:
         late = {"type": "fault", "error": f"the run could not be copied for the query within {STILL_SECONDS:g} s"}
         send(({"id": number, **({} if kept else late)}, memoryview(b"")))
 
-    def _query(self, request: Header, job: Job) -> tuple[pa.Table, bool]:
+    def _query(self, request: Header, job: QueryJob) -> tuple[pa.Table, bool]:
         sql, limit, lane = request.get("sql"), request.get("limit"), request.get("lane", "tick")
         if not isinstance(sql, str) or not isinstance(limit, int | None):
             raise QueryError("a request needs sql (text) and may have limit (a number)")

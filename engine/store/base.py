@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import UserError
 from engine.store.protocol import COMMAND_KINDS, Parameters
-from engine.store.query_process import Limits
+from engine.store.query_process import QueryLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Reader(Protocol):
     """Questions to one run. One query at a time; `interrupt` and `close` may come from any thread."""
 
-    limits: Limits
+    limits: QueryLimits
     """Of ad-hoc queries."""
 
     @property

@@ -12,14 +12,14 @@ from itertools import groupby
 
 import duckdb
 
-from engine.store.columns import Table, Value, arrow_table
+from engine.store.columns import TableColumns, Value, arrow_table
 
 ARROW_ROWS = 16
 """From so many rows of one table on, Arrow is faster than executemany."""
 
 
 @dataclass(frozen=True, slots=True)
-class Insert:
+class RowInsert:
     """A row to be appended, a value per column."""
 
     table: str
@@ -27,7 +27,7 @@ class Insert:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class RowUpdate:
     """Columns to be set in the rows that match a key (none: every row); `values` are the new ones, then the key's."""
 
     table: str
@@ -37,7 +37,7 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class RowDelete:
     """The rows that match a key go; with `above` only those in which that column exceeds the last of `values`."""
 
     table: str
@@ -46,7 +46,7 @@ class Delete:
     above: str = ""
 
 
-Change = Insert | Update | Delete
+Change = RowInsert | RowUpdate | RowDelete
 
 
 class NoSuchRow(LookupError):
@@ -54,14 +54,14 @@ class NoSuchRow(LookupError):
 
 
 def commit(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], batch: Sequence[Change], number: int
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, TableColumns], batch: Sequence[Change], number: int
 ) -> None:
     """Writes the batch in one transaction, in order. Raises duckdb.Error, or NoSuchRow for an update of nothing."""
     connection.execute("BEGIN TRANSACTION")
     connection.execute("UPDATE meta SET value = ? WHERE key = 'last_batch'", [str(number)])
     for (kind, table), changes in groupby(batch, key=lambda change: (type(change), change.table)):
-        if kind is Insert:
-            _insert(connection, tables[table], [c.row for c in changes if isinstance(c, Insert)])
+        if kind is RowInsert:
+            _insert(connection, tables[table], [c.row for c in changes if isinstance(c, RowInsert)])
         else:
             for change in changes:
                 _change(connection, change)
@@ -74,7 +74,7 @@ def last_batch(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[tuple[Value, ...]]) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, table: TableColumns, rows: Sequence[tuple[Value, ...]]) -> None:
     # Names in the texts below come from the schema; values are parameters.
     if len(rows) < ARROW_ROWS:
         marks = ", ".join("?" * len(table.columns))
@@ -88,10 +88,10 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[
 
 
 def _change(connection: duckdb.DuckDBPyConnection, change: Change) -> None:
-    if isinstance(change, Insert):
+    if isinstance(change, RowInsert):
         return
     where = " AND ".join(f'"{name}" IS NOT DISTINCT FROM ?' for name in change.key)
-    if isinstance(change, Update):
+    if isinstance(change, RowUpdate):
         new = ", ".join(f'"{name}" = ?' for name in change.names)
         only = f"WHERE {where}" if where else ""
         connection.execute(f'UPDATE "{change.table}" SET {new} {only}', list(change.values))  # noqa: S608

@@ -18,7 +18,7 @@ Value = str | int | float | bool | datetime | None
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnType:
     """One column: its SQL type and whether it may be NULL."""
 
     name: str
@@ -27,11 +27,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableColumns:
     """One table: its columns by name, in order."""
 
     name: str
-    columns: dict[str, Column]
+    columns: dict[str, ColumnType]
 
     def row(self, values: Mapping[str, object]) -> tuple[Value, ...]:
         """A value per column, in order; a missing one is NULL.
@@ -59,16 +59,16 @@ class Table:
             raise type(error)(f"{self.name}.{name}: {error}") from None
 
 
-def read_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
+def read_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, TableColumns]:
     """All tables of the database by name."""
     rows = connection.execute(
         "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
         "WHERE NOT internal AND table_name IN (SELECT table_name FROM duckdb_tables()) "
         "ORDER BY table_name, column_index"
     ).fetchall()
-    tables: dict[str, Table] = {}
+    tables: dict[str, TableColumns] = {}
     for table, name, kind, nullable in rows:
-        tables.setdefault(table, Table(table, {})).columns[name] = Column(name, kind, nullable)
+        tables.setdefault(table, TableColumns(table, {})).columns[name] = ColumnType(name, kind, nullable)
     return tables
 
 
@@ -134,7 +134,7 @@ ARROW = {
 }
 
 
-def arrow_table(table: Table, rows: Sequence[tuple[Value, ...]]) -> object:
+def arrow_table(table: TableColumns, rows: Sequence[tuple[Value, ...]]) -> object:
     """The rows as a pyarrow.Table with the table's columns."""
     import pyarrow as pa
 

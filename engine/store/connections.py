@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import UserError
-from engine.store.database import Held, open_database, prepare
+from engine.store.database import DatabaseInUse, open_database, prepare
 from engine.store.errors import StoreFault, one_line
 
 FREE_SECONDS = 3.0
@@ -97,7 +97,7 @@ def _open_when_free(path: Path) -> duckdb.DuckDBPyConnection:
     while True:
         try:
             return open_database(path, read_only=False)
-        except Held:
+        except DatabaseInUse:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.02)

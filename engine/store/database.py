@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import UserError
-from engine.store.errors import Damaged, one_line
+from engine.store.errors import DamagedDatabase, one_line
 from engine.store.protocol import SCHEMA_VERSION
 from engine.store.upgrade import upgrade
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 GIB = 1 << 30
 
 
-class Held(UserError):
+class DatabaseInUse(UserError):
     """Another process has the database open."""
 
     def __init__(self, path: Path, pid: int) -> None:
@@ -99,7 +99,7 @@ def open_error(path: Path, error: duckdb.Error) -> UserError:
     """What to tell the user when the file does not open."""
     pid, text = holder(error), str(error)
     if pid is not None:
-        return Held(path, pid)
+        return DatabaseInUse(path, pid)
     if "Permission denied" in text:
         return UserError(f"{path} cannot be opened: Permission denied")
     if not path.exists():
@@ -110,10 +110,10 @@ def open_error(path: Path, error: duckdb.Error) -> UserError:
         return UserError(f"{path} cannot be opened: its file system has no locks, move the run to another one")
     with suppress(OSError):
         if path.stat().st_size == 0:
-            return Damaged(path, "it is empty")
+            return DamagedDatabase(path, "it is empty")
     if "not a valid DuckDB" in text:
-        return Damaged(path, "it is no DuckDB database")
-    return Damaged(path, one_line(text.replace(f' "{path}"', "")))
+        return DamagedDatabase(path, "it is no DuckDB database")
+    return DamagedDatabase(path, one_line(text.replace(f' "{path}"', "")))
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -144,12 +144,12 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | N
         if not tables:
             return None
         if lacking := {"meta", "runs", "nodes", "events"} - tables:
-            raise Damaged(path, f"it is no run's database, it has no table {min(lacking)}")
+            raise DamagedDatabase(path, f"it is no run's database, it has no table {min(lacking)}")
         row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     except duckdb.Error as error:
-        raise Damaged(path, one_line(error)) from error
+        raise DamagedDatabase(path, one_line(error)) from error
     if row is None or not str(row[0]).isdecimal():
-        raise Damaged(path, "it does not say its schema version")
+        raise DamagedDatabase(path, "it does not say its schema version")
     if (version := int(row[0])) > SCHEMA_VERSION:
         raise UserError(
             f"{path} has schema version {version}, but this llmzero reads up to {SCHEMA_VERSION}: install a newer one"

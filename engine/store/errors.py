@@ -16,7 +16,7 @@ MESSAGE_LIMIT = 400
 """Longest message, in characters."""
 
 
-class Damaged(UserError):
+class DamagedDatabase(UserError):
     """There is something at the place of a run's database that is none, or not whole."""
 
     def __init__(self, path: Path, why: str) -> None:
@@ -24,7 +24,7 @@ class Damaged(UserError):
         self.why = why
 
 
-class Unreachable(UserError):
+class EngineUnreachable(UserError):
     """An engine that is stopped, or another user's: asking again is of no use."""
 
 

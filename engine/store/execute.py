@@ -29,14 +29,14 @@ READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
 @dataclass(frozen=True)
-class Result:
+class QueryResult:
     """The rows, and whether there were more."""
 
     table: pa.Table
     truncated: bool
 
 
-class Job:
+class QueryJob:
     """One query that another thread may stop, before, while and after it runs."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Job:
         sql: str,
         params: Sequence[object] | Mapping[str, object],
         limit: int | None,
-    ) -> Result:
+    ) -> QueryResult:
         """The answer, on a connection of its own that is closed afterwards (which ends its transaction).
 
         Raises:
@@ -138,7 +138,7 @@ def read(
     params: Sequence[object] | Mapping[str, object],
     limit: int | None,
     cancelled: Callable[[], bool],
-) -> Result:
+) -> QueryResult:
     """Streams the answer until it ends, or `limit` rows, or RESULT_BYTES."""
     import pyarrow as pa
 
@@ -159,12 +159,12 @@ def read(
             if truncated or size > RESULT_BYTES:
                 truncated = True
                 break
-        return Result(pa.Table.from_batches(batches, reader.schema), truncated)
+        return QueryResult(pa.Table.from_batches(batches, reader.schema), truncated)
     finally:
         reader.close()
 
 
-def export_tables(job: Job, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[tuple[str, pa.Table]]:
+def export_tables(job: QueryJob, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[tuple[str, pa.Table]]:
     """Every table in pieces, all as of one moment: (name, rows), at least one piece each. Raises as `Job.run` does."""
     import pyarrow as pa
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import UserError
 from engine.store.base import check_kind, to_rows
-from engine.store.errors import Damaged, EngineGone
+from engine.store.errors import DamagedDatabase, EngineGone
 from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters
-from engine.store.query_process import AdHoc, Limits, question
+from engine.store.query_process import AdHocQueries, QueryLimits, question
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from engine.store.execute import Job
+    from engine.store.execute import QueryJob
 
 IDLE_SECONDS = 0.3
 """How long the file stays open after a question."""
@@ -50,12 +50,12 @@ def check_file(path: Path) -> None:
         status = path.stat()
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise Damaged(path, "it is a link to nothing") from error
+            raise DamagedDatabase(path, "it is a link to nothing") from error
         raise UserError(f"{path.parent} has no {path.name}: no run was started there") from error
     except OSError as error:
         raise UserError(f"{path} cannot be opened: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise Damaged(path, "it is a directory" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+        raise DamagedDatabase(path, "it is a directory" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
 
 
 class FileReader:
@@ -73,9 +73,9 @@ class FileReader:
         self._asking = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._idle: threading.Timer | None = None
-        self._job: Job | None = None
-        self._adhoc = AdHoc()
-        self.limits = Limits.given()
+        self._job: QueryJob | None = None
+        self._adhoc = AdHocQueries()
+        self.limits = QueryLimits.given()
         self._truncated = False
         # DuckDB complains on stderr about connections that are open when the interpreter ends.
         atexit.register(self._let_go)
@@ -97,7 +97,7 @@ class FileReader:
         return self._truncated
 
     def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
-        from engine.store.execute import Job
+        from engine.store.execute import QueryJob
 
         # Through the same encoding as over the socket, so that the same values are taken and refused.
         encoded = encode_parameters(params)
@@ -108,7 +108,7 @@ class FileReader:
             return table
         values = decode_parameters(encoded)
         with self._taken_up_is_gone(), self._opened() as connection:
-            self._job = job = Job()
+            self._job = job = QueryJob()
             try:
                 result = job.run(self._cursors(connection), sql, values, default_limit(lane, limit))
             finally:
@@ -136,10 +136,10 @@ class FileReader:
         raise UserError(f"the run is not live, nobody would take the command {kind!r}: `llmzero resume` first")
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
-        from engine.store.execute import Job, export_tables
+        from engine.store.execute import QueryJob, export_tables
 
         with self._taken_up_is_gone(), self._opened() as connection:
-            yield from export_tables(Job(), self._cursors(connection))
+            yield from export_tables(QueryJob(), self._cursors(connection))
 
     def interrupt(self) -> None:
         self._adhoc.interrupt()
@@ -187,9 +187,9 @@ class FileReader:
     @contextmanager
     def _taken_up_is_gone(self) -> Iterator[None]:
         """A file that an engine has taken up meanwhile: whoever asks must open the run again."""
-        from engine.store.database import Held
+        from engine.store.database import DatabaseInUse
 
         try:
             yield
-        except Held as error:
+        except DatabaseInUse as error:
             raise EngineGone(f"the run was taken up by process {error.pid}: open it again") from error

@@ -34,14 +34,14 @@ SECONDS, MEMORY = "LLMZERO_SQL_SECONDS", "LLMZERO_SQL_MEMORY"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueryLimits:
     """What one ad-hoc query may use: seconds until it is killed, and memory in MB (1,048,576 bytes)."""
 
     seconds: float = 60.0
     memory: int = 1024
 
     @classmethod
-    def given(cls, seconds: str | None = None, memory: str | None = None) -> Limits:
+    def given(cls, seconds: str | None = None, memory: str | None = None) -> QueryLimits:
         """From flags, else from the environment, else the defaults.
 
         Raises:
@@ -100,7 +100,10 @@ class QueryProcess:
         self._replies.close()
 
     def ask(
-        self, question: Mapping[str, object], limits: Limits, still: Callable[[], AbstractContextManager[None]] | None
+        self,
+        question: Mapping[str, object],
+        limits: QueryLimits,
+        still: Callable[[], AbstractContextManager[None]] | None,
     ) -> tuple[pa.Table, bool]:
         """The answer, and whether it was cut.
 
@@ -168,7 +171,7 @@ class QueryProcess:
             raise ConnectionError("the process for queries ended")
         return data
 
-    def _death(self, limits: Limits) -> QueryError:
+    def _death(self, limits: QueryLimits) -> QueryError:
         """Why it ended when nobody stopped it."""
         code = self._process.wait()
         if code == -signal.SIGXCPU:
@@ -216,7 +219,7 @@ def end_all() -> None:
             _kept.pop().close()
 
 
-class AdHoc:
+class AdHocQueries:
     """A reader's ad-hoc queries: one at a time, stopped by `interrupt` from any thread."""
 
     def __init__(self) -> None:
@@ -225,7 +228,7 @@ class AdHoc:
     def ask(
         self,
         question: Mapping[str, Any],
-        limits: Limits,
+        limits: QueryLimits,
         still: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> tuple[pa.Table, bool]:
         """See `QueryProcess.ask`."""

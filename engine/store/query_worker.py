@@ -21,9 +21,9 @@ import duckdb
 import pyarrow as pa
 
 from engine.errors import UserError
-from engine.store.database import HERE, Held, open_database, schema_version
+from engine.store.database import HERE, DatabaseInUse, open_database, schema_version
 from engine.store.errors import QueryError, one_line
-from engine.store.execute import Job
+from engine.store.execute import QueryJob
 from engine.store.protocol import PREFIX, decode_parameters, frame
 from engine.store.upgrade import as_of_now
 
@@ -54,7 +54,7 @@ def main() -> None:
             with pa.ipc.new_stream(replies, table.schema) as stream:
                 stream.write_table(table)
             replies.flush()
-        except Held as error:
+        except DatabaseInUse as error:
             _reply(replies, {"type": "gone", "error": f"the run was taken up by process {error.pid}: open it again"})
         except UserError as error:
             _reply(replies, {"type": "query", "error": _limit_reached(error, request) or str(error)})
@@ -108,7 +108,7 @@ def _answer(request: dict[str, Any]) -> tuple[pa.Table, bool]:
         version = schema_version(connection, path)
         views = (HERE / "views.sql").read_text(encoding="utf-8")
         connect = as_of_now(connection.cursor, version or 0, views)
-        result = Job().run(connect, request["sql"], decode_parameters(request["params"]), request["limit"])
+        result = QueryJob().run(connect, request["sql"], decode_parameters(request["params"]), request["limit"])
         return result.table, result.truncated
     finally:
         connection.close()

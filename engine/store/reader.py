@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from engine.errors import UserError
 from engine.store.base import Reader, to_rows
-from engine.store.errors import EngineGone, QueryError, QueryInterrupted, Unreachable
+from engine.store.errors import EngineGone, EngineUnreachable, QueryError, QueryInterrupted
 from engine.store.file_reader import FileReader, check_file
 from engine.store.protocol import DATABASE_NAME, SOCKET_NAME
 from engine.store.socket_reader import SocketReader
@@ -83,9 +83,9 @@ def why_silent(run: str, pid: int, gone: EngineGone) -> UserError:
         return UserError(f"{run}: process {pid} holds it and cannot be asked")
     who = f"{run}: its engine, process {pid},"
     if isinstance(gone.__cause__, PermissionError):
-        return Unreachable(f"{who} belongs to {user}: only that user can look at the run while it trains")
+        return EngineUnreachable(f"{who} belongs to {user}: only that user can look at the run while it trains")
     if state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
-        return Unreachable(f"{who} is stopped: `kill -CONT {pid}` lets it go on")
+        return EngineUnreachable(f"{who} is stopped: `kill -CONT {pid}` lets it go on")
     if isinstance(gone.__cause__, TimeoutError):
         return UserError(f"{who} does not answer (it is {state}); `kill {pid}` ends it")
     return UserError(f"{run}: process {pid} ({name}) holds its database, and no engine answers: end that program")

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from engine.store.answers import Answers, Reply
-from engine.store.execute import Job
+from engine.store.answers import Reply, RequestHandler
+from engine.store.execute import QueryJob
 from engine.store.protocol import PREFIX, REQUEST_BYTES, Header, frame, parse_header, reachable
 from engine.store.writer import Writer
 
@@ -34,14 +34,14 @@ STOP_SECONDS = 0.02
 """How often a query that was told to stop is told again."""
 
 
-class Server:
+class StoreServer:
     """Answers on `socket_path` from a thread of its own. `on_command(command_id)` is called once a command is safe, in
     some thread.
     """
 
     def __init__(self, writer: Writer, socket_path: Path, on_command: Callable[[int], None]) -> None:
         self._path = socket_path
-        self._answers = Answers(writer, on_command)
+        self._answers = RequestHandler(writer, on_command)
         self._pools = {lane: ThreadPoolExecutor(THREADS[lane], f"store-{lane}") for lane in THREADS}
         self._loop = asyncio.new_event_loop()
         self._conversations: set[asyncio.Task[None]] = set()
@@ -88,7 +88,7 @@ class Server:
         await asyncio.gather(*conversations, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(Conversation(self._answers, self._pools, writer).hold(reader))
+        task = asyncio.ensure_future(ViewerConnection(self._answers, self._pools, writer).hold(reader))
         self._conversations.add(task)
         try:
             with suppress(asyncio.CancelledError):
@@ -97,15 +97,17 @@ class Server:
             self._conversations.discard(task)
 
 
-class Conversation:
+class ViewerConnection:
     """One viewer: its requests in flight, answered in the order in which they end."""
 
-    def __init__(self, answers: Answers, pools: dict[str, ThreadPoolExecutor], writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, answers: RequestHandler, pools: dict[str, ThreadPoolExecutor], writer: asyncio.StreamWriter
+    ) -> None:
         self._answers = answers
         self._pools = pools
         self._writer = writer
         self._sending = asyncio.Lock()
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, QueryJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def hold(self, reader: asyncio.StreamReader) -> None:
@@ -134,10 +136,10 @@ class Conversation:
         number = request["id"]
         if number in self._jobs or len(self._jobs) >= QUERIES_PER_VIEWER:
             raise ValueError(f"too many requests at once, or {number} twice")
-        self._jobs[number] = Job()
+        self._jobs[number] = QueryJob()
         self._start(self._answer(request, self._jobs[number]))
 
-    async def _answer(self, request: Header, job: Job) -> None:
+    async def _answer(self, request: Header, job: QueryJob) -> None:
         loop = asyncio.get_running_loop()
 
         def send(reply: Reply) -> None:
@@ -187,7 +189,7 @@ class Conversation:
         task.add_done_callback(self._tasks.discard)
 
 
-async def stop(job: Job) -> None:
+async def stop(job: QueryJob) -> None:
     """Tells a query to stop until it has ended."""
     while not job.ended:
         job.interrupt()

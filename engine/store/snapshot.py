@@ -27,14 +27,14 @@ READ_BY_MOST = STORAGE_VERSIONS[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class SnapshotInfo:
     """What a copy holds, and DuckDB's name for its format, e.g. "v1.2.0+"."""
 
     rows: int
     storage_version: str
 
 
-def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY_MOST) -> Copied:
+def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY_MOST) -> SnapshotInfo:
     """Copies a run to a new DuckDB file.
 
     Args:
@@ -60,12 +60,12 @@ def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY
         reader.close()
 
 
-def _write(reader: Reader, target: Path, storage_version: str) -> Copied:
+def _write(reader: Reader, target: Path, storage_version: str) -> SnapshotInfo:
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     copy = open_database(partial, read_only=False, storage_version=storage_version)
     try:
-        copied = Copied(_copy(reader, copy), _storage_version(copy))
+        copied = SnapshotInfo(_copy(reader, copy), _storage_version(copy))
         copy.close()
         partial.rename(target)
     except duckdb.Error as error:

@@ -30,7 +30,7 @@ from engine.store.protocol import (
     parse_header,
     reachable,
 )
-from engine.store.query_process import AdHoc, Limits, question
+from engine.store.query_process import AdHocQueries, QueryLimits, question
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,8 +55,8 @@ class SocketReader:
         self._in_flight: int | None = None
         self._live = True
         self._truncated = False
-        self._adhoc = AdHoc()
-        self.limits = Limits.given()
+        self._adhoc = AdHocQueries()
+        self.limits = QueryLimits.given()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(HELLO_SECONDS)
         try:

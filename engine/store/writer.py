@@ -18,10 +18,10 @@ from typing import Any
 
 import duckdb
 
-from engine.store.changes import Change, Delete, Insert, NoSuchRow, Update, commit, last_batch
+from engine.store.changes import Change, NoSuchRow, RowDelete, RowInsert, RowUpdate, commit, last_batch
 from engine.store.columns import read_tables
 from engine.store.connections import Connections
-from engine.store.database import Held
+from engine.store.database import DatabaseInUse
 from engine.store.errors import StoreFault, one_line
 
 BATCH_SECONDS = 0.1
@@ -96,7 +96,7 @@ class Writer:
             if "seq" in columns and row.get("seq") is None:
                 row["seq"] = self._seq + 1
             values = self._tables[table].row(row)
-            self._append(Insert(table, values))
+            self._append(RowInsert(table, values))
             numbers = dict(zip(columns, values, strict=True))
             seq = int(numbers.get("seq") or 0)  # type: ignore[arg-type]
             self._seq = max(self._seq, seq)
@@ -126,7 +126,7 @@ class Writer:
         new = tuple(known.value(name, value) for name, value in values.items())
         where = tuple(known.value(name, value) for name, value in key.items())
         with self._changed:
-            self._append(Update(table, tuple(values), tuple(key), new + where))
+            self._append(RowUpdate(table, tuple(values), tuple(key), new + where))
 
     def delete(self, table: str, /, *, above: tuple[str, int] | None = None, **key: object) -> None:
         """Queues the removal of the rows of `table` that match `key`, in order with the inserts.
@@ -143,7 +143,7 @@ class Writer:
         if above is not None:
             where = (*where, known.value(*above))
         with self._changed:
-            self._append(Delete(table, tuple(key), where, above[0] if above else ""))
+            self._append(RowDelete(table, tuple(key), where, above[0] if above else ""))
 
     def next_id(self, table: str) -> int:
         """The next unused id of nodes (from 0), proposals, agent_calls or commands (from 1); none is given twice."""
@@ -334,7 +334,7 @@ def _claim(path: Path) -> None:
     """Two writers in one process would share DuckDB's instance without noticing."""
     with _open_lock:
         if path in _open_paths:
-            raise Held(path, os.getpid())
+            raise DatabaseInUse(path, os.getpid())
         _open_paths.add(path)
 
 

@@ -21,14 +21,14 @@ from engine.errors import UserError, one_line
 from engine.training import policy
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
-from engine.weight_files import Weights, read_weights
+from engine.weight_files import WeightFiles, read_weights
 
 LOADED_BYTES = 4_000_000_000
 """A model that is larger in float32, or than half of the memory that is free, is not loaded before its run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WeightComparison:
     """How a model directory stands.
 
     Attributes:
@@ -41,7 +41,7 @@ class Outcome:
     read: bool = False
 
 
-def compare(directory: Path) -> Outcome:
+def compare(directory: Path) -> WeightComparison:
     """Whether the weights in a directory fit its architecture and can be used.
 
     Raises:
@@ -62,15 +62,15 @@ def compare(directory: Path) -> Outcome:
     problem = misfit(type(model).__name__, info)
     parameters = wanted.num_parameters()
     if problem:
-        return Outcome(problem, parameters)
+        return WeightComparison(problem, parameters)
     policy.check_tokens(model, policy.load_tokenizer(str(directory)), str(directory))
     small = 4 * parameters <= min(LOADED_BYTES, psutil.virtual_memory().available / 2)
     if small:
         policy.check_answers(policy.load_model(str(directory)).eval(), f"model {str(directory)!r}")
-    return Outcome("", parameters, read=small)
+    return WeightComparison("", parameters, read=small)
 
 
-def _on_meta(weights: Weights) -> dict[str, torch.Tensor]:
+def _on_meta(weights: WeightFiles) -> dict[str, torch.Tensor]:
     if not weights.pickled:
         return {name: torch.empty(shape, device="meta") for name, shape in weights.shapes.items()}
     tensors: dict[str, torch.Tensor] = {}
@@ -89,7 +89,7 @@ def main() -> int:
     try:
         outcome = compare(Path(sys.argv[1]))
     except (UserError, NotFinite) as mistake:
-        outcome = Outcome(str(mistake))
+        outcome = WeightComparison(str(mistake))
     with out:
         json.dump(asdict(outcome), out)
     return 0

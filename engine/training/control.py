@@ -7,15 +7,15 @@ from __future__ import annotations
 import threading
 import time
 
-from engine.training.events import Continue, End, Pause, Stop
+from engine.training.events import Continue, Pause, SegmentEnd, Stop
 
 
-class Control:
+class JobControl:
     """Stop and pause requests, by job. One thread gives them (`take`), another asks between steps."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._stops: dict[str, End] = {}
+        self._stops: dict[str, SegmentEnd] = {}
         self._paused = False
 
     def take(self, request: Stop | Pause | Continue) -> None:
@@ -27,7 +27,7 @@ class Control:
                 self._paused = isinstance(request, Pause)
             self._changed.notify_all()
 
-    def stop_of(self, job: str) -> End | None:
+    def stop_of(self, job: str) -> SegmentEnd | None:
         """How `job` was asked to end, or None when nobody asked."""
         with self._changed:
             return self._stops.get(job)

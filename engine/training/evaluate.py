@@ -56,7 +56,7 @@ def evaluate(
     check_positions(model, prompts, task.max_completion_length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
         check_answers(model, "the policy")
-        answers = _Answers(model, tokenizer, task, Grader(task, on_error), items, prompts, spec.batch_size, beat)
+        answers = _ScoredAnswers(model, tokenizer, task, Grader(task, on_error), items, prompts, spec.batch_size, beat)
         beat(0, len(items))
         greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
@@ -150,7 +150,7 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
+class _ScoredAnswers:
     """What a policy answers to the prompts of one evaluation, with the verdicts."""
 
     model: Any

@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 """Written last into the directory of a checkpoint: one without it is not complete."""
 
 
-class End(StrEnum):
+class SegmentEnd(StrEnum):
     """How a segment ended. Only FINISHED, STOPPED and EARLY_STOPPED leave checkpoints worth a score."""
 
     FINISHED = "finished"
@@ -39,13 +39,13 @@ class End(StrEnum):
     HUNG = "hung"
 
 
-class Message(BaseModel):
+class WorkerMessage(BaseModel):
     """Base of everything that crosses the pipe. Unknown keys are errors: both ends are of one version."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Sample(Message):
+class CompletionSample(WorkerMessage):
     """One completion; text is cut at 4,000 characters. `split`: a rollout of training, or an answer to one of the
     validation prompts that every checkpoint is asked. `components` are the parts of the reward before weighting."""
 
@@ -59,7 +59,7 @@ class Sample(Message):
     split: Literal["train", "validation", "test"] = "train"
 
 
-class Evaluation(Message):
+class Evaluation(WorkerMessage):
     """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`.
 
     `outcomes` has a digit for each prompt, see `engine.score.Score`; `samples` are the greedy completions of the first
@@ -71,7 +71,7 @@ class Evaluation(Message):
     greedy: Count
     sampled: Count
     seconds: Seconds
-    samples: list[Sample] = Field(default_factory=list)
+    samples: list[CompletionSample] = Field(default_factory=list)
     outcomes: str = Field(default="", max_length=MOST_PROMPTS)
     errors: Count = 0
     first_error: str = ""
@@ -86,7 +86,7 @@ class Evaluation(Message):
         return Score(self.n, self.greedy, self.sampled, self.outcomes, prompts)
 
 
-class EvaluationSpec(Message):
+class EvaluationSpec(WorkerMessage):
     """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too.
 
     `samples`: of how many prompts, the first ones, the greedy completion is told in full.
@@ -99,7 +99,7 @@ class EvaluationSpec(Message):
     samples: int = Field(default=0, ge=0)
 
 
-class SegmentSpec(Message):
+class SegmentSpec(WorkerMessage):
     """One GRPO segment, complete: a worker needs nothing else.
 
     Attributes:
@@ -153,7 +153,7 @@ class SegmentSpec(Message):
 # ---- requests: engine → worker -------------------------------------------------------------------------------------
 
 
-class Train(Message):
+class Train(WorkerMessage):
     """Train one segment. Answered by Started, Metrics…, Samples…, RewardErrors…, Checkpoint…, and exactly one
     Ended."""
 
@@ -161,7 +161,7 @@ class Train(Message):
     segment: SegmentSpec
 
 
-class Evaluate(Message):
+class Evaluate(WorkerMessage):
     """Score a policy without training; answered by Evaluated, or by Ended with a failure.
 
     Several directories mean their *soup*: the policy whose weights are the mean of theirs, written to `save_to`.
@@ -179,21 +179,21 @@ class Evaluate(Message):
     on_error: Literal["fail", "zero"] = "zero"
 
 
-class Stop(Message):
+class Stop(WorkerMessage):
     """End the running segment after the step in progress, with a checkpoint; `end` says who asked."""
 
     kind: Literal["stop"] = "stop"
     job: str
-    end: Literal[End.STOPPED, End.EARLY_STOPPED]
+    end: Literal[SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED]
 
 
-class Pause(Message):
+class Pause(WorkerMessage):
     """Hold before the next step until Continue; the process and its memory stay."""
 
     kind: Literal["pause"] = "pause"
 
 
-class Continue(Message):
+class Continue(WorkerMessage):
     """Go on after Pause."""
 
     kind: Literal["continue"] = "continue"
@@ -205,7 +205,7 @@ REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 # ---- events: worker → engine ---------------------------------------------------------------------------------------
 
 
-class Ready(Message):
+class WorkerReady(WorkerMessage):
     """The worker has imported torch and TRL and waits for a request."""
 
     kind: Literal["ready"] = "ready"
@@ -214,7 +214,7 @@ class Ready(Message):
     versions: dict[str, str]
 
 
-class Started(Message):
+class SegmentStarted(WorkerMessage):
     """The first step is about to begin; `setup_seconds` from the request to here (load, trainer, optimizer state)."""
 
     kind: Literal["started"] = "started"
@@ -222,7 +222,7 @@ class Started(Message):
     setup_seconds: Seconds
 
 
-class Metrics(Message):
+class StepMetrics(WorkerMessage):
     """One GRPO step's metrics by TRL's names, plus `step_seconds` (wall time of the step without evaluation)."""
 
     kind: Literal["metrics"] = "metrics"
@@ -237,16 +237,16 @@ class Metrics(Message):
         return told if math.isfinite(told) and told >= 0 else 0.0
 
 
-class Samples(Message):
+class CompletionSamples(WorkerMessage):
     """A few rollouts of a step: best, worst, truncated."""
 
     kind: Literal["samples"] = "samples"
     job: str
     step: Count
-    samples: list[Sample]
+    samples: list[CompletionSample]
 
 
-class RewardErrors(Message):
+class RewardErrors(WorkerMessage):
     """Rollouts of a segment that the task could not score: told at the first one and, when there are more, at the end.
 
     `failed` of `scored` rollouts so far; `first` is the first error in one line.
@@ -259,7 +259,7 @@ class RewardErrors(Message):
     first: str
 
 
-class Checkpoint(Message):
+class CheckpointSaved(WorkerMessage):
     """A checkpoint is complete on disk and scored on the validation set."""
 
     kind: Literal["checkpoint"] = "checkpoint"
@@ -270,7 +270,7 @@ class Checkpoint(Message):
     evaluation: Evaluation
 
 
-class Evaluated(Message):
+class EvaluationResult(WorkerMessage):
     """Answer to Evaluate."""
 
     kind: Literal["evaluated"] = "evaluated"
@@ -280,7 +280,7 @@ class Evaluated(Message):
     evaluation: Evaluation
 
 
-class Ended(Message):
+class SegmentEnded(WorkerMessage):
     """A segment, or an evaluation that failed, is over. `detail` is the cause in one line, `traceback` for the log.
 
     `worker_lost`: the executor says so, because the process died; nothing is known against the job itself.
@@ -289,7 +289,7 @@ class Ended(Message):
 
     kind: Literal["ended"] = "ended"
     job: str
-    end: End
+    end: SegmentEnd
     steps: Count
     trainer_seconds: Seconds
     detail: str = ""
@@ -298,7 +298,7 @@ class Ended(Message):
     gpu_bytes: int = Field(default=0, ge=0, le=2**60)
 
 
-class Warned(Message):
+class LibraryWarning(WorkerMessage):
     """A library warned: the first of its kind in this worker, whatever it works on. `source` is its package."""
 
     kind: Literal["warned"] = "warned"
@@ -306,7 +306,7 @@ class Warned(Message):
     text: str
 
 
-class Progress(Message):
+class JobProgress(WorkerMessage):
     """What a job does between steps, in words ("loading the model"), and how far that is: `done` of `total`, 0 where
     it cannot be counted. Made by the executor of a worker's beats, at most two a second of one phase."""
 
@@ -317,7 +317,7 @@ class Progress(Message):
     total: int = 0
 
 
-class Beat(Message):
+class Heartbeat(WorkerMessage):
     """Alive inside a long evaluation or load, and what that is; see Progress. Feeds the executor's watchdog."""
 
     kind: Literal["beat"] = "beat"
@@ -326,20 +326,39 @@ class Beat(Message):
     total: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
-class Leaving(Message):
+class WorkerLeaving(WorkerMessage):
     """The worker exits after its next answer: its memory is in doubt. The executor keeps this to itself."""
 
     kind: Literal["leaving"] = "leaving"
 
 
 Event = Annotated[
-    Ready | Started | Progress | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned,
+    WorkerReady
+    | SegmentStarted
+    | JobProgress
+    | StepMetrics
+    | CompletionSamples
+    | RewardErrors
+    | CheckpointSaved
+    | EvaluationResult
+    | SegmentEnded
+    | LibraryWarning,
     Field(discriminator="kind"),
 ]
 
 # What crosses the pipe: every Event but Progress, and what executors keep to themselves.
 Line = Annotated[
-    Ready | Started | Metrics | Samples | RewardErrors | Checkpoint | Evaluated | Ended | Warned | Beat | Leaving,
+    WorkerReady
+    | SegmentStarted
+    | StepMetrics
+    | CompletionSamples
+    | RewardErrors
+    | CheckpointSaved
+    | EvaluationResult
+    | SegmentEnded
+    | LibraryWarning
+    | Heartbeat
+    | WorkerLeaving,
     Field(discriminator="kind"),
 ]
 LINE: TypeAdapter[Line] = TypeAdapter(Line)

@@ -10,7 +10,7 @@ import traceback
 import torch
 
 from engine.errors import Fault, UserError
-from engine.training.events import End
+from engine.training.events import SegmentEnd
 from tasks.base import TaskError, TaskNotFound
 
 DETAIL_LENGTH = 600
@@ -31,15 +31,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
 
 
-def end_of(error: BaseException) -> End:
+def end_of(error: BaseException) -> SegmentEnd:
     """The typed end of a segment that raised `error`."""
     if is_out_of_memory(error):
-        return End.OUT_OF_MEMORY
+        return SegmentEnd.OUT_OF_MEMORY
     if isinstance(error, NotFinite):
-        return End.NAN
+        return SegmentEnd.NAN
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NOT_FINITE):
-        return End.NAN
-    return End.CRASHED
+        return SegmentEnd.NAN
+    return SegmentEnd.CRASHED
 
 
 def is_survivable(error: BaseException) -> bool:

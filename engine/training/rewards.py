@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.training.events import Sample
+from engine.training.events import CompletionSample
 from engine.training.failures import is_out_of_memory
 from tasks.base import Item, Reward, Task, TaskError
 from tasks.verdicts import verdicts
@@ -70,7 +70,7 @@ class Grader:
             raise TaskError(f"{self.first}; so it went with {failed} of {scored} completions {what}")
 
 
-class RewardFunction:
+class TaskReward:
     """The reward function handed to GRPOTrainer. Keeps the rollouts of the latest generation.
 
     TRL logs it as `rewards/total/…`; besides, the share of correct rollouts is logged as `rewards/correct/mean`, every
@@ -119,7 +119,7 @@ class RewardFunction:
                 log_metric(f"rewards/{name}/mean", sum(values) / len(values))
 
 
-def pick_samples(rollouts: Sequence[Rollout]) -> list[Sample]:
+def pick_samples(rollouts: Sequence[Rollout]) -> list[CompletionSample]:
     """The best, the worst and one truncated rollout, each once, texts cut at 4,000 characters."""
     if not rollouts:
         return []
@@ -132,9 +132,9 @@ def pick_samples(rollouts: Sequence[Rollout]) -> list[Sample]:
     return [as_sample(rollout) for rollout in chosen]
 
 
-def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"] = "train") -> Sample:
+def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"] = "train") -> CompletionSample:
     """A rollout as it is told, with its texts cut."""
-    return Sample(
+    return CompletionSample(
         prompt=clean(rollout.item.prompt),
         completion=clean(rollout.completion),
         answer=clean(rollout.item.answer),

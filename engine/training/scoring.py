@@ -18,22 +18,24 @@ from tasks import registry
 _log = logging.getLogger(__name__)
 
 
-class Beat(Protocol):
+class ProgressCallback(Protocol):
     """Says what goes on, and how far it is."""
 
     def __call__(self, phase: str, done: int = 0, total: int = 0) -> None: ...
 
 
 def run_evaluation(
-    request: events.Evaluate, emit: Callable[[events.Event | events.Beat | events.Leaving], None]
+    request: events.Evaluate, emit: Callable[[events.Event | events.Heartbeat | events.WorkerLeaving], None]
 ) -> bool:
     """Answer with Evaluated, or with Ended and its cause. Returns False when the process should be replaced."""
     survives = True
-    answer: events.Evaluated | events.Ended
+    answer: events.EvaluationResult | events.SegmentEnded
     try:
-        answer = _score(request, lambda phase, done=0, total=0: emit(events.Beat(phase=phase, done=done, total=total)))
+        answer = _score(
+            request, lambda phase, done=0, total=0: emit(events.Heartbeat(phase=phase, done=done, total=total))
+        )
     except Exception as error:  # noqa: BLE001  every failure of an evaluation is a typed end, told to the search
-        answer = events.Ended(
+        answer = events.SegmentEnded(
             job=request.job,
             end=failures.end_of(error),
             steps=0,
@@ -45,12 +47,12 @@ def run_evaluation(
         _log.warning("evaluation %s: %s: %s\n%s", request.job, answer.end, answer.detail, answer.traceback)
     policy.free_memory()
     if not survives:
-        emit(events.Leaving())
+        emit(events.WorkerLeaving())
     emit(answer)
     return survives
 
 
-def _score(request: events.Evaluate, beat: Beat) -> events.Evaluated:
+def _score(request: events.Evaluate, beat: ProgressCallback) -> events.EvaluationResult:
     policy.use_threads(request.threads)
     policy.free_memory()
     task = registry.get(request.task)
@@ -76,7 +78,7 @@ def _score(request: events.Evaluate, beat: Beat) -> events.Evaluated:
             "evaluation": evaluation.model_dump(mode="json", exclude={"samples"}),
         }
         write_checkpoint(Path(request.save_to), model, tokenizer, None, record)
-    return events.Evaluated(
+    return events.EvaluationResult(
         job=request.job,
         split=request.evaluation.split,
         seed=request.evaluation.seed,

@@ -20,27 +20,27 @@ from trl import GRPOTrainer
 from engine.errors import Fault
 from engine.training import events, failures, policy, settings
 from engine.training.checkpoint import load_optimizer, write_checkpoint
-from engine.training.control import Control
+from engine.training.control import JobControl
 from engine.training.evaluate import check_positions, encode, end_ids, evaluate, prompt_texts
-from engine.training.events import End, SegmentSpec
+from engine.training.events import SegmentEnd, SegmentSpec
 from engine.training.failures import NotFinite
-from engine.training.rewards import Grader, RewardFunction, clean, pick_samples
+from engine.training.rewards import Grader, TaskReward, clean, pick_samples
 from engine.words import counted
 from tasks import registry
 from tasks.base import Split, Task
 
-Emit = Callable[[events.Event | events.Beat | events.Leaving], None]
+Emit = Callable[[events.Event | events.Heartbeat | events.WorkerLeaving], None]
 
 _log = logging.getLogger(__name__)
 
 
-def run_segment(spec: SegmentSpec, emit: Emit, control: Control) -> bool:
+def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
     """Train a segment and tell its events, Ended last. Returns False when the process should be replaced afterwards.
 
     It should after an out-of-memory, after an exception that is nobody's known mistake, and after vLLM, which does
     not give its memory back.
     """
-    segment = Segment(spec, emit, control)
+    segment = SegmentTraining(spec, emit, control)
     survives = spec.vllm == "off"
     detail = trace = ""
     try:
@@ -51,9 +51,9 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: Control) -> bool:
         _log.warning("segment %s: %s: %s\n%s", spec.job, end, detail, trace)
     segment.release()
     if not survives:
-        emit(events.Leaving())
+        emit(events.WorkerLeaving())
     emit(
-        events.Ended(
+        events.SegmentEnded(
             job=spec.job,
             end=end,
             steps=segment.steps,
@@ -66,28 +66,28 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: Control) -> bool:
     return survives
 
 
-class Segment:
+class SegmentTraining:
     """The state of one segment while it trains.
 
     Attributes:
         steps: GRPO steps done. seconds: wall time of those done here, without loading, evaluating, saving and pauses.
     """
 
-    def __init__(self, spec: SegmentSpec, emit: Emit, control: Control) -> None:
+    def __init__(self, spec: SegmentSpec, emit: Emit, control: JobControl) -> None:
         self.spec = spec
         self.steps = spec.done
         self.seconds = 0.0
         self._emit = emit
         self._control = control
         self._began = self._mark = time.perf_counter()
-        self._end = End.FINISHED
+        self._end = SegmentEnd.FINISHED
         self._trainer: Any = None
         self._tokenizer: Any = None
         self._task: Task | None = None
-        self._rewards: RewardFunction | None = None
+        self._rewards: TaskReward | None = None
         self._reward_errors = 0  # as last told
 
-    def train(self) -> End:
+    def train(self) -> SegmentEnd:
         """Train until the last step or a stop. Raises whatever goes wrong; see `failures`."""
         policy.use_threads(self.spec.threads)
         policy.free_memory()
@@ -126,7 +126,7 @@ class Segment:
         # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
         model.config._name_or_path = policy.located(spec.reference)
         grader = Grader(practice, spec.on_error)
-        self._rewards = RewardFunction(grader, items, frozenset(self._end_and_pad(model)))
+        self._rewards = TaskReward(grader, items, frozenset(self._end_and_pad(model)))
         self._beat("building the trainer" if spec.vllm == "off" else "starting vLLM")
         trainer = GRPOTrainer(
             model=model,
@@ -161,7 +161,7 @@ class Segment:
 
     def begin(self) -> None:
         """The first step is about to begin."""
-        self._emit(events.Started(job=self.spec.job, setup_seconds=time.perf_counter() - self._began))
+        self._emit(events.SegmentStarted(job=self.spec.job, setup_seconds=time.perf_counter() - self._began))
         self._control.hold(self.spec.job)
         self._mark = time.perf_counter()
 
@@ -200,13 +200,13 @@ class Segment:
             if isinstance(value, int | float) and math.isfinite(value)
         }
         values["step_seconds"] = seconds
-        self._emit(events.Metrics(job=self.spec.job, step=step, values=values))
+        self._emit(events.StepMetrics(job=self.spec.job, step=step, values=values))
         if not self._reward_errors:
             self._tell_reward_errors()
         if self._rewards is not None and (step == self.spec.done + 1 or step % self.spec.samples_every == 0):
             samples = pick_samples(self._rewards.rollouts)
             if samples:
-                self._emit(events.Samples(job=self.spec.job, step=step, samples=samples))
+                self._emit(events.CompletionSamples(job=self.spec.job, step=step, samples=samples))
 
     def _tell_reward_errors(self) -> None:
         """How many rollouts could not be scored so far, if that has changed since it was told."""
@@ -241,15 +241,15 @@ class Segment:
         record |= {"step": step, "evaluation": evaluation.model_dump(mode="json", exclude={"samples"})}
         size = write_checkpoint(directory, trainer.model, self._tokenizer, trainer.optimizer, record)
         self._emit(
-            events.Checkpoint(job=spec.job, step=step, directory=str(directory), bytes=size, evaluation=evaluation)
+            events.CheckpointSaved(job=spec.job, step=step, directory=str(directory), bytes=size, evaluation=evaluation)
         )
 
     def _beat(self, phase: str, done: int = 0, total: int = 0) -> None:
-        self._emit(events.Beat(phase=phase, done=done, total=total))
+        self._emit(events.Heartbeat(phase=phase, done=done, total=total))
 
 
 class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: SegmentTraining) -> None:
         self._segment = segment
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

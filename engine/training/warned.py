@@ -32,10 +32,10 @@ def kind_of(source: str, text: str) -> tuple[str, str]:
     return source, _VARYING.sub("#", text)[:200]
 
 
-class Warned(logging.Handler):
+class WarningCollector(logging.Handler):
     """A handler for the loggers of libraries, and for Python's own warnings."""
 
-    def __init__(self, tell: Callable[[events.Warned], None]) -> None:
+    def __init__(self, tell: Callable[[events.LibraryWarning], None]) -> None:
         super().__init__(logging.WARNING)
         self._tell = tell
         self._told: set[tuple[str, str]] = set()
@@ -71,7 +71,7 @@ class Warned(logging.Handler):
             if not line or len(self._told) >= MOST or (kind := kind_of(source, line)) in self._told:
                 return
             self._told.add(kind)
-        self._tell(events.Warned(source=source, text=line.encode("utf-8", "replace").decode()))
+        self._tell(events.LibraryWarning(source=source, text=line.encode("utf-8", "replace").decode()))
 
 
 def _package(filename: str) -> str:

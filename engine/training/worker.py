@@ -24,8 +24,8 @@ import psutil
 from pydantic import ValidationError
 
 from engine.training import events
-from engine.training.control import Control
-from engine.training.warned import Warned
+from engine.training.control import JobControl
+from engine.training.warned import WarningCollector
 
 _PR_SET_PDEATHSIG = 1
 
@@ -46,7 +46,7 @@ class Channel:
         sys.stdout.flush()
         os.dup2(2, 1)
 
-    def emit(self, message: events.Event | events.Beat | events.Leaving) -> None:
+    def emit(self, message: events.Event | events.Heartbeat | events.WorkerLeaving) -> None:
         """Write one line. When nobody reads any more the process ends: the engine is gone."""
         line = message.model_dump_json().encode() + b"\n"
         with self._lock:
@@ -73,7 +73,7 @@ def die_with(parent: int) -> None:
         die(0)
 
 
-def read_requests(requests: BinaryIO, control: Control, jobs: queue.SimpleQueue[Job]) -> None:
+def read_requests(requests: BinaryIO, control: JobControl, jobs: queue.SimpleQueue[Job]) -> None:
     """Sort requests into jobs and control until stdin ends, then end the process."""
     for line in requests:
         try:
@@ -99,7 +99,7 @@ def choose_gpu(slot: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[slot % count]
 
 
-def ready() -> events.Ready:
+def ready() -> events.WorkerReady:
     """What this worker runs on."""
     import torch
     import transformers
@@ -110,7 +110,7 @@ def ready() -> events.Ready:
     transformers.logging.set_verbosity_warning()
     transformers.utils.logging.disable_progress_bar()
     gpu = torch.cuda.is_available()
-    return events.Ready(
+    return events.WorkerReady(
         pid=os.getpid(),
         device=torch.cuda.get_device_name(0) if gpu else "cpu",
         versions={
@@ -121,7 +121,7 @@ def ready() -> events.Ready:
     )
 
 
-def serve(jobs: queue.SimpleQueue[Job], control: Control, emit: Callable[..., None]) -> None:
+def serve(jobs: queue.SimpleQueue[Job], control: JobControl, emit: Callable[..., None]) -> None:
     """Import all that jobs need, say Ready, take job after job until one leaves the process in doubt."""
     from engine.training.scoring import run_evaluation
     from engine.training.segment import run_segment
@@ -129,7 +129,7 @@ def serve(jobs: queue.SimpleQueue[Job], control: Control, emit: Callable[..., No
     gc.collect()
     gc.freeze()  # the libraries' objects stay for good; sweeping them again costs 0.15 s at each change of segment
     here = ready()
-    Warned(emit).listen("transformers", "datasets", "huggingface_hub")
+    WarningCollector(emit).listen("transformers", "datasets", "huggingface_hub")
     emit(here)
     while True:
         job = jobs.get()
@@ -151,9 +151,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is for the engine
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    control, jobs = Control(), queue.SimpleQueue[Job]()
+    control, jobs = JobControl(), queue.SimpleQueue[Job]()
     threading.Thread(target=read_requests, args=(channel.requests, control, jobs), name="requests", daemon=True).start()
-    channel.emit(events.Beat(phase="importing torch"))
+    channel.emit(events.Heartbeat(phase="importing torch"))
     choose_gpu(arguments.slot)
     serve(jobs, control, channel.emit)
     die(0)

@@ -12,11 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.keys import key_to_character
 
 from llmzero_tui.actions.keymap import DEFAULT_KEYS, UNBOUND, Keymap
-from llmzero_tui.actions.model import Action, Context
+from llmzero_tui.actions.model import Action, ActionContext
 from llmzero_tui.actions.registry import REGISTRY
 
 __all__ = [
-    "DEFAULT_KEYS", "REGISTRY", "Action", "Context", "Keymap", "allowed", "bindings", "find", "footer",
+    "DEFAULT_KEYS", "REGISTRY", "Action", "ActionContext", "Keymap", "allowed", "bindings", "find", "footer",
     "key_name", "of",
 ]  # fmt: skip
 
@@ -55,13 +55,13 @@ def find(action_id: str, screen: str) -> Action | None:
     return next((a for a in of(screen) if a.id == action_id), None)
 
 
-def allowed(action_id: str, context: Context) -> bool:
+def allowed(action_id: str, context: ActionContext) -> bool:
     """Whether an action does something now. What is not in the registry is not ours to forbid."""
     action = find(action_id, context.screen)
     return action is None or action.guard(context)
 
 
-def footer(context: Context, keymap: Keymap = DEFAULT_KEYS) -> list[Action]:
+def footer(context: ActionContext, keymap: Keymap = DEFAULT_KEYS) -> list[Action]:
     """The actions that do something now, the most urgent first; as many are shown as there is room for."""
     now = [a for a in of(context.screen) if a.rank and keymap.of(a, context.screen) and a.guard(context)]
     return sorted(now, key=lambda a: a.rank)

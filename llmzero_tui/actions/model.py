@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llmzero_tui.values.snapshot import Node, Proposal
+from llmzero_tui.values.snapshot import NodeRow, ProposalRow
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ActionContext:
     """What a guard may look at. `target` is the proposal that `a`, `e` and `r` mean: the highlighted one of the inbox,
     or that of the selected node."""
 
     screen: str
     state: str = ""
     live: bool = False
-    node: Node | None = None
-    target: Proposal | None = None
+    node: NodeRow | None = None
+    target: ProposalRow | None = None
     waiting: int = 0
     runs: int = 0
     busy: bool = False
@@ -43,10 +43,10 @@ class Context:
         return self.live and self.state in ("starting", "training", "paused", "finishing")
 
 
-Guard = Callable[[Context], bool]
+Guard = Callable[[ActionContext], bool]
 
 
-def always(_context: Context) -> bool:
+def always(_context: ActionContext) -> bool:
     """Guard of what can be done at any time."""
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmzero_tui.actions.model import Action, Context, always
+from llmzero_tui.actions.model import Action, ActionContext, always
 
 RUN = ("run",)
 SAMPLES = ("samples",)
@@ -10,7 +10,7 @@ AGENTS = ("agents",)
 BOTH = ("samples", "agents")
 
 
-def _listing(context: Context) -> bool:
+def _listing(context: ActionContext) -> bool:
     return not context.comparing
 
 

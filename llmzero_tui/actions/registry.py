@@ -5,15 +5,15 @@ The doing itself is a method `action_<id>` of the screen; bindings, footer, help
 
 from __future__ import annotations
 
-from llmzero_tui.actions.model import Action, Context, always
+from llmzero_tui.actions.model import Action, ActionContext, always
 from llmzero_tui.actions.reading import READING
 
 
-def _branchable(context: Context) -> bool:
+def _branchable(context: ActionContext) -> bool:
     return context.steerable and context.target is None and context.node is not None and bool(context.node.kept)
 
 
-def _prunable(context: Context) -> bool:
+def _prunable(context: ActionContext) -> bool:
     node = context.node
     return context.steerable and node is not None and node.id != 0 and not node.pruned
 

@@ -14,12 +14,12 @@ from types import FrameType
 from engine import preflight
 from engine.compare import plan as plans
 from engine.compare import records
-from engine.compare.plan import Cell
-from engine.compare.report import Report, as_csv, markdown
+from engine.compare.plan import ComparisonCell
+from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.errors import UserError
 from engine.rundir import refuse_files_of_runs
 from llmzero_tui.text.output import emit, note, table, to_json
-from tasks.user_code import Interrupted
+from tasks.user_code import ProcessInterrupted
 
 UNNAMED = ".not-yet-begun"
 
@@ -34,20 +34,22 @@ def compare(options: argparse.Namespace) -> int:
     refuse_files_of_runs(results)
     if options.report or options.to:
         against = {label: entry.against for label, entry in plan.strategies.items()}
-        return _report(options, Report(plan.name, _command(options), cells, _standing(cells, results), against))
+        return _report(
+            options, ComparisonReport(plan.name, _command(options), cells, _standing(cells, results), against)
+        )
     if options.list:
         return _list(cells, results, as_json=options.json)
     return _run(options, cells, results)
 
 
-def _wanted(cell: Cell, only: list[str] | None) -> bool:
+def _wanted(cell: ComparisonCell, only: list[str] | None) -> bool:
     """`only` are titles or parts of them: "ladder", "ladder/ours", "ours", "101"."""
     parts = set(cell.title.split("/"))
     return not only or any(set(each.split("/")) <= parts for each in only)
 
 
-def _run(options: argparse.Namespace, cells: list[Cell], results: Path) -> int:
-    from engine.compare.work import Work
+def _run(options: argparse.Namespace, cells: list[ComparisonCell], results: Path) -> int:
+    from engine.compare.work import ComparisonRunner
 
     _check(cells, options.runs_dir)
     if options.nice:
@@ -55,14 +57,14 @@ def _run(options: argparse.Namespace, cells: list[Cell], results: Path) -> int:
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} of {len(cells)} cells are done, {len(standing.stale)} stale; results in {results}")
     signal.signal(signal.SIGTERM, _interrupt)
-    work = Work(cells, options.runs_dir, results, options.jobs, options.keep, note)
+    work = ComparisonRunner(cells, options.runs_dir, results, options.jobs, options.keep, note)
     failed = work.run()
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} of {len(cells)} cells are done, {failed} failed here")
     return 1 if failed else 0
 
 
-def _standing(cells: list[Cell], results: Path) -> records.Standing:
+def _standing(cells: list[ComparisonCell], results: Path) -> records.PlanProgress:
     return records.standing(cells, records.load(results))
 
 
@@ -72,7 +74,7 @@ def _command(options: argparse.Namespace) -> str:
     return f"llmzero compare {options.file} --to {options.to}{more}"
 
 
-def _report(options: argparse.Namespace, report: Report) -> int:
+def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
     """The tables on stdout, or as a page with its picture and its CSV beside it."""
     if options.to is None:
         from llmzero_tui.text.comparison import report_lines
@@ -97,10 +99,10 @@ def _report(options: argparse.Namespace, report: Report) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
+    raise ProcessInterrupted
 
 
-def _check(cells: list[Cell], runs_dir: Path) -> None:
+def _check(cells: list[ComparisonCell], runs_dir: Path) -> None:
     """What is wrong with any cell is one line before anything runs."""
     seen = set()
     for cell in cells:
@@ -113,7 +115,7 @@ def _check(cells: list[Cell], runs_dir: Path) -> None:
         seen.add(cell.task)
 
 
-def _list(cells: list[Cell], results: Path, *, as_json: bool) -> int:
+def _list(cells: list[ComparisonCell], results: Path, *, as_json: bool) -> int:
     standing = records.standing(cells, records.load(results))
     rows = [(cell.title, "done" if cell.key in standing.done else "pending", cell.run_name) for cell in cells]
     if as_json:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from engine import advisor_check, machine, ollama_host, own_packages
 from engine.config import AdvisorSection
 from engine.errors import Fault, UserError, one_line
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from engine.preflight import gib
 from llmzero_tui.commands.runfile import show_findings
 
@@ -32,17 +32,19 @@ def doctor(options: argparse.Namespace) -> int:
     return 1 if any(each.level == "error" for each in findings) else 0
 
 
-def examine(options: argparse.Namespace) -> Iterator[Finding]:
+def examine(options: argparse.Namespace) -> Iterator[CheckFinding]:
     """Look at the machine, part by part."""
     here = machine.inspect()
     new_enough = sys.version_info >= (3, 11)
-    yield Finding("ok" if new_enough else "error", "python", f"{here.python} on {here.system}")
-    yield Finding("ok", "cores", str(here.cores))
+    yield CheckFinding("ok" if new_enough else "error", "python", f"{here.python} on {here.system}")
+    yield CheckFinding("ok", "cores", str(here.cores))
     yield _amount("memory", here.available, here.memory, LEAST_MEMORY, "close other programs")
     free = machine.disk_free(options.runs_dir)
     enough = free >= LEAST_DISK
     text = f"{gib(free)} free for {options.runs_dir}"
-    yield Finding("ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or --runs-dir DIR"))
+    yield CheckFinding(
+        "ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or --runs-dir DIR")
+    )
     yield from _gpus(here)
     yield from _packages()
     model = options.model or AdvisorSection().model
@@ -51,7 +53,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     except UserError as error:
         if options.host:
             raise UserError(f"--host {error}") from error
-        yield Finding("warning", "ollama", f"{error}; the rules advise")
+        yield CheckFinding("warning", "ollama", f"{error}; the rules advise")
     else:
         yield _ollama(host, model)
         yield advisor_check.look(AdvisorSection(kind="auto", host=host, model=model))
@@ -60,45 +62,47 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield _terminal()
 
 
-def _amount(subject: str, free: int, total: int, least: int, remedy: str) -> Finding:
+def _amount(subject: str, free: int, total: int, least: int, remedy: str) -> CheckFinding:
     text = f"{gib(free)} of {gib(total)} free"
-    return Finding("ok", subject, text) if free >= least else Finding("warning", subject, f"{text}; {remedy}")
+    return CheckFinding("ok", subject, text) if free >= least else CheckFinding("warning", subject, f"{text}; {remedy}")
 
 
-def _gpus(here: machine.Machine) -> Iterator[Finding]:
+def _gpus(here: machine.Machine) -> Iterator[CheckFinding]:
     for gpu in here.gpus:
-        yield Finding("ok", "gpu", f"{gpu.name}, {gib(gpu.free)} of {gib(gpu.memory)} free, driver {gpu.driver}")
+        yield CheckFinding("ok", "gpu", f"{gpu.name}, {gib(gpu.free)} of {gib(gpu.memory)} free, driver {gpu.driver}")
     if not here.gpus:
-        yield Finding("warning", "gpu", "no NVIDIA GPU: training runs on the CPU, which suits the tiny models only")
+        yield CheckFinding(
+            "warning", "gpu", "no NVIDIA GPU: training runs on the CPU, which suits the tiny models only"
+        )
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[CheckFinding]:
     for name in PACKAGES:
         installed = machine.version(name)
-        yield Finding("ok" if installed else "error", name, installed or "is missing; `make setup` installs it")
+        yield CheckFinding("ok" if installed else "error", name, installed or "is missing; `make setup` installs it")
     vllm = machine.version("vllm")
-    yield Finding("ok", "vllm", vllm or "not installed; only for training.vllm; `make setup EXTRAS=vllm`")
+    yield CheckFinding("ok", "vllm", vllm or "not installed; only for training.vllm; `make setup EXTRAS=vllm`")
 
 
-def _ollama(host: str, model: str) -> Finding:
+def _ollama(host: str, model: str) -> CheckFinding:
     """Whether it answers, what it has, which of that sees, and what to pull."""
     pull = f"`ollama pull {model}`"
     try:
         server = machine.ollama(host)
     except Fault as error:
-        return Finding("warning", "ollama", f"{error}; the rules advise; start Ollama and {pull}")
+        return CheckFinding("warning", "ollama", f"{error}; the rules advise; start Ollama and {pull}")
     models = (
         ", ".join(f"{name}{' (sees)' if name in server.vision else ''}" for name in server.models[:8]) or "no model"
     )
     text = f"{server.version} at {host} with {models}"
     if not server.vision:
-        return Finding("warning", "ollama", f"{text}; none sees images: {pull}")
+        return CheckFinding("warning", "ollama", f"{text}; none sees images: {pull}")
     if not {model, f"{model}:latest"} & set(server.models):
-        return Finding("warning", "ollama", f"{text}; not {model}: {pull}, or set advisor.model")
-    return Finding("ok", "ollama", text)
+        return CheckFinding("warning", "ollama", f"{text}; not {model}: {pull}, or set advisor.model")
+    return CheckFinding("ok", "ollama", text)
 
 
-def _probe(host: str, model: str) -> Finding:
+def _probe(host: str, model: str) -> CheckFinding:
     """How many of five plots the model reads right. Asked in a process of its own: the face imports no advisors."""
     command = [*own_packages.command("engine.advisors.probe"), host, model]
     sys.stderr.write("asking the model to read five plots …\n")
@@ -106,15 +110,17 @@ def _probe(host: str, model: str) -> Finding:
     try:
         found = json.loads(done.stdout)
     except ValueError:
-        return Finding("warning", "vision", f"the probe ended with {done.returncode}: {one_line(done.stderr)[-200:]}")
-    return Finding(found["level"], "vision", one_line(found["text"]))
+        return CheckFinding(
+            "warning", "vision", f"the probe ended with {done.returncode}: {one_line(done.stderr)[-200:]}"
+        )
+    return CheckFinding(found["level"], "vision", one_line(found["text"]))
 
 
-def _terminal() -> Finding:
+def _terminal() -> CheckFinding:
     encoding = locale.getpreferredencoding(False).upper().replace("-", "")
     colours = os.environ.get("COLORTERM") or os.environ.get("TERM") or "no TERM"
     if encoding != "UTF8":
-        return Finding("warning", "terminal", f"{encoding}, {colours}; set LC_ALL=C.UTF-8, or use --ascii")
+        return CheckFinding("warning", "terminal", f"{encoding}, {colours}; set LC_ALL=C.UTF-8, or use --ascii")
     if os.environ.get("TERM", "dumb") == "dumb":
-        return Finding("warning", "terminal", "TERM says dumb or nothing: text only; set TERM=xterm-256color")
-    return Finding("ok", "terminal", f"UTF-8, {colours}{', NO_COLOR' if os.environ.get('NO_COLOR') else ''}")
+        return CheckFinding("warning", "terminal", "TERM says dumb or nothing: text only; set TERM=xterm-256color")
+    return CheckFinding("ok", "terminal", f"UTF-8, {colours}{', NO_COLOR' if os.environ.get('NO_COLOR') else ''}")

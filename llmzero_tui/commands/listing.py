@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import launch
-from engine.analysis.summary import Summary, summarise
+from engine.analysis.summary import RunSummary, summarise
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
-from engine.store.errors import Damaged
+from engine.store.errors import DamagedDatabase
 from engine.store.reader import ask_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
@@ -25,11 +25,11 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedRun:
     """One run of a directory: its facts, or why there are none."""
 
     directory: RunDirectory
-    summary: Summary | None
+    summary: RunSummary | None
     state: str
     trouble: str = ""
 
@@ -38,7 +38,7 @@ class Listed:
         if self.summary is not None:
             return headline(self.directory, self.summary)
         own = {"name": self.directory.name, "state": self.state, "reason": self.trouble}
-        return {**dict.fromkeys(Summary.__slots__), **own, "path": str(self.directory.path.resolve())}
+        return {**dict.fromkeys(RunSummary.__slots__), **own, "path": str(self.directory.path.resolve())}
 
 
 def ls(options: argparse.Namespace) -> int:
@@ -73,18 +73,18 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def look(directory: RunDirectory) -> Listed:
+def look(directory: RunDirectory) -> ListedRun:
     """The facts of one run."""
     try:
         summary = ask_run(directory.path, summarise)
-    except Damaged as error:
-        return Listed(directory, None, "damaged", f"damaged: {error.why}")
+    except DamagedDatabase as error:
+        return ListedRun(directory, None, "damaged", f"damaged: {error.why}")
     except (UserError, Fault) as error:
-        return Listed(directory, None, "starting" if directory.holder() else "unreadable", str(error))
-    return Listed(directory, summary, summary.state)
+        return ListedRun(directory, None, "starting" if directory.holder() else "unreadable", str(error))
+    return ListedRun(directory, summary, summary.state)
 
 
-def _line(listed: Listed) -> list[object]:
+def _line(listed: ListedRun) -> list[object]:
     state = f"{mark(listed.state).glyph} {listed.state}"
     facts = listed.summary
     if facts is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from engine import launch, own_packages, preflight
 from engine.config import RunConfig, load
 from engine.errors import UserError, bounded, one_line
-from engine.findings import Finding, Report
+from engine.findings import CheckFinding, CheckReport
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note, to_json
 
@@ -43,7 +43,7 @@ def check(options: argparse.Namespace) -> int:
     report = preflight.check(config, options.runs_dir, note)
     if options.dry_run and not report.errors:
         note("dry run: a worker scores the base and trains two GRPO steps …")
-        report = Report((*report.findings, *_dry_run(config)))
+        report = CheckReport((*report.findings, *_dry_run(config)))
     show_findings(report.findings, as_json=options.json)
     if report.errors:
         first = report.errors[0]
@@ -54,7 +54,7 @@ def check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _dry_run(config: RunConfig) -> list[Finding]:
+def _dry_run(config: RunConfig) -> list[CheckFinding]:
     """What a worker measured. In a process of its own: the face imports nothing that runs."""
     with tempfile.TemporaryDirectory(prefix="llmzero-check-") as where:
         path = Path(where) / "run.toml"
@@ -64,10 +64,10 @@ def _dry_run(config: RunConfig) -> list[Finding]:
             text=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
     try:
-        return [Finding(**each) for each in json.loads(done.stdout)]
+        return [CheckFinding(**each) for each in json.loads(done.stdout)]
     except (ValueError, TypeError):
         said = one_line(done.stderr.strip().rpartition("\n")[2])[-300:]
-        return [Finding("error", "dry run", said or f"it ended with {done.returncode}")]
+        return [CheckFinding("error", "dry run", said or f"it ended with {done.returncode}")]
 
 
 def load_run(path: Path) -> RunConfig:
@@ -78,7 +78,7 @@ def load_run(path: Path) -> RunConfig:
     return config.model_copy(update={"name": launch.default_name(config.task.name)})
 
 
-def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
+def show_findings(findings: Iterable[CheckFinding], *, as_json: bool) -> None:
     """One line for each finding, or a JSON list of them."""
     found = [replace(each, text=bounded(each.text)) for each in findings]
     if as_json:

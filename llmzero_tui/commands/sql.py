@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine import launch
 from engine.errors import UserError
 from engine.rundir import RunDirectory, refuse_files_of_runs
-from engine.store.query_process import Limits
+from engine.store.query_process import QueryLimits
 from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.commands.listing import look
@@ -40,7 +40,7 @@ def sql(options: argparse.Namespace) -> int:
     runs = [launch.find_run(options.runs_dir, run)] if run else launch.list_runs(options.runs_dir)
     if not runs:
         raise UserError(f"no runs in {options.runs_dir}")
-    asked = Question(text, _rows(options), Limits.given(options.seconds, options.memory))
+    asked = SqlRequest(text, _rows(options), QueryLimits.given(options.seconds, options.memory))
     answer = _ask(runs[0], asked) if run else _ask_all(runs, asked)
     if options.output is None:
         write_answer(answer, kind, sys.stdout.buffer, for_people=sys.stdout.isatty())
@@ -52,12 +52,12 @@ def sql(options: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SqlRequest:
     """A query, the most rows of its answer (None: as many as a screen is given), and what it may use."""
 
     text: str
     rows: int | None
-    limits: Limits
+    limits: QueryLimits
 
 
 def _rows(options: argparse.Namespace) -> int | None:
@@ -96,7 +96,7 @@ def _format(options: argparse.Namespace) -> str:
     return str(kind)
 
 
-def _ask(directory: RunDirectory, asked: Question) -> pa.Table:
+def _ask(directory: RunDirectory, asked: SqlRequest) -> pa.Table:
     reader = open_run(directory.path)
     reader.limits = asked.limits
     try:
@@ -108,7 +108,7 @@ def _ask(directory: RunDirectory, asked: Question) -> pa.Table:
         reader.close()
 
 
-def _ask_all(runs: list[RunDirectory], asked: Question) -> pa.Table:
+def _ask_all(runs: list[RunDirectory], asked: SqlRequest) -> pa.Table:
     """The same query over every run, oldest first, with a column `run` in front.
 
     A run of which `ls` cannot say anything is left out with the same remark; a query that is wrong is wrong for all.

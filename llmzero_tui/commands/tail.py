@@ -16,8 +16,8 @@ from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from llmzero_tui.format import mark, plain, to_ascii
-from llmzero_tui.text.facts import Facts, Running, headline, read_facts, running_words, state_words, status_line
-from llmzero_tui.text.following import LongPhases, Watch
+from llmzero_tui.text.facts import RunFacts, RunningNode, headline, read_facts, running_words, state_words, status_line
+from llmzero_tui.text.following import LongPhases, RunWatch
 from llmzero_tui.text.output import emit, to_json
 
 HEADLINE_SECONDS = 5.0
@@ -32,13 +32,13 @@ Row = dict[str, Any]
 def tail(options: argparse.Namespace) -> int:
     """Follow one run."""
     directory = launch.find_run(options.runs_dir, options.name)
-    teller = Teller(directory, options.lines, as_json=options.json)
-    state = Watch(directory, teller.look).until_over()
+    teller = TailPrinter(directory, options.lines, as_json=options.json)
+    state = RunWatch(directory, teller.look).until_over()
     return 1 if state == "failed" else 0
 
 
 @dataclass
-class Teller:
+class TailPrinter:
     """Says what is new at each look: events, the training's headline, where the run stands."""
 
     directory: RunDirectory
@@ -75,7 +75,7 @@ class Teller:
             self._say({"type": "event", **row}, _event_line(row))
         self._event = max(self._event, last, *(row["seq"] for row in rows))
 
-    def _training(self, running: Running) -> None:
+    def _training(self, running: RunningNode) -> None:
         step, at = self._steps.get(running.node, (0, 0.0))
         now = time.monotonic()
         if running.step == step or (now - at < HEADLINE_SECONDS and running.step < running.planned):
@@ -83,7 +83,7 @@ class Teller:
         self._steps[running.node] = (running.step, now)
         self._say({"type": "training", **running.as_dict()}, f"{'':15}{mark('running').glyph} {running_words(running)}")
 
-    def _standing(self, facts: Facts) -> None:
+    def _standing(self, facts: RunFacts) -> None:
         """Where the run stands, when that changed: its state at once, the rest now and then."""
         summary, now = facts.summary, time.monotonic()
         line = status_line(summary)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.viewed import Viewed
-from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, Whole, called_of, totals_of, whole_of
+from llmzero_tui.feeds.viewed import ViewFeed
+from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, CallDetail, called_of, totals_of, whole_of
 from llmzero_tui.values.snapshot import run_of
 
 CHARACTERS = 400_000
@@ -20,7 +20,7 @@ CHARACTERS = 400_000
 none."""
 
 
-class AgentsFeed(Viewed[AgentsView, AgentsSnapshot]):
+class AgentsFeed(ViewFeed[AgentsView, AgentsSnapshot]):
     """Snapshots of the agents screen."""
 
     def _look(self, reader: Reader, view: AgentsView, last: AgentsSnapshot | None) -> AgentsSnapshot:
@@ -41,7 +41,7 @@ class AgentsFeed(Viewed[AgentsView, AgentsSnapshot]):
         return AgentsSnapshot(self.clock(), view, run, totals, lines, found, whole)
 
 
-def _whole(reader: Reader, call: int | None, known: Whole | None) -> Whole | None:
+def _whole(reader: Reader, call: int | None, known: CallDetail | None) -> CallDetail | None:
     """A call in full; one that has ended is not read again."""
     if call is None:
         return None

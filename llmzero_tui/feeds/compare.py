@@ -29,7 +29,7 @@ from llmzero_tui.values.comparison import (
 )
 from llmzero_tui.values.marks import LETTERS, Target
 from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import Run, json_of, run_of, stage_of
+from llmzero_tui.values.snapshot import RunRow, json_of, run_of, stage_of
 
 
 @dataclass
@@ -131,7 +131,7 @@ class CompareFeed:
         return found
 
     def _contender(
-        self, reader: Reader, letter: str, target: Target, run: Run, nodes: Nodes, node_id: int
+        self, reader: Reader, letter: str, target: Target, run: RunRow, nodes: Nodes, node_id: int
     ) -> Contender:
         """Everything about one trajectory but its curve."""
         stages = tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node_id,)))
@@ -162,7 +162,7 @@ class CompareFeed:
         return bool(row["grown"])
 
 
-def _node(target: Target, run: Run, nodes: Nodes) -> int | None:
+def _node(target: Target, run: RunRow, nodes: Nodes) -> int | None:
     """The node whose trajectory it is; None where there is none."""
     if target.node is not None:
         return target.node if target.node in nodes else None
@@ -170,5 +170,5 @@ def _node(target: Target, run: Run, nodes: Nodes) -> int | None:
     return best if best in nodes else None
 
 
-def _state(target: Target, run: Run, nodes: Nodes) -> str:
+def _state(target: Target, run: RunRow, nodes: Nodes) -> str:
     return run.state if target.node is None else nodes[target.node].state

@@ -14,9 +14,19 @@ from dataclasses import asdict, dataclass
 from engine.score import score_of
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.feeds.pieces import OPEN_END, Clock, Piece, clocks, continuation, trajectory
-from llmzero_tui.values.curves import LEAD_STEPS, Axis, Bound, Check, Point, Sight, Trace, Window, bucket
-from llmzero_tui.values.snapshot import Node, Row
+from llmzero_tui.feeds.pieces import OPEN_END, Clock, SegmentPiece, clocks, continuation, trajectory
+from llmzero_tui.values.curves import (
+    LEAD_STEPS,
+    Axis,
+    AxisWindow,
+    CurvePoint,
+    CurveSelection,
+    CurveTrace,
+    ScoredPoint,
+    SegmentBound,
+    bucket,
+)
+from llmzero_tui.values.snapshot import NodeRow, Row
 
 NEVER = 1e10
 """In seconds: after everything."""
@@ -26,22 +36,29 @@ VALIDATED = frozenset({"reward"})
 """Metrics beside which the validation score makes sense: both are shares of right answers."""
 
 
-def shows(trace: Trace, nodes: Mapping[int, Node], node_id: int, metric: str, sight: Sight, columns: int) -> bool:
+def shows(
+    trace: CurveTrace, nodes: Mapping[int, NodeRow], node_id: int, metric: str, sight: CurveSelection, columns: int
+) -> bool:
     """Whether a trace is what would be read now, as long as nothing grew."""
     beyond = tuple(p.node for p in continuation(nodes, node_id)) if sight.beyond else ()
     asked = (node_id, metric, sight, columns, beyond)
     return (trace.node, trace.metric, trace.sight, trace.columns, trace.beyond_nodes) == asked
 
 
-def concerned(nodes: Mapping[int, Node], node_id: int, sight: Sight) -> frozenset[int]:
+def concerned(nodes: Mapping[int, NodeRow], node_id: int, sight: CurveSelection) -> frozenset[int]:
     """Nodes whose metrics a curve is made of."""
     pieces = trajectory(nodes, node_id) + (continuation(nodes, node_id) if sight.beyond else ())
     return frozenset(piece.node for piece in pieces)
 
 
 def read_traces(
-    reader: Reader, nodes: Mapping[int, Node], node_id: int, metrics: Sequence[str], sight: Sight, columns: int
-) -> tuple[Trace, ...]:
+    reader: Reader,
+    nodes: Mapping[int, NodeRow],
+    node_id: int,
+    metrics: Sequence[str],
+    sight: CurveSelection,
+    columns: int,
+) -> tuple[CurveTrace, ...]:
     """The metrics along the trajectory to a node, each with its validation scores where it has some.
 
     `columns` is the plot's width in cells. Raises Fault when the engine went away.
@@ -51,7 +68,7 @@ def read_traces(
     node = nodes[node_id]
     planned = node.start + max(node.planned, node.trained)
     places = clocks(reader, path, beyond) if sight.axis is Axis.CLOCK else {}
-    reading = _Reading(reader, sight, places)
+    reading = _CurveQuery(reader, sight, places)
     extent = _extent(path, places, sight.axis, node)
     bounds = _bounds(path, places, sight.axis)
     checks = _checks(reader, path, places, sight.axis) if any(m in VALIDATED for m in metrics) else ()
@@ -60,7 +77,7 @@ def read_traces(
     curves = []
     for metric in metrics:
         lines, broken = reading.lines(metric, (path, beyond), width)
-        curves.append(Trace(
+        curves.append(CurveTrace(
             metric=metric, width=width, columns=columns, points=lines[0], broken=broken, sight=sight, node=node_id,
             extent=extent, bounds=bounds, checks=checks if metric in VALIDATED else (), beyond=lines[1],
             beyond_nodes=tuple(p.node for p in beyond),
@@ -69,27 +86,27 @@ def read_traces(
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _CurveQuery:
     """Asks for one metric of several lines, each a row of pieces."""
 
     reader: Reader
-    sight: Sight
-    clocks: Mapping[Piece, Clock]
+    sight: CurveSelection
+    clocks: Mapping[SegmentPiece, Clock]
 
     def lines(
-        self, metric: str, lines: Sequence[Sequence[Piece]], width: float
-    ) -> tuple[tuple[tuple[Point, ...], ...], int]:
+        self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float
+    ) -> tuple[tuple[tuple[CurvePoint, ...], ...], int]:
         """The points of every line, and how many values were not finite."""
         ask = self._over_time if self.sight.axis is Axis.CLOCK else self._over_steps
         rows = ask(metric, lines, width, MOST_POINTS * len(lines))
-        found: list[list[Point]] = [[] for _ in lines]
+        found: list[list[CurvePoint]] = [[] for _ in lines]
         for row in rows:
             if row["value"] is not None and math.isfinite(row["value"]):
                 found[row["line"]].append(_point(row))
         broken = sum(row["broken"] for row in rows if row["line"] == 0)
         return tuple(tuple(points) for points in found), broken
 
-    def _over_steps(self, metric: str, lines: Sequence[Sequence[Piece]], width: float, limit: int) -> list[Row]:
+    def _over_steps(self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float, limit: int) -> list[Row]:
         asked = [
             {"line": i, "node": p.node, "first": p.first, "last": p.last, "start": p.start}
             for i, pieces in enumerate(lines) for p in _seen(pieces, self.sight.window, width)
@@ -103,8 +120,8 @@ class _Reading:
         first, last = min(a["first"] for a in asked), max(a["last"] for a in asked)
         return self.reader.rows(sql("ui_curves"), (json.dumps(asked), metric, int(width), first, last), limit=limit)
 
-    def _over_time(self, metric: str, lines: Sequence[Sequence[Piece]], width: float, limit: int) -> list[Row]:
-        window = self.sight.window or Window(0.0, NEVER)
+    def _over_time(self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float, limit: int) -> list[Row]:
+        window = self.sight.window or AxisWindow(0.0, NEVER)
         first = math.floor((window.first - LEAD_STEPS * self._pace(lines[0])) / width) * width
         last = math.ceil(window.last / width) * width
         asked = [
@@ -117,7 +134,7 @@ class _Reading:
         since, until = min(a["since"] for a in asked), max(a["until"] for a in asked)
         return self.reader.rows(sql("ui_curves_clock"), (json.dumps(asked), metric, width, since, until), limit=limit)
 
-    def _pace(self, pieces: Sequence[Piece]) -> float:
+    def _pace(self, pieces: Sequence[SegmentPiece]) -> float:
         """Seconds a step, roughly: how far back in time an average looks."""
         known = [(p.last - p.first + 1, c.end - c.offset) for p in pieces if (c := self.clocks.get(p)) is not None]
         whole = [(steps, seconds) for steps, seconds in known if steps < OPEN_END]
@@ -125,11 +142,11 @@ class _Reading:
         return sum(seconds for _, seconds in whole) / steps if steps > 0 else 1.0
 
 
-def _point(row: Row) -> Point:
-    return Point(row["x"], row["value"], row["low"], row["high"], row["steps"], row["node"])
+def _point(row: Row) -> CurvePoint:
+    return CurvePoint(row["x"], row["value"], row["low"], row["high"], row["steps"], row["node"])
 
 
-def _seen(pieces: Sequence[Piece], window: Window | None, width: float) -> list[Piece]:
+def _seen(pieces: Sequence[SegmentPiece], window: AxisWindow | None, width: float) -> list[SegmentPiece]:
     """The pieces within a window, with what the average needs from before it, in whole buckets."""
     if window is None:
         return [p for p in pieces if p.node != 0 or p.last > 0]
@@ -137,7 +154,7 @@ def _seen(pieces: Sequence[Piece], window: Window | None, width: float) -> list[
     last = int(-(-window.last // width) * width) + 1
     found = []
     for piece in pieces:
-        cut = Piece(
+        cut = SegmentPiece(
             piece.node, piece.start, max(piece.first, first - piece.start + 1), min(piece.last, last - piece.start)
         )
         if cut.first <= cut.last:
@@ -145,27 +162,27 @@ def _seen(pieces: Sequence[Piece], window: Window | None, width: float) -> list[
     return found
 
 
-def _extent(path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis, node: Node) -> float:
+def _extent(path: Sequence[SegmentPiece], clocks: Mapping[SegmentPiece, Clock], axis: Axis, node: NodeRow) -> float:
     if axis is Axis.CLOCK:
         return max((clocks[p].end for p in path if p in clocks), default=0.0)
     return float(node.start + node.trained)
 
 
-def _bounds(path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis) -> tuple[Bound, ...]:
+def _bounds(path: Sequence[SegmentPiece], clocks: Mapping[SegmentPiece, Clock], axis: Axis) -> tuple[SegmentBound, ...]:
     """Where every segment but the first begins."""
     found = []
     for piece in path:
         clock = clocks.get(piece)
         if axis is Axis.STEPS and piece.start > 0:
-            found.append(Bound(float(piece.start), piece.node))
+            found.append(SegmentBound(float(piece.start), piece.node))
         elif clock is not None and clock.offset > 0:
-            found.append(Bound(clock.offset, piece.node))
+            found.append(SegmentBound(clock.offset, piece.node))
     return tuple(found)
 
 
 def _checks(
-    reader: Reader, path: Sequence[Piece], clocks: Mapping[Piece, Clock], axis: Axis
-) -> tuple[Check, ...]:  # fmt: skip
+    reader: Reader, path: Sequence[SegmentPiece], clocks: Mapping[SegmentPiece, Clock], axis: Axis
+) -> tuple[ScoredPoint, ...]:  # fmt: skip
     """The validation scores on the way, each with its 95% interval."""
     by_node = {piece.node: piece for piece in path}
     found = []
@@ -186,5 +203,5 @@ def _checks(
         score = score_of(row)
         assert score is not None
         low, high = score.interval
-        found.append(Check(x, score.value, low, high, score.n, piece.node))
+        found.append(ScoredPoint(x, score.value, low, high, score.n, piece.node))
     return tuple(sorted(found))

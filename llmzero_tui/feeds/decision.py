@@ -11,22 +11,22 @@ from dataclasses import replace
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.viewed import Viewed
+from llmzero_tui.feeds.viewed import ViewFeed
 from llmzero_tui.values.dossier import (
+    BranchPoint,
     DecisionSnapshot,
     DecisionView,
-    Dossier,
-    Place,
-    Standing,
+    ProposalDetail,
+    ProposalRecord,
     place_of,
     score_of,
     sibling_of,
     standing_of,
 )
 from llmzero_tui.values.snapshot import (
-    Diagnosis,
-    Proposal,
-    Stage,
+    DiagnosisRow,
+    ProposalRow,
+    StageRow,
     command_of,
     json_of,
     proposal_of,
@@ -38,7 +38,7 @@ COLUMNS = 60
 """Points of the parent's curve: as many as the widest plot of the screen has columns."""
 
 
-class DecisionFeed(Viewed[DecisionView, DecisionSnapshot]):
+class DecisionFeed(ViewFeed[DecisionView, DecisionSnapshot]):
     """Snapshots of the decision screen."""
 
     def _look(self, reader: Reader, view: DecisionView, last: DecisionSnapshot | None) -> DecisionSnapshot:
@@ -52,22 +52,22 @@ class DecisionFeed(Viewed[DecisionView, DecisionSnapshot]):
         )  # fmt: skip
 
 
-def _node(view: DecisionView, inbox: tuple[Proposal, ...]) -> int | None:
+def _node(view: DecisionView, inbox: tuple[ProposalRow, ...]) -> int | None:
     """The node looked at: without one, that of the oldest proposal that waits."""
     return view.node if view.node is not None else next((p.node for p in inbox), None)
 
 
-def standing(reader: Reader, node: int) -> Standing | None:
+def standing(reader: Reader, node: int) -> ProposalRecord | None:
     """Where the proposal of a node stands; None for one that came without."""
     return next((standing_of(r) for r in reader.rows(sql("ui_proposal"), (node,))), None)
 
 
-def places(reader: Reader) -> tuple[Place, ...]:
+def places(reader: Reader) -> tuple[BranchPoint, ...]:
     """Every checkpoint one may branch from, the best first."""
     return tuple(place_of(r) for r in reader.rows(sql("ui_places")))
 
 
-def _dossier(reader: Reader, node: int | None, before: Dossier | None) -> Dossier | None:
+def _dossier(reader: Reader, node: int | None, before: ProposalDetail | None) -> ProposalDetail | None:
     """Everything about the proposal of a node; the curve is read again only when its parent has trained on."""
     stands = standing(reader, node) if node is not None else None
     if stands is None:
@@ -77,16 +77,16 @@ def _dossier(reader: Reader, node: int | None, before: Dossier | None) -> Dossie
     if stages:
         stages = (*stages[:-1], replace(stages[-1], left_at=stands.proposal.step))
     same = before is not None and stages and before.stages and _end(before.stages) == _end(stages)
-    return Dossier(
+    return ProposalDetail(
         standing=stands, stages=stages,
         scores=tuple(score_of(r) for r in reader.rows(sql("ui_scores"), (json.dumps([parent]),))),
         siblings=tuple(sibling_of(r) for r in reader.rows(sql("ui_siblings"), (parent,)) if r["node_id"] != node),
-        diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (parent,))),
+        diagnoses=tuple(DiagnosisRow(**r) for r in reader.rows(sql("ui_diagnoses"), (parent,))),
         reward=before.reward if before and same else _reward(reader, parent),
     )  # fmt: skip
 
 
-def _end(stages: tuple[Stage, ...]) -> tuple[int, int, str]:
+def _end(stages: tuple[StageRow, ...]) -> tuple[int, int, str]:
     """Which segment a path ends in, and how far that is."""
     return stages[-1].node, stages[-1].trained, stages[-1].state
 

@@ -35,7 +35,7 @@ class News:
 
 
 @dataclass
-class _Watched:
+class _WatchedRun:
     """One run with an engine: what is known of it, and whether its end was told."""
 
     source: Source
@@ -50,7 +50,7 @@ class NewsFeed:
 
     directory: Path
     opener: OpenRun = open_run
-    _watched: dict[Path, _Watched] = field(default_factory=dict)
+    _watched: dict[Path, _WatchedRun] = field(default_factory=dict)
     _dead: dict[Path, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,7 +60,7 @@ class NewsFeed:
             return ()
         try:
             for path in self._alive(also):
-                self._watched.setdefault(path, _Watched(Source(path, self.opener)))
+                self._watched.setdefault(path, _WatchedRun(Source(path, self.opener)))
             return tuple(news for path in list(self._watched) for news in self._look(path))
         finally:
             self._lock.release()
@@ -101,7 +101,7 @@ class NewsFeed:
         return _told(path, watched, rows[0], live) if rows else []
 
 
-def _told(path: Path, watched: _Watched, row: Row, live: bool) -> list[News]:
+def _told(path: Path, watched: _WatchedRun, row: Row, live: bool) -> list[News]:
     """The news between what was known of a run and its row of now."""
     name, state, reason = str(row["name"]), str(row["state"]), str(row["reason"] or "")
     waiting = frozenset(int(node) for node in row["waiting"])

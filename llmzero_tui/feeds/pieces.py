@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.values.snapshot import Node
+from llmzero_tui.values.snapshot import NodeRow
 
 OPEN_END = 2_147_483_647
 FOREVER = 4_102_444_800_000_000
@@ -21,7 +21,7 @@ FOREVER = 4_102_444_800_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SegmentPiece:
     """Steps `first` to `last` of a node that begins `start` steps from the base."""
 
     node: int
@@ -30,18 +30,18 @@ class Piece:
     last: int = OPEN_END
 
 
-def trajectory(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
+def trajectory(nodes: Mapping[int, NodeRow], node_id: int) -> tuple[SegmentPiece, ...]:
     """The way from the base to the last step of a node; each segment up to where it was left."""
-    found: list[Piece] = []
+    found: list[SegmentPiece] = []
     at, left = nodes.get(node_id), OPEN_END
     while at is not None and len(found) <= len(nodes):
-        found.append(Piece(at.id, at.start, last=left))
+        found.append(SegmentPiece(at.id, at.start, last=left))
         left = at.branch_step if at.branch_step is not None else OPEN_END
         at = nodes.get(at.parent) if at.parent is not None else None
     return tuple(reversed(found))
 
 
-def continuation(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
+def continuation(nodes: Mapping[int, NodeRow], node_id: int) -> tuple[SegmentPiece, ...]:
     """How the parent of a node went on without it, as far as the node itself goes: its own remaining steps, then the
     unchanged children it was continued by."""
     node = nodes.get(node_id)
@@ -49,17 +49,17 @@ def continuation(nodes: Mapping[int, Node], node_id: int) -> tuple[Piece, ...]:
     if node is None or parent is None or node.branch_step is None or parent.parent is None:
         return ()
     until = node.start + max(node.planned, node.trained)
-    found: list[Piece] = []
-    at: Node | None = parent
+    found: list[SegmentPiece] = []
+    at: NodeRow | None = parent
     first = node.branch_step + 1
     while at is not None and at.start < until and len(found) <= len(nodes):
         if at.trained >= first:
-            found.append(Piece(at.id, at.start, first, min(at.trained, until - at.start)))
+            found.append(SegmentPiece(at.id, at.start, first, min(at.trained, until - at.start)))
         at, first = _kept(nodes, at, node_id), 1
     return tuple(found)
 
 
-def _kept(nodes: Mapping[int, Node], parent: Node, without: int) -> Node | None:
+def _kept(nodes: Mapping[int, NodeRow], parent: NodeRow, without: int) -> NodeRow | None:
     """The child that trained the parent on unchanged, from its end; the longest of several."""
     children = [
         n for n in nodes.values()
@@ -73,7 +73,7 @@ def _kept(nodes: Mapping[int, Node], parent: Node, without: int) -> Node | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class ClockBreak:
     """Between two moments (microseconds of the epoch) only `counted` seconds were training."""
 
     first: int
@@ -82,7 +82,7 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ClockSpan:
     """From `since` until before `until` the axis goes on from `offset` by `rate` seconds a second."""
 
     since: int
@@ -94,20 +94,20 @@ class Span:
         """Where a moment of the span lies on the axis."""
         return self.offset + self.rate * (min(moment, self.until) - self.since) / 1e6
 
-    def within(self, first: float, last: float) -> Span | None:
+    def within(self, first: float, last: float) -> ClockSpan | None:
         """The part of it that lies between two places of the axis."""
         if self.rate <= 0:
             return self if first <= self.offset <= last else None
         since = max(self.since, self.since + math.floor((first - self.offset) / self.rate * 1e6))
         until = min(float(self.until), self.since + math.floor((last - self.offset) / self.rate * 1e6) + 1.0)
-        return Span(since, int(until), self.at(since), self.rate) if since < until else None
+        return ClockSpan(since, int(until), self.at(since), self.rate) if since < until else None
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Where a piece lies on the axis of time, up to the moment when it `ended`."""
 
-    spans: tuple[Span, ...]
+    spans: tuple[ClockSpan, ...]
     ended: int
 
     @property
@@ -124,34 +124,34 @@ class Clock:
         return span.at(moment) if span is not None else self.offset
 
 
-def spans(begun: int, ended: int, offset: float, breaks: Iterable[Break]) -> Clock:
+def spans(begun: int, ended: int, offset: float, breaks: Iterable[ClockBreak]) -> Clock:
     """A piece from one moment to another, as it lies on the axis from `offset` on."""
-    found: list[Span] = []
+    found: list[ClockSpan] = []
     at = begun
     for gap in breaks:
         if gap.last <= begun or gap.first >= ended:
             continue
         if gap.first > at:
-            found.append(Span(at, gap.first, offset))
+            found.append(ClockSpan(at, gap.first, offset))
             offset = found[-1].at(gap.first)
             at = gap.first
         rate = max(0.0, gap.counted) * 1e6 / (gap.last - gap.first)
         until = gap.last
-        found.append(Span(at, until, offset, rate))
+        found.append(ClockSpan(at, until, offset, rate))
         offset = found[-1].at(until)
         at = until
-    found.append(Span(at, FOREVER, offset))
+    found.append(ClockSpan(at, FOREVER, offset))
     return Clock(tuple(found), ended)
 
 
-def clocks(reader: Reader, path: Sequence[Piece], beyond: Sequence[Piece]) -> dict[Piece, Clock]:
+def clocks(reader: Reader, path: Sequence[SegmentPiece], beyond: Sequence[SegmentPiece]) -> dict[SegmentPiece, Clock]:
     """Where every piece lies on an axis of seconds: one after the other. What goes on beyond a branch begins there."""
     asked = json.dumps([{"node": p.node, "last": p.last} for p in (*path, *beyond)])
     rows = {(r["node"], r["last"]): r for r in reader.rows(sql("ui_curves_times"), (asked,))}
-    breaks = [Break(**row) for row in reader.rows(sql("ui_curves_breaks"))]
-    found: dict[Piece, Clock] = {}
+    breaks = [ClockBreak(**row) for row in reader.rows(sql("ui_curves_breaks"))]
+    found: dict[SegmentPiece, Clock] = {}
 
-    def lay(pieces: Sequence[Piece], offset: float) -> None:
+    def lay(pieces: Sequence[SegmentPiece], offset: float) -> None:
         for piece in pieces:
             row = rows.get((piece.node, piece.last))
             if row is not None:

@@ -15,13 +15,13 @@ from typing import Any
 
 from engine.errors import UserError
 from llmzero_tui.user.places import state_dir, write_private
-from llmzero_tui.values.snapshot import Run, Scored
+from llmzero_tui.values.snapshot import RunRow, ShownScore
 
 Print = tuple[int, ...]
-Headers = dict[Path, tuple[Print, Run]]
+Headers = dict[Path, tuple[Print, RunRow]]
 TIMES = ("created", "ended")
 SCORES = ("best", "test")
-SHAPE = [f"{f.name}: {f.type}" for kind in (Run, Scored) for f in fields(kind)]
+SHAPE = [f"{f.name}: {f.type}" for kind in (RunRow, ShownScore) for f in fields(kind)]
 """What a header is made of: headers of another shape are of another version."""
 MOST = 5000
 
@@ -42,7 +42,7 @@ def recall(directory: Path) -> Headers:
     return {path: header for path, header in found.items() if path.parent == directory.absolute()}
 
 
-def remember(directory: Path, headers: Mapping[Path, tuple[Print, Run]]) -> None:
+def remember(directory: Path, headers: Mapping[Path, tuple[Print, RunRow]]) -> None:
     """Keep the headers of a directory, in place of what was known of it; a place that cannot be written is none."""
     rows = [[str(path.absolute()), stamp, _row(run)] for path, (stamp, run) in headers.items()]
     try:
@@ -57,13 +57,13 @@ def remember(directory: Path, headers: Mapping[Path, tuple[Print, Run]]) -> None
         return
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: RunRow) -> dict[str, Any]:
     row = asdict(run)
     del row["path"]
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
-def _run(path: Path, row: dict[str, Any]) -> Run:
+def _run(path: Path, row: dict[str, Any]) -> RunRow:
     times = {name: datetime.fromisoformat(row[name]) for name in TIMES if row[name]}
-    scores = {name: Scored(**row[name]) for name in SCORES if row[name]}
-    return Run(**{**row, **times, **scores, "path": path, "live": False, "activity": ()})
+    scores = {name: ShownScore(**row[name]) for name in SCORES if row[name]}
+    return RunRow(**{**row, **times, **scores, "path": path, "live": False, "activity": ()})

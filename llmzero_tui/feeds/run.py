@@ -16,19 +16,19 @@ from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.curves import concerned, read_traces, shows
 from llmzero_tui.feeds.nodes import NodesFeed, SparksFeed
 from llmzero_tui.feeds.source import OpenRun, Source
-from llmzero_tui.values.calls import Called, called_of
-from llmzero_tui.values.curves import Trace
+from llmzero_tui.values.calls import CallLine, called_of
+from llmzero_tui.values.curves import CurveTrace
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import (
-    Detail,
-    Diagnosis,
-    Node,
+    DiagnosisRow,
+    NodeDetail,
+    NodeRow,
     Row,
-    Run,
+    RunRow,
     RunSnapshot,
-    Sample,
-    Small,
-    View,
+    RunView,
+    SampleRow,
+    SmallMetric,
     command_of,
     event_of,
     json_of,
@@ -61,7 +61,7 @@ class RunFeed:
     def __post_init__(self) -> None:
         self._source = Source(self.path, self.opener)
 
-    def read(self, view: View, *, quick: bool = False) -> RunSnapshot:
+    def read(self, view: RunView, *, quick: bool = False) -> RunSnapshot:
         """One look; `quick` reads only what `view` asks for anew and leaves the rest to the next tick.
 
         Raises Fault when the engine went away under it (the next look opens the run anew), UserError when there is no
@@ -89,7 +89,7 @@ class RunFeed:
         self._nodes.forget()
         self._sparks.forget()
 
-    def _again(self, last: RunSnapshot, view: View) -> RunSnapshot:
+    def _again(self, last: RunSnapshot, view: RunView) -> RunSnapshot:
         """A run at rest, seen another way."""
         if last.detail is not None and self._shows(last, view):
             self._last = replace(last, taken=self.clock())
@@ -98,12 +98,12 @@ class RunFeed:
                 self._last = self._glance(reader, last, view)
         return self._last
 
-    def _glance(self, reader: Reader, last: RunSnapshot, view: View) -> RunSnapshot:
+    def _glance(self, reader: Reader, last: RunSnapshot, view: RunView) -> RunSnapshot:
         detail = self._detail(reader, last.nodes, last.run, view, set())
         self._sparks.read(reader, last.nodes, view.lines, ())
         return replace(last, taken=self.clock(), detail=detail, sparks=self._sparks.sparks, extent=self._sparks.extent)
 
-    def _shows(self, last: RunSnapshot, view: View) -> bool:
+    def _shows(self, last: RunSnapshot, view: RunView) -> bool:
         """Whether the last snapshot is what `view` asks for."""
         node, detail = _selected(last.nodes, last.run, view.node), last.detail
         if node is None or detail is None:
@@ -113,7 +113,7 @@ class RunFeed:
         told = (detail.samples is not None or not view.samples) and (detail.calls is not None or not view.calls)
         return told and _drawn(detail, last.nodes, node, view)
 
-    def _look(self, reader: Reader, view: View, now: datetime) -> RunSnapshot:
+    def _look(self, reader: Reader, view: RunView, now: datetime) -> RunSnapshot:
         row = header(reader, self.path)
         run = run_of(self.path, row, live=reader.live)
         grown = self._grown(reader)
@@ -143,7 +143,7 @@ class RunFeed:
         self._metric_seq, self._metric_time = row["seq"], row["ts"]
         return set(row["nodes"])
 
-    def _detail(self, reader: Reader, nodes: Nodes, run: Run, view: View, grown: set[int]) -> Detail | None:
+    def _detail(self, reader: Reader, nodes: Nodes, run: RunRow, view: RunView, grown: set[int]) -> NodeDetail | None:
         """The selected node, or by default what trains, else the best; only what changed is read."""
         node = _selected(nodes, run, view.node)
         if node is None:
@@ -160,17 +160,17 @@ class RunFeed:
         strip: dict[str, list[Row]] = {}
         for row in reader.rows(sql("ui_strip"), (node.id, STRIP_PARTS)):
             strip.setdefault(row["name"], []).append(row)
-        return Detail(
+        return NodeDetail(
             node=node.id, traces=_traces(reader, nodes, node, view),
             stages=tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node.id,))),
-            strip=tuple(Small(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
+            strip=tuple(SmallMetric(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
             samples=_samples(reader, node) if view.samples else None,
             calls=_calls(reader, node) if view.calls else None,
-            diagnoses=tuple(Diagnosis(**r) for r in reader.rows(sql("ui_diagnoses"), (node.id,))),
+            diagnoses=tuple(DiagnosisRow(**r) for r in reader.rows(sql("ui_diagnoses"), (node.id,))),
             said=tuple(said_of(r) for r in reader.rows(sql("ui_calls"), (node.id,))),
         )  # fmt: skip
 
-    def _calm(self, node: Node) -> bool:
+    def _calm(self, node: NodeRow) -> bool:
         """Whether the node and the way to it are as they were at the last look: then only the curve can differ."""
         if self._last is None:
             return False
@@ -202,7 +202,7 @@ def _begun_again(before: Nodes, now: Nodes) -> set[int]:
     }
 
 
-def _selected(nodes: Nodes, run: Run, wanted: int | None) -> Node | None:
+def _selected(nodes: Nodes, run: RunRow, wanted: int | None) -> NodeRow | None:
     """The node to look at: the wanted one, else what trains, else that of the reported policy, else the first."""
     if wanted is not None and wanted in nodes:
         return nodes[wanted]
@@ -212,19 +212,19 @@ def _selected(nodes: Nodes, run: Run, wanted: int | None) -> Node | None:
     return best or next(iter(nodes.values()), None)
 
 
-def _traces(reader: Reader, nodes: Nodes, node: Node, view: View) -> tuple[Trace, ...]:
+def _traces(reader: Reader, nodes: Nodes, node: NodeRow, view: RunView) -> tuple[CurveTrace, ...]:
     metrics = (view.metric, *view.sight.also)
     return read_traces(reader, nodes, node.id, metrics, view.sight, view.columns)
 
 
-def _drawn(detail: Detail, nodes: Nodes, node: Node, view: View) -> bool:
+def _drawn(detail: NodeDetail, nodes: Nodes, node: NodeRow, view: RunView) -> bool:
     """Whether the curves of a detail are those that `view` asks for."""
     return shows(detail.trace, nodes, node.id, view.metric, view.sight, view.columns)
 
 
-def _samples(reader: Reader, node: Node) -> tuple[Sample, ...]:
+def _samples(reader: Reader, node: NodeRow) -> tuple[SampleRow, ...]:
     return tuple(sample_of(r) for r in reader.rows(sql("ui_samples"), (node.id,)))
 
 
-def _calls(reader: Reader, node: Node) -> tuple[Called, ...]:
+def _calls(reader: Reader, node: NodeRow) -> tuple[CallLine, ...]:
     return tuple(called_of(r) for r in reader.rows(sql("ui_agents_node"), (node.id,)))

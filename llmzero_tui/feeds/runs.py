@@ -16,11 +16,11 @@ from pathlib import Path
 
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
-from engine.store.errors import Damaged
+from engine.store.errors import DamagedDatabase
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
 from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.values.snapshot import UNREAD, Run, RunsSnapshot, run_of
+from llmzero_tui.values.snapshot import UNREAD, RunRow, RunsSnapshot, run_of
 
 READ_SECONDS = 0.12
 """How long one look may open runs at rest; at least one of them is opened."""
@@ -90,22 +90,22 @@ class RunsFeed:
             if time.monotonic() - begun > READ_SECONDS:
                 return
 
-    def _known(self, path: Path) -> Run:
+    def _known(self, path: Path) -> RunRow:
         """What is known of a run that was not read this time."""
         if path in self._cache:
             return self._cache[path][1]
-        return Run(path=path, name=path.name, state=UNREAD, created=_begun(path))
+        return RunRow(path=path, name=path.name, state=UNREAD, created=_begun(path))
 
-    def _run(self, path: Path, now: Print) -> Run:
+    def _run(self, path: Path, now: Print) -> RunRow:
         from llmzero_tui.feeds.run import header
 
         try:
             reader = self._readers.pop(path, None) or self.opener(path)
             run = run_of(path, header(reader, path), live=reader.live)
         except (Fault, UserError) as error:
-            if isinstance(error, Damaged):
-                return Run(path, path.name, state="damaged", reason=f"damaged: {error.why}", created=_begun(path))
-            return Run(path=path, name=path.name, state="lost", reason=str(error), created=_begun(path))
+            if isinstance(error, DamagedDatabase):
+                return RunRow(path, path.name, state="damaged", reason=f"damaged: {error.why}", created=_begun(path))
+            return RunRow(path=path, name=path.name, state="lost", reason=str(error), created=_begun(path))
         if run.live:
             self._readers[path] = reader
         else:

@@ -11,17 +11,27 @@ from dataclasses import replace
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.viewed import Viewed
+from llmzero_tui.feeds.viewed import ViewFeed
 from llmzero_tui.format import READ_LIMIT, readable
 from llmzero_tui.values.difference import Span, differences
-from llmzero_tui.values.samples import PAGE, Counts, Full, Line, Place, SamplesSnapshot, SamplesView, full_of, line_of
+from llmzero_tui.values.samples import (
+    PAGE,
+    CompletionCounts,
+    CompletionDetail,
+    CompletionLine,
+    SampledNode,
+    SamplesSnapshot,
+    SamplesView,
+    full_of,
+    line_of,
+)
 from llmzero_tui.values.snapshot import run_of
 
 CHARACTERS = READ_LIMIT
 """Of one text, at most so many leave the database."""
 
 
-class SamplesFeed(Viewed[SamplesView, SamplesSnapshot]):
+class SamplesFeed(ViewFeed[SamplesView, SamplesSnapshot]):
     """Snapshots of the samples screen. What is filtered by a text is asked on the slow lane: it must not keep other
     viewers waiting."""
 
@@ -63,11 +73,11 @@ class SamplesFeed(Viewed[SamplesView, SamplesSnapshot]):
         return replace(now, full=full, other=other, apart=apart)
 
 
-def _place(reader: Reader, node: int | None) -> Place | None:
+def _place(reader: Reader, node: int | None) -> SampledNode | None:
     row = reader.rows(sql("ui_samples_nodes"), (node,))[0]
     if row["node"] is None:
         return None
-    return Place(**{**row, "before": tuple(row["before"]), "after": tuple(row["after"])})
+    return SampledNode(**{**row, "before": tuple(row["before"]), "after": tuple(row["after"])})
 
 
 def _list(reader: Reader, now: SamplesSnapshot, node: int) -> SamplesSnapshot:
@@ -79,7 +89,9 @@ def _list(reader: Reader, now: SamplesSnapshot, node: int) -> SamplesSnapshot:
         rows = reader.rows(sql("ui_samples_same"), same, lane="long")
         return replace(now, lines=tuple(map(line_of, rows)), found=rows[0]["found"] if rows else 0)
     lane = "long" if view.text else "tick"
-    counts = Counts(**reader.rows(sql("ui_samples_count"), (node, view.step, view.split, view.text), lane=lane)[0])
+    counts = CompletionCounts(
+        **reader.rows(sql("ui_samples_count"), (node, view.step, view.split, view.text), lane=lane)[0]
+    )
     rows = reader.rows(
         sql("ui_samples_page"),
         (node, view.verdict, view.step, view.split, view.text, view.order, PAGE, PAGE * view.page),
@@ -88,7 +100,7 @@ def _list(reader: Reader, now: SamplesSnapshot, node: int) -> SamplesSnapshot:
     return replace(now, counts=counts, lines=tuple(map(line_of, rows)), found=counts.of(view.verdict))
 
 
-def _one(reader: Reader, seq: int | None, known: dict[int, Full]) -> Full | None:
+def _one(reader: Reader, seq: int | None, known: dict[int, CompletionDetail]) -> CompletionDetail | None:
     """A completion in full. It is never changed, so one that was read is not read again."""
     if seq is None or seq in known:
         return known.get(seq) if seq is not None else None
@@ -96,7 +108,7 @@ def _one(reader: Reader, seq: int | None, known: dict[int, Full]) -> Full | None
     return full_of(rows[0]) if rows else None
 
 
-def _nearest(lines: tuple[Line, ...], full: Full | None) -> int | None:
+def _nearest(lines: tuple[CompletionLine, ...], full: CompletionDetail | None) -> int | None:
     """What one would hold against a completion first: the same node's answer before it, else the first there is."""
     if full is None or not lines:
         return None

@@ -18,7 +18,7 @@ from engine.errors import Fault, UserError
 from engine.store.errors import EngineGone, QueryInterrupted
 from engine.store.reader import Reader
 from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.files.exporting import Written, save_answer, save_query
+from llmzero_tui.files.exporting import WrittenFile, save_answer, save_query
 from llmzero_tui.format import plain
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryAnswer:
     """What came of a query: rows, or one line of error. `cut`: there were more than FETCHED rows."""
 
     text: str
@@ -46,7 +46,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ColumnMeaning:
     """A table (no column) or one of its columns, with its type and comment."""
 
     table: str
@@ -74,20 +74,20 @@ class SqlFeed:
         """To be called before a worker asks: from now on an interruption counts."""
         self._stopped.clear()
 
-    def ask(self, text: str) -> Answer:
+    def ask(self, text: str) -> QueryAnswer:
         """Run a query; errors are in the answer."""
         begun = time.monotonic()
 
-        def work(reader: Reader) -> Answer:
+        def work(reader: Reader) -> QueryAnswer:
             table = reader.query(text, lane="adhoc", limit=FETCHED)
-            return Answer(text, table, time.monotonic() - begun, reader.truncated)
+            return QueryAnswer(text, table, time.monotonic() - begun, reader.truncated)
 
         try:
             return self._with_reader(work)
         except (UserError, Fault) as error:
-            return Answer(text, seconds=time.monotonic() - begun, error=plain(error, 500) or "refused")
+            return QueryAnswer(text, seconds=time.monotonic() - begun, error=plain(error, 500) or "refused")
 
-    def export(self, answer: Answer, output: Path, *, overwrite: bool) -> Written:
+    def export(self, answer: QueryAnswer, output: Path, *, overwrite: bool) -> WrittenFile:
         """Every row of the answer into a file: those in hand, or, when they were cut, all of them asked anew.
 
         Raises:
@@ -97,10 +97,10 @@ class SqlFeed:
             return save_answer(answer.table, output, overwrite=overwrite)
         return self._with_reader(lambda reader: save_query(reader, answer.text, output, overwrite=overwrite))
 
-    def meanings(self) -> tuple[Meaning, ...]:
+    def meanings(self) -> tuple[ColumnMeaning, ...]:
         """Every table, view and column. Raises UserError or Fault."""
         rows = self._with_reader(lambda reader: reader.rows(MEANING))
-        return tuple(Meaning(*(str(value or "") for value in row.values())) for row in rows)
+        return tuple(ColumnMeaning(*(str(value or "") for value in row.values())) for row in rows)
 
     def interrupt(self) -> None:
         """Stop what is asked now, if anything is."""

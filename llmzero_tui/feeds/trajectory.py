@@ -11,12 +11,12 @@ from dataclasses import replace
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.viewed import Viewed
-from llmzero_tui.values.dossier import Leg, Score, TrajectorySnapshot, TrajectoryView, score_of
-from llmzero_tui.values.snapshot import Diagnosis, Stage, json_of, run_of, stage_of
+from llmzero_tui.feeds.viewed import ViewFeed
+from llmzero_tui.values.dossier import CheckpointScore, PathStage, TrajectorySnapshot, TrajectoryView, score_of
+from llmzero_tui.values.snapshot import DiagnosisRow, StageRow, json_of, run_of, stage_of
 
 
-class TrajectoryFeed(Viewed[TrajectoryView, TrajectorySnapshot]):
+class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
     """Snapshots of the trajectory screen. Unchanged legs are the same objects as in the snapshot before."""
 
     def _look(self, reader: Reader, view: TrajectoryView, last: TrajectorySnapshot | None) -> TrajectorySnapshot:
@@ -31,19 +31,19 @@ class TrajectoryFeed(Viewed[TrajectoryView, TrajectorySnapshot]):
         )  # fmt: skip
 
 
-def _legs(reader: Reader, node: int, step: int | None) -> tuple[Leg, ...]:
+def _legs(reader: Reader, node: int, step: int | None) -> tuple[PathStage, ...]:
     stages = [stage_of(r) for r in reader.rows(sql("ui_path"), (node,))]
     if stages and step is not None:
         stages[-1] = replace(stages[-1], left_at=step)
     ids = json.dumps([s.node for s in stages])
     scores = [score_of(r) for r in reader.rows(sql("ui_scores"), (ids,))]
-    told: dict[int, list[Diagnosis]] = {}
+    told: dict[int, list[DiagnosisRow]] = {}
     for row in reader.rows(sql("ui_told"), (ids,)):
-        told.setdefault(row.pop("node_id"), []).append(Diagnosis(**row))
-    return tuple(Leg(s, _at_end(s, scores), tuple(told.get(s.node, ())[:4])) for s in stages)
+        told.setdefault(row.pop("node_id"), []).append(DiagnosisRow(**row))
+    return tuple(PathStage(s, _at_end(s, scores), tuple(told.get(s.node, ())[:4])) for s in stages)
 
 
-def _at_end(stage: Stage, scores: list[Score]) -> Score | None:
+def _at_end(stage: StageRow, scores: list[CheckpointScore]) -> CheckpointScore | None:
     """The score where the path leaves a stage; of the last one where none is said, its latest."""
     mine = [s for s in scores if s.node == stage.node]
     if stage.left_at is not None:

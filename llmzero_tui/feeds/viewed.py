@@ -21,7 +21,7 @@ SnapshotT = TypeVar("SnapshotT", bound=Any)
 
 
 @dataclass
-class Viewed(ABC, Generic[ViewT, SnapshotT]):
+class ViewFeed(ABC, Generic[ViewT, SnapshotT]):
     """Snapshots of a run for one screen; `clock` and `opener` are what tests replace."""
 
     path: Path

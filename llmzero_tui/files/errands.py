@@ -17,11 +17,11 @@ from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, Place, Progress, Written, rows_word, save_answer
+from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, ExportTarget, Progress, WrittenFile, rows_word, save_answer
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ExportKind:
     """One thing that can be written: `what` in a few words, `words` for the question where to, `ending` of the proposed
     name."""
 
@@ -34,38 +34,40 @@ class Way:
     directory: bool = False
 
 
-def ways(node: int | None) -> tuple[Way, ...]:
+def ways(node: int | None) -> tuple[ExportKind, ...]:
     """What can be written while a node is selected."""
     formats = f"The name says the format: {', '.join(FORMATS)}"
     found = [
-        Way("policy", "the best policy: model, strategy and card", "A directory that is made. Its weights are copied.",
+        ExportKind("policy", "the best policy: model, strategy and card", "A directory that is made. Its weights are copied.",
             "-policy", directory=True),
-        Way("database", "the database as of now, for other tools", "A DuckDB file of its own.", "-snapshot.duckdb",
+        ExportKind("database", "the database as of now, for other tools", "A DuckDB file of its own.", "-snapshot.duckdb",
             suffixes=(".duckdb", ".db"), replaceable=False),
-        Way("strategy", "the best trajectory as TOML, to be replayed", "Every stage with every value.",
+        ExportKind("strategy", "the best trajectory as TOML, to be replayed", "Every stage with every value.",
             "-strategy.toml", suffixes=(".toml",)),
     ]  # fmt: skip
     if node is not None:
         found += [
-            Way("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),
-            Way("line", f"the metrics of the way from the base to node {node}", formats, f"-line{node}.csv",
+            ExportKind("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),
+            ExportKind("line", f"the metrics of the way from the base to node {node}", formats, f"-line{node}.csv",
                 suffixes=tuple(FORMATS)),
         ]  # fmt: skip
-    found.append(Way("picture", "the screen as a picture", "An SVG, for a browser or a page.", ".svg", (".svg",)))
+    found.append(
+        ExportKind("picture", "the screen as a picture", "An SVG, for a browser or a page.", ".svg", (".svg",))
+    )
     return tuple(found)
 
 
-class Errand:
+class ExportJob:
     """One writing. `outcome` is there when `over` is set, `written` when it went well; `done` of `total` bytes before.
 
     `long`: worth a dialog. `stoppable`: `stop` does something.
     """
 
-    def __init__(self, what: str, work: Callable[[Progress], Written], *, long: bool, stoppable: bool) -> None:
+    def __init__(self, what: str, work: Callable[[Progress], WrittenFile], *, long: bool, stoppable: bool) -> None:
         self.what = what
         self.long = long
         self.stoppable = stoppable
-        self.written: Written | None = None
+        self.written: WrittenFile | None = None
         self.outcome = ""
         self.done = self.total = 0
         self.over = threading.Event()
@@ -91,10 +93,10 @@ class Errand:
         return self._stop.is_set() or get_current_worker().is_cancelled
 
 
-def errand(way: Way, run: Path, node: int | None, place: Place, opener: OpenRun) -> Errand:
+def errand(way: ExportKind, run: Path, node: int | None, place: ExportTarget, opener: OpenRun) -> ExportJob:
     """What has to be done to write this there."""
 
-    def work(progress: Progress) -> Written:
+    def work(progress: Progress) -> WrittenFile:
         if way.name == "policy":
             from llmzero_tui.files.policy import save_policy
 
@@ -105,16 +107,16 @@ def errand(way: Way, run: Path, node: int | None, place: Place, opener: OpenRun)
         finally:
             reader.close()
 
-    return Errand(way.what, work, long=way.name in ("policy", "database"), stoppable=way.name == "policy")
+    return ExportJob(way.what, work, long=way.name in ("policy", "database"), stoppable=way.name == "policy")
 
 
-def _from_reader(way: Way, reader: Reader, node: int | None, place: Place) -> Written:
+def _from_reader(way: ExportKind, reader: Reader, node: int | None, place: ExportTarget) -> WrittenFile:
     if way.name == "database":
         from engine.store.snapshot import snapshot
 
         copied = snapshot(reader, place.path)
         words = f"the database, {rows_word(copied.rows)}, storage version {copied.storage_version}"
-        return Written(place.path, words, place.path.stat().st_size)
+        return WrittenFile(place.path, words, place.path.stat().st_size)
     if way.name == "strategy":
         from llmzero_tui.files.policy import save_strategy
 

@@ -40,7 +40,7 @@ PIECE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExportTarget:
     """Where to write; `overwrite`: the human saw that something is there and wants it replaced."""
 
     path: Path
@@ -48,7 +48,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFile:
     """A file that was made, for one line to the user."""
 
     path: Path
@@ -160,16 +160,16 @@ def whole_directory(output: Path) -> Iterator[Path]:
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
-def save_answer(answer: pa.Table, output: Path, *, overwrite: bool, cut: bool = False) -> Written:
+def save_answer(answer: pa.Table, output: Path, *, overwrite: bool, cut: bool = False) -> WrittenFile:
     """Write an answer in the format of the file's name. `cut`: there were more rows than the reader gives."""
     with whole_file(output, overwrite=overwrite) as file:
         write_answer(answer, format_of(output), file)
         size = file.tell()
     words = rows_word(answer.num_rows)
-    return Written(output, f"only the first {words}, the answer is too large" if cut else words, size)
+    return WrittenFile(output, f"only the first {words}, the answer is too large" if cut else words, size)
 
 
-def save_query(reader: Reader, text: str, output: Path, *, overwrite: bool) -> Written:
+def save_query(reader: Reader, text: str, output: Path, *, overwrite: bool) -> WrittenFile:
     """Ask, and write every row; what a screen shows at most does not count here."""
     format_of(output)
     answer = reader.query(text, lane="adhoc", limit=EVERY_ROW)
@@ -278,7 +278,7 @@ def is_number(kind: pa.DataType) -> bool:
 # ---- copying --------------------------------------------------------------------------------------------------------
 
 
-class Stopped(Fault):
+class CopyStopped(Fault):
     """The user stopped the copy; nothing is left of it."""
 
 
@@ -304,5 +304,5 @@ def copy_directory(source: Path, output: Path, leave_out: tuple[str, ...], progr
                 outgoing.write(piece)
                 done += len(piece)
                 if progress is not None and progress(done, total):
-                    raise Stopped("the copy was stopped; nothing is left of it")
+                    raise CopyStopped("the copy was stopped; nothing is left of it")
     return done

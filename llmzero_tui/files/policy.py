@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.analysis.strategy import Strategy, read_strategy, to_toml
+from engine.analysis.strategy import TrainingStrategy, read_strategy, to_toml
 from engine.errors import UserError
 from engine.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from engine.words import counted
-from llmzero_tui.files.exporting import Progress, Written, copy_directory, whole_directory, whole_file
+from llmzero_tui.files.exporting import Progress, WrittenFile, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
-from llmzero_tui.text.summary import Result, read_result, result_lines, strategy_lines
+from llmzero_tui.text.summary import RunResult, read_result, result_lines, strategy_lines
 
 NOT_EXPORTED = ("optimizer.pt", "manifest.json", "README.md")
 
 
-def save_policy(directory: RunDirectory, output: Path, progress: Progress | None = None) -> Written:
+def save_policy(directory: RunDirectory, output: Path, progress: Progress | None = None) -> WrittenFile:
     """Copy the best policy to `output`, a directory that must not exist.
 
     Raises:
@@ -37,10 +37,10 @@ def save_policy(directory: RunDirectory, output: Path, progress: Progress | None
         size = copy_directory(source, made, NOT_EXPORTED, progress)
         (made / "strategy.toml").write_text(to_toml(strategy), encoding="utf-8")
         (made / "README.md").write_text(_card(result), encoding="utf-8")
-    return Written(output, f"the policy of {directory.name}, its strategy.toml and README.md", size)
+    return WrittenFile(output, f"the policy of {directory.name}, its strategy.toml and README.md", size)
 
 
-def save_strategy(reader: Reader, output: Path, *, overwrite: bool) -> Written:
+def save_strategy(reader: Reader, output: Path, *, overwrite: bool) -> WrittenFile:
     """The best trajectory so far as TOML, to be replayed.
 
     Raises:
@@ -52,10 +52,10 @@ def save_strategy(reader: Reader, output: Path, *, overwrite: bool) -> Written:
     text, count = to_toml(strategy).encode("utf-8", "replace"), len(strategy.stages)
     with whole_file(output, overwrite=overwrite) as file:
         file.write(text)
-    return Written(output, "the strategy, 1 stage" if count == 1 else f"the strategy, {count} stages", len(text))
+    return WrittenFile(output, "the strategy, 1 stage" if count == 1 else f"the strategy, {count} stages", len(text))
 
 
-def _files_of(directory: RunDirectory, strategy: Strategy) -> Path:
+def _files_of(directory: RunDirectory, strategy: TrainingStrategy) -> Path:
     """The model directory of the policy that the run reports."""
     best = strategy.reported
     if not strategy.stages:
@@ -66,7 +66,7 @@ def _files_of(directory: RunDirectory, strategy: Strategy) -> Path:
     return path
 
 
-def _card(result: Result) -> str:
+def _card(result: RunResult) -> str:
     """The model card. Only names and numbers: nothing that an advisor or a model wrote."""
     strategy = result.strategy
     scores, stages = list(result_lines(strategy.reported)), list(strategy_lines(result))

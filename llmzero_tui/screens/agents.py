@@ -18,20 +18,20 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from llmzero_tui import plots
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.agents import AgentsFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, Called
-from llmzero_tui.values.snapshot import Lost
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, CallLine
+from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets import call_texts as texts
 from llmzero_tui.widgets.folding import Folding
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Look, look, row
+from llmzero_tui.widgets.look import Appearance, look, row
 from llmzero_tui.widgets.rows import Rows
 
 
-class AgentsScreen(Polled):
+class AgentsScreen(FeedScreen):
     """A list of calls over the chosen one."""
 
     kind = "agents"
@@ -72,7 +72,7 @@ class AgentsScreen(Polled):
             self.snapshot = snapshot
             self._show()
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._lost = why.reason
         self._title()
 
@@ -109,9 +109,9 @@ class AgentsScreen(Polled):
 
     def _list(self) -> None:
         rows, snapshot = self.query_one(Rows), self.snapshot
-        found: tuple[Called, ...] = snapshot.lines if snapshot is not None else ()
+        found: tuple[CallLine, ...] = snapshot.lines if snapshot is not None else ()
 
-        def draw(index: int, width: int, dress: Look) -> Text:
+        def draw(index: int, width: int, dress: Appearance) -> Text:
             return texts.line(found[index], width, dress)
 
         whole = snapshot.whole if snapshot is not None else None
@@ -139,10 +139,10 @@ class AgentsScreen(Polled):
     def on_descendant_focus(self) -> None:
         self.refresh_keys()
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         snapshot = self.snapshot
         whole = snapshot.whole if snapshot is not None else None
-        return Context(
+        return ActionContext(
             self.kind, chosen=whole is not None, pages=snapshot is not None and snapshot.pages > 1,
             pictures=whole is not None and bool(whole.images),
         )  # fmt: skip

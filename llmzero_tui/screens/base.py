@@ -10,15 +10,15 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
-from llmzero_tui.actions import Context, allowed
-from llmzero_tui.values.snapshot import Lost
+from llmzero_tui.actions import ActionContext, allowed
+from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets.keybar import KeyBar
 
 PAINT_SECONDS = 1 / 250
 """The least time between two paints."""
 
 
-class Face(Screen[None]):
+class KeyedScreen(Screen[None]):
     """A screen whose keys come from the registry. `kind` is its name there."""
 
     kind: ClassVar[str] = ""
@@ -32,9 +32,9 @@ class Face(Screen[None]):
             self._painter = self.set_interval(PAINT_SECONDS, self._on_timer_update, name="screen_update", pause=True)
         return self._painter
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         """What the guards see now."""
-        return Context(self.kind)
+        return ActionContext(self.kind)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return allowed(action, self.context())
@@ -78,7 +78,7 @@ class Face(Screen[None]):
             bar.show(self.context())
 
 
-class Polled(Face):
+class FeedScreen(KeyedScreen):
     """A screen that lives from snapshots of a feed. The app reads the feed in a worker and hands over what it found."""
 
     feed: Any
@@ -97,6 +97,6 @@ class Polled(Face):
         """Take a snapshot (called within a batch update)."""
         raise NotImplementedError
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         """There was nothing to read this time."""
         raise NotImplementedError

@@ -18,13 +18,13 @@ from textual.widgets.option_list import Option
 
 from engine.words import counted
 from llmzero_tui.format import plain, score
-from llmzero_tui.values.dossier import Place
+from llmzero_tui.values.dossier import BranchPoint
 from llmzero_tui.widgets.look import cell, look
 
 SHOWN = 200
 
 
-class BranchFrom(ModalScreen[Place | None]):
+class BranchFrom(ModalScreen[BranchPoint | None]):
     """A list of places under a line to narrow it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -35,10 +35,10 @@ class BranchFrom(ModalScreen[Place | None]):
         Binding("pageup", "walk(-10)", show=False, priority=True),
     ]
 
-    def __init__(self, places: tuple[Place, ...]) -> None:
+    def __init__(self, places: tuple[BranchPoint, ...]) -> None:
         super().__init__()
         self._places = places
-        self._shown: list[Place] = []
+        self._shown: list[BranchPoint] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
@@ -80,7 +80,7 @@ class BranchFrom(ModalScreen[Place | None]):
             found.add_option(Option(look(self).done(nothing), disabled=True))
         found.highlighted = 0 if self._shown else None
 
-    def _line(self, place: Place) -> Text:
+    def _line(self, place: BranchPoint) -> Text:
         dress, colours = look(self), look(self).palette
         glyph, colour = dress.glyph(place.state)
         text = Text.assemble((f"#{place.node}".ljust(6), f"bold {colours.text}"))

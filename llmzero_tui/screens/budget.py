@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from llmzero_tui.format import plain
-from llmzero_tui.values.snapshot import Run
+from llmzero_tui.values.snapshot import RunRow
 from llmzero_tui.widgets.look import look
 
 Limits = dict[str, float | int]
@@ -39,7 +39,7 @@ class BudgetScreen(ModalScreen[Limits | None]):
         Binding("up", "walk(-1)", show=False),
     ]
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunRow) -> None:
         super().__init__()
         self._run = run
         self._spent = {

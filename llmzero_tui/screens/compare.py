@@ -15,17 +15,17 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.compare import CompareFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.plotting import Plotting
 from llmzero_tui.values.comparison import CompareView, Comparison
-from llmzero_tui.values.curves import Axis, Manner, Smoothing, Window
-from llmzero_tui.values.snapshot import Lost
+from llmzero_tui.values.curves import Axis, AxisWindow, DrawingStyle, Smoothing
+from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets.comparing import legend, table
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
-from llmzero_tui.widgets.plot import Line, MetricPlot, Picture
+from llmzero_tui.widgets.plot import DrawnCurve, MetricPlot, PlotContent
 from llmzero_tui.widgets.plot.widget import PENDING, describe
 from llmzero_tui.widgets.strip import order
 
@@ -43,7 +43,7 @@ class CompareScreen(Plotting):
         super().__init__(id="compare")
         self.feed = feed
         self.metric = metric
-        self.manner = Manner(Smoothing.AVERAGE)
+        self.manner = DrawingStyle(Smoothing.AVERAGE)
         self.snapshot: Comparison | None = None
 
     def compose(self) -> ComposeResult:
@@ -73,7 +73,7 @@ class CompareScreen(Plotting):
         self.draw_plot()
         self.refresh_keys()
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._title(why.reason)
 
     def restyle(self) -> None:
@@ -115,15 +115,15 @@ class CompareScreen(Plotting):
         here = first.sight.axis is self.sight.axis
         window = self.sight.window if here else first.sight.window
         since = self.snapshot.apart(first.sight.axis)
-        lines = tuple(Line(trace, c.colour, c.letter, since) for c, trace in known)
+        lines = tuple(DrawnCurve(trace, c.colour, c.letter, since) for c, trace in known)
         notes = describe(max((t for _, t in known), key=lambda t: t.width), self.manner, window)
-        self.plot.take((Picture(lines, self.manner, window),), title if here else f"{title} {PENDING}", notes)
+        self.plot.take((PlotContent(lines, self.manner, window),), title if here else f"{title} {PENDING}", notes)
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         shown = self.snapshot
-        return Context(self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.sight.axis)))
+        return ActionContext(self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.sight.axis)))
 
     def _step_metric(self, by: int) -> None:
         names = order(self.snapshot.metrics) if self.snapshot else ()
@@ -147,7 +147,7 @@ class CompareScreen(Plotting):
         if self.sight.window is not None or not 0 < apart < self.plot.whole - Axis.STEPS.least / 2:
             self.see(replace(self.sight, window=None))
         else:
-            self.see(replace(self.sight, window=Window(apart, self.plot.whole)))
+            self.see(replace(self.sight, window=AxisWindow(apart, self.plot.whole)))
 
     def action_back(self) -> None:
         """Back to where one came from."""

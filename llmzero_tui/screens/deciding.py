@@ -15,27 +15,27 @@ from textual.screen import Screen
 
 from engine.errors import Fault, UserError
 from llmzero_tui.format import plain, share
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.snapshot import Command, Proposal
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.snapshot import CommandRow, ProposalRow
 
 if TYPE_CHECKING:
-    from llmzero_tui.screens.edit import Draft, Edited, EditScreen, Subject
-    from llmzero_tui.values.dossier import Place, Standing
+    from llmzero_tui.screens.edit import EditDraft, EditOutcome, EditScreen, EditSubject
+    from llmzero_tui.values.dossier import BranchPoint, ProposalRecord
 
 DraftKey = tuple[str, int]
-Drafts = dict[DraftKey, "Draft"]
+Drafts = dict[DraftKey, "EditDraft"]
 """What was typed into forms: under "edit" and a proposal, or "expand" and a node to branch from."""
 
 
 @dataclass
-class Told:
+class Announcements:
     """What of a run was told already: by the run screen or by the decision screen over it, whichever was in front."""
 
     refused: set[int] = field(default_factory=set)
-    seen: dict[int, Proposal] = field(default_factory=dict)
+    seen: dict[int, ProposalRow] = field(default_factory=dict)
 
 
-class Deciding(Polled):
+class Deciding(FeedScreen):
     """The actions on a proposal. `snapshot` has at least inbox, commands and space."""
 
     snapshot: Any = None
@@ -44,22 +44,22 @@ class Deciding(Polled):
     class Stands(Message):
         """Where the proposal of the open form stands now."""
 
-        found: Standing
+        found: ProposalRecord
 
     @dataclass
     class Places(Message):
         """The checkpoints one may branch from."""
 
-        found: tuple[Place, ...]
+        found: tuple[BranchPoint, ...]
 
-    def __init__(self, drafts: Drafts | None = None, told: Told | None = None, **options: Any) -> None:
+    def __init__(self, drafts: Drafts | None = None, told: Announcements | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._told = told or Told()
+        self._told = told or Announcements()
         self._known = False
         self._changed: dict[int, str] = {}
         self._form: EditScreen | None = None
         self._drafts: Drafts = {} if drafts is None else drafts
-        self._sent: dict[str, tuple[int, Draft]] = {}
+        self._sent: dict[str, tuple[int, EditDraft]] = {}
 
     # ---- sending and what comes of it -------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class Deciding(Polled):
         self._known = True
         self._compare(snapshot.inbox)
 
-    def _refused(self, command: Command) -> None:
+    def _refused(self, command: CommandRow) -> None:
         """What was typed for it is kept: for the proposal while it waits, and for a transition from the same node."""
         words = f"{plain(command.kind, 20)} refused: {plain(command.message, 200) or 'no reason given'}"
         node, draft = self._sent.pop(command.kind, (None, None))
@@ -87,7 +87,7 @@ class Deciding(Polled):
             words += f" · What you typed is kept: write your own from #{node} to have it back"
         self.notify(words, severity="error", timeout=15, markup=False)
 
-    def _compare(self, inbox: tuple[Proposal, ...]) -> None:
+    def _compare(self, inbox: tuple[ProposalRow, ...]) -> None:
         from llmzero_tui.values.dossier import differences  # not before the first paint
 
         for proposal in inbox:
@@ -102,11 +102,11 @@ class Deciding(Polled):
         if form is not None and self._told.seen.get(form.id) != form:
             self._find_out(form.node)
 
-    def _say_changed(self, proposal: Proposal, words: str) -> None:
+    def _say_changed(self, proposal: ProposalRow, words: str) -> None:
         text = f"#{proposal.node} changed meanwhile: {plain(words, 300)}"
         self.notify(text, severity="warning", timeout=15, markup=False)
 
-    def _unread(self, proposal: Proposal) -> bool:
+    def _unread(self, proposal: ProposalRow) -> bool:
         """Whether it changed since the human last looked; the key is then asked for once more."""
         words = self._changed.pop(proposal.id, "")
         if words:
@@ -147,7 +147,7 @@ class Deciding(Polled):
     # ---- proposals --------------------------------------------------------------------------------------------------
 
     @property
-    def _target(self) -> Proposal | None:
+    def _target(self) -> ProposalRow | None:
         """The proposal that the keys mean."""
         raise NotImplementedError
 
@@ -178,13 +178,13 @@ class Deciding(Polled):
 
     def action_edit(self) -> None:
         """Change the proposal's values."""
-        from llmzero_tui.screens.edit import Subject
+        from llmzero_tui.screens.edit import EditSubject
 
         proposal = self._target
         if proposal is None or self.snapshot is None:
             return
         self._changed.pop(proposal.id, None)
-        subject = Subject(
+        subject = EditSubject(
             title=f"Edit #{proposal.node} before it goes ahead", node=proposal.parent, steps=(proposal.step,),
             before=proposal.configuration, changes=proposal.changes, optimizer=proposal.optimizer,
             reference=proposal.reference, note=proposal.rationale, proposal=proposal,
@@ -199,7 +199,7 @@ class Deciding(Polled):
     def _choose_place(self, event: Places) -> None:
         from llmzero_tui.screens.branch_from import BranchFrom
 
-        def write(place: Place | None) -> None:
+        def write(place: BranchPoint | None) -> None:
             if place is not None:
                 self._write_own(place)
 
@@ -208,28 +208,28 @@ class Deciding(Polled):
         elif self.app.screen is self:
             self._ask(BranchFrom(event.found), write)
 
-    def _write_own(self, place: Place) -> None:
-        from llmzero_tui.screens.edit import Subject
+    def _write_own(self, place: BranchPoint) -> None:
+        from llmzero_tui.screens.edit import EditSubject
 
         note = f"validation {share(place.value)} n={place.n} at step {place.step}"
-        subject = Subject(
+        subject = EditSubject(
             title=f"Your own transition from #{place.node} {plain(place.label, 24)}", node=place.node,
             steps=(place.step,), before=place.configuration, changes={}, optimizer="keep", reference="base", note=note,
         )  # fmt: skip
         self._open_form(subject, ("expand", place.node))
 
-    def _open_form(self, subject: Subject, key: DraftKey) -> None:
+    def _open_form(self, subject: EditSubject, key: DraftKey) -> None:
         """The form; what is typed in it outlives it until the engine has taken it."""
         from llmzero_tui.screens.edit import EditScreen
 
         assert self.snapshot is not None
         form = EditScreen(self.snapshot.space, subject, self._drafts.get(key))
-        begun: list[Draft] = []
+        begun: list[EditDraft] = []
 
         def opened() -> None:
             begun.append(form.draft)
 
-        def send(edited: Edited | None) -> None:
+        def send(edited: EditOutcome | None) -> None:
             self._form = None
             draft = form.draft
             if (begun and draft != begun[0]) or key in self._drafts:
@@ -241,7 +241,7 @@ class Deciding(Polled):
         self._ask(form, send)
         form.call_after_refresh(opened)
 
-    def _send(self, subject: Subject, edited: Edited, key: DraftKey, draft: Draft) -> None:
+    def _send(self, subject: EditSubject, edited: EditOutcome, key: DraftKey, draft: EditDraft) -> None:
         self._drafts.pop(("expand", subject.node), None)
         if edited.revision and subject.proposal is not None:
             self._sent["edit"] = (subject.node, draft)

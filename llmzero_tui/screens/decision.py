@@ -17,12 +17,12 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
-from llmzero_tui.screens.deciding import Deciding, Drafts, Told
-from llmzero_tui.values.dossier import DecisionSnapshot, DecisionView, Dossier, Standing, became
-from llmzero_tui.values.snapshot import Lost, Proposal
+from llmzero_tui.screens.deciding import Announcements, Deciding, Drafts
+from llmzero_tui.values.dossier import DecisionSnapshot, DecisionView, ProposalDetail, ProposalRecord, became
+from llmzero_tui.values.snapshot import FeedFailure, ProposalRow
 from llmzero_tui.widgets.header import status
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look, row
@@ -43,7 +43,11 @@ class DecisionScreen(Deciding):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("decision")]
 
     def __init__(
-        self, feed: DecisionFeed, node: int | None = None, drafts: Drafts | None = None, told: Told | None = None
+        self,
+        feed: DecisionFeed,
+        node: int | None = None,
+        drafts: Drafts | None = None,
+        told: Announcements | None = None,
     ) -> None:
         super().__init__(id="decision", drafts=drafts, told=told)
         self.feed = feed
@@ -89,7 +93,7 @@ class DecisionScreen(Deciding):
         self.answered(snapshot)
         self.refresh_keys()
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._lost, self._now = why.reason, now
         self._header()
 
@@ -117,7 +121,7 @@ class DecisionScreen(Deciding):
             (dossier, space), lambda width: values(dossier, space, width, dress), "Every value, and its history"
         )
 
-    def _everything(self, dossier: Dossier, width: int) -> RenderableType:
+    def _everything(self, dossier: ProposalDetail, width: int) -> RenderableType:
         """One text for a small terminal: what is decided first."""
         assert self.snapshot is not None
         dress, gap = look(self), Text("")
@@ -212,16 +216,16 @@ class DecisionScreen(Deciding):
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     @property
-    def _target(self) -> Proposal | None:
+    def _target(self) -> ProposalRow | None:
         dossier = self.snapshot.dossier if self.snapshot else None
         return dossier.proposal if dossier is not None and dossier.standing.pending else None
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         snapshot = self.snapshot
         if snapshot is None:
-            return Context(self.kind)
+            return ActionContext(self.kind)
         others = [p for p in snapshot.inbox if p.node != self.node]
-        return Context(
+        return ActionContext(
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, target=self._target,
             waiting=len(others),
         )  # fmt: skip
@@ -237,7 +241,7 @@ class DecisionScreen(Deciding):
             sheet.top()
         self.app.poll(quick=True)  # type: ignore[attr-defined]
 
-    def _say_changed(self, proposal: Proposal, words: str) -> None:
+    def _say_changed(self, proposal: ProposalRow, words: str) -> None:
         """In the line under the proposal instead of a notice beside it."""
         self._news = f"changed meanwhile: {words}"
         self._header()
@@ -258,11 +262,11 @@ class DecisionScreen(Deciding):
         self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
 
 
-def _title(standing: Standing) -> str:
+def _title(standing: ProposalRecord) -> str:
     return f"Why · {_maker(standing)}"
 
 
-def _maker(standing: Standing) -> str:
+def _maker(standing: ProposalRecord) -> str:
     """Who proposes."""
     advisor, model = plain(standing.proposal.advisor, 24), plain(standing.model, 32)
     if advisor == "human":
@@ -272,13 +276,13 @@ def _maker(standing: Standing) -> str:
     return f"the {advisor} advisor" if advisor in ("rules", "ollama") else advisor or "unknown"
 
 
-def _decider(standing: Standing) -> str:
+def _decider(standing: ProposalRecord) -> str:
     """Who decided."""
     words = {"auto": "the gate (auto)", "timeout": "the gate (its time was up)", "": "the engine"}
     return words.get(standing.by) or plain(standing.by, 24)
 
 
-def _waits(standing: Standing, now: datetime, screen: DecisionScreen) -> Text:
+def _waits(standing: ProposalRecord, now: datetime, screen: DecisionScreen) -> Text:
     """How long until it goes ahead by itself, how long it has waited, or what was decided."""
     dress = look(screen)
     colours, proposal = dress.palette, standing.proposal

@@ -18,10 +18,10 @@ from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from engine.space import Intent, Kind, Optimizer, Parameter, Reference, Space, Transition
+from engine.space import Intent, KLReference, OptimizerState, Parameter, ParameterKind, Space, Transition
 from llmzero_tui.format import parameter, plain
-from llmzero_tui.values.dossier import Standing, became
-from llmzero_tui.values.snapshot import Proposal, Row, Values
+from llmzero_tui.values.dossier import ProposalRecord, became
+from llmzero_tui.values.snapshot import ProposalRow, Row, Values
 from llmzero_tui.widgets.choice import Choice
 from llmzero_tui.widgets.look import look
 
@@ -30,7 +30,7 @@ FRAME_LINES, NOTE_LINES, NEWS_LINES = 11, 3, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class EditDraft:
     """What stands in the fields of a form, so that a form that was closed or refused can be opened again as it was."""
 
     values: tuple[tuple[str, str], ...]
@@ -41,7 +41,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EditSubject:
     """What is edited: `before` is the parent's configuration, `changes` the proposed ones; `steps` the checkpoints one
     may branch from, the first preselected. `proposal` is what is being edited, None for a transition of one's own."""
 
@@ -53,11 +53,11 @@ class Subject:
     optimizer: str
     reference: str
     note: str
-    proposal: Proposal | None = None
+    proposal: ProposalRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class EditOutcome:
     """The outcome of the form. `revision` is the one that the human saw last; 0: a transition of the human's own."""
 
     step: int
@@ -77,14 +77,14 @@ class Edited:
 
 
 @dataclass(slots=True)
-class _Fields:
+class _FieldValues:
     """The values as they are read: what changes, and what is wrong by parameter."""
 
     changes: dict[str, float | int] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
 
 
-class EditScreen(ModalScreen[Edited | None]):
+class EditScreen(ModalScreen[EditOutcome | None]):
     """Enter sends, escape does not."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,7 +95,7 @@ class EditScreen(ModalScreen[Edited | None]):
         Binding("up", "focus_previous_field", show=False, priority=True),
     ]
 
-    def __init__(self, space: tuple[Row, ...], subject: Subject, draft: Draft | None = None) -> None:
+    def __init__(self, space: tuple[Row, ...], subject: EditSubject, draft: EditDraft | None = None) -> None:
         super().__init__()
         self._space = Space.from_json(space)
         self._subject = subject
@@ -105,14 +105,14 @@ class EditScreen(ModalScreen[Edited | None]):
         self._unread = False
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> EditSubject:
         return self._subject
 
     @property
-    def draft(self) -> Draft:
+    def draft(self) -> EditDraft:
         """What stands in the fields now."""
         values = tuple((p.name, self._field(p).value) for p in self._free)
-        return Draft(
+        return EditDraft(
             values, self._choice("step"), self._choice("optimizer"), self._choice("reference"),
             self.query_one("#rationale", Input).value,
         )  # fmt: skip
@@ -120,7 +120,7 @@ class EditScreen(ModalScreen[Edited | None]):
     @property
     def _free(self) -> tuple[Parameter, ...]:
         """The parameters with a choice, as they stand on the screen."""
-        return tuple(p for kind in Kind for p in self._space if p.kind is kind and not p.fixed)
+        return tuple(p for kind in ParameterKind for p in self._space if p.kind is kind and not p.fixed)
 
     def _field(self, item: Parameter) -> Input:
         return self.query_one(f"#value-{item.name}", Input)
@@ -145,9 +145,9 @@ class EditScreen(ModalScreen[Edited | None]):
                 yield Static("checkpoint", classes="head", markup=False)
                 yield Choice(steps, draft.step if draft else "", id="step")
                 yield Static("optimizer", classes="head", markup=False)
-                yield Choice(tuple(Optimizer), draft.optimizer if draft else subject.optimizer, id="optimizer")
+                yield Choice(tuple(OptimizerState), draft.optimizer if draft else subject.optimizer, id="optimizer")
                 yield Static("reference", classes="head", markup=False)
-                yield Choice(tuple(Reference), draft.reference if draft else subject.reference, id="reference")
+                yield Choice(tuple(KLReference), draft.reference if draft else subject.reference, id="reference")
             with Horizontal(id="because"):
                 yield Static("why", classes="head", markup=False)
                 yield Input(draft.rationale if draft else "", id="rationale", compact=True, max_length=4000)
@@ -160,7 +160,7 @@ class EditScreen(ModalScreen[Edited | None]):
         typed = dict(self._before.values) if self._before else {}
         for words in ("", "parent", "new", "allowed"):
             yield Static(words, classes="head", markup=False)
-        for kind in Kind:
+        for kind in ParameterKind:
             items = [p for p in self._space if p.kind is kind]
             if items:
                 yield Static(kind.value, classes="group", markup=False)
@@ -209,7 +209,7 @@ class EditScreen(ModalScreen[Edited | None]):
 
     # ---- what becomes of the proposal meanwhile ---------------------------------------------------------------------
 
-    def follow(self, now: Standing) -> None:
+    def follow(self, now: ProposalRecord) -> None:
         """Take where the proposal stands now; said once, and the next enter is not taken for an answer to it."""
         if self._proposal is None or self._over:
             return
@@ -235,9 +235,9 @@ class EditScreen(ModalScreen[Edited | None]):
 
     # ---- the transition as it stands --------------------------------------------------------------------------------
 
-    def _fields(self) -> _Fields:
+    def _fields(self) -> _FieldValues:
         """Every field read. One that was not touched keeps its exact value, whatever its rounded text says."""
-        found = _Fields()
+        found = _FieldValues()
         for item in self._free:
             text = self._field(item).value.strip()
             old, proposed = self._subject.before.get(item.name), self._proposed(item)
@@ -259,11 +259,11 @@ class EditScreen(ModalScreen[Edited | None]):
                 found.changes[item.name] = value
         return found
 
-    def _read(self) -> tuple[Edited, str]:
+    def _read(self) -> tuple[EditOutcome, str]:
         """The transition of the form and "", or what is wrong with it first."""
         fields = self._fields()
         revision = self._proposal.revision if self._proposal is not None and not self._over else 0
-        edited = Edited(
+        edited = EditOutcome(
             step=int(self._choice("step").removeprefix("step ")), changes=fields.changes,
             optimizer=self._choice("optimizer"), reference=self._choice("reference"),
             label=self._space.describe(self._subject.before, fields.changes),
@@ -272,7 +272,7 @@ class EditScreen(ModalScreen[Edited | None]):
         self._mark(fields)
         return edited, next(iter(fields.wrong.values()), "") or self._wrong(edited)
 
-    def _mark(self, fields: _Fields) -> None:
+    def _mark(self, fields: _FieldValues) -> None:
         """Show at each field whether it changes something, or is wrong."""
         dress, colours = look(self), look(self).palette
         for item in self._space:
@@ -284,11 +284,11 @@ class EditScreen(ModalScreen[Edited | None]):
                 self._field(item).set_class(item.name in fields.changes and not wrong, "-changed")
                 self._field(item).set_class(wrong, "-wrong")
 
-    def _wrong(self, edited: Edited) -> str:
-        moved = bool(edited.changes) or (edited.optimizer, edited.reference) != (Optimizer.KEEP, Reference.BASE)
+    def _wrong(self, edited: EditOutcome) -> str:
+        moved = bool(edited.changes) or (edited.optimizer, edited.reference) != (OptimizerState.KEEP, KLReference.BASE)
         transition = Transition(
             parent=self._subject.node, step=edited.step, intent=Intent.CHANGE if moved else Intent.KEEP,
-            changes=edited.changes, optimizer=Optimizer(edited.optimizer), reference=Reference(edited.reference),
+            changes=edited.changes, optimizer=OptimizerState(edited.optimizer), reference=KLReference(edited.reference),
             label=edited.label, rationale=edited.rationale or "a human's choice",
         )  # fmt: skip
         return next(iter(self._space.check_transition(self._subject.before, transition)), "")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmzero_tui.screens.base import Polled
+from llmzero_tui.screens.base import FeedScreen
 
 
-class Elsewhere(Polled):
+class Elsewhere(FeedScreen):
     """The actions of a run screen that open another screen about the selected node."""
 
     selected: int | None = None
@@ -31,7 +31,7 @@ class Elsewhere(Polled):
         app: Any = self.app
         self._visit(AgentsScreen(AgentsFeed(self.feed.path, app.clock, app.opener)))
 
-    def _visit(self, screen: Polled) -> None:
+    def _visit(self, screen: FeedScreen) -> None:
         app: Any = self.app
         app.push_screen(screen)
         app.call_after_refresh(app.poll)

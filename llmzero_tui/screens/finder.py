@@ -30,7 +30,7 @@ SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FinderEntry:
     """One thing to choose: `value` is what the caller gets, `preview` what is shown of it. `mark` stands in front."""
 
     name: str
@@ -53,11 +53,11 @@ class Finder(ModalScreen[str | None]):
         Binding("pageup", "move(-8)", show=False, priority=True),
     ]
 
-    def __init__(self, title: str, entries: Sequence[Entry], *, button: str, empty: str) -> None:
+    def __init__(self, title: str, entries: Sequence[FinderEntry], *, button: str, empty: str) -> None:
         super().__init__()
         self._heading = title
         self._entries = entries
-        self._shown: list[Entry] = []
+        self._shown: list[FinderEntry] = []
         self._button = button
         self._empty = empty
 
@@ -101,7 +101,7 @@ class Finder(ModalScreen[str | None]):
         self.query_one(".dialog").border_subtitle = look(self).title(f"{len(found)} of {len(self._entries)}")
         self._preview()
 
-    def _line(self, entry: Entry) -> Text:
+    def _line(self, entry: FinderEntry) -> Text:
         dress = look(self)
         colours = dress.palette
         line = Text(no_wrap=True, overflow="ellipsis")

@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from llmzero_tui.actions import Action, Context, bindings, key_name, of
-from llmzero_tui.screens.base import Face
+from llmzero_tui.actions import Action, ActionContext, bindings, key_name, of
+from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.legend import marks_table
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.widgets.look import Appearance, look
 
 BESIDE = 190
 """Cells from which on keys and marks have room beside each other."""
@@ -57,7 +57,7 @@ MOVING = {
 }
 
 
-class HelpScreen(Face):
+class HelpScreen(KeyedScreen):
     """Shown over the screen it explains."""
 
     kind = "help"
@@ -85,8 +85,8 @@ class HelpScreen(Face):
     def on_resize(self) -> None:
         self._draw()
 
-    def context(self) -> Context:
-        return Context(self.kind, state=self._about)
+    def context(self) -> ActionContext:
+        return ActionContext(self.kind, state=self._about)
 
     def _draw(self) -> None:
         keys, marks = keys_table(self._about, look(self)), marks_table(self._about, look(self))
@@ -108,7 +108,7 @@ class HelpScreen(Face):
         self.app.call_later(self.app.start_tour)  # type: ignore[attr-defined]
 
 
-def keys_table(screen: str, dress: Look) -> Table:
+def keys_table(screen: str, dress: Appearance) -> Table:
     """All actions of a screen by group, then how to move."""
     colours = dress.palette
     table = Table.grid(padding=(0, 2, 0, 0))

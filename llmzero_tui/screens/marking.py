@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmzero_tui.screens.base import Polled
+from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.values.marks import MOST, Target
 
 
-class Marking(Polled):
+class Marking(FeedScreen):
     """`marked` are the targets in the order in which they were marked."""
 
     marked: tuple[Target, ...] = ()

@@ -10,22 +10,22 @@ from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from llmzero_tui.actions import Action, of
-from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.widgets.look import look
 
 
 class ActionProvider(Provider):
     """Offers what the guards of the screen allow."""
 
-    def _now(self) -> Iterator[tuple[Action, Face]]:
+    def _now(self) -> Iterator[tuple[Action, KeyedScreen]]:
         screen = self.screen
-        if isinstance(screen, Face):
+        if isinstance(screen, KeyedScreen):
             context = screen.context()
             for action in of(screen.kind):
                 if action.palette and action.guard(context):
                     yield action, screen
 
-    def _help(self, action: Action, screen: Face) -> str:
+    def _help(self, action: Action, screen: KeyedScreen) -> str:
         """The line below a name: its key, and what it does."""
         dress = look(screen)
         key = dress.key(action, screen.kind)

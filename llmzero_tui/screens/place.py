@@ -18,13 +18,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.errors import UserError
-from llmzero_tui.files.exporting import Place, file_size, target
+from llmzero_tui.files.exporting import ExportTarget, file_size, target
 from llmzero_tui.format import plain
 from llmzero_tui.user.places import short
 from llmzero_tui.widgets.look import look
 
 
-class AskFile(ModalScreen[Place | None]):
+class AskFile(ModalScreen[ExportTarget | None]):
     """Enter writes, once more over an existing file; escape does not."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", show=False)]
@@ -96,12 +96,12 @@ class AskFile(ModalScreen[Place | None]):
         if path is None:
             self.app.bell()
         elif not path.exists():
-            self.dismiss(Place(path, overwrite=False))
+            self.dismiss(ExportTarget(path, overwrite=False))
         elif not self._replaceable:
             self._judge()
             self.app.bell()
         elif self._confirmed == path:
-            self.dismiss(Place(path, overwrite=True))
+            self.dismiss(ExportTarget(path, overwrite=True))
         else:
             self._confirmed = path
             self._say(f"{path} exists: enter once more replaces it", look(self).palette.warn)

@@ -11,18 +11,18 @@ from dataclasses import replace
 
 from textual import on
 
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.curves import PLAIN, Manner, Sight, Window, other_axis, pan, zoom
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.curves import PLAIN, AxisWindow, CurveSelection, DrawingStyle, other_axis, pan, zoom
 from llmzero_tui.widgets.plot import MetricPlot
 
 ZOOM = 2.0
 
 
-class Plotting(Polled):
+class Plotting(FeedScreen):
     """The actions of a screen with a plot. `sight` is what has to be read, `manner` how that is drawn."""
 
-    sight: Sight = PLAIN
-    manner: Manner = Manner()
+    sight: CurveSelection = PLAIN
+    manner: DrawingStyle = DrawingStyle()
 
     @property
     def plot(self) -> MetricPlot:
@@ -37,7 +37,7 @@ class Plotting(Polled):
         """Ask for a snapshot without waiting for the tick, once what the key did is on the screen."""
         self.call_after_refresh(self.app.poll, quick=True)  # type: ignore[attr-defined]
 
-    def see(self, sight: Sight) -> None:
+    def see(self, sight: CurveSelection) -> None:
         """Look at something else: at once as far as it is there, in full after a look."""
         if sight != self.sight:
             self.sight = sight
@@ -46,7 +46,7 @@ class Plotting(Polled):
             self.draw_plot()
             self.refresh_keys()
 
-    def _through(self, window: Window | None) -> None:
+    def _through(self, window: AxisWindow | None) -> None:
         self.see(replace(self.sight, window=window))
 
     @on(MetricPlot.Panned)

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from llmzero_tui.files.errands import Errand
+from llmzero_tui.files.errands import ExportJob
 from llmzero_tui.files.exporting import file_size
 from llmzero_tui.format import bar, duration, plain
 from llmzero_tui.widgets.look import look
@@ -29,7 +29,7 @@ class ProgressScreen(ModalScreen[None]):
         Binding("x", "stop", show=False),
     ]
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, errand: ExportJob) -> None:
         super().__init__()
         self._errand = errand
         self._begun = time.monotonic()

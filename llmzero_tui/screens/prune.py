@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 
 from llmzero_tui.format import fit, plain, score
 from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import Node
+from llmzero_tui.values.snapshot import NodeRow
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.sheet import Sheet
 
@@ -106,9 +106,9 @@ class PruneScreen(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-def subtree(nodes: Nodes, node_id: int) -> list[tuple[int, Node]]:
+def subtree(nodes: Nodes, node_id: int) -> list[tuple[int, NodeRow]]:
     """A node and all below it in the order of the tree, each with its depth under the node."""
-    found: list[tuple[int, Node]] = []
+    found: list[tuple[int, NodeRow]] = []
     rest = [(0, node_id)]
     while rest:
         depth, number = rest.pop()

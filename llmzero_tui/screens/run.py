@@ -17,13 +17,13 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
 from llmzero_tui import plots
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.screens.elsewhere import Elsewhere
 from llmzero_tui.screens.run_plot import RunPlot
 from llmzero_tui.screens.steering import Steering
 from llmzero_tui.screens.taking import Taking
-from llmzero_tui.values.snapshot import Detail, Lost, RunSnapshot, View
+from llmzero_tui.values.snapshot import FeedFailure, NodeDetail, RunSnapshot, RunView
 from llmzero_tui.values.standing import without_training
 from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
@@ -83,10 +83,10 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
 
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
-    def view(self) -> View:
+    def view(self) -> RunView:
         tab, lines = self.query_one(Details).tab, self.query_one(SearchTree).on_screen
         columns = max(20, self._plot.size.width)
-        return View(self.selected, self.metric, columns, tab == SAMPLES, lines, self.wanted(), tab == CALLS)
+        return RunView(self.selected, self.metric, columns, tab == SAMPLES, lines, self.wanted(), tab == CALLS)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
         if self.frozen and self.snapshot is not None:
@@ -120,7 +120,7 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
             self.snapshot = replace(self.snapshot, sparks={**snapshot.sparks, **self.snapshot.sparks})
             self.query_one(SearchTree).show(self.snapshot)
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._lost = why.reason
         self._header(now)
 
@@ -257,12 +257,12 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
 
     # ---- actions: looking -------------------------------------------------------------------------------------------
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         snapshot = self.snapshot
         if snapshot is None:
-            return Context(self.kind)
+            return ActionContext(self.kind)
         node = snapshot.nodes.get(self.selected) if self.selected is not None else None
-        return Context(
+        return ActionContext(
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
             target=snapshot.proposal(self.selected), waiting=snapshot.waiting, narrow=self.narrow,
             in_inbox=self.query_one(Inbox).has_focus, running=snapshot.running is not None,
@@ -355,6 +355,6 @@ def tree_cells(width: int) -> int:
     return min(2 * TREE_CELLS, TREE_CELLS + max(0, width - 120) // 3)
 
 
-def _seen(detail: Detail) -> tuple[object, ...]:
+def _seen(detail: NodeDetail) -> tuple[object, ...]:
     """What a detail is about."""
     return detail.node, detail.trace.metric, detail.trace.sight, detail.samples is None, detail.calls is None

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from llmzero_tui.screens.marking import Marking
 from llmzero_tui.screens.plotting import Plotting
-from llmzero_tui.values.curves import Sight
+from llmzero_tui.values.curves import CurveSelection
 from llmzero_tui.values.marks import LETTERS, Target
 from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.strip import Strip
@@ -29,7 +29,7 @@ class RunPlot(Plotting, Marking):
         """Bring everything about the selected node to the latest snapshot."""
         raise NotImplementedError
 
-    def wanted(self) -> Sight:
+    def wanted(self) -> CurveSelection:
         """What of the curves has to be read now."""
         also = tuple(metric for metric in self.beside if metric != self.metric) if self.zoomed else ()
         return replace(self.sight, also=also)

@@ -18,13 +18,13 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from engine.errors import UserError
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.format import plain
 from llmzero_tui.screens.marking import Marking
 from llmzero_tui.user.places import short
 from llmzero_tui.values.marks import Target
-from llmzero_tui.values.snapshot import UNREAD, Lost, Run, RunsSnapshot
+from llmzero_tui.values.snapshot import UNREAD, FeedFailure, RunRow, RunsSnapshot
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.runs_table import RunsTable
@@ -42,7 +42,7 @@ URGENCY = (
     "finished",
     UNREAD,
 )
-SortKey = Callable[[Run], Any]
+SortKey = Callable[[RunRow], Any]
 SORTS: dict[str, SortKey] = {
     "age": lambda run: 0,  # as the feed has them: newest first
     "run": lambda run: run.name.lower(),
@@ -105,7 +105,7 @@ class RunsScreen(Marking):
         if any(run.state == UNREAD for run in snapshot.runs):
             self.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._why = why.reason
         self._title()
 
@@ -115,7 +115,7 @@ class RunsScreen(Marking):
         self.query_one(RunsTable).redraw()
 
     @property
-    def shown(self) -> list[Run]:
+    def shown(self) -> list[RunRow]:
         """The runs that pass the filter, in their order."""
         words = self.filtered.lower().split()
         runs = [run for run in self.snapshot.runs if _passes(run, words)] if self.snapshot else []
@@ -184,13 +184,13 @@ class RunsScreen(Marking):
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         if not self.ready:
-            return Context(self.kind)
-        return Context(self.kind, runs=len(self.query_one(RunsTable).runs), marked=len(self.compared))
+            return ActionContext(self.kind)
+        return ActionContext(self.kind, runs=len(self.query_one(RunsTable).runs), marked=len(self.compared))
 
     @property
-    def current(self) -> Run | None:
+    def current(self) -> RunRow | None:
         """The run under the cursor."""
         return self.query_one(RunsTable).current
 
@@ -289,7 +289,7 @@ class RunsScreen(Marking):
         self.app.poll()  # type: ignore[attr-defined]
 
 
-def _passes(run: Run, words: list[str]) -> bool:
+def _passes(run: RunRow, words: list[str]) -> bool:
     """Whether a run has all words somewhere in its name, task or state."""
     text = f"{run.name} {run.task} {run.state}".lower()
     return all(word in text for word in words)

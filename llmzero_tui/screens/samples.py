@@ -17,15 +17,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Input, Static
 
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.samples import SamplesFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.samples import ORDERS, SPLITS, Line, SamplesSnapshot, SamplesView
-from llmzero_tui.values.snapshot import Lost
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.samples import ORDERS, SPLITS, CompletionLine, SamplesSnapshot, SamplesView
+from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets import sample_texts as texts
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Look, look, row
+from llmzero_tui.widgets.look import Appearance, look, row
 from llmzero_tui.widgets.rows import Rows
 from llmzero_tui.widgets.sheet import Sheet
 
@@ -34,7 +34,7 @@ STACKED = 116
 """Below so many columns two completions stand one over the other."""
 
 
-class SamplesScreen(Polled):
+class SamplesScreen(FeedScreen):
     """A list and what is chosen in it. While comparing, the list holds the other answers to one prompt."""
 
     kind = "samples"
@@ -85,7 +85,7 @@ class SamplesScreen(Polled):
         self.snapshot = snapshot
         self._show()
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._lost = why.reason
         self._title()
 
@@ -126,7 +126,7 @@ class SamplesScreen(Polled):
         right = Text(plain(self._lost, 80), style=colours.bad) if self._lost else self._pages(snapshot, dress)
         self.query_one("#title", Static).update(dress.done(row(left, right, max(10, self.size.width - 2))))
 
-    def _pages(self, snapshot: SamplesSnapshot | None, dress: Look) -> Text:
+    def _pages(self, snapshot: SamplesSnapshot | None, dress: Appearance) -> Text:
         if snapshot is None or snapshot.pages < 2:
             return Text()
         return Text(f"page {snapshot.page + 1} of {snapshot.pages}", style=dress.palette.muted)
@@ -137,9 +137,9 @@ class SamplesScreen(Polled):
     def _list(self) -> None:
         lines, snapshot = self.query_one("#samples", Rows), self.snapshot
         comparing = snapshot is not None and snapshot.view.comparing
-        found: tuple[Line, ...] = snapshot.lines if snapshot is not None else ()
+        found: tuple[CompletionLine, ...] = snapshot.lines if snapshot is not None else ()
 
-        def draw(index: int, width: int, dress: Look) -> Text:
+        def draw(index: int, width: int, dress: Appearance) -> Text:
             return texts.line(found[index], width, dress, snapshot.view if snapshot is not None else self._view)
 
         shown = None
@@ -188,9 +188,9 @@ class SamplesScreen(Polled):
     def on_descendant_focus(self) -> None:
         self.refresh_keys()
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         snapshot = self.snapshot
-        return Context(
+        return ActionContext(
             self.kind, chosen=snapshot is not None and snapshot.full is not None, comparing=self._view.comparing,
             pages=snapshot is not None and snapshot.pages > 1, editing=self.query_one("#search").has_focus,
         )  # fmt: skip

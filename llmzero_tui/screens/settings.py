@@ -20,15 +20,15 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from llmzero_tui.actions import REGISTRY, Action, bindings, key_name
-from llmzero_tui.base_app import Dressed
+from llmzero_tui.base_app import StyledApp
 from llmzero_tui.feeds.news import News
 from llmzero_tui.format import fit, plain
-from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.styles.themes import PALETTES
 from llmzero_tui.user import settings as stored
 from llmzero_tui.user.places import short
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.widgets.look import Appearance, look
 from llmzero_tui.widgets.setting import Setting
 
 ON_OFF = {False: "off", True: "on"}
@@ -45,7 +45,7 @@ ROWS: tuple[tuple[str, str, str, dict[Any, str]], ...] = (
 )  # fmt: skip
 
 
-class SettingsScreen(Face):
+class SettingsScreen(KeyedScreen):
     """Shown over the screen one came from."""
 
     kind = "settings"
@@ -59,8 +59,8 @@ class SettingsScreen(Face):
         super().__init__(id="settings")
 
     @property
-    def _app(self) -> Dressed:
-        return cast(Dressed, self.app)
+    def _app(self) -> StyledApp:
+        return cast(StyledApp, self.app)
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -181,7 +181,7 @@ def key_changes(action: Action, keys: list[str] | None) -> dict[str, Any]:
     return {f"keys.{screen}.{action.id}": keys for screen in action.screens}
 
 
-def _options(dress: Look, width: int) -> Iterator[Option]:
+def _options(dress: Appearance, width: int) -> Iterator[Option]:
     """The keys, a line for each action; a changed one says what it was."""
     colours = dress.palette
     group = ""
@@ -233,7 +233,7 @@ class PressKey(ModalScreen[None]):
             self.dismiss()
             return
         keys = None if event.key == "backspace" else [event.key]
-        error = cast(Dressed, self.app).change(key_changes(self._action, keys))
+        error = cast(StyledApp, self.app).change(key_changes(self._action, keys))
         if not error:
             self.dismiss()
             return

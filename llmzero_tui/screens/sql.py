@@ -21,12 +21,12 @@ from textual.widgets import DataTable, Static
 
 from engine.errors import Fault, UserError
 from engine.words import counted
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.feeds.sql import FETCHED, Answer, Meaning, SqlFeed
-from llmzero_tui.files.exporting import FORMATS, Place, file_name
+from llmzero_tui.feeds.sql import FETCHED, ColumnMeaning, QueryAnswer, SqlFeed
+from llmzero_tui.files.exporting import FORMATS, ExportTarget, file_name
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.sql_text import error_span
 from llmzero_tui.user import queries
 from llmzero_tui.widgets.keybar import KeyBar
@@ -35,7 +35,7 @@ from llmzero_tui.widgets.result_grid import ResultGrid, as_text
 from llmzero_tui.widgets.sql_editor import SqlEditor
 
 
-class SqlScreen(Face):
+class SqlScreen(KeyedScreen):
     """One editor, one table. F5 or ctrl+r runs; from the rows r does too."""
 
     kind = "sql"
@@ -49,7 +49,7 @@ class SqlScreen(Face):
     class Answered(Message):
         """A query ended."""
 
-        answer: Answer
+        answer: QueryAnswer
 
     @dataclass
     class Exported(Message):
@@ -68,7 +68,7 @@ class SqlScreen(Face):
     class Explained(Message):
         """What the tables mean, or why that cannot be said."""
 
-        meanings: Sequence[Meaning]
+        meanings: Sequence[ColumnMeaning]
         error: str = ""
 
     def __init__(self, path: Path, opener: OpenRun, drafts: dict[Path, str] | None = None) -> None:
@@ -76,7 +76,7 @@ class SqlScreen(Face):
         self._path = path
         self._feed = SqlFeed(path, opener)
         self._drafts = {} if drafts is None else drafts
-        self._answer: Answer | None = None
+        self._answer: QueryAnswer | None = None
         self._asked = ""
         self.busy = False
 
@@ -132,9 +132,9 @@ class SqlScreen(Face):
     def _say(self, words: str, style: str) -> None:
         self.query_one("#status", Static).update(look(self).done(Text(f" {plain(words, 600)}", style=style)))
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         found = self._answer is not None and self._answer.rows > 0 and not self.busy
-        return Context(
+        return ActionContext(
             self.kind, busy=self.busy, pages=found and self.grid.pages > 1, editing=self.editor.has_focus, found=found
         )
 
@@ -263,7 +263,7 @@ class SqlScreen(Face):
         if answer is None:
             return
 
-        def write(place: Place | None) -> None:
+        def write(place: ExportTarget | None) -> None:
             if place is not None and self._begin("writing … esc stops it"):
                 self._export(answer, place)
 
@@ -273,7 +273,7 @@ class SqlScreen(Face):
         self.app.push_screen(AskFile("Export the rows", words, name, suffixes=tuple(FORMATS)), write)
 
     @work(thread=True, group="sql", exit_on_error=False)
-    def _export(self, answer: Answer, place: Place) -> None:
+    def _export(self, answer: QueryAnswer, place: ExportTarget) -> None:
         try:
             written = self._feed.export(answer, place.path, overwrite=place.overwrite)
         except (UserError, Fault) as error:
@@ -308,17 +308,17 @@ class SqlScreen(Face):
 
     def action_queries(self) -> None:
         """Choose a saved query: ours, and the user's own on top."""
-        from llmzero_tui.screens.finder import Entry, Finder
+        from llmzero_tui.screens.finder import Finder, FinderEntry
 
         found = [*queries.own(), *queries.packaged()]
-        entries = [Entry(q.name, q.words, q.text, q.text, mark="yours" if q.own else "") for q in found]
+        entries = [FinderEntry(q.name, q.words, q.text, q.text, mark="yours" if q.own else "") for q in found]
         self.app.push_screen(Finder("Saved queries", entries, button="Into the editor", empty=""), self._put)
 
     def action_history(self) -> None:
         """Choose from what was asked before, the latest first."""
-        from llmzero_tui.screens.finder import Entry, Finder
+        from llmzero_tui.screens.finder import Finder, FinderEntry
 
-        entries = [Entry("", plain(text, 300), text, text) for text in reversed(queries.history())]
+        entries = [FinderEntry("", plain(text, 300), text, text) for text in reversed(queries.history())]
         empty = "nothing was asked yet"
         self.app.push_screen(Finder("Asked before", entries, button="Into the editor", empty=empty), self._put)
 
@@ -347,7 +347,7 @@ class SqlScreen(Face):
 
     @on(Explained)
     def _explained(self, event: Explained) -> None:
-        from llmzero_tui.screens.finder import Entry, Finder
+        from llmzero_tui.screens.finder import Finder, FinderEntry
 
         self.busy = False
         if not self.display:
@@ -360,7 +360,7 @@ class SqlScreen(Face):
         if self._answer is not None:
             self._count()
         entries = [
-            Entry(f"  {m.column}" if m.column else m.table, m.comment or m.type, m.column or m.table,
+            FinderEntry(f"  {m.column}" if m.column else m.table, m.comment or m.type, m.column or m.table,
                   f"{m.name}  {m.type}\n{m.comment}", mark="" if m.column else "table", sql=False)
             for m in event.meanings
         ]  # fmt: skip

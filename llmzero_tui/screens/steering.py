@@ -10,7 +10,7 @@ from typing import Any
 
 from llmzero_tui.format import plain
 from llmzero_tui.screens.deciding import Deciding
-from llmzero_tui.values.snapshot import Proposal, RunSnapshot
+from llmzero_tui.values.snapshot import ProposalRow, RunSnapshot
 
 GATES = ("auto", "timeout", "manual")
 
@@ -22,21 +22,21 @@ class Steering(Deciding):
     selected: int | None = None
 
     @property
-    def _target(self) -> Proposal | None:
+    def _target(self) -> ProposalRow | None:
         return self.snapshot.proposal(self.selected) if self.snapshot else None
 
     # ---- proposals --------------------------------------------------------------------------------------------------
 
     def action_branch(self) -> None:
         """A transition of the human's own, from a checkpoint of the selected node."""
-        from llmzero_tui.screens.edit import Subject
+        from llmzero_tui.screens.edit import EditSubject
 
         snapshot = self.snapshot
         if snapshot is None or snapshot.detail is None or snapshot.detail.stage is None:
             return
         stage = snapshot.detail.stage
         node = snapshot.nodes[stage.node]
-        subject = Subject(
+        subject = EditSubject(
             title=f"Branch from #{stage.node} by hand", node=stage.node, steps=tuple(sorted(node.kept, reverse=True)),
             before=stage.configuration, changes={}, optimizer="keep", reference="base", note="",
         )  # fmt: skip

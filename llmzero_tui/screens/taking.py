@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from llmzero_tui.format import parameter, plain, score
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.snapshot import RunSnapshot, Stage
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.snapshot import RunSnapshot, StageRow
 
 if TYPE_CHECKING:
-    from llmzero_tui.files.errands import Errand, Way
-    from llmzero_tui.files.exporting import Place, Progress
+    from llmzero_tui.files.errands import ExportJob, ExportKind
+    from llmzero_tui.files.exporting import ExportTarget, Progress
 
 
 AGAIN_SECONDS = 0.1
@@ -23,7 +23,7 @@ PATIENCE = 30
 """How often it is looked whether the selected node has been read."""
 
 
-class Taking(Polled):
+class Taking(FeedScreen):
     """The actions of a run screen that carry something out of it."""
 
     snapshot: RunSnapshot | None = None
@@ -69,7 +69,7 @@ class Taking(Polled):
         options = tuple((way.name, way.what) for way in found)
         self.app.push_screen(Choose("Write to a file", options, ""), where)
 
-    def _write(self, way: Way, place: Place | None) -> None:
+    def _write(self, way: ExportKind, place: ExportTarget | None) -> None:
         if place is None:
             return
         if way.name == "picture":
@@ -81,20 +81,20 @@ class Taking(Polled):
         opener = self.app.opener  # type: ignore[attr-defined]
         self._start(errand(way, self.feed.path, self.selected, place, opener))
 
-    def _picture(self, place: Place) -> None:
-        from llmzero_tui.files.errands import Errand
-        from llmzero_tui.files.exporting import Written, whole_file
+    def _picture(self, place: ExportTarget) -> None:
+        from llmzero_tui.files.errands import ExportJob
+        from llmzero_tui.files.exporting import WrittenFile, whole_file
 
         svg = self.app.export_screenshot(title=plain(self.feed.path.name, 60)).encode("utf-8", "replace")
 
-        def write(_progress: Progress) -> Written:
+        def write(_progress: Progress) -> WrittenFile:
             with whole_file(place.path, overwrite=place.overwrite) as file:
                 file.write(svg)
-            return Written(place.path, "a picture of the screen", len(svg))
+            return WrittenFile(place.path, "a picture of the screen", len(svg))
 
-        self._start(Errand("a picture", write, long=False, stoppable=False))
+        self._start(ExportJob("a picture", write, long=False, stoppable=False))
 
-    def _start(self, errand: Errand) -> None:
+    def _start(self, errand: ExportJob) -> None:
         """Run it in the app's worker; what takes long shows how far it is."""
         from llmzero_tui.screens.progress import ProgressScreen
 
@@ -113,7 +113,7 @@ class Taking(Polled):
             app.push_screen(ProgressScreen(errand))
 
 
-def node_text(snapshot: RunSnapshot, stage: Stage) -> str:
+def node_text(snapshot: RunSnapshot, stage: StageRow) -> str:
     """A node as a colleague can read it in a message."""
     node = snapshot.nodes.get(stage.node)
     lines = [

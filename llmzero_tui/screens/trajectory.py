@@ -17,12 +17,12 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from engine.words import counted
-from llmzero_tui.actions import Context, bindings
+from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
-from llmzero_tui.screens.base import Polled
-from llmzero_tui.values.dossier import Leg, TrajectorySnapshot, TrajectoryView
-from llmzero_tui.values.snapshot import Lost, Node
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.dossier import PathStage, TrajectorySnapshot, TrajectoryView
+from llmzero_tui.values.snapshot import FeedFailure, NodeRow
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.look import look, row
 from llmzero_tui.widgets.proposal_text import diagnosis
@@ -33,7 +33,7 @@ LONG = 9
 """Nodes of a path that the line on top names."""
 
 
-class TrajectoryScreen(Polled):
+class TrajectoryScreen(FeedScreen):
     """`came_from`: the node that was selected, whose path can be shown, too."""
 
     kind = "trajectory"
@@ -78,7 +78,7 @@ class TrajectoryScreen(Polled):
             self.call_after_refresh(self._seek)
         self.refresh_keys()
 
-    def lost(self, why: Lost, now: datetime) -> None:
+    def lost(self, why: FeedFailure, now: datetime) -> None:
         self._lost = why.reason
         self._show()
 
@@ -128,7 +128,7 @@ class TrajectoryScreen(Polled):
         left.append(f"  {_way(legs)}", style=colours.text)
         about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
 
-    def _told(self, legs: tuple[Leg, ...]) -> RenderableType:
+    def _told(self, legs: tuple[PathStage, ...]) -> RenderableType:
         """Every transition of the path: from where, by whom, why, and what had been found before it."""
         dress = look(self)
         colours, lines = dress.palette, list[RenderableType]()
@@ -166,14 +166,14 @@ class TrajectoryScreen(Polled):
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 
-    def context(self) -> Context:
+    def context(self) -> ActionContext:
         snapshot = self.snapshot
         if snapshot is None:
-            return Context(self.kind)
+            return ActionContext(self.kind)
         other = None
         if self._came_from is not None:
-            other = Node(self._came_from, None, None, "", "", "", 0, 0, 0, False)
-        return Context(self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=other)
+            other = NodeRow(self._came_from, None, None, "", "", "", 0, 0, 0, False)
+        return ActionContext(self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=other)
 
     def action_other_path(self) -> None:
         """The best path, or that to the node one came from."""
@@ -205,7 +205,7 @@ class TrajectoryScreen(Polled):
         self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
 
 
-def _way(legs: tuple[Leg, ...]) -> str:
+def _way(legs: tuple[PathStage, ...]) -> str:
     """The nodes of a path, the middle of a long one left out."""
     names = [f"#{leg.stage.node}" for leg in legs]
     if len(names) > LONG:

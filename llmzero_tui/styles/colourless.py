@@ -16,13 +16,13 @@ from textual.filter import LineFilter
 from llmzero_tui.styles.themes import Palette
 
 if TYPE_CHECKING:
-    from llmzero_tui.base_app import Dressed
+    from llmzero_tui.base_app import StyledApp
 
 
-class Colourless(LineFilter):
+class ColourlessFilter(LineFilter):
     """Keeps what the cursor stands on visible by reversing it."""
 
-    def __init__(self, app: Dressed) -> None:
+    def __init__(self, app: StyledApp) -> None:
         super().__init__()
         self._app = app
 

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from llmzero_tui.format import bar, ending, fit, mark, plain, to_ascii
 from llmzero_tui.text.facts import (
-    Branch,
-    Facts,
+    RunFacts,
+    TreeBranch,
     activity_words,
     best_score,
     best_words,
@@ -36,7 +36,7 @@ OTHER_LINES = 8
 """Lines of the terminal that are not the tree's: the board's head, and some for what scrolls by."""
 
 
-class Board:
+class ProgressBoard:
     """Shows where a run stands below the lines of what happened; gone when the run is over."""
 
     def __init__(self, ascii: bool, console: Console | None = None) -> None:
@@ -60,11 +60,11 @@ class Board:
         filled = textwrap.fill(to_ascii(text) if self._ascii else text, width, subsequent_indent="    ")
         self._console.print(filled, soft_wrap=True)
 
-    def standing(self, facts: Facts) -> None:
+    def standing(self, facts: RunFacts) -> None:
         """Draw the board anew."""
         self._live.update(self.drawn(facts))
 
-    def drawn(self, facts: Facts) -> Group:
+    def drawn(self, facts: RunFacts) -> Group:
         """The board: head, what trains, what waits, the tree, each on lines that fit the terminal's width."""
         lines = [Text(""), *self._head(facts)]
         shown = [*facts.waiting[:2]]
@@ -81,7 +81,7 @@ class Board:
         line.no_wrap, line.overflow = True, "ellipsis" if not self._ascii else "crop"
         return line
 
-    def _head(self, facts: Facts) -> list[Text]:
+    def _head(self, facts: RunFacts) -> list[Text]:
         summary = facts.summary
         look = mark(summary.state)
         spent, left = bar(summary.budget_fraction or 0.0, BAR, ascii=self._ascii)
@@ -99,7 +99,7 @@ class Board:
         trains += [Text(f"{glyph} {running_words(each)}", style=_colour("live")) for each in facts.running]
         return [title, budget, limits, scores, *trains]
 
-    def _tree(self, facts: Facts, room: int) -> list[Text]:
+    def _tree(self, facts: RunFacts, room: int) -> list[Text]:
         """As many branches as there is room for: the way to the best and what is in flight first, then the newest."""
         found = branches(facts.nodes, facts.summary.best_node)
         shown = telling(found, room)
@@ -111,7 +111,7 @@ class Board:
                               style=_colour("muted")))  # fmt: skip
         return lines
 
-    def _branch(self, branch: Branch, width: int) -> Text:
+    def _branch(self, branch: TreeBranch, width: int) -> Text:
         look = mark(str(branch.row["state"]))
         line = Text(fit(" " * (2 * branch.depth) + branch.name, width))
         line.append(f"  {best_score(branch.row):>16}")
@@ -120,7 +120,7 @@ class Board:
         return line
 
 
-def telling(found: list[Branch], room: int) -> list[Branch]:
+def telling(found: list[TreeBranch], room: int) -> list[TreeBranch]:
     """The branches to show, in the order of the tree."""
     if len(found) <= room:
         return found

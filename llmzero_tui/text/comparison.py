@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from engine.compare.figure import AXIS
-from engine.compare.report import Report
+from engine.compare.report import ComparisonReport
 from engine.compare.statistics import Against, anytime
 from llmzero_tui.text.output import table
 
@@ -14,7 +14,7 @@ SHOWN = 5
 """Strategies in a plot of characters: more cannot be told apart."""
 
 
-def report_lines(report: Report, against: Against) -> Iterator[str]:
+def report_lines(report: ComparisonReport, against: Against) -> Iterator[str]:
     """Everything, as lines for stdout."""
     standing = report.standing
     yield f"{report.name}: {len(standing.done)} of {len(report.cells)} runs measured, {len(standing.stale)} stale"
@@ -28,7 +28,7 @@ def report_lines(report: Report, against: Against) -> Iterator[str]:
         yield from _plot(report, task, against)
 
 
-def _plot(report: Report, task: str, against: Against) -> Iterator[str]:
+def _plot(report: ComparisonReport, task: str, against: Against) -> Iterator[str]:
     """The best validation score so far, mean over seeds."""
     curves = [(s, anytime(report.lines.get((task, s), {}), against)) for s in report.strategies]
     curves = [(strategy, curve) for strategy, curve in curves if curve][:SHOWN]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.analysis.summary import FINAL_STATES, Summary, derived_node_state, summarise
+from engine.analysis.summary import FINAL_STATES, RunSummary, derived_node_state, summarise
 from engine.rundir import RunDirectory
 from engine.score import Score
 from engine.store import queries
@@ -30,7 +30,7 @@ UNITS = {"steps": "steps", "nodes": "nodes", "minutes": "minutes", "gpu_hours": 
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningNode:
     """A node that trains, with the latest value of its telling metrics by TRL's names; `doing` is what its worker does
     between two steps, "scoring the checkpoint 64/256"."""
 
@@ -48,13 +48,13 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """One look at a run: its summary, its nodes (rows of cli_nodes), what trains, and what waits for the human."""
 
     directory: RunDirectory
-    summary: Summary
+    summary: RunSummary
     nodes: tuple[Row, ...]
-    running: tuple[Running, ...]
+    running: tuple[RunningNode, ...]
     waiting: tuple[Row, ...]
 
     def as_dict(self) -> Row:
@@ -75,7 +75,7 @@ class Facts:
         return [{key: row[key] for key in ("proposal_id", "revision", "node_id", "label")} for row in self.waiting]
 
 
-def read_facts(reader: Reader, directory: RunDirectory) -> Facts:
+def read_facts(reader: Reader, directory: RunDirectory) -> RunFacts:
     """All of it. Raises UserError: the run has not begun. QueryError, EngineGone: as a query does."""
     summary = summarise(reader)
     running = reader.rows(queries.load("cli_running")) if summary.live else []
@@ -84,35 +84,35 @@ def read_facts(reader: Reader, directory: RunDirectory) -> Facts:
         {**row, "state": derived_node_state(row["state"], live=summary.live)}
         for row in reader.rows(queries.load("cli_nodes"))
     ]
-    return Facts(
+    return RunFacts(
         directory, summary, tuple(nodes),
         tuple(_running(row, summary) for row in running),
         tuple(row for row in inbox if row["waits"]),
     )  # fmt: skip
 
 
-def headline(directory: RunDirectory, summary: Summary) -> Row:
+def headline(directory: RunDirectory, summary: RunSummary) -> Row:
     """A run in facts, for JSON: the same keys everywhere."""
     return {**summary.as_dict(), "name": directory.name, "path": str(directory.path.resolve())}
 
 
-def _running(row: Row, summary: Summary) -> Running:
+def _running(row: Row, summary: RunSummary) -> RunningNode:
     metrics = json_of(row["metrics"], {})
     told = {name: metrics[name] for name in SHORT if isinstance(metrics.get(name), int | float)}
     doing = next((each.words for each in summary.activity if each.node == row["node_id"]), "")
-    return Running(row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], told, plain(doing, 80))
+    return RunningNode(row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], told, plain(doing, 80))
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
 
 
-def state_words(summary: Summary) -> str:
+def state_words(summary: RunSummary) -> str:
     """ "● training", with the reason where there is one."""
     reason = f": {plain(summary.reason, 200)}" if summary.reason else ""
     return f"{mark(summary.state).glyph} {summary.state}{reason}"
 
 
-def best_words(summary: Summary) -> str:
+def best_words(summary: RunSummary) -> str:
     """ "best .431 [.37, .49] (#9 step 25, n 256)"; "picked …" with the score that decided, once that is so."""
     if summary.best_validation is None:
         return "no score yet"
@@ -121,12 +121,12 @@ def best_words(summary: Summary) -> str:
     return f"best {_measured(summary.best_validation, plain(summary.best_policy, 120))}"
 
 
-def test_words(summary: Summary) -> str:
+def test_words(summary: RunSummary) -> str:
     """ "test .488 [.46, .52] (n 1024)", or "" where nothing was measured on it."""
     return f"test {_measured(summary.best_test)}" if summary.best_test else ""
 
 
-def spent_words(summary: Summary) -> str:
+def spent_words(summary: RunSummary) -> str:
     """ "42% of the budget", with the time it took and what is left of it."""
     spent = MISSING if summary.budget_fraction is None else f"{summary.budget_fraction:.0%}"
     time = duration(summary.wall_seconds)
@@ -135,7 +135,7 @@ def spent_words(summary: Summary) -> str:
     return f"{spent} of the budget · {time}"
 
 
-def limit_words(summary: Summary) -> str:
+def limit_words(summary: RunSummary) -> str:
     """What is spent of each limit: "630 of 1500 steps, 14 of 40 minutes"."""
     spent = {
         "steps": float(summary.steps), "nodes": float(summary.nodes), "minutes": summary.wall_seconds / 60,
@@ -149,14 +149,14 @@ def limit_words(summary: Summary) -> str:
     return ", ".join(parts) or "no limits known"
 
 
-def running_words(running: Running) -> str:
+def running_words(running: RunningNode) -> str:
     """ "#13 keep  step 31/50  reward .67  kl .0027", between two steps with what goes on."""
     metrics = "".join(f"  {SHORT[name]} {number(value)}" for name, value in running.metrics.items())
     doing = f"  {running.doing}" if running.doing else ""
     return f"#{running.node} {plain(running.label, 40)}  step {running.step}/{running.planned}{doing}{metrics}"
 
 
-def activity_words(summary: Summary) -> list[str]:
+def activity_words(summary: RunSummary) -> list[str]:
     """What workers do for no node: "scoring the base 120/256"."""
     return [plain(each.words, 80) for each in summary.activity if each.node is None]
 
@@ -166,7 +166,7 @@ def waiting_words(row: Row) -> str:
     return f"? #{row['node_id']} {plain(row['label'], 40)} waits for you"
 
 
-def status_line(summary: Summary) -> str:
+def status_line(summary: RunSummary) -> str:
     """How far a run is, in one line: steps, nodes, budget, time, best score."""
     parts = [
         *activity_words(summary),
@@ -177,7 +177,7 @@ def status_line(summary: Summary) -> str:
     return " · ".join(filter(None, [*parts, test_words(summary)]))
 
 
-def head_lines(facts: Facts) -> Iterator[str]:
+def head_lines(facts: RunFacts) -> Iterator[str]:
     """What the run is, how far, how good, what trains and what waits."""
     summary = facts.summary
     yield f"{facts.name}  {state_words(summary)}"
@@ -210,7 +210,7 @@ def _count(value: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class TreeBranch:
     """A node of the tree with how deep it hangs; `best` is that of the reported policy."""
 
     row: Row
@@ -233,21 +233,21 @@ class Branch:
         return self.state if self.row["parent_id"] is None else f"{mark(str(self.row['state'])).glyph} {self.state}"
 
 
-def branches(nodes: Sequence[Row], best: int | None) -> list[Branch]:
+def branches(nodes: Sequence[Row], best: int | None) -> list[TreeBranch]:
     """The nodes below their parents, as deep as they are."""
     children: dict[int | None, list[Row]] = {}
     for row in nodes:
         children.setdefault(row["parent_id"], []).append(row)
-    found: list[Branch] = []
+    found: list[TreeBranch] = []
     stack = [(row, 0) for row in reversed(children.get(None, []))]
     while stack:
         row, depth = stack.pop()
-        found.append(Branch(row, depth, row["node_id"] == best))
+        found.append(TreeBranch(row, depth, row["node_id"] == best))
         stack += [(child, depth + 1) for child in reversed(children.get(row["node_id"], []))]
     return found
 
 
-def tree_lines(facts: Facts) -> Iterator[str]:
+def tree_lines(facts: RunFacts) -> Iterator[str]:
     """The tree as a table."""
     found = branches(facts.nodes, facts.summary.best_node)
     rows = [[each.name, each.shown_state, each.row["trained_steps"], _best(each), each.row["intent"]] for each in found]
@@ -260,6 +260,6 @@ def best_score(row: Row) -> str:
     return score(row["best_value"], row["best_low"], row["best_high"])
 
 
-def _best(branch: Branch) -> str:
+def _best(branch: TreeBranch) -> str:
     text = best_score(branch.row)
     return f"{text} ★" if branch.best else text

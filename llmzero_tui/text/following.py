@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from engine.analysis.activity import Doing
+from engine.analysis.activity import WorkerActivity
 from engine.analysis.summary import FINAL_STATES
 from engine.errors import Fault, UserError
 from engine.rundir import RunDirectory
-from engine.store.errors import Unreachable
+from engine.store.errors import EngineUnreachable
 from engine.store.reader import Reader, open_run
 
 LOOK_SECONDS = 0.5
@@ -33,7 +33,7 @@ class LongPhases:
     _since: dict[tuple[int | None, str], float] = field(default_factory=dict)
     _told: set[tuple[int | None, str]] = field(default_factory=set)
 
-    def new(self, activity: Iterable[Doing]) -> list[Doing]:
+    def new(self, activity: Iterable[WorkerActivity]) -> list[WorkerActivity]:
         """Those to be told now."""
         now = time.monotonic()
         found = {(each.node, each.what): each for each in activity}
@@ -45,7 +45,7 @@ class LongPhases:
 
 
 @dataclass
-class Watch:
+class RunWatch:
     """One run, seen by `look`."""
 
     directory: RunDirectory
@@ -69,7 +69,7 @@ class Watch:
         try:
             reader = self._reader = self._reader or open_run(self.directory.path)
             state = self.look(reader)
-        except Unreachable:
+        except EngineUnreachable:
             raise
         except (Fault, UserError):
             self._let_go()

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from engine.analysis.summary import FINAL_STATES, Summary
+from engine.analysis.summary import FINAL_STATES, RunSummary
 from engine.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from engine.words import counted
 from llmzero_tui.format import mark, plain, to_ascii
-from llmzero_tui.text.facts import Facts, best_score, read_facts, status_line, waiting_words
-from llmzero_tui.text.following import LongPhases, Watch
+from llmzero_tui.text.facts import RunFacts, best_score, read_facts, status_line, waiting_words
+from llmzero_tui.text.following import LongPhases, RunWatch
 from llmzero_tui.text.output import note
 from llmzero_tui.text.summary import show_summary
 
@@ -31,7 +31,7 @@ Row = dict[str, Any]
 WAITING = frozenset({"proposed", "queued"})
 
 
-class Display(Protocol):
+class ProgressDisplay(Protocol):
     """Where progress is shown: lines that stay, and where the run stands, which is replaced."""
 
     def __enter__(self) -> Self: ...
@@ -43,7 +43,7 @@ class Display(Protocol):
     def line(self, text: str) -> None:
         """Something that happened."""
 
-    def standing(self, facts: Facts) -> None:
+    def standing(self, facts: RunFacts) -> None:
         """Where the run stands now."""
 
 
@@ -55,7 +55,7 @@ def follow(directory: RunDirectory, *, as_json: bool = False, ascii: bool = Fals
     """
     try:
         with _display(ascii) as display:
-            state = Watch(directory, Follower(directory, display).look).until_over()
+            state = RunWatch(directory, RunFollower(directory, display).look).until_over()
     except KeyboardInterrupt:
         if directory.holder():
             sys.stderr.write("\n")  # below the ^C that the terminal shows
@@ -66,11 +66,11 @@ def follow(directory: RunDirectory, *, as_json: bool = False, ascii: bool = Fals
 
 
 @dataclass
-class Follower:
+class RunFollower:
     """Says at each look what is new."""
 
     directory: RunDirectory
-    display: Display
+    display: ProgressDisplay
     _state: str = ""
     _nodes: dict[int, str] = field(default_factory=dict)
     _asked: set[int] = field(default_factory=set)
@@ -93,7 +93,7 @@ class Follower:
             self.display.standing(facts)
         return stored
 
-    def _say_state(self, state: str, summary: Summary) -> None:
+    def _say_state(self, state: str, summary: RunSummary) -> None:
         if state == self._state:
             return
         if not self._state:
@@ -144,7 +144,7 @@ class Follower:
         self.display.line(f"{waiting_words(row)}: `llmzero attach {plain(self.directory.name, 60)}`")
 
 
-class Lines:
+class PlainDisplay:
     """Progress where lines stay: a log, a pipe."""
 
     def __init__(self, ascii: bool) -> None:
@@ -163,7 +163,7 @@ class Lines:
         sys.stderr.write((to_ascii(text) if self._ascii else text) + "\n")
         sys.stderr.flush()
 
-    def standing(self, facts: Facts) -> None:
+    def standing(self, facts: RunFacts) -> None:
         for doing in self._phases.new(facts.summary.activity):
             about = f"#{doing.node} " if doing.node is not None else ""
             self.line(f"· {about}{plain(doing.words, 80)}")
@@ -172,11 +172,11 @@ class Lines:
             self.line(f"· {status_line(facts.summary)}")
 
 
-def _display(ascii: bool) -> Display:
+def _display(ascii: bool) -> ProgressDisplay:
     """On a terminal that can redraw, the board; else lines."""
     ascii = ascii or (sys.stderr.encoding or "").lower().replace("-", "") != "utf8"
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
-        return Lines(ascii)
-    from llmzero_tui.text.board import Board
+        return PlainDisplay(ascii)
+    from llmzero_tui.text.board import ProgressBoard
 
-    return Board(ascii)
+    return ProgressBoard(ascii)

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from engine import config
-from engine.config import RunConfig, Section
+from engine.config import RunConfig, RunFileSection
 from engine.errors import UserError, one_line
 from engine.parameters import Parameter, format_value
 from engine.space import Space
@@ -49,7 +49,7 @@ def run_file_text(task: str, model: str) -> str:
     ]
     for name, field in RunConfig.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
+        if isinstance(section, type) and issubclass(section, RunFileSection):
             lines += ["", *_section(name, section, docs, given)]
     lines += ["", *_space(Space.build({}, suggested, batch_size=config.TrainingSection().batch_size))]
     return "\n".join(lines) + "\n"
@@ -69,7 +69,7 @@ def docstrings(module: ModuleType) -> Docs:
     return found
 
 
-def _section(name: str, section: type[Section], docs: Docs, given: dict[str, str]) -> Iterator[str]:
+def _section(name: str, section: type[RunFileSection], docs: Docs, given: dict[str, str]) -> Iterator[str]:
     meaning = docs[section.__name__][""].partition(": ")[2]
     yield from _comment(meaning[:1].upper() + meaning[1:])
     yield f"[{name}]"

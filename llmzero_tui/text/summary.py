@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.analysis.no_gain import no_gain
-from engine.analysis.reported import Reported
-from engine.analysis.strategy import Stage, Strategy, read_strategy
+from engine.analysis.reported import ReportedPolicy
+from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strategy
 from engine.analysis.summary import summarise
 from engine.rundir import RunDirectory
 from engine.score import Score
@@ -52,21 +52,21 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RunResult:
     """What a run has to show: its strategy, or, where there is none, `no_gain` says what was learnt; `labels` are the
     short names of the hyperparameters."""
 
-    strategy: Strategy
+    strategy: TrainingStrategy
     no_gain: str
     labels: Labels
 
 
-def read_result(reader: Reader) -> Result:
+def read_result(reader: Reader) -> RunResult:
     """The result of the run as it stands. Raises UserError when it has not begun."""
-    return Result(read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader))
+    return RunResult(read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader))
 
 
-def result_lines(best: Reported) -> Iterator[str]:
+def result_lines(best: ReportedPolicy) -> Iterator[str]:
     """Base and reported policy, on validation and test, with counts and intervals."""
     policy = best.policy if best.kind != "base" else ""
     scores = [
@@ -87,7 +87,7 @@ def result_lines(best: Reported) -> Iterator[str]:
         yield from test_lines(best)
 
 
-def test_lines(best: Reported) -> Iterator[str]:
+def test_lines(best: ReportedPolicy) -> Iterator[str]:
     """Whether the policy has a test score, and how often the test prompts have been measured, for which policies."""
     if best.test is None:
         yield f"{plain(best.policy, 200)} has no test score: it has not been measured on the test prompts"
@@ -108,7 +108,7 @@ def measure(score: Score | None) -> list[str]:
     return [share(score.value), f"{share(low)}–{share(high)}", *modes, str(score.n)]
 
 
-def strategy_lines(result: Result) -> Iterator[str]:
+def strategy_lines(result: RunResult) -> Iterator[str]:
     """The stages with the value of every hyperparameter; an arrow marks what a stage changed."""
     strategy, labels = result.strategy, result.labels
     best = strategy.reported
@@ -118,7 +118,7 @@ def strategy_lines(result: Result) -> Iterator[str]:
     names = list(strategy.stages[0].configuration)
     header = ["stage", "node", "steps", *(labels.get(name, name) for name in names), "Adam", "reference", "validation"]
     rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(best.base_validation)]]
-    before: Stage | None = None
+    before: StrategyStage | None = None
     for number, stage in enumerate(strategy.stages, 1):
         values = [_value(name, stage, before) for name in names]
         last = [stage.optimizer, stage.reference, _short(stage.validation)]
@@ -131,7 +131,7 @@ def strategy_lines(result: Result) -> Iterator[str]:
         yield f"{plain(best.policy, 200)}: the mean of the weights of these checkpoints"
 
 
-def _value(name: str, stage: Stage, before: Stage | None) -> str:
+def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str:
     value, old = stage.configuration.get(name), before.configuration.get(name) if before else None
     if value is None or old is None or value == old:
         return parameter(value)
@@ -153,7 +153,7 @@ def parameter_labels(reader: Reader) -> Labels:
         return {}  # a run of another version: the long names do
 
 
-def stages_as_dicts(strategy: Strategy) -> list[dict[str, Any]]:
+def stages_as_dicts(strategy: TrainingStrategy) -> list[dict[str, Any]]:
     """The stages for scripts."""
     return [
         {

@@ -25,7 +25,7 @@ _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyOutcome:
     """What became of a copy. `offered`: a terminal was given it, which may or may not have taken it."""
 
     path: Path
@@ -33,7 +33,7 @@ class Copied:
     error: str = ""
 
 
-def describe(what: str, copied: Copied) -> tuple[str, Literal["information", "warning"]]:
+def describe(what: str, copied: CopyOutcome) -> tuple[str, Literal["information", "warning"]]:
     """What to tell the user of a copy, and how loudly."""
     where = short(copied.path)
     if copied.error:
@@ -72,7 +72,7 @@ def in_tmux() -> bool:
     return bool(os.environ.get("TMUX"))
 
 
-def keep(text: str) -> Copied:
+def keep(text: str) -> CopyOutcome:
     """Write the file, and hand the text to tmux, which by its defaults ignores the sequence of a program within it.
 
     Blocks for a moment: to be called in a worker.
@@ -84,8 +84,8 @@ def keep(text: str) -> Copied:
     try:
         write_private(path, text)
     except UserError as error:
-        return Copied(path, offered, str(error))
-    return Copied(path, offered)
+        return CopyOutcome(path, offered, str(error))
+    return CopyOutcome(path, offered)
 
 
 def _give_tmux(text: str) -> bool:

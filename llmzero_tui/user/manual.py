@@ -26,7 +26,7 @@ def settings_table() -> str:
     docs = docstrings(preferences)["Settings"]
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for name in preferences.NAMES:
-        default = "" if name == "keys" else f"`{settings.toml(getattr(preferences.Settings(), name))}`"
+        default = "" if name == "keys" else f"`{settings.toml(getattr(preferences.TerminalSettings(), name))}`"
         rows.append(f"| `{name}` | {default} | {docs[name]} |")
     return "\n".join(rows)
 

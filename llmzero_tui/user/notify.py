@@ -23,7 +23,7 @@ from llmzero_tui.format import plain
 from llmzero_tui.user.places import state_dir
 
 if TYPE_CHECKING:
-    from llmzero_tui.user.preferences import Settings
+    from llmzero_tui.user.preferences import TerminalSettings
 
 HOOK_SECONDS = 30.0
 IDLE_SECONDS = 5.0
@@ -54,7 +54,7 @@ def facts(news: News) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _NotificationJob:
     words: Sequence[str]
     environment: dict[str, str]
 
@@ -63,11 +63,11 @@ class Notifier:
     """Tells news the ways the settings name. `bell` rings the terminal's; `failed` hears why a command did not work, in
     a thread."""
 
-    def __init__(self, settings: Settings, bell: Callable[[], None], failed: Callable[[str], None]) -> None:
+    def __init__(self, settings: TerminalSettings, bell: Callable[[], None], failed: Callable[[str], None]) -> None:
         self.settings = settings
         self._bell = bell
         self._failed = failed
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._jobs: SimpleQueue[_NotificationJob] = SimpleQueue()
         self._lock = threading.Lock()
         self._running = False
 
@@ -78,7 +78,7 @@ class Notifier:
         if self.settings.desktop:
             self._show(news)
         if self.settings.notify_command:
-            self._queue(_Job(self.settings.notify_command, facts(news)))
+            self._queue(_NotificationJob(self.settings.notify_command, facts(news)))
 
     def _show(self, news: News) -> None:
         program = shutil.which("notify-send")
@@ -87,9 +87,11 @@ class Notifier:
             return
         urgency = "critical" if news.kind in ("failed", "lost") else "normal"
         body = sentence(news).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        self._queue(_Job((program, "--app-name=LLMZero", f"--urgency={urgency}", "--", "LLMZero", body), {}))
+        self._queue(
+            _NotificationJob((program, "--app-name=LLMZero", f"--urgency={urgency}", "--", "LLMZero", body), {})
+        )
 
-    def _queue(self, job: _Job) -> None:
+    def _queue(self, job: _NotificationJob) -> None:
         if self._jobs.qsize() >= BACKLOG:
             self._failed(f"{job.words[0]}: {BACKLOG} calls of it wait already; one is left out")
             return

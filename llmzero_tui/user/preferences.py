@@ -23,7 +23,7 @@ FASTEST, SLOWEST = 0.25, 60.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class TerminalSettings:
     """The settings of the terminal; every key may be left out."""
 
     theme: Theme = "dark"
@@ -51,10 +51,10 @@ class Settings:
         return build(self.keys)
 
 
-NAMES = tuple(each.name for each in fields(Settings))
+NAMES = tuple(each.name for each in fields(TerminalSettings))
 
 
-def checked(values: Mapping[str, Any]) -> Settings:
+def checked(values: Mapping[str, Any]) -> TerminalSettings:
     """Settings from what a file says; what is left out has its default.
 
     Raises:
@@ -71,7 +71,7 @@ def checked(values: Mapping[str, Any]) -> Settings:
                 wrong.append(one_line(f"{name}{given}: {error}"))
     if wrong:
         raise UserError(wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
-    return Settings(**good)
+    return TerminalSettings(**good)
 
 
 def _nearest(name: str) -> str:
@@ -123,7 +123,7 @@ def _keys(value: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"{one_line(str(name))[:60]} wants a key, or a list of keys")
         flat[name] = tuple(words)
-    Settings(keys=flat).keymap  # noqa: B018 - refuses keys that cannot work
+    TerminalSettings(keys=flat).keymap  # noqa: B018 - refuses keys that cannot work
     return flat
 
 

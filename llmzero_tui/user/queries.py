@@ -23,7 +23,7 @@ NAME = re.compile(r"[\w][\w .+-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class SavedQuery:
     """A query by its name and its line of explanation; `own`: the user's."""
 
     name: str
@@ -32,7 +32,7 @@ class Query:
     own: bool = False
 
 
-def packaged() -> list[Query]:
+def packaged() -> list[SavedQuery]:
     """The queries that come with the program."""
     return _read(Path(queries.__file__).parent / "saved", own=False)
 
@@ -42,7 +42,7 @@ def own_dir() -> Path:
     return config_dir() / "queries"
 
 
-def own() -> list[Query]:
+def own() -> list[SavedQuery]:
     """The user's queries; a file that cannot be read is left out."""
     return _read(own_dir(), own=True)
 
@@ -52,7 +52,7 @@ def first() -> str:
     return (Path(queries.__file__).parent / "saved" / "nodes.sql").read_text(encoding="utf-8").rstrip()
 
 
-def _read(directory: Path, *, own: bool) -> list[Query]:
+def _read(directory: Path, *, own: bool) -> list[SavedQuery]:
     found = []
     try:
         paths = sorted(directory.glob("*.sql"))
@@ -66,7 +66,7 @@ def _read(directory: Path, *, own: bool) -> list[Query]:
         except (OSError, UnicodeDecodeError):
             continue
         if text:
-            found.append(Query(path.stem, explanation(text), text, own))
+            found.append(SavedQuery(path.stem, explanation(text), text, own))
     return found
 
 

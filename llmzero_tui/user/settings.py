@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import UserError, one_line
 from llmzero_tui.user import preferences
 from llmzero_tui.user.places import config_dir, short, write_private
-from llmzero_tui.user.preferences import NAMES, Settings, checked
+from llmzero_tui.user.preferences import NAMES, TerminalSettings, checked
 
 
 def path() -> Path:
@@ -31,7 +31,7 @@ def path() -> Path:
         raise UserError(f"LLMZERO_CONFIG {given[:80]!r}: no such home directory") from error
 
 
-def load(file: Path | None = None) -> Settings:
+def load(file: Path | None = None) -> TerminalSettings:
     """The settings of the user; the defaults where there is no file.
 
     Raises:
@@ -52,7 +52,7 @@ def _read(file: Path) -> str:
         raise UserError(f"{short(file)}: cannot be read: {error.strerror or error}") from error
 
 
-def _parse(text: str, file: Path) -> Settings:
+def _parse(text: str, file: Path) -> TerminalSettings:
     try:
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -66,7 +66,7 @@ def _parse(text: str, file: Path) -> Settings:
 # ---- changing the file ----------------------------------------------------------------------------------------------
 
 
-def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
+def save(changes: Mapping[str, Any], file: Path | None = None) -> TerminalSettings:
     """Write some settings into the user's file and give all of them back; whatever else stands there stays.
 
     Args:
@@ -85,7 +85,7 @@ def save(changes: Mapping[str, Any], file: Path | None = None) -> Settings:
     return wanted
 
 
-def changed(before: Settings, changes: Mapping[str, Any]) -> Settings:
+def changed(before: TerminalSettings, changes: Mapping[str, Any]) -> TerminalSettings:
     """The settings with some changed, as in `save`.
 
     Raises:
@@ -145,5 +145,5 @@ def template() -> str:
     lines = ["# Settings of LLMZero's terminal. docs/terminal.md tells more; the comma key changes them on screen.", ""]
     for name in NAMES:
         if name != "keys":
-            lines += [f"# {docs[name]}", f"# {name} = {toml(getattr(Settings(), name))}"]
+            lines += [f"# {docs[name]}", f"# {name} = {toml(getattr(TerminalSettings(), name))}"]
     return "\n".join([*lines, "", "[keys]", f"# {docs['keys']}", ""])

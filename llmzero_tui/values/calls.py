@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from llmzero_tui.values.snapshot import Row, Run, json_of
+from llmzero_tui.values.snapshot import Row, RunRow, json_of
 
 PAGE = 200
 """Rows of a page."""
@@ -21,7 +21,7 @@ RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class CallLine:
     """A call as one line; `error` and `rationale` are only their beginnings."""
 
     call: int
@@ -44,7 +44,7 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class CallSection:
     """A part of a call to be unfolded. `text` may be the beginning of `length` characters; `column` is where the whole
     is."""
 
@@ -57,16 +57,16 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class CallDetail:
     """A call to be read: its line, its sections and the pictures it was shown (files relative to the run)."""
 
-    line: Called
-    sections: tuple[Section, ...]
+    line: CallLine
+    sections: tuple[CallSection, ...]
     images: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class CallTotals:
     """What all calls cost. `errors` is (kind, how many), the most frequent first."""
 
     calls: int = 0
@@ -97,29 +97,29 @@ class AgentsSnapshot:
 
     taken: datetime
     view: AgentsView
-    run: Run
-    totals: Totals
-    lines: tuple[Called, ...] = ()
+    run: RunRow
+    totals: CallTotals
+    lines: tuple[CallLine, ...] = ()
     found: int = 0
-    whole: Whole | None = None
+    whole: CallDetail | None = None
 
     @property
     def pages(self) -> int:
         return max(1, -(-self.found // PAGE))
 
 
-def called_of(row: Row) -> Called:
+def called_of(row: Row) -> CallLine:
     """A row of ui_agents_page.sql, ui_agents_node.sql or ui_agents_one.sql."""
-    return Called(**{name: row[name] for name in Called.__slots__})
+    return CallLine(**{name: row[name] for name in CallLine.__slots__})
 
 
-def totals_of(rows: Sequence[Row]) -> Totals:
+def totals_of(rows: Sequence[Row]) -> CallTotals:
     """All rows of ui_agents_totals.sql."""
     errors: dict[str, int] = {}
     for row in rows:
         if row["kind"] not in ("", UNFINISHED):
             errors[row["kind"]] = errors.get(row["kind"], 0) + row["calls"]
-    return Totals(
+    return CallTotals(
         calls=sum(r["calls"] for r in rows), rules=sum(r["calls"] for r in rows if r["rules"]),
         writing=sum(r["calls"] for r in rows if r["kind"] == UNFINISHED),
         prompt_tokens=sum(r["prompt_tokens"] for r in rows),
@@ -130,30 +130,30 @@ def totals_of(rows: Sequence[Row]) -> Totals:
     )  # fmt: skip
 
 
-def whole_of(row: Row) -> Whole:
+def whole_of(row: Row) -> CallDetail:
     """A row of ui_agents_one.sql, cut into what was thought, what came back, and what was sent."""
     line = called_of(row)
     found = json_of(row["images"], [])
     images = tuple(str(name) for name in found) if isinstance(found, list) else ()
-    sections: list[Section] = []
+    sections: list[CallSection] = []
     if line.error and not line.writing:
-        sections.append(Section("error", "error", line.error, len(line.error), "error", True))
+        sections.append(CallSection("error", "error", line.error, len(line.error), "error", True))
     rationale = row["rationale"]
     if rationale or line.writing:
         title = "rationale, being written" if line.writing else "rationale"
-        sections.append(Section("rationale", title, rationale or "…", row["rationale_length"], "rationale", True))
+        sections.append(CallSection("rationale", title, rationale or "…", row["rationale_length"], "rationale", True))
     if images:
         text = "\n".join(images)
-        sections.append(Section("images", "pictures it was shown", text, len(text), "images", True))
+        sections.append(CallSection("images", "pictures it was shown", text, len(text), "images", True))
     if row["response"]:
         text = pretty(row["response"])
         grown = len(text) - len(row["response"])
         title = "response, as it came"
         sections.append(
-            Section("response", title, text, row["response_length"] + grown, "response", not rationale)
+            CallSection("response", title, text, row["response_length"] + grown, "response", not rationale)
         )  # fmt: skip
     sections.extend(_request(row["request"], row["request_length"]))
-    return Whole(line, tuple(sections), images)
+    return CallDetail(line, tuple(sections), images)
 
 
 def pretty(text: str) -> str:
@@ -162,24 +162,24 @@ def pretty(text: str) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) if isinstance(found, dict | list) else text
 
 
-def _request(text: str, length: int) -> Iterable[Section]:
+def _request(text: str, length: int) -> Iterable[CallSection]:
     """What was sent: each message, what went with them, the form asked of the answer. One piece if it is no JSON."""
     body = json_of(text, None)
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(messages, list):
         shown = pretty(text)
         if shown:
-            yield Section("request", "request", shown, length + len(shown) - len(text), "request")
+            yield CallSection("request", "request", shown, length + len(shown) - len(text), "request")
         return
     for index, message in enumerate(messages):
         said = message if isinstance(message, dict) else {"content": message}
         content = _text(said.get("content", ""))
-        yield Section(f"message-{index}", f"sent as {said.get('role', 'text')}", content, len(content), "request")
+        yield CallSection(f"message-{index}", f"sent as {said.get('role', 'text')}", content, len(content), "request")
     for key, title in (("format", "form asked of the answer"), ("options", "sent with")):
         value: Any = body.get(key) if key == "format" else {k: v for k, v in body.items() if k not in _APART}
         if value:
             shown = _text(value)
-            yield Section(key, title, shown, len(shown), "request")
+            yield CallSection(key, title, shown, len(shown), "request")
 
 
 _APART = ("messages", "format")

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from llmzero_tui.format import MISSING, parameter
-from llmzero_tui.values.curves import PLAIN, Axis, Sight, Trace
+from llmzero_tui.values.curves import PLAIN, Axis, CurveSelection, CurveTrace
 from llmzero_tui.values.marks import LETTERS
-from llmzero_tui.values.snapshot import Scored, Stage
+from llmzero_tui.values.snapshot import ShownScore, StageRow
 
 COLOURS = ("line", "wait", "good", "bad")
 """Meanings of the palette, by letter; a letter stands beside each, so that no colour says anything alone."""
@@ -25,7 +25,7 @@ class CompareView:
 
     metric: str = "reward"
     columns: int = 60
-    sight: Sight = PLAIN
+    sight: CurveSelection = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Contender:
     label: str = ""
     state: str = ""
     node: int | None = None
-    best: Scored | None = None
-    test: Scored | None = None
+    best: ShownScore | None = None
+    test: ShownScore | None = None
     steps: int = 0
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageRow, ...] = ()
     settings: Mapping[str, str] | None = None
-    trace: Trace | None = None
+    trace: CurveTrace | None = None
     problem: str = ""
 
     @property
@@ -56,7 +56,7 @@ Steps = tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ParameterDifference:
     """One line of the table: a parameter, and the staircase of every contender. `asked`: a key of the run file, which
     has one value and no steps."""
 
@@ -73,7 +73,7 @@ class Comparison:
     taken: datetime
     contenders: tuple[Contender, ...]
     metrics: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[ParameterDifference, ...]
     common: tuple[int, ...] = ()
     partings: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ class Comparison:
         return min(places, default=0.0) if self.common else 0.0
 
 
-def shared(paths: Sequence[Sequence[Stage]]) -> tuple[int, ...]:
+def shared(paths: Sequence[Sequence[StageRow]]) -> tuple[int, ...]:
     """The nodes with which all paths begin."""
     found = []
     for stages in zip(*paths, strict=False):
@@ -129,7 +129,7 @@ def _together(one: Contender, other: Contender) -> tuple[int | None, int]:
     return common[-1], min(ends)
 
 
-def _end(stage: Stage) -> int:
+def _end(stage: StageRow) -> int:
     """Where a stage is left, in steps from the base."""
     return stage.start + (stage.trained if stage.left_at is None else stage.left_at)
 
@@ -137,30 +137,30 @@ def _end(stage: Stage) -> int:
 # ---- differences -------------------------------------------------------------------------------------------------
 
 
-def differences(contenders: Sequence[Contender]) -> tuple[Difference, ...]:
+def differences(contenders: Sequence[Contender]) -> tuple[ParameterDifference, ...]:
     """Only what differs: the hyperparameters along the trajectories, how stages begin, and the run files."""
     known = [c for c in contenders if not c.problem]
     names = list(dict.fromkeys(name for c in known for stage in c.stages for name in stage.configuration))
     found = [_difference(name, contenders, _value(name)) for name in names]
     found.append(_difference("reference", contenders, lambda stage: stage.reference))
-    found.append(Difference("optimizer", tuple(_resets(c.stages) for c in contenders)))
+    found.append(ParameterDifference("optimizer", tuple(_resets(c.stages) for c in contenders)))
     keys = list(dict.fromkeys(key for c in known for key in c.settings or {}))
     for key in keys:
         values = tuple(((0, (c.settings or {}).get(key, MISSING)),) if not c.problem else () for c in contenders)
-        found.append(Difference(key, values, asked=True))
+        found.append(ParameterDifference(key, values, asked=True))
     problems = {place for place, c in enumerate(contenders) if c.problem}
     return tuple(d for d in found if len({v for i, v in enumerate(d.values) if i not in problems}) > 1)
 
 
-def _difference(name: str, contenders: Sequence[Contender], value: Callable[[Stage], str]) -> Difference:
-    return Difference(name, tuple(staircase(c.stages, value) for c in contenders))
+def _difference(name: str, contenders: Sequence[Contender], value: Callable[[StageRow], str]) -> ParameterDifference:
+    return ParameterDifference(name, tuple(staircase(c.stages, value) for c in contenders))
 
 
-def _value(name: str) -> Callable[[Stage], str]:
+def _value(name: str) -> Callable[[StageRow], str]:
     return lambda stage: parameter(stage.configuration.get(name))
 
 
-def staircase(stages: Sequence[Stage], value: Callable[[Stage], str]) -> Steps:
+def staircase(stages: Sequence[StageRow], value: Callable[[StageRow], str]) -> Steps:
     """A value along a trajectory: where it begins and where it changes. The base itself trains nothing."""
     found: list[tuple[int, str]] = []
     for stage in stages:
@@ -172,7 +172,7 @@ def staircase(stages: Sequence[Stage], value: Callable[[Stage], str]) -> Steps:
     return tuple(found)
 
 
-def _resets(stages: Sequence[Stage]) -> Steps:
+def _resets(stages: Sequence[StageRow]) -> Steps:
     """Where the optimizer's state was thrown away between stages."""
     found = [(stage.start, "reset") for stage in stages if stage.optimizer == "reset" and stage.start > 0]
     return tuple(found) or ((0, "kept"),)

@@ -48,7 +48,7 @@ class Smoothing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class AxisWindow:
     """What is seen of an axis, in its unit."""
 
     first: float
@@ -60,29 +60,29 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class CurveSelection:
     """What of the curves has to be read: along which axis, through which window (None: everything), with the parent's
     continuation or without, and which metrics beside the plotted one."""
 
     axis: Axis = Axis.STEPS
-    window: Window | None = None
+    window: AxisWindow | None = None
     beyond: bool = False
     also: tuple[str, ...] = ()
 
 
-PLAIN = Sight()
+PLAIN = CurveSelection()
 """Everything, over steps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class DrawingStyle:
     """How what was read is drawn."""
 
     smoothing: Smoothing = Smoothing.BOTH
     log: bool = False
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """A bucket of a curve: its last place on the axis, the average, the extremes, and of how many steps."""
 
     x: float
@@ -93,7 +93,7 @@ class Point(NamedTuple):
     node: int
 
 
-class Check(NamedTuple):
+class ScoredPoint(NamedTuple):
     """A scored checkpoint: the score that steers the search, with its 95% interval on `n` prompts."""
 
     x: float
@@ -104,7 +104,7 @@ class Check(NamedTuple):
     node: int
 
 
-class Bound(NamedTuple):
+class SegmentBound(NamedTuple):
     """Where a segment of the trajectory begins."""
 
     x: float
@@ -112,7 +112,7 @@ class Bound(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class CurveTrace:
     """A metric along a trajectory.
 
     `width` is that of a bucket, in the axis' unit, chosen for a plot of `columns` cells. `extent` is the whole
@@ -123,14 +123,14 @@ class Trace:
     metric: str
     width: float
     columns: int
-    points: tuple[Point, ...] = ()
+    points: tuple[CurvePoint, ...] = ()
     broken: int = 0
-    sight: Sight = PLAIN
+    sight: CurveSelection = PLAIN
     node: int = 0
     extent: float = 0.0
-    bounds: tuple[Bound, ...] = ()
-    checks: tuple[Check, ...] = ()
-    beyond: tuple[Point, ...] = ()
+    bounds: tuple[SegmentBound, ...] = ()
+    checks: tuple[ScoredPoint, ...] = ()
+    beyond: tuple[CurvePoint, ...] = ()
     beyond_nodes: tuple[int, ...] = ()
 
     @property
@@ -143,32 +143,32 @@ class Trace:
 # ---- moving the window -------------------------------------------------------------------------------------------
 
 
-def zoom(window: Window | None, whole: float, factor: float, axis: Axis) -> Window | None:
+def zoom(window: AxisWindow | None, whole: float, factor: float, axis: Axis) -> AxisWindow | None:
     """The window `factor` times as long about its middle; None once that is everything."""
     if not math.isfinite(whole) or whole <= 0:
         return None
-    now = window or Window(0.0, whole)
+    now = window or AxisWindow(0.0, whole)
     length = max(now.length * factor, axis.least)
     if length >= whole:
         return None
     middle = now.first / 2 + now.last / 2
-    return _within(Window(middle - length / 2, middle + length / 2), whole)
+    return _within(AxisWindow(middle - length / 2, middle + length / 2), whole)
 
 
-def pan(window: Window | None, whole: float, share: float) -> Window | None:
+def pan(window: AxisWindow | None, whole: float, share: float) -> AxisWindow | None:
     """The window moved by a share of its own length, as far as there is something."""
     if window is None:
         return None
     by = window.length * share
-    return _within(Window(window.first + by, window.last + by), whole)
+    return _within(AxisWindow(window.first + by, window.last + by), whole)
 
 
-def _within(window: Window, whole: float) -> Window:
+def _within(window: AxisWindow, whole: float) -> AxisWindow:
     first = max(0.0, min(window.first, whole - window.length))
-    return Window(first, first + window.length)
+    return AxisWindow(first, first + window.length)
 
 
-def other_axis(sight: Sight) -> Sight:
+def other_axis(sight: CurveSelection) -> CurveSelection:
     """Everything along the other axis: a window does not carry over from steps to seconds."""
     return replace(sight, axis=sight.axis.after(), window=None)
 
@@ -183,7 +183,7 @@ def bucket(length: float, columns: int, axis: Axis) -> float:
     return round(width, 1)
 
 
-def smooth(points: tuple[Point, ...], weight: float = EMA) -> list[tuple[float, float]]:
+def smooth(points: tuple[CurvePoint, ...], weight: float = EMA) -> list[tuple[float, float]]:
     """Exponential average over steps, corrected for its beginning; a bucket counts as the steps in it."""
     total, mass, found = 0.0, 0.0, []
     for point in points:

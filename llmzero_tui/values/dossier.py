@@ -11,13 +11,13 @@ from datetime import datetime
 
 from llmzero_tui.format import parameter
 from llmzero_tui.values.snapshot import (
-    Command,
-    Diagnosis,
-    Proposal,
+    CommandRow,
+    DiagnosisRow,
+    ProposalRow,
     Row,
-    Run,
-    Scored,
-    Stage,
+    RunRow,
+    ShownScore,
+    StageRow,
     Values,
     json_of,
     proposal_of,
@@ -27,12 +27,12 @@ PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProposalRecord:
     """A proposal and where it stands: `state` pending, approved, edited, rejected, refused or superseded; `by` decided
     so, for `reason`; `node_state` is what its node does now; `model` made it ("" for rules and humans); `selected` says
     why the search wanted it."""
 
-    proposal: Proposal
+    proposal: ProposalRow
     state: str
     by: str
     reason: str
@@ -47,7 +47,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class CheckpointScore:
     """A scored checkpoint: `step` counts within its node; `kept` says whether its files are there to branch from."""
 
     node: int
@@ -70,11 +70,11 @@ class Sibling:
     state: str
     reason: str
     trained: int
-    best: Scored | None
+    best: ShownScore | None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BranchPoint:
     """A kept checkpoint that a human may branch from, with its node's configuration."""
 
     node: int
@@ -89,19 +89,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
+class ProposalDetail:
     """One proposal with everything that bears on it. `stages` lead from the base to the node it branches
     from; `reward` is the curve along them: (step from the base, value, whether of that node)."""
 
-    standing: Standing
-    stages: tuple[Stage, ...]
-    scores: tuple[Score, ...]
+    standing: ProposalRecord
+    stages: tuple[StageRow, ...]
+    scores: tuple[CheckpointScore, ...]
     siblings: tuple[Sibling, ...]
-    diagnoses: tuple[Diagnosis, ...]
+    diagnoses: tuple[DiagnosisRow, ...]
     reward: tuple[tuple[int, float, bool], ...]
 
     @property
-    def proposal(self) -> Proposal:
+    def proposal(self) -> ProposalRow:
         return self.standing.proposal
 
 
@@ -117,20 +117,20 @@ class DecisionSnapshot:
     """One look of the decision screen. `dossier` is None for a node that came without a proposal."""
 
     taken: datetime
-    run: Run
-    inbox: tuple[Proposal, ...]
-    commands: tuple[Command, ...]
+    run: RunRow
+    inbox: tuple[ProposalRow, ...]
+    commands: tuple[CommandRow, ...]
     space: tuple[Row, ...]
-    dossier: Dossier | None
+    dossier: ProposalDetail | None
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class PathStage:
     """A stage of a path with its score where it was left, and what was found in it."""
 
-    stage: Stage
-    score: Score | None
-    diagnoses: tuple[Diagnosis, ...]
+    stage: StageRow
+    score: CheckpointScore | None
+    diagnoses: tuple[DiagnosisRow, ...]
 
     @property
     def steps(self) -> int:
@@ -150,19 +150,19 @@ class TrajectorySnapshot:
     """One look of the trajectory screen; the first leg is the base."""
 
     taken: datetime
-    run: Run
+    run: RunRow
     node: int | None
     best: bool
-    legs: tuple[Leg, ...]
+    legs: tuple[PathStage, ...]
     space: tuple[Row, ...]
 
 
 # ---- rows to values --------------------------------------------------------------------------------
 
 
-def standing_of(row: Row) -> Standing:
+def standing_of(row: Row) -> ProposalRecord:
     """A row of ui_proposal.sql."""
-    return Standing(
+    return ProposalRecord(
         proposal=proposal_of(row), state=row["state"], by=row["decided_by"], reason=row["reason"],
         decided=row["decided"], node_state=row["node_state"], model=row["model"],
         selected=row["selected"] or "",
@@ -170,20 +170,20 @@ def standing_of(row: Row) -> Standing:
 
 
 def sibling_of(row: Row) -> Sibling:
-    best = Scored(row["value"], row["low"], row["high"], row["n"], row["node_id"]) if row["n"] else None
+    best = ShownScore(row["value"], row["low"], row["high"], row["n"], row["node_id"]) if row["n"] else None
     return Sibling(
         row["node_id"], row["branch_step"] or 0, row["label"], row["intent"], row["state"], row["reason"],
         row["trained_steps"], best,
     )  # fmt: skip
 
 
-def score_of(row: Row) -> Score:
-    return Score(row["node_id"], row["step"], row["value"], row["low"], row["high"], row["n"], row["kept"])
+def score_of(row: Row) -> CheckpointScore:
+    return CheckpointScore(row["node_id"], row["step"], row["value"], row["low"], row["high"], row["n"], row["kept"])
 
 
-def place_of(row: Row) -> Place:
+def place_of(row: Row) -> BranchPoint:
     values = json_of(row["configuration"], {})
-    return Place(
+    return BranchPoint(
         row["node_id"], row["step"], row["label"], row["state"], row["value"], row["low"], row["high"], row["n"],
         {str(k): v for k, v in values.items() if isinstance(v, int | float)},
     )  # fmt: skip
@@ -192,14 +192,14 @@ def place_of(row: Row) -> Place:
 # ---- in words --------------------------------------------------------------------------------------
 
 
-def differences(before: Proposal, after: Proposal) -> str:
+def differences(before: ProposalRow, after: ProposalRow) -> str:
     """Which values of a proposal are others now: "learning_rate 5e-5 → 2e-5, optimizer keep → reset"."""
     old, new = _asked(before), _asked(after)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return ", ".join(f"{name} {old.get(name, '–')} → {new.get(name, '–')}" for name in names)
 
 
-def _asked(proposal: Proposal) -> dict[str, str]:
+def _asked(proposal: ProposalRow) -> dict[str, str]:
     """Everything a proposal asks for, as text; a value it does not change is its parent's."""
     values: Mapping[str, float | int] = {**proposal.configuration, **proposal.changes}
     found = {name: parameter(value) for name, value in values.items()}
@@ -208,7 +208,7 @@ def _asked(proposal: Proposal) -> dict[str, str]:
     }  # fmt: skip
 
 
-def became(seen: Proposal, now: Standing) -> str:
+def became(seen: ProposalRow, now: ProposalRecord) -> str:
     """What became of a proposal since it was seen, in one line; "" when nothing did."""
     changed = differences(seen, now.proposal) if now.proposal.revision != seen.revision else ""
     if now.pending:

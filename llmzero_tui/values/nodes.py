@@ -10,27 +10,27 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmzero_tui.values.snapshot import Node
+    from llmzero_tui.values.snapshot import NodeRow
 
 
-class Nodes(dict[int, "Node"]):
+class Nodes(dict[int, "NodeRow"]):
     """Nodes by number, in its order. `children` gives the numbers below one, `running` what trains (the latest)."""
 
     __slots__ = ("children", "running")
 
     def __init__(
-        self, nodes: Mapping[int, Node] | None = None, children: Mapping[int, list[int]] | None = None
+        self, nodes: Mapping[int, NodeRow] | None = None, children: Mapping[int, list[int]] | None = None
     ) -> None:
         super().__init__(nodes or {})
         self.children: Mapping[int, list[int]] = self._by_parent() if children is None else children
-        self.running: Node | None = next((n for n in reversed(self.values()) if n.state == "running"), None)
+        self.running: NodeRow | None = next((n for n in reversed(self.values()) if n.state == "running"), None)
 
     @property
     def root(self) -> int | None:
         """The number of the base model; None while there is nothing."""
         return next(iter(self), None)
 
-    def changed(self, new: Iterable[Node], gone: Iterable[int]) -> Nodes:
+    def changed(self, new: Iterable[NodeRow], gone: Iterable[int]) -> Nodes:
         """These nodes with some of them new or as they are now, and some gone; what is equal stays the same object."""
         found, shape, ordered = dict(self), False, True
         for number in gone:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from llmzero_tui.values.difference import Span
-from llmzero_tui.values.snapshot import Row, Run, json_of
+from llmzero_tui.values.snapshot import Row, RunRow, json_of
 
 VERDICTS = ("all", "right", "wrong", "cut")
 ORDERS = ("newest", "oldest", "best", "worst")
@@ -21,7 +21,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CompletionLine:
     """A completion as one line of a list; its texts are only their beginnings."""
 
     seq: int
@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class CompletionDetail:
     """A completion to read. The texts may be cut; the lengths are those of the whole."""
 
     seq: int
@@ -57,7 +57,7 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SampledNode:
     """A node, how many completions it has, and the nearest nodes before and after it that have some, in order."""
 
     node: int
@@ -69,7 +69,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CompletionCounts:
     """Completions by verdict, and the steps next to the chosen one (the ends when none is chosen)."""
 
     all: int = 0
@@ -116,13 +116,13 @@ class SamplesSnapshot:
 
     taken: datetime
     view: SamplesView
-    run: Run
-    place: Place | None
-    counts: Counts = Counts()
-    lines: tuple[Line, ...] = ()
+    run: RunRow
+    place: SampledNode | None
+    counts: CompletionCounts = CompletionCounts()
+    lines: tuple[CompletionLine, ...] = ()
     found: int = 0
-    full: Full | None = None
-    other: Full | None = None
+    full: CompletionDetail | None = None
+    other: CompletionDetail | None = None
     apart: tuple[tuple[Span, ...], tuple[Span, ...]] = ((), ())
     """Where the two completions differ, as they are shown (`format.readable`)."""
 
@@ -139,12 +139,12 @@ class SamplesSnapshot:
         return self.place.node if self.place is not None else None
 
 
-def line_of(row: Row) -> Line:
+def line_of(row: Row) -> CompletionLine:
     """A row of ui_samples_page.sql or ui_samples_same.sql."""
-    return Line(**{name: row[name] for name in Line.__slots__})
+    return CompletionLine(**{name: row[name] for name in CompletionLine.__slots__})
 
 
-def full_of(row: Row) -> Full:
+def full_of(row: Row) -> CompletionDetail:
     """A row of ui_samples_one.sql. Components that are no numbers are left out."""
     found = json_of(row["components"], {})
     parts = found.items() if isinstance(found, dict) else ()
@@ -153,4 +153,4 @@ def full_of(row: Row) -> Full:
         for name, value in parts
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     )
-    return Full(**{**row, "components": components})
+    return CompletionDetail(**{**row, "components": components})

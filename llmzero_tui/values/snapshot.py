@@ -12,15 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.analysis.activity import Doing, doings
+from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.summary import FINAL_STATES, SPENDING, derived_node_state, derived_state, eta
 from engine.score import score_of
-from llmzero_tui.values.curves import PLAIN, Sight, Trace
+from llmzero_tui.values.curves import PLAIN, CurveSelection, CurveTrace
 from llmzero_tui.values.decided import decision
 from llmzero_tui.values.nodes import Nodes
 
 if TYPE_CHECKING:
-    from llmzero_tui.values.calls import Called
+    from llmzero_tui.values.calls import CallLine
 
 Row = dict[str, Any]
 Values = Mapping[str, float | int]
@@ -30,7 +30,7 @@ UNREAD = "unread"
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ShownScore:
     """A score in [0, 1] out of `n` prompts with its 95% interval, and whose it is: `policy` is its name (a soup has
     one, and for `node` and `step` those of its newest member)."""
 
@@ -44,7 +44,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunRow:
     """The header of a run. `best` is the validation score of the policy that it reports, `test` that policy's test
     score, `reranked` the score by which it was picked at the end, and `decision` says against what. `spent` is a
     fraction of the budget of now, whose limits are `budget` (steps, nodes, minutes, gpu_hours; 0 is none) and in
@@ -58,9 +58,9 @@ class Run:
     advisor: str = ""
     reason: str = ""
     nodes: int = 0
-    best: Scored | None = None
-    test: Scored | None = None
-    reranked: Scored | None = None
+    best: ShownScore | None = None
+    test: ShownScore | None = None
+    reranked: ShownScore | None = None
     decision: str = ""
     steps: int = 0
     limit: int = 0
@@ -73,10 +73,10 @@ class Run:
     budget: Values = field(default_factory=dict)
     trainer_seconds: float = 0.0
     waiting_seconds: float = 0.0
-    activity: tuple[Doing, ...] = ()
+    activity: tuple[WorkerActivity, ...] = ()
 
     @property
-    def headline(self) -> Scored | None:
+    def headline(self) -> ShownScore | None:
         """The validation score to show where there is one: that which decided, else that which steers."""
         return self.reranked or self.best
 
@@ -98,7 +98,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeRow:
     """A node of the tree as it is drawn; `kept` are the steps whose files still exist. `human`: made or edited by one;
     `note` is a human's. Foreign text."""
 
@@ -112,7 +112,7 @@ class Node:
     planned: int
     start: int
     pruned: bool
-    best: Scored | None = None
+    best: ShownScore | None = None
     kept: tuple[int, ...] = ()
     scores: tuple[tuple[int, float], ...] = ()
     human: bool = False
@@ -120,7 +120,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class ProposalRow:
     """A transition that has not begun; `revision` goes back with the answer, so that a stale one is refused.
 
     `waits`: for the human (gate timeout or manual); otherwise it goes ahead by itself when a worker is free.
@@ -146,7 +146,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageRow:
     """A node of the trajectory that leads to the selected one, with everything that is known of it; `selected` says why
     the search wanted it."""
 
@@ -172,7 +172,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleRow:
     """One completion. Foreign text. `components` are the parts of its reward before weighting, as far as recorded."""
 
     step: int
@@ -187,7 +187,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class DiagnosisRow:
     """A named pathology of a segment; `severity` in [0, 1]."""
 
     pathology: str
@@ -198,7 +198,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EventRow:
     """One line of the log."""
 
     seq: int
@@ -210,7 +210,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandRow:
     """What a human asked, and how far it is: sent, taken, done or refused."""
 
     id: int
@@ -225,7 +225,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class PathCurve:
     """A metric along the trajectory: (steps from the base, value, belongs to the selected node)."""
 
     metric: str
@@ -235,7 +235,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class SmallMetric:
     """A metric of the strip: a value per part of the segment, and the latest."""
 
     name: str
@@ -244,7 +244,7 @@ class Small:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ModelRemark:
     """What a model says about a node, or the call's error. Foreign text; `images` name the plots it was shown."""
 
     call: int
@@ -258,31 +258,31 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class NodeDetail:
     """Everything about the selected node. `traces`: the plotted metric, then those beside it. `samples` and `calls` are
     None until they are looked at."""
 
     node: int
-    traces: tuple[Trace, ...]
-    stages: tuple[Stage, ...] = ()
-    strip: tuple[Small, ...] = ()
-    samples: tuple[Sample, ...] | None = None
-    diagnoses: tuple[Diagnosis, ...] = ()
-    said: tuple[Said, ...] = ()
-    calls: tuple[Called, ...] | None = None
+    traces: tuple[CurveTrace, ...]
+    stages: tuple[StageRow, ...] = ()
+    strip: tuple[SmallMetric, ...] = ()
+    samples: tuple[SampleRow, ...] | None = None
+    diagnoses: tuple[DiagnosisRow, ...] = ()
+    said: tuple[ModelRemark, ...] = ()
+    calls: tuple[CallLine, ...] | None = None
 
     @property
-    def trace(self) -> Trace:
+    def trace(self) -> CurveTrace:
         """The plotted metric along the trajectory."""
         return self.traces[0]
 
     @property
-    def stage(self) -> Stage | None:
+    def stage(self) -> StageRow | None:
         return self.stages[-1] if self.stages else None
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RunView:
     """What the run screen looks at: the node (None: whatever trains), the metric of the plot, its width in columns and
     what of the curves is seen, whether its samples or its calls are on screen, and which nodes have a line there."""
 
@@ -291,7 +291,7 @@ class View:
     columns: int = 60
     samples: bool = False
     lines: tuple[int, ...] = ()
-    sight: Sight = PLAIN
+    sight: CurveSelection = PLAIN
     calls: bool = False
 
 
@@ -303,21 +303,21 @@ class RunSnapshot:
     """
 
     taken: datetime
-    run: Run
+    run: RunRow
     nodes: Nodes
-    inbox: tuple[Proposal, ...]
-    events: tuple[Event, ...]
-    commands: tuple[Command, ...]
+    inbox: tuple[ProposalRow, ...]
+    events: tuple[EventRow, ...]
+    commands: tuple[CommandRow, ...]
     space: tuple[Row, ...]
     data_time: datetime | None
-    detail: Detail | None
+    detail: NodeDetail | None
     metrics: tuple[str, ...] = ()
-    writing: tuple[Said, ...] = ()
+    writing: tuple[ModelRemark, ...] = ()
     sparks: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     extent: tuple[float, float] = (0.0, 1.0)
 
     @property
-    def running(self) -> Node | None:
+    def running(self) -> NodeRow | None:
         """The segment that trains now; the latest of several."""
         return self.nodes.running
 
@@ -326,7 +326,7 @@ class RunSnapshot:
         """How many proposals wait for the human."""
         return sum(p.waits for p in self.inbox)
 
-    def proposal(self, node_id: int | None) -> Proposal | None:
+    def proposal(self, node_id: int | None) -> ProposalRow | None:
         """The pending proposal of a node."""
         return next((p for p in self.inbox if p.node == node_id), None)
 
@@ -336,11 +336,11 @@ class RunsSnapshot:
     """All runs of a directory, newest first."""
 
     taken: datetime
-    runs: tuple[Run, ...]
+    runs: tuple[RunRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class FeedFailure:
     """Why there is no snapshot this time, in one line. The display keeps what it has."""
 
     reason: str
@@ -362,7 +362,7 @@ def _values(text: Any) -> dict[str, float | int]:
     return {str(k): v for k, v in found.items() if isinstance(v, int | float)} if isinstance(found, dict) else {}
 
 
-def run_of(path: Path, row: Row, *, live: bool) -> Run:
+def run_of(path: Path, row: Row, *, live: bool) -> RunRow:
     """The header from a row of run_header.sql. A run whose engine is gone without having said so is `crashed`."""
     settings = json_of(row["config"], {})
     budget = _values(row["budget"]) or settings.get("budget", {})
@@ -370,13 +370,13 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
     whose = row["best_node"], row["best_step"], row["best_policy"]
     best = test = reranked = None
     if row["best_n"]:
-        best = Scored(row["best_value"], row["best_low"], row["best_high"], row["best_n"], *whose)
+        best = ShownScore(row["best_value"], row["best_low"], row["best_high"], row["best_n"], *whose)
     if row["test_n"]:
-        test = Scored(row["test_value"], row["test_low"], row["test_high"], row["test_n"], *whose)
+        test = ShownScore(row["test_value"], row["test_low"], row["test_high"], row["test_n"], *whose)
     decided = score_of(row, "reranked_")
     if decided is not None:
-        reranked = Scored(decided.value, *decided.interval, decided.n, *whose)
-    return Run(
+        reranked = ShownScore(decided.value, *decided.interval, decided.n, *whose)
+    return RunRow(
         path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
         reason=row["reason"], nodes=row["nodes"], best=best, test=test, reranked=reranked,
         decision=decision(row["best_policy"], decided, row["leader_policy"], score_of(row, "leader_")),
@@ -389,18 +389,18 @@ def run_of(path: Path, row: Row, *, live: bool) -> Run:
     )  # fmt: skip
 
 
-def sample_of(row: Row) -> Sample:
+def sample_of(row: Row) -> SampleRow:
     """A row of `ui_samples`."""
-    return Sample(**{**row, "components": _values(row["components"])})
+    return SampleRow(**{**row, "components": _values(row["components"])})
 
 
-def said_of(row: Row) -> Said:
+def said_of(row: Row) -> ModelRemark:
     """A row of `ui_calls` or `ui_writing`."""
-    return Said(**{**row, "images": tuple(map(str, json_of(row["images"], [])))})
+    return ModelRemark(**{**row, "images": tuple(map(str, json_of(row["images"], [])))})
 
 
-def stage_of(row: Row) -> Stage:
-    return Stage(
+def stage_of(row: Row) -> StageRow:
+    return StageRow(
         node=row["node_id"], left_at=row["left_at"], state=row["state"], reason=row["reason"], intent=row["intent"],
         label=row["label"], configuration=_values(row["configuration"]), changes=_values(row["changes"]),
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
@@ -410,8 +410,8 @@ def stage_of(row: Row) -> Stage:
     )  # fmt: skip
 
 
-def proposal_of(row: Row) -> Proposal:
-    return Proposal(
+def proposal_of(row: Row) -> ProposalRow:
+    return ProposalRow(
         id=row["proposal_id"], revision=row["revision"], node=row["node_id"], parent=row["parent_id"],
         step=row["branch_step"], intent=row["intent"], label=row["label"], changes=_values(row["changes"]),
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
@@ -439,19 +439,19 @@ def bucket_width(steps: int, columns: int) -> int:
     return width
 
 
-def event_of(row: Row) -> Event:
-    return Event(row["seq"], row["level"], row["kind"], row["node_id"], row["message"], row["ts"])
+def event_of(row: Row) -> EventRow:
+    return EventRow(row["seq"], row["level"], row["kind"], row["node_id"], row["message"], row["ts"])
 
 
-def command_of(row: Row) -> Command:
-    return Command(
+def command_of(row: Row) -> CommandRow:
+    return CommandRow(
         id=row["command_id"], kind=row["kind"], node=row["node_id"], proposal=row["proposal_id"],
         author=row["author"], ts=row["ts"], state=row["state"] or "sent", message=row["message"] or "",
         answered=row["answered"],
     )  # fmt: skip
 
 
-def node_of(row: Row, *, live: bool = True) -> Node:
+def node_of(row: Row, *, live: bool = True) -> NodeRow:
     """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
     steps, values = row["steps"] or (), row["scores"] or ()
     scores = tuple(zip(steps, values, strict=True))
@@ -459,8 +459,8 @@ def node_of(row: Row, *, live: bool = True) -> Node:
     best = None
     if most is not None:
         ends = row["lows"][most], row["highs"][most]
-        best = Scored(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
-    return Node(
+        best = ShownScore(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
+    return NodeRow(
         id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"],
         state=derived_node_state(row["state"], live=live),
         intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],

@@ -5,14 +5,14 @@ Read by the run screen and its panels. Pure values; foreign text in it is made h
 
 from __future__ import annotations
 
-from llmzero_tui.values.snapshot import Event, Node, RunSnapshot
+from llmzero_tui.values.snapshot import EventRow, NodeRow, RunSnapshot
 
 CAUSES = 3
 """The latest errors of a run that failed, as many as are shown at once."""
 FAILED = ("failed", "crashed")
 
 
-def failure_of(snapshot: RunSnapshot) -> tuple[str, str, tuple[Event, ...]] | None:
+def failure_of(snapshot: RunSnapshot) -> tuple[str, str, tuple[EventRow, ...]] | None:
     """State and reason of a run that failed, with its latest errors, newest first; None for every other run."""
     run = snapshot.run
     if run.state not in FAILED:
@@ -22,7 +22,7 @@ def failure_of(snapshot: RunSnapshot) -> tuple[str, str, tuple[Event, ...]] | No
     return run.state, reason, tuple(errors[:CAUSES])
 
 
-def without_training(snapshot: RunSnapshot, node: Node | None) -> str:
+def without_training(snapshot: RunSnapshot, node: NodeRow | None) -> str:
     """Why there are no metrics and samples of a node."""
     if node is None:
         return "reading …"

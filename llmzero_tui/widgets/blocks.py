@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from llmzero_tui.format import number
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 ASCII_LEVELS = "  ..::||#"
@@ -19,7 +19,13 @@ Point = tuple[int, float, bool]
 
 
 def curve(
-    points: Sequence[Point], marks: Sequence[tuple[int, float]], width: int, height: int, dress: Look, *, until: int
+    points: Sequence[Point],
+    marks: Sequence[tuple[int, float]],
+    width: int,
+    height: int,
+    dress: Appearance,
+    *,
+    until: int,
 ) -> Text:
     """`points` (step, value, own) and scores at steps, in `width` × `height` cells with labelled axes.
 
@@ -70,7 +76,14 @@ def _row(value: float, low: float, high: float, rows: int) -> int:
 
 
 def _cell(
-    text: Text, cell: tuple[float, bool] | None, low: float, high: float, row: int, rows: int, dot: bool, dress: Look
+    text: Text,
+    cell: tuple[float, bool] | None,
+    low: float,
+    high: float,
+    row: int,
+    rows: int,
+    dot: bool,
+    dress: Appearance,
 ) -> None:
     colours = dress.palette
     if dot:

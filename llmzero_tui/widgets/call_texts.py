@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from llmzero_tui.format import MISSING, duration, fit, plain
-from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, Called, Section, Totals, Whole
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, CallDetail, CallLine, CallSection, CallTotals
+from llmzero_tui.widgets.look import Appearance
 from llmzero_tui.widgets.prose import prose
 
 WIDE = 110
@@ -27,7 +27,7 @@ def took(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds < 60 else duration(seconds)
 
 
-def state(call: Called, dress: Look) -> tuple[str, str]:
+def state(call: CallLine, dress: Appearance) -> tuple[str, str]:
     """Glyph and word, and the colour of both: how a call ended, or that it has not."""
     if call.writing:
         name, word = "running", "writing"
@@ -39,14 +39,14 @@ def state(call: Called, dress: Look) -> tuple[str, str]:
     return f"{glyph} {word}", colour
 
 
-def tokens(call: Called) -> str:
+def tokens(call: CallLine) -> str:
     """Tokens read and written; a dash for the rules, which read none."""
     if not call.prompt_tokens and not call.completion_tokens:
         return MISSING
     return f"{call.prompt_tokens:,}→{call.completion_tokens:,}"
 
 
-def line(call: Called, width: int, dress: Look) -> Text:
+def line(call: CallLine, width: int, dress: Appearance) -> Text:
     """One call: when, about what, who, what it cost, how it ended."""
     colours = dress.palette
     word, colour = state(call, dress)
@@ -78,7 +78,7 @@ def columns(width: int) -> str:
     return "time      node role        model          tokens in→out    took"
 
 
-def totals(found: Totals | None, dress: Look) -> Text:
+def totals(found: CallTotals | None, dress: Appearance) -> Text:
     """What all calls of the run cost."""
     colours, text = dress.palette, Text(no_wrap=True)
     if found is None:
@@ -97,7 +97,7 @@ def totals(found: Totals | None, dress: Look) -> Text:
     return dress.done(text)
 
 
-def filters(view: AgentsView, dress: Look) -> Text:
+def filters(view: AgentsView, dress: Appearance) -> Text:
     """What narrows the list; empty for nothing."""
     parts = [f"role {plain(view.role, 20)}"] if view.role else []
     parts += [f"about #{view.node}"] if view.node is not None else []
@@ -105,7 +105,7 @@ def filters(view: AgentsView, dress: Look) -> Text:
     return dress.done(Text("only " + " · ".join(parts) if parts else "", style=dress.palette.wait))
 
 
-def head(whole: Whole, dress: Look) -> Text:
+def head(whole: CallDetail, dress: Appearance) -> Text:
     """A call in a few lines, above its sections."""
     call, colours = whole.line, dress.palette
     word, colour = state(call, dress)
@@ -121,7 +121,7 @@ def head(whole: Whole, dress: Look) -> Text:
     return dress.done(text)
 
 
-def body(section: Section, call: int, dress: Look) -> RenderableType:
+def body(section: CallSection, call: int, dress: Appearance) -> RenderableType:
     """The text of a section."""
     colours = dress.palette
     style = {"error": colours.bad, "rationale": colours.text}.get(section.key, colours.muted)
@@ -129,7 +129,7 @@ def body(section: Section, call: int, dress: Look) -> RenderableType:
     return prose(section.text, section.length, dress, style, where=where)
 
 
-def sections(whole: Whole, dress: Look) -> list[tuple[str, str, str, bool, partial[RenderableType]]]:
+def sections(whole: CallDetail, dress: Appearance) -> list[tuple[str, str, str, bool, partial[RenderableType]]]:
     """The sections as a folding sheet takes them."""
     return [
         (s.key, plain(s.title, 40), _size(s.length), s.open, partial(body, s, whole.line.call, dress))
@@ -150,7 +150,7 @@ def nothing(snapshot: AgentsSnapshot | None) -> str:
     return "No call is like that. e shows the others too, r other roles, g other nodes."
 
 
-def short(calls: Sequence[Called] | None, width: int, dress: Look) -> RenderableType:
+def short(calls: Sequence[CallLine] | None, width: int, dress: Appearance) -> RenderableType:
     """The calls about one node, for the details: each one a line, and what was said or went wrong below it."""
     colours = dress.palette
     if not calls:
@@ -171,7 +171,7 @@ def short(calls: Sequence[Called] | None, width: int, dress: Look) -> Renderable
     return Group(*lines)
 
 
-def as_text(whole: Whole) -> str:
+def as_text(whole: CallDetail) -> str:
     """A call with all its sections as text; what was cut is said."""
     call = whole.line
     parts = [f"call {call.call}, {call.role}, {call.model or call.advisor}, {call.ts:%Y-%m-%d %H:%M:%S} UTC"]

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from engine.words import counted
 from llmzero_tui.format import MISSING, ending, fit, plain, score
-from llmzero_tui.values.comparison import Comparison, Contender, Difference, Steps
-from llmzero_tui.values.snapshot import Scored
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.values.comparison import Comparison, Contender, ParameterDifference, Steps
+from llmzero_tui.values.snapshot import ShownScore
+from llmzero_tui.widgets.look import Appearance
 
 NAME_CELLS = 30
 LEAST_CELL = 10
@@ -23,7 +23,7 @@ PATHS = frozenset({"task.name", "model.path"})
 GAP = 2
 
 
-def legend(comparison: Comparison, width: int, dress: Look) -> Text:
+def legend(comparison: Comparison, width: int, dress: Appearance) -> Text:
     """A line for every contender: letter, name, state, score with its interval and n, how far it is."""
     colours = dress.palette
     names = [plain(f"{c.name} {c.label}".strip(), 60) for c in comparison.contenders]
@@ -47,7 +47,7 @@ def legend(comparison: Comparison, width: int, dress: Look) -> Text:
     return dress.done(Text("\n").join(lines))
 
 
-def _score(found: Scored | None, word: str, dress: Look) -> Text:
+def _score(found: ShownScore | None, word: str, dress: Appearance) -> Text:
     colours = dress.palette
     text = Text(f"{word} " if word else "", style=colours.muted)
     if found is None:
@@ -56,7 +56,7 @@ def _score(found: Scored | None, word: str, dress: Look) -> Text:
     return text.append(f" n={found.n:<5} ", style=colours.muted)
 
 
-def table(comparison: Comparison, width: int, dress: Look) -> Text:
+def table(comparison: Comparison, width: int, dress: Appearance) -> Text:
     """Where they part, then only what differs: a line for each parameter, a column for each contender; where a value
     changes on the way, each with the step from which on it holds."""
     colours, contenders = dress.palette, comparison.contenders
@@ -90,7 +90,12 @@ def _partings(comparison: Comparison, width: int) -> list[str]:
 
 
 def _row(
-    text: Text, difference: Difference, name_cells: int, each: int, contenders: Sequence[Contender], dress: Look
+    text: Text,
+    difference: ParameterDifference,
+    name_cells: int,
+    each: int,
+    contenders: Sequence[Contender],
+    dress: Appearance,
 ) -> None:
     """One parameter, as many lines as its tallest staircase."""
     colours = dress.palette

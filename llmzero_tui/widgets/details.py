@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from textual.content import Content
 
-from llmzero_tui.values.snapshot import Detail, Node, RunSnapshot
+from llmzero_tui.values.snapshot import NodeDetail, NodeRow, RunSnapshot
 from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.sheet import Sheet
@@ -75,12 +75,12 @@ class Details(Sheet):
             self._about = (self.tab, detail.node)
             self.top()
 
-    def _waits(self, snapshot: RunSnapshot, node: Node | None) -> bool:
+    def _waits(self, snapshot: RunSnapshot, node: NodeRow | None) -> bool:
         """Whether the node is a proposal that waits for the human."""
         proposal = snapshot.proposal(node.id) if node is not None else None
         return proposal is not None and proposal.waits
 
-    def _drawn(self, snapshot: RunSnapshot, detail: Detail, node: Node | None, width: int) -> RenderableType:
+    def _drawn(self, snapshot: RunSnapshot, detail: NodeDetail, node: NodeRow | None, width: int) -> RenderableType:
         from llmzero_tui.widgets import call_texts, node_texts  # not before the first paint
 
         dress = look(self)
@@ -99,7 +99,7 @@ class Details(Sheet):
         return call_texts.short(detail.calls, width, dress)
 
 
-def _decision(snapshot: RunSnapshot, node: Node | None) -> str:
+def _decision(snapshot: RunSnapshot, node: NodeRow | None) -> str:
     """Why the run reports the policy of this node; "" for every other one."""
     best = snapshot.run.best
     return snapshot.run.decision if node is not None and best is not None and best.node == node.id else ""

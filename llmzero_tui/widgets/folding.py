@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.widgets.look import Appearance, look
 from llmzero_tui.widgets.sheet import Sheet
 
 Body = Callable[[], RenderableType]
@@ -54,7 +54,7 @@ class Folding(Sheet):
         key, _, _, opened, _ = self._sections[index]
         return opened != (key in self._toggled)
 
-    def _drawn(self, dress: Look) -> RenderableType:
+    def _drawn(self, dress: Appearance) -> RenderableType:
         colours = dress.palette
         parts: list[RenderableType] = [self._head]
         for index, (_, title, note, _, body) in enumerate(self._sections):

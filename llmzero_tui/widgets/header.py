@@ -14,8 +14,8 @@ from textual.widget import Widget
 
 from engine.words import counted
 from llmzero_tui.format import age, bar, duration, mark, plain, score
-from llmzero_tui.values.snapshot import Command, Run, RunSnapshot, Scored
-from llmzero_tui.widgets.look import Look, look, row
+from llmzero_tui.values.snapshot import CommandRow, RunRow, RunSnapshot, ShownScore
+from llmzero_tui.widgets.look import Appearance, look, row
 
 STALE_SECONDS = 5.0
 COMMAND_SECONDS = 12.0
@@ -55,7 +55,7 @@ class RunHeader(Widget):
         return look(self).done(Text("\n").join([first, second]))
 
 
-def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width: int, dress: Look) -> Text:
+def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width: int, dress: Appearance) -> Text:
     colours = dress.palette
     run = snapshot.run
     wide = width >= 100
@@ -82,7 +82,7 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
     return row(left, right, width)
 
 
-def _scores(run: Run, wide: bool, dress: Look) -> Text:
+def _scores(run: RunRow, wide: bool, dress: Appearance) -> Text:
     """The validation score that decided, or the best so far, and the test score; where there is room for one, that."""
     colours, text = dress.palette, Text()
     best = run.headline
@@ -98,19 +98,19 @@ def _scores(run: Run, wide: bool, dress: Look) -> Text:
     return text
 
 
-def _without_gain(run: Run) -> bool:
+def _without_gain(run: RunRow) -> bool:
     """Whether it ended with its base: then the reason says what was learnt."""
     return run.over and run.best is not None and run.best.node == 0
 
 
-def _short(best: Scored, wide: bool) -> str:
+def _short(best: ShownScore, wide: bool) -> str:
     """Whose score it is: the node, or a soup with its members where there is room."""
     if best.policy.startswith("soup"):
         return best.policy if wide else "soup"
     return f"#{best.node}"
 
 
-def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, dress: Look) -> Text:
+def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, dress: Appearance) -> Text:
     """How old the newest data is: a thing to worry about only while something should be arriving."""
     colours = dress.palette
     if frozen:
@@ -127,7 +127,7 @@ def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bo
     return Text(f"data {age(seconds)} old" if wide else f"{age(seconds)} old", style=style)
 
 
-def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Look) -> Text:
+def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Appearance) -> Text:
     colours = dress.palette
     run = snapshot.run
     wide = width >= 100
@@ -145,7 +145,7 @@ def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Look) -> Te
     return row(left, status(snapshot.commands, snapshot.waiting, now, dress), width)
 
 
-def status(commands: tuple[Command, ...], waiting: int, now: datetime, dress: Look) -> Text:
+def status(commands: tuple[CommandRow, ...], waiting: int, now: datetime, dress: Appearance) -> Text:
     """The inbox, and the latest command while it is news: sent → taken → done."""
     colours = dress.palette
     text = Text()
@@ -158,13 +158,13 @@ def status(commands: tuple[Command, ...], waiting: int, now: datetime, dress: Lo
     return text
 
 
-def _news(command: Command, now: datetime) -> bool:
+def _news(command: CommandRow, now: datetime) -> bool:
     if command.state not in ("done", "refused"):
         return True
     return (now - (command.answered or command.ts)).total_seconds() < COMMAND_SECONDS
 
 
-def command_text(command: Command, dress: Look, *, brief: bool = False) -> Text:
+def command_text(command: CommandRow, dress: Appearance, *, brief: bool = False) -> Text:
     """One command with its author and its way so far; `brief` says only where it is."""
     colours = dress.palette
     who = "" if brief else f"{plain(command.author, 24)}: "

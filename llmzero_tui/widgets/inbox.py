@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from llmzero_tui.format import duration, plain
-from llmzero_tui.values.snapshot import Proposal
+from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.look import look, row
 
 
@@ -33,33 +33,33 @@ class Inbox(OptionList, inherit_bindings=False):
     class Picked(Message):
         """Another proposal is highlighted."""
 
-        def __init__(self, proposal: Proposal) -> None:
+        def __init__(self, proposal: ProposalRow) -> None:
             super().__init__()
             self.proposal = proposal
 
     class Opened(Message):
         """The highlighted proposal is to be seen in full."""
 
-        def __init__(self, proposal: Proposal) -> None:
+        def __init__(self, proposal: ProposalRow) -> None:
             super().__init__()
             self.proposal = proposal
 
     def __init__(self) -> None:
         super().__init__(id="inbox")
-        self._proposals: tuple[Proposal, ...] = ()
+        self._proposals: tuple[ProposalRow, ...] = ()
         self._ages: tuple[str, ...] = ()
 
     def on_mount(self) -> None:
         self.border_title = "Inbox"
 
     @property
-    def current(self) -> Proposal | None:
+    def current(self) -> ProposalRow | None:
         """The highlighted proposal."""
         if self.highlighted is None or self.highlighted >= len(self._proposals):
             return None
         return self._proposals[self.highlighted]
 
-    def show(self, proposals: tuple[Proposal, ...], now: datetime) -> None:
+    def show(self, proposals: tuple[ProposalRow, ...], now: datetime) -> None:
         """Take the inbox of a snapshot; lines are drawn anew when a proposal or an age shown has changed."""
         ages = tuple(_waits(p, now) for p in proposals)
         if (proposals, ages) == (self._proposals, self._ages) and self.option_count:
@@ -120,7 +120,7 @@ class Inbox(OptionList, inherit_bindings=False):
         return look(self).done(row(left, Text(age, style=colours.muted), width))
 
 
-def _waits(proposal: Proposal, now: datetime) -> str:
+def _waits(proposal: ProposalRow, now: datetime) -> str:
     """How long it has waited, or how long until it goes ahead by itself."""
     if not proposal.waits:
         return "next when a worker is free"

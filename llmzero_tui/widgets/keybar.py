@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
-from llmzero_tui.actions import DEFAULT_KEYS, Action, Context, footer
+from llmzero_tui.actions import DEFAULT_KEYS, Action, ActionContext, footer
 from llmzero_tui.widgets.look import look
 
 
@@ -19,7 +19,7 @@ class KeyBar(Widget):
         self._actions: list[Action] = []
         self._keymap = DEFAULT_KEYS
 
-    def show(self, context: Context) -> None:
+    def show(self, context: ActionContext) -> None:
         """Take the screen's context; drawn anew only when other keys do something."""
         keymap = look(self).keymap
         actions = footer(context, keymap)

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmzero_tui.format import HUMAN, NOTE
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 
 STATES = {
     "pending": "a proposal that waits for your answer",
@@ -56,7 +56,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def marks_table(screen: str, dress: Look) -> Table | None:
+def marks_table(screen: str, dress: Appearance) -> Table | None:
     """The marks that a screen draws with what they mean; None for a screen without any."""
     states = {"runs": RUNS}.get(screen, STATES if screen in SIGNS else {})
     if not states:
@@ -73,5 +73,5 @@ def marks_table(screen: str, dress: Look) -> Table | None:
     return table
 
 
-def _words(words: str, dress: Look) -> Text:
+def _words(words: str, dress: Appearance) -> Text:
     return dress.done(Text(words, style=dress.palette.muted))

@@ -9,22 +9,22 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import Node
+from llmzero_tui.values.snapshot import NodeRow
 
 GUIDE_CELLS = 2
 PASS, GAP, FORK, END = "│ ", "  ", "├ ", "└ "
 
 
-class Line(NamedTuple):
+class TreeLine(NamedTuple):
     """A node and what stands before it."""
 
     node: int
     guide: str
 
 
-def lines_of(nodes: Nodes, folded: Set[int], shown: Set[int] | None = None) -> list[Line]:
+def lines_of(nodes: Nodes, folded: Set[int], shown: Set[int] | None = None) -> list[TreeLine]:
     """The lines from the root down, without what is below `folded` nodes and outside of `shown` (None: all)."""
-    root, lines = nodes.root, list[Line]()
+    root, lines = nodes.root, list[TreeLine]()
     if root is None or (shown is not None and root not in shown):
         return lines
     children = nodes.children
@@ -32,7 +32,7 @@ def lines_of(nodes: Nodes, folded: Set[int], shown: Set[int] | None = None) -> l
     take, keep = rest.pop, rest.append
     while rest:
         number, guide, indent = take()
-        lines.append(Line(number, guide))
+        lines.append(TreeLine(number, guide))
         below = children.get(number)
         if below is None or number in folded:
             continue
@@ -50,7 +50,7 @@ def matching(nodes: Nodes, words: str) -> set[int]:
     """Nodes whose number, label, state or intent has `words` (in lower case), and the way to each."""
     found: set[int] = set()
     for node in nodes.values():
-        at: Node | None = node if words in f"#{node.id} {node.label} {node.state} {node.intent}".lower() else None
+        at: NodeRow | None = node if words in f"#{node.id} {node.label} {node.state} {node.intent}".lower() else None
         while at is not None and at.id not in found:
             found.add(at.id)
             at = nodes.get(at.parent) if at.parent is not None else None

@@ -19,7 +19,7 @@ from llmzero_tui.styles.themes import Palette
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """The palette, `ascii` for terminals without glyphs, and the user's keys."""
 
     palette: Palette
@@ -63,13 +63,13 @@ class Look:
         return Content(to_ascii(shown) if self.ascii else shown)
 
 
-class _HasLook(Protocol):
-    look: Look
+class _HasAppearance(Protocol):
+    look: Appearance
 
 
-def look(node: DOMNode) -> Look:
+def look(node: DOMNode) -> Appearance:
     """The look of the app a widget lives in."""
-    return cast(_HasLook, node.app).look
+    return cast(_HasAppearance, node.app).look
 
 
 def row(left: Text, right: Text, width: int) -> Text:

@@ -12,20 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score
-from llmzero_tui.values.snapshot import Command, Detail, Event, Node, Row, Said, Sample, Stage
+from llmzero_tui.values.snapshot import CommandRow, EventRow, ModelRemark, NodeDetail, NodeRow, Row, SampleRow, StageRow
 from llmzero_tui.widgets.header import command_text
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 from llmzero_tui.widgets.sample_texts import amount
 
 SAMPLE_LIMIT = 700
 LOG_LIMIT = 200
 
 
-def _line(dress: Look, *parts: tuple[str, str]) -> Text:
+def _line(dress: Appearance, *parts: tuple[str, str]) -> Text:
     return dress.done(Text.assemble(*parts))
 
 
-def rationale(detail: Detail, node: Node | None, dress: Look, *, waits: bool = False) -> RenderableType:
+def rationale(detail: NodeDetail, node: NodeRow | None, dress: Appearance, *, waits: bool = False) -> RenderableType:
     """Why this node is there, what it was to do, what it did, and what was found wrong with it. `waits`: for the human
     to answer."""
     stage = detail.stage
@@ -60,7 +60,7 @@ def rationale(detail: Detail, node: Node | None, dress: Look, *, waits: bool = F
     return Group(*lines)
 
 
-def failure(found: tuple[str, str, tuple[Event, ...]] | None, dress: Look) -> list[RenderableType]:
+def failure(found: tuple[str, str, tuple[EventRow, ...]] | None, dress: Appearance) -> list[RenderableType]:
     """Why a run failed, with its latest errors; nothing for a run that did not."""
     if found is None:
         return []
@@ -72,12 +72,12 @@ def failure(found: tuple[str, str, tuple[Event, ...]] | None, dress: Look) -> li
     return lines
 
 
-def decided(words: str, dress: Look) -> list[RenderableType]:
+def decided(words: str, dress: Appearance) -> list[RenderableType]:
     """Why the run reports this node's policy; nothing where there are no words."""
     return [_line(dress, ("★ ", dress.palette.star), (words, dress.palette.text))] if words else []
 
 
-def hands(node: Node, dress: Look) -> list[RenderableType]:
+def hands(node: NodeRow, dress: Appearance) -> list[RenderableType]:
     """Whether a human made the node, and a human's note on it."""
     colours, lines = dress.palette, list[RenderableType]()
     if node.human:
@@ -88,7 +88,7 @@ def hands(node: Node, dress: Look) -> list[RenderableType]:
     return lines
 
 
-def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
+def written(writing: tuple[ModelRemark, ...], dress: Appearance) -> list[RenderableType]:
     """What models write at this moment, whichever node is selected."""
     colours, lines = dress.palette, list[RenderableType]()
     for call in writing:
@@ -99,7 +99,7 @@ def written(writing: tuple[Said, ...], dress: Look) -> list[RenderableType]:
     return lines
 
 
-def _where(stage: Stage, node: Node, dress: Look, waits: bool) -> Text:
+def _where(stage: StageRow, node: NodeRow, dress: Appearance, waits: bool) -> Text:
     """State, score, place in the tree and the two explicit choices."""
     colours = dress.palette
     text = Text.assemble((f"#{node.id} ", f"bold {colours.text}"))
@@ -119,7 +119,7 @@ def _where(stage: Stage, node: Node, dress: Look, waits: bool) -> Text:
     return dress.done(text)
 
 
-def changes(detail: Detail, space: tuple[Row, ...], dress: Look) -> RenderableType:
+def changes(detail: NodeDetail, space: tuple[Row, ...], dress: Appearance) -> RenderableType:
     """What the node changed against its parent, then every value that moves along the trajectory."""
     colours = dress.palette
     stages = detail.stages
@@ -147,7 +147,7 @@ def changes(detail: Detail, space: tuple[Row, ...], dress: Look) -> RenderableTy
     return Group(table, choices, Text(""), trajectory(stages, known, dress))
 
 
-def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) -> RenderableType:
+def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], dress: Appearance) -> RenderableType:
     """A row for every parameter that is not the same all along, a column for every stage; changes stand out."""
     colours = dress.palette
     names = [n for n in stages[-1].configuration if len({s.configuration.get(n) for s in stages}) > 1]
@@ -170,7 +170,7 @@ def trajectory(stages: tuple[Stage, ...], known: dict[str, Row], dress: Look) ->
     return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
 
 
-def samples(found: tuple[Sample, ...] | None, empty: str, dress: Look) -> RenderableType:
+def samples(found: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) -> RenderableType:
     """The latest completions: prompt, completion, right or wrong; `empty` says why there are none."""
     colours = dress.palette
     if not found:
@@ -196,16 +196,18 @@ def samples(found: tuple[Sample, ...] | None, empty: str, dress: Look) -> Render
     return Group(*lines, _line(dress, ("\nS reads them in full, and those of any step and node", colours.faint)))
 
 
-def log(events: tuple[Event, ...], commands: tuple[Command, ...], width: int, dress: Look) -> RenderableType:
+def log(
+    events: tuple[EventRow, ...], commands: tuple[CommandRow, ...], width: int, dress: Appearance
+) -> RenderableType:
     """What happened, newest first, the humans' commands among it."""
-    newest: list[Event | Command] = sorted((*events, *commands), key=lambda entry: entry.ts, reverse=True)
+    newest: list[EventRow | CommandRow] = sorted((*events, *commands), key=lambda entry: entry.ts, reverse=True)
     if not newest:
         return _line(dress, ("nothing yet", dress.palette.faint))
     parts: list[RenderableType] = []
     short: list[Segment] = []
     for entry in newest[:LOG_LIMIT]:
         stamp = Text(f"{entry.ts:%H:%M:%S} ", style=dress.palette.faint)
-        text = _happened(entry, dress) if isinstance(entry, Event) else _commanded(entry, dress)
+        text = _happened(entry, dress) if isinstance(entry, EventRow) else _commanded(entry, dress)
         if stamp.cell_len + text.cell_len <= width:
             short += _segments(stamp, text)
             continue
@@ -220,7 +222,7 @@ def log(events: tuple[Event, ...], commands: tuple[Command, ...], width: int, dr
     return Group(*parts, Segments(short))
 
 
-def _happened(event: Event, dress: Look) -> Text:
+def _happened(event: EventRow, dress: Appearance) -> Text:
     colours = dress.palette
     colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
     words = plain(event.message, 300)
@@ -229,7 +231,7 @@ def _happened(event: Event, dress: Look) -> Text:
     return _line(dress, (glyph, colour), (place, colours.muted), (words, colour))
 
 
-def _commanded(command: Command, dress: Look) -> Text:
+def _commanded(command: CommandRow, dress: Appearance) -> Text:
     colours = dress.palette
     text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
     return dress.done(text.append(f"  {plain(command.message, 200)}", style=colours.muted))

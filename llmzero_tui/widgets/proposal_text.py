@@ -13,18 +13,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.space import Kind
+from engine.space import ParameterKind
 from llmzero_tui.format import MISSING, bar, fit, parameter, plain, score, share
-from llmzero_tui.values.dossier import Dossier, Score
-from llmzero_tui.values.snapshot import Diagnosis, Row, Stage, Values
+from llmzero_tui.values.dossier import CheckpointScore, ProposalDetail
+from llmzero_tui.values.snapshot import DiagnosisRow, Row, StageRow, Values
 from llmzero_tui.widgets.blocks import curve
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 
 HISTORY_CELL = 8
 LEAST_HISTORY = 3
 
 
-def why(dossier: Dossier, dress: Look) -> RenderableType:
+def why(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     """Rationale, expected effect, and the diagnoses it rests on with their numbers."""
     colours, proposal = dress.palette, dossier.proposal
     lines: list[RenderableType] = [
@@ -44,7 +44,7 @@ def why(dossier: Dossier, dress: Look) -> RenderableType:
     return Group(*lines)
 
 
-def diagnosis(found: Diagnosis, dress: Look) -> Text:
+def diagnosis(found: DiagnosisRow, dress: Appearance) -> Text:
     """How bad, what, the numbers it rests on, and who says so."""
     colours = dress.palette
     full, rest = bar(found.severity, 6, ascii=dress.ascii)
@@ -56,7 +56,7 @@ def diagnosis(found: Diagnosis, dress: Look) -> Text:
     )  # fmt: skip
 
 
-def origin(dossier: Dossier, dress: Look) -> RenderableType:
+def origin(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     """The scores of the checkpoint it branches from, and what was tried from there already."""
     colours, proposal = dress.palette, dossier.proposal
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -71,7 +71,7 @@ def origin(dossier: Dossier, dress: Look) -> RenderableType:
     return Group(table, tried, _siblings(dossier, dress))
 
 
-def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
+def _score_row(found: CheckpointScore, here: bool, dress: Appearance) -> list[Text]:
     colours = dress.palette
     style = f"bold {colours.text}" if here else colours.muted
     words = "branches from here" if here else "" if found.kept else "files deleted"
@@ -82,7 +82,7 @@ def _score_row(found: Score, here: bool, dress: Look) -> list[Text]:
     return [_line(dress, cell) for cell in cells]
 
 
-def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
+def _siblings(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     """How each ended, what it gained over the checkpoint it left from, and which that is when it is another."""
     colours = dress.palette
     names = [f"#{each.node} {plain(each.label or each.intent, 24)}" for each in dossier.siblings]
@@ -106,7 +106,7 @@ def _siblings(dossier: Dossier, dress: Look) -> RenderableType:
     return Group(*lines)
 
 
-def picture(dossier: Dossier, width: int, height: int, dress: Look) -> RenderableType:
+def picture(dossier: ProposalDetail, width: int, height: int, dress: Appearance) -> RenderableType:
     """The reward on the way to the branch point, with the scores of the parent."""
     stage = dossier.stages[-1] if dossier.stages else None
     start, end = (stage.start, stage.start + stage.trained) if stage else (0, 0)
@@ -117,7 +117,7 @@ def picture(dossier: Dossier, width: int, height: int, dress: Look) -> Renderabl
 # ---- every value ---------------------------------------------------------------------------------------------------
 
 
-def values(dossier: Dossier, space: Sequence[Row], width: int, dress: Look) -> RenderableType:
+def values(dossier: ProposalDetail, space: Sequence[Row], width: int, dress: Appearance) -> RenderableType:
     """Every parameter before and after with its history along the path; capacity and regularization apart."""
     colours, proposal = dress.palette, dossier.proposal
     known: dict[str, Row] = {str(p.get("name")): p for p in space}
@@ -145,7 +145,7 @@ def grouped(values: Values, known: Mapping[str, Row]) -> list[tuple[str, list[st
     """Parameter names by kind, in the order of the space; those the space does not know come last."""
     ordered = [n for n in known if n in values] + [n for n in values if n not in known]
     found = []
-    for kind in (*Kind, ""):
+    for kind in (*ParameterKind, ""):
         names = [n for n in ordered if str(known.get(n, {}).get("kind", "")) == kind]
         if names:
             found.append((str(kind) or "other", names))
@@ -157,7 +157,9 @@ def _room(width: int) -> int:
     return max(LEAST_HISTORY, (width - 56) // HISTORY_CELL)
 
 
-def _value_row(name: str, stages: Sequence[Stage], dossier: Dossier, known: Row, dress: Look) -> list[Text]:
+def _value_row(
+    name: str, stages: Sequence[StageRow], dossier: ProposalDetail, known: Row, dress: Appearance
+) -> list[Text]:
     colours, proposal = dress.palette, dossier.proposal
     old = proposal.configuration.get(name)
     new = proposal.changes.get(name, old)
@@ -190,5 +192,5 @@ def _allowed(known: Row) -> str:
     return f"{words}, only rises" if known.get("rising") else words
 
 
-def _line(dress: Look, *parts: tuple[str, str]) -> Text:
+def _line(dress: Appearance, *parts: tuple[str, str]) -> Text:
     return dress.done(Text.assemble(*parts))

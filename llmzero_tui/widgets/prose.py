@@ -9,10 +9,10 @@ from rich.text import Text
 
 from llmzero_tui.format import beginning, readable
 from llmzero_tui.values.difference import Span
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 
 
-def prose(text: str, length: int, dress: Look, style: str, *, where: str, apart: tuple[Span, ...] = ()) -> Text:
+def prose(text: str, length: int, dress: Appearance, style: str, *, where: str, apart: tuple[Span, ...] = ()) -> Text:
     """A foreign text; `length` counts the characters of the whole, of which `text` may be the beginning.
 
     `where` says how to get all of it. The spans `apart` of the text as it is shown stand out by colour and a line.

@@ -21,9 +21,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from llmzero_tui.format import to_ascii
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.widgets.look import Appearance, look
 
-Draw = Callable[[int, int, Look], Text]
+Draw = Callable[[int, int, Appearance], Text]
 """Draws row `index` for a width in cells."""
 
 

@@ -21,8 +21,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from llmzero_tui.format import MISSING, bar, duration, ending, fit, plain, score
-from llmzero_tui.values.snapshot import UNREAD, Run
-from llmzero_tui.widgets.look import Look, look
+from llmzero_tui.values.snapshot import UNREAD, RunRow
+from llmzero_tui.widgets.look import Appearance, look
 
 GAP = 2
 NAME_CELLS, NAME_MOST = 16, 48
@@ -30,51 +30,51 @@ BUSY = ("training", "starting", "finishing", "paused")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RunColumn:
     """A column: its head, its cells, whether numbers stand to the right, and from which width on it is there."""
 
     name: str
     cells: int
-    draw: Callable[[Run, datetime, Look], Text]
+    draw: Callable[[RunRow, datetime, Appearance], Text]
     right: bool = False
     least: int = 0
 
 
-def _state(run: Run, _now: datetime, dress: Look) -> Text:
+def _state(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     if run.state == UNREAD:
         return Text("…", style=dress.palette.faint)
     return dress.state(run.state)
 
 
-def _nodes(run: Run, _now: datetime, dress: Look) -> Text:
+def _nodes(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     return Text(str(run.nodes), style=dress.palette.muted)
 
 
-def _task(cells: int) -> Callable[[Run, datetime, Look], Text]:
-    def draw(run: Run, _now: datetime, dress: Look) -> Text:
+def _task(cells: int) -> Callable[[RunRow, datetime, Appearance], Text]:
+    def draw(run: RunRow, _now: datetime, dress: Appearance) -> Text:
         return Text(ending(plain(run.task, 400), cells), style=dress.palette.muted)
 
     return draw
 
 
-def _validation(run: Run, _now: datetime, dress: Look) -> Text:
+def _validation(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     if (best := run.headline) is None:
         return Text(MISSING, style=dress.palette.faint)
     return Text(score(best.value, best.low, best.high), style=dress.palette.text)
 
 
-def _test(run: Run, _now: datetime, dress: Look) -> Text:
+def _test(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     if run.test is None:
         return Text(MISSING, style=dress.palette.faint)
     return Text(score(run.test.value, run.test.low, run.test.high), style=f"bold {dress.palette.good}")
 
 
-def _test_of(run: Run, _now: datetime, dress: Look) -> Text:
+def _test_of(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     return Text(str(run.test.n) if run.test else "", style=dress.palette.muted)
 
 
-def _budget(cells: int) -> Callable[[Run, datetime, Look], Text]:
-    def draw(run: Run, _now: datetime, dress: Look) -> Text:
+def _budget(cells: int) -> Callable[[RunRow, datetime, Appearance], Text]:
+    def draw(run: RunRow, _now: datetime, dress: Appearance) -> Text:
         spent, left = bar(run.spent, cells, ascii=dress.ascii)
         text = Text.assemble((spent, dress.palette.trail if run.over else dress.palette.live))
         return text.append(left, dress.palette.faint).append(f" {run.spent:4.0%}", dress.palette.muted)
@@ -82,38 +82,38 @@ def _budget(cells: int) -> Callable[[Run, datetime, Look], Text]:
     return draw
 
 
-def _spent(run: Run, _now: datetime, dress: Look) -> Text:
+def _spent(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     return Text(f"{run.spent:.0%}", style=dress.palette.muted)
 
 
-def _eta(run: Run, _now: datetime, dress: Look) -> Text:
+def _eta(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     return Text(duration(run.eta) if run.live and run.eta is not None else "", style=dress.palette.text)
 
 
-def _age(run: Run, now: datetime, dress: Look) -> Text:
+def _age(run: RunRow, now: datetime, dress: Appearance) -> Text:
     since = (now - run.created).total_seconds() if run.created else None
     return Text(duration(since), style=dress.palette.muted)
 
 
 COLUMNS = (
-    Column("state", 11, _state),
-    Column("task", 12, _task(12), least=126),
-    Column("task", 28, _task(28), least=166),
-    Column("nodes", 5, _nodes, right=True),
-    Column("validation", 16, _validation),
-    Column("test", 16, _test),
-    Column("n", 5, _test_of, right=True, least=110),
-    Column("budget", 6, _spent, right=True),
-    Column("budget", 10, _budget(5), least=92),
-    Column("budget", 17, _budget(12), least=132),
-    Column("ETA", 7, _eta, right=True, least=100),
-    Column("age", 6, _age, right=True),
+    RunColumn("state", 11, _state),
+    RunColumn("task", 12, _task(12), least=126),
+    RunColumn("task", 28, _task(28), least=166),
+    RunColumn("nodes", 5, _nodes, right=True),
+    RunColumn("validation", 16, _validation),
+    RunColumn("test", 16, _test),
+    RunColumn("n", 5, _test_of, right=True, least=110),
+    RunColumn("budget", 6, _spent, right=True),
+    RunColumn("budget", 10, _budget(5), least=92),
+    RunColumn("budget", 17, _budget(12), least=132),
+    RunColumn("ETA", 7, _eta, right=True, least=100),
+    RunColumn("age", 6, _age, right=True),
 )
 
 
-def columns_for(width: int) -> list[Column]:
+def columns_for(width: int) -> list[RunColumn]:
     """The columns a table of so many cells has, beside the name; of two with one name, the one for wider screens."""
-    shown: dict[str, Column] = {}
+    shown: dict[str, RunColumn] = {}
     for column in COLUMNS:
         if width >= column.least:
             shown[column.name] = column
@@ -151,7 +151,7 @@ class RunsTable(ScrollView, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__(id="table")
-        self.runs: Sequence[Run] = ()
+        self.runs: Sequence[RunRow] = ()
         self.cursor = 0
         self.marked: frozenset[Path] = frozenset()
         self._now = datetime.min
@@ -161,7 +161,9 @@ class RunsTable(ScrollView, can_focus=True):
 
     # ---- from snapshots ---------------------------------------------------------------------------------------------
 
-    def show(self, runs: Sequence[Run], now: datetime, sorted_by: str, marked: frozenset[Path] = frozenset()) -> None:
+    def show(
+        self, runs: Sequence[RunRow], now: datetime, sorted_by: str, marked: frozenset[Path] = frozenset()
+    ) -> None:
         """Take the runs in the order they are to stand in, and draw what changed. The cursor stays with the run it was
         put on; until then it stands on the first."""
         before = self.current if self._touched else None
@@ -192,7 +194,7 @@ class RunsTable(ScrollView, can_focus=True):
         self._drawn = lines
 
     @property
-    def current(self) -> Run | None:
+    def current(self) -> RunRow | None:
         """The run under the cursor."""
         return self.runs[self.cursor] if 0 <= self.cursor < len(self.runs) else None
 
@@ -225,7 +227,7 @@ class RunsTable(ScrollView, can_focus=True):
             return self._head(columns, width)
         return self._line(self.runs[row], columns, width, row) if row < len(self.runs) else Text()
 
-    def _head(self, columns: list[Column], width: int) -> Text:
+    def _head(self, columns: list[RunColumn], width: int) -> Text:
         dress = look(self)
         text = Text("  ", no_wrap=True)
         for name, cells, right in (("run", _name_cells(columns, width), False),
@@ -234,7 +236,7 @@ class RunsTable(ScrollView, can_focus=True):
             text.append(fit(name, cells, right=right), style=style).append(" " * GAP)
         return dress.done(text)
 
-    def _line(self, run: Run, columns: list[Column], width: int, row: int) -> Text:
+    def _line(self, run: RunRow, columns: list[RunColumn], width: int, row: int) -> Text:
         dress = look(self)
         colours = dress.palette
         text = Text("◆ " if run.path in self.marked else "  ", style=colours.star, no_wrap=True)
@@ -320,6 +322,6 @@ class RunsTable(ScrollView, can_focus=True):
         self.redraw()
 
 
-def _name_cells(columns: list[Column], width: int) -> int:
+def _name_cells(columns: list[RunColumn], width: int) -> int:
     """What the other columns leave for the name, as far as a name needs it."""
     return max(4, min(NAME_MOST, width - 2 - GAP - sum(c.cells + GAP for c in columns)))

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from llmzero_tui.format import number, plain, share
 from llmzero_tui.values.difference import Span
-from llmzero_tui.values.samples import VERDICTS, Full, Line, SamplesSnapshot, SamplesView
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.values.samples import VERDICTS, CompletionDetail, CompletionLine, SamplesSnapshot, SamplesView
+from llmzero_tui.widgets.look import Appearance
 from llmzero_tui.widgets.prose import prose
 
 VERDICT_WORDS = {"all": "All", "right": "Right", "wrong": "Wrong", "cut": "Cut off"}
@@ -23,13 +23,13 @@ ORDER_WORDS = {
 SPLIT_WORDS = {"": "all prompts", "train": "training prompts", "validation": "fixed validation prompts"}
 
 
-def verdict(correct: bool, dress: Look) -> tuple[str, str]:
+def verdict(correct: bool, dress: Appearance) -> tuple[str, str]:
     """Glyph and word, and the colour of both."""
     glyph, colour = dress.glyph("finished" if correct else "crashed")
     return f"{glyph} {'right' if correct else 'wrong'}", colour
 
 
-def line(row: Line, width: int, dress: Look, view: SamplesView) -> Text:
+def line(row: CompletionLine, width: int, dress: Appearance, view: SamplesView) -> Text:
     """One row: where it is from, how good it is, how it begins."""
     colours = dress.palette
     word, colour = verdict(row.correct, dress)
@@ -54,7 +54,7 @@ def columns(comparing: bool) -> str:
     return "node  step verdict reward" if comparing else "step verdict reward"
 
 
-def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Look) -> Text:
+def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Appearance) -> Text:
     """What the list holds: verdicts with their numbers, then everything that narrows it."""
     colours, text = dress.palette, Text(no_wrap=True)
     if view.comparing:
@@ -72,7 +72,7 @@ def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Look) ->
     return dress.done(text)
 
 
-def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, dress: Look) -> Text:
+def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, dress: Appearance) -> Text:
     colours = dress.palette
     found = snapshot.found if snapshot is not None and snapshot.view.comparing else None
     words = "one prompt, two answers"
@@ -88,12 +88,14 @@ def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, 
     return text
 
 
-def title(full: Full | None) -> str:
+def title(full: CompletionDetail | None) -> str:
     """Whose answer this is."""
     return "" if full is None else f"#{full.node} step {full.step}"
 
 
-def reading(full: Full | None, dress: Look, apart: tuple[Span, ...], side: str, _width: int) -> RenderableType:
+def reading(
+    full: CompletionDetail | None, dress: Appearance, apart: tuple[Span, ...], side: str, _width: int
+) -> RenderableType:
     """A completion in full: verdict and reward by component, prompt, completion, expected answer.
 
     While comparing, `side` is sample or against: completions come first, to stand side by side; what both have in
@@ -112,7 +114,7 @@ def reading(full: Full | None, dress: Look, apart: tuple[Span, ...], side: str, 
 
 
 def _body(
-    name: str, text: str, length: int, full: Full, dress: Look, apart: tuple[Span, ...] = ()
+    name: str, text: str, length: int, full: CompletionDetail, dress: Appearance, apart: tuple[Span, ...] = ()
 ) -> tuple[RenderableType, ...]:
     """A text under its name."""
     colours = dress.palette
@@ -123,7 +125,7 @@ def _body(
     return heading, prose(text, length, dress, style, where=f"table completions, seq {full.seq}", apart=apart)
 
 
-def _verdict(full: Full, dress: Look) -> Text:
+def _verdict(full: CompletionDetail, dress: Appearance) -> Text:
     colours = dress.palette
     word, colour = verdict(full.correct, dress)
     text = Text.assemble((word, f"bold {colour}"), ("  reward ", colours.muted), (amount(full.reward), "bold"))
@@ -135,7 +137,7 @@ def _verdict(full: Full, dress: Look) -> Text:
     return dress.done(text)
 
 
-def _components(parts: Mapping[str, float], dress: Look) -> Text:
+def _components(parts: Mapping[str, float], dress: Appearance) -> Text:
     """The reward by component, as many on a line as fit."""
     text = Text(style=dress.palette.muted)
     for name, value in parts.items():
@@ -166,7 +168,7 @@ def nothing(snapshot: SamplesSnapshot | None, view: SamplesView) -> str:
     return "No completion is like that. 1 shows all, 0 all steps, v all prompts, esc in the search ends it."
 
 
-def as_text(full: Full) -> str:
+def as_text(full: CompletionDetail) -> str:
     """A completion as a colleague can read it in a message; what was cut is said."""
     parts = [f"#{full.node} step {full.step}, {'right' if full.correct else 'wrong'}, reward {amount(full.reward)}"]
     bodies = (

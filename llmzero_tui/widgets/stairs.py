@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from llmzero_tui.format import fit, parameter, plain, score
-from llmzero_tui.values.dossier import Leg
+from llmzero_tui.values.dossier import PathStage
 from llmzero_tui.values.snapshot import Row
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 from llmzero_tui.widgets.proposal_text import grouped
 
 NAME = 13
@@ -24,7 +24,7 @@ ROWS = 4
 Cell = tuple[str, str]
 
 
-def layout(legs: Sequence[Leg], chosen: int, width: int) -> tuple[int, list[int]]:
+def layout(legs: Sequence[PathStage], chosen: int, width: int) -> tuple[int, list[int]]:
     """The first leg shown and the width of each that is: in proportion to steps, and around the chosen one when not
     all of them fit."""
     room = max(LEAST, width - NAME)
@@ -72,7 +72,9 @@ def _riser(grid: list[list[Cell]], column: int, old: int, new: int, style: str) 
         grid[row][column] = ("│", style)
 
 
-def staircases(legs: Sequence[Leg], space: Sequence[Row], chosen: int, width: int, dress: Look) -> RenderableType:
+def staircases(
+    legs: Sequence[PathStage], space: Sequence[Row], chosen: int, width: int, dress: Appearance
+) -> RenderableType:
     """Stages from left to right with their scores; a staircase for every parameter that changes, by kind; what never
     changes in one line."""
     if not legs:
@@ -99,7 +101,7 @@ def _label(name: str, known: Row) -> str:
     return plain(known.get("label") or name, NAME - 1)
 
 
-def _named(name: str, known: Row, grid: list[list[Cell]], dress: Look) -> list[Text]:
+def _named(name: str, known: Row, grid: list[list[Cell]], dress: Appearance) -> list[Text]:
     """A staircase with the parameter's name before its first value."""
     rows = []
     at = next((i for i, row in enumerate(grid) if row[0][0] != " "), 0)
@@ -112,7 +114,7 @@ def _named(name: str, known: Row, grid: list[list[Cell]], dress: Look) -> list[T
 
 
 def _heads(
-    shown: Sequence[Leg], widths: Sequence[int], first: int, chosen: int, count: int, dress: Look
+    shown: Sequence[PathStage], widths: Sequence[int], first: int, chosen: int, count: int, dress: Appearance
 ) -> list[RenderableType]:
     """Which stage, until which step, and the score there with its interval."""
     colours = dress.palette

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from llmzero_tui.format import fit, number, plain
-from llmzero_tui.values.snapshot import Small
+from llmzero_tui.values.snapshot import SmallMetric
 from llmzero_tui.widgets.look import look
 
 FIRST = (
@@ -68,7 +68,7 @@ class Strip(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="strip")
-        self._smalls: dict[str, Small] = {}
+        self._smalls: dict[str, SmallMetric] = {}
         self._names: tuple[str, ...] = ()
         self._metric = "reward"
         self._beside: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Strip(Widget):
         """The metric under the cursor."""
         return self._names[self._cursor] if self._names else None
 
-    def show(self, smalls: tuple[Small, ...], metric: str, beside: tuple[str, ...] = (), empty: str = "") -> None:
+    def show(self, smalls: tuple[SmallMetric, ...], metric: str, beside: tuple[str, ...] = (), empty: str = "") -> None:
         """Take the metrics of the selected node; `metric` is the one that is plotted, `beside` those drawn with it when
         the plot has the screen. `empty` says why there are none."""
         if self._shown == (smalls, metric, beside, empty):

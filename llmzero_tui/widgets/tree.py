@@ -22,9 +22,9 @@ from textual.strip import Strip
 from engine.words import counted
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
 from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import Node, RunSnapshot, Scored
-from llmzero_tui.widgets.lines import Line, lines_of, matching, shortened
-from llmzero_tui.widgets.look import Look, cell, look
+from llmzero_tui.values.snapshot import NodeRow, RunSnapshot, ShownScore
+from llmzero_tui.widgets.lines import TreeLine, lines_of, matching, shortened
+from llmzero_tui.widgets.look import Appearance, cell, look
 
 SCORED = frozenset({"finished", "stopped", "early-stopped", "running", "interrupted"})
 SCORE_CELLS = 4
@@ -36,7 +36,7 @@ ASCII_GUIDES = str.maketrans("│├└…", "|+`.")
 Spark = tuple[float | None, ...]
 
 
-def hands(node: Node, dress: Look) -> Text:
+def hands(node: NodeRow, dress: Appearance) -> Text:
     """A mark of a node that a human made or edited, and one of a human's note; nothing for most nodes."""
     text = Text()
     if node.human:
@@ -74,13 +74,13 @@ class SearchTree(ScrollView, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__(id="tree")
-        self.lines: list[Line] = []
+        self.lines: list[TreeLine] = []
         self.cursor: int | None = None
         self._places: dict[int, int] = {}
         self._folded: set[int] = set()
         self._known = Nodes()
         self._extent = (0.0, 1.0)
-        self._best: Scored | None = None
+        self._best: ShownScore | None = None
         self._waiting: frozenset[int] = frozenset()
         self._filter = ""
         self._matching: set[int] | None = None
@@ -88,7 +88,7 @@ class SearchTree(ScrollView, can_focus=True):
         self._strips: dict[int, tuple[object, Strip]] = {}
         self._asked: frozenset[int] = frozenset()
         self._letters: Mapping[int, str] = {}
-        self._counted: tuple[str, Look | None] = ("", None)
+        self._counted: tuple[str, Appearance | None] = ("", None)
 
     def on_mount(self) -> None:
         self.border_title = "Search tree"
@@ -231,7 +231,7 @@ class SearchTree(ScrollView, can_focus=True):
             known = self._strips[line.node] = (state, self._drawn(line, width))
         return known[1]
 
-    def _state(self, line: Line) -> tuple[object, ...]:
+    def _state(self, line: TreeLine) -> tuple[object, ...]:
         """Everything that decides how a line looks."""
         number = line.node
         sparks = self._snapshot.sparks if self._snapshot is not None else {}
@@ -241,7 +241,7 @@ class SearchTree(ScrollView, can_focus=True):
             self.has_focus, self.size.width, look(self),
         )  # fmt: skip
 
-    def _drawn(self, line: Line, width: int) -> Strip:
+    def _drawn(self, line: TreeLine, width: int) -> Strip:
         dress, style = look(self), self.rich_style
         guide = shortened(line.guide, max(2, width - 1 - LABEL_CELLS))
         guides = Text(guide.translate(ASCII_GUIDES) if dress.ascii else guide)
@@ -256,7 +256,7 @@ class SearchTree(ScrollView, can_focus=True):
         segments: list[Segment] = list(guides.render(self.app.console))
         return Strip(segments).adjust_cell_length(width, style).crop(0, width)
 
-    def _line(self, node: Node, width: int, *, folded: bool) -> Text:
+    def _line(self, node: NodeRow, width: int, *, folded: bool) -> Text:
         dress = look(self)
         colours = dress.palette
         right = self._right(node)
@@ -277,13 +277,13 @@ class SearchTree(ScrollView, can_focus=True):
         name.append(" " * (space + marks.cell_len - name.cell_len))
         return name.append_text(right)
 
-    def _label_style(self, node: Node) -> str:
+    def _label_style(self, node: NodeRow) -> str:
         colours = look(self).palette
         if node.id in self._waiting:
             return colours.wait
         return colours.text if node.state in SCORED else colours.muted
 
-    def _right(self, node: Node) -> Text:
+    def _right(self, node: NodeRow) -> Text:
         """Star, score, sparkline and glyph: always as wide, so that the columns stand."""
         dress = look(self)
         colours = dress.palette

@@ -12,7 +12,7 @@ import pytest
 
 from engine.executors.base import Executor
 from engine.training import events
-from engine.training.events import End, Evaluate, EvaluationSpec
+from engine.training.events import Evaluate, EvaluationSpec, SegmentEnd
 from tests.engine.conftest import LETTERS, Spec
 
 LONG = 10_000  # steps of a segment that has to be stopped
@@ -56,7 +56,7 @@ class ExecutorConformance:
         kinds = [event.kind for event in told if event.kind != "samples"]
         assert kinds == ["started", "metrics", "metrics", "checkpoint", "metrics", "checkpoint", "ended"]
         assert {event.job for event in told} == {"a"}
-        assert (told[-1].end, told[-1].steps) == (End.FINISHED, 3)
+        assert (told[-1].end, told[-1].steps) == (SegmentEnd.FINISHED, 3)
 
     async def test_a_busy_executor_takes_no_job_and_a_free_one_does(self, executor: Executor, make_spec: Spec) -> None:
         assert (executor.capacity, executor.idle) == (1, 1)
@@ -64,8 +64,8 @@ class ExecutorConformance:
         assert executor.idle == 0
         with pytest.raises(RuntimeError):
             await executor.submit(make_spec(job="b"))
-        await executor.stop("a", End.STOPPED)
-        assert (await events_of_job(executor))[-1].end is End.STOPPED
+        await executor.stop("a", SegmentEnd.STOPPED)
+        assert (await events_of_job(executor))[-1].end is SegmentEnd.STOPPED
         assert executor.idle == 1
 
     async def test_an_evaluation_comes_out_as_evaluated(self, executor: Executor, tiny_base: str) -> None:
@@ -96,12 +96,12 @@ class ExecutorConformance:
         )
         await executor.submit(request)
         [ended] = await events_of_job(executor)
-        assert (ended.job, ended.end) == ("e", End.CRASHED)
+        assert (ended.job, ended.end) == ("e", SegmentEnd.CRASHED)
         assert "no such task" in ended.detail
 
-    @pytest.mark.parametrize("end", [End.STOPPED, End.EARLY_STOPPED])
+    @pytest.mark.parametrize("end", [SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED])
     async def test_a_stop_ends_a_segment_after_the_step_in_progress(
-        self, executor: Executor, make_spec: Spec, end: End
+        self, executor: Executor, make_spec: Spec, end: SegmentEnd
     ) -> None:
         await executor.submit(make_spec(job="s", steps=LONG))
         before = await events_until(executor, "metrics", step=3)
@@ -115,9 +115,9 @@ class ExecutorConformance:
     async def test_a_stop_of_a_job_that_is_over_has_no_effect(self, executor: Executor, make_spec: Spec) -> None:
         await executor.submit(make_spec(job="o", steps=1))
         await events_of_job(executor)
-        await executor.stop("o", End.STOPPED)
+        await executor.stop("o", SegmentEnd.STOPPED)
         await executor.submit(make_spec(job="o", steps=2))
-        assert (await events_of_job(executor))[-1].end is End.FINISHED
+        assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
 
     async def test_a_pause_holds_training_until_it_goes_on(self, executor: Executor, make_spec: Spec) -> None:
         await executor.submit(make_spec(job="p", steps=LONG))
@@ -126,15 +126,15 @@ class ExecutorConformance:
         assert await is_silent(executor)
         await executor.unpause()
         await events_until(executor, "metrics")
-        await executor.stop("p", End.STOPPED)
+        await executor.stop("p", SegmentEnd.STOPPED)
         await events_of_job(executor)
 
     @pytest.mark.parametrize(
         ("task", "end"),
-        [("Raises", End.CRASHED), ("OutOfMemory", End.OUT_OF_MEMORY), ("Quits", End.CRASHED)],
+        [("Raises", SegmentEnd.CRASHED), ("OutOfMemory", SegmentEnd.OUT_OF_MEMORY), ("Quits", SegmentEnd.CRASHED)],
     )
     async def test_a_failure_is_one_typed_end_and_the_next_job_runs(
-        self, executor: Executor, make_spec: Spec, task: str, end: End
+        self, executor: Executor, make_spec: Spec, task: str, end: SegmentEnd
     ) -> None:
         await executor.submit(make_spec(task, job="f"))
         told = await events_of_job(executor)
@@ -142,10 +142,10 @@ class ExecutorConformance:
         assert told[-1].detail
         await executor.submit(make_spec(job="g", steps=1))
         told = await events_of_job(executor)
-        assert [(event.job, event.end) for event in told if event.kind == "ended"] == [("g", End.FINISHED)]
+        assert [(event.job, event.end) for event in told if event.kind == "ended"] == [("g", SegmentEnd.FINISHED)]
 
     async def test_what_user_code_prints_or_reads_does_no_harm(self, executor: Executor, make_spec: Spec) -> None:
         await executor.submit(make_spec("Noisy", job="n", steps=2))
         told = await events_of_job(executor)
-        assert (told[-1].job, told[-1].end) == ("n", End.FINISHED)
-        assert [event.step for event in told if isinstance(event, events.Metrics)] == [1, 2]
+        assert (told[-1].job, told[-1].end) == ("n", SegmentEnd.FINISHED)
+        assert [event.step for event in told if isinstance(event, events.StepMetrics)] == [1, 2]

@@ -17,8 +17,8 @@ import zlib
 from pathlib import Path
 
 from engine.training import events
-from engine.training.control import Control
-from engine.training.events import End, Evaluation, SegmentSpec
+from engine.training.control import JobControl
+from engine.training.events import Evaluation, SegmentEnd, SegmentSpec
 
 STEP_SECONDS = float(os.environ.get("PRETENDED_STEP", "0.02"))
 
@@ -56,14 +56,14 @@ def save(directory: Path, record: dict[str, object]) -> None:
     (directory / events.MANIFEST).write_text(json.dumps(record))
 
 
-def train(spec: SegmentSpec, control: Control) -> None:
+def train(spec: SegmentSpec, control: JobControl) -> None:
     reached("loading")
-    say(events.Started(job=spec.job, setup_seconds=0.01))
-    end, step = End.FINISHED, spec.done
+    say(events.SegmentStarted(job=spec.job, setup_seconds=0.01))
+    end, step = SegmentEnd.FINISHED, spec.done
     for step in range(spec.done + 1, spec.steps + 1):
         time.sleep(STEP_SECONDS)
         reached("step")
-        say(events.Metrics(job=spec.job, step=step, values={"reward": 0.5, "step_seconds": STEP_SECONDS}))
+        say(events.StepMetrics(job=spec.job, step=step, values={"reward": 0.5, "step_seconds": STEP_SECONDS}))
         asked = control.stop_of(spec.job)
         if step % spec.checkpoint_every == 0 or step == spec.steps or asked:
             checkpoint(spec, step)
@@ -72,7 +72,7 @@ def train(spec: SegmentSpec, control: Control) -> None:
             break
         control.hold(spec.job)
     reached("ended")
-    say(events.Ended(job=spec.job, end=end, steps=step, trainer_seconds=STEP_SECONDS * (step - spec.done)))
+    say(events.SegmentEnded(job=spec.job, end=end, steps=step, trainer_seconds=STEP_SECONDS * (step - spec.done)))
 
 
 def checkpoint(spec: SegmentSpec, step: int) -> None:
@@ -80,10 +80,12 @@ def checkpoint(spec: SegmentSpec, step: int) -> None:
     directory = Path(spec.directory) / f"checkpoint-{step}"
     save(directory, {"job": spec.job, "step": step, "parent": spec.parent})
     reached("checkpoint")
-    sample = events.Sample(prompt="1+1=", completion="2", answer="2", reward=1.0, correct=True, truncated=False)
-    say(events.Samples(job=spec.job, step=step, samples=[sample]))
+    sample = events.CompletionSample(
+        prompt="1+1=", completion="2", answer="2", reward=1.0, correct=True, truncated=False
+    )
+    say(events.CompletionSamples(job=spec.job, step=step, samples=[sample]))
     measured = score(f"{spec.job}/{step}", spec.evaluation.n, int(spec.job) + step)
-    say(events.Checkpoint(job=spec.job, step=step, directory=str(directory), bytes=7, evaluation=measured))
+    say(events.CheckpointSaved(job=spec.job, step=step, directory=str(directory), bytes=7, evaluation=measured))
 
 
 def evaluate(job: events.Evaluate) -> None:
@@ -92,11 +94,11 @@ def evaluate(job: events.Evaluate) -> None:
     if job.save_to:
         save(Path(job.save_to), {"soup_of": job.directories})
     reached("evaluated")
-    say(events.Evaluated(job=job.job, split=job.evaluation.split, seed=job.evaluation.seed, evaluation=measured))
+    say(events.EvaluationResult(job=job.job, split=job.evaluation.split, seed=job.evaluation.seed, evaluation=measured))
 
 
 def main() -> None:
-    control = Control()
+    control = JobControl()
     jobs: list[events.Train | events.Evaluate] = []
     there = threading.Semaphore(0)
 
@@ -111,7 +113,7 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=hear, daemon=True).start()
-    say(events.Ready(pid=os.getpid(), device="pretended", versions={}))
+    say(events.WorkerReady(pid=os.getpid(), device="pretended", versions={}))
     while there.acquire():
         job = jobs.pop(0)
         if isinstance(job, events.Train):

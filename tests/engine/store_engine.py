@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.writer import Writer
 
 ROOT = Path(__file__).parents[2]
@@ -154,7 +154,7 @@ def main() -> None:
     if not writer.rows("SELECT name FROM runs"):
         run_row(writer)
         writer.flush()
-    server = Server(writer, directory / "engine.sock", lambda command_id: None)
+    server = StoreServer(writer, directory / "engine.sock", lambda command_id: None)
     server.start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -22,7 +22,7 @@ from llmzero_tui.format import share
 from llmzero_tui.values.comparison import CompareView
 from llmzero_tui.values.dossier import TrajectoryView
 from llmzero_tui.values.marks import Target
-from llmzero_tui.values.snapshot import Run, Scored, View
+from llmzero_tui.values.snapshot import RunRow, RunView, ShownScore
 
 NOW = datetime(2026, 1, 1)
 
@@ -46,7 +46,7 @@ def told_by_all(directory: RunDirectory, capsys: pytest.CaptureFixture[str]) -> 
         assert cli.main([*command, "--json", "--runs-dir", str(directory.path.parent)]) == 0
         answer = json.loads(capsys.readouterr().out)
         found[name] = _of_json(answer if name == "show" else answer[0])
-    run = _read(RunFeed(directory.path, lambda: NOW), View()).run
+    run = _read(RunFeed(directory.path, lambda: NOW), RunView()).run
     found["header"] = _of_run(run)
     found["runs"] = _of_run(_read(RunsFeed(directory.path.parent, lambda: NOW), None).runs[0])
     path = _read(TrajectoryFeed(directory.path, lambda: NOW), TrajectoryView(None))
@@ -76,11 +76,11 @@ def _of_json(row: dict[str, Any]) -> Told:
     )
 
 
-def _of_run(run: Run) -> Told:
+def _of_run(run: RunRow) -> Told:
     return _of_scored(run.best, run.test)
 
 
-def _of_scored(best: Scored | None, test: Scored | None) -> Told:
+def _of_scored(best: ShownScore | None, test: ShownScore | None) -> Told:
     assert best is not None
     assert best.node is not None
     assert best.step is not None

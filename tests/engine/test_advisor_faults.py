@@ -12,7 +12,7 @@ import pytest
 from engine.advisors.factory import make
 from engine.config import RunConfig, parse
 from engine.store.reader import open_run
-from engine.training.events import End, SegmentSpec
+from engine.training.events import SegmentEnd, SegmentSpec
 from tests.engine.simulated import SimulatedExecutor, search
 from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, serving
 
@@ -67,10 +67,10 @@ explore_share = 0.8
 
 def fail_sometimes(seed: int, seconds: float) -> SimulatedExecutor:
     rng = random.Random(seed)
-    ends = (End.OUT_OF_MEMORY, End.NAN, End.CRASHED)
-    fails: dict[str, End | None] = {}
+    ends = (SegmentEnd.OUT_OF_MEMORY, SegmentEnd.NAN, SegmentEnd.CRASHED)
+    fails: dict[str, SegmentEnd | None] = {}
 
-    def fault(job: SegmentSpec) -> End | None:
+    def fault(job: SegmentSpec) -> SegmentEnd | None:
         return fails.setdefault(job.job, rng.choice(ends) if rng.random() < 0.1 else None)
 
     return SimulatedExecutor(seconds, fault, seed)

@@ -9,7 +9,7 @@ import pytest
 
 from engine import dry_run
 from engine.config import RunConfig, parse
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from engine.training.events import Evaluation
 from tests.engine.conftest import LETTERS
 from tests.unit.cli_process import llmzero, run_file
@@ -41,7 +41,7 @@ def config(task: str, model: str = "", budget: str = "steps = 200") -> RunConfig
     return parse(FILE.format(task=task, model=model, budget=budget), default_name="dry")
 
 
-def by_subject(found: list[Finding]) -> dict[str, Finding]:
+def by_subject(found: list[CheckFinding]) -> dict[str, CheckFinding]:
     return {each.subject: each for each in found}
 
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_done_is_one_line(task: str, words: str, tiny_base: str) 
 )
 def test_the_estimate_counts_every_limit(budget: str, says: str) -> None:
     base = Evaluation(n=32, greedy=3, sampled=4, seconds=0.8)  # 25 ms a prompt
-    measured = dry_run.Measured(
+    measured = dry_run.DryRunResult(
         base, setup=0.2, steps=[9.0, 1.0], alike=[0.5, 0.25], memory=900_000_000, gpu=2_000_000_000
     )
     found = by_subject(list(dry_run.findings(config("knights", budget=budget), measured)))

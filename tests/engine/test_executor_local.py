@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from engine.executors.local import LocalExecutor
-from engine.training.events import End
+from engine.training.events import SegmentEnd
 from tests.engine.conftest import Spec
 from tests.engine.executor_conformance import LONG, ExecutorConformance, events_of_job, events_until, next_event
 
@@ -69,12 +69,12 @@ async def test_a_killed_worker_is_a_crashed_segment_and_the_next_runs(executor: 
     [pid] = executor.pids
     os.kill(pid, signal.SIGKILL)
     ended = (await events_of_job(executor))[-1]
-    assert (ended.job, ended.end) == ("k", End.CRASHED)
+    assert (ended.job, ended.end) == ("k", SegmentEnd.CRASHED)
     assert ended.steps >= 2
     assert ended.trainer_seconds > 0
     assert "SIGKILL" in ended.detail
     await executor.submit(make_spec(job="l", steps=1))
-    assert (await events_of_job(executor))[-1].end is End.FINISHED
+    assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
     assert executor.pids != [pid]
 
 
@@ -88,11 +88,11 @@ async def test_a_stopped_worker_is_a_hung_segment_and_the_next_runs(
     monkeypatch.setattr(executor, "hang_seconds", 1.0)
     ended = (await events_of_job(executor))[-1]
     monkeypatch.undo()
-    assert (ended.job, ended.end) == ("h", End.HUNG)
+    assert (ended.job, ended.end) == ("h", SegmentEnd.HUNG)
     assert "no sign of life for" in ended.detail
     assert not psutil.pid_exists(pid)
     await executor.submit(make_spec(job="i", steps=1))
-    assert (await events_of_job(executor))[-1].end is End.FINISHED
+    assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
 
 
 async def test_a_score_that_never_returns_is_a_hung_segment(
@@ -101,7 +101,7 @@ async def test_a_score_that_never_returns_is_a_hung_segment(
     await executor.submit(make_spec("Hangs", job="h"))
     await events_until(executor, "started")
     monkeypatch.setattr(executor, "hang_seconds", 1.0)
-    assert (await events_of_job(executor))[-1].end is End.HUNG
+    assert (await events_of_job(executor))[-1].end is SegmentEnd.HUNG
 
 
 async def test_control_c_in_the_terminal_does_not_end_a_worker(executor: LocalExecutor, make_spec: Spec) -> None:
@@ -109,8 +109,8 @@ async def test_control_c_in_the_terminal_does_not_end_a_worker(executor: LocalEx
     await events_until(executor, "metrics", step=1)
     os.kill(executor.pids[0], signal.SIGINT)
     await events_until(executor, "metrics", step=3)
-    await executor.stop("c", End.STOPPED)
-    assert (await events_of_job(executor))[-1].end is End.STOPPED
+    await executor.stop("c", SegmentEnd.STOPPED)
+    assert (await events_of_job(executor))[-1].end is SegmentEnd.STOPPED
 
 
 ENGINE = """

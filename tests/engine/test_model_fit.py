@@ -11,7 +11,7 @@ from huggingface_hub import constants
 
 from engine.errors import UserError
 from engine.training import compare, policy
-from engine.training.events import End, Evaluate, EvaluationSpec
+from engine.training.events import Evaluate, EvaluationSpec, SegmentEnd
 from engine.training.failures import NotFinite
 from engine.training.scoring import run_evaluation
 from engine.weight_files import read_weights
@@ -37,7 +37,7 @@ def test_a_model_that_does_not_fit_is_refused(case: str, tiny_base: str, tmp_pat
     assert words in before
     assert len(before.splitlines()) == 1
     told = run(make_spec(base=str(where), parent=str(where)))
-    assert ended(told).end is End.CRASHED
+    assert ended(told).end is SegmentEnd.CRASHED
     if case != "adapter":  # its tokenizer is missed first
         assert words in ended(told).detail
 
@@ -83,7 +83,7 @@ def test_a_model_too_large_to_be_loaded_is_compared_by_its_headers(
 def test_a_model_that_fits_is_taken(case: str, tiny_base: str, tmp_path: Path) -> None:
     where = copy(tiny_base, tmp_path / "model", SOUND[case])
     outcome = compare.compare(where)
-    assert outcome == compare.Outcome("", policy.load_model(tiny_base).num_parameters(), read=True)
+    assert outcome == compare.WeightComparison("", policy.load_model(tiny_base).num_parameters(), read=True)
     loaded, wanted = policy.load_model(str(where)).state_dict(), policy.load_model(tiny_base).state_dict()
     assert all(torch.equal(loaded[name], wanted[name]) for name in wanted)
 

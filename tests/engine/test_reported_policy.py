@@ -54,7 +54,7 @@ class Scripted(SimulatedExecutor):
         self.asked: list[str] = []
 
     def _tell(self, event: events.Event) -> None:
-        if isinstance(event, events.Checkpoint) and not self._flat:
+        if isinstance(event, events.CheckpointSaved) and not self._flat:
             self.best = event.directory
         super()._tell(event)
 
@@ -75,7 +75,7 @@ class Scripted(SimulatedExecutor):
             right = float(job.directories[0] != self.best)
         self.asked.append(job.job)
         answer = _evaluation(spec.n, round(right * spec.n))
-        self._tell(events.Evaluated(job=job.job, split=spec.split, seed=spec.seed, evaluation=answer))
+        self._tell(events.EvaluationResult(job=job.job, split=spec.split, seed=spec.seed, evaluation=answer))
 
 
 def _evaluation(n: int, right: int) -> Evaluation:

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.advisors.rules import RulesAdvisor
 from engine.config import parse
 from engine.controller.loop import MAX_FAILURES
-from engine.training.events import End
+from engine.training.events import SegmentEnd
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor, search
 
@@ -27,7 +27,7 @@ validation_prompts = 64
 
 def test_a_run_that_only_fails_ends_and_a_resume_starts_counting_anew(tmp_path: Path) -> None:
     config, where = parse(RUN_FILE), tmp_path / "broken"
-    state, directory = search(config, where, SimulatedExecutor(0.0, lambda _: End.CRASHED), RulesAdvisor())
+    state, directory = search(config, where, SimulatedExecutor(0.0, lambda _: SegmentEnd.CRASHED), RulesAdvisor())
     assert state == "failed"
     assert len(live.rows(directory, "SELECT 1 FROM nodes WHERE state = 'crashed'")) == MAX_FAILURES
     assert f"{MAX_FAILURES} segments failed" in live.rows(directory, "SELECT reason FROM runs")[0]["reason"]

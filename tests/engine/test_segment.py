@@ -14,8 +14,8 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.training import events, settings
-from engine.training.control import Control
-from engine.training.events import End
+from engine.training.control import JobControl
+from engine.training.events import SegmentEnd
 from tasks import registry
 from tasks.base import Split
 from tests.engine.conftest import Spec, score_of, spec_builder
@@ -47,7 +47,7 @@ def test_a_segment_tells_what_happens_in_order(make_spec: Spec) -> None:
         *("metrics", "checkpoint"),
         "ended",
     ]
-    assert [line.step for line in told if isinstance(line, events.Metrics)] == [1, 2, 3, 4, 5]
+    assert [line.step for line in told if isinstance(line, events.StepMetrics)] == [1, 2, 3, 4, 5]
     assert ended(told).steps == 5
 
 
@@ -57,7 +57,7 @@ def test_a_segment_that_was_cut_off_goes_on_from_its_checkpoint_to_its_planned_s
     assert first.step == 2
     cut_off = {"done": 2, "parent": first.directory, "optimizer": first.directory, "seed": 7}
     told = finished(run(whole.model_copy(update=cut_off)))
-    assert [line.step for line in told if isinstance(line, events.Metrics)] == [3, 4, 5]
+    assert [line.step for line in told if isinstance(line, events.StepMetrics)] == [3, 4, 5]
     assert [checkpoint.step for checkpoint in checkpoints(told)] == [4, 5]
     assert ended(told).steps == 5
     assert ended(told).trainer_seconds == pytest.approx(sum(values["step_seconds"] for values in metrics(told)))
@@ -81,7 +81,7 @@ def test_metrics_are_trls_with_the_time_of_each_step(make_spec: Spec) -> None:
 
 def test_samples_are_a_best_a_worst_and_a_truncated_rollout(make_spec: Spec) -> None:
     told = finished(run(make_spec(steps=1, batch_size=32, micro_batch=32)))
-    [line] = [line for line in told if isinstance(line, events.Samples)]
+    [line] = [line for line in told if isinstance(line, events.CompletionSamples)]
     rewards = [sample.reward for sample in line.samples]
     assert 2 <= len(rewards) <= 4
     assert rewards[0] == max(rewards) > min(rewards) == rewards[1]
@@ -214,7 +214,7 @@ def test_a_segment_from_the_base_is_what_a_bare_trl_script_does(make_spec: Spec,
 def test_another_seed_gives_other_prompts(make_spec: Spec) -> None:
     def prompts(seed: int) -> set[str]:
         told = finished(run(make_spec(steps=2, samples_every=1, seed=seed)))
-        return {s.prompt for line in told if isinstance(line, events.Samples) for s in line.samples}
+        return {s.prompt for line in told if isinstance(line, events.CompletionSamples) for s in line.samples}
 
     assert prompts(1).isdisjoint(prompts(2))
 
@@ -247,12 +247,12 @@ def test_rollouts_may_serve_several_steps(make_spec: Spec) -> None:
     assert ["reward" in values for values in metrics(told)] == [True, False, True, False]
 
 
-@pytest.mark.parametrize("end", [End.STOPPED, End.EARLY_STOPPED])
-def test_a_stop_ends_within_one_step_with_a_checkpoint(make_spec: Spec, end: End) -> None:
-    control = Control()
+@pytest.mark.parametrize("end", [SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED])
+def test_a_stop_ends_within_one_step_with_a_checkpoint(make_spec: Spec, end: SegmentEnd) -> None:
+    control = JobControl()
 
     def stop(line: Line) -> None:
-        if isinstance(line, events.Metrics) and line.step == 2:
+        if isinstance(line, events.StepMetrics) and line.step == 2:
             control.take(events.Stop.model_validate({"job": "1", "end": end}))
 
     told = run(make_spec(steps=50), control, stop)
@@ -261,16 +261,16 @@ def test_a_stop_ends_within_one_step_with_a_checkpoint(make_spec: Spec, end: End
 
 
 def test_a_stop_of_another_job_is_none_of_our_business(make_spec: Spec) -> None:
-    control = Control()
-    control.take(events.Stop(job="2", end=End.STOPPED))
+    control = JobControl()
+    control.take(events.Stop(job="2", end=SegmentEnd.STOPPED))
     finished(run(make_spec(), control))
 
 
 def test_a_pause_holds_between_steps_and_costs_no_trainer_time(make_spec: Spec) -> None:
-    control = Control()
+    control = JobControl()
 
     def pause(line: Line) -> None:
-        if isinstance(line, events.Metrics) and line.step == 2:
+        if isinstance(line, events.StepMetrics) and line.step == 2:
             control.take(events.Pause())
             threading.Timer(0.7, control.take, [events.Continue()]).start()
 
@@ -281,21 +281,21 @@ def test_a_pause_holds_between_steps_and_costs_no_trainer_time(make_spec: Spec) 
 
 
 def test_a_paused_segment_can_be_stopped(make_spec: Spec) -> None:
-    control = Control()
+    control = JobControl()
 
     def pause(line: Line) -> None:
-        if isinstance(line, events.Metrics) and line.step == 1:
+        if isinstance(line, events.StepMetrics) and line.step == 1:
             control.take(events.Pause())
-            threading.Timer(0.1, control.take, [events.Stop(job="1", end=End.STOPPED)]).start()
+            threading.Timer(0.1, control.take, [events.Stop(job="1", end=SegmentEnd.STOPPED)]).start()
 
     told = run(make_spec(steps=50), control, pause)
-    assert ended(told).end is End.STOPPED
+    assert ended(told).end is SegmentEnd.STOPPED
     assert checkpoints(told)[-1].step == 1
 
 
 def test_a_parameter_of_the_task_shapes_training_prompts_only(make_spec: Spec) -> None:
     spec = make_spec("Configurable", steps=1, configuration={"difficulty": 1})
-    [samples] = [line for line in finished(run(spec)) if isinstance(line, events.Samples)]
+    [samples] = [line for line in finished(run(spec)) if isinstance(line, events.CompletionSamples)]
     assert {sample.prompt for sample in samples.samples} == {"K AAAAAA>"}
 
 

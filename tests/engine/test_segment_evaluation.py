@@ -12,7 +12,7 @@ import torch
 from engine.errors import UserError
 from engine.training import events, policy
 from engine.training.evaluate import evaluate
-from engine.training.events import End, EvaluationSpec
+from engine.training.events import EvaluationSpec, SegmentEnd
 from engine.training.scoring import run_evaluation
 from tasks import registry
 from tasks.base import Item, Reward, Split
@@ -125,10 +125,10 @@ def test_a_completion_beyond_the_models_positions_is_refused(model: Any, tokeniz
         evaluate(model, tokenizer, task, EvaluationSpec(n=2))
 
 
-def answer(request: events.Evaluate) -> events.Evaluated | events.Ended:
+def answer(request: events.Evaluate) -> events.EvaluationResult | events.SegmentEnded:
     told: list[Any] = []
     run_evaluation(request, told.append)
-    assert isinstance(told[-1], events.Evaluated | events.Ended)
+    assert isinstance(told[-1], events.EvaluationResult | events.SegmentEnded)
     return told[-1]
 
 
@@ -153,7 +153,7 @@ def ask(tiny_base: str) -> Ask:
 
 def test_a_checkpoint_is_scored_as_during_training(ask: Ask, model: Any, tokenizer: Any) -> None:
     told = answer(ask())
-    assert isinstance(told, events.Evaluated)
+    assert isinstance(told, events.EvaluationResult)
     assert (told.job, told.split, told.seed) == ("e", "test", 4)
     task = registry.get(TASK)
     assert score_of(told.evaluation) == score_of(
@@ -169,20 +169,20 @@ def test_a_soup_is_the_mean_of_its_policies(ask: Ask, tiny_base: str, tmp_path: 
         build_model(seed).save_pretrained(tmp_path / str(seed))
         others.append(str(tmp_path / str(seed)))
     told = answer(ask(*others, save_to=str(tmp_path / "soup")))
-    assert isinstance(told, events.Evaluated)
+    assert isinstance(told, events.EvaluationResult)
     mean, parts = weights(tmp_path / "soup"), [weights(other) for other in others]
     for name, weight in mean.items():
         torch.testing.assert_close(weight, sum(part[name] for part in parts) / 3)
     assert (tmp_path / "soup" / "manifest.json").exists()
     again = answer(ask(str(tmp_path / "soup")))
-    assert isinstance(again, events.Evaluated)
+    assert isinstance(again, events.EvaluationResult)
     assert score_of(again.evaluation) == score_of(told.evaluation)
 
 
 def test_an_evaluation_that_fails_says_so(ask: Ask, tmp_path: Path) -> None:
     told = answer(ask(str(tmp_path)))
-    assert isinstance(told, events.Ended)
-    assert told.end is End.CRASHED
+    assert isinstance(told, events.SegmentEnded)
+    assert told.end is SegmentEnd.CRASHED
     assert "has no config.json" in told.detail
 
 
@@ -193,7 +193,7 @@ def test_a_soup_of_different_shapes_is_refused(ask: Ask, tiny_base: str, tmp_pat
     model.resize_token_embeddings(120)
     model.save_pretrained(tmp_path / "larger")
     told = answer(ask(tiny_base, str(tmp_path / "larger")))
-    assert isinstance(told, events.Ended)
+    assert isinstance(told, events.SegmentEnded)
     assert "their shapes differ" in told.detail
 
 

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.training import events, failures
-from engine.training.events import End, EvaluationSpec
+from engine.training.events import EvaluationSpec, SegmentEnd
 from tests.engine.conftest import Spec
 from tests.engine.training_runs import Line, checkpoints, ended, metrics, run
 
 
-def failed(told: list[Line], end: End) -> str:
+def failed(told: list[Line], end: SegmentEnd) -> str:
     """The detail of a segment that ended so, before any checkpoint; always one line."""
     assert ended(told).end is end, ended(told)
     assert not checkpoints(told)
@@ -58,9 +58,9 @@ def failed(told: list[Line], end: End) -> str:
 )
 def test_a_mistake_is_found_before_the_first_step(make_spec: Spec, changes: dict[str, Any], says: str) -> None:
     told = run(make_spec(**changes))
-    assert says in failed(told, End.CRASHED)
+    assert says in failed(told, SegmentEnd.CRASHED)
     assert not metrics(told)
-    assert not any(isinstance(line, events.Leaving) for line in told)
+    assert not any(isinstance(line, events.WorkerLeaving) for line in told)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_a_mistake_is_found_before_the_first_step(make_spec: Spec, changes: dict
 )
 def test_an_unusable_reward_names_task_item_and_completion(make_spec: Spec, task: str, says: str) -> None:
     told = run(make_spec(task))
-    detail = failed(told, End.CRASHED)
+    detail = failed(told, SegmentEnd.CRASHED)
     assert says in detail
     assert detail.startswith("task letters: ")
     assert "item 'K " in detail
     assert "completion '" in detail
     assert not metrics(told)
-    assert not any(isinstance(line, events.Leaving) for line in told)
+    assert not any(isinstance(line, events.WorkerLeaving) for line in told)
 
 
 def test_a_grader_that_fails_now_and_then_is_counted_and_the_segment_goes_on(make_spec: Spec) -> None:
     told = run(make_spec("Sometimes", steps=6, batch_size=16, micro_batch=16))
-    assert ended(told).end is End.FINISHED
+    assert ended(told).end is SegmentEnd.FINISHED
     errors = [line for line in told if isinstance(line, events.RewardErrors)]
     per_step = [values["rewards/errors"] for values in metrics(told) if "rewards/errors" in values]
     assert 1 <= len(errors) <= 2, "at the first, and at the end"
@@ -103,15 +103,15 @@ def test_a_grader_that_fails_now_and_then_is_counted_and_the_segment_goes_on(mak
 
 def test_a_grader_that_may_not_fail_ends_the_segment_at_the_first(make_spec: Spec) -> None:
     told = run(make_spec("Sometimes", steps=6, batch_size=16, micro_batch=16, on_error="fail"))
-    assert "the grader did not answer" in failed(told, End.CRASHED)
+    assert "the grader did not answer" in failed(told, SegmentEnd.CRASHED)
     assert not [line for line in told if isinstance(line, events.RewardErrors)]
 
 
 @pytest.mark.parametrize("task", ["OutOfMemory", "OutOfCpuMemory", "OutOfPythonMemory"])
 def test_running_out_of_memory_is_its_own_end_and_the_process_leaves(make_spec: Spec, task: str) -> None:
     told = run(make_spec(task))
-    failed(told, End.OUT_OF_MEMORY)
-    assert isinstance(told[-2], events.Leaving)
+    failed(told, SegmentEnd.OUT_OF_MEMORY)
+    assert isinstance(told[-2], events.WorkerLeaving)
 
 
 def poisoned(base: str, directory: Path, value: float) -> str:
@@ -125,32 +125,32 @@ def poisoned(base: str, directory: Path, value: float) -> str:
 
 def test_a_parent_with_nan_weights_ends_nan(make_spec: Spec, tiny_base: str, tmp_path: Path) -> None:
     told = run(make_spec(parent=poisoned(tiny_base, tmp_path / "nan", float("nan"))))
-    assert "are not finite" in failed(told, End.NAN)
+    assert "are not finite" in failed(told, SegmentEnd.NAN)
     assert not metrics(told)
 
 
 def test_a_loss_that_is_not_finite_ends_nan(make_spec: Spec, tiny_base: str, tmp_path: Path) -> None:
     reference = poisoned(tiny_base, tmp_path / "nan", float("nan"))
     told = run(make_spec(steps=20, reference=reference, configuration={"beta": 0.1}))
-    assert failed(told, End.NAN) == "step 1: loss is nan"
+    assert failed(told, SegmentEnd.NAN) == "step 1: loss is nan"
 
 
 def test_a_policy_that_overflows_ends_nan(make_spec: Spec, tiny_base: str, tmp_path: Path) -> None:
     """Finite weights whose logits are not: sampling fails, as it does after an exploded step."""
     told = run(make_spec(parent=poisoned(tiny_base, tmp_path / "huge", 3e38)))
-    failed(told, End.NAN)
+    failed(told, SegmentEnd.NAN)
 
 
 def test_a_segment_runs_after_a_failed_one(make_spec: Spec) -> None:
     run(make_spec("OutOfMemory"))
     run(make_spec("Raises"))
-    assert ended(run(make_spec())).end is End.FINISHED
+    assert ended(run(make_spec())).end is SegmentEnd.FINISHED
 
 
 def test_an_unreachable_directory_ends_crashed_and_keeps_no_half_checkpoint(make_spec: Spec, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     told = run(make_spec(directory=str(tmp_path / "file" / "segment")))
-    assert "Not a directory" in failed(told, End.CRASHED)
+    assert "Not a directory" in failed(told, SegmentEnd.CRASHED)
 
 
 def test_a_disk_that_is_full_leaves_no_manifest(make_spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,19 +159,19 @@ def test_a_disk_that_is_full_leaves_no_manifest(make_spec: Spec, monkeypatch: py
 
     monkeypatch.setattr(torch, "save", full)
     spec = make_spec(steps=1)
-    assert "No space left on device" in failed(run(spec), End.CRASHED)
+    assert "No space left on device" in failed(run(spec), SegmentEnd.CRASHED)
     assert not list(Path(spec.directory).rglob("manifest.json"))
 
 
 def test_evaluation_prompts_are_checked_before_training_too(make_spec: Spec) -> None:
     told = run(make_spec("Endless", configuration={"max_completion_length": 8}))
-    assert "evaluation: 9 prompt tokens + 300 completion tokens" in failed(told, End.CRASHED)
+    assert "evaluation: 9 prompt tokens + 300 completion tokens" in failed(told, SegmentEnd.CRASHED)
 
 
 def test_too_few_held_out_prompts_are_found_before_training(make_spec: Spec) -> None:
     told = run(make_spec("None_", evaluation=EvaluationSpec(n=2, split="test")))
     assert not metrics(told)
-    failed(told, End.CRASHED)
+    failed(told, SegmentEnd.CRASHED)
 
 
 def test_a_long_detail_is_cut() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.config import BudgetSection
 from engine.rundir import RunDirectory
 from llmzero_tui.feeds.run import RunFeed
-from llmzero_tui.values.snapshot import View
+from llmzero_tui.values.snapshot import RunView
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor
 from tests.engine.steered import Hand, Held, config, steer
@@ -47,7 +47,7 @@ def test_the_clock_goes_on_while_the_closing_evaluations_run(tmp_path: Path) -> 
     begun, ended = (row["ts"] for row in live.rows(run, "SELECT ts FROM events WHERE kind = 'state' ORDER BY seq")[::2])
     assert rows[-1]["wall_seconds"] <= (ended - begun).total_seconds() + 1
     feed = RunFeed(run.path, lambda: NOW)
-    assert feed.read(View()).run.eta is None
+    assert feed.read(RunView()).run.eta is None
     feed.close()
 
 

@@ -17,7 +17,7 @@ import pytest
 from engine.errors import UserError
 from engine.store import query_process
 from engine.store.errors import EngineGone, QueryError, QueryInterrupted
-from engine.store.query_process import Limits
+from engine.store.query_process import QueryLimits
 from engine.store.reader import FileReader, Reader, SocketReader, open_run
 from engine.store.writer import Writer
 from tests.engine.store_engine import engine_process, small_search
@@ -33,7 +33,7 @@ BOMBS = {
     "an aggregate": "SELECT string_agg(repeat('x', 1000000), '') FROM range(100000)",
 }
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = 3"
-MODEST = Limits(seconds=3, memory=256)
+MODEST = QueryLimits(seconds=3, memory=256)
 
 
 @pytest.fixture(autouse=True)
@@ -190,10 +190,10 @@ def test_an_engine_goes_on_when_a_viewer_holds_it_still_and_leaves(tmp_path: Pat
 def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMZERO_SQL_MEMORY", "lots")
     with pytest.raises(UserError, match=r"^LLMZERO_SQL_MEMORY 'lots': a number from 64 to 1048576$"):
-        Limits.given()
-    assert Limits.given("5", "128") == Limits(5, 128)
+        QueryLimits.given()
+    assert QueryLimits.given("5", "128") == QueryLimits(5, 128)
     with pytest.raises(UserError, match="--seconds '-1'"):
-        Limits.given("-1")
+        QueryLimits.given("-1")
 
 
 def _ask(reader: Reader, errors: list[Exception]) -> None:

@@ -23,7 +23,7 @@ from engine.errors import UserError
 from engine.store.errors import EngineGone, QueryError, QueryInterrupted
 from engine.store.protocol import PREFIX, frame
 from engine.store.reader import FileReader, Reader, SocketReader, open_run
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.writer import Writer
 from tests.engine.store_engine import checkpoint_row, engine_process, metric_rows, node_row, run_row
 
@@ -36,14 +36,14 @@ class Engine:
 
     directory: Path
     writer: Writer
-    server: Server
+    server: StoreServer
     commands: list[int] = field(default_factory=list)
 
 
 def start(directory: Path) -> Engine:
     commands: list[int] = []
     writer = Writer(directory / "run.duckdb")
-    server = Server(writer, directory / "engine.sock", commands.append)
+    server = StoreServer(writer, directory / "engine.sock", commands.append)
     server.start()
     return Engine(directory, writer, server, commands)
 
@@ -109,7 +109,7 @@ def test_the_socket_is_gone_after_closing_and_a_stale_one_is_replaced(tmp_path: 
 def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "engine.sock").write_text("mine")
     writer = Writer(tmp_path / "run.duckdb")
-    server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+    server = StoreServer(writer, tmp_path / "engine.sock", lambda command_id: None)
     with pytest.raises(UserError, match="in the way"):
         server.start()
     server.close()
@@ -689,7 +689,7 @@ def test_a_viewer_of_a_run_at_rest_does_not_stop_it_from_being_taken_up(tmp_path
 def test_a_server_may_be_closed_at_once_or_without_a_start(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "run.duckdb")
     for begin in (True, False):
-        server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+        server = StoreServer(writer, tmp_path / "engine.sock", lambda command_id: None)
         if begin:
             server.start()
         server.close()

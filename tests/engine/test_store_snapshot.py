@@ -11,7 +11,7 @@ import pytest
 from engine.errors import UserError
 from engine.store.errors import EngineGone
 from engine.store.reader import SocketReader, open_run
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.snapshot import snapshot
 from engine.store.writer import Writer
 from tests.engine.store_engine import engine_process, small_search
@@ -47,7 +47,7 @@ def test_a_copy_of_a_run_at_rest_has_all_rows_views_and_comments(tmp_path: Path)
 def test_a_copy_of_a_live_run_is_of_one_moment(tmp_path: Path) -> None:
     """Two tables grow in step, one transaction each time; a copy may not show one ahead of the other."""
     writer = Writer(tmp_path / "run.duckdb")
-    server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+    server = StoreServer(writer, tmp_path / "engine.sock", lambda command_id: None)
     server.start()
     small_search(writer)
     ended = threading.Event()

@@ -13,7 +13,7 @@ from engine.store import socket_reader
 from engine.store.protocol import SCHEMA_VERSION
 from engine.store.queries import load
 from engine.store.reader import FileReader, SocketReader
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.snapshot import snapshot
 from engine.store.upgrade import ADDED
 from engine.store.writer import Writer
@@ -107,10 +107,10 @@ def test_a_copy_of_an_old_file_is_of_the_version_of_now(old: Path) -> None:
 def test_the_screens_show_an_old_run(tmp_path: Path) -> None:
     run = build(tmp_path, state="finished")
     aged(run / "run.duckdb", 1)
-    from llmzero_tui.values.snapshot import View
+    from llmzero_tui.values.snapshot import RunView
 
     feed = RunFeed(run, lambda: NOW)
-    snapshot = feed.read(View(node=10, samples=True))
+    snapshot = feed.read(RunView(node=10, samples=True))
     feed.close()
     assert snapshot.run.limit == 1500
     assert {node.note for node in snapshot.nodes.values()} == {""}
@@ -119,7 +119,7 @@ def test_the_screens_show_an_old_run(tmp_path: Path) -> None:
 
 def test_an_engine_of_another_version_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = Writer(tmp_path / "run.duckdb")
-    server = Server(writer, tmp_path / "engine.sock", lambda command_id: None)
+    server = StoreServer(writer, tmp_path / "engine.sock", lambda command_id: None)
     server.start()
     monkeypatch.setattr(socket_reader, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     try:

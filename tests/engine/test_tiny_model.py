@@ -16,7 +16,7 @@ from tasks.base import Item, Split, TaskError, split_of
 from tasks.knights import Knights
 from tasks.reasoning_gym import installed
 from tasks.reasoning_gym_tiny import COMPACT
-from tasks.tiny import CHARACTERS, Phase, TinyTask, check_text
+from tasks.tiny import CHARACTERS, TinyTask, WarmStartPhase, check_text
 
 ROOT = Path(__file__).parents[2]
 TINY_NAMES = [*registry.names(), *(COMPACT if installed() else ())]
@@ -93,7 +93,7 @@ def test_sampling_leaves_the_callers_random_state_alone() -> None:
 class Watched(Knights):
     """Knights with a short warm start that remembers which items were demonstrated."""
 
-    phases = (Phase(steps=2, worked=1.0), Phase(steps=1, worked=0.0))
+    phases = (WarmStartPhase(steps=2, worked=1.0), WarmStartPhase(steps=1, worked=0.0))
 
     def __init__(self) -> None:
         self.shown: list[tuple[str, float]] = []

@@ -12,7 +12,7 @@ import pytest
 from engine.advisors.rules import RulesAdvisor
 from engine.config import parse
 from engine.training import events
-from engine.training.warned import LONGEST, MOST, Warned
+from engine.training.warned import LONGEST, MOST, WarningCollector
 from tests.engine import live
 from tests.engine.conftest import Spec
 from tests.engine.simulated import SimulatedExecutor, search
@@ -22,9 +22,9 @@ from tests.engine.test_worker import worker as worker
 
 
 @pytest.fixture
-def told() -> Iterator[list[events.Warned]]:
-    found: list[events.Warned] = []
-    handler, show = Warned(found.append), warnings.showwarning
+def told() -> Iterator[list[events.LibraryWarning]]:
+    found: list[events.LibraryWarning] = []
+    handler, show = WarningCollector(found.append), warnings.showwarning
     library = logging.getLogger("some_library")
     library.propagate = False
     handler.listen("some_library")
@@ -39,7 +39,7 @@ def told() -> Iterator[list[events.Warned]]:
             logger.removeHandler(handler)
 
 
-def test_the_first_warning_of_each_kind_is_told(told: list[events.Warned]) -> None:
+def test_the_first_warning_of_each_kind_is_told(told: list[events.LibraryWarning]) -> None:
     for step in range(5):
         logging.getLogger("some_library.part").warning("\x1b[1mstep %d: weight 'a%d'\x1b[0m\nis odd", step, step)
         logging.getLogger("another").error("it failed")
@@ -55,7 +55,7 @@ def test_the_first_warning_of_each_kind_is_told(told: list[events.Warned]) -> No
     ]
 
 
-def test_warnings_are_bounded(told: list[events.Warned]) -> None:
+def test_warnings_are_bounded(told: list[events.LibraryWarning]) -> None:
     for number in range(2 * MOST):
         logging.getLogger("some_library").warning("kind %s " * 200, *["x" * number] * 200)
     assert len(told) == MOST
@@ -67,14 +67,14 @@ def test_a_worker_tells_what_a_library_warns_of(worker: Worker, make_spec: Spec)
     while (warned := hear(worker, "warned")).source != "some_library":
         pass
     assert warned.text == "the weights are odd"
-    assert hear(worker, "ended").end is events.End.FINISHED
+    assert hear(worker, "ended").end is events.SegmentEnd.FINISHED
 
 
 def test_a_run_keeps_the_first_of_each_kind(tmp_path: Path) -> None:
     class Warning_(SimulatedExecutor):
         async def submit(self, job: events.SegmentSpec | events.Evaluate) -> None:
             for number in range(3):
-                self._tell(events.Warned(source="transformers", text=f"key {number} of 3 is missing"))
+                self._tell(events.LibraryWarning(source="transformers", text=f"key {number} of 3 is missing"))
             await super().submit(job)
 
     config, where = parse(RUN_FILE.replace("nodes = 12", "nodes = 2")), tmp_path / "warned"

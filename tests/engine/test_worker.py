@@ -58,9 +58,9 @@ def test_a_worker_takes_jobs_and_leaves_when_its_stdin_ends(worker: Worker, make
     ready = hear(worker, "ready")
     assert ready.pid == worker.pid
     assert set(ready.versions) == {"torch", "transformers", "trl"}
-    ask(worker, events.Stop(job="1", end=events.End.STOPPED))  # too late for an earlier job of that name
+    ask(worker, events.Stop(job="1", end=events.SegmentEnd.STOPPED))  # too late for an earlier job of that name
     ask(worker, events.Train(segment=make_spec("Noisy", job="1", steps=2)))
-    assert hear(worker, "ended").end is events.End.FINISHED
+    assert hear(worker, "ended").end is events.SegmentEnd.FINISHED
     ask(worker, events.Train(segment=make_spec(job="2", steps=10_000)))
     hear(worker, "metrics")
     assert worker.stdin is not None

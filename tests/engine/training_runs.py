@@ -9,16 +9,16 @@ import torch
 from safetensors.torch import load_file
 
 from engine.training import events
-from engine.training.control import Control
-from engine.training.events import End, SegmentSpec
+from engine.training.control import JobControl
+from engine.training.events import SegmentEnd, SegmentSpec
 from engine.training.segment import run_segment
 
-Line = events.Event | events.Beat | events.Leaving
+Line = events.Event | events.Heartbeat | events.WorkerLeaving
 
 
 def run(
     spec: SegmentSpec,
-    control: Control | None = None,
+    control: JobControl | None = None,
     on_event: Callable[[Line], None] = lambda _: None,
 ) -> list[Line]:
     """The events of a segment trained in this process."""
@@ -28,27 +28,27 @@ def run(
         told.append(line)
         on_event(line)
 
-    run_segment(spec, emit, control or Control())
+    run_segment(spec, emit, control or JobControl())
     return told
 
 
-def ended(told: Sequence[Line]) -> events.Ended:
+def ended(told: Sequence[Line]) -> events.SegmentEnded:
     last = told[-1]
-    assert isinstance(last, events.Ended)
+    assert isinstance(last, events.SegmentEnded)
     return last
 
 
 def finished(told: list[Line]) -> list[Line]:
-    assert ended(told).end is End.FINISHED, ended(told)
+    assert ended(told).end is SegmentEnd.FINISHED, ended(told)
     return told
 
 
 def metrics(told: Sequence[Line]) -> list[dict[str, float]]:
-    return [line.values for line in told if isinstance(line, events.Metrics)]
+    return [line.values for line in told if isinstance(line, events.StepMetrics)]
 
 
-def checkpoints(told: Sequence[Line]) -> list[events.Checkpoint]:
-    return [line for line in told if isinstance(line, events.Checkpoint)]
+def checkpoints(told: Sequence[Line]) -> list[events.CheckpointSaved]:
+    return [line for line in told if isinstance(line, events.CheckpointSaved)]
 
 
 def weights(directory: str | Path) -> dict[str, torch.Tensor]:

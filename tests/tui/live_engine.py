@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.controller import commands
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.writer import Writer
 
 RUNNING = 13
@@ -66,7 +66,7 @@ def live(run: Path, on_command: Callable[[Engine, int], None] | None = None) -> 
     """Hold the run as its engine does: the only writer, a socket for viewers."""
     writer = Writer(run / "run.duckdb")
     engine = Engine(writer, on_command=on_command)
-    server = Server(writer, run / "engine.sock", engine.take)
+    server = StoreServer(writer, run / "engine.sock", engine.take)
     server.start()
     try:
         yield engine

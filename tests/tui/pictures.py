@@ -21,7 +21,7 @@ from textual.widgets import Input, TextArea
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
-from llmzero_tui.user.preferences import Settings
+from llmzero_tui.user.preferences import TerminalSettings
 from llmzero_tui.values.snapshot import UNREAD
 from tests.tui import sample_run
 
@@ -56,7 +56,7 @@ def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.Mo
         node: int | None = None, do: str = "", tour: bool = False, **settings: Any,
     ) -> bool:  # fmt: skip
         path = runs / run if run is not None else None
-        app = LLMZeroApp(runs, path, clock=lambda: sample_run.NOW, settings=Settings(**settings), tour=tour)
+        app = LLMZeroApp(runs, path, clock=lambda: sample_run.NOW, settings=TerminalSettings(**settings), tour=tour)
         draw = app.export_screenshot
         monkeypatch.setattr(app, "export_screenshot", lambda **options: slim(draw(**options)))
 

@@ -14,7 +14,7 @@ from engine import daemon
 from engine.advisors.rules import RulesAdvisor
 from engine.config import parse
 from engine.rundir import RunDirectory
-from engine.store.server import Server
+from engine.store.server import StoreServer
 from engine.store.writer import Writer
 from tests.engine.simulated import SimulatedExecutor
 
@@ -48,7 +48,7 @@ def searching(where: Path, seconds: float = 0.6) -> Iterator[Path]:
         def on_command(_: int) -> None:
             loop.call_soon_threadsafe(controller.wake)
 
-        server = Server(writer, directory.socket, on_command)
+        server = StoreServer(writer, directory.socket, on_command)
         server.start()
         running = asyncio.create_task(controller.run())
         ready.set()

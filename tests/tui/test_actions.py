@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from llmzero_tui.actions import REGISTRY, Action, Context, allowed, footer, key_name, of
+from llmzero_tui.actions import REGISTRY, Action, ActionContext, allowed, footer, key_name, of
 from llmzero_tui.screens.agents import AgentsScreen
-from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.screens.compare import CompareScreen
 from llmzero_tui.screens.decision import DecisionScreen
 from llmzero_tui.screens.help import HelpScreen, keys_table
@@ -23,13 +23,13 @@ from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.marks import Target
-from llmzero_tui.values.snapshot import Node, Proposal
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.values.snapshot import NodeRow, ProposalRow
+from llmzero_tui.widgets.look import Appearance
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine
 from tests.tui.sample_run import NOW
 
-SCREENS: dict[str, type[Face]] = {
+SCREENS: dict[str, type[KeyedScreen]] = {
     "run": RunScreen,
     "runs": RunsScreen,
     "sql": SqlScreen,
@@ -41,11 +41,11 @@ SCREENS: dict[str, type[Face]] = {
     "compare": CompareScreen,
     "settings": SettingsScreen,
 }
-NODE = Node(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))
-ROOT = Node(0, None, None, "finished", "base", "base", 0, 0, 0, False, kept=(0,))
-PROPOSAL = Proposal(1, 1, 8, 7, 50, "change", "lr↓", {}, "keep", "base", "", "", "rules", None, NOW, {})
+NODE = NodeRow(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))
+ROOT = NodeRow(0, None, None, "finished", "base", "base", 0, 0, 0, False, kept=(0,))
+PROPOSAL = ProposalRow(1, 1, 8, 7, 50, "change", "lr↓", {}, "keep", "base", "", "", "rules", None, NOW, {})
 CONTEXTS = [
-    Context(screen, state, live, node, target, waiting, runs, busy, pages=busy)
+    ActionContext(screen, state, live, node, target, waiting, runs, busy, pages=busy)
     for screen, state, live, node, target, waiting, runs, busy in itertools.product(
         SCREENS, ("training", "paused", "finished", "crashed"), (True, False), (None, NODE, ROOT),
         (None, PROPOSAL), (0, 2), (0, 3), (True, False),
@@ -81,7 +81,7 @@ def test_every_action_is_a_method_of_its_screens(action: Action) -> None:
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_help_names_every_key(screen: str) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(keys_table(screen, Look(palette("llmzero-dark"))))
+    console.print(keys_table(screen, Appearance(palette("llmzero-dark"))))
     text = console.export_text()
     for action in of(screen):
         assert action.help[:40] in text

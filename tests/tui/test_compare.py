@@ -27,7 +27,7 @@ from llmzero_tui.values.comparison import (
     partings,
     staircase,
 )
-from llmzero_tui.values.curves import Axis, Sight, Window
+from llmzero_tui.values.curves import Axis, AxisWindow, CurveSelection
 from llmzero_tui.values.marks import Target
 from llmzero_tui.widgets.tree import SearchTree
 from tests.tui.conftest import app_on, until
@@ -111,7 +111,7 @@ def test_a_run_at_rest_is_not_opened_again_until_something_else_is_looked_at(run
     first = feed.read(CompareView())
     assert feed.read(CompareView()).contenders == first.contenders
     assert len(opened) == 1
-    near = feed.read(CompareView(sight=Sight(window=Window(150, 180))))
+    near = feed.read(CompareView(sight=CurveSelection(window=AxisWindow(150, 180))))
     assert len(opened) == 2
     assert near.contenders[0].trace != first.contenders[0].trace
     assert near.contenders[0].stages is first.contenders[0].stages
@@ -216,11 +216,11 @@ async def test_the_keys_of_the_plot_work_in_the_comparison(run: Path) -> None:
         screen.action_compare()
         found = await compared(pilot)
         await pilot.press("f")
-        assert found.sight.window == Window(75, 181)
+        assert found.sight.window == AxisWindow(75, 181)
         await pilot.press("f")
         assert found.sight.window is None
         await pilot.press("plus", "l")
-        await until(pilot, lambda: found.sight.window == Window(67.875, 158.375), "along")
+        await until(pilot, lambda: found.sight.window == AxisWindow(67.875, 158.375), "along")
         await pilot.press("u")
         await until(pilot, lambda: "time in training" in str(found.plot.border_subtitle), "time")
         await pilot.press("f")

@@ -13,32 +13,34 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from engine.space import Kind, Parameter, Scale, Space
+from engine.space import Parameter, ParameterKind, ParameterScale, Space
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.screens.branch_from import BranchFrom
 from llmzero_tui.screens.decision import DecisionScreen
-from llmzero_tui.screens.edit import EditScreen, Subject
+from llmzero_tui.screens.edit import EditScreen, EditSubject
 from llmzero_tui.screens.run import RunScreen
-from llmzero_tui.values.dossier import Standing, became, differences
-from llmzero_tui.values.snapshot import Proposal
+from llmzero_tui.values.dossier import ProposalRecord, became, differences
+from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.choice import Choice
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
 from tests.tui.sample_run import DEFAULTS, HOSTILE, NOW
 from tests.tui.sample_run import SPACE as SAMPLE_SPACE
 
-SEEN = Proposal(
+SEEN = ProposalRow(
     9, 1, 16, 6, 50, "change", "lr↓", {"learning_rate": 5e-5}, "keep", "base", "why", "", "rules", None, NOW,
     {"learning_rate": 1e-4, "beta": 0.0},
 )  # fmt: skip
 
 
-def _after(**changes: object) -> Proposal:
-    return Proposal(**{**{f: getattr(SEEN, f) for f in SEEN.__slots__}, **changes})
+def _after(**changes: object) -> ProposalRow:
+    return ProposalRow(**{**{f: getattr(SEEN, f) for f in SEEN.__slots__}, **changes})
 
 
-def _stands(proposal: Proposal, state: str, by: str = "", reason: str = "", node_state: str = "proposed") -> Standing:
-    return Standing(proposal, state, by, reason, None, node_state)
+def _stands(
+    proposal: ProposalRow, state: str, by: str = "", reason: str = "", node_state: str = "proposed"
+) -> ProposalRecord:
+    return ProposalRecord(proposal, state, by, reason, None, node_state)
 
 
 @asynccontextmanager
@@ -194,7 +196,7 @@ def test_what_changed_is_named_by_value() -> None:
          "edited and approved by ann; #16 waits for a worker · learning_rate 5e-5 → 1e-4, beta 0 → .01"),
     ],
 )  # fmt: skip
-def test_what_became_of_a_proposal_is_one_line(now: Standing, words: str) -> None:
+def test_what_became_of_a_proposal_is_one_line(now: ProposalRecord, words: str) -> None:
     assert became(SEEN, now) == words
 
 
@@ -295,8 +297,8 @@ async def test_a_refused_transition_of_ones_own_comes_back_as_it_was(run: Path, 
 
 def _many(count: int) -> Space:
     own = tuple(
-        Parameter(f"task_knob_{i}", f"knob{i}", Kind.CAPACITY if i % 2 else Kind.REGULARIZATION, 0.0, 10.0, 1.0,
-                  Scale.LINEAR, f"what knob {i} does") for i in range(count)
+        Parameter(f"task_knob_{i}", f"knob{i}", ParameterKind.CAPACITY if i % 2 else ParameterKind.REGULARIZATION, 0.0, 10.0, 1.0,
+                  ParameterScale.LINEAR, f"what knob {i} does") for i in range(count)
     )  # fmt: skip
     return Space([*SAMPLE_SPACE.parameters, *own])
 
@@ -307,7 +309,7 @@ async def test_a_form_of_many_parameters_fits_any_screen(run: Path, engine: Engi
     before = {**DEFAULTS, **{f"task_knob_{i}": 1.0 for i in range(12)}}
     sent: list[Any] = []
     async with deciding(run, size) as (pilot, screen):
-        subject = Subject("Edit", 6, (50, 25), before, {}, "keep", "base", "a note " * 40)
+        subject = EditSubject("Edit", 6, (50, 25), before, {}, "keep", "base", "a note " * 40)
         form = EditScreen(tuple(space.to_json()), subject)
         screen.app.push_screen(form, sent.append)
         await until(pilot, lambda: form.query("#answers") and form.query_one("#answers").region.area, "the form")

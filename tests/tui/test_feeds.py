@@ -15,7 +15,7 @@ from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.feeds.runs import RunsFeed
-from llmzero_tui.values.snapshot import UNREAD, Run, View, bucket_width
+from llmzero_tui.values.snapshot import UNREAD, RunRow, RunView, bucket_width
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import NOW, SEGMENTS
 
@@ -25,13 +25,13 @@ def feed_of(run: Path) -> RunFeed:
 
 
 def test_a_run_without_an_engine_is_crashed(run: Path) -> None:
-    snapshot = feed_of(run).read(View())
+    snapshot = feed_of(run).read(RunView())
     assert (snapshot.run.state, snapshot.run.live) == ("crashed", False)
     assert snapshot.run.eta is None
 
 
 def test_a_snapshot_holds_the_whole_tree_and_looks_at_what_trains(run: Path, engine: Engine) -> None:
-    snapshot = feed_of(run).read(View())
+    snapshot = feed_of(run).read(RunView())
     assert snapshot.run.state == "training"
     assert len(snapshot.nodes) == len(SEGMENTS) + 1
     assert snapshot.running is not None
@@ -44,17 +44,17 @@ def test_a_snapshot_holds_the_whole_tree_and_looks_at_what_trains(run: Path, eng
 
 def test_what_did_not_change_is_the_same_object(run: Path, engine: Engine) -> None:
     feed = feed_of(run)
-    before = feed.read(View())
-    again = feed.read(View())
+    before = feed.read(RunView())
+    again = feed.read(RunView())
     assert again.detail is before.detail
     assert all(again.nodes[i] is node for i, node in before.nodes.items())
 
 
 def test_only_the_node_that_grew_is_new(run: Path, engine: Engine) -> None:
     feed = feed_of(run)
-    before = feed.read(View(node=RUNNING))
+    before = feed.read(RunView(node=RUNNING))
     engine.step(32)
-    after = feed.read(View(node=RUNNING))
+    after = feed.read(RunView(node=RUNNING))
     assert [i for i in after.nodes if after.nodes[i] is not before.nodes[i]] == [RUNNING]
     assert after.nodes[RUNNING].trained == 32
     assert before.detail is not None
@@ -64,18 +64,18 @@ def test_only_the_node_that_grew_is_new(run: Path, engine: Engine) -> None:
 
 def test_events_are_read_once_and_kept(run: Path, engine: Engine) -> None:
     feed = feed_of(run)
-    before = feed.read(View()).events
+    before = feed.read(RunView()).events
     engine.writer.insert("events", level="info", kind="note", node_id=None, message="hello", detail="")
     engine.writer.flush()
-    after = feed.read(View()).events
+    after = feed.read(RunView()).events
     assert after[:-1] == before
     assert after[-1].message == "hello"
 
 
 def test_another_metric_reads_only_its_curve(run: Path) -> None:
     feed = feed_of(run)
-    reward = feed.read(View(node=5)).detail
-    entropy = feed.read(View(node=5, metric="entropy")).detail
+    reward = feed.read(RunView(node=5)).detail
+    entropy = feed.read(RunView(node=5, metric="entropy")).detail
     assert reward is not None
     assert entropy is not None
     assert entropy.trace.metric == "entropy"
@@ -83,14 +83,14 @@ def test_another_metric_reads_only_its_curve(run: Path) -> None:
 
 
 def test_nan_and_infinity_are_counted_and_not_drawn(run: Path) -> None:
-    detail = feed_of(run).read(View(node=8, metric="grad_norm")).detail
+    detail = feed_of(run).read(RunView(node=8, metric="grad_norm")).detail
     assert detail is not None
     assert detail.trace.broken == 1
     assert all(abs(point.value) < 1e9 for point in detail.trace.points)
 
 
 def test_the_trajectory_leaves_a_parent_at_its_branch_step(run: Path) -> None:
-    detail = feed_of(run).read(View(node=12)).detail
+    detail = feed_of(run).read(RunView(node=12)).detail
     assert detail is not None
     before = [point.x for point in detail.trace.points if point.node != 12]
     assert max(before) == 75
@@ -99,20 +99,20 @@ def test_the_trajectory_leaves_a_parent_at_its_branch_step(run: Path) -> None:
 def test_a_gone_engine_is_opened_anew_from_the_file(run: Path) -> None:
     feed = feed_of(run)
     with live(run):
-        assert feed.read(View()).run.live
+        assert feed.read(RunView()).run.live
     with suppress(Fault):  # the look that sees it go
-        feed.read(View())
-    snapshot = feed.read(View())
+        feed.read(RunView())
+    snapshot = feed.read(RunView())
     assert snapshot.run.state == "crashed"
     assert len(snapshot.nodes) == len(SEGMENTS) + 1
 
 
 def test_a_directory_without_a_run_is_a_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run"):
-        feed_of(tmp_path).read(View())
+        feed_of(tmp_path).read(RunView())
 
 
-def _all_read(feed: RunsFeed) -> tuple[Run, ...]:
+def _all_read(feed: RunsFeed) -> tuple[RunRow, ...]:
     """The runs once every header was read: a look opens only as many runs as it has time for."""
     runs = feed.read().runs
     while any(run.state == UNREAD for run in runs):
@@ -157,19 +157,19 @@ def test_buckets_keep_a_curve_within_two_points_a_column(steps: int, columns: in
 
 def test_a_viewer_of_a_file_does_not_keep_an_engine_from_taking_it_up(run: Path) -> None:
     feed = feed_of(run)
-    assert not feed.read(View()).run.live
-    feed.read(View(node=5))
+    assert not feed.read(RunView()).run.live
+    feed.read(RunView(node=5))
     script = "import sys, duckdb; duckdb.connect(sys.argv[1]).execute(\"UPDATE runs SET reason = 'resumed'\")"
     done = subprocess.run([sys.executable, "-c", script, str(run / "run.duckdb")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert feed.read(View()).run.reason == "resumed"
+    assert feed.read(RunView()).run.reason == "resumed"
 
 
 def test_a_run_that_is_taken_up_again_is_live_again(run: Path) -> None:
     feed = feed_of(run)
-    assert not feed.read(View()).run.live
+    assert not feed.read(RunView()).run.live
     with live(run):
-        assert feed.read(View()).run.live
+        assert feed.read(RunView()).run.live
 
 
 def test_a_run_at_rest_is_opened_only_for_another_view(run: Path) -> None:
@@ -180,20 +180,20 @@ def test_a_run_at_rest_is_opened_only_for_another_view(run: Path) -> None:
         return open_run(path)
 
     feed = RunFeed(run, lambda: NOW, opener)
-    first = feed.read(View(node=5))
-    assert feed.read(View(node=5)).detail is first.detail
+    first = feed.read(RunView(node=5))
+    assert feed.read(RunView(node=5)).detail is first.detail
     assert len(opened) == 1
-    assert feed.read(View(node=5, samples=True)).detail != first.detail
+    assert feed.read(RunView(node=5, samples=True)).detail != first.detail
     assert len(opened) == 2
 
 
 def test_a_quick_look_reads_the_view_and_leaves_the_rest(run: Path, engine: Engine) -> None:
     feed = feed_of(run)
-    feed.read(View(node=RUNNING))
+    feed.read(RunView(node=RUNNING))
     engine.writer.insert("events", level="info", kind="note", node_id=None, message="later", detail="")
     engine.writer.flush()
-    quick = feed.read(View(node=5), quick=True)
+    quick = feed.read(RunView(node=5), quick=True)
     assert quick.detail is not None
     assert quick.detail.node == 5
     assert quick.events[-1].message != "later"
-    assert feed.read(View(node=5)).events[-1].message == "later"
+    assert feed.read(RunView(node=5)).events[-1].message == "later"

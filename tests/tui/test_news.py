@@ -11,7 +11,7 @@ from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.feeds.news import News, NewsFeed
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.sql import SqlScreen
-from llmzero_tui.user.preferences import Settings
+from llmzero_tui.user.preferences import TerminalSettings
 from tests.tui import sample_run
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live
@@ -102,7 +102,7 @@ async def test_news_come_while_another_screen_is_in_front_and_run_the_command_on
     heard = tmp_path / "heard"
     command = (sys.executable, "-c", f"import os; open({str(heard)!r}, 'a').write(os.environ['LLMZERO_NODE'] + ' ')")
     app = app_on(runs / "knights-01", runs)
-    app.settings = Settings(notify_command=command)
+    app.settings = TerminalSettings(notify_command=command)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         await until(pilot, lambda: app.news._watched, "it is watched")
@@ -122,7 +122,7 @@ async def test_news_come_while_another_screen_is_in_front_and_run_the_command_on
 
 async def test_a_command_that_cannot_run_is_shown_and_survived(runs: Path, engine: Engine) -> None:
     app = app_on(None, runs)
-    app.settings = Settings(notify_command=("/no/such/program",))
+    app.settings = TerminalSettings(notify_command=("/no/such/program",))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: any(w.known for w in app.news._watched.values()), "the first look")
         propose(engine, 40)

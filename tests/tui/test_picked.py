@@ -12,7 +12,7 @@ from textual.screen import Screen
 from llmzero_tui.format import share
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
-from llmzero_tui.values.snapshot import Run
+from llmzero_tui.values.snapshot import RunRow
 from llmzero_tui.widgets.details import Details
 from tests.tui.conftest import app_on, until
 from tests.tui.test_compare import text_of
@@ -44,7 +44,7 @@ def details(screen: RunScreen) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def listed(screen: Screen[Any]) -> Run:
+def listed(screen: Screen[Any]) -> RunRow:
     """The run as the list has it."""
     assert isinstance(screen, RunsScreen)
     assert screen.snapshot is not None

@@ -9,14 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmzero_tui.styles.themes import palette
-from llmzero_tui.values.curves import Axis, Bound, Check, Manner, Point, Sight, Smoothing, Trace, Window
-from llmzero_tui.widgets.look import Look
-from llmzero_tui.widgets.plot.drawing import Line, Picture, cut, draw
-from llmzero_tui.widgets.plot.scale import Scale, fitted, moment_label, moments, rounds, ticks, value_label
+from llmzero_tui.values.curves import (
+    Axis,
+    AxisWindow,
+    CurvePoint,
+    CurveSelection,
+    CurveTrace,
+    DrawingStyle,
+    ScoredPoint,
+    SegmentBound,
+    Smoothing,
+)
+from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.plot.drawing import DrawnCurve, PlotContent, cut, draw
+from llmzero_tui.widgets.plot.scale import AxisScale, fitted, moment_label, moments, rounds, ticks, value_label
 from llmzero_tui.widgets.plot.widget import composed, describe, heading, panels
 
-LOOK = Look(palette("llmzero-dark"))
-ASCII = Look(palette("llmzero-light"), ascii=True)
+LOOK = Appearance(palette("llmzero-dark"))
+ASCII = Appearance(palette("llmzero-light"), ascii=True)
 ANY = st.one_of(
     st.floats(), st.floats(-1, 1), st.sampled_from((0.0, 1e300, -1e300, 1.7e308, 5e-324, math.nan, math.inf, -math.inf))
 )
@@ -24,7 +34,7 @@ PLACES = st.one_of(st.floats(0, 2e6), st.integers(0, 5).map(float))
 
 
 @st.composite
-def points(draw_: st.DrawFn) -> tuple[Point, ...]:
+def points(draw_: st.DrawFn) -> tuple[CurvePoint, ...]:
     """Points in the order of the axis, several of them perhaps at one place, their values anything."""
     places = sorted(draw_(st.lists(PLACES, max_size=40)))
     found = []
@@ -32,39 +42,45 @@ def points(draw_: st.DrawFn) -> tuple[Point, ...]:
         value, low, high = draw_(ANY), draw_(ANY), draw_(ANY)
         if math.isfinite(low) and math.isfinite(high):
             low, high = min(low, high), max(low, high)
-        found.append(Point(x, value, low, high, draw_(st.sampled_from((1, 1, 7, 5000))), draw_(st.integers(0, 3))))
+        found.append(CurvePoint(x, value, low, high, draw_(st.sampled_from((1, 1, 7, 5000))), draw_(st.integers(0, 3))))
     return tuple(found)
 
 
 @st.composite
-def traces(draw_: st.DrawFn) -> Trace:
+def traces(draw_: st.DrawFn) -> CurveTrace:
     axis = draw_(st.sampled_from(Axis))
     checks = tuple(
-        Check(draw_(PLACES), draw_(ANY), draw_(ANY), draw_(ANY), 256, 1) for _ in range(draw_(st.integers(0, 3)))
+        ScoredPoint(draw_(PLACES), draw_(ANY), draw_(ANY), draw_(ANY), 256, 1) for _ in range(draw_(st.integers(0, 3)))
     )
-    bounds = tuple(Bound(x, node) for node, x in enumerate(sorted(draw_(st.lists(PLACES, max_size=5)))))
-    return Trace(
+    bounds = tuple(SegmentBound(x, node) for node, x in enumerate(sorted(draw_(st.lists(PLACES, max_size=5)))))
+    return CurveTrace(
         metric=draw_(st.text(max_size=30)), width=1.0, columns=60, points=draw_(points()),
-        broken=draw_(st.integers(0, 9)), sight=Sight(axis), node=3, extent=draw_(PLACES), bounds=bounds,
+        broken=draw_(st.integers(0, 9)), sight=CurveSelection(axis), node=3, extent=draw_(PLACES), bounds=bounds,
         checks=tuple(sorted(checks)), beyond=draw_(points()),
     )  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(traces(), max_size=4), st.builds(Manner, st.sampled_from(Smoothing), st.booleans()),
-    st.one_of(st.none(), st.builds(lambda a, b: Window(a, a + b), PLACES, st.floats(0.5, 1e6))),
+    st.lists(traces(), max_size=4), st.builds(DrawingStyle, st.sampled_from(Smoothing), st.booleans()),
+    st.one_of(st.none(), st.builds(lambda a, b: AxisWindow(a, a + b), PLACES, st.floats(0.5, 1e6))),
     st.integers(1, 130), st.integers(1, 45), st.booleans(), st.booleans(),
 )  # fmt: skip
 def test_any_curve_is_a_picture_of_exactly_the_size_asked_for(
-    found: list[Trace], manner: Manner, window: Window | None, width: int, height: int, ascii: bool, overlaid: bool
+    found: list[CurveTrace],
+    manner: DrawingStyle,
+    window: AxisWindow | None,
+    width: int,
+    height: int,
+    ascii: bool,
+    overlaid: bool,
 ) -> None:
     dress = ASCII if ascii else LOOK
     if overlaid:
-        lines = tuple(Line(trace, "good", letter, 5.0) for trace, letter in zip(found, "ABCD", strict=False))
-        pictures: tuple[Picture, ...] = (Picture(lines, manner, window),)
+        lines = tuple(DrawnCurve(trace, "good", letter, 5.0) for trace, letter in zip(found, "ABCD", strict=False))
+        pictures: tuple[PlotContent, ...] = (PlotContent(lines, manner, window),)
     else:
-        pictures = tuple(Picture((Line(trace),), manner, window, heading(trace)) for trace in found)
+        pictures = tuple(PlotContent((DrawnCurve(trace),), manner, window, heading(trace)) for trace in found)
     strips = composed(pictures, width, height, dress)
     assert len(strips) == height
     assert all(strip.cell_length <= width for strip in strips)
@@ -75,36 +91,38 @@ def test_any_curve_is_a_picture_of_exactly_the_size_asked_for(
             assert all(isinstance(note, str) for note in describe(line.trace, manner, window))
 
 
-def curve(values: list[float], **options: object) -> Trace:
+def curve(values: list[float], **options: object) -> CurveTrace:
     """A curve of one step a value."""
-    found = tuple(Point(float(i), v, v, v, 1, 1) for i, v in enumerate(values, 1))
-    return Trace("reward", 1.0, 60, found, extent=float(len(values)), **options)  # type: ignore[arg-type]
+    found = tuple(CurvePoint(float(i), v, v, v, 1, 1) for i, v in enumerate(values, 1))
+    return CurveTrace("reward", 1.0, 60, found, extent=float(len(values)), **options)  # type: ignore[arg-type]
 
 
-def text_of(trace: Trace, manner: Manner | None = None, window: Window | None = None, *, letter: str = "") -> str:
-    picture = Picture((Line(trace, letter=letter),), manner or Manner(), window)
+def text_of(
+    trace: CurveTrace, manner: DrawingStyle | None = None, window: AxisWindow | None = None, *, letter: str = ""
+) -> str:
+    picture = PlotContent((DrawnCurve(trace, letter=letter),), manner or DrawingStyle(), window)
     return "\n".join(strip.text for strip in draw(picture, 60, 15, LOOK))
 
 
 @pytest.mark.parametrize(
     ("values", "manner", "words"),
     [
-        ([], Manner(), "no metrics yet"),
-        ([0.25], Manner(), "step 1: .25"),
-        ([-1.0, -2.0], Manner(log=True), "nothing above 0 to draw on a log scale"),
+        ([], DrawingStyle(), "no metrics yet"),
+        ([0.25], DrawingStyle(), "step 1: .25"),
+        ([-1.0, -2.0], DrawingStyle(log=True), "nothing above 0 to draw on a log scale"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_in_words(values: list[float], manner: Manner, words: str) -> None:
+def test_what_cannot_be_drawn_is_said_in_words(values: list[float], manner: DrawingStyle, words: str) -> None:
     assert words in text_of(curve(values), manner)
 
 
 def test_a_window_without_anything_says_how_to_get_out() -> None:
-    assert "0 shows everything" in text_of(curve([0.1, 0.2]), window=Window(50, 90))
+    assert "0 shows everything" in text_of(curve([0.1, 0.2]), window=AxisWindow(50, 90))
 
 
 def test_an_interval_is_a_bar_from_its_lower_to_its_upper_end() -> None:
-    trace = curve([0.4] * 50, checks=(Check(25.0, 0.5, 0.4, 0.6, 96, 1),))
-    lines = text_of(trace, Manner(Smoothing.AVERAGE)).splitlines()
+    trace = curve([0.4] * 50, checks=(ScoredPoint(25.0, 0.5, 0.4, 0.6, 96, 1),))
+    lines = text_of(trace, DrawingStyle(Smoothing.AVERAGE)).splitlines()
     place = next(line.index("◆") for line in lines if "◆" in line)
     bar = [line[place] for line in lines[:-2]]
     assert bar.count("│") >= 10
@@ -113,12 +131,12 @@ def test_an_interval_is_a_bar_from_its_lower_to_its_upper_end() -> None:
 
 
 def test_segments_begin_at_a_line_with_the_number_of_the_node() -> None:
-    text = text_of(curve([0.2] * 100, bounds=(Bound(50.0, 7),)))
+    text = text_of(curve([0.2] * 100, bounds=(SegmentBound(50.0, 7),)))
     assert "┊#7" in text
 
 
 def test_boundaries_that_lie_too_close_are_left_out() -> None:
-    text = text_of(curve([0.2] * 100, bounds=tuple(Bound(float(x), x) for x in range(1, 99))))
+    text = text_of(curve([0.2] * 100, bounds=tuple(SegmentBound(float(x), x) for x in range(1, 99))))
     assert 3 < text.splitlines()[0].count("┊") < 20
 
 
@@ -132,24 +150,24 @@ def dotted(picture: str) -> int:
 
 
 def test_a_large_figure_has_bands_of_whole_cells() -> None:
-    flat = tuple(Point(float(i), 0.5, 0.1, 0.9, 9, 1) for i in range(0, 2000, 9))
-    picture = Picture((Line(Trace("reward", 9, 60, flat, extent=2000.0)),), Manner(Smoothing.RAW))
+    flat = tuple(CurvePoint(float(i), 0.5, 0.1, 0.9, 9, 1) for i in range(0, 2000, 9))
+    picture = PlotContent((DrawnCurve(CurveTrace("reward", 9, 60, flat, extent=2000.0)),), DrawingStyle(Smoothing.RAW))
     large = "\n".join(strip.text for strip in draw(picture, 150, 40, LOOK))
     assert dotted(large) == large.count("⣿") > 3000
 
 
 def test_a_bucket_of_many_steps_is_drawn_from_extreme_to_extreme() -> None:
-    flat = tuple(Point(float(i), 0.5, 0.1, 0.9, 50, 1) for i in range(0, 2000, 50))
-    band = text_of(Trace("reward", 50, 60, flat, extent=2000.0), Manner(Smoothing.RAW))
-    line = text_of(Trace("reward", 50, 60, flat, extent=2000.0), Manner(Smoothing.AVERAGE))
+    flat = tuple(CurvePoint(float(i), 0.5, 0.1, 0.9, 50, 1) for i in range(0, 2000, 50))
+    band = text_of(CurveTrace("reward", 50, 60, flat, extent=2000.0), DrawingStyle(Smoothing.RAW))
+    line = text_of(CurveTrace("reward", 50, 60, flat, extent=2000.0), DrawingStyle(Smoothing.AVERAGE))
     assert dotted(band) > 400, "the band fills its part of the picture"
     assert dotted(line) < 100
 
 
 def test_a_line_is_cut_at_the_edges_of_the_window() -> None:
-    assert cut([(0.0, 0.0), (10.0, 10.0)], Window(4, 6)) == [(4.0, 4.0), (6.0, 6.0)]
-    assert cut([(0.0, 1.0), (1.0, 1.0)], Window(4, 6)) == []
-    assert cut([(5.0, 1.0)], Window(4, 6)) == [(5.0, 1.0)]
+    assert cut([(0.0, 0.0), (10.0, 10.0)], AxisWindow(4, 6)) == [(4.0, 4.0), (6.0, 6.0)]
+    assert cut([(0.0, 1.0), (1.0, 1.0)], AxisWindow(4, 6)) == []
+    assert cut([(5.0, 1.0)], AxisWindow(4, 6)) == [(5.0, 1.0)]
 
 
 # ---- axes --------------------------------------------------------------------------------------------------------
@@ -181,7 +199,7 @@ def test_a_loss_between_two_powers_of_ten_is_labelled_on_a_log_axis() -> None:
 
 
 def test_labels_tell_ticks_apart_however_close_they_lie() -> None:
-    labels = [label for _, label in ticks(Scale(0.43120, 0.43124), 4)]
+    labels = [label for _, label in ticks(AxisScale(0.43120, 0.43124), 4)]
     assert len(labels) >= 3
     assert all(label.startswith(".4312") for label in labels)
     assert value_label(0.5, 0.1) == ".5"

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from llmzero_tui.screens.run import RunScreen
-from llmzero_tui.values.curves import Axis, Window
+from llmzero_tui.values.curves import Axis, AxisWindow
 from llmzero_tui.widgets.plot import MetricPlot
 from llmzero_tui.widgets.strip import Strip
 from tests.tui.conftest import app_on, until
@@ -61,15 +61,15 @@ def read(screen: RunScreen) -> bool:
 async def test_closer_farther_along_and_everything_again(run: Path, engine: Engine) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus", "plus")
-        assert screen.sight.window == Window(71.25, 118.75)
+        assert screen.sight.window == AxisWindow(71.25, 118.75)
         await until(pilot, lambda: "steps 71–119" in notes(screen) and read(screen), "the window")
         assert screen.snapshot is not None
         assert screen.snapshot.detail is not None
         assert screen.snapshot.detail.trace.width == 1
         await pilot.press("l", "right")
-        await until(pilot, lambda: screen.sight.window == Window(95, 142.5), "along")
+        await until(pilot, lambda: screen.sight.window == AxisWindow(95, 142.5), "along")
         await pilot.press("h")
-        await until(pilot, lambda: screen.sight.window == Window(83.125, 130.625), "back")
+        await until(pilot, lambda: screen.sight.window == AxisWindow(83.125, 130.625), "back")
         await pilot.press("minus", "minus")
         assert screen.sight.window is None
         await pilot.press("equals_sign", "0")

@@ -14,11 +14,11 @@ from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.format import MARKS, ending, mark
 from llmzero_tui.screens.run import tree_cells
 from llmzero_tui.styles.themes import palette
-from llmzero_tui.values.snapshot import Event, RunSnapshot, View
+from llmzero_tui.values.snapshot import EventRow, RunSnapshot, RunView
 from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.header import _first as header_line
 from llmzero_tui.widgets.legend import RUNS, SIGNS, STATES, marks_table
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 from tests.tui.sample_run import NOW
 
 
@@ -26,7 +26,7 @@ from tests.tui.sample_run import NOW
 def snapshot(run: Path) -> RunSnapshot:
     feed = RunFeed(run, lambda: NOW)
     try:
-        return feed.read(View())
+        return feed.read(RunView())
     finally:
         feed.close()
 
@@ -54,7 +54,7 @@ def test_every_mark_is_explained() -> None:
 
 @pytest.mark.parametrize("screen", SIGNS)
 def test_the_help_of_a_screen_has_its_marks(screen: str) -> None:
-    table = marks_table(screen, Look(palette("llmzero-dark")))
+    table = marks_table(screen, Appearance(palette("llmzero-dark")))
     assert table is not None
     assert table.row_count > len(SIGNS[screen])
 
@@ -65,7 +65,7 @@ def test_the_tree_gets_a_third_of_what_a_wide_terminal_has_more() -> None:
 
 def test_a_run_that_failed_says_why_with_its_latest_errors(snapshot: RunSnapshot) -> None:
     assert failure_of(replace(snapshot, run=replace(snapshot.run, state="training"))) is None
-    errors = tuple(Event(i, "error", "base", None, f"trouble {i}", NOW) for i in range(5))
+    errors = tuple(EventRow(i, "error", "base", None, f"trouble {i}", NOW) for i in range(5))
     failed = replace(snapshot, events=errors, run=replace(snapshot.run, state="failed", reason="trouble 4"))
     found = failure_of(failed)
     assert found is not None
@@ -91,7 +91,7 @@ def test_the_header_gives_up_the_advisor_before_it_cuts_a_score(snapshot: RunSna
     best = replace(snapshot.run.best, policy="soup of #10, #13")
     run = replace(snapshot.run, best=best, test=best if test else None)
     for width in range(98, 221):
-        line = header_line(replace(snapshot, run=run), NOW, "", False, width, Look(palette("llmzero-dark"))).plain
+        line = header_line(replace(snapshot, run=run), NOW, "", False, width, Appearance(palette("llmzero-dark"))).plain
         assert cell_len(line) <= width
         assert "advisor" not in line or (best.policy in line and line.count("[") == 1 + test)
     assert "advisor" in line

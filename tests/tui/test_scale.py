@@ -26,7 +26,7 @@ from benchmarks import big_run
 from engine.store.queries import load
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.run import RunFeed
-from llmzero_tui.values.snapshot import View
+from llmzero_tui.values.snapshot import RunView
 from llmzero_tui.widgets.lines import lines_of, matching, shortened
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live
@@ -49,7 +49,7 @@ class Watched(RuleBasedStateMachine):
         self.held = live(self.run)
         self.engine: Engine = self.held.__enter__()
         self.feed = RunFeed(self.run, lambda: NOW)
-        self.view = View(node=5)
+        self.view = RunView(node=5)
         self.step = 60
 
     def teardown(self) -> None:
@@ -131,7 +131,7 @@ class Watched(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def look_elsewhere(self, number: int) -> None:
-        self.view = View(node=self.pick(number), samples=number % 2 == 0)
+        self.view = RunView(node=self.pick(number), samples=number % 2 == 0)
 
     @precondition(lambda self: hasattr(self, "feed"))
     @rule()
@@ -209,7 +209,7 @@ def counted(big: Path) -> Iterator[tuple[Engine, RunFeed, list[Counting]]]:
 
 def test_a_tick_reads_the_nodes_that_changed_and_not_all(counted: tuple[Engine, RunFeed, list[Counting]]) -> None:
     engine, feed, readers = counted
-    view = View(lines=tuple(range(2000, 2040)))
+    view = RunView(lines=tuple(range(2000, 2040)))
     before = feed.read(view)
     reader = readers[0]
     assert reader.rows_read > 3000
@@ -228,10 +228,10 @@ def test_a_tick_reads_the_nodes_that_changed_and_not_all(counted: tuple[Engine, 
 
 def test_small_curves_are_read_for_the_lines_on_screen(counted: tuple[Engine, RunFeed, list[Counting]]) -> None:
     _, feed, _ = counted
-    first = feed.read(View(lines=(10, 11)))
+    first = feed.read(RunView(lines=(10, 11)))
     assert first.sparks.keys() == {10, 11}
     assert len(first.sparks[10]) == 6
-    assert feed.read(View(lines=(11, 900)), quick=True).sparks.keys() == {10, 11, 900}
+    assert feed.read(RunView(lines=(11, 900)), quick=True).sparks.keys() == {10, 11, 900}
 
 
 async def test_the_tree_of_a_large_run_is_walked_filtered_and_folded(big: Path) -> None:
@@ -264,7 +264,7 @@ async def test_the_tree_of_a_large_run_is_walked_filtered_and_folded(big: Path) 
 
 
 def test_lines_are_those_of_the_tree_from_the_root_down(run: Path) -> None:
-    nodes = RunFeed(run, lambda: NOW).read(View()).nodes
+    nodes = RunFeed(run, lambda: NOW).read(RunView()).nodes
     lines = lines_of(nodes, frozenset())
     assert len({line.node for line in lines}) == len(nodes)
     for line in lines:
@@ -280,7 +280,7 @@ def test_a_deep_guide_gives_way_from_the_left() -> None:
 
 
 def test_a_generated_run_says_so(big: Path) -> None:
-    snapshot = RunFeed(big, lambda: NOW).read(View())
+    snapshot = RunFeed(big, lambda: NOW).read(RunView())
     assert snapshot.run.name == "generated-tree"
     assert "nothing was trained" in snapshot.run.reason
     assert "$1" in load("ui_nodes")

@@ -20,7 +20,7 @@ from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.screens.settings import PressKey, SettingsScreen
 from llmzero_tui.styles.themes import PALETTES, PREFIX
-from llmzero_tui.user.preferences import Settings
+from llmzero_tui.user.preferences import TerminalSettings
 from llmzero_tui.user.settings import load
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.setting import Setting
@@ -85,7 +85,7 @@ async def test_every_setting_takes_effect_and_the_next_start_has_it(runs: Path, 
         await until(pilot, lambda: app._saving is False and kept(file).get("desktop"), "all of it is kept")
         assert app.look.ascii
         assert app._ticker is not before
-        assert load() == app.settings == Settings(
+        assert load() == app.settings == TerminalSettings(
             theme="light", ascii=True, mouse=False, refresh_seconds=2.0, bell=True, desktop=True
         )  # fmt: skip
     again = LLMZeroApp(runs, settings=load(), clock=lambda: NOW)
@@ -99,7 +99,7 @@ async def test_a_theme_one_starts_with_looks_like_one_that_was_turned_to(runs: P
     """The first paint takes the theme before any style sheet is read."""
     seen = []
     for name, press in (("light", False), ("dark", True)):
-        app = LLMZeroApp(runs, settings=Settings(theme=name), clock=lambda: NOW)  # type: ignore[arg-type]
+        app = LLMZeroApp(runs, settings=TerminalSettings(theme=name), clock=lambda: NOW)  # type: ignore[arg-type]
         async with app.run_test(size=(120, 40)) as pilot:
             screen = await opened(pilot, app)
             if press:
@@ -213,7 +213,7 @@ async def test_remapped_keys_do_what_they_are_mapped_to_and_leave_the_others_alo
     did: list[str] = []
     for name in ("pause", "resume", "prune", "gate", "help", "settings", "approve", "reject"):
         monkeypatch.setattr(RunScreen, f"action_{name}", lambda _self, name=name: did.append(name))
-    app = LLMZeroApp(run.parent, run, settings=Settings(keys=keys), clock=lambda: NOW)
+    app = LLMZeroApp(run.parent, run, settings=TerminalSettings(keys=keys), clock=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         assert isinstance(app.screen, RunScreen)
@@ -225,7 +225,9 @@ async def test_remapped_keys_do_what_they_are_mapped_to_and_leave_the_others_alo
 
 
 async def test_letters_typed_into_a_field_are_text_whatever_they_are_mapped_to(runs: Path) -> None:
-    app = LLMZeroApp(runs, settings=Settings(keys={"runs.sort": ("z",), "runs.settings": ("s",)}), clock=lambda: NOW)
+    app = LLMZeroApp(
+        runs, settings=TerminalSettings(keys={"runs.sort": ("z",), "runs.settings": ("s",)}), clock=lambda: NOW
+    )
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.ready, "the list")
         await pilot.press("slash", *"zsz")

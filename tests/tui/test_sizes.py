@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.screens.base import Face
+from llmzero_tui.screens.base import KeyedScreen
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
 
@@ -52,7 +52,9 @@ async def test_every_screen_lives_through_every_size(runs: Path, engine: Engine,
     random.seed(way)
     sizes = SIZES + [(random.randint(1, 260), random.randint(1, 80)) for _ in range(6)]
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, Face) and getattr(app.screen, "current", None), "the list")
+        await until(
+            pilot, lambda: isinstance(app.screen, KeyedScreen) and getattr(app.screen, "current", None), "the list"
+        )
         for key in WAYS[way]:
             await pilot.press(key)
             await settled(pilot, app)

@@ -22,8 +22,8 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from llmzero_tui.feeds.sql import FETCHED, Answer
-from llmzero_tui.files.exporting import Place
+from llmzero_tui.feeds.sql import FETCHED, QueryAnswer
+from llmzero_tui.files.exporting import ExportTarget
 from llmzero_tui.screens.finder import Finder
 from llmzero_tui.screens.place import AskFile
 from llmzero_tui.screens.row_view import RowView, in_full
@@ -396,7 +396,7 @@ async def test_a_place_that_is_gone_meanwhile_is_one_line(run: Path, tmp_path: P
         await pilot.press("enter")
         assert str(pilot.app.screen.query_one("#wrong").render()).startswith("✗ ")
         screen.app.pop_screen()
-        screen._export(Answer("SELECT 1", pa.table({"a": [1]})), Place(place / "x.csv", overwrite=False))
+        screen._export(QueryAnswer("SELECT 1", pa.table({"a": [1]})), ExportTarget(place / "x.csv", overwrite=False))
         await until(pilot, lambda: "nothing written" in status(screen), "it says so")
         assert "\n" not in status(screen)
 

@@ -87,15 +87,15 @@ async def test_a_long_copy_shows_how_far_it_is_and_can_be_stopped(
     put_policy(run, 40 << 20)
     shown: list[tuple[int, int]] = []
     async with opened(run) as (pilot, _):
-        real = errands.Errand._progress
+        real = errands.ExportJob._progress
 
-        def slow(errand: errands.Errand, done: int, total: int) -> bool:
+        def slow(errand: errands.ExportJob, done: int, total: int) -> bool:
             """As on a slow disk: it goes on once the screen has shown it."""
             shown.append((done, total))
             real(errand, done, total)
             return errand._stop.wait(20)
 
-        monkeypatch.setattr(errands.Errand, "_progress", slow)
+        monkeypatch.setattr(errands.ExportJob, "_progress", slow)
         await write(pilot, "policy", tmp_path / "best")
         await until(pilot, lambda: isinstance(pilot.app.screen, ProgressScreen) and shown, "the progress")
         await until(pilot, lambda: "of 41.9 MB" in str(pilot.app.screen.query_one("#words").render()), "the figures")
@@ -110,14 +110,14 @@ async def test_a_hidden_copy_goes_on_and_its_end_is_told(
 ) -> None:
     put_policy(run)
     async with opened(run) as (pilot, _):
-        real = errands.Errand._progress
+        real = errands.ExportJob._progress
         go = threading.Event()
 
-        def slow(errand: errands.Errand, done: int, total: int) -> bool:
+        def slow(errand: errands.ExportJob, done: int, total: int) -> bool:
             go.wait(20)
             return real(errand, done, total)
 
-        monkeypatch.setattr(errands.Errand, "_progress", slow)
+        monkeypatch.setattr(errands.ExportJob, "_progress", slow)
         await write(pilot, "policy", tmp_path / "best")
         await until(pilot, lambda: isinstance(pilot.app.screen, ProgressScreen), "the progress")
         await pilot.press("escape")

@@ -12,12 +12,12 @@ from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.screens.help import HelpScreen
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.tour import CARDS, TourScreen, shown, spelt
-from llmzero_tui.user.preferences import Settings
+from llmzero_tui.user.preferences import TerminalSettings
 from tests.tui.conftest import app_on, until
 from tests.tui.sample_run import NOW
 
 
-def first_start(runs: Path, run: Path | None, settings: Settings | None = None) -> LLMZeroApp:
+def first_start(runs: Path, run: Path | None, settings: TerminalSettings | None = None) -> LLMZeroApp:
     """The app as the command line starts it."""
     return LLMZeroApp(runs, run, clock=lambda: NOW, settings=settings, tour=not shown())
 
@@ -102,7 +102,7 @@ async def test_it_comes_again_from_the_help_and_walks_back(runs: Path, run: Path
 
 
 async def test_the_cards_name_the_keys_in_force(runs: Path, run: Path) -> None:
-    app = first_start(runs, run, Settings(keys={"run.zoom": ("Z",), "run.inbox": ("f6",)}))
+    app = first_start(runs, run, TerminalSettings(keys={"run.zoom": ("Z",), "run.inbox": ("f6",)}))
     async with app.run_test(size=(120, 40)) as pilot:
         tour = await toured(pilot, app)
         await pilot.press("enter")

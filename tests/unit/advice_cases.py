@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.advisors.base import Evidence, SampledCompletion, Series
 from engine.score import PromptSet, Score, outcomes_of
-from engine.space import Intent, Optimizer, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 STEPS = 50
 SPACE = Space.build(
@@ -68,22 +68,22 @@ def score(value: float, n: int = 256) -> Score:
 
 def node(
     number: int, parent: int, step: int, start: int, changes: dict[str, Any], values: tuple[float, ...],
-    configuration: dict[str, Any], intent: Intent = Intent.CHANGE, state: State = State.FINISHED,
+    configuration: dict[str, Any], intent: Intent = Intent.CHANGE, state: NodeState = NodeState.FINISHED,
 ) -> Node:  # fmt: skip
     transition = Transition(
-        parent, step, intent, changes, Optimizer.KEEP, Reference.BASE,
+        parent, step, intent, changes, OptimizerState.KEEP, KLReference.BASE,
         SPACE.describe(SPACE.default(), changes), f"node {number}", "higher",
     )  # fmt: skip
     every = STEPS // max(1, len(values))
     checkpoints = tuple(Checkpoint(every * (i + 1), score(v)) for i, v in enumerate(values))
-    steps = STEPS if state is State.FINISHED else 20
+    steps = STEPS if state is NodeState.FINISHED else 20
     return Node(number, transition, configuration, state, start, steps, STEPS, checkpoints)
 
 
 def tree() -> Tree:
     """Two roots, a line of three segments, a failed child and one that ran."""
     base = SPACE.default()
-    found = Tree(Node(0, None, base, State.FINISHED, checkpoints=(Checkpoint(0, score(0.12)),)))
+    found = Tree(Node(0, None, base, NodeState.FINISHED, checkpoints=(Checkpoint(0, score(0.12)),)))
     hot = {**base, "temperature": 1.2, "beta": 0.0}
     found.add(node(1, 0, 0, 0, {}, (0.18, 0.22), base, Intent.ROOT))
     found.add(node(2, 0, 0, 0, {"temperature": 1.2, "beta": 0.0}, (0.17, 0.2), hot, Intent.ROOT))
@@ -92,7 +92,7 @@ def tree() -> Tree:
     found.add(node(4, 1, 50, 50, {"max_completion_length": 48, "learning_rate": 5e-5}, (0.29, 0.36), longer))
     found.add(node(5, 3, 50, 100, {"learning_rate": 2e-4}, (0.3, 0.29), {**base, "learning_rate": 2e-4}))
     fast = {**base, "learning_rate": 5e-4}
-    found.add(node(6, 5, 50, 150, {"learning_rate": 5e-4}, (), fast, state=State.NAN))
+    found.add(node(6, 5, 50, 150, {"learning_rate": 5e-4}, (), fast, state=NodeState.NAN))
     found.add(node(8, 3, 50, 100, {"temperature": 0.8}, (0.32, 0.335), {**base, "temperature": 0.8}))
     found.add(node(7, 5, 25, 125, {"beta": 0.1}, (0.3, 0.28), {**base, "learning_rate": 2e-4, "beta": 0.1}))
     return found

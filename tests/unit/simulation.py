@@ -16,9 +16,9 @@ from statistics import fmean
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
 from engine.score import PromptSet, Score, outcomes_of
-from engine.search.base import BudgetLeft, Expansion, Strategy, shortest_segment
-from engine.space import Configuration, Intent, Optimizer, Reference, Space, Transition
-from engine.tree import REWARD_STEPS, Checkpoint, Node, State, Tree
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
+from engine.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition
+from engine.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 
 SPACE = Space.build(
     {},
@@ -99,7 +99,7 @@ class World:
 class Simulation:
     """The controller's part: ask, advise, train, tell. Everything that happened is in `tree` and `asked`."""
 
-    strategy: Strategy
+    strategy: SearchStrategy
     world: World
     steps: int
     workers: int = 1
@@ -107,7 +107,7 @@ class Simulation:
     seed: int = 0
     space: Space = SPACE
     advisor: Advisor = field(default_factory=RulesAdvisor)
-    fault: Callable[[Node], State | None] = lambda node: None
+    fault: Callable[[Node], NodeState | None] = lambda node: None
     files_kept: Callable[[Node], bool] = lambda node: True
     asked: list[tuple[Expansion | None, BudgetLeft]] = field(default_factory=list)
     tree: Tree = field(init=False)
@@ -115,7 +115,7 @@ class Simulation:
     def __post_init__(self) -> None:
         configuration = self.space.default()
         base = self.world.score(self.world.accuracy(Skill(), configuration), random.Random(f"base/{self.seed}"))
-        root = Node(0, None, configuration, State.FINISHED, checkpoints=(Checkpoint(0, base),))
+        root = Node(0, None, configuration, NodeState.FINISHED, checkpoints=(Checkpoint(0, base),))
         self.tree = Tree(root)
         self.skills: dict[tuple[int, int], Skill] = {(0, 0): Skill()}
         self._metrics: dict[int, dict[str, list[tuple[int, float]]]] = {0: {}}
@@ -150,7 +150,7 @@ class Simulation:
         transition = self.transition(expansion)
         parent = self.tree[transition.parent]
         node = Node(
-            len(self.tree), transition, self.space.apply(parent.configuration, transition.changes), State.RUNNING,
+            len(self.tree), transition, self.space.apply(parent.configuration, transition.changes), NodeState.RUNNING,
             start_steps=parent.start_steps + transition.step, planned_steps=expansion.steps,
         )  # fmt: skip
         self.tree.add(node)
@@ -161,7 +161,7 @@ class Simulation:
         if expansion.changes is not None:
             return Transition(
                 expansion.parent, expansion.step, expansion.intent, expansion.changes,
-                Optimizer.KEEP, Reference.BASE, "given", expansion.reason,
+                OptimizerState.KEEP, KLReference.BASE, "given", expansion.reason,
             )  # fmt: skip
         return self.advisor.advise(self.evidence(expansion)).proposals[0]
 
@@ -205,7 +205,7 @@ class Simulation:
         self._metrics[node_id] = curves
         self.tree.set_reward(node_id, fmean(reward for _, reward in curves["reward"][-REWARD_STEPS:]))
         self.tree.set_steps(node_id, node.planned_steps)
-        self.tree.set_state(node_id, fault or State.FINISHED)
+        self.tree.set_state(node_id, fault or NodeState.FINISHED)
 
     # ---- the outcome --------------------------------------------------------------------------------------------
 

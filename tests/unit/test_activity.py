@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.analysis.activity import Doing, doings
+from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.summary import eta
-from engine.controller.activity import Activity
-from engine.controller.ledger import Ledger
+from engine.controller.activity import ActivityRecorder
+from engine.controller.ledger import RunState
 from engine.training import events
 from tests.unit.test_ledger import begin
 
 
-def words(ledger: Ledger) -> list[tuple[int | None, str]]:
+def words(ledger: RunState) -> list[tuple[int | None, str]]:
     ledger.writer.flush()
     return [
         (doing.node, doing.words) for doing in doings(ledger.writer.rows("SELECT activity FROM runs")[0]["activity"])
@@ -22,21 +22,21 @@ def words(ledger: Ledger) -> list[tuple[int | None, str]]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path) -> RunState:
     return begin(tmp_path / "run")
 
 
-def test_each_worker_is_told_of_until_its_next_step_or_end(ledger: Ledger) -> None:
-    activity = Activity(ledger)
-    activity.hear(events.Progress(job="base", phase="scoring", done=120, total=256))
-    activity.hear(events.Progress(job="3", phase="loading the model"))
+def test_each_worker_is_told_of_until_its_next_step_or_end(ledger: RunState) -> None:
+    activity = ActivityRecorder(ledger)
+    activity.hear(events.JobProgress(job="base", phase="scoring", done=120, total=256))
+    activity.hear(events.JobProgress(job="3", phase="loading the model"))
     assert words(ledger) == [(None, "scoring the base 120/256"), (3, "loading the model")]
-    activity.hear(events.Progress(job="3", phase="scoring", done=0, total=64))
-    activity.hear(events.Metrics(job="base", step=1, values={}))
+    activity.hear(events.JobProgress(job="3", phase="scoring", done=0, total=64))
+    activity.hear(events.StepMetrics(job="base", step=1, values={}))
     assert words(ledger) == [(3, "scoring the checkpoint 0/64")]
-    activity.hear(events.Ended(job="3", end=events.End.FINISHED, steps=1, trainer_seconds=1.0))
+    activity.hear(events.SegmentEnded(job="3", end=events.SegmentEnd.FINISHED, steps=1, trainer_seconds=1.0))
     assert words(ledger) == []
-    activity.hear(events.Progress(job="final:3:1:x", phase="scoring", done=1, total=2))
+    activity.hear(events.JobProgress(job="final:3:1:x", phase="scoring", done=1, total=2))
     assert words(ledger) == [(None, "scoring the winner on test 1/2")]
     activity.over()
     assert words(ledger) == []
@@ -46,7 +46,7 @@ def test_each_worker_is_told_of_until_its_next_step_or_end(ledger: Ledger) -> No
 @pytest.mark.parametrize("text", [None, "", "[", "{}", "[1]", '[{"node": "x"}]', '[{"node": 1}]'])
 def test_what_another_version_wrote_is_nothing(text: str | None) -> None:
     assert doings(text) == ()
-    assert Doing(None, "loading").words == "loading"
+    assert WorkerActivity(None, "loading").words == "loading"
 
 
 def test_the_pace_leaves_out_waiting_for_the_human() -> None:

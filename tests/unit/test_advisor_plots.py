@@ -79,7 +79,9 @@ def test_the_line_here_and_the_best_one_are_drawn_with_intervals() -> None:
     ],
 )
 def test_no_curve_breaks_a_panel(points: list[tuple[int, float]]) -> None:
-    assert plots.draw(plots.Panel("$x_{broken", (plots.Line("[/b]", points),), legend=True), 341, 300).size == (
+    assert plots.draw(
+        plots.PlotPanel("$x_{broken", (plots.PanelCurve("[/b]", points),), legend=True), 341, 300
+    ).size == (
         341,
         300,
     )

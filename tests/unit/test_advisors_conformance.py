@@ -22,8 +22,8 @@ from engine.advisors.base import Advice, Advisor, Evidence
 from engine.advisors.factory import make
 from engine.errors import UserError
 from engine.score import Score
-from engine.space import Intent, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.space import Intent, KLReference, Space, Transition
+from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 from tests.unit.test_search_conformance import strategy, unlucky
 
@@ -106,10 +106,10 @@ def test_through_a_whole_search_with_failures(kind: str, workers: int) -> None:
 def questions(draw: st.DrawFn) -> Evidence:
     space = SPACES[draw(st.sampled_from([name for name in SPACES if name != "all fixed"]))]
     rng = random.Random(draw(st.integers(0, 99)))
-    root = Node(0, None, space.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
+    root = Node(0, None, space.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
     tree = Tree(root)
-    first = Transition(0, 0, Intent.ROOT, reference=draw(st.sampled_from(Reference)))
-    tree.add(Node(1, first, space.sample(rng), State.FINISHED, 0, 50, 50))
+    first = Transition(0, 0, Intent.ROOT, reference=draw(st.sampled_from(KLReference)))
+    tree.add(Node(1, first, space.sample(rng), NodeState.FINISHED, 0, 50, 50))
     for step in (25, 50):
         correct = draw(st.integers(0, 64))
         tree.add_checkpoint(1, Checkpoint(step, Score(64, correct, correct)))
@@ -117,7 +117,7 @@ def questions(draw: st.DrawFn) -> Evidence:
     parent, step = (0, 0) if intent is Intent.ROOT else (1, draw(st.sampled_from([25, 50])))
     failed = None
     if intent is Intent.REPAIR:
-        state = draw(st.sampled_from([s for s in State if s.failed]))
+        state = draw(st.sampled_from([s for s in NodeState if s.failed]))
         tree.add(Node(2, Transition(parent, step, Intent.CHANGE), space.sample(rng), state, step, 3, 50))
         failed = tree[2]
     metrics = {
@@ -146,9 +146,9 @@ def test_any_evidence_asked_again_and_again(kind: str, evidence: Evidence, times
 @pytest.mark.parametrize("intent", [Intent.ROOT, Intent.KEEP, Intent.CHANGE, Intent.ANNEAL])
 def test_a_space_without_a_choice_still_gets_a_valid_answer(kind: str, intent: Intent) -> None:
     space = SPACES["all fixed"]
-    root = Node(0, None, space.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
+    root = Node(0, None, space.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
     tree = Tree(root)
-    tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), State.FINISHED, 0, 50, 50))
+    tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), NodeState.FINISHED, 0, 50, 50))
     tree.add_checkpoint(1, Checkpoint(50, Score(64, 9, 9)))
     parent, step = (0, 0) if intent is Intent.ROOT else (1, 50)
     evidence = Evidence(

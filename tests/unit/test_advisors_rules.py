@@ -12,8 +12,8 @@ from engine.advisors.base import Evidence
 from engine.advisors.diagnosis import diagnose
 from engine.advisors.moves import DESIGNS, REMEDIES
 from engine.advisors.rules import RulesAdvisor
-from engine.space import Intent, Optimizer, Reference, Space, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.test_diagnosis import CASES, variant
 
 SPACE = Space.build(
@@ -31,11 +31,11 @@ SPACE = Space.build(
 def evidence(intent: Intent, change: dict[str, Any] | None = None, **more: Any) -> Evidence:
     """A segment #1 from the base whose curves show what `change` makes of a healthy one."""
     case = variant(change or {})
-    root = Node(0, None, SPACE.default(), State.FINISHED, checkpoints=(Checkpoint(0, case["start"]),))
+    root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, case["start"]),))
     tree = Tree(root)
     configuration = SPACE.apply(SPACE.default(), more.pop("configuration", {}))
-    reference = more.pop("reference", Reference.BASE)
-    tree.add(Node(1, Transition(0, 0, Intent.ROOT, reference=reference), configuration, State.FINISHED, 0, 50, 50))
+    reference = more.pop("reference", KLReference.BASE)
+    tree.add(Node(1, Transition(0, 0, Intent.ROOT, reference=reference), configuration, NodeState.FINISHED, 0, 50, 50))
     for checkpoint in case["checkpoints"]:
         tree.add_checkpoint(1, checkpoint)
     if "failed" in more:
@@ -119,7 +119,7 @@ def test_the_second_answer_to_a_binding_penalty_moves_the_reference() -> None:
     bound = next(change for pathology, change, _ in CASES if pathology == "kl-bound plateau")
     question = evidence(Intent.CHANGE, bound)
     proposals = RulesAdvisor().advise(question).proposals
-    assert [p.reference for p in proposals[:2]] == [Reference.BASE, Reference.BRANCH]
+    assert [p.reference for p in proposals[:2]] == [KLReference.BASE, KLReference.BRANCH]
     assert proposals[1].label.startswith("ref↺")
 
 
@@ -135,14 +135,14 @@ def test_a_keep_says_what_the_segment_shows() -> None:
 
 @pytest.mark.parametrize("intent", [Intent.KEEP, Intent.ANNEAL, Intent.CHANGE])
 def test_a_child_keeps_its_parents_kind_of_reference(intent: Intent) -> None:
-    assert first(evidence(intent, reference=Reference.BRANCH)).reference is Reference.BRANCH
+    assert first(evidence(intent, reference=KLReference.BRANCH)).reference is KLReference.BRANCH
 
 
 def test_the_end_is_annealed_with_adam_kept() -> None:
     question = evidence(Intent.ANNEAL)
     proposal = first(question)
     assert proposal.changes == {"learning_rate": 3e-5}
-    assert proposal.optimizer is Optimizer.KEEP
+    assert proposal.optimizer is OptimizerState.KEEP
     assert "90% of the budget" in proposal.rationale
     assert first(replace(question, tried=(proposal,))).changes == {"learning_rate": 1e-5}
 
@@ -161,26 +161,26 @@ def test_the_first_four_roots_differ_and_span_the_learning_rate() -> None:
     assert drawn == first(replace(question, tried=tuple(found)))
 
 
-def failed(state: State, changes: dict[str, Any]) -> Node:
+def failed(state: NodeState, changes: dict[str, Any]) -> Node:
     parent = SPACE.default()
-    transition = Transition(1, 50, Intent.CHANGE, changes, Optimizer.RESET)
+    transition = Transition(1, 50, Intent.CHANGE, changes, OptimizerState.RESET)
     return Node(2, transition, SPACE.apply(parent, changes), state, 50, 12, 50)
 
 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (State.OUT_OF_MEMORY, {"learning_rate": 2e-4, "max_completion_length": 48, "num_generations": 4}),
-        (State.NAN, {"learning_rate": 6.7e-5, "max_grad_norm": 0.5}),
-        (State.HUNG, {"learning_rate": 2e-4}),
-        (State.CRASHED, {"learning_rate": 2e-4}),
+        (NodeState.OUT_OF_MEMORY, {"learning_rate": 2e-4, "max_completion_length": 48, "num_generations": 4}),
+        (NodeState.NAN, {"learning_rate": 6.7e-5, "max_grad_norm": 0.5}),
+        (NodeState.HUNG, {"learning_rate": 2e-4}),
+        (NodeState.CRASHED, {"learning_rate": 2e-4}),
     ],
 )
-def test_a_failed_segment_is_repaired_by_the_way_it_failed(state: State, expected: dict[str, float]) -> None:
+def test_a_failed_segment_is_repaired_by_the_way_it_failed(state: NodeState, expected: dict[str, float]) -> None:
     question = evidence(Intent.REPAIR, failed=failed(state, {"learning_rate": 2e-4}))
     proposal = first(question)
     assert proposal.changes == expected
-    assert proposal.optimizer is Optimizer.RESET
+    assert proposal.optimizer is OptimizerState.RESET
     assert "#2" in proposal.rationale
     assert "step 12 of 50" in proposal.rationale
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from engine.rundir import RunDirectory
 from engine.store.reader import open_run
 from engine.store.writer import Writer
-from llmzero_tui.text.board import Board, telling
-from llmzero_tui.text.facts import Branch, Facts, branches, limit_words, read_facts, status_line
+from llmzero_tui.text.board import ProgressBoard, telling
+from llmzero_tui.text.facts import RunFacts, TreeBranch, branches, limit_words, read_facts, status_line
 from tests.tui.live_engine import live
 from tests.tui.sample_run import build
 
@@ -23,7 +23,7 @@ SIZES = [(80, 24), (120, 40), (160, 50), (250, 70), (40, 10)]
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
+def facts(tmp_path_factory: pytest.TempPathFactory) -> RunFacts:
     """A live sample run, with hostile labels and reasons."""
     run = build(tmp_path_factory.mktemp("runs"))
     with live(run):
@@ -34,12 +34,12 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
             reader.close()
 
 
-def drawn(facts: Facts, size: tuple[int, int], *, ascii: bool = False, colour: bool = False) -> list[str]:
+def drawn(facts: RunFacts, size: tuple[int, int], *, ascii: bool = False, colour: bool = False) -> list[str]:
     """The board as lines."""
     console = Console(
         file=io.StringIO(), width=size[0], height=size[1], force_terminal=colour, no_color=not colour, highlight=False
     )
-    board = Board(ascii, console)
+    board = ProgressBoard(ascii, console)
     with console.capture() as captured:
         console.print(board.drawn(facts))
     return captured.get().splitlines()
@@ -47,7 +47,7 @@ def drawn(facts: Facts, size: tuple[int, int], *, ascii: bool = False, colour: b
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ascii", [False, True])
-def test_the_board_fits_the_terminal(facts: Facts, size: tuple[int, int], ascii: bool) -> None:
+def test_the_board_fits_the_terminal(facts: RunFacts, size: tuple[int, int], ascii: bool) -> None:
     lines = drawn(facts, size, ascii=ascii)
     assert max(map(cell_len, lines)) <= size[0]
     assert len(lines) <= max(size[1] - 1, 18)
@@ -55,7 +55,7 @@ def test_the_board_fits_the_terminal(facts: Facts, size: tuple[int, int], ascii:
     assert not ascii or "".join(lines).isascii()
 
 
-def test_the_board_tells_state_budget_scores_training_waiting_and_the_tree(facts: Facts) -> None:
+def test_the_board_tells_state_budget_scores_training_waiting_and_the_tree(facts: RunFacts) -> None:
     text = "\n".join(drawn(facts, (120, 40)))
     for words in (
         "knights-01  ● training", "42% of the budget · 14m00s, 19m20s left", "630 of 1500 steps, 14 of 40 minutes",
@@ -66,7 +66,7 @@ def test_the_board_tells_state_budget_scores_training_waiting_and_the_tree(facts
         assert words in text, text
 
 
-def test_hostile_text_cannot_drive_the_terminal(facts: Facts) -> None:
+def test_hostile_text_cannot_drive_the_terminal(facts: RunFacts) -> None:
     text = "\n".join(drawn(facts, (120, 40), colour=True))
     assert "[b]len↑[/b]" in text
     for end in text.split("\x1b")[1:]:
@@ -74,14 +74,14 @@ def test_hostile_text_cannot_drive_the_terminal(facts: Facts) -> None:
         assert end[1 : end.index("m")].replace(";", "").isdigit()
 
 
-def test_limits_in_words_name_what_is_spent_of_each(facts: Facts) -> None:
+def test_limits_in_words_name_what_is_spent_of_each(facts: RunFacts) -> None:
     assert limit_words(facts.summary) == "630 of 1500 steps, 14 of 40 minutes"
     assert status_line(facts.summary) == (
         "630 steps in 14 nodes · 42% of the budget · 14m00s, 19m20s left · best .637 [.58, .69] (#13 step 25, n 256)"
     )
 
 
-def chain(parents: list[int], states: list[str], best: int) -> list[Branch]:
+def chain(parents: list[int], states: list[str], best: int) -> list[TreeBranch]:
     """A tree from the parent of each node (its own number: a root)."""
     rows = [
         {
@@ -114,7 +114,7 @@ def test_the_best_and_what_trains_stay_in_sight_in_any_tree(data: st.DataObject,
         assert above <= {each.row["node_id"] for each in shown}
 
 
-def _way(found: list[Branch], number: int) -> set[int]:
+def _way(found: list[TreeBranch], number: int) -> set[int]:
     parents = {each.row["node_id"]: each.row["parent_id"] for each in found}
     way: set[int] = set()
     at: int | None = number
@@ -124,10 +124,10 @@ def _way(found: list[Branch], number: int) -> set[int]:
     return way
 
 
-def test_a_large_tree_is_cut_and_says_how_to_see_it_all(tmp_path: Path, facts: Facts) -> None:
+def test_a_large_tree_is_cut_and_says_how_to_see_it_all(tmp_path: Path, facts: RunFacts) -> None:
     row = facts.nodes[1]
     many = tuple({**row, "node_id": i, "parent_id": None if i == 0 else 0} for i in range(3000))
-    large = Facts(facts.directory, facts.summary, many, facts.running, facts.waiting)
+    large = RunFacts(facts.directory, facts.summary, many, facts.running, facts.waiting)
     lines = drawn(large, (80, 24))
     assert len(lines) <= 23
     assert "more nodes: `llmzero show knights-01`" in lines[-1]

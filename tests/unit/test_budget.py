@@ -6,61 +6,66 @@ from hypothesis import strategies as st
 
 from engine.config import BudgetSection
 from engine.controller.account import in_words, merged
-from engine.controller.budget import Budget, InFlight, Spent
+from engine.controller.budget import BudgetLimits, InFlightBudget, SpentBudget
 from engine.errors import UserError
 
 
-def budget(steps: int = 0, nodes: int = 0, minutes: float = 0, gpu_hours: float = 0, workers: int = 2) -> Budget:
+def budget(steps: int = 0, nodes: int = 0, minutes: float = 0, gpu_hours: float = 0, workers: int = 2) -> BudgetLimits:
     limits = BudgetSection(steps=steps, nodes=nodes, minutes=minutes, gpu_hours=gpu_hours)
-    return Budget(limits, segment_steps=50, workers=workers)
+    return BudgetLimits(limits, segment_steps=50, workers=workers)
 
 
 def test_what_is_in_flight_is_not_given_out_twice() -> None:
-    left = budget(steps=500).left(Spent(steps=100), InFlight(steps=150), seconds_per_step=0)
+    left = budget(steps=500).left(SpentBudget(steps=100), InFlightBudget(steps=150), seconds_per_step=0)
     assert left.steps == 250
 
 
 def test_the_tightest_limit_rules() -> None:
     both = budget(steps=500, nodes=3)
-    assert both.left(Spent(steps=100, nodes=2), InFlight(), 0).steps == 50
-    assert both.left(Spent(steps=480, nodes=0), InFlight(), 0).steps == 20
+    assert both.left(SpentBudget(steps=100, nodes=2), InFlightBudget(), 0).steps == 50
+    assert both.left(SpentBudget(steps=480, nodes=0), InFlightBudget(), 0).steps == 20
 
 
 def test_minutes_count_for_every_worker_at_the_measured_pace() -> None:
-    left = budget(minutes=10).left(Spent(wall_seconds=300), InFlight(), seconds_per_step=2.0)
+    left = budget(minutes=10).left(SpentBudget(wall_seconds=300), InFlightBudget(), seconds_per_step=2.0)
     assert left.steps == 300  # 300 s left, two workers, 2 s a step
 
 
 def test_one_worker_alone_cannot_train_what_all_workers_could() -> None:
-    left = budget(minutes=10).left(Spent(wall_seconds=300), InFlight(), seconds_per_step=2.0)
+    left = budget(minutes=10).left(SpentBudget(wall_seconds=300), InFlightBudget(), seconds_per_step=2.0)
     assert left.segment_steps == 150
 
 
 def test_trainer_hours_are_summed_over_workers() -> None:
-    left = budget(gpu_hours=1).left(Spent(trainer_seconds=1800), InFlight(), seconds_per_step=2.0)
+    left = budget(gpu_hours=1).left(SpentBudget(trainer_seconds=1800), InFlightBudget(), seconds_per_step=2.0)
     assert left.steps == 900
 
 
 def test_a_limit_in_time_does_not_bind_before_a_step_was_measured() -> None:
-    assert budget(minutes=1).left(Spent(), InFlight(), seconds_per_step=0).steps > 10**6
+    assert budget(minutes=1).left(SpentBudget(), InFlightBudget(), seconds_per_step=0).steps > 10**6
 
 
 def test_nothing_is_left_beyond_a_limit() -> None:
-    assert budget(steps=100).left(Spent(steps=140), InFlight(), 0).steps == 0
+    assert budget(steps=100).left(SpentBudget(steps=140), InFlightBudget(), 0).steps == 0
 
 
 @pytest.mark.parametrize(
     ("spent", "fraction"),
-    [(Spent(), 0.0), (Spent(steps=50), 0.5), (Spent(steps=10, nodes=3), 0.75), (Spent(steps=300), 1.0)],
+    [
+        (SpentBudget(), 0.0),
+        (SpentBudget(steps=50), 0.5),
+        (SpentBudget(steps=10, nodes=3), 0.75),
+        (SpentBudget(steps=300), 1.0),
+    ],
 )
-def test_the_fraction_is_of_the_nearest_limit(spent: Spent, fraction: float) -> None:
+def test_the_fraction_is_of_the_nearest_limit(spent: SpentBudget, fraction: float) -> None:
     assert budget(steps=100, nodes=4).fraction(spent) == pytest.approx(fraction)
 
 
 def test_only_limits_in_time_stop_running_segments() -> None:
-    assert budget(minutes=1).out_of_time(Spent(wall_seconds=60))
-    assert budget(gpu_hours=1).out_of_time(Spent(trainer_seconds=3600))
-    assert not budget(steps=10).out_of_time(Spent(steps=20, wall_seconds=1e6, trainer_seconds=1e6))
+    assert budget(minutes=1).out_of_time(SpentBudget(wall_seconds=60))
+    assert budget(gpu_hours=1).out_of_time(SpentBudget(trainer_seconds=3600))
+    assert not budget(steps=10).out_of_time(SpentBudget(steps=20, wall_seconds=1e6, trainer_seconds=1e6))
 
 
 LIMITS = st.fixed_dictionaries(
@@ -99,11 +104,11 @@ def test_limits_that_change_keep_the_others_and_never_are_all_gone(changes: list
 def test_an_overdrawn_budget_gives_nothing_out(
     limits: dict[str, float], steps: int, nodes: int, flying: int, waiting: int, pace: float
 ) -> None:
-    sums = Budget(merged(BudgetSection(), {"steps": 0, **limits}), segment_steps=50, workers=2)
-    spent, in_flight = Spent(steps, nodes, pace * steps, pace * steps / 2), InFlight(flying, waiting)
+    sums = BudgetLimits(merged(BudgetSection(), {"steps": 0, **limits}), segment_steps=50, workers=2)
+    spent, in_flight = SpentBudget(steps, nodes, pace * steps, pace * steps / 2), InFlightBudget(flying, waiting)
     if sums.overdrawn(spent, in_flight, pace):
         assert sums.left(spent, in_flight, pace).steps == 0
-    more = InFlight(flying + 1, waiting + 1)
+    more = InFlightBudget(flying + 1, waiting + 1)
     assert sums.left(spent, more, pace).steps <= sums.left(spent, in_flight, pace).steps
 
 

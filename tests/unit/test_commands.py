@@ -20,14 +20,14 @@ def test_fields_come_from_columns_and_payload() -> None:
     )
     assert asked.id == 7
     assert asked.author == "ada"
-    assert isinstance(asked.command, commands.Edit)
+    assert isinstance(asked.command, commands.EditCommand)
     assert asked.command.changes == {"beta": 0.1}
     assert (asked.command.proposal_id, asked.command.revision) == (3, 2)
 
 
 def test_a_budget_changes_what_is_given_and_zero_is_no_limit() -> None:
     command = commands.parse(row("budget", '{"steps": 0, "minutes": 1.5}')).command
-    assert isinstance(command, commands.Budget)
+    assert isinstance(command, commands.BudgetCommand)
     assert command.given == {"steps": 0, "minutes": 1.5}
 
 

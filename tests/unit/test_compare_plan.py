@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.compare import records
 from engine.compare.outcomes import pack, unpack
-from engine.compare.plan import Cell, cells, load, merged
+from engine.compare.plan import ComparisonCell, cells, load, merged
 from engine.errors import UserError
 
 PLAN = """
@@ -36,13 +36,13 @@ tasks = ["ladder"]
 """
 
 
-def written(where: Path, text: str = PLAN) -> list[Cell]:
+def written(where: Path, text: str = PLAN) -> list[ComparisonCell]:
     path = where / "plan.toml"
     path.write_text(text)
     return list(cells(load(path)))
 
 
-def line_of(cell: Cell, **other: Any) -> dict[str, Any]:
+def line_of(cell: ComparisonCell, **other: Any) -> dict[str, Any]:
     line = {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash}
     return {**line, "test": {"n": 8, "greedy": 4, "sampled": 4}, **other}
 

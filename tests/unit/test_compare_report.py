@@ -11,8 +11,8 @@ import pytest
 
 from engine.compare import records
 from engine.compare.outcomes import pack
-from engine.compare.plan import Cell, cells, load
-from engine.compare.report import Report, as_csv, markdown
+from engine.compare.plan import ComparisonCell, cells, load
+from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
 from llmzero_tui.text.comparison import report_lines
 
@@ -30,7 +30,7 @@ against = "fixed"
 """
 
 
-def plan_of(where: Path, text: str = PLAN) -> list[Cell]:
+def plan_of(where: Path, text: str = PLAN) -> list[ComparisonCell]:
     path = where / "plan.toml"
     path.write_text(text)
     return list(cells(load(path)))
@@ -41,7 +41,7 @@ def measured(correct: int, n: int = 90) -> dict[str, Any]:
     return {"n": n, "greedy": correct, "sampled": correct, "seed": 0, "outcomes": pack(outcomes)}
 
 
-def line_of(cell: Cell, correct: int) -> records.Line:
+def line_of(cell: ComparisonCell, correct: int) -> records.Line:
     rising = [[0, 0, 90, 9, 9, 0, 0.0, 0, ""], [1, 25, 90, 45, 45, 25, 5.0, 900, ""]]
     return {
         "task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash,
@@ -52,8 +52,8 @@ def line_of(cell: Cell, correct: int) -> records.Line:
     }  # fmt: skip
 
 
-def report_of(plan: list[Cell], lines: list[records.Line]) -> Report:
-    return Report("small", "the command", plan, records.standing(plan, lines), {"grid": "fixed"})
+def report_of(plan: list[ComparisonCell], lines: list[records.Line]) -> ComparisonReport:
+    return ComparisonReport("small", "the command", plan, records.standing(plan, lines), {"grid": "fixed"})
 
 
 def test_a_mean_has_the_t_interval_over_seeds_and_none_of_one_seed() -> None:

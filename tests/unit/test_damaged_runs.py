@@ -22,7 +22,7 @@ from engine.config import parse
 from engine.errors import UserError
 from engine.preflight import check
 from engine.rundir import Holder, RunDirectory, RunLock
-from engine.store.errors import Damaged
+from engine.store.errors import DamagedDatabase
 from engine.store.reader import Reader, ask_run, open_run
 from engine.store.writer import Writer
 from llmzero_tui.cli import main
@@ -102,7 +102,7 @@ def test_a_damaged_run_is_one_line_and_hides_no_other(
         said = capsys.readouterr()
         assert (said.out, len(said.err.splitlines())) == ("", 1), said.err
         assert words in said.err
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedDatabase):
         open_run(bad.path)
     feed = RunsFeed(runs, datetime.now)
     feed.read()  # one look may end after one run
@@ -161,7 +161,7 @@ def test_an_engine_that_goes_while_its_run_is_asked_leaves_no_run_unreadable(tmp
 
 def test_an_engine_makes_no_tables_in_a_foreign_database(tmp_path: Path) -> None:
     foreign(tmp_path / "run.duckdb")
-    with pytest.raises(Damaged, match="no run's database"):
+    with pytest.raises(DamagedDatabase, match="no run's database"):
         Writer(tmp_path / "run.duckdb")
     with duckdb.connect(str(tmp_path / "run.duckdb")) as file:
         assert file.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("mine",)]

@@ -20,7 +20,7 @@ import pytest
 from engine.executors import slot
 from engine.executors.local import LocalExecutor
 from engine.training import events
-from engine.training.events import End, EvaluationSpec, SegmentSpec
+from engine.training.events import EvaluationSpec, SegmentEnd, SegmentSpec
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
 
@@ -82,31 +82,31 @@ async def test_jobs_go_to_free_workers_and_come_back(tmp_path: Path) -> None:
         assert executor.idle == 0
         with pytest.raises(RuntimeError, match="all 2 workers are busy"):
             await executor.submit(segment("fine", "c"))
-        await executor.stop("b", End.STOPPED)
+        await executor.stop("b", SegmentEnd.STOPPED)
         assert (await event(executor, "ended")).job == "b"
         assert executor.idle == 1
-        await executor.stop("a", End.EARLY_STOPPED)
+        await executor.stop("a", SegmentEnd.EARLY_STOPPED)
         assert (await event(executor, "ended")).job == "a"
 
 
 async def test_a_job_may_be_submitted_and_stopped_before_the_worker_is_there(tmp_path: Path) -> None:
     async with workers(tmp_path, mode="slow start") as executor:
         await executor.submit(segment("tells requests"))
-        await executor.stop("1", End.STOPPED)
+        await executor.stop("1", SegmentEnd.STOPPED)
         ended = await event(executor, "ended")
-        assert (ended.end, ended.detail) == (End.STOPPED, "stop")
+        assert (ended.end, ended.detail) == (SegmentEnd.STOPPED, "stop")
 
 
 async def test_a_stop_that_is_too_late_or_of_nobody_has_no_effect(tmp_path: Path) -> None:
     async with workers(tmp_path) as executor:
         await executor.submit(segment("fine"))
         await event(executor, "ended")
-        await executor.stop("1", End.STOPPED)
-        await executor.stop("nobody", End.STOPPED)
+        await executor.stop("1", SegmentEnd.STOPPED)
+        await executor.stop("nobody", SegmentEnd.STOPPED)
         await executor.submit(segment("fine"))
-        assert (await event(executor, "ended")).end is End.FINISHED
+        assert (await event(executor, "ended")).end is SegmentEnd.FINISHED
         with pytest.raises(ValueError, match="not as finished"):
-            await executor.stop("1", End.FINISHED)
+            await executor.stop("1", SegmentEnd.FINISHED)
 
 
 async def test_a_pause_reaches_every_worker_those_started_later_too(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_a_pause_reaches_every_worker_those_started_later_too(tmp_path: Pa
         await executor.submit(segment("tells requests"))
         await executor.unpause()
         await executor.pause()
-        await executor.stop("1", End.STOPPED)
+        await executor.stop("1", SegmentEnd.STOPPED)
         assert (await event(executor, "ended")).detail == "continue pause stop"
 
 
@@ -124,10 +124,10 @@ async def test_a_dead_worker_is_a_crash_with_its_exit_code_and_last_words(tmp_pa
     async with workers(tmp_path) as executor:
         await executor.submit(segment("dies"))
         ended = await event(executor, "ended")
-        assert (ended.job, ended.end, ended.steps, ended.trainer_seconds) == ("1", End.CRASHED, 2, 1.0)
+        assert (ended.job, ended.end, ended.steps, ended.trainer_seconds) == ("1", SegmentEnd.CRASHED, 2, 1.0)
         assert ended.detail == ("the worker exited with code 3; last line of worker-0.log: RuntimeError: ·[1mno luck")
         await executor.submit(segment("fine", "2"))
-        assert (await event(executor, "ended")).end is End.FINISHED
+        assert (await event(executor, "ended")).end is SegmentEnd.FINISHED
 
 
 async def test_a_killed_worker_is_a_crash_that_names_the_signal(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_a_killed_worker_is_a_crash_that_names_the_signal(tmp_path: Path) 
         await event(executor, "metrics")
         os.kill(executor.pids[0], signal.SIGKILL)
         ended = await event(executor, "ended")
-        assert ended.end is End.CRASHED
+        assert ended.end is SegmentEnd.CRASHED
         assert ended.detail.startswith("the worker was killed by SIGKILL")
         assert executor.idle == 1
 
@@ -153,7 +153,7 @@ async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, task: str,
         ready = await event(executor, "ready")
         await executor.submit(segment(task))
         ended = await event(executor, "ended")
-        assert ended.end is End.CRASHED
+        assert ended.end is SegmentEnd.CRASHED
         assert says in ended.detail
         assert not psutil.pid_exists(ready.pid)
         assert (await event(executor, "ready")).pid != ready.pid
@@ -167,7 +167,7 @@ async def test_large_lines_pass_and_endless_ones_do_not(tmp_path: Path, monkeypa
         await event(executor, "ended")
         await executor.submit(segment("endless line"))
         ended = await event(executor, "ended")
-        assert ended.end is End.CRASHED
+        assert ended.end is SegmentEnd.CRASHED
         assert "a line longer than 1048576 bytes" in ended.detail
 
 
@@ -179,11 +179,11 @@ async def test_a_worker_that_leaves_is_replaced_and_loses_no_job(
     async with workers(tmp_path) as executor:
         first = await event(executor, "ready")
         await executor.submit(segment(task))
-        assert (await event(executor, "ended")).end is End.FINISHED
+        assert (await event(executor, "ended")).end is SegmentEnd.FINISHED
         await executor.submit(segment("fine", "2"))
         assert (await event(executor, "ready")).pid != first.pid
         ended = await event(executor, "ended")
-        assert (ended.job, ended.end) == ("2", End.FINISHED)
+        assert (ended.job, ended.end) == ("2", SegmentEnd.FINISHED)
 
 
 async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_less_often(
@@ -201,7 +201,7 @@ async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_
     async with workers(tmp_path, mode="dies at start") as executor:
         await executor.submit(segment("fine"))
         ended = await event(executor, "ended")
-        assert ended.end is End.CRASHED
+        assert ended.end is SegmentEnd.CRASHED
         assert ended.detail == (
             "the worker exited with code 1 before it was ready;"
             " last line of worker-0.log: ModuleNotFoundError: No module named 'trl'"
@@ -216,7 +216,7 @@ async def test_a_program_that_does_not_exist_crashes_the_job(tmp_path: Path) -> 
     async with workers(tmp_path, command=["/no/such/python"]) as executor:
         await executor.submit(segment("fine"))
         ended = await event(executor, "ended")
-        assert ended.end is End.CRASHED
+        assert ended.end is SegmentEnd.CRASHED
         assert ended.detail.startswith("no worker could be started: ")
 
 
@@ -225,11 +225,11 @@ async def test_silence_while_a_job_runs_is_a_hang(tmp_path: Path) -> None:
         ready = await event(executor, "ready")
         await executor.submit(segment("stalls"))
         ended = await event(executor, "ended")
-        assert (ended.end, ended.steps) == (End.HUNG, 1)
+        assert (ended.end, ended.steps) == (SegmentEnd.HUNG, 1)
         assert ended.detail.endswith(" s after step 1; the worker was killed")
         assert not psutil.pid_exists(ready.pid)
         await executor.submit(segment("fine", "2"))
-        assert (await event(executor, "ended")).end is End.FINISHED
+        assert (await event(executor, "ended")).end is SegmentEnd.FINISHED
 
 
 async def test_a_stopped_process_is_a_hang_too(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ async def test_a_stopped_process_is_a_hang_too(tmp_path: Path) -> None:
         await executor.submit(segment("beats"))
         await event(executor, "metrics")
         os.kill(executor.pids[0], signal.SIGSTOP)
-        assert (await event(executor, "ended")).end is End.HUNG
+        assert (await event(executor, "ended")).end is SegmentEnd.HUNG
 
 
 async def test_the_set_up_of_a_job_may_take_longer_than_a_step(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ async def test_the_set_up_of_a_job_may_take_longer_than_a_step(tmp_path: Path) -
         began = time.monotonic()
         await executor.submit(segment("silent"))
         ended = await event(executor, "ended")
-        assert ended.end is End.HUNG
+        assert ended.end is SegmentEnd.HUNG
         assert "while it was set up" in ended.detail
         assert time.monotonic() - began > 0.6
 
@@ -267,7 +267,7 @@ async def test_a_paused_or_an_idle_worker_does_not_hang(tmp_path: Path) -> None:
         await asyncio.sleep(0.5)
         assert executor.pids == [ready.pid]
         await executor.unpause()
-        assert (await event(executor, "ended")).end is End.HUNG
+        assert (await event(executor, "ended")).end is SegmentEnd.HUNG
 
 
 async def test_what_a_worker_started_dies_with_it(tmp_path: Path) -> None:
@@ -298,9 +298,9 @@ async def test_an_evaluation_is_a_job_like_any_other(tmp_path: Path) -> None:
     async with workers(tmp_path) as executor:
         request = events.Evaluate(job="e", task="dies", base="b", directories=["b"], evaluation=EvaluationSpec(n=1))
         await executor.submit(request)
-        await executor.stop("e", End.STOPPED)
+        await executor.stop("e", SegmentEnd.STOPPED)
         ended = await event(executor, "ended")
-        assert (ended.job, ended.end) == ("e", End.CRASHED)
+        assert (ended.job, ended.end) == ("e", SegmentEnd.CRASHED)
 
 
 async def test_closing_ends_busy_workers_at_once(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from engine.errors import UserError
 from llmzero_tui.files.exporting import (
     PIECE,
-    Stopped,
+    CopyStopped,
     copy_directory,
     file_name,
     file_size,
@@ -166,7 +166,7 @@ def test_a_copy_tells_how_far_it_is_and_stops_when_told(tmp_path: Path) -> None:
     assert size == (9 << 20) + 1 == told[-1][0] == told[0][1]
     assert len(told) > 3
     assert {p.name for p in (tmp_path / "c").rglob("*")} == {"one", "b", "two"}
-    with pytest.raises(Stopped), whole_directory(tmp_path / "d") as made:
+    with pytest.raises(CopyStopped), whole_directory(tmp_path / "d") as made:
         copy_directory(tmp_path / "a", made, (), tell(2))
     assert not (tmp_path / "d").exists()
     assert {p.name for p in tmp_path.iterdir()} == {"a", "c"}

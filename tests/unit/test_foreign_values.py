@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from engine.advisors.ollama_client import OllamaClient, OllamaFault, Question
-from engine.advisors.ollama_client import Reply as Answer
+from engine.advisors.ollama_client import ChatReply as Answer
+from engine.advisors.ollama_client import ChatRequest, OllamaClient, OllamaFault
 from engine.controller import commands
 from engine.errors import UserError
 from engine.store.writer import Writer
 from engine.training import events
 from tests.fake_ollama import FakeOllama, Reply, serving
 
-QUESTION = Question(model="qwen3-vl:8b", system="be brief", text="what?")
+QUESTION = ChatRequest(model="qwen3-vl:8b", system="be brief", text="what?")
 HUGE = 2**31
 JSON = st.recursive(
     st.one_of(
@@ -118,16 +118,16 @@ def test_what_a_worker_says_is_refused_or_fits_the_tables(writer: Writer, kind: 
 def store(writer: Writer, event: Any) -> None:
     """Every number of an event into a column of the type that the controller gives it; raises when one does not fit."""
     match event:
-        case events.Metrics():
+        case events.StepMetrics():
             for name, value in event.values.items():
                 writer.insert("metrics", node_id=1, step=event.step, name=name, value=value)
             assert 0 <= event.step_seconds < float("inf")
-        case events.Ended():
+        case events.SegmentEnded():
             writer.insert(
                 "budget", steps=event.steps, nodes=1, trainer_seconds=event.trainer_seconds, wall_seconds=0.0,
                 fraction=0.0,
             )  # fmt: skip
-        case events.Checkpoint() | events.Evaluated():
+        case events.CheckpointSaved() | events.EvaluationResult():
             measured = event.evaluation
             writer.insert(
                 "checkpoints", node_id=1, step=getattr(event, "step", 0), path="p", bytes=getattr(event, "bytes", 0),

@@ -2,30 +2,30 @@
 
 from datetime import datetime, timedelta
 
-from engine.controller.gate import Gate
+from engine.controller.gate import ProposalGate
 from engine.controller.proposals import Proposal
 from engine.space import Intent, Transition
 
 NOON = datetime(2026, 1, 1, 12)
 
 
-def proposal(gate: Gate) -> Proposal:
+def proposal(gate: ProposalGate) -> Proposal:
     return Proposal(1, 1, 1, Transition(0, 0, Intent.ROOT), "rules", gate.deadline(NOON))
 
 
 def test_auto_opens_at_once() -> None:
-    gate = Gate("auto", 120)
+    gate = ProposalGate("auto", 120)
     assert gate.deadline(NOON) is None
     assert gate.opens(proposal(gate), NOON)
 
 
 def test_timeout_opens_after_its_seconds() -> None:
-    gate = Gate("timeout", 120)
+    gate = ProposalGate("timeout", 120)
     waiting = proposal(gate)
     assert not gate.opens(waiting, NOON + timedelta(seconds=119))
     assert gate.opens(waiting, NOON + timedelta(seconds=120))
 
 
 def test_manual_never_opens_by_itself() -> None:
-    gate = Gate("manual", 120)
+    gate = ProposalGate("manual", 120)
     assert not gate.opens(proposal(gate), NOON + timedelta(days=3))

@@ -13,7 +13,7 @@ import pytest
 
 from engine import launch
 from engine.config import RunConfig, load, parse
-from engine.daemon import _Word
+from engine.daemon import _ReadyLine
 from engine.errors import Fault, UserError
 from engine.rundir import Holder, RunDirectory, RunLock
 
@@ -135,6 +135,6 @@ def test_an_engine_imports_no_torch() -> None:
 def test_an_engine_whose_starter_is_gone_goes_on() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    _Word(writer).say("ready")
+    _ReadyLine(writer).say("ready")
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(writer)

@@ -7,39 +7,54 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.advisors.base import Advice, Call, Diagnosis, Signal
-from engine.controller.ledger import Ledger, now
-from engine.controller.sight import Sight
+from engine.advisors.base import Advice, AdvisorCall, Diagnosis, Signal
+from engine.controller.ledger import RunState, now
+from engine.controller.sight import EvidenceBuilder
 from engine.policy import Policy
 from engine.rundir import RunDirectory
-from engine.space import Intent, Optimizer, Reference, Space, Transition
+from engine.space import Intent, KLReference, OptimizerState, Space, Transition
 from engine.store.writer import Writer
-from engine.training.events import MANIFEST, Evaluated, Evaluation, Metrics, Sample, Samples
-from engine.tree import Checkpoint, Node, State
+from engine.training.events import (
+    MANIFEST,
+    CompletionSample,
+    CompletionSamples,
+    Evaluation,
+    EvaluationResult,
+    StepMetrics,
+)
+from engine.tree import Checkpoint, Node, NodeState
 
 CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
 
 
-def begin(path: Path) -> Ledger:
+def begin(path: Path) -> RunState:
     path.mkdir(parents=True, exist_ok=True)
     writer = Writer(path / "run.duckdb")
     writer.insert(
         "runs", name=path.name, task="knights", model="base", strategy="llmzero", advisor="rules", state="starting",
         reason="", config="{}", space="[]", seed=0, engine_version="0", created=now(),
     )  # fmt: skip
-    return Ledger.begin(writer, RunDirectory(path), "base", CONFIGURATION)
+    return RunState.begin(writer, RunDirectory(path), "base", CONFIGURATION)
 
 
-def reload(ledger: Ledger) -> Ledger:
+def reload(ledger: RunState) -> RunState:
     ledger.writer.close()
-    again = Ledger.load(Writer(ledger.directory.database), ledger.directory, "base")
+    again = RunState.load(Writer(ledger.directory.database), ledger.directory, "base")
     assert again is not None
     return again
 
 
-def propose(ledger: Ledger, parent: int = 0, step: int = 0) -> int:
+def propose(ledger: RunState, parent: int = 0, step: int = 0) -> int:
     transition = Transition(
-        parent, step, Intent.CHANGE, {"learning_rate": 5e-5}, Optimizer.RESET, Reference.BRANCH, "lr↓", "why", "what"
+        parent,
+        step,
+        Intent.CHANGE,
+        {"learning_rate": 5e-5},
+        OptimizerState.RESET,
+        KLReference.BRANCH,
+        "lr↓",
+        "why",
+        "what",
     )
     configuration = {**ledger.tree[parent].configuration, **transition.changes}
     return ledger.propose(
@@ -47,7 +62,7 @@ def propose(ledger: Ledger, parent: int = 0, step: int = 0) -> int:
     ).node
 
 
-def scored(ledger: Ledger, node_id: int, step: int, correct: int) -> None:
+def scored(ledger: RunState, node_id: int, step: int, correct: int) -> None:
     path = ledger.checkpoint_path(node_id, step)
     if node_id:
         path.mkdir(parents=True, exist_ok=True)
@@ -55,8 +70,8 @@ def scored(ledger: Ledger, node_id: int, step: int, correct: int) -> None:
     ledger.score(node_id, step, path, Evaluation(n=100, greedy=correct, sampled=correct, seconds=1), size=10)
 
 
-def told(completion: str, split: str) -> Sample:
-    return Sample.model_validate(
+def told(completion: str, split: str) -> CompletionSample:
+    return CompletionSample.model_validate(
         {"prompt": "p", "completion": completion, "answer": "a", "reward": 1, "correct": True, "truncated": False,
          "split": split}
     )  # fmt: skip
@@ -65,7 +80,7 @@ def told(completion: str, split: str) -> Sample:
 def test_answers_to_the_fixed_prompts_are_kept_to_be_read_and_no_advisor_sees_them(tmp_path: Path) -> None:
     ledger = begin(tmp_path / "run")
     node_id = propose(ledger)
-    ledger.samples(Samples(job=str(node_id), step=5, samples=[told("trained", "train")]), node_id)
+    ledger.samples(CompletionSamples(job=str(node_id), step=5, samples=[told("trained", "train")]), node_id)
     scored = Evaluation(n=1, greedy=1, sampled=1, seconds=1, samples=[told("asked", "validation")])
     ledger.score(node_id, 10, tmp_path, scored, size=10)
     ledger.writer.flush()
@@ -73,7 +88,7 @@ def test_answers_to_the_fixed_prompts_are_kept_to_be_read_and_no_advisor_sees_th
     assert [tuple(row.values()) for row in rows] == [
         (node_id, 5, "trained", "train"), (node_id, 10, "asked", "validation"),
     ]  # fmt: skip
-    sight = Sight(ledger, Space.build({}, batch_size=32), seed=0, draws=False)
+    sight = EvidenceBuilder(ledger, Space.build({}, batch_size=32), seed=0, draws=False)
     assert [seen.completion for seen in sight._completions(ledger.tree[node_id], 10)] == ["trained"]
 
 
@@ -82,11 +97,11 @@ def test_a_reloaded_tree_equals_the_one_before(tmp_path: Path) -> None:
     scored(ledger, 0, 0, 10)
     first = propose(ledger)
     ledger.decide(ledger.proposals[first], "approved", "auto", "gate auto")
-    ledger.set_state(first, State.RUNNING)
+    ledger.set_state(first, NodeState.RUNNING)
     ledger.progress(first, 10, 3.5)
     scored(ledger, first, 5, 30)
     scored(ledger, first, 10, 50)
-    ledger.set_state(first, State.FINISHED)
+    ledger.set_state(first, NodeState.FINISHED)
     waiting = propose(ledger, first, 10)
     rejected = propose(ledger, first, 5)
     ledger.decide(ledger.proposals[rejected], "rejected", "ada", "no")
@@ -100,15 +115,15 @@ def test_a_reloaded_tree_equals_the_one_before(tmp_path: Path) -> None:
     again.writer.close()
 
 
-def in_flight(path: Path, steps: int = 7) -> tuple[Ledger, int]:
+def in_flight(path: Path, steps: int = 7) -> tuple[RunState, int]:
     """A run whose only segment has trained so many of its 10 steps, with a checkpoint at the fifth."""
     ledger = begin(path)
     scored(ledger, 0, 0, 10)
     node = propose(ledger)
     ledger.decide(ledger.proposals[node], "approved", "auto", "gate auto")
-    ledger.set_state(node, State.RUNNING)
+    ledger.set_state(node, NodeState.RUNNING)
     for step in range(1, steps + 1):
-        ledger.metrics(Metrics(job=str(node), step=step, values={"reward": 0.5, "step_seconds": 0.25}), node)
+        ledger.metrics(StepMetrics(job=str(node), step=step, values={"reward": 0.5, "step_seconds": 0.25}), node)
         ledger.progress(node, step, 0.25 * step)
         if step == 5:
             scored(ledger, node, 5, 30)
@@ -119,9 +134,9 @@ def in_flight(path: Path, steps: int = 7) -> tuple[Ledger, int]:
 def test_a_segment_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path: Path, how: str) -> None:
     ledger, node = in_flight(tmp_path / "run")
     if how == "stopped":
-        ledger.set_state(node, State.STOPPED, "the run was stopped")
+        ledger.set_state(node, NodeState.STOPPED, "the run was stopped")
     again = reload(ledger)
-    assert (again.tree[node].state, again.tree[node].steps) == (State.QUEUED, 5)
+    assert (again.tree[node].state, again.tree[node].steps) == (NodeState.QUEUED, 5)
     assert [c.step for c in again.tree[node].checkpoints] == [5]
     again.writer.flush()
     assert again.writer.rows("SELECT max(step) AS last, count(*) AS n FROM metrics") == [{"last": 5, "n": 10}]
@@ -132,7 +147,7 @@ def test_a_segment_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path: P
     assert row[0]["reason"].endswith("it goes on from step 5 of 10")
     assert again.writer.rows("SELECT node_id, step FROM reported_policy") == [{"node_id": 1, "step": 5}]
     once_more = reload(again)
-    assert (once_more.tree[node].state, once_more.tree[node].steps) == (State.QUEUED, 5)
+    assert (once_more.tree[node].state, once_more.tree[node].steps) == (NodeState.QUEUED, 5)
     once_more.writer.close()
 
 
@@ -140,15 +155,15 @@ def test_a_segment_that_had_trained_all_its_steps_is_finished(tmp_path: Path) ->
     ledger, node = in_flight(tmp_path / "run", steps=10)
     scored(ledger, node, 10, 50)
     again = reload(ledger)
-    assert (again.tree[node].state, again.tree[node].steps) == (State.FINISHED, 10)
+    assert (again.tree[node].state, again.tree[node].steps) == (NodeState.FINISHED, 10)
     again.writer.close()
 
 
 def test_a_segment_stopped_by_a_human_stays_stopped(tmp_path: Path) -> None:
     ledger, node = in_flight(tmp_path / "run")
-    ledger.set_state(node, State.STOPPED, "stopped by ada")
+    ledger.set_state(node, NodeState.STOPPED, "stopped by ada")
     again = reload(ledger)
-    assert (again.tree[node].state, again.tree[node].steps) == (State.STOPPED, 7)
+    assert (again.tree[node].state, again.tree[node].steps) == (NodeState.STOPPED, 7)
     again.writer.close()
 
 
@@ -156,27 +171,32 @@ def test_a_segment_that_was_pruned_when_its_engine_died_is_not_taken_up(tmp_path
     ledger, node = in_flight(tmp_path / "run")
     ledger.prune(node, "pruned by ada")
     again = reload(ledger)
-    assert (again.tree[node].state, again.reasons[node]) == (State.STOPPED, "pruned by ada")
+    assert (again.tree[node].state, again.reasons[node]) == (NodeState.STOPPED, "pruned by ada")
     again.writer.close()
 
 
 def test_a_segment_cut_off_by_a_stop_that_another_went_on_from_stays_as_it_is(tmp_path: Path) -> None:
     ledger, node = in_flight(tmp_path / "run")
-    ledger.set_state(node, State.STOPPED, "the run was stopped")
+    ledger.set_state(node, NodeState.STOPPED, "the run was stopped")
     child = propose(ledger, node, 5)
     ledger.decide(ledger.proposals[child], "approved", "auto", "gate auto")
-    ledger.set_state(child, State.FINISHED)
+    ledger.set_state(child, NodeState.FINISHED)
     again = reload(ledger)
-    assert (again.tree[node].state, again.tree[node].steps) == (State.STOPPED, 7)
+    assert (again.tree[node].state, again.tree[node].steps) == (NodeState.STOPPED, 7)
     again.writer.close()
 
 
 @pytest.mark.parametrize(
     ("proposal", "state"),
-    [(None, State.REJECTED), ("approved", State.QUEUED), ("edited", State.QUEUED), ("rejected", State.REJECTED)],
+    [
+        (None, NodeState.REJECTED),
+        ("approved", NodeState.QUEUED),
+        ("edited", NodeState.QUEUED),
+        ("rejected", NodeState.REJECTED),
+    ],
 )
 def test_a_node_whose_engine_died_between_its_row_and_its_proposals_waits_no_more(
-    tmp_path: Path, proposal: str | None, state: State
+    tmp_path: Path, proposal: str | None, state: NodeState
 ) -> None:
     ledger = begin(tmp_path / "run")
     scored(ledger, 0, 0, 10)
@@ -192,13 +212,13 @@ def test_a_node_whose_engine_died_between_its_row_and_its_proposals_waits_no_mor
 
 def test_lost_files_are_noticed_and_what_was_to_begin_there_never_will(tmp_path: Path) -> None:
     ledger, node = in_flight(tmp_path / "run")
-    ledger.set_state(node, State.FINISHED)
+    ledger.set_state(node, NodeState.FINISHED)
     child = propose(ledger, node, 5)
     ledger.decide(ledger.proposals[child], "approved", "auto", "gate auto")
     (ledger.checkpoint_path(node, 5) / MANIFEST).unlink()
     again = reload(ledger)
     assert [c.kept for c in again.tree[node].checkpoints] == [False]
-    assert again.tree[child].state is State.REJECTED
+    assert again.tree[child].state is NodeState.REJECTED
     assert again.reasons[child] == "the files of #1 step 5 are gone"
     again.writer.flush()
     kept = again.writer.rows("SELECT kept FROM checkpoints WHERE node_id = ?", (node,))
@@ -211,7 +231,7 @@ def test_lost_files_are_noticed_and_what_was_to_begin_there_never_will(tmp_path:
 def test_a_segment_in_flight_without_a_checkpoint_is_queued_again_from_its_beginning(tmp_path: Path) -> None:
     ledger, node = in_flight(tmp_path / "run", steps=3)
     again = reload(ledger)
-    assert again.tree[node].state is State.QUEUED
+    assert again.tree[node].state is NodeState.QUEUED
     assert again.tree[node].steps == 0
     assert again.tree[node].checkpoints == ()
     again.writer.flush()
@@ -253,7 +273,7 @@ def test_a_run_has_one_header_however_often_its_base_and_its_best_were_scored(tm
     ledger.writer.close()
 
 
-def _row_of(ledger: Ledger, node_id: int) -> dict[str, object]:
+def _row_of(ledger: RunState, node_id: int) -> dict[str, object]:
     ledger.writer.flush()
     return ledger.writer.rows("SELECT * EXCLUDE (seq, ts) FROM checkpoints WHERE node_id = ?", (node_id,))[0]
 
@@ -271,7 +291,7 @@ def test_a_test_score_stays_with_its_policy_when_the_run_goes_on(tmp_path: Path)
     measured, path = Policy(((node, 5),)), ledger.checkpoint_path(node, 5)
     ledger.pick(measured, path)
     evaluation = Evaluation(n=100, greedy=70, sampled=70, seconds=1)
-    ledger.evaluation(Evaluated(job="x", split="test", seed=1, evaluation=evaluation), measured, path, "final")
+    ledger.evaluation(EvaluationResult(job="x", split="test", seed=1, evaluation=evaluation), measured, path, "final")
     assert reports() == {"policy": f"#{node} step 5", "picked": True, "test_greedy": 70}
     ledger.unpick()
     assert reports() == {"policy": f"#{node} step 5", "picked": False, "test_greedy": 70}
@@ -291,14 +311,14 @@ def test_an_edit_changes_node_and_proposal_together(tmp_path: Path) -> None:
     row = ledger.writer.rows("SELECT revision, changes, state, advisor FROM proposals")[0]
     assert (row["revision"], json.loads(row["changes"]), row["state"]) == (2, {"num_generations": 16}, "edited")
     assert ledger.tree[node].configuration["num_generations"] == 16
-    assert ledger.tree[node].state is State.QUEUED
+    assert ledger.tree[node].state is NodeState.QUEUED
     ledger.writer.close()
 
 
 def test_advice_is_logged_with_calls_and_diagnoses(tmp_path: Path) -> None:
     ledger = begin(tmp_path / "run")
     diagnosis = Diagnosis("entropy collapse", 0.8, "entropy 1.8 → .6", (Signal("entropy", 1.8, 0.6, 1, 50),))
-    call = Call("strategist", "question", "answer", "because", 12.5)
+    call = AdvisorCall("strategist", "question", "answer", "because", 12.5)
     call_id = ledger.advice(Advice("rules", (diagnosis,), (), (call,)), 0)
     ledger.writer.flush()
     logged = ledger.writer.rows("SELECT call_id, advisor, rationale, milliseconds FROM agent_calls")
@@ -329,17 +349,17 @@ def test_any_history_survives_a_restart(tmp_path_factory: pytest.TempPathFactory
     again.writer.close()
 
 
-def _taken_up(node: Node) -> tuple[State, int, tuple[Checkpoint, ...]]:
+def _taken_up(node: Node) -> tuple[NodeState, int, tuple[Checkpoint, ...]]:
     """What a restart makes of a node: one that was training goes on from its last checkpoint."""
-    if node.state is State.RUNNING and node.pruned:
-        return State.STOPPED, node.steps, node.checkpoints
-    if node.state is not State.RUNNING:
+    if node.state is NodeState.RUNNING and node.pruned:
+        return NodeState.STOPPED, node.steps, node.checkpoints
+    if node.state is not NodeState.RUNNING:
         return node.state, node.steps, node.checkpoints
     done = node.last.step if node.last else 0
-    return State.FINISHED if done >= node.planned_steps else State.QUEUED, done, node.checkpoints
+    return NodeState.FINISHED if done >= node.planned_steps else NodeState.QUEUED, done, node.checkpoints
 
 
-def _act(ledger: Ledger, action: str, number: int) -> None:
+def _act(ledger: RunState, action: str, number: int) -> None:
     """One step of a run's life at a node that `number` picks, where it fits."""
     nodes = [node for node in ledger.tree if node.id]
     node = nodes[number % len(nodes)] if nodes else None
@@ -351,13 +371,13 @@ def _act(ledger: Ledger, action: str, number: int) -> None:
         return
     elif action in ("approve", "reject") and node.id in ledger.proposals:
         ledger.decide(ledger.proposals[node.id], {"approve": "approved", "reject": "rejected"}[action], "ada", "")
-    elif action == "run" and node.state is State.QUEUED:
-        ledger.set_state(node.id, State.RUNNING)
-    elif action == "score" and node.state is State.RUNNING:
+    elif action == "run" and node.state is NodeState.QUEUED:
+        ledger.set_state(node.id, NodeState.RUNNING)
+    elif action == "score" and node.state is NodeState.RUNNING:
         ledger.progress(node.id, node.steps + 1, 1.0)
         scored(ledger, node.id, node.steps + 1, number)
-    elif action == "end" and node.state is State.RUNNING:
-        ledger.set_state(node.id, State.FINISHED)
+    elif action == "end" and node.state is NodeState.RUNNING:
+        ledger.set_state(node.id, NodeState.FINISHED)
     elif action == "prune":
         ledger.prune(node.id, "pruned by ada")
 
@@ -382,7 +402,7 @@ def test_why_nodes_were_pruned_and_proposals_decided_survives_a_restart(tmp_path
     first, second = propose(ledger), propose(ledger)
     ledger.decide(ledger.proposals[first], "rejected", "ada", "tried before")
     ledger.decide(ledger.proposals[second], "approved", "auto", "gate auto")
-    ledger.set_state(second, State.FINISHED, "")
+    ledger.set_state(second, NodeState.FINISHED, "")
     ledger.prune(second, "pruned by ada: a dead end")
     before = (ledger.reasons, ledger.decided)
     again = reload(ledger)

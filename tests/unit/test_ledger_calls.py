@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.advisors.base import Advice, Call, Diagnosis
-from engine.controller.ledger import Ledger
+from engine.advisors.base import Advice, AdvisorCall, Diagnosis
+from engine.controller.ledger import RunState
 from tests.unit.test_ledger import begin, reload
 
-CALL = Call("strategist", "{}", "", "", 0.0, model="qwen3-vl:8b", key="strategist-1", node=0)
+CALL = AdvisorCall("strategist", "{}", "", "", 0.0, model="qwen3-vl:8b", key="strategist-1", node=0)
 
 
-def rows(ledger: Ledger) -> list[dict[str, Any]]:
+def rows(ledger: RunState) -> list[dict[str, Any]]:
     ledger.writer.flush()
     return ledger.writer.rows("SELECT * FROM agent_calls ORDER BY call_id")
 
@@ -49,7 +49,7 @@ def test_a_call_that_a_crash_interrupted_does_not_stay_unfinished(tmp_path: Path
     again.writer.close()
 
 
-def in_force(ledger: Ledger) -> list[tuple[str, int]]:
+def in_force(ledger: RunState) -> list[tuple[str, int]]:
     ledger.writer.flush()
     found = ledger.writer.rows("SELECT pathology, step FROM current_diagnoses ORDER BY severity DESC")
     return [(row["pathology"], row["step"]) for row in found]

@@ -15,7 +15,7 @@ import pytest
 from llmzero_tui.feeds.news import News
 from llmzero_tui.user import notify
 from llmzero_tui.user.notify import Notifier, call, sentence
-from llmzero_tui.user.preferences import Settings
+from llmzero_tui.user.preferences import TerminalSettings
 
 HOSTILE = "$(touch /tmp/x); `id` \x1b[31m\u202eevil\0\n[b]x[/b] <b>&"
 WAITING = News(Path("runs/knights-01"), "knights-01", "waiting", 16)
@@ -49,13 +49,15 @@ def writes_environment(to: Path) -> tuple[str, ...]:
 def test_the_bell_rings_only_when_it_is_on() -> None:
     rung: list[bool] = []
     for bell in (False, True):
-        Notifier(Settings(bell=bell), lambda: rung.append(True), pytest.fail).tell(WAITING)
+        Notifier(TerminalSettings(bell=bell), lambda: rung.append(True), pytest.fail).tell(WAITING)
     assert rung == [True]
 
 
 def test_the_command_finds_facts_in_its_environment_and_nothing_in_its_words(home: Path) -> None:
     heard = home / "heard.json"
-    Notifier(Settings(notify_command=(*writes_environment(heard), "a", "$HOME")), pytest.fail, pytest.fail).tell(FAILED)
+    Notifier(
+        TerminalSettings(notify_command=(*writes_environment(heard), "a", "$HOME")), pytest.fail, pytest.fail
+    ).tell(FAILED)
     until(heard.exists, "the command ran")
     words, facts = json.loads(heard.read_text())
     assert words == ["a", "$HOME"]
@@ -75,7 +77,7 @@ def test_a_desktop_notification_is_words_without_markup(home: Path, monkeypatch:
     program.write_text(f"#!/bin/sh\nexec '{python}' {flag} \"{code}\" '{path}' \"$@\"\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin}:/usr/bin:/bin")
-    Notifier(Settings(desktop=True), pytest.fail, pytest.fail).tell(FAILED)
+    Notifier(TerminalSettings(desktop=True), pytest.fail, pytest.fail).tell(FAILED)
     until(heard.exists, "notify-send ran")
     words, _ = json.loads(heard.read_text())
     assert words[:4] == ["--app-name=LLMZero", "--urgency=critical", "--", "LLMZero"]
@@ -85,7 +87,7 @@ def test_a_desktop_notification_is_words_without_markup(home: Path, monkeypatch:
 def test_a_desktop_without_notify_send_says_so(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("PATH", str(home))
     said: list[str] = []
-    Notifier(Settings(desktop=True), pytest.fail, said.append).tell(WAITING)
+    Notifier(TerminalSettings(desktop=True), pytest.fail, said.append).tell(WAITING)
     assert said == ["desktop: there is no notify-send on the PATH"]
 
 
@@ -99,7 +101,7 @@ def test_a_desktop_without_notify_send_says_so(monkeypatch: pytest.MonkeyPatch, 
 )
 def test_a_command_that_fails_is_told_and_logged(home: Path, words: tuple[str, ...], why: str) -> None:
     said: list[str] = []
-    Notifier(Settings(notify_command=words), pytest.fail, said.append).tell(WAITING)
+    Notifier(TerminalSettings(notify_command=words), pytest.fail, said.append).tell(WAITING)
     until(lambda: said, "it was told")
     assert said == [f"{words[0]}: {why}"]
     log = (home / "state" / "llmzero" / "notify.log").read_text()
@@ -117,7 +119,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(monkeypatch: pytest.Mon
 def test_telling_returns_at_once_and_keeps_the_order(home: Path) -> None:
     out = home / "out"
     words = ("sh", "-c", f'sleep .2; printf "%s\\n" "$LLMZERO_NODE" >> {out}')
-    notifier = Notifier(Settings(notify_command=words), pytest.fail, pytest.fail)
+    notifier = Notifier(TerminalSettings(notify_command=words), pytest.fail, pytest.fail)
     begun = time.monotonic()
     for node in range(3):
         notifier.tell(News(Path(), "a", "waiting", node))
@@ -130,7 +132,7 @@ def test_too_many_at_a_time_are_left_out_and_told(home: Path) -> None:
     said: list[str] = []
     gate = home / "gate"
     words = ("sh", "-c", f"while [ ! -e {gate} ]; do sleep .02; done")
-    notifier = Notifier(Settings(notify_command=words), pytest.fail, said.append)
+    notifier = Notifier(TerminalSettings(notify_command=words), pytest.fail, said.append)
     for node in range(notify.BACKLOG + 5):
         notifier.tell(News(Path(), "a", "waiting", node))
     gate.touch()

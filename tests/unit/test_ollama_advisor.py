@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from engine.advisors.base import Advice, AdviceFailed, Call, Evidence, Picture
+from engine.advisors.base import Advice, AdviceFailed, AdvisorCall, Evidence, PlotImage
 from engine.advisors.ollama import OllamaAdvisor, connect, context_tokens, partial_rationale
 from engine.errors import Fault
-from engine.space import Intent, Reference
-from engine.tree import State
+from engine.space import Intent, KLReference
+from engine.tree import NodeState
 from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Script, Sensible, misbehave, serving
 from tests.unit.advice_cases import at_root, evidence
 from tests.unit.test_advisors_conformance import assert_kept_promises
 
-PICTURE = Picture("segments/5/plots/curves.png", b"\x89PNG fake")
+PICTURE = PlotImage("segments/5/plots/curves.png", b"\x89PNG fake")
 GOOD = Sensible()
 
 
@@ -356,7 +356,7 @@ def test_orders_written_in_rollouts_stay_inside_their_quotation() -> None:
 
 
 def test_the_rationale_appears_while_it_is_written() -> None:
-    seen: list[Call] = []
+    seen: list[AdvisorCall] = []
     with serving(Sensible(parts=30, pause=0.05)) as fake:
         asked = advisor(fake, timeout=20)
         asked.listener = seen.append
@@ -439,7 +439,7 @@ def test_numbers_written_as_text_are_understood() -> None:
 def test_a_reset_and_a_new_reference_show_in_the_label() -> None:
     with serving(proposing({}, optimizer="reset", reference="branch point")) as fake:
         proposal = advise(fake).proposals[0]
-    assert proposal.reference is Reference.BRANCH
+    assert proposal.reference is KLReference.BRANCH
     assert proposal.label == "ref↺ adam reset"
 
 
@@ -467,7 +467,7 @@ def test_values_that_are_no_numbers_are_sent_back(value: str) -> None:
 
 def test_a_failed_node_in_the_tree_does_not_disturb_the_tables() -> None:
     given = evidence()
-    assert given.tree[6].state is State.NAN
+    assert given.tree[6].state is NodeState.NAN
     with serving() as fake:
         advise(fake)
         assert "#6 | 50 | learning_rate 5e-4 | keep | base | nan" in fake.chats[-1].text

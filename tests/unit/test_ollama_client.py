@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.advisors.ollama_client import LONGEST_ANSWER, OllamaClient, OllamaFault, Question, Reply, as_sent
+from engine.advisors.ollama_client import LONGEST_ANSWER, ChatReply, ChatRequest, OllamaClient, OllamaFault, as_sent
 from tests.fake_ollama import Asked, FakeOllama, Model, Script, serving
 from tests.fake_ollama import Reply as Says
 
 PNG = b"\x89PNG\r\n\x1a\n not really"
 
 
-def question(**fields: object) -> Question:
+def question(**fields: object) -> ChatRequest:
     given: dict[str, object] = {"model": "qwen3-vl:8b", "system": "be brief", "text": "what?"} | fields
-    return Question(**given)  # type: ignore[arg-type]
+    return ChatRequest(**given)  # type: ignore[arg-type]
 
 
 def client(fake: FakeOllama, timeout: float = 5.0, stall: float = 0.3) -> OllamaClient:
@@ -90,7 +90,7 @@ def test_what_goes_wrong_is_a_fault_of_its_kind(how: dict[str, object], kind: st
 def test_the_part_of_an_answer_that_came_is_kept_with_the_fault() -> None:
     with serving(says(content="abcdefgh", stall=2)) as fake, pytest.raises(OllamaFault) as caught:
         client(fake).chat(question())
-    assert isinstance(caught.value.reply, Reply)
+    assert isinstance(caught.value.reply, ChatReply)
     assert caught.value.reply.text == "abcd"
 
 

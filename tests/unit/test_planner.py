@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from engine.advisors.base import Advice, AdviceFailed, Advisor, Call, Evidence, Selection
-from engine.controller.ledger import Ledger
-from engine.controller.planner import Planned, Planner
-from engine.controller.sight import Sight
+from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence, Selection
+from engine.controller.ledger import RunState
+from engine.controller.planner import PlannedTransition, Planner
+from engine.controller.sight import EvidenceBuilder
 from engine.errors import Fault
 from engine.rundir import RunDirectory
 from engine.search.base import Expansion
 from engine.space import Configuration, Intent, Space, Transition
 from engine.store.writer import Writer
 from engine.training.events import Evaluation
-from engine.tree import State
+from engine.tree import NodeState
 
 SPACE = Space.build({}, batch_size=32)
 CHANGE = Expansion(1, 50, Intent.CHANGE, 50, "a change", candidates=((1, 25),))
-CALL = Call("strategist", "{}", "{}", "entropy .49", 1.0, model="m")
+CALL = AdvisorCall("strategist", "{}", "{}", "entropy .49", 1.0, model="m")
 
 
 class Scripted(Advisor):
@@ -58,14 +58,14 @@ def failing(fault: Fault) -> Callable[[Evidence], tuple[Transition, ...]]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator[RunState]:
     """A base and one finished segment with two checkpoints."""
     writer = Writer(tmp_path / "run.duckdb")
-    made = Ledger.begin(writer, RunDirectory(tmp_path), "base", SPACE.default())
+    made = RunState.begin(writer, RunDirectory(tmp_path), "base", SPACE.default())
     made.score(0, 0, tmp_path, Evaluation(n=100, greedy=10, sampled=10, seconds=0), 0)
     root = Transition(0, 0, Intent.ROOT, {}, label="as suggested", rationale="1")
     propose(made, root)
-    made.set_state(1, State.FINISHED)
+    made.set_state(1, NodeState.FINISHED)
     for step in (25, 50):
         path = made.checkpoint_path(1, step)
         made.score(1, step, path, Evaluation(n=100, greedy=20, sampled=20, seconds=0), 0)
@@ -73,28 +73,28 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     writer.close()
 
 
-def propose(ledger: Ledger, transition: Transition) -> None:
+def propose(ledger: RunState, transition: Transition) -> None:
     configuration = SPACE.apply(ledger.tree[transition.parent].configuration, transition.changes)
     ledger.propose(transition, configuration, steps=50, seed=0, advisor="rules", call_id=None, deadline=None)
 
 
-async def plan(ledger: Ledger, advisor: Advisor, expansion: Expansion = CHANGE, **how: bool) -> Planned:
-    sight = Sight(ledger, SPACE, seed=0, draws=advisor.sees)
+async def plan(ledger: RunState, advisor: Advisor, expansion: Expansion = CHANGE, **how: bool) -> PlannedTransition:
+    sight = EvidenceBuilder(ledger, SPACE, seed=0, draws=advisor.sees)
     return await Planner(ledger, SPACE, advisor, sight).plan(expansion, 0.5, **how)
 
 
-def speakers(planned: Planned) -> list[str]:
+def speakers(planned: PlannedTransition) -> list[str]:
     return [advice.advisor for advice, _ in planned.records]
 
 
-async def test_a_valid_proposal_is_taken_at_once(ledger: Ledger) -> None:
+async def test_a_valid_proposal_is_taken_at_once(ledger: RunState) -> None:
     planned = await plan(ledger, Scripted(proposing({"temperature": 0.9})))
     assert (planned.advice.advisor, dict(planned.transition.changes)) == ("ollama", {"temperature": 0.9})
     assert speakers(planned) == ["ollama"]
     assert planned.refusals == planned.faults == ()
 
 
-async def test_what_breaks_the_space_goes_back_once_with_the_reason(ledger: Ledger) -> None:
+async def test_what_breaks_the_space_goes_back_once_with_the_reason(ledger: RunState) -> None:
     advisor = Scripted(proposing({"temperature": 9.0}), proposing({"temperature": 1.1}))
     planned = await plan(ledger, advisor)
     assert "temperature = 9.0 is not allowed; allowed: .6 to 1.5" in advisor.asked[1].feedback
@@ -102,7 +102,7 @@ async def test_what_breaks_the_space_goes_back_once_with_the_reason(ledger: Ledg
     assert speakers(planned) == ["ollama", "ollama"]
 
 
-async def test_after_two_useless_advices_the_rules_advise(ledger: Ledger) -> None:
+async def test_after_two_useless_advices_the_rules_advise(ledger: RunState) -> None:
     planned = await plan(ledger, Scripted(proposing({"nonsense": 1}), proposing({})))
     assert planned.advice.advisor == "rules"
     assert speakers(planned) == ["ollama", "ollama", "rules"]
@@ -110,26 +110,26 @@ async def test_after_two_useless_advices_the_rules_advise(ledger: Ledger) -> Non
 
 
 @pytest.mark.parametrize("fault", [Fault("refused"), AdviceFailed("stall", (replace(CALL, error="stall: 30 s"),))])
-async def test_after_a_fault_the_rules_advise_at_once_and_the_call_is_kept(ledger: Ledger, fault: Fault) -> None:
+async def test_after_a_fault_the_rules_advise_at_once_and_the_call_is_kept(ledger: RunState, fault: Fault) -> None:
     planned = await plan(ledger, Scripted(failing(fault)))
     assert speakers(planned) == ["ollama", "rules"]
     assert planned.records[0][0].calls[0].error
     assert planned.faults == (f"ollama: {fault}",)
 
 
-async def test_a_repeat_of_a_sibling_is_refused(ledger: Ledger) -> None:
+async def test_a_repeat_of_a_sibling_is_refused(ledger: RunState) -> None:
     propose(ledger, Transition(1, 50, Intent.CHANGE, {"temperature": 0.9}, label="x", rationale="1"))
     planned = await plan(ledger, Scripted(proposing({"temperature": 0.9}), proposing({"temperature": 0.8})))
     assert "repeats a transition tried from here" in planned.refusals[0]
     assert dict(planned.transition.changes) == {"temperature": 0.8}
 
 
-async def test_a_place_that_was_not_offered_is_refused(ledger: Ledger) -> None:
+async def test_a_place_that_was_not_offered_is_refused(ledger: RunState) -> None:
     planned = await plan(ledger, Scripted(proposing({"temperature": 0.9}, parent=0, step=0), proposing({"beta": 0.1})))
     assert "#0 step 0 is not a place that was offered" in planned.refusals[0]
 
 
-async def test_a_worker_that_waits_gets_the_rules(ledger: Ledger) -> None:
+async def test_a_worker_that_waits_gets_the_rules(ledger: RunState) -> None:
     advisor = Scripted()
     assert (await plan(ledger, advisor, by_rules=True)).advice.advisor == "rules"
     keep = replace(CHANGE, intent=Intent.KEEP)
@@ -146,7 +146,7 @@ class Choosing(Scripted):
         return Selection(*self.place, "earlier", (replace(CALL, role="selector"),))
 
 
-async def test_the_selector_moves_the_branch_point_among_what_was_offered(ledger: Ledger) -> None:
+async def test_the_selector_moves_the_branch_point_among_what_was_offered(ledger: RunState) -> None:
     advisor = Choosing(proposing({"temperature": 0.9}))
     planned = await plan(ledger, advisor)
     assert (planned.transition.parent, planned.transition.step) == (1, 25)
@@ -154,7 +154,7 @@ async def test_the_selector_moves_the_branch_point_among_what_was_offered(ledger
     assert [advice.calls[0].role for advice, _ in planned.records] == ["selector", "strategist"]
 
 
-async def test_a_selector_that_leaves_the_offer_is_not_followed(ledger: Ledger) -> None:
+async def test_a_selector_that_leaves_the_offer_is_not_followed(ledger: RunState) -> None:
     advisor = Choosing(proposing({"temperature": 0.9}))
     advisor.place = (0, 0)
     planned = await plan(ledger, advisor)

@@ -13,7 +13,7 @@ import pytest
 from engine import advisor_check, machine, model_files, preflight, strategies
 from engine.config import AdvisorSection, RunConfig, parse
 from engine.errors import Fault, UserError
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from tasks import registry
 from tests.engine.broken_models import BROKEN, SOUND, copy
 from tests.fake_ollama import Model, serving
@@ -35,7 +35,7 @@ def config(extra: str = "", task: str = "knights") -> RunConfig:
     return parse(f'[task]\nname = "{task}"\n{advisor}{extra}', default_name="one")
 
 
-def found(config: RunConfig, subject: str, runs: Path = Path("runs")) -> Finding:
+def found(config: RunConfig, subject: str, runs: Path = Path("runs")) -> CheckFinding:
     return next(each for each in preflight.check(config, runs).findings if each.subject == subject)
 
 
@@ -300,7 +300,7 @@ BLIND, SEEING = Model("qwen3-vl:8b", ("completion",)), Model("qwen3-vl:8b")
 DOWN = "http://127.0.0.1:9"
 
 
-def advisor(host: str, kind: str = "auto") -> Finding:
+def advisor(host: str, kind: str = "auto") -> CheckFinding:
     return advisor_check.look(AdvisorSection.model_validate({"kind": kind, "host": host, "model": "qwen3-vl:8b"}))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine import preflight, prompt_check
 from engine.config import RunConfig, parse
-from engine.findings import Finding
+from engine.findings import CheckFinding
 from engine.model_files import read_model
 from engine.space import Space
 from tasks import registry
@@ -57,7 +57,7 @@ def config(tests: int = 16, extra: str = "", model: Path = BASE) -> RunConfig:
     return parse(text, default_name="one")
 
 
-def findings(asked: RunConfig, level: str) -> list[Finding]:
+def findings(asked: RunConfig, level: str) -> list[CheckFinding]:
     return [each for each in preflight.check(asked, Path("runs")).findings if each.level == level]
 
 
@@ -137,7 +137,7 @@ def test_duplicates_are_counted_and_the_splits_told(folder: Path) -> None:
     assert "line 1 of rows.jsonl" in found[1].text
 
 
-def longest(model: Path) -> Finding:
+def longest(model: Path) -> CheckFinding:
     """What the lengths of the rows are, by the files of a model alone."""
     asked = config()
     task = registry.get(asked.task.name)

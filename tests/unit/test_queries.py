@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("query", queries.packaged(), ids=lambda q: q.name)
 def test_a_packaged_query_says_what_it_answers_and_finds_something_in_any_shell(
-    run: Path, query: queries.Query
+    run: Path, query: queries.SavedQuery
 ) -> None:
     assert 20 < len(query.words) <= 90
     assert query.text.endswith(";")
@@ -52,7 +52,7 @@ def test_a_saved_query_comes_back_with_its_explanation_on_top() -> None:
     assert path.read_text() == "-- how many nodes\nSELECT 1\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert queries.own() == [
-        queries.Query("my nodes", "how many nodes", "-- how many nodes\nSELECT 1", own=True)
+        queries.SavedQuery("my nodes", "how many nodes", "-- how many nodes\nSELECT 1", own=True)
     ]  # fmt: skip
 
 

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from engine.controller.retention import SPARE_BYTES, missing_bytes, superfluous
 from engine.score import Score
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 
-def tree_of(parents: list[int], scores: list[int], states: list[State] | None = None) -> Tree:
+def tree_of(parents: list[int], scores: list[int], states: list[NodeState] | None = None) -> Tree:
     """A tree whose node i+1 hangs below parents[i] with checkpoints at steps 5 and 10; scores are out of 100."""
-    tree = Tree(Node(0, None, {}, State.FINISHED, checkpoints=(Checkpoint(0, Score(100, 10, 10)),)))
+    tree = Tree(Node(0, None, {}, NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(100, 10, 10)),)))
     for i, (parent, score) in enumerate(zip(parents, scores, strict=True), start=1):
         step = tree[parent].checkpoints[-1].step
         points = (Checkpoint(5, Score(100, score // 2, score // 2)), Checkpoint(10, Score(100, score, score)))
-        state = states[i - 1] if states else State.FINISHED
+        state = states[i - 1] if states else NodeState.FINISHED
         tree.add(Node(i, Transition(parent, step, Intent.KEEP), {}, state, checkpoints=points))
     return tree
 
@@ -35,7 +35,7 @@ def test_the_middle_of_a_dead_branch_goes_and_its_end_stays_only_as_a_leaf() -> 
 
 def test_what_a_waiting_segment_branches_from_stays() -> None:
     tree = tree_of([0, 1, 0, 3], [50, 80, 30, 40])
-    tree.add(Node(5, Transition(3, 5, Intent.CHANGE), {}, State.PROPOSED))
+    tree.add(Node(5, Transition(3, 5, Intent.CHANGE), {}, NodeState.PROPOSED))
     assert (3, 5) not in superfluous(tree, keep=1)
 
 

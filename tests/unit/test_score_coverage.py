@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.score import Z_95, Difference, PromptSet, Score, difference, wilson
+from engine.score import Z_95, PromptSet, Score, ScoreDifference, difference, wilson
 
 ROUNDS = 1000
 Chances = NDArray[np.float64]
@@ -128,7 +128,7 @@ def true_difference(mean: float, shift: float) -> float:
 
 
 def holds(
-    mean: float, shift: float, n: int, of: Callable[[list[Score], list[Score]], Difference], **more: int
+    mean: float, shift: float, n: int, of: Callable[[list[Score], list[Score]], ScoreDifference], **more: int
 ) -> float:
     truth = true_difference(mean, shift)
     found = [of(b, a).interval for a, b in pairs(mean, shift, n, **more)]
@@ -148,7 +148,7 @@ def test_the_interval_of_a_paired_difference_holds_the_truth_as_often_as_it_says
 def test_the_same_prompts_taken_as_others_make_it_too_wide_and_on_others_it_is_right() -> None:
     assert holds(0.5, 0.0, 256, difference, seed=1) > 0.985
 
-    def on_others(b: list[Score], a: list[Score]) -> Difference:
+    def on_others(b: list[Score], a: list[Score]) -> ScoreDifference:
         """The second policy on prompts of its own: the answers to the first's prompts in another round."""
         before, kept[:] = list(kept), a
         return difference(b, before or a)
@@ -158,12 +158,12 @@ def test_the_same_prompts_taken_as_others_make_it_too_wide_and_on_others_it_is_r
 
 
 def test_checkpoints_on_the_same_prompts_are_not_more_prompts() -> None:
-    def as_more_prompts(b: list[Score], a: list[Score]) -> Difference:
+    def as_more_prompts(b: list[Score], a: list[Score]) -> ScoreDifference:
         """Pooled as before: k checkpoints of n prompts as k·n prompts, the sides independent."""
         ours, theirs = (Score(sum(s.n for s in x), sum(s.greedy for s in x), sum(s.sampled for s in x)) for x in (b, a))
         error = math.hypot(*((two_independent_answers(s)[1] - s.value) / Z_95 for s in (ours, theirs)))
         value = ours.value - theirs.value
-        return Difference(value, error, (value - Z_95 * error, value + Z_95 * error), paired=False, n=ours.n)
+        return ScoreDifference(value, error, (value - Z_95 * error, value + Z_95 * error), paired=False, n=ours.n)
 
     clustered = holds(0.5, 0.15, 64, difference, each=8)
     naive = holds(0.5, 0.15, 64, as_more_prompts, each=8)

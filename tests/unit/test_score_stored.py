@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from engine.controller.ledger import Ledger, now
+from engine.controller.ledger import RunState, now
 from engine.policy import Policy
 from engine.prompt_sets import RERANK_SEED, steering_prompts
 from engine.rundir import RunDirectory
 from engine.score import PromptSet, Score
 from engine.store.queries import load
 from engine.store.writer import Writer
-from engine.training.events import MOST_PROMPTS, Evaluated, Evaluation
+from engine.training.events import MOST_PROMPTS, Evaluation, EvaluationResult
 from llmzero_tui.values.snapshot import node_of
 
 SAMPLES = ("3" * 64, "0" * 64, "0123" * 16, "1" * 60 + "0" * 4, "3" * 63 + "2", "2" * 21 + "0" * 43)
@@ -29,14 +29,14 @@ def evaluation(outcomes: str) -> Evaluation:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator[RunState]:
     """A base with a checkpoint for each of SAMPLES and a random one, and one of a worker that tells no outcomes."""
     writer = Writer(tmp_path / "run.duckdb")
     writer.insert(
         "runs", name=tmp_path.name, task="knights", model="base", strategy="llmzero", advisor="rules", state="starting",
         reason="", config="{}", space="[]", seed=0, engine_version="0", created=now(),
     )  # fmt: skip
-    made = Ledger.begin(writer, RunDirectory(tmp_path), "base", {})
+    made = RunState.begin(writer, RunDirectory(tmp_path), "base", {})
     drawn = "".join(Random(0).choices("0123", (5, 1, 2, 4), k=256))
     for step, outcomes in enumerate((*SAMPLES, drawn)):
         made.score(0, step, tmp_path, evaluation(outcomes), 0)
@@ -45,10 +45,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made.writer.close()
 
 
-def test_a_tree_read_again_has_the_same_scores_outcome_for_outcome(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_tree_read_again_has_the_same_scores_outcome_for_outcome(ledger: RunState, tmp_path: Path) -> None:
     before = ledger.tree
     ledger.writer.close()
-    again = Ledger.load(Writer(tmp_path / "run.duckdb"), ledger.directory, "base")
+    again = RunState.load(Writer(tmp_path / "run.duckdb"), ledger.directory, "base")
     assert again is not None
     assert list(again.tree) == list(before)
     first, *_, unknown = again.tree.root.checkpoints
@@ -59,13 +59,13 @@ def test_a_tree_read_again_has_the_same_scores_outcome_for_outcome(ledger: Ledge
     again.writer.close()
 
 
-def as_python_has_it(rows: list[dict[str, Any]], ledger: Ledger, low: str, high: str) -> None:
+def as_python_has_it(rows: list[dict[str, Any]], ledger: RunState, low: str, high: str) -> None:
     scores = {c.step: c.score for c in ledger.tree.root.checkpoints}
     for row in rows:
         assert (row[low], row[high]) == pytest.approx(scores[row["step"]].interval, abs=1e-12)
 
 
-def test_views_and_questions_give_the_intervals_of_python(ledger: Ledger) -> None:
+def test_views_and_questions_give_the_intervals_of_python(ledger: RunState) -> None:
     ledger.writer.flush()
     rows = ledger.writer.rows
     found = rows("FROM scores ORDER BY step")
@@ -85,7 +85,7 @@ def test_views_and_questions_give_the_intervals_of_python(ledger: Ledger) -> Non
     assert (drawn.value, drawn.n, drawn.step) == (best.score.value, best.score.n, best.step)
 
 
-def test_rows_without_outcomes_have_the_conservative_interval(ledger: Ledger) -> None:
+def test_rows_without_outcomes_have_the_conservative_interval(ledger: RunState) -> None:
     ledger.writer.update("checkpoints", {"node_id": 0}, outcomes=None, effective_n=None)  # as older versions left them
     ledger.writer.flush()
     rows = ledger.writer.rows(
@@ -96,8 +96,8 @@ def test_rows_without_outcomes_have_the_conservative_interval(ledger: Ledger) ->
         assert (row["value_low"], row["value_high"]) == pytest.approx(unknown.interval, abs=1e-12)
 
 
-def test_an_evaluation_is_written_with_the_prompts_it_names(ledger: Ledger, tmp_path: Path) -> None:
-    told = Evaluated(job="x", split="validation", seed=RERANK_SEED, evaluation=evaluation(SAMPLES[2]))
+def test_an_evaluation_is_written_with_the_prompts_it_names(ledger: RunState, tmp_path: Path) -> None:
+    told = EvaluationResult(job="x", split="validation", seed=RERANK_SEED, evaluation=evaluation(SAMPLES[2]))
     score = ledger.evaluation(told, Policy(((0, 0),)), tmp_path, "reranking")
     assert score.prompts == (PromptSet("validation", RERANK_SEED, 64),)
     ledger.writer.flush()
@@ -105,7 +105,7 @@ def test_an_evaluation_is_written_with_the_prompts_it_names(ledger: Ledger, tmp_
     assert (row["outcomes"], row["effective_n"]) == (SAMPLES[2], score.effective_n)
 
 
-def test_what_differs_can_be_asked_in_sql_prompt_by_prompt(ledger: Ledger) -> None:
+def test_what_differs_can_be_asked_in_sql_prompt_by_prompt(ledger: RunState) -> None:
     """The question of docs/sql.md against Python's paired difference."""
     ledger.writer.flush()
     [row] = ledger.writer.rows("""

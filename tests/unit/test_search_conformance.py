@@ -13,30 +13,37 @@ from hypothesis import strategies as st
 
 from engine.errors import UserError
 from engine.score import Score
-from engine.search.base import BudgetLeft, Expansion, Strategy, segment_length, shortest_segment
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
 from engine.search.registry import NAMES, make
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
 INSTALLED = [name for name in NAMES if name not in EXTRAS or importlib.util.find_spec(EXTRAS[name])]
-FAULTS = (State.OUT_OF_MEMORY, State.NAN, State.CRASHED, State.HUNG, State.EARLY_STOPPED, State.STOPPED)
+FAULTS = (
+    NodeState.OUT_OF_MEMORY,
+    NodeState.NAN,
+    NodeState.CRASHED,
+    NodeState.HUNG,
+    NodeState.EARLY_STOPPED,
+    NodeState.STOPPED,
+)
 
 
-def strategy(name: str) -> Strategy:
+def strategy(name: str) -> SearchStrategy:
     return make(name, seed=3, segment_steps=50, space=SPACE)
 
 
-def simulate(name: str, seed: int, steps: int, workers: int, fault: Callable[[Node], State | None]) -> Simulation:
+def simulate(name: str, seed: int, steps: int, workers: int, fault: Callable[[Node], NodeState | None]) -> Simulation:
     return Simulation(strategy(name), World(seed, prompts=64), steps, workers, seed=seed, fault=fault)
 
 
-def healthy(node: Node) -> State | None:
+def healthy(node: Node) -> NodeState | None:
     return None
 
 
-def unlucky(node: Node) -> State | None:
+def unlucky(node: Node) -> NodeState | None:
     """One segment in four ends badly, the same ones every time."""
     rng = random.Random(f"fault/{node.id}")
     return rng.choice(FAULTS) if rng.random() < 0.25 else None
@@ -76,7 +83,7 @@ def rebuilt(tree: Tree) -> Tree:
     return again
 
 
-class Checked(Strategy):
+class Checked(SearchStrategy):
     """Holds every answer of a strategy against the promises."""
 
     def __init__(self, name: str) -> None:
@@ -98,7 +105,7 @@ class Checked(Strategy):
 @pytest.mark.parametrize("fault", [healthy, unlucky])
 @pytest.mark.parametrize("steps", [30, 120, 600, 1230])
 def test_spends_the_budget_exactly_and_keeps_every_promise_on_the_way(
-    name: str, workers: int, fault: Callable[[Node], State | None], steps: int
+    name: str, workers: int, fault: Callable[[Node], NodeState | None], steps: int
 ) -> None:
     simulation = simulate(name, 1, steps, workers, fault)
     simulation.strategy = Checked(name)
@@ -118,9 +125,9 @@ def test_the_same_run_twice_gives_the_same_tree(name: str) -> None:
 
 @pytest.mark.parametrize("name", INSTALLED)
 def test_nothing_is_asked_before_the_base_is_scored_or_after_the_budget_is_spent(name: str) -> None:
-    unscored = Tree(Node(0, None, SPACE.default(), State.FINISHED))
+    unscored = Tree(Node(0, None, SPACE.default(), NodeState.FINISHED))
     assert strategy(name).ask(unscored, BudgetLeft(500, 0.0)) is None
-    scored = Tree(Node(0, None, SPACE.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),)))
+    scored = Tree(Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),)))
     assert strategy(name).ask(scored, BudgetLeft(0, 1.0)) is None
     assert strategy(name).ask(scored, BudgetLeft(10**9, 0.0)) is not None
 
@@ -128,7 +135,7 @@ def test_nothing_is_asked_before_the_base_is_scored_or_after_the_budget_is_spent
 @st.composite
 def histories(draw: st.DrawFn) -> Tree:
     """Any tree a run with faults, deleted files and a human's prunes and rejections could have left."""
-    root = Node(0, None, SPACE.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
+    root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
     tree = Tree(root)
     for node_id in range(1, draw(st.integers(1, 14))):
         places = [(n, c.step) for n in tree for c in n.checkpoints]
@@ -137,10 +144,10 @@ def histories(draw: st.DrawFn) -> Tree:
         if any(c.state.failed for c in tree.children(parent.id)):
             intents.append(Intent.REPAIR)
         transition = Transition(parent.id, step, draw(st.sampled_from(intents)))
-        state = draw(st.sampled_from([State.FINISHED] * 5 + list(State)))
+        state = draw(st.sampled_from([NodeState.FINISHED] * 5 + list(NodeState)))
         start = parent.start_steps + step
         tree.add(Node(node_id, transition, SPACE.default(), state, start, planned_steps=50))
-        if state in (State.FINISHED, State.EARLY_STOPPED, State.STOPPED, State.RUNNING):
+        if state in (NodeState.FINISHED, NodeState.EARLY_STOPPED, NodeState.STOPPED, NodeState.RUNNING):
             for at in (25, 50):
                 correct = draw(st.integers(0, 64))
                 tree.add_checkpoint(node_id, Checkpoint(at, Score(64, correct, correct), draw(st.integers(0, 5)) > 0))
@@ -157,21 +164,21 @@ def test_any_history_is_answered_with_an_open_place(name: str, tree: Tree, left:
     budget = BudgetLeft(left, spent)
     expansion = Checked(name).ask(tree, budget)
     if expansion is not None and expansion.intent is Intent.CHANGE:
-        here = [c for c in tree.children(expansion.parent) if c.state is not State.REJECTED]
+        here = [c for c in tree.children(expansion.parent) if c.state is not NodeState.REJECTED]
         assert len(here) < 4 or "nothing else is open" in expansion.reason
 
 
 @pytest.mark.parametrize("name", INSTALLED)
 def test_ten_thousand_nodes_are_answered_in_a_fifth_of_a_second(name: str) -> None:
     rng = random.Random(0)
-    root = Node(0, None, SPACE.default(), State.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
+    root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
     tree = Tree(root)
     for node_id in range(1, 10_000):
         parent = tree[(node_id - 2) // 3] if node_id > 4 else root
         intent = Intent.ROOT if parent.id == 0 else Intent.KEEP if node_id % 3 == 2 else Intent.CHANGE
         step = parent.checkpoints[-1].step
         start = parent.start_steps + step
-        tree.add(Node(node_id, Transition(parent.id, step, intent), SPACE.default(), State.FINISHED, start, 50, 50))
+        tree.add(Node(node_id, Transition(parent.id, step, intent), SPACE.default(), NodeState.FINISHED, start, 50, 50))
         for at in (25, 50):
             tree.add_checkpoint(node_id, Checkpoint(at, Score(64, rng.randrange(64), rng.randrange(64))))
     asking = strategy(name)

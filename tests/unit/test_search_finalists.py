@@ -5,16 +5,16 @@ from __future__ import annotations
 from engine.score import Score
 from engine.search.finalists import finalists, soup
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 
 def line(*values: int) -> Tree:
     """A line of segments of 50 steps, two checkpoints each, `values` correct of 100 at every checkpoint in order."""
-    tree = Tree(Node(0, None, {}, State.FINISHED, checkpoints=(Checkpoint(0, Score(100, 10, 10)),)))
+    tree = Tree(Node(0, None, {}, NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(100, 10, 10)),)))
     for i in range(0, len(values), 2):
         node_id, parent = len(tree), len(tree) - 1
         transition = Transition(parent, 50 if parent else 0, Intent.KEEP)
-        tree.add(Node(node_id, transition, {}, State.FINISHED, 25 * i, 50, 50))
+        tree.add(Node(node_id, transition, {}, NodeState.FINISHED, 25 * i, 50, 50))
         for step, correct in zip((25, 50), values[i : i + 2], strict=True):
             tree.add_checkpoint(node_id, Checkpoint(step, Score(100, correct, correct)))
     return tree
@@ -30,7 +30,7 @@ def test_checkpoints_without_files_and_rejected_nodes_are_no_finalists() -> None
     tree = line(20, 30, 60, 40)
     tree.forget_files(2, 25)
     assert [(n.id, c.step) for n, c in finalists(tree, k=2)] == [(2, 50), (1, 50)]
-    tree.set_state(2, State.REJECTED)
+    tree.set_state(2, NodeState.REJECTED)
     assert [n.id for n, _ in finalists(tree)] == [1, 0]
 
 
@@ -59,7 +59,7 @@ def test_a_short_line_makes_no_soup_and_the_base_is_never_in_it() -> None:
 
 def test_what_lies_beyond_a_branch_is_not_on_the_line() -> None:
     tree = line(70, 72, 74, 75, 60, 70)
-    tree.add(Node(4, Transition(2, 25, Intent.CHANGE), {}, State.FINISHED, 75, 50, 50))
+    tree.add(Node(4, Transition(2, 25, Intent.CHANGE), {}, NodeState.FINISHED, 75, 50, 50))
     for step in (25, 50):
         tree.add_checkpoint(4, Checkpoint(step, Score(100, 80, 80)))
     assert soup(tree, 4) == [(4, 50), (4, 25), (2, 25), (1, 50), (1, 25)]

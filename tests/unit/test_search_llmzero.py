@@ -11,7 +11,7 @@ from engine.search.base import BudgetLeft, Expansion
 from engine.search.llmzero import LLMZero
 from engine.search.registry import make
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World, intents
 
 N = 256
@@ -22,17 +22,17 @@ class Grown:
     """A tree under construction: every segment is 50 steps with scores at 25 and 50."""
 
     def __init__(self, base: float = 0.1) -> None:
-        root = Node(0, None, SPACE.default(), State.FINISHED, checkpoints=(Checkpoint(0, score(base)),))
+        root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, score(base)),))
         self.tree = Tree(root)
 
     def add(
-        self, parent: int, intent: Intent, value: float, state: State = State.FINISHED, step: int | None = None
+        self, parent: int, intent: Intent, value: float, state: NodeState = NodeState.FINISHED, step: int | None = None
     ) -> int:
         node_id, above = len(self.tree), self.tree[parent]
         at = step if step is not None else (above.checkpoints[-1].step if above.checkpoints else 50)
         transition = Transition(parent, at, intent)
         self.tree.add(Node(node_id, transition, SPACE.default(), state, above.start_steps + at, 0, 50))
-        if state in (State.FINISHED, State.EARLY_STOPPED):
+        if state in (NodeState.FINISHED, NodeState.EARLY_STOPPED):
             self.tree.set_steps(node_id, 50)
             for at in (25, 50):
                 self.tree.add_checkpoint(node_id, Checkpoint(at, score(value)))
@@ -132,7 +132,7 @@ def test_the_slow_starter_stays_until_it_trails_clearly() -> None:
 def test_while_a_root_is_in_flight_one_sure_to_stay_runs_ahead() -> None:
     grown = Grown()
     a, *_ = grown.roots(0.3, 0.2, 0.2)
-    grown.add(0, Intent.ROOT, 0, State.RUNNING)
+    grown.add(0, Intent.ROOT, 0, NodeState.RUNNING)
     assert grown.asked() == (Intent.KEEP, a, 50)
 
 
@@ -164,7 +164,7 @@ def test_a_share_of_the_steps_goes_beside_the_line() -> None:
 
 def test_while_the_line_trains_a_change_is_tried_beside_it() -> None:
     grown, tip = raced()
-    grown.add(tip, Intent.KEEP, 0, State.RUNNING)
+    grown.add(tip, Intent.KEEP, 0, NodeState.RUNNING)
     expansion = grown.ask()
     assert expansion is not None
     assert (expansion.intent, expansion.parent) == (Intent.CHANGE, tip)
@@ -182,13 +182,13 @@ def challenged(*values: float) -> tuple[Grown, int, int]:
 
 def test_a_promising_change_is_measured_over_a_second_segment() -> None:
     grown, line, change = challenged(0.6)
-    grown.add(line, Intent.KEEP, 0, State.RUNNING)
+    grown.add(line, Intent.KEEP, 0, NodeState.RUNNING)
     assert grown.asked() == (Intent.KEEP, change, 50)
 
 
 def test_a_change_that_trails_clearly_is_not() -> None:
     grown, line, change = challenged(0.3)
-    grown.add(line, Intent.KEEP, 0, State.RUNNING)
+    grown.add(line, Intent.KEEP, 0, NodeState.RUNNING)
     expansion = grown.ask()
     assert expansion is not None
     assert (expansion.intent is Intent.CHANGE, expansion.parent != change) == (True, True)
@@ -215,7 +215,7 @@ def test_a_stalled_line_revives_the_parked_root() -> None:
 
 def test_where_keeping_on_was_stopped_a_change_follows() -> None:
     grown, tip = raced()
-    grown.add(tip, Intent.KEEP, 0.2, State.EARLY_STOPPED)
+    grown.add(tip, Intent.KEEP, 0.2, NodeState.EARLY_STOPPED)
     assert grown.asked(explore_share=0.0)[0] is Intent.CHANGE
 
 
@@ -232,17 +232,17 @@ def test_a_pruned_line_hands_over_to_the_other_roots() -> None:
 
 def test_a_failure_is_repaired_once_and_then_its_place_is_left_alone() -> None:
     grown, tip = raced()
-    failed = grown.add(tip, Intent.KEEP, 0, State.NAN)
+    failed = grown.add(tip, Intent.KEEP, 0, NodeState.NAN)
     expansion = grown.ask()
     assert expansion is not None
     assert (expansion.intent, expansion.parent, expansion.step, expansion.failed) == (Intent.REPAIR, tip, 50, failed)
-    grown.add(tip, Intent.REPAIR, 0, State.NAN)
+    grown.add(tip, Intent.REPAIR, 0, NodeState.NAN)
     assert grown.asked()[0] is Intent.CHANGE
 
 
 def test_a_repaired_keep_carries_the_line_on() -> None:
     grown, tip = raced()
-    grown.add(tip, Intent.KEEP, 0, State.CRASHED)
+    grown.add(tip, Intent.KEEP, 0, NodeState.CRASHED)
     repaired = grown.add(tip, Intent.REPAIR, 0.55)
     assert grown.asked() == (Intent.KEEP, repaired, 50)
 
@@ -253,9 +253,9 @@ def test_a_repaired_keep_carries_the_line_on() -> None:
 def test_the_last_steps_are_annealed_once_from_the_end_of_the_line() -> None:
     grown, tip = raced()
     assert grown.asked(left=75) == (Intent.ANNEAL, tip, 50)
-    annealing = grown.add(tip, Intent.ANNEAL, 0, State.RUNNING)
+    annealing = grown.add(tip, Intent.ANNEAL, 0, NodeState.RUNNING)
     assert grown.ask(left=50) is None
-    grown.tree.set_state(annealing, State.FINISHED)
+    grown.tree.set_state(annealing, NodeState.FINISHED)
     grown.tree.add_checkpoint(annealing, Checkpoint(50, score(0.6)))
     assert grown.asked(left=20) == (Intent.KEEP, annealing, 50)
     assert grown.ask(left=10) is None  # too few for a segment
@@ -269,7 +269,7 @@ def test_a_line_that_fell_is_annealed_from_its_best_checkpoint() -> None:
 
 def test_the_end_waits_for_the_lines_last_segment() -> None:
     grown, tip = raced()
-    grown.add(tip, Intent.KEEP, 0, State.RUNNING)
+    grown.add(tip, Intent.KEEP, 0, NodeState.RUNNING)
     assert grown.ask(left=50) is None
 
 

@@ -13,8 +13,8 @@ from engine.score import Score
 from engine.search.base import BudgetLeft
 from engine.search.encoding import decode, encode
 from engine.search.registry import make
-from engine.space import Intent, Kind, Parameter, Scale, Space, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.space import Intent, Parameter, ParameterKind, ParameterScale, Space, Transition
+from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 
 PEERS = ("topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill")
@@ -74,9 +74,9 @@ def test_siblings_with_the_same_settings_are_trained_with_different_seeds() -> N
 def test_a_rejected_proposal_does_not_shift_the_seed_of_its_control() -> None:
     root = grown("keep-only").root
     tree, keep = Tree(root), Transition(0, 0, Intent.ROOT)
-    tree.add(Node(1, keep, SPACE.default(), State.REJECTED))
+    tree.add(Node(1, keep, SPACE.default(), NodeState.REJECTED))
     assert attempt(tree, keep) == 0
-    tree.add(Node(2, keep, SPACE.default(), State.FINISHED))
+    tree.add(Node(2, keep, SPACE.default(), NodeState.FINISHED))
     assert attempt(tree, keep) == 1
     assert attempt(tree, Transition(0, 0, Intent.ROOT, {"temperature": 0.9})) == 0
 
@@ -171,13 +171,27 @@ def test_skill_follows_one_line_and_asks_the_advisor_after_every_segment() -> No
 
 def test_adarft_raises_the_difficulty_while_the_reward_is_high_and_lowers_it_while_it_is_low() -> None:
     space = Space(
-        [*SPACE, Parameter("difficulty", "level", Kind.CAPACITY, 3, 12, 6, Scale.LINEAR, "", integer=True, rising=True)]
+        [
+            *SPACE,
+            Parameter(
+                "difficulty",
+                "level",
+                ParameterKind.CAPACITY,
+                3,
+                12,
+                6,
+                ParameterScale.LINEAR,
+                "",
+                integer=True,
+                rising=True,
+            ),
+        ]
     )
     strategy = make("adarft", seed=0, segment_steps=50, space=space)
     for reward, there in ((0.9, 7), (0.1, 5), (0.5, None), (None, None)):
         score = Score(64, 9, 9)
-        tree = Tree(Node(0, None, space.default(), State.FINISHED, checkpoints=(Checkpoint(0, score),)))
-        tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), State.FINISHED, 0, 50, 50, reward=reward))
+        tree = Tree(Node(0, None, space.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, score),)))
+        tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), NodeState.FINISHED, 0, 50, 50, reward=reward))
         tree.add_checkpoint(1, Checkpoint(50, score))
         wish = strategy.ask(tree, BudgetLeft(500, 0.1))
         assert wish is not None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UserError
-from llmzero_tui.user.preferences import NAMES, Settings, checked
+from llmzero_tui.user.preferences import NAMES, TerminalSettings, checked
 from llmzero_tui.user.settings import changed, edit, load, path, save, template
 
 MINE = """\
@@ -69,7 +69,7 @@ def written(file: Path, text: str) -> Path:
 
 def test_without_a_file_there_are_the_defaults(file: Path) -> None:
     assert path() == file
-    assert load() == Settings()
+    assert load() == TerminalSettings()
     assert not file.exists()
 
 
@@ -127,9 +127,9 @@ def test_a_new_file_has_every_key_with_its_meaning(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for name in NAMES:
         assert f"\n# {name} = " in text or f"\n{name} = " in text or f"\n[{name}]" in text
-    assert load() == Settings(theme="light")
+    assert load() == TerminalSettings(theme="light")
     assert file.stat().st_mode & 0o077 == 0
-    assert checked(tomllib.loads(template())) == Settings()
+    assert checked(tomllib.loads(template())) == TerminalSettings()
 
 
 def test_what_is_not_allowed_leaves_the_file_as_it_was(file: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_is_not_allowed_leaves_the_file_as_it_was(file: Path) -> None:
         with pytest.raises(UserError):
             save(change)
         with pytest.raises(UserError):
-            changed(Settings(), change)
+            changed(TerminalSettings(), change)
     assert file.read_text(encoding="utf-8") == MINE
 
 
@@ -154,7 +154,7 @@ def test_keys_are_changed_in_whatever_form_they_stand(file: Path, text: str) -> 
     save({"keys.run.prune": ["f9"]})
     assert file.read_text(encoding="utf-8") == text.replace('"f8"', '["f9"]')
     save({"keys.run.gate": ["ctrl+g"], "theme": "light"})
-    assert load() == Settings(theme="light", keys={"run.prune": ("f9",), "run.gate": ("ctrl+g",)})
+    assert load() == TerminalSettings(theme="light", keys={"run.prune": ("f9",), "run.gate": ("ctrl+g",)})
 
 
 def test_a_link_to_a_file_elsewhere_stays_a_link(file: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UserError
-from engine.space import Intent, Optimizer, Scale, Space, Transition, format_value
+from engine.space import Intent, OptimizerState, ParameterScale, Space, Transition, format_value
 
 KNIGHTS: dict[str, dict[str, Any]] = {
     "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},
@@ -130,7 +130,7 @@ def test_nothing_the_helpers_return_leaves_the_range(space: Space, data: st.Data
     configuration = space.sample(random.Random(data.draw(st.integers(0, 10_000))))
     assert space.violations(configuration) == ()
     parameter = data.draw(st.sampled_from(space.parameters))
-    by = data.draw(st.floats(-1e6, 1e6) if parameter.scale is not Scale.LOG else st.floats(1e-6, 1e6))
+    by = data.draw(st.floats(-1e6, 1e6) if parameter.scale is not ParameterScale.LOG else st.floats(1e-6, 1e6))
     for value in (
         space.move(configuration, parameter.name, by),
         space.nearest(parameter.name, by),
@@ -145,7 +145,7 @@ def test_a_move_never_goes_the_other_way(space: Space, seed: int, factor: float)
     configuration = space.sample(random.Random(seed))
     for parameter in space:
         before = configuration[parameter.name]
-        up, down = (factor, 1 / factor) if parameter.scale is Scale.LOG else (factor, -factor)
+        up, down = (factor, 1 / factor) if parameter.scale is ParameterScale.LOG else (factor, -factor)
         assert space.move(configuration, parameter.name, up) >= before
         assert space.move(configuration, parameter.name, down) <= before
 
@@ -178,7 +178,7 @@ def change(
     step: int = 50,
     label: str = "x",
     rationale: str = "y",
-    optimizer: Optimizer = Optimizer.KEEP,
+    optimizer: OptimizerState = OptimizerState.KEEP,
 ) -> Transition:
     return Transition(0, step, intent, changes, optimizer, label=label, rationale=rationale)
 
@@ -210,7 +210,7 @@ def test_a_bad_transition_is_refused_with_the_reason(transition: Transition, mes
     "transition",
     [
         change({"learning_rate": 2e-4, "difficulty": 9.0}),
-        change({}, optimizer=Optimizer.RESET),
+        change({}, optimizer=OptimizerState.RESET),
         change({}, Intent.KEEP),
         change({}, Intent.ROOT),
         change({"learning_rate": 3e-5}, Intent.ANNEAL),

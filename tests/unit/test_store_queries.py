@@ -11,7 +11,7 @@ import pytest
 
 from engine.score import wilson
 from engine.store import queries
-from engine.store.execute import Job
+from engine.store.execute import QueryJob
 from engine.store.reader import to_rows
 from engine.store.writer import Writer
 from tests.engine.store_engine import small_search
@@ -59,7 +59,7 @@ def test_a_difference_of_times_reads_as_in_the_shell(writer: Writer) -> None:
         SELECT TIMESTAMP '2026-01-03 00:01:09.5' - TIMESTAMP '2026-01-01' AS a,
             INTERVAL 90 SECOND AS b, NULL::INTERVAL AS c
     """
-    found = to_rows(Job().run(writer.cursor, sql, (), None).table)
+    found = to_rows(QueryJob().run(writer.cursor, sql, (), None).table)
     assert found == [{"a": "2 days 00:01:09.5", "b": "00:01:30", "c": None}]
 
 

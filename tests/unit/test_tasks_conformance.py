@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.space import Kind, Space
+from engine.space import ParameterKind, Space
 from tasks import registry
 from tasks.base import Item, Split, Task, TaskError, split_of
 from tasks.reasoning_gym import installed
@@ -210,7 +210,7 @@ def test_the_tasks_own_parameters_join_the_space_of_a_run(name: str) -> None:
     assert [parameter.name for parameter in own] == list(task.parameters())
     if task.levels is not None:
         [difficulty] = own
-        assert (difficulty.kind, difficulty.integer, difficulty.rising) == (Kind.CAPACITY, True, True)
+        assert (difficulty.kind, difficulty.integer, difficulty.rising) == (ParameterKind.CAPACITY, True, True)
         assert (difficulty.low, difficulty.high) == (task.levels.lowest, task.levels.highest)
         assert task.configured({"difficulty": space.default()["difficulty"]}).difficulty == task.levels.default
 

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from engine.score import Score
 from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, State, Tree
+from engine.tree import Checkpoint, Node, NodeState, Tree
 
 
 def base(score: Score | None = None) -> Tree:
     checkpoints = (Checkpoint(0, score),) if score else ()
-    return Tree(Node(0, None, {"learning_rate": 1e-4}, State.FINISHED, checkpoints=checkpoints))
+    return Tree(Node(0, None, {"learning_rate": 1e-4}, NodeState.FINISHED, checkpoints=checkpoints))
 
 
-def child(node_id: int, parent: int, state: State = State.PROPOSED) -> Node:
+def child(node_id: int, parent: int, state: NodeState = NodeState.PROPOSED) -> Node:
     return Node(node_id, Transition(parent, 0, Intent.CHANGE), {"learning_rate": 1e-4}, state)
 
 
@@ -31,7 +31,7 @@ def trees(draw: st.DrawFn) -> Tree:
             correct = draw(st.integers(0, 64))
             tree.add_checkpoint(node_id, Checkpoint(step, Score(64, correct, 64 - correct)))
     for _ in range(draw(st.integers(0, 20))):
-        tree.set_state(draw(st.integers(0, len(tree) - 1)), draw(st.sampled_from(State)))
+        tree.set_state(draw(st.integers(0, len(tree) - 1)), draw(st.sampled_from(NodeState)))
     return tree
 
 
@@ -39,7 +39,7 @@ def trees(draw: st.DrawFn) -> Tree:
 def test_kept_counts_equal_a_recount(tree: Tree) -> None:
     for node in tree:
         below = tree.subtree(node.id)
-        assert tree.visits(node.id) == sum(n.state is not State.REJECTED for n in below)
+        assert tree.visits(node.id) == sum(n.state is not NodeState.REJECTED for n in below)
         assert tree.depth(node.id) == len(tree.path(node.id)) - 1
     scored = [(n.id, c) for n in tree for c in n.checkpoints]
     node, checkpoint = tree.best()
@@ -97,7 +97,7 @@ def test_only_a_node_that_has_not_begun_can_be_replanned() -> None:
     assert tree[2].configuration["learning_rate"] == 2e-4
     with pytest.raises(ValueError, match="cannot be changed to a child of 0"):
         tree.replan(2, Transition(0, 0, Intent.KEEP), {})
-    tree.set_state(2, State.RUNNING)
+    tree.set_state(2, NodeState.RUNNING)
     with pytest.raises(ValueError, match="running"):
         tree.replan(2, Transition(1, 0, Intent.KEEP), {})
 
@@ -123,7 +123,7 @@ def test_ten_thousand_nodes_answer_at_once() -> None:
     n = 10_000
     tree = base(Score(64, 5, 5))
     for node_id in range(1, n):
-        tree.add(child(node_id, (node_id - 1) // 3, State.FINISHED))
+        tree.add(child(node_id, (node_id - 1) // 3, NodeState.FINISHED))
     begin = time.thread_time()
     assert tree.visits(0) == n
     tree.best()

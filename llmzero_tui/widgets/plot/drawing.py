@@ -16,15 +16,15 @@ from rich.style import Style
 from textual.strip import Strip
 
 from llmzero_tui.format import fit, number, to_ascii
-from llmzero_tui.values.curves import Axis, Manner, Point, Smoothing, Trace, Window, smooth
-from llmzero_tui.widgets.look import Look
-from llmzero_tui.widgets.plot.scale import Scale, drawable, fitted, moment_label, moments, rounds, ticks
+from llmzero_tui.values.curves import Axis, AxisWindow, CurvePoint, CurveTrace, DrawingStyle, Smoothing, smooth
+from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.plot.scale import AxisScale, drawable, fitted, moment_label, moments, rounds, ticks
 
 if TYPE_CHECKING:
-    from llmzero_tui.widgets.plot.figure import Figure
+    from llmzero_tui.widgets.plot.figure import PlotFigure
 
 LEAST_WIDTH, LEAST_HEIGHT = 12, 4
-MANNER = Manner()
+MANNER = DrawingStyle()
 LABEL_CELLS = 9
 STACKED_LABEL_CELLS = 6
 """Plots over each other have their axes at one place."""
@@ -35,23 +35,23 @@ COLUMNS_A_BLOCK = 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DrawnCurve:
     """A curve and how it is told apart: a meaning of the palette, and a letter where there are several. The way to
     `since` on the axis is drawn pale: it is not this line's own."""
 
-    trace: Trace
+    trace: CurveTrace
     colour: str = "line"
     letter: str = ""
     since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PlotContent:
     """What is drawn into one frame. `window` None: everything. `heading`: a line of words on top."""
 
-    lines: tuple[Line, ...]
-    manner: Manner = MANNER
-    window: Window | None = None
+    lines: tuple[DrawnCurve, ...]
+    manner: DrawingStyle = MANNER
+    window: AxisWindow | None = None
     heading: str = ""
 
     @property
@@ -59,15 +59,15 @@ class Picture:
         return self.lines[0].trace.sight.axis if self.lines else Axis.STEPS
 
     @property
-    def seen(self) -> Window:
+    def seen(self) -> AxisWindow:
         """The part of the axis that is drawn."""
         if self.window is not None:
             return self.window
         whole = max((line.trace.whole for line in self.lines), default=0.0)
-        return Window(0.0, whole if whole > 0 else 1.0)
+        return AxisWindow(0.0, whole if whole > 0 else 1.0)
 
 
-def draw(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
+def draw(picture: PlotContent, width: int, height: int, look: Appearance) -> list[Strip]:
     """The picture in exactly `height` lines of `width` cells."""
     head = [_words(picture.heading, width, look.palette.text, look)] if picture.heading else []
     rows = height - len(head)
@@ -77,16 +77,16 @@ def draw(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
     return head + _framed(picture, scale, width, rows, look)
 
 
-def _framed(picture: Picture, scale: Scale, width: int, height: int, look: Look) -> list[Strip]:
+def _framed(picture: PlotContent, scale: AxisScale, width: int, height: int, look: Appearance) -> list[Strip]:
     """The curves with an axis of values on their left and the axis of steps or time below."""
     # Late: plotext takes a tenth of a second to import, and the first paint comes before the first curve.
-    from llmzero_tui.widgets.plot.figure import Figure
+    from llmzero_tui.widgets.plot.figure import PlotFigure
 
     marks = ticks(scale, max(2, height // ROWS_A_TICK))
     left = max((len(label) for _, label in marks), default=1)
     left = min(LABEL_CELLS, max(left, STACKED_LABEL_CELLS if picture.heading else 0), width // 3)
-    across = Scale(picture.seen.first, picture.seen.last)
-    figure = Figure(
+    across = AxisScale(picture.seen.first, picture.seen.last)
+    figure = PlotFigure(
         width, height, look, up=[(scale.place(value), label) for value, label in marks],
         across=_below(picture.axis, across, max(2, (width - left) // COLUMNS_A_TICK)), label_cells=left,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def _framed(picture: Picture, scale: Scale, width: int, height: int, look: Look)
     return figure.strips()
 
 
-def _below(axis: Axis, across: Scale, count: int) -> list[tuple[float, str]]:
+def _below(axis: Axis, across: AxisScale, count: int) -> list[tuple[float, str]]:
     """The marks of the lower axis."""
     if axis is Axis.CLOCK:
         return [(across.place(m), moment_label(m)) for m in moments(across.low, across.high, count)]
@@ -106,11 +106,11 @@ def _below(axis: Axis, across: Scale, count: int) -> list[tuple[float, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Paint:
-    figure: Figure
-    picture: Picture
-    across: Scale
-    up: Scale
-    look: Look
+    figure: PlotFigure
+    picture: PlotContent
+    across: AxisScale
+    up: AxisScale
+    look: Appearance
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """A place in the figure."""
@@ -137,14 +137,14 @@ def _paint(paint: _Paint) -> None:
         paint.figure.text(x + cell, 1, label, palette.muted)
 
 
-def _raw(paint: _Paint, line: Line) -> None:
+def _raw(paint: _Paint, line: DrawnCurve) -> None:
     """The values themselves: behind the average, or alone."""
     smoothing, palette = paint.picture.manner.smoothing, paint.look.palette
     if smoothing is not Smoothing.AVERAGE:
         _band(paint, line.trace.points, palette.raw if smoothing is Smoothing.BOTH else palette[line.colour])
 
 
-def _average(points: tuple[Point, ...], smoothing: Smoothing) -> list[tuple[float, float]]:
+def _average(points: tuple[CurvePoint, ...], smoothing: Smoothing) -> list[tuple[float, float]]:
     return [(p.x, p.value) for p in points] if smoothing is Smoothing.RAW else smooth(points)
 
 
@@ -154,7 +154,7 @@ def _line(paint: _Paint, points: list[tuple[float, float]], colour: str) -> None
     paint.figure.line([paint.at(x, y) for x, y in cut(kept, paint.picture.seen)], colour)
 
 
-def _trail(paint: _Paint, line: Line) -> None:
+def _trail(paint: _Paint, line: DrawnCurve) -> None:
     """The average: pale as far as the line is not its own, bright from there on."""
     if paint.picture.manner.smoothing is Smoothing.RAW:
         return
@@ -164,7 +164,7 @@ def _trail(paint: _Paint, line: Line) -> None:
     _line(paint, average[max(0, own - 1) :] if own < len(average) else [], palette[line.colour])
 
 
-def _band(paint: _Paint, points: tuple[Point, ...], colour: str) -> None:
+def _band(paint: _Paint, points: tuple[CurvePoint, ...], colour: str) -> None:
     """The values themselves: a line where every step has its point, from extreme to extreme where a point is many
     (but not as blocks of several columns)."""
     log, seen = paint.up.log, paint.picture.seen
@@ -202,7 +202,7 @@ def _boundaries(paint: _Paint) -> list[tuple[float, str]]:
     return found
 
 
-def _scores(paint: _Paint, line: Line) -> None:
+def _scores(paint: _Paint, line: DrawnCurve) -> None:
     """Validation scores: a sign at the score, an upright line as long as its 95% interval."""
     seen, palette, figure = paint.picture.seen, paint.look.palette, paint.figure
     colour = palette[line.colour] if line.letter else palette.star
@@ -231,7 +231,7 @@ def _letters(paint: _Paint) -> None:
             paint.figure.text(*paint.at(x, y), line.letter, paint.look.palette[line.colour])
 
 
-def cut(points: list[tuple[float, float]], seen: Window) -> list[tuple[float, float]]:
+def cut(points: list[tuple[float, float]], seen: AxisWindow) -> list[tuple[float, float]]:
     """A line within a window: what lies outside goes, and the ends are drawn to the window's edges."""
     found: list[tuple[float, float]] = []
     for (x, y), (to_x, to_y) in pairwise(points):
@@ -251,7 +251,7 @@ def cut(points: list[tuple[float, float]], seen: Window) -> list[tuple[float, fl
 # ---- what the axes hold --------------------------------------------------------------------------------------------
 
 
-def _enough(picture: Picture) -> bool:
+def _enough(picture: PlotContent) -> bool:
     """Whether there is more to see than a single value."""
     seen, log = picture.seen, picture.manner.log
     marks: list[tuple[float, float]] = []
@@ -262,7 +262,7 @@ def _enough(picture: Picture) -> bool:
     return shown > 1 or (shown == 1 and any(line.trace.checks for line in picture.lines))
 
 
-def _values(picture: Picture) -> Iterator[float]:
+def _values(picture: PlotContent) -> Iterator[float]:
     """Every value that is drawn within the window."""
     seen, log, smoothing = picture.seen, picture.manner.log, picture.manner.smoothing
     found: list[float] = []
@@ -278,7 +278,7 @@ def _values(picture: Picture) -> Iterator[float]:
     return (v for v in found if drawable((v,), log=log))
 
 
-def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]:
+def _quiet(picture: PlotContent, width: int, height: int, look: Appearance) -> list[Strip]:
     """One quiet line instead of an empty frame."""
     points = [p for line in picture.lines for p in line.trace.points]
     words = "no metrics yet" if picture.lines else "reading …"
@@ -301,7 +301,7 @@ def _quiet(picture: Picture, width: int, height: int, look: Look) -> list[Strip]
     return strips
 
 
-def _words(words: str, width: int, colour: str, look: Look) -> Strip:
+def _words(words: str, width: int, colour: str, look: Appearance) -> Strip:
     # Twice: what has no width may become a sign that has one, and the ellipsis of `fit` is no ASCII.
     text = to_ascii(fit(to_ascii(words), width)) if look.ascii else fit(words, width)
     return Strip([Segment(text, Style(color=colour, bgcolor=look.palette.surface))])

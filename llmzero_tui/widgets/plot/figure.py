@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual_plotext import Plot
 
 from llmzero_tui.format import fit, to_ascii
-from llmzero_tui.widgets.look import Look
+from llmzero_tui.widgets.look import Appearance
 
 AXIS_CELLS = 1
 AXIS_ROWS = 2
@@ -28,12 +28,12 @@ Colour = tuple[int, int, int] | str
 """Of a cell, as plotext keeps it."""
 
 
-class Figure:
+class PlotFigure:
     """`width` × `height` cells with `up` as the ticks of the left axis and `across` as those of the lower one.
     Labels on the left are `label_cells` wide."""
 
     def __init__(
-        self, width: int, height: int, look: Look, *, up: Sequence[Tick], across: Sequence[Tick], label_cells: int
+        self, width: int, height: int, look: Appearance, *, up: Sequence[Tick], across: Sequence[Tick], label_cells: int
     ) -> None:
         self.columns, self.rows = width - label_cells - AXIS_CELLS, height - AXIS_ROWS
         self._width, self._height, self._ascii = width, height, look.ascii

@@ -18,7 +18,7 @@ MOST_TICKS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class AxisScale:
     """An axis from `low` to `high` (of the logarithms to base ten when `log`)."""
 
     low: float
@@ -36,22 +36,22 @@ class Scale:
         return min(1.0, max(0.0, (value / 2 - self.low / 2) / span)) if span > 0 else 0.5
 
 
-def fitted(values: Iterable[float], *, log: bool) -> Scale:
+def fitted(values: Iterable[float], *, log: bool) -> AxisScale:
     """An axis that holds all values, with a little room around them."""
     known = [math.log10(v) if log else v for v in values if not log or v > 0]
     low, high = min(known, default=0.0), max(known, default=1.0)
     if high <= low:
         room = 0.15 if log else abs(low) * 0.1 + 0.01
-        return Scale(_finite(low - room), _finite(high + room), log)
+        return AxisScale(_finite(low - room), _finite(high + room), log)
     room = (high / 2 - low / 2) * 2 * MARGIN if math.isfinite(high - low) else 0.0
-    return Scale(_finite(low - room), _finite(high + room), log)
+    return AxisScale(_finite(low - room), _finite(high + room), log)
 
 
 def _finite(value: float) -> float:
     return max(-1.7e308, min(1.7e308, value))
 
 
-def ticks(scale: Scale, count: int) -> list[tuple[float, str]]:
+def ticks(scale: AxisScale, count: int) -> list[tuple[float, str]]:
     """About `count` round values of an axis of values, each with its label; no label twice."""
     values = _powers(scale.low, scale.high, count) if scale.log else []
     if len(values) > 1:
@@ -63,7 +63,7 @@ def ticks(scale: Scale, count: int) -> list[tuple[float, str]]:
     return [(v, w) for i, (v, w) in enumerate(zip(values, labels, strict=True)) if w not in labels[:i]]
 
 
-def _ends(scale: Scale) -> tuple[float, float]:
+def _ends(scale: AxisScale) -> tuple[float, float]:
     """The values at both ends of an axis of logarithms."""
     return 10.0 ** max(-307.0, scale.low), 10.0 ** min(308.0, scale.high)
 

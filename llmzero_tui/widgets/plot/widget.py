@@ -16,9 +16,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from llmzero_tui.format import number
-from llmzero_tui.values.curves import Axis, Manner, Sight, Trace, Window
-from llmzero_tui.widgets.look import Look, look
-from llmzero_tui.widgets.plot.drawing import Line, Picture, draw
+from llmzero_tui.values.curves import Axis, AxisWindow, CurveSelection, CurveTrace, DrawingStyle
+from llmzero_tui.widgets.look import Appearance, look
+from llmzero_tui.widgets.plot.drawing import DrawnCurve, PlotContent, draw
 from llmzero_tui.widgets.plot.scale import moment_label
 from llmzero_tui.widgets.strip import short
 
@@ -50,20 +50,22 @@ class MetricPlot(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="plot")
-        self._curve: Trace | None = None
-        self._pictures: tuple[Picture, ...] = ()
+        self._curve: CurveTrace | None = None
+        self._pictures: tuple[PlotContent, ...] = ()
         self._drawn: object = None
         self._strips: dict[tuple[int, int], list[Strip]] = {}
         self._titled: tuple[str, str, object] = ("", "", None)
 
     # ---- what it shows ----------------------------------------------------------------------------------------------
 
-    def show(self, curves: tuple[Trace, ...], manner: Manner, sight: Sight) -> None:
+    def show(self, curves: tuple[CurveTrace, ...], manner: DrawingStyle, sight: CurveSelection) -> None:
         """Curves of one trajectory, the first one big. A window that is not read yet is drawn from what is there."""
         first = curves[0]
         window = sight.window if sight.axis is first.sight.axis else first.sight.window
         pictures = tuple(
-            Picture((Line(curve, since=own_since(curve)),), manner, window, heading(curve) if len(curves) > 1 else "")
+            PlotContent(
+                (DrawnCurve(curve, since=own_since(curve)),), manner, window, heading(curve) if len(curves) > 1 else ""
+            )
             for curve in curves
         )
         self._curve = first
@@ -72,7 +74,7 @@ class MetricPlot(Widget):
             notes.append("◆ validation score")
         self.take(pictures, f"#{first.node} · {first.metric}", notes)
 
-    def take(self, pictures: tuple[Picture, ...], title: str, notes: list[str]) -> None:
+    def take(self, pictures: tuple[PlotContent, ...], title: str, notes: list[str]) -> None:
         """Pictures with a title and notes about them; nothing is drawn when they are what is drawn already."""
         wanted = (pictures, look(self))
         if wanted != self._drawn:
@@ -156,10 +158,10 @@ def panels(count: int, width: int, height: int) -> list[int]:
     return [min(across, count - across * row) for row in range(rows)]
 
 
-def composed(pictures: tuple[Picture, ...], width: int, height: int, dress: Look) -> list[Strip]:
+def composed(pictures: tuple[PlotContent, ...], width: int, height: int, dress: Appearance) -> list[Strip]:
     """All pictures that have room, in one block of lines."""
     if not pictures:
-        return draw(Picture(()), width, height, dress)
+        return draw(PlotContent(()), width, height, dress)
     grid = panels(len(pictures), width, height)
     if len(grid) == 1 and grid[0] == 1:
         return draw(replace(pictures[0], heading=""), width, height, dress)
@@ -179,18 +181,18 @@ def composed(pictures: tuple[Picture, ...], width: int, height: int, dress: Look
 # ---- words ---------------------------------------------------------------------------------------------------------
 
 
-def own_since(curve: Trace) -> float:
+def own_since(curve: CurveTrace) -> float:
     """Where the selected node's own segment begins on the axis."""
     return next((bound.x for bound in reversed(curve.bounds) if bound.node == curve.node), 0.0)
 
 
-def heading(curve: Trace) -> str:
+def heading(curve: CurveTrace) -> str:
     """The line over one of several plots."""
     last = number(curve.points[-1].value) if curve.points else ""
     return f" {short(curve.metric)}  {last}"
 
 
-def describe(curve: Trace, manner: Manner, window: Window | None) -> list[str]:
+def describe(curve: CurveTrace, manner: DrawingStyle, window: AxisWindow | None) -> list[str]:
     """What is drawn and how, the most particular first."""
     notes = [seen_words(window, curve.sight.axis)] if window is not None else []
     if curve.sight.axis is Axis.CLOCK:
@@ -210,14 +212,14 @@ def describe(curve: Trace, manner: Manner, window: Window | None) -> list[str]:
     return notes
 
 
-def seen_words(window: Window, axis: Axis) -> str:
+def seen_words(window: AxisWindow, axis: Axis) -> str:
     """The window in words."""
     if axis is Axis.CLOCK:
         return f"{moment_label(window.first)}–{moment_label(window.last)}"
     return f"steps {window.first:.0f}–{window.last:.0f}"
 
 
-def bucket_words(curve: Trace) -> str:
+def bucket_words(curve: CurveTrace) -> str:
     """The width of a bucket in words."""
     if curve.sight.axis is Axis.CLOCK:
         return f"{curve.width:g}s" if curve.width < 60 else moment_label(curve.width)
