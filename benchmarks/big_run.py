@@ -19,7 +19,7 @@ from pathlib import Path
 
 import duckdb
 
-from engine import config
+from engine.run import config
 from engine.store.protocol import SCHEMA_VERSION
 from tests.tui.live_engine import Engine, live, obey
 from tests.tui.sample_run import DEFAULTS, RUN_FILE, SPACE, START, STORE

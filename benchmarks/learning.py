@@ -23,7 +23,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HU
 
 from benchmarks import learning_report
 from benchmarks.learning_plan import GROUPS, Run, plan
-from engine.space import Space
+from engine.domain.space import Space
 from engine.training import events
 from engine.training.control import JobControl
 from engine.training.events import EvaluationSpec, SegmentEnd, SegmentSpec

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from benchmarks.learning_plan import GROUPS, LADDER_SECONDS, SEEDS, STEPS, N, Run
-from engine.score import wilson
+from engine.domain.score import wilson
 
 STUDENT = 4.303
 """97.5% quantile of Student's t with two degrees of freedom: three seeds."""

@@ -19,7 +19,7 @@ from statistics import median
 
 import duckdb
 
-from engine.score import PromptSet, Score, ScoreDifference
+from engine.domain.score import PromptSet, Score, ScoreDifference
 
 Place = tuple[int, int]
 """Node and step of a checkpoint."""

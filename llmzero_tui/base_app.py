@@ -22,7 +22,7 @@ from llmzero_tui.repaint import Repaint
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.styles.colourless import ColourlessFilter
 from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 
 if TYPE_CHECKING:
     from llmzero_tui.user.preferences import TerminalSettings

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from engine.parameters import format_value
+from engine.domain.parameters import format_value
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

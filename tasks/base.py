@@ -133,7 +133,7 @@ class Task(ABC):
         """Hyperparameters of the task's own, which only its training items follow.
 
         Name → {"low", "high", "default", "kind", "label", "doc", "rising"}, all but the first three optional; see
-        `engine.space`. A task with `levels` has *difficulty*, a capacity parameter that rises only.
+        `engine.domain.space`. A task with `levels` has *difficulty*, a capacity parameter that rises only.
         """
         if self.levels is None:
             return {}
@@ -177,7 +177,7 @@ class Task(ABC):
     def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
         """Ranges that suit this task: parameter → {"low", "high", "default"} or {"choices", "default"}.
 
-        They replace the general defaults of `engine.space`; a run file replaces them in turn. Unless a task says
+        They replace the general defaults of `engine.domain.space`; a run file replaces them in turn. Unless a task says
         otherwise, rollouts have at most the length that evaluations have.
         """
         longest = self.max_completion_length

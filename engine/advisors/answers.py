@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 
 from engine.advisors.hostile import one_line
-from engine.space import Configuration, KLReference, OptimizerState, Parameter, Space, Value
+from engine.domain.space import Configuration, KLReference, OptimizerState, Parameter, Space, Value
 
 Pathology = Literal[
     "healthy", "entropy collapse", "kl spike", "kl-bound plateau", "dead groups", "truncation", "rambling",

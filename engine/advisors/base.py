@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.domain.space import Configuration, Intent, Space, Transition
+from engine.domain.tree import Node, Tree
 from engine.errors import Fault
-from engine.space import Configuration, Intent, Space, Transition
-from engine.tree import Node, Tree
 
 Series = Mapping[str, Sequence[tuple[int, float]]]
 """Metric name (TRL's) → (step within the segment, value), steps ascending."""

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.advisors.base import Diagnosis, Series, Signal
-from engine.score import Score
-from engine.space import Configuration, format_value
-from engine.tree import Checkpoint
+from engine.domain.score import Score
+from engine.domain.space import Configuration, format_value
+from engine.domain.tree import Checkpoint
 
 HEALTHY = "healthy"
 CONTRADICTIONS = frozenset(

@@ -15,9 +15,9 @@ from engine.advisors.base import Diagnosis, Evidence, Series
 from engine.advisors.diagnosis import short
 from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
-from engine.score import Score
-from engine.space import ParameterKind, Transition, format_value
-from engine.tree import Checkpoint, Node, Tree
+from engine.domain.score import Score
+from engine.domain.space import ParameterKind, Transition, format_value
+from engine.domain.tree import Checkpoint, Node, Tree
 
 METRICS = (
     "reward", "reward_std", "entropy", "kl", "completions/mean_length", "completions/clipped_ratio",

@@ -10,10 +10,10 @@ import json
 import logging
 import sys
 
-from engine import ollama_host
 from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
 from engine.errors import Fault, UserError, one_line, short
+from engine.host import ollama_host
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,16 @@ from engine.advisors.base import Diagnosis, Evidence, Signal
 from engine.advisors.diagnosis import consistent
 from engine.advisors.evidence import summarize
 from engine.advisors.hostile import clean, one_line
-from engine.space import LABEL_LENGTH, Configuration, Intent, KLReference, OptimizerState, Space, Transition, Value
+from engine.domain.space import (
+    LABEL_LENGTH,
+    Configuration,
+    Intent,
+    KLReference,
+    OptimizerState,
+    Space,
+    Transition,
+    Value,
+)
 
 
 def transition(change: answers.TransitionAnswer, evidence: Evidence) -> Transition:

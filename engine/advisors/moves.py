@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.space import Configuration, KLReference, ParameterKind, ParameterScale, Space, Value, format_value
+from engine.domain.space import Configuration, KLReference, ParameterKind, ParameterScale, Space, Value, format_value
 
 TASK = "task"
 """In a plan: every capacity parameter that belongs to the task (difficulty), moved by a share of its range."""

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from engine import machine
 from engine.advisors import answers, placement, prompts
 from engine.advisors.answers import BadAnswer, ModelAnswer
 from engine.advisors.base import (
@@ -35,8 +34,9 @@ from engine.advisors.hostile import clean, one_line, storable
 from engine.advisors.interpret import diagnoses, transition
 from engine.advisors.ollama_client import ChatReply, ChatRequest, ModelCard, OllamaClient, OllamaFault, as_sent
 from engine.advisors.rules import look
+from engine.domain.space import Intent, KLReference, Transition
 from engine.errors import Fault
-from engine.space import Intent, KLReference, Transition
+from engine.host import machine
 
 PROPOSALS = 3
 ANSWER_TOKENS = 1600
@@ -211,13 +211,19 @@ class OllamaAdvisor(Advisor):
     # ---- one question -----------------------------------------------------------------------------------------------
 
     def _ask(
-        self, evidence: Evidence, role: str, text: str, schema: dict[str, Any], model: type[T], calls: list[AdvisorCall],
+        self,
+        evidence: Evidence,
+        role: str,
+        text: str,
+        schema: dict[str, Any],
+        model: type[T],
+        calls: list[AdvisorCall],
         check: Callable[[T], str] = lambda _: "",
-    ) -> T:  # fmt: skip
+    ) -> T:
         """Ask, parse, and let the model repair its answer once. Every call is appended to `calls`.
 
         Raises:
-            AdviceFailed: the server failed. _Useless: the repaired answer was no use either.
+            AdviceFailed: the server failed. _UnusableAnswers: the repaired answer was no use either.
         """
         prompt = prompts.load(role)
         question = self._question(evidence, prompt, text, schema)

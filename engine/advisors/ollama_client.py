@@ -19,7 +19,7 @@ import pydantic
 
 from engine.advisors.hostile import one_line
 from engine.errors import Fault
-from engine.own_environment import without
+from engine.host.own_environment import without
 
 # The package makes a client of its own where it is imported: a SOCKS proxy, a certificate file that is gone or an odd
 # OLLAMA_HOST would end the import. Ours goes past all of them.

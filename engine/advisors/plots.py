@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from engine.advisors.base import Evidence
 from engine.advisors.diagnosis import short
 from engine.advisors.evidence import best_path, compared, place
-from engine.space import format_value
-from engine.tree import Node
+from engine.domain.space import format_value
+from engine.domain.tree import Node
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

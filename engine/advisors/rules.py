@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from engine.advisors.base import Advice, Advisor, AdvisorCall, Diagnosis, Evidence
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
 from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan, apply
-from engine.score import Score
-from engine.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
-from engine.tree import Node, NodeState
+from engine.domain.score import Score
+from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
+from engine.domain.tree import Node, NodeState
 from engine.words import counted
 
 PROPOSALS = 3

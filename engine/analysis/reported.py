@@ -14,8 +14,8 @@ from typing import Any
 
 from engine.analysis.json_text import checkpoints
 from engine.analysis.rows import Rows, only_row
-from engine.prompt_sets import steering_prompts
-from engine.score import PromptSet, Score, score_of
+from engine.domain.prompt_sets import steering_prompts
+from engine.domain.score import PromptSet, Score, score_of
 from engine.store import queries
 
 

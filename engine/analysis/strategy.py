@@ -14,7 +14,7 @@ import tomli_w
 from engine.analysis.json_text import numbers
 from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows
-from engine.score import Score, score_of
+from engine.domain.score import Score, score_of
 
 FORMAT = 1
 """Version of the TOML's keys."""

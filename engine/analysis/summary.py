@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.json_text import numbers
 from engine.analysis.reported import TestMeasurement, read_header, reported
-from engine.score import Score
+from engine.domain.score import Score
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 SPENDING = frozenset({"starting", "training", "paused"})
@@ -35,8 +35,8 @@ class RowReader(Protocol):
 class RunSummary:
     """One run in facts.
 
-    `best_policy` names the policy that the run reports (see `Reported`), `best_node` and `best_step` its checkpoint (of
-    a soup, the newest member), `best_reranked` the score by which it was picked, `test_measurements` every time a
+    `best_policy` names the policy that the run reports (see `ReportedPolicy`), `best_node` and `best_step` its checkpoint
+    (of a soup, the newest member), `best_reranked` the score by which it was picked, `test_measurements` every time a
     candidate was measured on the test prompts. `state` is the stored state, or "crashed". `nodes` counts segments that
     were begun or queued. Scores are None until measured. `running_nodes` train now. `budget` holds the limits of now by
     name (steps, nodes, minutes, gpu_hours; 0 is none), `budget_fraction` is the share of the nearest one that is spent,

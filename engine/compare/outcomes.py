@@ -1,6 +1,6 @@
 """Which prompts a policy got right, packed for a line of evidence: three prompts in one character.
 
-An outcome is a digit 0–3, greedy + 2 sampled, as `engine.score.Score.outcomes` has it.
+An outcome is a digit 0–3, greedy + 2 sampled, as `engine.domain.score.Score.outcomes` has it.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from engine.config import RunConfig, RunFileSection, explain
 from engine.errors import UserError, one_line
+from engine.run.config import RunConfig, RunFileSection, explain
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from engine.compare.outcomes import unpack
 from engine.compare.records import Line
-from engine.score import PromptSet, Score
+from engine.domain.score import PromptSet, Score
 
 Against = Literal["seconds", "steps", "tokens"]
 AXES: Mapping[Against, int] = {"steps": 5, "seconds": 6, "tokens": 7}

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from engine import launch, preflight
 from engine.analysis.reported import read_header
 from engine.compare import records
 from engine.compare.collect import collect
 from engine.compare.plan import ComparisonCell
 from engine.compare.revision import revision
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run import launch, preflight
+from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
 
 Keep = Literal["none", "best", "all"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine.controller.ledger import RunState
+from engine.controller.run_state import RunState
 from engine.training import events
 
 SCORED = {

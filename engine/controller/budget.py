@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.config import BudgetSection
+from engine.run.config import BudgetSection
 from engine.search.base import BudgetLeft
 
 UNLIMITED = 10**9

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from engine.domain.space import KLReference, OptimizerState
 from engine.errors import UserError, one_line, short
-from engine.space import KLReference, OptimizerState
 
 TEXT = 4000
 """Characters of the longest text a human may send with a command."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.controller.ledger import RunState
+from engine.controller.run_state import RunState
 from engine.executors.base import Executor
 from engine.training.events import Evaluate, EvaluationResult, Event, SegmentEnded
 

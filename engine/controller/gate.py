@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from engine.controller.proposals import Proposal
+from engine.domain.proposals import Proposal
 
 Mode = Literal["auto", "timeout", "manual"]
 

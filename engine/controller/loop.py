@@ -16,26 +16,26 @@ from typing import Any, TypeVar
 
 from engine.advisors.base import Advisor
 from engine.analysis.no_gain import learnt
-from engine.config import RunConfig
 from engine.controller import commands, recovery, retention
-from engine.controller.account import BudgetTracker
 from engine.controller.activity import ActivityRecorder
-from engine.controller.agents import AdvisorReviews
-from engine.controller.brake import NoSignalBrake
+from engine.controller.advisor_reviews import AdvisorReviews
+from engine.controller.budget_tracker import BudgetTracker
+from engine.controller.closing_evaluations import ClosingEvaluations, EvaluationFailed
+from engine.controller.command_handler import CommandHandler
 from engine.controller.evaluations import EvaluationRequests
-from engine.controller.finish import ClosingEvaluations, EvaluationFailed
-from engine.controller.human import CommandHandler
-from engine.controller.jobs import JobBuilder, steering
-from engine.controller.ledger import RunState, now
-from engine.controller.pipeline import ProposalQueue, patience
+from engine.controller.evidence_builder import EvidenceBuilder
+from engine.controller.job_builder import JobBuilder, steering
+from engine.controller.no_signal_brake import NoSignalBrake
 from engine.controller.planner import Planner
-from engine.controller.segments import RunningSegments
-from engine.controller.sight import EvidenceBuilder
+from engine.controller.proposal_queue import ProposalQueue, patience
+from engine.controller.run_state import RunState, now
+from engine.controller.running_segments import RunningSegments
+from engine.domain.policy import BASE
+from engine.domain.space import Space
 from engine.errors import UserError
 from engine.executors.base import Executor
-from engine.policy import BASE
+from engine.run.config import RunConfig
 from engine.search.base import BudgetLeft, SearchStrategy
-from engine.space import Space
 from engine.store.errors import StoreFault
 from engine.training.events import CheckpointSaved as CheckpointSaved
 from engine.training.events import EvaluationResult, JobProgress, SegmentEnd, SegmentEnded, StepMetrics

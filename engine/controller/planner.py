@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence
 from engine.advisors.rules import RulesAdvisor
-from engine.controller.ledger import RunState
-from engine.controller.sight import EvidenceBuilder
+from engine.controller.evidence_builder import EvidenceBuilder
+from engine.controller.run_state import RunState
+from engine.domain.space import Intent, Space, Transition
 from engine.errors import Fault
 from engine.search.base import Expansion
-from engine.space import Intent, Space, Transition
 
 
 @dataclass(frozen=True, slots=True)

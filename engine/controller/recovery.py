@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.config import GateSection
 from engine.controller.gate import ProposalGate
+from engine.domain.tree import Node, NodeState
+from engine.run.config import GateSection
 from engine.training.events import MANIFEST
-from engine.tree import Node, NodeState
 
 if TYPE_CHECKING:
-    from engine.controller.ledger import RunState
+    from engine.controller.run_state import RunState
 
 RUN_STOPPED = "the run was stopped"
 """How the reason of a segment begins that a stop of the run cut off: a resume takes it up."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from engine.tree import Node, NodeState, Tree
+from engine.domain.tree import Node, NodeState, Tree
 
 SPARE_BYTES = 256 * 2**20
 """Free space below which no segment starts, whatever its checkpoints weigh."""

@@ -10,8 +10,8 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from engine.space import Configuration, Intent
-from engine.tree import Tree
+from engine.domain.space import Configuration, Intent
+from engine.domain.tree import Tree
 
 LEAST_SHARE, LEAST_STEPS = 1 / 4, 8
 """A segment is not begun for less than this share of `segment_steps`, nor for fewer than so many steps: fewer make no
@@ -56,7 +56,7 @@ class Expansion:
 
     Attributes:
         parent, step: node id and the step of its checkpoint to branch from (0 for the root).
-        intent: see `engine.space.Intent`; CHANGE lets the advisor choose what to change.
+        intent: see `engine.domain.space.Intent`; CHANGE lets the advisor choose what to change.
         steps: GRPO steps of the child.
         reason: one line with the numbers that decided; shown to the human and logged.
         candidates: other (node, step) pairs the search finds nearly as good, best first: an advisor may choose among

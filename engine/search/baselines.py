@@ -9,10 +9,10 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Mapping
 
+from engine.domain.space import ParameterScale, Space, Value
+from engine.domain.tree import Node
 from engine.search.base import Expansion
 from engine.search.peer import Peer, SearchSituation, drawn
-from engine.space import ParameterScale, Space, Value
-from engine.tree import Node
 
 
 class RootRuns(Peer):

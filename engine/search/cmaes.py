@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from engine.domain.space import Space, Value
+from engine.domain.tree import Node
+from engine.run.strategies import CMAESSettings, check_packages
 from engine.search.base import Expansion
 from engine.search.baselines import RootRuns
 from engine.search.encoding import decode, encode, free
 from engine.search.peer import SearchSituation, late_value
-from engine.space import Space, Value
-from engine.strategies import CMAESSettings, check_packages
-from engine.tree import Node
 
 
 class CMAES(RootRuns):

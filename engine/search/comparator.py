@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.score import Score
+from engine.domain.score import Score
 
 Curve = Sequence[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""

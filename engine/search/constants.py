@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.domain.space import Intent, Space
+from engine.domain.tree import Node
+from engine.run.strategies import ContinueSettings
 from engine.search.base import Expansion, segment_length, shortest_segment
-from engine.search.lines import place
+from engine.search.lineage import place
 from engine.search.peer import Peer, SearchSituation, late_value
-from engine.space import Intent, Space
-from engine.strategies import ContinueSettings
-from engine.tree import Node
 
 RATE = "learning_rate"
 SHORT = 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from engine.space import Configuration, Parameter, ParameterScale, Space, Value
+from engine.domain.space import Configuration, Parameter, ParameterScale, Space, Value
 
 OFF = 0.1
 """Share of the axis that stands for "off", where a parameter allows 0."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.score import Score
-from engine.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.score import Score
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 SOUP_LEAST, SOUP_MOST = 4, 12
 """Snapshots of a soup (FACTS.md): fewer do not average anything out, more reach back too far."""

@@ -6,11 +6,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from engine.domain.space import Space
+from engine.domain.tree import Node
+from engine.run.strategies import ASHASettings, HyperbandSettings
 from engine.search.base import Expansion
 from engine.search.peer import Peer, SearchSituation, drawn
-from engine.space import Space
-from engine.strategies import ASHASettings, HyperbandSettings
-from engine.tree import Node
 
 
 class ASHA(Peer):

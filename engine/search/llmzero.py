@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from engine.score import difference
+from engine.domain.score import difference
+from engine.domain.space import Intent
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+from engine.run.strategies import LLMZeroSettings
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
-from engine.search.lines import Lineage, place, score_at
+from engine.search.lineage import Lineage, place, score_at
 from engine.search.race import RootRace, standing
 from engine.search.uct import UCTBounds
-from engine.space import Intent
-from engine.strategies import LLMZeroSettings
-from engine.tree import Checkpoint, Node, NodeState, Tree
 from engine.words import counted
 
 

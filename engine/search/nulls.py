@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from engine.domain.space import Configuration, Intent, Space, Value
+from engine.domain.tree import Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy
-from engine.space import Configuration, Intent, Space, Value
-from engine.tree import Tree
 
 MOST_CHANGES = 3
 """Parameters that one random change touches, at most."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 
+from engine.domain.space import Configuration, Intent, ParameterScale, Space, Value
+from engine.domain.tree import Node, NodeState
+from engine.run.strategies import PBTSettings
 from engine.search.base import Expansion
-from engine.search.lines import place
+from engine.search.lineage import place
 from engine.search.peer import Peer, SearchSituation, drawn, value
-from engine.space import Configuration, Intent, ParameterScale, Space, Value
-from engine.strategies import PBTSettings
-from engine.tree import Node, NodeState
 
 MOST_CHILDREN = 3
 """Segments from one node: its own continuation and copies."""

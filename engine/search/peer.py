@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from engine.domain.space import Configuration, Intent, Space, Value
+from engine.domain.tree import Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length
-from engine.search.lines import Lineage, place
-from engine.space import Configuration, Intent, Space, Value
-from engine.tree import Node, NodeState, Tree
+from engine.search.lineage import Lineage, place
 
 
 @dataclass(frozen=True)

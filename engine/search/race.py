@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.score import Score
-from engine.search.lines import Lineage
-from engine.tree import Node
+from engine.domain.score import Score
+from engine.domain.tree import Node
+from engine.search.lineage import Lineage
 from engine.words import counted
 
 

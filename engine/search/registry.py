@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from engine.domain.space import Space
 from engine.errors import UserError, short, short_name
-from engine.search.agents import AdaRFT, SkillOptimization
+from engine.run.strategies import SETTINGS
 from engine.search.base import SearchStrategy
 from engine.search.baselines import FixedConfiguration, GridSearch, RandomSearch
 from engine.search.cmaes import CMAES
@@ -19,10 +20,9 @@ from engine.search.halving import ASHA, Hyperband
 from engine.search.llmzero import LLMZero
 from engine.search.nulls import KeepOnly, RandomChanges
 from engine.search.pbt import PBT
+from engine.search.single_branch import AdaRFT, SkillOptimization
 from engine.search.topk import TopK
 from engine.search.tpe import TPE
-from engine.space import Space
-from engine.strategies import SETTINGS
 
 OURS = ("llmzero", "keep-only", "random-changes")
 """Strategies that grow our tree, with our settings."""
@@ -30,7 +30,7 @@ OURS = ("llmzero", "keep-only", "random-changes")
 
 @dataclass(frozen=True, slots=True)
 class StrategyRequest:
-    """What a strategy is made from; `settings` is the strategy's model of `engine.strategies`."""
+    """What a strategy is made from; `settings` is the strategy's model of `engine.run.strategies`."""
 
     segment_steps: int
     seed: int
@@ -68,7 +68,7 @@ def make(
 
     Args:
         space: what all but llmzero and keep-only draw from.
-        settings: the fields of the strategy's model in `engine.strategies`.
+        settings: the fields of the strategy's model in `engine.run.strategies`.
 
     Raises:
         UserError: an unknown strategy or setting.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from engine.domain.space import Space
+from engine.run.strategies import TopKSettings
 from engine.search.base import Expansion
 from engine.search.peer import Peer, SearchSituation, drawn, value
-from engine.space import Space
-from engine.strategies import TopKSettings
 
 
 class TopK(Peer):

@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from engine.domain.space import Space, Value
+from engine.run.strategies import TPESettings, check_packages
 from engine.search.baselines import RootRuns
 from engine.search.encoding import decode, encode, free
 from engine.search.peer import SearchSituation, late_value
-from engine.space import Space, Value
-from engine.strategies import TPESettings, check_packages
 
 
 class TPE(RootRuns):

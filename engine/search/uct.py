@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.search.lines import Lineage
-from engine.tree import Node, NodeState
+from engine.domain.tree import Node, NodeState
+from engine.search.lineage import Lineage
 
 BRANCHABLE = (NodeState.FINISHED, NodeState.STOPPED, NodeState.EARLY_STOPPED)
 """States of a node whose checkpoints are arms."""

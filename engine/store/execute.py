@@ -165,7 +165,7 @@ def read(
 
 
 def export_tables(job: QueryJob, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[tuple[str, pa.Table]]:
-    """Every table in pieces, all as of one moment: (name, rows), at least one piece each. Raises as `Job.run` does."""
+    """Every table in pieces, all as of one moment: (name, rows), at least one piece each. Raises as `QueryJob.run`."""
     import pyarrow as pa
 
     with job.connected(connect) as cursor:

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import UserError, short
-from engine.rundir import refuse_files_of_runs
+from engine.run.rundir import refuse_files_of_runs
 from engine.store.database import HERE, open_database
 from engine.store.errors import StoreFault, one_line
 from engine.store.protocol import SCHEMA_VERSION

@@ -1,6 +1,6 @@
 -- Views for the questions people ask. Replaced at every opening for writing, so that an old run gets the new ones.
 
--- The 95% Wilson interval of k successes out of n trials (both may be fractional); NULL where n is 0. As engine/score.py has it.
+-- The 95% Wilson interval of k successes out of n trials (both may be fractional); NULL where n is 0. As engine/domain/score.py has it.
 CREATE OR REPLACE MACRO wilson_low(k, n) AS CASE WHEN n > 0 THEN greatest(0.0, least(k / n,
     (k / n + 1.9207294103470627 / n - 1.959963984540054 * sqrt((k / n) * (1 - k / n) / n + 0.9603647051735313 / (n * n))) / (1 + 3.8414588206941254 / n))) END;
 CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN least(1.0, greatest(k / n,
@@ -10,7 +10,7 @@ CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN least(1.0, gre
 CREATE OR REPLACE MACRO score_low(value, n, effective_n) AS wilson_low(value * coalesce(effective_n, n), coalesce(effective_n, n));
 CREATE OR REPLACE MACRO score_high(value, n, effective_n) AS wilson_high(value * coalesce(effective_n, n), coalesce(effective_n, n));
 
--- What identifies the policy of a checkpoint, and its name for people. As engine/policy.py has it.
+-- What identifies the policy of a checkpoint, and its name for people. As engine/domain/policy.py has it.
 CREATE OR REPLACE MACRO checkpoint_key(node, step) AS '[[' || node || ',' || step || ']]';
 CREATE OR REPLACE MACRO checkpoint_name(node, step) AS CASE WHEN node = 0 THEN 'base' ELSE '#' || node || ' step ' || step END;
 

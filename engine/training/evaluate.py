@@ -16,8 +16,8 @@ import torch
 from transformers import GenerationConfig
 
 from engine.chat import chat_of, continuation, plain_prompt
+from engine.domain.score import outcomes_of
 from engine.errors import UserError
-from engine.score import outcomes_of
 from engine.training.events import Evaluation, EvaluationSpec
 from engine.training.policy import check_answers
 from engine.training.rewards import Grader, Rollout, as_sample, clean

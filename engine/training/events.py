@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from engine.score import PromptSet, Score
+from engine.domain.score import PromptSet, Score
 
 LARGEST = 2**31 - 1
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -62,8 +62,8 @@ class CompletionSample(WorkerMessage):
 class Evaluation(WorkerMessage):
     """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`.
 
-    `outcomes` has a digit for each prompt, see `engine.score.Score`; `samples` are the greedy completions of the first
-    prompts, for a human to read. `errors`: completions that the task could not score and that count as wrong;
+    `outcomes` has a digit for each prompt, see `engine.domain.score.Score`; `samples` are the greedy completions of the
+    first prompts, for a human to read. `errors`: completions that the task could not score and that count as wrong;
     `first_error` is one of them in one line.
     """
 
@@ -110,7 +110,7 @@ class SegmentSpec(WorkerMessage):
         parent: model directory to start from (equals `base` for a root).
         optimizer: directory that holds `optimizer.pt` of the parent checkpoint, or None to start Adam anew.
         reference: model directory whose policy the KL penalty is measured against (base, or the branch point).
-        configuration: value of every hyperparameter by its name in `engine.space`.
+        configuration: value of every hyperparameter by its name in `engine.domain.space`.
         trl: extra fields of trl.GRPOConfig resolved from the configuration (TRL's name → value).
         steps: GRPO steps of this segment, those done among them. seed: of data order and sampling, one per segment.
         directory: where checkpoints are written: `checkpoint-<step>/` each with `manifest.json` written last.

@@ -1,4 +1,4 @@
-"""Typed ends: which exception of a segment is which `End`, and what its one line says.
+"""Typed ends: which exception of a segment is which `SegmentEnd`, and what its one line says.
 
 Called by the worker when a segment or an evaluation raises. It never decides what happens next; that is the search.
 """

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import UserError, one_line
+from engine.host.weight_files import adapter_line, is_adapter, read_weights
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
-from engine.weight_files import adapter_line, is_adapter, read_weights
 
 _DEFAULT_THREADS = torch.get_num_threads()
 _ASKED = 8

@@ -1,6 +1,6 @@
 """Which keys an action has after the user's own wishes: one place for footer, help, palette and Textual's bindings.
 
-Made from the settings by `build`, which refuses what could not work; carried by the app's `Look`. Pure values.
+Made from the settings by `build`, which refuses what could not work; carried by the app's `Appearance`. Pure values.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ import signal
 from pathlib import Path
 from types import FrameType
 
-from engine import preflight
 from engine.compare import plan as plans
 from engine.compare import records
 from engine.compare.plan import ComparisonCell
 from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.errors import UserError
-from engine.rundir import refuse_files_of_runs
+from engine.run import preflight
+from engine.run.rundir import refuse_files_of_runs
 from llmzero_tui.text.output import emit, note, table, to_json
 from tasks.user_code import ProcessInterrupted
 

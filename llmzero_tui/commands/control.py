@@ -10,10 +10,10 @@ import os
 import time
 from collections.abc import Callable
 
-from engine import config as run_file
-from engine import launch
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run import config as run_file
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note

@@ -13,11 +13,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from engine import advisor_check, machine, ollama_host, own_packages
-from engine.config import AdvisorSection
+from engine import own_packages
 from engine.errors import Fault, UserError, one_line
-from engine.findings import CheckFinding
-from engine.preflight import gib
+from engine.host import machine, ollama_host
+from engine.run import advisor_check
+from engine.run.config import AdvisorSection
+from engine.run.findings import CheckFinding
+from engine.run.preflight import gib
 from llmzero_tui.commands.runfile import show_findings
 
 PACKAGES = ("torch", "trl", "transformers", "duckdb", "textual")

@@ -10,10 +10,10 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from engine import launch
 from engine.analysis.summary import RunSummary, summarise
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
 from engine.store.reader import ask_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score

@@ -11,9 +11,9 @@ import gc
 import os
 import sys
 
-from engine import launch
 from engine.errors import UserError
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 
 
 def terminal(options: argparse.Namespace) -> int:

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine import launch, own_packages, preflight
-from engine.config import RunConfig, load
+from engine import own_packages
 from engine.errors import UserError, bounded, one_line
-from engine.findings import CheckFinding, CheckReport
+from engine.run import launch, preflight
+from engine.run.config import RunConfig, load
+from engine.run.findings import CheckFinding, CheckReport
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note, to_json
 
@@ -60,7 +61,7 @@ def _dry_run(config: RunConfig) -> list[CheckFinding]:
         path = Path(where) / "run.toml"
         path.write_text(preflight.resolve(config).to_toml(), encoding="utf-8")
         done = subprocess.run(
-            [*own_packages.command("engine.dry_run"), str(path)], stdin=subprocess.DEVNULL, capture_output=True,
+            [*own_packages.command("engine.run.dry_run"), str(path)], stdin=subprocess.DEVNULL, capture_output=True,
             text=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
     try:

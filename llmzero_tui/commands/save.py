@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from engine import launch
+from engine.run import launch
 from engine.words import counted
 from llmzero_tui.files.policy import save_policy
 from llmzero_tui.text.output import note

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import launch
 from engine.errors import UserError
-from engine.rundir import RunDirectory, refuse_files_of_runs
+from engine.run import launch
+from engine.run.rundir import RunDirectory, refuse_files_of_runs
 from engine.store.query_process import QueryLimits
 from engine.store.reader import Reader, open_run
 from engine.words import counted

@@ -10,11 +10,12 @@ import argparse
 import json
 from pathlib import Path
 
-from engine import config as run_file
-from engine import launch, machine, preflight
-from engine.config import RunConfig
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.host import machine
+from engine.run import config as run_file
+from engine.run import launch, preflight
+from engine.run.config import RunConfig
+from engine.run.rundir import RunDirectory
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.commands.look import is_terminal, look, way_back

@@ -11,8 +11,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine import launch
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from llmzero_tui.format import mark, plain, to_ascii

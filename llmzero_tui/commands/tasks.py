@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import UserError, one_line
-from engine.prompt_check import JUNK
+from engine.run.prompt_check import JUNK
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, table, to_json
 from tasks import reasoning_gym, registry

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from engine.score import score_of
+from engine.domain.score import score_of
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.pieces import OPEN_END, Clock, SegmentPiece, clocks, continuation, trajectory

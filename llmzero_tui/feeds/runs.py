@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember

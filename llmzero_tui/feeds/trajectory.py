@@ -12,7 +12,7 @@ from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.viewed import ViewFeed
-from llmzero_tui.values.dossier import CheckpointScore, PathStage, TrajectorySnapshot, TrajectoryView, score_of
+from llmzero_tui.values.proposal_detail import CheckpointScore, PathStage, TrajectorySnapshot, TrajectoryView, score_of
 from llmzero_tui.values.snapshot import DiagnosisRow, StageRow, json_of, run_of, stage_of
 
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from engine.errors import UserError
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.store.reader import EngineGone, SocketReader
 
 

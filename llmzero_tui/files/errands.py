@@ -13,7 +13,7 @@ from pathlib import Path
 from textual.worker import get_current_worker
 
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from llmzero_tui.feeds.source import OpenRun
@@ -38,13 +38,29 @@ def ways(node: int | None) -> tuple[ExportKind, ...]:
     """What can be written while a node is selected."""
     formats = f"The name says the format: {', '.join(FORMATS)}"
     found = [
-        ExportKind("policy", "the best policy: model, strategy and card", "A directory that is made. Its weights are copied.",
-            "-policy", directory=True),
-        ExportKind("database", "the database as of now, for other tools", "A DuckDB file of its own.", "-snapshot.duckdb",
-            suffixes=(".duckdb", ".db"), replaceable=False),
-        ExportKind("strategy", "the best trajectory as TOML, to be replayed", "Every stage with every value.",
-            "-strategy.toml", suffixes=(".toml",)),
-    ]  # fmt: skip
+        ExportKind(
+            "policy",
+            "the best policy: model, strategy and card",
+            "A directory that is made. Its weights are copied.",
+            "-policy",
+            directory=True,
+        ),
+        ExportKind(
+            "database",
+            "the database as of now, for other tools",
+            "A DuckDB file of its own.",
+            "-snapshot.duckdb",
+            suffixes=(".duckdb", ".db"),
+            replaceable=False,
+        ),
+        ExportKind(
+            "strategy",
+            "the best trajectory as TOML, to be replayed",
+            "Every stage with every value.",
+            "-strategy.toml",
+            suffixes=(".toml",),
+        ),
+    ]
     if node is not None:
         found += [
             ExportKind("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.errors import Fault, UserError, short_path
 from engine.files import whole
-from engine.rundir import refuse_files_of_runs
+from engine.run.rundir import refuse_files_of_runs
 from engine.store.base import to_rows
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import table as aligned

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.analysis.strategy import TrainingStrategy, read_strategy, to_toml
 from engine.errors import UserError
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.files.exporting import Progress, WrittenFile, copy_directory, whole_directory, whole_file

@@ -25,9 +25,9 @@ from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, CallLine
 from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets import call_texts as texts
+from llmzero_tui.widgets.appearance import Appearance, look, row
 from llmzero_tui.widgets.folding import Folding
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Appearance, look, row
 from llmzero_tui.widgets.rows import Rows
 
 

@@ -18,8 +18,8 @@ from textual.widgets.option_list import Option
 
 from engine.words import counted
 from llmzero_tui.format import plain, score
-from llmzero_tui.values.dossier import BranchPoint
-from llmzero_tui.widgets.look import cell, look
+from llmzero_tui.values.proposal_detail import BranchPoint
+from llmzero_tui.widgets.appearance import cell, look
 
 SHOWN = 200
 

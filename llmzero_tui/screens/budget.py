@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 
 from llmzero_tui.format import plain
 from llmzero_tui.values.snapshot import RunRow
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 Limits = dict[str, float | int]
 WORDS = {

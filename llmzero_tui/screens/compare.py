@@ -22,9 +22,9 @@ from llmzero_tui.screens.plotting import Plotting
 from llmzero_tui.values.comparison import CompareView, Comparison
 from llmzero_tui.values.curves import Axis, AxisWindow, DrawingStyle, Smoothing
 from llmzero_tui.values.snapshot import FeedFailure
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.comparing import legend, table
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.plot import DrawnCurve, MetricPlot, PlotContent
 from llmzero_tui.widgets.plot.widget import PENDING, describe
 from llmzero_tui.widgets.strip import order

@@ -20,7 +20,7 @@ from llmzero_tui.values.snapshot import CommandRow, ProposalRow
 
 if TYPE_CHECKING:
     from llmzero_tui.screens.edit import EditDraft, EditOutcome, EditScreen, EditSubject
-    from llmzero_tui.values.dossier import BranchPoint, ProposalRecord
+    from llmzero_tui.values.proposal_detail import BranchPoint, ProposalRecord
 
 DraftKey = tuple[str, int]
 Drafts = dict[DraftKey, "EditDraft"]
@@ -88,7 +88,7 @@ class Deciding(FeedScreen):
         self.notify(words, severity="error", timeout=15, markup=False)
 
     def _compare(self, inbox: tuple[ProposalRow, ...]) -> None:
-        from llmzero_tui.values.dossier import differences  # not before the first paint
+        from llmzero_tui.values.proposal_detail import differences  # not before the first paint
 
         for proposal in inbox:
             before = self._told.seen.get(proposal.id)

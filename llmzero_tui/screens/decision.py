@@ -21,11 +21,11 @@ from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
 from llmzero_tui.screens.deciding import Announcements, Deciding, Drafts
-from llmzero_tui.values.dossier import DecisionSnapshot, DecisionView, ProposalDetail, ProposalRecord, became
+from llmzero_tui.values.proposal_detail import DecisionSnapshot, DecisionView, ProposalDetail, ProposalRecord, became
 from llmzero_tui.values.snapshot import FeedFailure, ProposalRow
+from llmzero_tui.widgets.appearance import look, row
 from llmzero_tui.widgets.header import status
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import look, row
 from llmzero_tui.widgets.proposal_text import origin, picture, values, why
 from llmzero_tui.widgets.sheet import Sheet
 

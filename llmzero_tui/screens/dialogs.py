@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from llmzero_tui.format import plain
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 Answer = TypeVar("Answer")
 

@@ -18,12 +18,12 @@ from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from engine.space import Intent, KLReference, OptimizerState, Parameter, ParameterKind, Space, Transition
+from engine.domain.space import Intent, KLReference, OptimizerState, Parameter, ParameterKind, Space, Transition
 from llmzero_tui.format import parameter, plain
-from llmzero_tui.values.dossier import ProposalRecord, became
+from llmzero_tui.values.proposal_detail import ProposalRecord, became
 from llmzero_tui.values.snapshot import ProposalRow, Row, Values
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.choice import Choice
-from llmzero_tui.widgets.look import look
 
 FRAME_LINES, NOTE_LINES, NEWS_LINES = 11, 3, 3
 """Lines of the form besides its fields, of a note in a high terminal, and of the news about its proposal."""

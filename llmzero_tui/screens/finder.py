@@ -22,7 +22,7 @@ from textual.widgets.option_list import Option
 
 from llmzero_tui.format import fit, plain
 from llmzero_tui.sql_text import clean, coloured
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 NAME_CELLS = 26
 SHOWN = 500

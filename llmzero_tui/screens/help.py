@@ -12,9 +12,9 @@ from textual.widgets import Static
 
 from llmzero_tui.actions import Action, ActionContext, bindings, key_name, of
 from llmzero_tui.screens.base import KeyedScreen
+from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.legend import marks_table
-from llmzero_tui.widgets.look import Appearance, look
 
 BESIDE = 190
 """Cells from which on keys and marks have room beside each other."""

@@ -11,7 +11,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from llmzero_tui.actions import Action, of
 from llmzero_tui.screens.base import KeyedScreen
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 
 class ActionProvider(Provider):

@@ -21,7 +21,7 @@ from engine.errors import UserError
 from llmzero_tui.files.exporting import ExportTarget, file_size, target
 from llmzero_tui.format import plain
 from llmzero_tui.user.places import short
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 
 class AskFile(ModalScreen[ExportTarget | None]):

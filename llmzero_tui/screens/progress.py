@@ -15,7 +15,7 @@ from textual.widgets import Static
 from llmzero_tui.files.errands import ExportJob
 from llmzero_tui.files.exporting import file_size
 from llmzero_tui.format import bar, duration, plain
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 PACE_SECONDS = 0.25
 BAR_CELLS = 40

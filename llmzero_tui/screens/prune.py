@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 from llmzero_tui.format import fit, plain, score
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import NodeRow
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.sheet import Sheet
 
 SHOWN = 500

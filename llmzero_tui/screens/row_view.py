@@ -20,7 +20,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from llmzero_tui.format import fit, plain
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.result_grid import ResultGrid, as_text
 
 LONGEST = 20_000

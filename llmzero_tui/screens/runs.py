@@ -25,8 +25,8 @@ from llmzero_tui.screens.marking import Marking
 from llmzero_tui.user.places import short
 from llmzero_tui.values.marks import Target
 from llmzero_tui.values.snapshot import UNREAD, FeedFailure, RunRow, RunsSnapshot
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.runs_table import RunsTable
 
 URGENCY = (

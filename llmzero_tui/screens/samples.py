@@ -24,8 +24,8 @@ from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.values.samples import ORDERS, SPLITS, CompletionLine, SamplesSnapshot, SamplesView
 from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets import sample_texts as texts
+from llmzero_tui.widgets.appearance import Appearance, look, row
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Appearance, look, row
 from llmzero_tui.widgets.rows import Rows
 from llmzero_tui.widgets.sheet import Sheet
 

@@ -16,7 +16,7 @@ from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.user import queries
 from llmzero_tui.user.places import short
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 
 class SaveQuery(ModalScreen[str | None]):

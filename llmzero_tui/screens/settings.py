@@ -27,8 +27,8 @@ from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.styles.themes import PALETTES
 from llmzero_tui.user import settings as stored
 from llmzero_tui.user.places import short
+from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import Appearance, look
 from llmzero_tui.widgets.setting import Setting
 
 ON_OFF = {False: "off", True: "on"}

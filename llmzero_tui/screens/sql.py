@@ -29,8 +29,8 @@ from llmzero_tui.format import plain
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.sql_text import error_span
 from llmzero_tui.user import queries
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.look import look
 from llmzero_tui.widgets.result_grid import ResultGrid, as_text
 from llmzero_tui.widgets.sql_editor import SqlEditor
 

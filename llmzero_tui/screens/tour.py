@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from llmzero_tui.actions import find
 from llmzero_tui.user.places import state_dir, write_private
-from llmzero_tui.widgets.look import Appearance, look
+from llmzero_tui.widgets.appearance import Appearance, look
 
 if TYPE_CHECKING:
     from llmzero_tui.screens.run import RunScreen
@@ -40,22 +40,48 @@ class TourCard:
 
 
 CARDS = (
-    TourCard("The search tree", "Every line is a segment of training; what branched from it hangs below. Its state is on "
-         "the right: ★ the best so far, ● trains now, ? waits for you.\n\n↑ ↓ walk it, and everything else follows.",
-         "#tree", "tree", ("right", "middle")),
-    TourCard("The plot", "A metric of the selected node along its whole path, with the scores of its checkpoints and "
-         "their 95% intervals.\n\n{previous_metric} {next_metric} change the metric, {zoom} gives it the whole screen.",
-         "#plot", "plot", ("left", "middle")),
-    TourCard("What waits for you", "Before a node is trained it is proposed. What waits for you stands here, on every "
-         "screen size.\n\n{inbox} goes there; {approve} approves, {edit} edits, {reject} rejects. How much waits is "
-         "the gate's mode, in the palette.", "#inbox", "inbox", ("right", "middle")),
-    TourCard("The keys", "This line names the keys that do something now.\n\n{help} lists all of them, ^p finds everything "
-         "by its name, {settings} changes the keys, the colours and how you are told.",
-         "#keys", "tree", ("center", "middle")),
-    TourCard("Leaving", "{detach} leaves the terminal; the training goes on, and the last line printed says how to come "
-         "back.\n\n{pause} pauses the training itself; {freeze} only holds the display still.",
-         "#header", "tree", ("center", "middle")),
-)  # fmt: skip
+    TourCard(
+        "The search tree",
+        "Every line is a segment of training; what branched from it hangs below. Its state is on "
+        "the right: ★ the best so far, ● trains now, ? waits for you.\n\n↑ ↓ walk it, and everything else follows.",
+        "#tree",
+        "tree",
+        ("right", "middle"),
+    ),
+    TourCard(
+        "The plot",
+        "A metric of the selected node along its whole path, with the scores of its checkpoints and "
+        "their 95% intervals.\n\n{previous_metric} {next_metric} change the metric, {zoom} gives it the whole screen.",
+        "#plot",
+        "plot",
+        ("left", "middle"),
+    ),
+    TourCard(
+        "What waits for you",
+        "Before a node is trained it is proposed. What waits for you stands here, on every "
+        "screen size.\n\n{inbox} goes there; {approve} approves, {edit} edits, {reject} rejects. How much waits is "
+        "the gate's mode, in the palette.",
+        "#inbox",
+        "inbox",
+        ("right", "middle"),
+    ),
+    TourCard(
+        "The keys",
+        "This line names the keys that do something now.\n\n{help} lists all of them, ^p finds everything "
+        "by its name, {settings} changes the keys, the colours and how you are told.",
+        "#keys",
+        "tree",
+        ("center", "middle"),
+    ),
+    TourCard(
+        "Leaving",
+        "{detach} leaves the terminal; the training goes on, and the last line printed says how to come "
+        "back.\n\n{pause} pauses the training itself; {freeze} only holds the display still.",
+        "#header",
+        "tree",
+        ("center", "middle"),
+    ),
+)
 
 
 def marker() -> Path:

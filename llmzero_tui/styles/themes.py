@@ -43,7 +43,7 @@ class Palette:
     dark: bool = True
 
     def __getitem__(self, meaning: str) -> str:
-        """The colour named by a `format.Mark`."""
+        """The colour named by a `format.StateMark`."""
         return str(getattr(self, meaning))
 
 

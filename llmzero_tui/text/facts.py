@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from engine.analysis.summary import FINAL_STATES, RunSummary, derived_node_state, summarise
-from engine.rundir import RunDirectory
-from engine.score import Score
+from engine.domain.score import Score
+from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from engine.words import counted

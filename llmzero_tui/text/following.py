@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from engine.analysis.activity import WorkerActivity
 from engine.analysis.summary import FINAL_STATES
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.store.errors import EngineUnreachable
 from engine.store.reader import Reader, open_run
 

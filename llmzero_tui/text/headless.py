@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from engine.analysis.summary import FINAL_STATES, RunSummary
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
 from engine.words import counted

@@ -1,4 +1,4 @@
-"""The text of a new run file: every key with its meaning, its range and its default, taken from `engine.config`.
+"""The text of a new run file: every key with its meaning, its range and its default, taken from `engine.run.config`.
 
 Called by `llmzero new`. The meaning of a key is the docstring under its field; the hyperparameters come from the
 space of the task, so that neither can fall behind.
@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from engine import config
-from engine.config import RunConfig, RunFileSection
+from engine.domain.parameters import Parameter, format_value
+from engine.domain.space import Space
 from engine.errors import UserError, one_line
-from engine.parameters import Parameter, format_value
-from engine.space import Space
+from engine.run import config
+from engine.run.config import RunConfig, RunFileSection
 from tasks import registry
 from tasks.base import TaskError, TaskNotFound
 

@@ -15,8 +15,8 @@ from engine.analysis.no_gain import no_gain
 from engine.analysis.reported import ReportedPolicy
 from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strategy
 from engine.analysis.summary import summarise
-from engine.rundir import RunDirectory
-from engine.score import Score
+from engine.domain.score import Score
+from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share

@@ -5,7 +5,7 @@ Said wherever the policy stands beside scores on the prompts that steer, on whic
 
 from __future__ import annotations
 
-from engine.score import Score
+from engine.domain.score import Score
 from llmzero_tui.format import plain, score
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.summary import FINAL_STATES, SPENDING, derived_node_state, derived_state, eta
-from engine.score import score_of
+from engine.domain.score import score_of
 from llmzero_tui.values.curves import PLAIN, CurveSelection, CurveTrace
 from llmzero_tui.values.decided import decision
 from llmzero_tui.values.nodes import Nodes

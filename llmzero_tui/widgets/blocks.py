@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from llmzero_tui.format import number
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 ASCII_LEVELS = "  ..::||#"

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from llmzero_tui.format import plain
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 
 class Choice(Widget):

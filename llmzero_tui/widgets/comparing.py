@@ -14,7 +14,7 @@ from engine.words import counted
 from llmzero_tui.format import MISSING, ending, fit, plain, score
 from llmzero_tui.values.comparison import Comparison, Contender, ParameterDifference, Steps
 from llmzero_tui.values.snapshot import ShownScore
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 
 NAME_CELLS = 30
 LEAST_CELL = 10

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from llmzero_tui.values.snapshot import NodeDetail, NodeRow, RunSnapshot
 from llmzero_tui.values.standing import failure_of, without_training
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.sheet import Sheet
 
 TABS = ("Rationale", "Changes", "Samples", "Log", "Agents")

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
-from llmzero_tui.widgets.look import Appearance, look
+from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.sheet import Sheet
 
 Body = Callable[[], RenderableType]

@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from llmzero_tui.format import duration, plain
 from llmzero_tui.values.snapshot import ProposalRow
-from llmzero_tui.widgets.look import look, row
+from llmzero_tui.widgets.appearance import look, row
 
 
 class Inbox(OptionList, inherit_bindings=False):

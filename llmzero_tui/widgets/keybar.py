@@ -7,7 +7,7 @@ from textual.app import RenderResult
 from textual.widget import Widget
 
 from llmzero_tui.actions import DEFAULT_KEYS, Action, ActionContext, footer
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 
 class KeyBar(Widget):

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmzero_tui.format import HUMAN, NOTE
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 
 STATES = {
     "pending": "a proposal that waits for your answer",

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.details import TABS
-from llmzero_tui.widgets.look import look
 
 PANES = ("tree", "plot", "details", "inbox")
 

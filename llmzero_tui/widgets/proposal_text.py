@@ -13,12 +13,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.space import ParameterKind
+from engine.domain.space import ParameterKind
 from llmzero_tui.format import MISSING, bar, fit, parameter, plain, score, share
-from llmzero_tui.values.dossier import CheckpointScore, ProposalDetail
+from llmzero_tui.values.proposal_detail import CheckpointScore, ProposalDetail
 from llmzero_tui.values.snapshot import DiagnosisRow, Row, StageRow, Values
+from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.blocks import curve
-from llmzero_tui.widgets.look import Appearance
 
 HISTORY_CELL = 8
 LEAST_HISTORY = 3

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from llmzero_tui.format import beginning, readable
 from llmzero_tui.values.difference import Span
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 
 
 def prose(text: str, length: int, dress: Appearance, style: str, *, where: str, apart: tuple[Span, ...] = ()) -> Text:

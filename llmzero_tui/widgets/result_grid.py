@@ -14,7 +14,7 @@ from textual.widgets import DataTable
 
 from llmzero_tui.format import fit, plain
 from llmzero_tui.text.output import to_json
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 if TYPE_CHECKING:
     import pyarrow as pa

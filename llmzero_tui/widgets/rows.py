@@ -21,7 +21,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from llmzero_tui.format import to_ascii
-from llmzero_tui.widgets.look import Appearance, look
+from llmzero_tui.widgets.appearance import Appearance, look
 
 Draw = Callable[[int, int, Appearance], Text]
 """Draws row `index` for a width in cells."""

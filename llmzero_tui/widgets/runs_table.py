@@ -22,7 +22,7 @@ from textual.strip import Strip
 
 from llmzero_tui.format import MISSING, bar, duration, ending, fit, plain, score
 from llmzero_tui.values.snapshot import UNREAD, RunRow
-from llmzero_tui.widgets.look import Appearance, look
+from llmzero_tui.widgets.appearance import Appearance, look
 
 GAP = 2
 NAME_CELLS, NAME_MOST = 16, 48

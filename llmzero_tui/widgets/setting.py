@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from llmzero_tui.format import fit, plain
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 NAME_CELLS, VALUE_CELLS = 15, 25
 

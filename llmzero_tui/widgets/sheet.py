@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 Drawer = Callable[[int], RenderableType]
 """Draws the text for a width in cells."""

@@ -11,7 +11,7 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
 from llmzero_tui.sql_text import Span, by_line, clean, style
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 
 class SqlEditor(TextArea):

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from llmzero_tui.format import fit, parameter, plain, score
-from llmzero_tui.values.dossier import PathStage
+from llmzero_tui.values.proposal_detail import PathStage
 from llmzero_tui.values.snapshot import Row
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.proposal_text import grouped
 
 NAME = 13

@@ -16,7 +16,7 @@ from textual.widget import Widget
 
 from llmzero_tui.format import fit, number, plain
 from llmzero_tui.values.snapshot import SmallMetric
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 
 FIRST = (
     "reward", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",

@@ -23,8 +23,8 @@ from engine.words import counted
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
 from llmzero_tui.values.nodes import Nodes
 from llmzero_tui.values.snapshot import NodeRow, RunSnapshot, ShownScore
-from llmzero_tui.widgets.lines import TreeLine, lines_of, matching, shortened
-from llmzero_tui.widgets.look import Appearance, cell, look
+from llmzero_tui.widgets.appearance import Appearance, cell, look
+from llmzero_tui.widgets.tree_lines import TreeLine, lines_of, matching, shortened
 
 SCORED = frozenset({"finished", "stopped", "early-stopped", "running", "interrupted"})
 SCORE_CELLS = 4

@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 
-from engine import launch
-from engine.config import parse
 from engine.errors import Fault, UserError
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.config import parse
+from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 
 SMALL = """

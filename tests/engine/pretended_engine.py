@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine import daemon
 from engine.executors.local import LocalExecutor
-from engine.rundir import RunDirectory
+from engine.run import daemon
+from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 
 ROOT = Path(__file__).parent.parent.parent

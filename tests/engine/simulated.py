@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import daemon
 from engine.advisors.base import Advisor
-from engine.config import RunConfig
+from engine.domain.score import Score
 from engine.executors.base import Executor
-from engine.rundir import RunDirectory
-from engine.score import Score
+from engine.run import daemon
+from engine.run.config import RunConfig
+from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from engine.training import events
 from engine.training.events import Evaluate, Evaluation, SegmentEnd, SegmentSpec

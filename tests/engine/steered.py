@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from engine import daemon
 from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
-from engine.config import RunConfig, parse
 from engine.controller.loop import Controller
-from engine.rundir import RunDirectory
+from engine.run import daemon
+from engine.run.config import RunConfig, parse
+from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from engine.training.events import Evaluate
 from tests.engine.simulated import SimulatedExecutor

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from llmzero_tui import cli
 from llmzero_tui.feeds.compare import CompareFeed
 from llmzero_tui.feeds.run import RunFeed
@@ -20,8 +20,8 @@ from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import share
 from llmzero_tui.values.comparison import CompareView
-from llmzero_tui.values.dossier import TrajectoryView
 from llmzero_tui.values.marks import Target
+from llmzero_tui.values.proposal_detail import TrajectoryView
 from llmzero_tui.values.snapshot import RunRow, RunView, ShownScore
 
 NOW = datetime(2026, 1, 1)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine import launch
-from engine.config import parse
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.config import parse
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, serving
 

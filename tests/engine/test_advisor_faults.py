@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.advisors.factory import make
-from engine.config import RunConfig, parse
+from engine.run.config import RunConfig, parse
 from engine.store.reader import open_run
 from engine.training.events import SegmentEnd, SegmentSpec
 from tests.engine.simulated import SimulatedExecutor, search

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from engine.advisors.rules import RulesAdvisor
-from engine.config import parse
-from engine.rundir import RunDirectory
+from engine.run.config import parse
+from engine.run.rundir import RunDirectory
 from engine.training.events import SegmentSpec
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor, search

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.compare import records
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from tests.engine.live import wait_for
 
 PLAN = """

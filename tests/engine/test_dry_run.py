@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import dry_run
-from engine.config import RunConfig, parse
-from engine.findings import CheckFinding
+from engine.run import dry_run
+from engine.run.config import RunConfig, parse
+from engine.run.findings import CheckFinding
 from engine.training.events import Evaluation
 from tests.engine.conftest import LETTERS
 from tests.unit.cli_process import llmzero, run_file

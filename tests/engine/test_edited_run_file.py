@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from engine import daemon
 from engine.advisors.rules import RulesAdvisor
-from engine.config import RunConfig, edited, flat, parse
 from engine.errors import UserError
-from engine.rundir import RunDirectory
+from engine.run import daemon
+from engine.run.config import RunConfig, edited, flat, parse
+from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from llmzero_tui import cli
 from tests.engine import live

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import launch
 from engine.controller import retention
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live, pretended_engine
 from tests.engine.steered import Hand, config, steer
 

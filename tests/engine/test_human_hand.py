@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.advisors.base import Advice, Evidence
 from engine.advisors.evidence import tried_table
 from engine.advisors.rules import RulesAdvisor
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor
 from tests.engine.steered import Hand, Held, config, steer

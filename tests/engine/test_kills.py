@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import launch
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live, pretended_engine
 from tests.engine.pretended_engine import KILLS
 

@@ -10,11 +10,11 @@ import torch
 from huggingface_hub import constants
 
 from engine.errors import UserError
+from engine.host.weight_files import read_weights
 from engine.training import compare, policy
 from engine.training.events import Evaluate, EvaluationSpec, SegmentEnd
 from engine.training.failures import NotFinite
 from engine.training.scoring import run_evaluation
-from engine.weight_files import read_weights
 from tests.engine import live
 from tests.engine.broken_models import BROKEN, SOUND, UNUSABLE, copy
 from tests.engine.conftest import Spec

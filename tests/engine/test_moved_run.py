@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.advisors.factory import make
-from engine.config import parse
+from engine.run.config import parse
 from engine.store.reader import open_run
 from tests.engine.simulated import SimulatedExecutor, search
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from engine.config import RunConfig, parse
-from engine.rundir import RunDirectory
-from engine.score import Score
+from engine.domain.score import Score
+from engine.run.config import RunConfig, parse
+from engine.run.rundir import RunDirectory
 from engine.training import events
 from engine.training.events import Evaluate, Evaluation
 from llmzero_tui import cli

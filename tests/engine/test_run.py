@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import launch
 from engine.errors import UserError
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.engine.surfaces import told_by_all
 

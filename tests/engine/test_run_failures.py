@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.advisors.rules import RulesAdvisor
-from engine.config import parse
 from engine.controller.loop import MAX_FAILURES
+from engine.run.config import parse
 from engine.training.events import SegmentEnd
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor, search

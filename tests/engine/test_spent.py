@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.config import BudgetSection
-from engine.rundir import RunDirectory
+from engine.run.config import BudgetSection
+from engine.run.rundir import RunDirectory
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.values.snapshot import RunView
 from tests.engine import live

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import launch
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live, pretended_engine
 
 STEPS = "SELECT 1 FROM metrics WHERE step >= 2"

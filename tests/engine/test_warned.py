@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.advisors.rules import RulesAdvisor
-from engine.config import parse
+from engine.run.config import parse
 from engine.training import events
 from engine.training.warned import LONGEST, MOST, WarningCollector
 from tests.engine import live

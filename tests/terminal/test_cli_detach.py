@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import launch
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.terminal.terminals import Terminal
 from tests.unit.cli_process import RUN_FILE, llmzero, run_file

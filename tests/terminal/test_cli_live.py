@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import launch
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.unit.cli_process import RUN_FILE, environment, finished_run, llmzero, run_file
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine import launch
-from engine.rundir import RunDirectory
+from engine.run import launch
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.terminal.terminals import Terminal
 from tests.terminal.test_cli_live import ENDLESS, follow, interrupt, start_endless

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run.rundir import Holder, RunDirectory, RunLock
 from tests.terminal.terminals import Terminal
 from tests.tui import sample_run
 from tests.tui.live_engine import live

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.terminal.terminals import Tmux
 from tests.unit.cli_process import RUN_FILE, run_file

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import launch
+from engine.run import launch
 from tasks import registry
 from tests.engine import live
 from tests.unit.cli_process import ROOT, llmzero, run_file

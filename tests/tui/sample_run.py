@@ -18,8 +18,8 @@ from typing import Any
 
 import duckdb
 
-from engine import config
-from engine.space import Space
+from engine.domain.space import Space
+from engine.run import config
 from engine.store.protocol import SCHEMA_VERSION
 from tests.tui import sample_words
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import daemon
 from engine.advisors.rules import RulesAdvisor
-from engine.config import parse
-from engine.rundir import RunDirectory
+from engine.run import daemon
+from engine.run.config import parse
+from engine.run.rundir import RunDirectory
 from engine.store.server import StoreServer
 from engine.store.writer import Writer
 from tests.engine.simulated import SimulatedExecutor

@@ -24,7 +24,7 @@ from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.marks import Target
 from llmzero_tui.values.snapshot import NodeRow, ProposalRow
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine
 from tests.tui.sample_run import NOW

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.score import Score
+from engine.domain.score import Score
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.curves import read_traces
 from llmzero_tui.feeds.nodes import NodesFeed

@@ -13,13 +13,13 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from engine.space import Parameter, ParameterKind, ParameterScale, Space
+from engine.domain.space import Parameter, ParameterKind, ParameterScale, Space
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.screens.branch_from import BranchFrom
 from llmzero_tui.screens.decision import DecisionScreen
 from llmzero_tui.screens.edit import EditScreen, EditSubject
 from llmzero_tui.screens.run import RunScreen
-from llmzero_tui.values.dossier import ProposalRecord, became, differences
+from llmzero_tui.values.proposal_detail import ProposalRecord, became, differences
 from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.choice import Choice
 from tests.tui.conftest import app_on, until
@@ -297,9 +297,18 @@ async def test_a_refused_transition_of_ones_own_comes_back_as_it_was(run: Path, 
 
 def _many(count: int) -> Space:
     own = tuple(
-        Parameter(f"task_knob_{i}", f"knob{i}", ParameterKind.CAPACITY if i % 2 else ParameterKind.REGULARIZATION, 0.0, 10.0, 1.0,
-                  ParameterScale.LINEAR, f"what knob {i} does") for i in range(count)
-    )  # fmt: skip
+        Parameter(
+            f"task_knob_{i}",
+            f"knob{i}",
+            ParameterKind.CAPACITY if i % 2 else ParameterKind.REGULARIZATION,
+            0.0,
+            10.0,
+            1.0,
+            ParameterScale.LINEAR,
+            f"what knob {i} does",
+        )
+        for i in range(count)
+    )
     return Space([*SAMPLE_SPACE.parameters, *own])
 
 

@@ -14,12 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "datasets", "accelerate", "pandas", "ray"}
 LATER = {"duckdb", "pyarrow", "numpy", "plotext", "textual_plotext", "pydantic", "psutil", "urllib.request", "tomli_w"}
-LATER_ENGINE = {"engine.config", "engine.preflight", "engine.machine", "engine.space", "tasks"}
+LATER_ENGINE = {"engine.run.config", "engine.run.preflight", "engine.host.machine", "engine.domain.space", "tasks"}
 LATER_OURS = {
     "llmzero_tui.commands.start", "llmzero_tui.commands.control", "llmzero_tui.commands.runfile", "llmzero_tui.text",
     "llmzero_tui.files", "llmzero_tui.feeds.news", "llmzero_tui.feeds.compare", "llmzero_tui.feeds.decision",
     "llmzero_tui.feeds.samples", "llmzero_tui.feeds.agents", "llmzero_tui.feeds.trajectory", "llmzero_tui.feeds.sql",
-    "llmzero_tui.values.comparison", "llmzero_tui.values.dossier", "llmzero_tui.values.samples",
+    "llmzero_tui.values.comparison", "llmzero_tui.values.proposal_detail", "llmzero_tui.values.samples",
     "llmzero_tui.user.notify", "llmzero_tui.user.clipboard", "llmzero_tui.screens.dialogs", "llmzero_tui.screens.edit",
     "llmzero_tui.screens.help", "llmzero_tui.screens.palette", "llmzero_tui.screens.settings",
     "llmzero_tui.screens.sql", "llmzero_tui.screens.samples", "llmzero_tui.screens.decision",

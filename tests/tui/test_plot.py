@@ -20,7 +20,7 @@ from llmzero_tui.values.curves import (
     SegmentBound,
     Smoothing,
 )
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.plot.drawing import DrawnCurve, PlotContent, cut, draw
 from llmzero_tui.widgets.plot.scale import AxisScale, fitted, moment_label, moments, rounds, ticks, value_label
 from llmzero_tui.widgets.plot.widget import composed, describe, heading, panels

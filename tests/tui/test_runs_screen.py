@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.store.reader import Reader, open_run
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.feeds.runs import RunsFeed

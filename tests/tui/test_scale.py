@@ -27,7 +27,7 @@ from engine.store.queries import load
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.values.snapshot import RunView
-from llmzero_tui.widgets.lines import lines_of, matching, shortened
+from llmzero_tui.widgets.tree_lines import lines_of, matching, shortened
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live
 from tests.tui.sample_run import NOW

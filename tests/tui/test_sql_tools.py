@@ -32,7 +32,7 @@ from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.user import queries
 from llmzero_tui.user.places import state_dir
-from llmzero_tui.widgets.look import look
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.result_grid import NARROWEST, as_text, decimals, shares
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine, live

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from engine.advisors.base import Evidence, SampledCompletion, Series
-from engine.score import PromptSet, Score, outcomes_of
-from engine.space import Intent, KLReference, OptimizerState, Space, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.score import PromptSet, Score, outcomes_of
+from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 STEPS = 50
 SPACE = Space.build(

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from engine.config import parse
-from engine.launch import create_run
-from engine.rundir import RunDirectory
+from engine.run.config import parse
+from engine.run.launch import create_run
+from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,10 +15,10 @@ from statistics import fmean
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
-from engine.score import PromptSet, Score, outcomes_of
+from engine.domain.score import PromptSet, Score, outcomes_of
+from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition
+from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
-from engine.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition
-from engine.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 
 SPACE = Space.build(
     {},

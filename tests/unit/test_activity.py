@@ -9,7 +9,7 @@ import pytest
 from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.summary import eta
 from engine.controller.activity import ActivityRecorder
-from engine.controller.ledger import RunState
+from engine.controller.run_state import RunState
 from engine.training import events
 from tests.unit.test_ledger import begin
 

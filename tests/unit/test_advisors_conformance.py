@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from engine.advisors import ollama
 from engine.advisors.base import Advice, Advisor, Evidence
 from engine.advisors.factory import make
+from engine.domain.score import Score
+from engine.domain.space import Intent, KLReference, Space, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.errors import UserError
-from engine.score import Score
-from engine.space import Intent, KLReference, Space, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 from tests.unit.test_search_conformance import strategy, unlucky
 

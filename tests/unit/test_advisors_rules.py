@@ -12,8 +12,8 @@ from engine.advisors.base import Evidence
 from engine.advisors.diagnosis import diagnose
 from engine.advisors.moves import DESIGNS, REMEDIES
 from engine.advisors.rules import RulesAdvisor
-from engine.space import Intent, KLReference, OptimizerState, Space, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.test_diagnosis import CASES, variant
 
 SPACE = Space.build(

@@ -11,8 +11,8 @@ import pytest
 
 from engine.analysis.strategy import read_strategy, stage_rows, strategy_toml
 from engine.analysis.summary import derived_state, summarise
+from engine.domain.score import PromptSet, Score, wilson
 from engine.errors import UserError
-from engine.score import PromptSet, Score, wilson
 from engine.store.reader import FileReader
 from engine.store.writer import Writer
 from tests.engine.store_engine import checkpoint_row, node_row, run_row, small_search

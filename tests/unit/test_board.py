@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
 from engine.store.writer import Writer
 from llmzero_tui.text.board import ProgressBoard, telling

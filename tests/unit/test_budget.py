@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import BudgetSection
-from engine.controller.account import in_words, merged
 from engine.controller.budget import BudgetLimits, InFlightBudget, SpentBudget
+from engine.controller.budget_tracker import in_words, merged
 from engine.errors import UserError
+from engine.run.config import BudgetSection
 
 
 def budget(steps: int = 0, nodes: int = 0, minutes: float = 0, gpu_hours: float = 0, workers: int = 2) -> BudgetLimits:

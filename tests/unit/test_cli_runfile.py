@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from engine import config
-from engine.config import RunConfig
-from engine.space import Space
+from engine.domain.space import Space
+from engine.run import config
+from engine.run.config import RunConfig
 from llmzero_tui import cli
 from llmzero_tui.text.run_file import docstrings, run_file_text
 from tasks import registry

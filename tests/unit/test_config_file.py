@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import RunConfig, load, parse
 from engine.errors import UserError, one_line
+from engine.run.config import RunConfig, load, parse
 
 LEAST = '[task]\nname = "knights"\n'
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine import launch
-from engine.config import parse
 from engine.errors import UserError
-from engine.preflight import check
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run import launch
+from engine.run.config import parse
+from engine.run.preflight import check
+from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.store.errors import DamagedDatabase
 from engine.store.reader import Reader, ask_run, open_run
 from engine.store.writer import Writer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run.rundir import Holder, RunDirectory, RunLock
 from llmzero_tui.files.deletion import delete_run
 from tests.unit.cli_process import finished_run
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from engine.advisors.answers import PATHOLOGIES
 from engine.advisors.base import Diagnosis
 from engine.advisors.diagnosis import CHECKS, consistent, contradict, diagnose
-from engine.score import Score
-from engine.tree import Checkpoint
+from engine.domain.score import Score
+from engine.domain.tree import Checkpoint
 
 STEPS = 50
 Curve = list[tuple[int, float]]

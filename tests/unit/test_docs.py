@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import preflight
 from engine.compare.plan import cells, load
-from engine.config import parse
-from engine.rundir import RunDirectory
+from engine.run import preflight
+from engine.run.config import parse
+from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
 from llmzero_tui import cli
 from tests.unit.cli_process import ROOT, finished_run

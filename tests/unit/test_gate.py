@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from engine.controller.gate import ProposalGate
-from engine.controller.proposals import Proposal
-from engine.space import Intent, Transition
+from engine.domain.proposals import Proposal
+from engine.domain.space import Intent, Transition
 
 NOON = datetime(2026, 1, 1, 12)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import hub, model_files, preflight
-from engine.config import RunConfig, parse
 from engine.errors import UserError
+from engine.host import hub, model_files
+from engine.run import preflight
+from engine.run.config import RunConfig, parse
 
 SHIPPED = model_files.project_root() / "assets" / "tiny" / "knights"
 QWEN = "Qwen/Qwen3-0.6B"

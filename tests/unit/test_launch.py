@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import launch
-from engine.config import RunConfig, load, parse
-from engine.daemon import _ReadyLine
 from engine.errors import Fault, UserError
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run import launch
+from engine.run.config import RunConfig, load, parse
+from engine.run.daemon import _ReadyLine
+from engine.run.rundir import Holder, RunDirectory, RunLock
 
 
 def config(name: str) -> RunConfig:
@@ -128,7 +128,7 @@ def test_removing_a_run_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_engine_imports_no_torch() -> None:
-    program = "import sys, engine.daemon; assert not {'torch', 'transformers', 'trl', 'textual'} & set(sys.modules)"
+    program = "import sys, engine.run.daemon; assert not {'torch', 'transformers', 'trl', 'textual'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.advisors.base import Advice, AdvisorCall, Diagnosis, Signal
-from engine.controller.ledger import RunState, now
-from engine.controller.sight import EvidenceBuilder
-from engine.policy import Policy
-from engine.rundir import RunDirectory
-from engine.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.controller.evidence_builder import EvidenceBuilder
+from engine.controller.run_state import RunState, now
+from engine.domain.policy import Policy
+from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState
+from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from engine.training.events import (
     MANIFEST,
@@ -22,7 +23,6 @@ from engine.training.events import (
     EvaluationResult,
     StepMetrics,
 )
-from engine.tree import Checkpoint, Node, NodeState
 
 CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Advice, AdvisorCall, Diagnosis
-from engine.controller.ledger import RunState
+from engine.controller.run_state import RunState
 from tests.unit.test_ledger import begin, reload
 
 CALL = AdvisorCall("strategist", "{}", "", "", 0.0, model="qwen3-vl:8b", key="strategist-1", node=0)

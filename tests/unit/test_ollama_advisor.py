@@ -13,9 +13,9 @@ import pytest
 
 from engine.advisors.base import Advice, AdviceFailed, AdvisorCall, Evidence, PlotImage
 from engine.advisors.ollama import OllamaAdvisor, connect, context_tokens, partial_rationale
+from engine.domain.space import Intent, KLReference
+from engine.domain.tree import NodeState
 from engine.errors import Fault
-from engine.space import Intent, KLReference
-from engine.tree import NodeState
 from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Script, Sensible, misbehave, serving
 from tests.unit.advice_cases import at_root, evidence
 from tests.unit.test_advisors_conformance import assert_kept_promises

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine import ollama_host
-from engine.config import parse
 from engine.errors import UserError
+from engine.host import ollama_host
+from engine.run.config import parse
 
 HERE = "http://127.0.0.1:11434"
 

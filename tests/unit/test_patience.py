@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.config import AdvisorSection
-from engine.controller.pipeline import patience
+from engine.controller.proposal_queue import patience
+from engine.run.config import AdvisorSection
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence, Selection
-from engine.controller.ledger import RunState
+from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.planner import PlannedTransition, Planner
-from engine.controller.sight import EvidenceBuilder
+from engine.controller.run_state import RunState
+from engine.domain.space import Configuration, Intent, Space, Transition
+from engine.domain.tree import NodeState
 from engine.errors import Fault
-from engine.rundir import RunDirectory
+from engine.run.rundir import RunDirectory
 from engine.search.base import Expansion
-from engine.space import Configuration, Intent, Space, Transition
 from engine.store.writer import Writer
 from engine.training.events import Evaluation
-from engine.tree import NodeState
 
 SPACE = Space.build({}, batch_size=32)
 CHANGE = Expansion(1, 50, Intent.CHANGE, 50, "a change", candidates=((1, 25),))

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine import advisor_check, machine, model_files, preflight, strategies
-from engine.config import AdvisorSection, RunConfig, parse
 from engine.errors import Fault, UserError
-from engine.findings import CheckFinding
+from engine.host import machine, model_files
+from engine.run import advisor_check, preflight, strategies
+from engine.run.config import AdvisorSection, RunConfig, parse
+from engine.run.findings import CheckFinding
 from tasks import registry
 from tests.engine.broken_models import BROKEN, SOUND, copy
 from tests.fake_ollama import Model, serving
@@ -377,7 +378,7 @@ def test_the_advisors_of_the_run_file_are_those_an_engine_makes() -> None:
     from typing import get_args
 
     from engine.advisors import factory
-    from engine.config import AdvisorSection
+    from engine.run.config import AdvisorSection
 
     assert set(get_args(AdvisorSection.model_fields["kind"].annotation)) == set(factory.KINDS)
 
@@ -385,7 +386,7 @@ def test_the_advisors_of_the_run_file_are_those_an_engine_makes() -> None:
 def test_the_strategies_of_the_run_file_are_those_an_engine_makes() -> None:
     from typing import get_args
 
-    from engine.config import SearchSection
+    from engine.run.config import SearchSection
     from engine.search.registry import NAMES
 
     assert set(get_args(SearchSection.model_fields["strategy"].annotation)) == set(NAMES)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import preflight, prompt_check
-from engine.config import RunConfig, parse
-from engine.findings import CheckFinding
-from engine.model_files import read_model
-from engine.space import Space
+from engine.domain.space import Space
+from engine.host.model_files import read_model
+from engine.run import preflight, prompt_check
+from engine.run.config import RunConfig, parse
+from engine.run.findings import CheckFinding
 from tasks import registry
 from tasks.base import Split, split_of
 
@@ -171,5 +171,5 @@ def test_a_chat_that_the_model_cannot_read_is_named(folder: Path) -> None:
 def test_looking_at_the_prompts_imports_no_torch() -> None:
     import subprocess
 
-    code = "import sys, engine.prompt_check, engine.preflight; sys.exit('torch' in sys.modules)"
+    code = "import sys, engine.run.prompt_check, engine.run.preflight; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

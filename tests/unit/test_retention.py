@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.controller.retention import SPARE_BYTES, missing_bytes, superfluous
-from engine.score import Score
-from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.score import Score
+from engine.domain.space import Intent, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 
 def tree_of(parents: list[int], scores: list[int], states: list[NodeState] | None = None) -> Tree:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run.rundir import Holder, RunDirectory, RunLock
 
 ME = Holder(pid=os.getpid(), version="1", started="2026-03-02T09:00:00+00:00")
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from engine.rundir import Holder, RunDirectory, RunLock
+from engine.run.rundir import Holder, RunDirectory, RunLock
 lock = RunLock(RunDirectory(Path(sys.argv[1])), Holder(os.getpid(), "1", "now"))
 print("held", flush=True)
 time.sleep(60)

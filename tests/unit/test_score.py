@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.score import PromptSet, Score, difference, joined, outcomes_of, score_of, wilson
+from engine.domain.score import PromptSet, Score, difference, joined, outcomes_of, score_of, wilson
 
 ONE = (PromptSet("validation", 0, 64),)
 OTHER = (PromptSet("validation", 1, 64),)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.score import Z_95, PromptSet, Score, ScoreDifference, difference, wilson
+from engine.domain.score import Z_95, PromptSet, Score, ScoreDifference, difference, wilson
 
 ROUNDS = 1000
 Chances = NDArray[np.float64]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from engine.controller.ledger import RunState, now
-from engine.policy import Policy
-from engine.prompt_sets import RERANK_SEED, steering_prompts
-from engine.rundir import RunDirectory
-from engine.score import PromptSet, Score
+from engine.controller.run_state import RunState, now
+from engine.domain.policy import Policy
+from engine.domain.prompt_sets import RERANK_SEED, steering_prompts
+from engine.domain.score import PromptSet, Score
+from engine.run.rundir import RunDirectory
 from engine.store.queries import load
 from engine.store.writer import Writer
 from engine.training.events import MOST_PROMPTS, Evaluation, EvaluationResult

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.score import Score
+from engine.domain.score import Score
 from engine.search.comparator import judge
 
 N = 256

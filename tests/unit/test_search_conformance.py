@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.domain.score import Score
+from engine.domain.space import Intent, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.errors import UserError
-from engine.score import Score
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
 from engine.search.registry import NAMES, make
-from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}

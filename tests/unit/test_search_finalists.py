@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine.score import Score
+from engine.domain.score import Score
+from engine.domain.space import Intent, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.finalists import finalists, soup
-from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
 
 
 def line(*values: int) -> Tree:

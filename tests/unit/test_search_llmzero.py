@@ -6,12 +6,12 @@ from statistics import fmean
 
 import pytest
 
-from engine.score import Score
+from engine.domain.score import Score
+from engine.domain.space import Intent, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion
 from engine.search.llmzero import LLMZero
 from engine.search.registry import make
-from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World, intents
 
 N = 256

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from engine.controller.jobs import attempt
-from engine.score import Score
+from engine.controller.job_builder import attempt
+from engine.domain.score import Score
+from engine.domain.space import Intent, Parameter, ParameterKind, ParameterScale, Space, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft
 from engine.search.encoding import decode, encode
 from engine.search.registry import make
-from engine.space import Intent, Parameter, ParameterKind, ParameterScale, Space, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.simulation import SPACE, Simulation, World
 
 PEERS = ("topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.domain.space import Intent, OptimizerState, ParameterScale, Space, Transition, format_value
 from engine.errors import UserError
-from engine.space import Intent, OptimizerState, ParameterScale, Space, Transition, format_value
 
 KNIGHTS: dict[str, dict[str, Any]] = {
     "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.score import wilson
+from engine.domain.score import wilson
 from engine.store import queries
 from engine.store.execute import QueryJob
 from engine.store.reader import to_rows

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.space import ParameterKind, Space
+from engine.domain.space import ParameterKind, Space
 from tasks import registry
 from tasks.base import Item, Split, Task, TaskError, split_of
 from tasks.reasoning_gym import installed

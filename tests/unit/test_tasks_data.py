@@ -492,8 +492,8 @@ def test_an_item_of_a_row_task_is_json(folder: Path) -> None:
 
 
 def test_too_few_rows_for_the_run_file_are_found_before_the_run(own: Path) -> None:
-    from engine.config import parse
-    from engine.preflight import check
+    from engine.run.config import parse
+    from engine.run.preflight import check
 
     text = '[task]\nname = "words.jsonl:reward.py:reward"\n[evaluation]\nvalidation_prompts = 8\nrerank_prompts = 8\n'
     report = check(parse(text + "test_prompts = 999\n", default_name="x"), own / "runs")

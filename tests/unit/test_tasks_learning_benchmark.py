@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import learning, learning_report
 from benchmarks.learning_plan import GROUPS, SEEDS, STEPS, Run, plan
-from engine.space import Space
+from engine.domain.space import Space
 from tasks import registry
 
 

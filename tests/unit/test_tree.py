@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.score import Score
-from engine.space import Intent, Transition
-from engine.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.score import Score
+from engine.domain.space import Intent, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 
 def base(score: Score | None = None) -> Tree:

@@ -72,7 +72,7 @@ def test_the_engine_and_its_workers_are_ours_whatever_is_on_the_path(project: Pa
 
     write(project, "raise RuntimeError('this was not asked for')\n", "engine.py")
     write(project, "raise RuntimeError('this was not asked for')\n", "tasks.py")
-    for module in ("engine.daemon", "engine.training.worker"):
+    for module in ("engine.run.daemon", "engine.training.worker"):
         done = subprocess.run(
             [*own_packages.command(module), "--help"], cwd=project, env={**os.environ, "PYTHONPATH": str(project)},
             capture_output=True, text=True, check=False,

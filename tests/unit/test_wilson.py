@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.score import wilson
+from engine.domain.score import wilson
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Draws curves into lines of a terminal: axes, segment boundaries, the raw band, averages, scores with their intervals.
 
-Called by the plot widget. A `Picture` says what is drawn; what has no place on the axes (NaN, infinity, nothing
+Called by the plot widget. A `PlotContent` says what is drawn; what has no place on the axes (NaN, infinity, nothing
 positive on a log scale) is left out here and nowhere else. No widget, no reader.
 """
 
@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from llmzero_tui.format import fit, number, to_ascii
 from llmzero_tui.values.curves import Axis, AxisWindow, CurvePoint, CurveTrace, DrawingStyle, Smoothing, smooth
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.plot.scale import AxisScale, drawable, fitted, moment_label, moments, rounds, ticks
 
 if TYPE_CHECKING:

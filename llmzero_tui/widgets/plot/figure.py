@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual_plotext import Plot
 
 from llmzero_tui.format import fit, to_ascii
-from llmzero_tui.widgets.look import Appearance
+from llmzero_tui.widgets.appearance import Appearance
 
 AXIS_CELLS = 1
 AXIS_ROWS = 2

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from llmzero_tui.format import number
 from llmzero_tui.values.curves import Axis, AxisWindow, CurveSelection, CurveTrace, DrawingStyle
-from llmzero_tui.widgets.look import Appearance, look
+from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.plot.drawing import DrawnCurve, PlotContent, draw
 from llmzero_tui.widgets.plot.scale import moment_label
 from llmzero_tui.widgets.strip import short

@@ -1,0 +1,196 @@
+"""Carries out what a human asked for: one method a command, each returning the line that says what was done.
+
+A command that does not fit the run as it is now is refused with one line (UserError).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from engine.controller import commands
+from engine.controller.budget_tracker import BudgetTracker
+from engine.controller.commands import ReceivedCommand
+from engine.controller.gate import ProposalGate
+from engine.controller.proposal_queue import ProposalQueue
+from engine.controller.run_state import RunState
+from engine.domain.proposals import Proposal, in_words
+from engine.domain.space import Configuration, Intent, KLReference, Space, Transition
+from engine.domain.tree import NodeState
+from engine.errors import UserError, one_line
+
+
+class CommandHandler:
+    """The human's hands on a run. `stop_segment` asks a running segment to end after its step."""
+
+    def __init__(
+        self,
+        ledger: RunState,
+        space: Space,
+        pipeline: ProposalQueue,
+        account: BudgetTracker,
+        stop_segment: Callable[[int, str], Awaitable[None]],
+        *,
+        segment_steps: int,
+        gate_seconds: float,
+    ) -> None:
+        self._ledger = ledger
+        self._space = space
+        self._pipeline = pipeline
+        self._account = account
+        self._stop_segment = stop_segment
+        self._segment_steps = segment_steps
+        self._gate_seconds = gate_seconds
+
+    async def carry_out(self, asked: ReceivedCommand) -> str:
+        """Do it; the answer is one line. Raises UserError when it is refused."""
+        match asked.command:
+            case commands.ApproveCommand() as approve:
+                return self._approve(approve, asked.author)
+            case commands.EditCommand() as edit:
+                return self._edit(edit, asked.author)
+            case commands.RejectCommand() as reject:
+                return self._reject(reject, asked.author)
+            case commands.ExpandCommand() as expand:
+                return self._expand(expand, asked.author)
+            case _:
+                return await self._beyond_proposals(asked)
+
+    async def _beyond_proposals(self, asked: ReceivedCommand) -> str:
+        match asked.command:
+            case commands.PruneCommand() as prune:
+                return await self._prune(prune, asked.author)
+            case commands.StopNodeCommand() as stop:
+                return await self._stop(stop, asked.author)
+            case commands.AnnotateCommand() as note:
+                return self._annotate(note)
+            case commands.BudgetCommand() as budget:
+                return self._change_budget(budget, asked.author)
+            case commands.GateCommand() as gate:
+                self._pipeline.set_gate(ProposalGate(gate.mode, self._gate_seconds))
+                return f"gate {gate.mode}"
+            case other:
+                raise ValueError(f"{other.kind} is the loop's own")
+
+    def _waiting(self, proposal_id: int, revision: int) -> Proposal:
+        """The proposal as the human saw it. Raises UserError that says what changed since."""
+        for proposal in self._ledger.proposals.values():
+            if proposal.id == proposal_id:
+                if proposal.revision != revision:
+                    raise UserError(
+                        f"proposal {proposal_id} of #{proposal.node} is at revision {proposal.revision} now "
+                        f"({in_words(proposal.transition.changes)}), you saw {revision}; look again"
+                    )
+                return proposal
+        gone = self._ledger.decided.get(proposal_id)
+        if gone is None:
+            raise UserError(f"there is no proposal {proposal_id}")
+        why = f": {gone.reason}" if gone.reason and not gone.reason.startswith(gone.state) else ""
+        line = f"proposal {proposal_id} waits no more: {gone.state} by {gone.by}{why}"
+        if gone.revision != revision:
+            line += f"; it is at revision {gone.revision} now ({gone.changes}), you saw {revision}"
+        raise UserError(one_line(line))
+
+    def _approve(self, command: commands.ApproveCommand, author: str) -> str:
+        proposal = self._waiting(command.proposal_id, command.revision)
+        self._pipeline.close(proposal, "approved", author, "approved")
+        return f"#{proposal.node} approved"
+
+    def _reject(self, command: commands.RejectCommand, author: str) -> str:
+        proposal = self._waiting(command.proposal_id, command.revision)
+        self._pipeline.close(proposal, "rejected", author, command.reason or "rejected")
+        return f"#{proposal.node} rejected"
+
+    def _edit(self, command: commands.EditCommand, author: str) -> str:
+        proposal = self._waiting(command.proposal_id, command.revision)
+        old = proposal.transition
+        parent = self._ledger.tree[old.parent].configuration
+        transition = self._checked(
+            replace(
+                old,
+                intent=Intent.CHANGE if command.changes else old.intent,
+                changes=command.changes,
+                optimizer=command.optimizer or old.optimizer,
+                reference=command.reference or old.reference,
+                rationale=command.rationale or f"edited by {author}; before: {old.rationale}",
+            ),
+            parent,
+        )
+        self._ledger.edit(proposal, transition, self._space.apply(parent, transition.changes))
+        self._pipeline.close(self._ledger.proposals[proposal.node], "edited", author, "edited and approved")
+        return f"#{proposal.node} edited: {transition.label}"
+
+    def _expand(self, command: commands.ExpandCommand, author: str) -> str:
+        tree = self._ledger.tree
+        node = tree.nodes.get(command.parent)
+        if node is None:
+            raise UserError(f"there is no node #{command.parent}")
+        kept = [c.step for c in node.checkpoints if c.kept]
+        if command.step not in kept:
+            raise UserError(f"#{node.id} has no checkpoint at step {command.step}; its checkpoints: {kept or 'none'}")
+        transition = self._checked(
+            Transition(
+                parent=node.id,
+                step=command.step,
+                intent=Intent.CHANGE if command.changes or command.reference is KLReference.BRANCH else Intent.KEEP,
+                changes=command.changes,
+                optimizer=command.optimizer,
+                reference=command.reference,
+                rationale=command.rationale or f"asked for by {author}",
+            ),
+            node.configuration,
+        )
+        proposal = self._pipeline.add_human(transition, self._segment_steps, author)
+        return f"#{proposal.node} queued: {transition.label}"
+
+    def _checked(self, transition: Transition, parent: Configuration) -> Transition:
+        """The transition with its label. Raises UserError with everything the space finds wrong."""
+        known = {name: value for name, value in transition.changes.items() if name in self._space}
+        labelled = replace(transition, label=self._space.describe(parent, known))
+        if wrong := self._space.check_transition(parent, labelled):
+            raise UserError("; ".join(wrong))
+        return labelled
+
+    async def _prune(self, command: commands.PruneCommand, author: str) -> str:
+        if command.node_id not in self._ledger.tree.nodes or command.node_id == self._ledger.tree.root.id:
+            raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
+        if self._ledger.tree[command.node_id].pruned:
+            raise UserError(f"#{command.node_id} is pruned already")
+        reason = _reason(f"pruned by {author}", command.reason)
+        subtree = self._ledger.tree.subtree(command.node_id)
+        for node in subtree:
+            why = reason if node.id == command.node_id else f"pruned with #{command.node_id}"
+            if node.state is NodeState.RUNNING:
+                await self._stop_segment(node.id, why)
+            elif proposal := self._ledger.proposals.get(node.id):
+                self._pipeline.close(proposal, "rejected", author, why)
+            elif node.state is NodeState.QUEUED:
+                self._ledger.set_state(node.id, NodeState.REJECTED, why)
+        self._ledger.prune(command.node_id, reason)
+        why = f": {one_line(command.reason)}" if command.reason else ""
+        return f"#{command.node_id} pruned with {len(subtree) - 1} below it{why}"
+
+    async def _stop(self, command: commands.StopNodeCommand, author: str) -> str:
+        node = self._ledger.tree.nodes.get(command.node_id)
+        if node is None or node.state is not NodeState.RUNNING:
+            raise UserError(f"#{command.node_id} is not training")
+        await self._stop_segment(node.id, _reason(f"stopped by {author}", command.reason))
+        return f"#{node.id} ends after its step"
+
+    def _annotate(self, command: commands.AnnotateCommand) -> str:
+        text = command.text.strip()
+        if command.node_id not in self._ledger.tree.nodes:
+            raise UserError(f"there is no node #{command.node_id}")
+        self._ledger.annotate(command.node_id, text)
+        return f"#{command.node_id} note kept" if text else f"#{command.node_id} note removed"
+
+    def _change_budget(self, command: commands.BudgetCommand, author: str) -> str:
+        """What has not begun and finds no room any more is withdrawn; what trains goes on to its end."""
+        line = self._account.change(command.given, author)
+        for node_id in self._account.beyond(self._pipeline.waiting(stock=False)):
+            self._pipeline.withdraw(node_id, f"not begun when {author} lowered the budget")
+        return line
+
+
+def _reason(what: str, why: str) -> str:
+    return f"{what}: {one_line(why)}" if why.strip() else what

@@ -1,0 +1,121 @@
+"""What a worker is told: a node of the tree as a SegmentSpec, a policy as an Evaluate. Reads ledger and run file."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.controller.run_state import RunState
+from engine.domain.prompt_sets import STEERING_SEED
+from engine.domain.space import Intent, OptimizerState, Space, Transition
+from engine.domain.tree import Node, NodeState, Tree
+from engine.run.config import RunConfig
+from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
+
+READ_PROMPTS = 8
+"""So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
+all through a run, so that two checkpoints can be compared on one prompt."""
+
+
+def steering(prompts: int) -> EvaluationSpec:
+    """How every checkpoint is scored."""
+    return EvaluationSpec(split="validation", n=prompts, seed=STEERING_SEED, samples=min(READ_PROMPTS, prompts))
+
+
+def segment_seed(run_seed: int, start_steps: int, attempt: int) -> int:
+    """Seed of a segment's data order and sampling.
+
+    Siblings share it, so that they see the same prompts and their difference is the configuration's (common random
+    numbers); along a trajectory it changes, or prompts would repeat. A repair counts as another attempt, and so does a
+    segment whose settings were trained from the same place before: it would only be the same again.
+    """
+    return zlib.crc32(f"{run_seed}/{start_steps}/{attempt}".encode()) & 0x7FFFFFFF
+
+
+def attempt(tree: Tree, transition: Transition) -> int:
+    """How many segments failed at this place before, or had the same settings there: 0 for the first try."""
+    siblings = tree.children(transition.parent)
+    if transition.intent is Intent.REPAIR:
+        return sum(child.state.failed for child in siblings)
+    begun = (child.transition for child in siblings if child.state is not NodeState.REJECTED)
+    return sum(each is not None and each.repeats(transition) for each in begun)
+
+
+class JobBuilder:
+    """Builds jobs for one run."""
+
+    def __init__(self, config: RunConfig, space: Space, ledger: RunState) -> None:
+        self._config = config
+        self._space = space
+        self._ledger = ledger
+        cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
+        self._threads = config.training.threads or max(1, (cores or 1) // config.search.workers)
+
+    @property
+    def checkpoints(self) -> int:
+        """Checkpoints that a segment saves at most."""
+        return self._config.evaluation.checkpoints
+
+    def segment(self, node: Node, seed: int) -> SegmentSpec:
+        """The segment of a queued node, from where it was left. Raises ValueError for the root, which has none."""
+        transition = node.transition
+        if transition is None:
+            raise ValueError("the root has no segment")
+        config, ledger = self._config, self._ledger
+        parent = ledger.checkpoint_path(transition.parent, transition.step)
+        if node.steps:  # taken up: it goes on from its own checkpoint, on other prompts than those of its first steps
+            parent = ledger.checkpoint_path(node.id, node.steps)
+            seed = zlib.crc32(f"{seed}/from {node.steps}".encode()) & 0x7FFFFFFF
+        reference = ledger.tree.reference(node.id)
+        carries = transition.optimizer is OptimizerState.KEEP and transition.parent != ledger.tree.root.id
+        evaluation = config.evaluation
+        return SegmentSpec(
+            job=str(node.id),
+            task=config.task.name,
+            base=ledger.base,
+            parent=str(parent),
+            optimizer=str(parent) if carries or node.steps else None,
+            reference=ledger.base if reference is None else str(ledger.checkpoint_path(*reference)),
+            configuration=dict(node.configuration),
+            steps=node.planned_steps,
+            done=node.steps,
+            seed=seed,
+            directory=str(ledger.directory.segment(node.id)),
+            checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
+            evaluation=steering(evaluation.validation_prompts),
+            batch_size=config.training.batch_size,
+            micro_batch=self.micro_batch(),
+            precision=config.training.precision,
+            vllm=config.training.vllm,
+            threads=self._threads,
+            on_error=config.task.on_error,
+        )
+
+    def micro_batch(self) -> int:
+        """Completions in one forward pass: halved for every segment of the run that ran out of memory, at least 1.
+
+        Gradients are accumulated to the same batch, so the training itself does not change.
+        """
+        batch = self._config.training.batch_size
+        micro = self._config.training.micro_batch or batch
+        for _ in range(sum(node.state is NodeState.OUT_OF_MEMORY for node in self._ledger.tree)):
+            micro = max((d for d in range(1, micro // 2 + 1) if batch % d == 0), default=1)
+        return micro
+
+    def evaluate(
+        self, job: str, directories: Sequence[Path], spec: EvaluationSpec, save_to: Path | None = None
+    ) -> Evaluate:
+        """Score a policy; several directories mean the mean of their weights, saved to `save_to`."""
+        return Evaluate(
+            job=job,
+            task=self._config.task.name,
+            base=self._ledger.base,
+            directories=[str(each) for each in directories],
+            evaluation=spec,
+            save_to=str(save_to) if save_to else None,
+            precision=self._config.training.precision,
+            threads=self._threads,
+            on_error=self._config.task.on_error,
+        )

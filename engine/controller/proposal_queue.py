@@ -1,0 +1,351 @@
+"""From "a worker is free" to a queued segment: ask the search, want a waiting proposal or plan one, pass the gate.
+
+Proposals come in two kinds. A *wanted* one is what the search asked for a free worker: the gate decides when it goes. A
+*stock* one was made while segments train, so that neither an advisor nor a human is waited for with an idle trainer; it
+becomes wanted when the search asks for the same place, or is superseded when its place closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from engine.controller.gate import ProposalGate
+from engine.controller.job_builder import attempt, segment_seed
+from engine.controller.planner import PlannedTransition, Planner
+from engine.controller.run_state import RunState, now
+from engine.domain.proposals import HUMAN, Proposal
+from engine.domain.space import Intent, Space, Transition
+from engine.domain.tree import NodeState
+from engine.run.config import AdvisorSection
+from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
+
+PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
+"""A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
+
+
+LASTING = (Intent.ROOT, Intent.CHANGE)
+"""What a late advice is still good for: an anneal or a repair has happened by then."""
+
+
+def patience(asked: AdvisorSection, segment_seconds: float) -> float:
+    """Seconds a free worker waits for an advice before the rules stand in; `segment_seconds` is 0 while unknown."""
+    return asked.wait_seconds or max(LEAST_PATIENCE, PATIENCE_SHARE * segment_seconds)
+
+
+@dataclass(slots=True)
+class AdviceInProgress:
+    """An advice being made.
+
+    Attributes:
+        wanted: as for a proposal. since: monotonic second from which on a worker waits for it.
+        by_rules: the run's advisor is not asked. late: it was wanted, and the rules stood in for it.
+    """
+
+    expansion: Expansion
+    wanted: bool
+    task: asyncio.Task[PlannedTransition]
+    since: float
+    by_rules: bool = False
+    late: bool = False
+
+
+class ProposalQueue:
+    """Keeps the right number of proposals in the making. Owned by the controller's event loop."""
+
+    def __init__(
+        self,
+        ledger: RunState,
+        space: Space,
+        strategy: SearchStrategy,
+        planner: Planner,
+        gate: ProposalGate,
+        *,
+        run_seed: int,
+        slow_advisor: bool,
+        wake: Callable[[], None],
+        workers: int = 1,
+        patience: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        """`slow_advisor`: an advice takes seconds, so a fitting stock proposal beats a fresh one. `wake` tells the
+        loop that something is ready. `patience` says how many seconds a free worker waits for an advice."""
+        self._workers = workers
+        self._patience = patience
+        self.gate = gate
+        self._ledger = ledger
+        self._space = space
+        self._strategy = strategy
+        self._planner = planner
+        self._run_seed = run_seed
+        self._slow = slow_advisor
+        self._wake = wake
+        self._wanted: set[int] = set()
+        self._places: dict[int, tuple[int, int, Intent]] = {}  # what the search asked for, by the node it became
+        self._planning: list[AdviceInProgress] = []
+
+    # ---- what the loop asks ---------------------------------------------------------------------------------------
+
+    def queued(self) -> list[int]:
+        """Node ids that passed the gate and wait for a worker, oldest first."""
+        return [node.id for node in self._ledger.tree if node.state is NodeState.QUEUED]
+
+    def points(self) -> set[tuple[int, int]]:
+        """Places (node id, step) that an advice in the making branches from: their files must stay."""
+        found: set[tuple[int, int]] = set()
+        for planning in self._planning:
+            found |= {(planning.expansion.parent, planning.expansion.step), *planning.expansion.candidates}
+        return found
+
+    def waiting(self, *, stock: bool) -> list[int]:
+        """Node ids that have not begun: queued, or wanted at the gate; with `stock` the stock proposals, too."""
+        at_gate = [n for n in self._ledger.proposals if stock or n in self._wanted]
+        return [*self.queued(), *at_gate]
+
+    @property
+    def planning(self) -> bool:
+        """Whether an advice is in the making."""
+        return bool(self._planning)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something wanted is still to come: an advice in the making, or a proposal at the gate."""
+        return any(p.wanted for p in self._planning) or bool(self._wanted & self._ledger.proposals.keys())
+
+    @property
+    def at_gate(self) -> int:
+        """How many proposals that a worker could begin wait for the human."""
+        return 0 if self.gate.mode == "auto" else len(self._wanted & self._ledger.proposals.keys())
+
+    def fill(self, idle: int, left: BudgetLeft) -> None:
+        """Ask the search for each free worker that nothing is on its way to."""
+        coming = len(self.queued()) + len(self._wanted & self._ledger.proposals.keys())
+        if idle > coming:
+            self._lose_patience(left)
+        if any(planning.wanted for planning in self._planning):
+            return  # the search sees a place as taken once its proposal is in the tree: one advice at a time
+        for _ in range(idle - coming):
+            if left.steps <= 0:
+                return
+            expansion = self._strategy.ask(self._ledger.tree.without(self._stock()), left)
+            if expansion is None:
+                return
+            expansion = self._respect_rejection(expansion)
+            if left.segment_steps < shortest_segment(min(expansion.steps, left.steps)):
+                return  # the time that is left is too short for a segment
+            expansion = replace(expansion, steps=min(expansion.steps, left.segment_steps))
+            if not self._want_stock(expansion, left.steps):
+                if not self._want_planning(expansion):
+                    self._plan(expansion, left, wanted=True)
+                return
+            left = replace(left, steps=left.steps - expansion.steps)
+
+    def look_ahead(self, left: BudgetLeft) -> None:
+        """While segments train, have the next proposal made: one in stock at a time.
+
+        Of a slow advisor's changes there is one for each worker, and what the rules say at once does not count.
+        """
+        stock = [self._ledger.proposals[node_id].transition for node_id in self._stock()]
+        changes = sum(transition.intent is Intent.CHANGE for transition in stock)
+        enough = changes >= self._workers or len(stock) > self._workers + 1 if self._slow else bool(stock)
+        if enough or self._planning or self.busy or left.steps <= 0:
+            return
+        expansion = self._strategy.ask(self._ledger.tree, left)
+        if expansion is not None:
+            self._plan(self._respect_rejection(expansion), left, wanted=False)
+
+    def refresh(self, left: BudgetLeft) -> None:
+        """A segment ended: stock that the search would not ask for any more is withdrawn.
+
+        Changes of a slow advisor stay: they serve wherever a change is wanted. Its first segments stay while the search
+        repairs something.
+        """
+        stock = self._stock()
+        if self._slow:
+            stock = [n for n in stock if self._ledger.proposals[n].transition.intent is not Intent.CHANGE]
+        if not stock:
+            return
+        wish = self._strategy.ask(self._ledger.tree.without(self._stock()), left)
+        for node_id in stock:
+            proposal = self._ledger.proposals[node_id]
+            if wish is None or self._place(proposal) == (wish.parent, wish.step, wish.intent):
+                continue
+            if not (self._slow and wish.intent is Intent.REPAIR):
+                self.close(proposal, "superseded", "engine", f"another one fits better now: {wish.reason}")
+
+    def collect(self) -> None:
+        """Turn finished advices into proposals, and let through what the gate opens for."""
+        for planning in [p for p in self._planning if p.task.done()]:
+            self._planning.remove(planning)
+            self._propose(planning, planning.task.result())
+        for proposal in list(self._ledger.proposals.values()):
+            if not self._open(proposal.transition.parent, proposal.transition.step):
+                self.close(proposal, "superseded", "engine", f"#{proposal.transition.parent} is closed now")
+            elif proposal.node in self._wanted and self.gate.opens(proposal, now()):
+                self._ledger.decide(proposal, "approved", self.gate.mode, self.gate.reason)
+
+    def close(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
+        """Decide a proposal (see RunState.decide) and forget that it was wanted."""
+        self._wanted.discard(proposal.node)
+        self._ledger.decide(proposal, state, by, reason)
+        if state == "superseded":  # its node is not drawn any more: the log says what became of it
+            text = f"#{proposal.node} {proposal.transition.label} was withdrawn: {reason}"
+            self._ledger.event("info", "withdrawn", text, proposal.node)
+
+    def add_human(self, transition: Transition, steps: int, author: str) -> Proposal:
+        """A human's own transition: a proposal that the human has approved already."""
+        parent = self._ledger.tree[transition.parent]
+        configuration = self._space.apply(parent.configuration, transition.changes)
+        proposal = self._ledger.propose(
+            transition, configuration, steps=steps, seed=self._seed(transition), advisor=HUMAN,
+            call_id=None, deadline=None,
+        )  # fmt: skip
+        self._ledger.decide(proposal, "approved", author, "the human's own transition")
+        return proposal
+
+    def withdraw(self, node_id: int, reason: str) -> None:
+        """What has not begun never will: from the queue, or from the gate."""
+        if (proposal := self._ledger.proposals.get(node_id)) is not None:
+            self.close(proposal, "superseded", "engine", reason)
+        else:
+            self._ledger.set_state(node_id, NodeState.REJECTED, reason)
+
+    def want_all(self) -> None:
+        """After a resume: what waited at the gate goes on waiting there, as wanted."""
+        self._wanted = set(self._ledger.proposals)
+
+    def set_gate(self, gate: ProposalGate) -> None:
+        """Change the gate for what waits now and for what comes."""
+        self.gate = gate
+        self._ledger.record_gate(gate.mode)
+        for proposal in list(self._ledger.proposals.values()):
+            self._ledger.set_deadline(proposal, gate.deadline(now()))
+
+    async def cancel(self, reason: str) -> None:
+        """The run ends: nothing new is planned, what waits is superseded."""
+        self._planner.cancel()
+        for planning in self._planning:
+            planning.task.cancel()
+        await asyncio.gather(*(planning.task for planning in self._planning), return_exceptions=True)
+        self._planning.clear()
+        for proposal in list(self._ledger.proposals.values()):
+            self.close(proposal, "superseded", "engine", reason)
+
+    # ---- the parts ------------------------------------------------------------------------------------------------
+
+    def _stock(self) -> list[int]:
+        return [node_id for node_id in self._ledger.proposals if node_id not in self._wanted]
+
+    def _place(self, proposal: Proposal) -> tuple[int, int, Intent]:
+        """What the search asked for; the advisor may have chosen another checkpoint nearby."""
+        transition = proposal.transition
+        return self._places.get(proposal.node, (transition.parent, transition.step, transition.intent))
+
+    def _want_stock(self, expansion: Expansion, steps_left: int) -> bool:
+        """Take a stock proposal for this expansion; with a slow advisor any stock serves where a change is wanted."""
+        for node_id in self._stock():
+            proposal = self._ledger.proposals[node_id]
+            same = self._place(proposal) == (expansion.parent, expansion.step, expansion.intent)
+            fits = self._ledger.tree[node_id].planned_steps <= steps_left
+            change = self._slow and expansion.intent is proposal.transition.intent is Intent.CHANGE
+            if fits and (same or change):
+                self._ledger.plan_steps(node_id, expansion.steps)
+                self._wanted.add(node_id)
+                return True
+        return False
+
+    def _respect_rejection(self, expansion: Expansion) -> Expansion:
+        """Where a human rejected a plain continuation, a change is wanted instead of the same again."""
+        if expansion.intent not in (Intent.KEEP, Intent.ANNEAL):
+            return expansion
+        rejected = any(
+            child.state is NodeState.REJECTED
+            and child.transition is not None
+            and (child.transition.step, child.transition.intent) == (expansion.step, expansion.intent)
+            for child in self._ledger.tree.children(expansion.parent)
+        )
+        return replace(expansion, intent=Intent.CHANGE) if rejected else expansion
+
+    def _want_planning(self, expansion: Expansion) -> bool:
+        """Whether a slow advice in the making serves this expansion; it becomes wanted, a late one again."""
+        place = (expansion.parent, expansion.step, expansion.intent)
+        for planning in self._planning if self._slow and expansion.intent in LASTING else ():
+            made = planning.expansion
+            if place == (made.parent, made.step, made.intent) or expansion.intent is made.intent is Intent.CHANGE:
+                planning.wanted, planning.since = True, time.monotonic()
+                self._wake_when_late()
+                return True
+        return False
+
+    def _lose_patience(self, left: BudgetLeft) -> None:
+        """A worker is free: where the advisor has not answered in time the rules stand in, and its answer is stock."""
+        for planning in list(self._planning):
+            waited = time.monotonic() - planning.since
+            if not planning.wanted or planning.by_rules or waited < self._patience():
+                continue
+            planning.wanted, planning.late = False, True
+            self._ledger.event(
+                "info", "advisor late", f"no answer in {waited:.1f} s while a worker was free: the rules advise",
+                planning.expansion.parent,
+            )  # fmt: skip
+            self._plan(planning.expansion, left, wanted=True, by_rules=True)
+
+    def _wake_when_late(self) -> None:
+        if math.isfinite(patience := self._patience()):
+            asyncio.get_running_loop().call_later(patience + 0.01, self._wake)
+
+    def _plan(self, expansion: Expansion, left: BudgetLeft, *, wanted: bool, by_rules: bool = False) -> None:
+        task = asyncio.create_task(self._planner.plan(expansion, left.fraction_spent, by_rules=by_rules))
+        task.add_done_callback(lambda _: self._wake())
+        self._planning.append(AdviceInProgress(expansion, wanted, task, time.monotonic(), by_rules))
+        if wanted and not by_rules:
+            self._wake_when_late()
+
+    def _propose(self, planning: AdviceInProgress, planned: PlannedTransition) -> None:
+        expansion, transition = planning.expansion, planned.transition
+        call_id = None
+        for advice, node_id in planned.records:
+            call_id = self._ledger.advice(advice, node_id)
+        for fault in planned.faults:
+            self._ledger.event("warning", "advisor failed", fault, expansion.parent)
+        for refusal in planned.refusals:
+            self._ledger.event("warning", "proposal refused", refusal, expansion.parent)
+        if useless := self._useless(planning, planned):
+            self._ledger.event("info", "proposal dropped", useless, expansion.parent)
+            return
+        parent = self._ledger.tree[transition.parent]
+        proposal = self._ledger.propose(
+            transition, self._space.apply(parent.configuration, transition.changes), steps=expansion.steps,
+            seed=self._seed(transition), advisor=planned.advice.advisor, call_id=call_id,
+            deadline=self.gate.deadline(now()),
+        )  # fmt: skip
+        self._places[proposal.node] = (expansion.parent, expansion.step, expansion.intent)
+        self._ledger.event("info", "selected", expansion.reason, proposal.node)
+        if planning.wanted:
+            self._wanted.add(proposal.node)
+
+    def _useless(self, planning: AdviceInProgress, planned: PlannedTransition) -> str:
+        """Why what an advisor worked on is of no use any more, or ""."""
+        transition = planned.transition
+        place = f"#{transition.parent} step {transition.step}"
+        if not self._open(transition.parent, transition.step):
+            return f"{place} closed while the advisor worked"
+        if planning.late and transition.intent not in LASTING:
+            return f"{place}: the rules stood in for the {transition.intent}"
+        if planning.late and not planning.wanted and planned.advice.advisor == "rules":
+            return f"{place}: the rules stood in already"
+        if planning.late and self._planner.repeats(transition):
+            return f"{place}: the rules stood in with the same"
+        return ""
+
+    def _open(self, parent: int, step: int) -> bool:
+        """Whether a place can still be branched from."""
+        node = self._ledger.tree[parent]
+        return not node.pruned and any(c.step == step and c.kept for c in node.checkpoints)
+
+    def _seed(self, transition: Transition) -> int:
+        parent = self._ledger.tree[transition.parent]
+        start = parent.start_steps + transition.step
+        return segment_seed(self._run_seed, start, attempt(self._ledger.tree, transition))

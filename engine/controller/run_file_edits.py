@@ -1,0 +1,110 @@
+"""What was edited in the run file between two engines of a run: taken over with an event that says what changed, or
+refused with one line that names the key. Nothing is ignored.
+
+Called by the daemon before a run is loaded. Pure but for the rows it reads; `docs/resume.md` has the same as a table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engine.domain.space import Parameter, Space, format_value
+from engine.errors import UserError, short
+from engine.run.config import RunConfig, edited
+
+Ask = Callable[[str], list[dict[str, Any]]]
+
+REFUSED = {
+    "task.name": "the tree is of that task",
+    "model.path": "the tree starts from that model; where it was moved, a link at its old place will do",
+    "search.strategy": "the tree was grown by that strategy",
+    "search.seed": "the prompts and the first segments follow from it",
+    "search.roots": "the first segments were chosen by it",
+    "evaluation.validation_prompts": "scores on other prompts could not be compared",
+    "training.batch_size": "a step would be another one",
+}
+"""Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules below."""
+
+MEASURED = "evaluation.test_prompts"
+"""Stays as it was once the test split has been looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFileEdits:
+    """What a resume takes over: the keys, and a line for each."""
+
+    keys: frozenset[str] = frozenset()
+    lines: tuple[str, ...] = ()
+
+
+def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> RunFileEdits:
+    """Hold the run file against what the last engine read.
+
+    Args:
+        ask: reads rows of the run. name: of the run's directory, which the run is called after.
+
+    Raises:
+        UserError: a key that cannot change in a run was changed; one line.
+    """
+    [run] = ask("SELECT config, space FROM runs")
+    differing = edited(json.loads(run["config"]), config)
+    changed = {key: values for key, values in differing.items() if not key.startswith("space.")}
+    for key, (old, new) in changed.items():
+        _refuse(ask, key, old, new, name)
+    lines = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in changed.items()]
+    ranges = list(_ranges(ask, Space.from_json(json.loads(run["space"])), space))
+    return RunFileEdits(frozenset(changed), (*lines, *ranges))
+
+
+def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
+    if key == "name" and new != name:
+        raise UserError(
+            f"run.toml: name = {short(new)}: a run is called as its directory is, {name}; rename the directory instead"
+        )
+    why = REFUSED.get(key, "")
+    if key == MEASURED and ask("SELECT 1 FROM evaluations WHERE split = 'test' LIMIT 1"):
+        why = "the base was measured on them already"
+    if why:
+        raise UserError(
+            f"run.toml: {key} = {short(new)} cannot change in a run, where it is {short(old)}: {why}; "
+            "put it back, or start a new run"
+        )
+
+
+def _ranges(ask: Ask, old: Space, new: Space) -> Iterator[str]:
+    """A line for each hyperparameter whose range is another one. Raises UserError for what the tree does not allow."""
+    names, known = {p.name for p in new}, {p.name for p in old}
+    for name in sorted(names ^ known):
+        what = "cannot come into a run" if name in names else "cannot be taken out of a run"
+        raise UserError(f"run.toml: [space.{name}] {what}, whose segments all have the same hyperparameters")
+    tree = [
+        (row["node_id"], json.loads(row["configuration"]))
+        for row in ask("SELECT node_id, configuration FROM nodes WHERE state <> 'rejected' ORDER BY node_id")
+    ]
+    for parameter in new:
+        before = old[parameter.name]
+        for node_id, configuration in tree:
+            if not parameter.allows(value := configuration.get(parameter.name)):
+                raise UserError(
+                    f"run.toml: [space.{parameter.name}] leaves out {short(value)}, which #{node_id} has; "
+                    f"allowed would be {parameter.allowed}; widen it, or start a new run"
+                )
+        if parameter.default != before.default:
+            raise UserError(
+                f"run.toml: [space.{parameter.name}] default = {format_value(parameter.default)} cannot change in a "
+                f"run, where it is {format_value(before.default)}: the first segments started from it"
+            )
+        if _rule(parameter) != _rule(before):
+            yield f"space.{parameter.name} {_rule(before)} → {_rule(parameter)}"
+
+
+def _rule(parameter: Parameter) -> str:
+    """What may be chosen, in words."""
+    return parameter.allowed + (", only rising" if parameter.rising else "")
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else short(value) if isinstance(value, str) else str(value)

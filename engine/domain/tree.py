@@ -1,0 +1,287 @@
+"""The search tree: nodes, checkpoints, visits. Pure values and arithmetic: no clock, no file, no torch.
+
+The controller is the only one who changes a tree; strategies and advisors read it. A tree rebuilt from the database
+equals the one that was killed, so a strategy asks the same question again after a resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from engine.domain.score import Score
+from engine.domain.space import Configuration, Intent, KLReference, Transition
+
+REWARD_STEPS = 10
+"""GRPO steps at the end of a segment over which its training reward is averaged."""
+
+
+class NodeState(StrEnum):
+    """Life of a node. The last seven are ends: `engine.training.events.SegmentEnd`, and REJECTED, which never trained."""
+
+    PROPOSED = "proposed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    EARLY_STOPPED = "early-stopped"
+    OUT_OF_MEMORY = "out-of-memory"
+    NAN = "nan"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    REJECTED = "rejected"
+
+    @property
+    def in_flight(self) -> bool:
+        """Waiting or training: counts as a visit without a value (WU-UCT)."""
+        return self in (NodeState.PROPOSED, NodeState.QUEUED, NodeState.RUNNING)
+
+    @property
+    def failed(self) -> bool:
+        """Ended by a fault: a visit without a value."""
+        return self in (NodeState.OUT_OF_MEMORY, NodeState.NAN, NodeState.CRASHED, NodeState.HUNG)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A saved policy: `step` GRPO steps into its segment (0 for the root), its score, whether its files remain."""
+
+    step: int
+    score: Score
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A segment of training, or the root (the base model, evaluated, untrained).
+
+    Attributes:
+        id: position in the order of proposal; the root is 0.
+        transition: the edge that leads here; None for the root.
+        configuration: value of every hyperparameter.
+        start_steps: GRPO steps from the base to the beginning of this segment.
+        steps: GRPO steps trained in this segment so far.
+        planned_steps: GRPO steps this segment was given.
+        checkpoints: in order of step.
+        pruned: a human closed this subtree: not expanded any more.
+        reward: mean training reward of its last steps (`REWARD_STEPS`); None while nothing is known.
+    """
+
+    id: int
+    transition: Transition | None
+    configuration: Configuration
+    state: NodeState
+    start_steps: int = 0
+    steps: int = 0
+    planned_steps: int = 0
+    checkpoints: tuple[Checkpoint, ...] = ()
+    pruned: bool = False
+    reward: float | None = None
+
+    @property
+    def parent(self) -> int | None:
+        return self.transition.parent if self.transition else None
+
+    @property
+    def total_steps(self) -> int:
+        """GRPO steps from the base to the end of what was trained here."""
+        return self.start_steps + self.steps
+
+    @property
+    def last(self) -> Checkpoint | None:
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    @property
+    def best(self) -> Checkpoint | None:
+        """The checkpoint with the highest steering value; the latest of equals."""
+        return max(self.checkpoints, key=lambda c: (c.score.value, c.step), default=None)
+
+
+class Tree:
+    """All nodes of a run by id. Every change replaces one frozen Node."""
+
+    def __init__(self, root: Node) -> None:
+        self._nodes: dict[int, Node] = {root.id: root}
+        self._children: dict[int, list[int]] = {root.id: []}
+        self._root = root.id
+        self._depths = {root.id: 0}
+        self._visits = {root.id: 0}
+        self._best: tuple[int, Checkpoint] | None = None
+        self._count(root, +1)
+        for checkpoint in root.checkpoints:
+            self._consider(root.id, checkpoint)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __getitem__(self, node_id: int) -> Node:
+        return self._nodes[node_id]
+
+    @property
+    def root(self) -> Node:
+        return self._nodes[self._root]
+
+    @property
+    def nodes(self) -> Mapping[int, Node]:
+        return dict(self._nodes)
+
+    def add(self, node: Node) -> None:
+        """Add a node below its parent. Raises ValueError for an id taken or a parent unknown."""
+        if node.id in self._nodes:
+            raise ValueError(f"node {node.id} is in the tree already")
+        if node.parent is None or node.parent not in self._nodes:
+            raise ValueError(f"node {node.id}: parent {node.parent} is not in the tree")
+        self._nodes[node.id] = node
+        self._children[node.id] = []
+        self._children[node.parent].append(node.id)
+        self._depths[node.id] = self._depths[node.parent] + 1
+        self._visits[node.id] = 0
+        self._count(node, +1)
+        for checkpoint in node.checkpoints:
+            self._consider(node.id, checkpoint)
+
+    def copy(self) -> Tree:
+        """An independent tree of the same (frozen) nodes, for a reader in another thread."""
+        return self.without(())
+
+    def without(self, node_ids: Collection[int]) -> Tree:
+        """A copy that lacks some leaves: how the tree would look without proposals that may never train.
+
+        Raises ValueError for a node that has children or is the root.
+        """
+        if any(self._children[node_id] or node_id == self._root for node_id in node_ids):
+            raise ValueError(f"only leaves can be left out, got {sorted(node_ids)}")
+        tree = Tree(self.root)
+        for node in self:
+            if node.id != self._root and node.id not in node_ids:
+                tree.add(node)
+        return tree
+
+    def set_state(self, node_id: int, state: NodeState) -> None:
+        self._count(self._nodes[node_id], -1)
+        self._nodes[node_id] = replace(self._nodes[node_id], state=state)
+        self._count(self._nodes[node_id], +1)
+
+    def set_steps(self, node_id: int, steps: int) -> None:
+        self._nodes[node_id] = replace(self._nodes[node_id], steps=steps)
+
+    def set_reward(self, node_id: int, reward: float) -> None:
+        """The mean training reward of the segment's last steps."""
+        self._nodes[node_id] = replace(self._nodes[node_id], reward=reward)
+
+    def set_planned(self, node_id: int, steps: int) -> None:
+        """Another length for a segment that has not begun."""
+        self._nodes[node_id] = replace(self._nodes[node_id], planned_steps=steps)
+
+    def cut(self, node_id: int, step: int) -> None:
+        """Forget what a segment trained and saved after a step; it is trained again."""
+        node = self._nodes[node_id]
+        kept = tuple(c for c in node.checkpoints if c.step <= step)
+        self._nodes[node_id] = replace(node, steps=step, checkpoints=kept)
+        if self._best is not None and self._best[0] == node_id and self._best[1].step > step:
+            self._best = None
+            for each in self:
+                for checkpoint in each.checkpoints:
+                    self._consider(each.id, checkpoint)
+
+    def replan(self, node_id: int, transition: Transition, configuration: Configuration) -> None:
+        """Change a node that has not begun (a human edited the proposal). The parent stays.
+
+        Raises ValueError when the node has begun or the parent differs.
+        """
+        node = self._nodes[node_id]
+        if node.state not in (NodeState.PROPOSED, NodeState.QUEUED) or transition.parent != node.parent:
+            raise ValueError(f"node {node_id} ({node.state}) cannot be changed to a child of {transition.parent}")
+        self._nodes[node_id] = replace(node, transition=transition, configuration=configuration)
+
+    def prune(self, node_id: int) -> None:
+        """Close a node and everything below it to expansion."""
+        for each in self.subtree(node_id):
+            self._nodes[each.id] = replace(self._nodes[each.id], pruned=True)
+
+    def add_checkpoint(self, node_id: int, checkpoint: Checkpoint) -> None:
+        """Record a scored checkpoint; telling the same step twice changes nothing."""
+        node = self._nodes[node_id]
+        if any(c.step == checkpoint.step for c in node.checkpoints):
+            return
+        ordered = tuple(sorted((*node.checkpoints, checkpoint), key=lambda c: c.step))
+        self._nodes[node_id] = replace(node, checkpoints=ordered)
+        self._consider(node_id, checkpoint)
+
+    def forget_files(self, node_id: int, step: int) -> None:
+        """The files of a checkpoint were deleted: it keeps its score and cannot be branched from."""
+        node = self._nodes[node_id]
+        kept = tuple(replace(c, kept=False) if c.step == step else c for c in node.checkpoints)
+        self._nodes[node_id] = replace(node, checkpoints=kept)
+
+    def children(self, node_id: int) -> tuple[Node, ...]:
+        return tuple(self._nodes[child] for child in self._children[node_id])
+
+    def path(self, node_id: int) -> tuple[Node, ...]:
+        """The trajectory root … node."""
+        found: list[Node] = []
+        current: int | None = node_id
+        while current is not None:
+            found.append(self._nodes[current])
+            current = self._nodes[current].parent
+        return tuple(reversed(found))
+
+    def reference(self, node_id: int) -> tuple[int, int] | None:
+        """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base.
+
+        A segment that only goes on (KEEP, ANNEAL) keeps its parent's reference; a change to "branch point" moves it.
+        """
+        transition = self._nodes[node_id].transition
+        if transition is None or transition.reference is KLReference.BASE:
+            return None
+        if transition.intent in (Intent.KEEP, Intent.ANNEAL):
+            inherited = self.reference(transition.parent)
+            if inherited is not None:
+                return inherited
+        return None if transition.parent == self._root else (transition.parent, transition.step)
+
+    def depth(self, node_id: int) -> int:
+        return self._depths[node_id]
+
+    def subtree(self, node_id: int) -> tuple[Node, ...]:
+        """The node and all below it, parents before children."""
+        found = [self._nodes[node_id]]
+        for node in found:
+            found.extend(self.children(node.id))
+        return tuple(found)
+
+    def visits(self, node_id: int) -> int:
+        """Ended and in-flight segments in the subtree, itself included; rejected ones never happened."""
+        return self._visits[node_id]
+
+    def best(self) -> tuple[Node, Checkpoint]:
+        """The incumbent: the checkpoint with the highest steering value in the whole tree, later nodes losing ties.
+
+        Raises ValueError when not even the root has been scored.
+        """
+        if self._best is None:
+            raise ValueError("the tree holds no scored checkpoint")
+        node_id, checkpoint = self._best
+        return self._nodes[node_id], next(c for c in self._nodes[node_id].checkpoints if c.step == checkpoint.step)
+
+    def _count(self, node: Node, by: int) -> None:
+        """Keep the visits of the node and of all above it: a search of 10,000 nodes asks for them every time."""
+        if node.state is NodeState.REJECTED:
+            return
+        current: int | None = node.id
+        while current is not None:
+            self._visits[current] += by
+            current = self._nodes[current].parent
+
+    def _consider(self, node_id: int, checkpoint: Checkpoint) -> None:
+        """Keep the incumbent: the highest value, of equals the earlier node, within a node the later step."""
+
+        def rank(found: tuple[int, Checkpoint]) -> tuple[float, int, int]:
+            return found[1].score.value, -found[0], found[1].step
+
+        if self._best is None or rank((node_id, checkpoint)) > rank(self._best):
+            self._best = (node_id, checkpoint)

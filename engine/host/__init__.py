@@ -1,0 +1,1 @@
+"""What this machine and its neighbours offer: hardware, model files, the hub, an Ollama server's address."""

@@ -1,0 +1,124 @@
+"""The Hugging Face hub: the id of a model in whatever form people paste it, and whether the hub has it.
+
+Asked by `engine.host.model_files`. Nothing is downloaded here; the worker does that when a run starts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from engine.errors import Fault, UserError, short, short_name
+
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+HOSTS = ("huggingface.co", "hf.co", "hf-mirror.com")
+OWNERS = {
+    "distilgpt2": "distilbert", "gpt2": "openai-community", "gpt2-large": "openai-community",
+    "gpt2-medium": "openai-community", "gpt2-xl": "openai-community", "openai-gpt": "openai-community",
+}  # fmt: skip
+"""Language models that are known without their owner, from before the hub had owners."""
+
+_PASTED = " \t\r\n\u00a0\u200b\ufeff\"'<>`"
+_SCHEME = re.compile(r"^(?:https?://|hf://|ssh://git@|git@)", re.IGNORECASE)
+_VIEWS = ("tree", "blob", "resolve", "raw", "commits", "discussions")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text names the hub itself, so that no directory can be meant."""
+    return _path(text.strip(_PASTED)) is not None
+
+
+def named(text: str) -> str:
+    """The id that a text names ("owner/name"), or "" when it is none.
+
+    Taken are owner/name, the addresses of a model's pages on the hub, and the few old names without an owner; around
+    them spaces, quotes and slashes.
+
+    Raises:
+        UserError: the text is an address of the hub, and of no model's main revision.
+    """
+    given = text.strip(_PASTED)
+    path = _path(given)
+    parts = [part for part in re.split(r"[?#]", given if path is None else path)[0].split("/") if part]
+    if path is None:
+        if given.startswith(("/", ".", "~")) or (len(parts) > 2 and parts[2] not in _VIEWS):
+            return ""
+    elif parts[:2] == ["api", "models"] or parts[:1] == ["models"]:
+        parts = parts[parts.index("models") + 1 :]
+    found = _id(parts)
+    if not found and path is not None:
+        raise UserError(f"{short(given)} is an address of no model on the hub; a model has an owner and a name")
+    if found and parts[2:3] and parts[2] in _VIEWS[:5] and parts[3:4] not in ([], ["main"]):
+        raise UserError(
+            f"{short(given)} names the revision {short(parts[3])}, and only main can be taken from the hub; "
+            "download the other one and give its directory"
+        )
+    return found
+
+
+def _path(given: str) -> str | None:
+    """What follows the hub's host in an address; None when the text does not begin with that host."""
+    mirror = os.environ.get("HF_ENDPOINT", "").partition("://")[2].strip("/")
+    scheme = _SCHEME.match(given)
+    rest = given[scheme.end() :] if scheme else given
+    for host in (*HOSTS, *([mirror] if mirror else [])):
+        for begin in (f"www.{host}", host):
+            if rest.lower().startswith(begin.lower()) and rest[len(begin) : len(begin) + 1] in ("", "/", ":"):
+                return rest[len(begin) + 1 :]
+    return rest if given.lower().startswith("hf://") else None
+
+
+def _id(parts: list[str]) -> str:
+    """The id at the beginning of a path, or ""."""
+    if len(parts) == 1 and parts[0] in OWNERS:
+        return f"{OWNERS[parts[0]]}/{parts[0]}"
+    found = "/".join(parts[:2]).removesuffix(".git")
+    return found if HUB_ID.match(found) and parts[0] not in ("datasets", "spaces", "collections", "docs") else ""
+
+
+def cached(hub_id: str) -> Path:
+    """The directory of a model in the hub's cache on this machine.
+
+    Raises:
+        UserError: the hub has no such model, or cannot be asked. Fault: it has, and this machine has not.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(hub_id, "config.json")
+    except ValueError as error:  # a name that the hub allows to nobody
+        raise UserError(
+            f"{short_name(hub_id)}: no such directory, and no model of the hub can have that name"
+        ) from error
+    if isinstance(found, str):
+        return Path(found).parent
+    _ask(hub_id)
+    raise not_here(hub_id)
+
+
+def not_here(hub_id: str) -> Fault:
+    """The model is on the hub alone."""
+    return Fault(f"{hub_id} is not on this machine: it is downloaded when the run starts, and not checked before")
+
+
+def _ask(hub_id: str) -> None:
+    """Whether the hub has a model; raises UserError when it says no, or cannot be asked."""
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    request = urllib.request.Request(f"{endpoint}/{hub_id}/resolve/main/config.json", method="HEAD")
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        raise UserError(
+            f"{short_name(hub_id)}: no such directory, not in the hub's cache here, and HF_HUB_OFFLINE is set"
+        )
+    try:
+        urllib.request.urlopen(request, timeout=3).close()
+    except urllib.error.HTTPError as error:
+        if error.code not in (401, 403, 404):
+            raise Fault(f"{hub_id}: the hub answers {error.code}; whether it has the model is unknown") from error
+        why = "and the hub shows no such model (a gated one needs HF_TOKEN)"
+        raise UserError(f"{short_name(hub_id)}: no such directory, {why}") from error
+    except (OSError, ValueError) as error:
+        why = "and the hub cannot be reached to look for it there"
+        raise UserError(f"{short_name(hub_id)}: no such directory, {why}") from error

@@ -1,0 +1,291 @@
+"""The run file: what a user asks for, as pydantic models with every default.
+
+Read by the command line (check, run, new) and by the engine at start. Knows the shape and the ranges of single keys;
+what needs the task, the model or the machine is checked in `engine.run.preflight`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from engine.errors import UserError, one_line, short, short_name, short_path
+from engine.host import ollama_host
+from engine.run.strategies import SETTINGS
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class RunFileSection(BaseModel):
+    """Base of every table of the run file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class TaskSection(RunFileSection):
+    """[task]: what is trained for."""
+
+    name: str = Field(min_length=1)
+    """A name that `llmzero tasks` lists, or a file of yours: "my_task.py:MyTask"."""
+    on_error: Literal["zero", "fail"] = "zero"
+    """A completion that the task cannot score, once the run has begun: "zero" counts it as 0, shows how many there are,
+    and fails when they are most of a step; "fail" ends the segment at the first."""
+
+
+class ModelSection(RunFileSection):
+    """[model]: the policy before training."""
+
+    path: str = ""
+    """A directory or a hub id such as "Qwen/Qwen3-0.6B"; empty takes the base shipped with the task."""
+
+
+class BudgetSection(RunFileSection):
+    """[budget]: the run ends at whichever limit is reached first; 0 means no limit, at least one must be set."""
+
+    steps: int = Field(default=2000, ge=0)
+    """GRPO steps over the whole tree."""
+    gpu_hours: float = Field(default=0, ge=0)
+    """Hours of trainer time, summed over workers."""
+    minutes: float = Field(default=0, ge=0)
+    """Wall-clock minutes since the engine began, pauses and downtime left out."""
+    nodes: int = Field(default=0, ge=0)
+    """Segments, failed ones included."""
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if not (self.steps or self.gpu_hours or self.minutes or self.nodes):
+            raise ValueError("all four limits are 0; set at least one of steps, gpu_hours, minutes, nodes")
+        return self
+
+
+class SearchSection(RunFileSection):
+    """[search]: how the tree grows."""
+
+    strategy: Literal[
+        "llmzero", "continue", "fixed", "grid", "random", "topk", "tpe", "cmaes", "asha", "hyperband", "pbt", "adarft",
+        "skill", "keep-only", "random-changes",
+    ] = "llmzero"  # fmt: skip
+    """llmzero, or what it is compared with: docs/compare.md tells each."""
+    segment_steps: int = Field(default=50, ge=1, le=100_000)
+    """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
+    less than a quarter of a segment, or fewer than eight steps."""
+    roots: int = Field(default=4, ge=1, le=16)
+    """Diverse first segments that race from the base."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Segments trained at the same time."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
+    settings: dict[str, int | float] = Field(default_factory=dict)
+    """More of the strategy's own settings by name, e.g. race_segments = 4; engine/run/strategies.py explains each."""
+    comparator: Literal["on", "shadow", "off"] = "on"
+    """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
+    no_signal: Literal["auto", "pause", "stop", "go-on"] = "auto"
+    """What is done when every group of completions of the first segments got equal rewards, so that nothing can be
+    learnt: pause, stop as failed, or go on; auto pauses where the gate waits for a human, and stops elsewhere."""
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> Self:
+        try:
+            SETTINGS[self.strategy].model_validate(self.settings)
+        except ValidationError as error:
+            raise ValueError(f"settings of {self.strategy}: {explain(error, SETTINGS[self.strategy])}") from error
+        return self
+
+
+class EvaluationSection(RunFileSection):
+    """[evaluation]: sizes of the prompt sets, and how often checkpoints are scored."""
+
+    validation_prompts: int = Field(default=256, ge=8, le=100_000)
+    """Prompts of the set that steers the search; its standard error near .5 is .5/sqrt(n)."""
+    rerank_prompts: int = Field(default=512, ge=8, le=100_000)
+    """Prompts of the second validation set, on which the best three are compared at the end."""
+    test_prompts: int = Field(default=1024, ge=8, le=100_000)
+    """Prompts of the test set: a policy is measured on it once, when it is picked to be reported."""
+    checkpoints: int = Field(default=2, ge=1, le=100)
+    """Checkpoints a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
+    soup: bool = True
+    """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
+
+
+class AdvisorSection(RunFileSection):
+    """[advisor]: who diagnoses and proposes."""
+
+    kind: Literal["auto", "ollama", "rules"] = "auto"
+    """auto takes ollama if it answers and has a vision model, else rules; the screen says which."""
+    model: str = "qwen3-vl:8b"
+    """The Ollama model to ask; it must see images."""
+    host: str = ""
+    """Address of the Ollama server, e.g. "127.0.0.1:11434"; empty: the environment's OLLAMA_HOST, else this machine."""
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    """Seconds to wait for one answer before the rules advise instead."""
+    wait_seconds: float = Field(default=0, ge=0, le=3600)
+    """Seconds a free worker waits for an answer before the rules stand in; 0 takes 3% of a segment's time."""
+
+    @field_validator("host")
+    @classmethod
+    def _one_address(cls, host: str) -> str:
+        try:
+            return ollama_host.address(host) if host.strip() else ""
+        except UserError as error:
+            raise ValueError(str(error).partition(" is ")[2]) from error
+
+
+class GateSection(RunFileSection):
+    """[gate]: whether a transition waits for the human."""
+
+    mode: Literal["auto", "timeout", "manual"] = "auto"
+    """auto: never waits. timeout: goes ahead after `seconds`. manual: waits until approved, edited or rejected."""
+    seconds: float = Field(default=120, gt=0, le=86_400)
+    """Seconds a transition waits for the human when mode is "timeout"."""
+
+
+class TrainingSection(RunFileSection):
+    """[training]: how a segment is run on this machine."""
+
+    batch_size: int = Field(default=32, ge=2, le=65_536)
+    """Completions in one GRPO step; every group size of the space divides it."""
+    micro_batch: int = Field(default=0, ge=0)
+    """Completions in one forward pass; divides batch_size; 0 takes the whole batch."""
+    vllm: Literal["off", "colocate", "server"] = "off"
+    """Who generates the completions: "off" Transformers, "colocate" vLLM in the worker, "server" a vLLM server."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the weights in the forward pass; "auto" is bf16 on a GPU that has it, else fp32."""
+    hang_seconds: float = Field(default=900, gt=0)
+    """A worker that says nothing for so long is taken for hung and replaced."""
+    resume_when_free: bool = True
+    """Whether a run that paused itself because the disk was full goes on by itself once there is room."""
+    stop_seconds: float = Field(default=60, gt=0, le=86_400)
+    """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume goes on from its
+    last checkpoint."""
+    threads: int = Field(default=0, ge=0, le=1024)
+    """CPU threads of one worker; 0 shares the cores among the workers."""
+    keep_checkpoints: int = Field(default=8, ge=1)
+    """Scored checkpoints kept on disk beside the incumbent's path and what is in flight; others are deleted."""
+
+    @model_validator(mode="after")
+    def _micro_batch_divides(self) -> Self:
+        if self.micro_batch and self.batch_size % self.micro_batch:
+            raise ValueError(
+                f"micro_batch = {self.micro_batch} does not divide batch_size = {self.batch_size}; "
+                "take a divisor, or 0 for the whole batch"
+            )
+        return self
+
+
+class RunConfig(RunFileSection):
+    """A whole run file."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    """Names the run's directory; letters, digits, '.', '_', '-'. Without one: the task and the time."""
+    task: TaskSection
+    model: ModelSection = ModelSection()
+    budget: BudgetSection = BudgetSection()
+    search: SearchSection = SearchSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    space: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Ranges of hyperparameters that differ from the task's; see `engine.domain.space.Space.build`."""
+    advisor: AdvisorSection = AdvisorSection()
+    gate: GateSection = GateSection()
+    training: TrainingSection = TrainingSection()
+
+    def to_toml(self) -> str:
+        """The run file with every default written out; `parse` of it gives an equal configuration."""
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+def load(path: Path, *, default_name: str | None = None) -> RunConfig:
+    """Read a run file. `default_name` names a run whose file gives no name.
+
+    Raises:
+        UserError: one line naming the file, the key, the value and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{short_path(path)}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8 expected at byte {error.start})") from error
+    return parse(text, source=str(path), default_name=default_name)
+
+
+def parse(text: str, *, source: str = "run file", default_name: str | None = None) -> RunConfig:
+    """Read the text of a run file; see `load`."""
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also integers of thousands of digits, and endless nesting
+        raise UserError(f"{source}: not TOML: {one_line(str(error))}") from error
+    if default_name is not None:
+        data.setdefault("name", default_name)
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{source}: {explain(error, RunConfig)}") from error
+
+
+def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys whose values differ, with the one before (a run file as JSON) and the one of now; None: not set.
+
+    A key that an older version did not know had its default; one that only an older version knew is no edit.
+    """
+    old = {key: value for key, value in flat(before).items() if _is_known(key)}
+    new = flat(now.model_dump(mode="json"))
+    default = flat(RunConfig(name=now.name, task=now.task).model_dump(mode="json"))
+    pairs = {key: (old.get(key, default.get(key)), new.get(key, default.get(key))) for key in sorted(old | new)}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _is_known(key: str) -> bool:
+    """Whether a dotted key may stand in a run file today. What follows a table of free names is not looked at."""
+    model: Any = RunConfig
+    for part in key.split("."):
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return True
+        if part not in model.model_fields:
+            return model.model_config.get("extra") == "allow"
+        model = model.model_fields[part].annotation
+    return True
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value of nested tables by its dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
+    key = ".".join(short_name(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        line = f"unknown key {key}{_nearest(first['loc'], model)}"
+    elif first["type"] == "missing":
+        line = f"{key} is missing"
+    elif key == "name" and first["type"] == "string_pattern_mismatch":
+        line = f"name = {short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+    elif first["type"] in ("model_type", "dict_type"):
+        line = f"{key} = {short(first['input'])}: must be a table, [{key}]"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {short(first['input'])}"
+        line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return one_line(line) + more
+
+
+def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The known keys beside an unknown one: the nearest, or all of them."""
+    fields: Any = model.model_fields
+    for part in location[:-1]:
+        fields = fields[part].annotation.model_fields
+    known = sorted(fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"

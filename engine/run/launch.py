@@ -1,0 +1,179 @@
+"""Start an engine in the background: create the run's directory, spawn the daemon in its own session, hear its word.
+
+Called by the command line (`run`, `resume`, `demo`). The engine outlives its caller; the pipe between them carries one
+line only: "ready", or why not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine import own_packages
+from engine.errors import Fault, UserError, one_line, short_path
+from engine.run.rundir import RunDirectory, held_line
+
+if TYPE_CHECKING:
+    from engine.run.config import RunConfig
+
+READY_SECONDS = 60.0
+"""An engine imports no torch before it serves: it is ready in about a second."""
+
+LEAVE_SECONDS = 10.0
+"""For a daemon that does not serve to end by itself."""
+
+BY_A_BUG = "the engine ended by a bug"
+"""How the word of a daemon begins whose log says more."""
+
+MISTAKE = 2
+"""Exit code of a daemon that was asked for what cannot be."""
+
+
+def default_name(task: str) -> str:
+    """Name of a run whose file gives none: the task and the local time, e.g. "knights-1122-0915"."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(task.partition(":")[0]).stem).strip("._-")[:40] or "run"
+    return f"{stem}-{time.strftime('%m%d-%H%M%S')}"
+
+
+def create_run(config: RunConfig, runs_dir: Path) -> RunDirectory:
+    """Make the directory of a new run and write its run.toml, every default written out.
+
+    Raises:
+        UserError: the name is taken, or the directory cannot be written; one line. Nothing is left behind.
+    """
+    directory = RunDirectory(runs_dir / config.name)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # FileExistsError too: a file stands where the directory should be
+        raise _not_writable(runs_dir, error) from error
+    try:
+        directory.path.mkdir()
+    except FileExistsError as error:
+        raise UserError(
+            f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name"
+        ) from error
+    except OSError as error:
+        raise _not_writable(runs_dir, error) from error
+    try:
+        directory.segments.mkdir()
+        directory.config.write_text(config.to_toml(), encoding="utf-8")
+    except OSError as error:
+        remove_run(directory)
+        raise _not_writable(runs_dir, error) from error
+    return directory
+
+
+def remove_run(directory: RunDirectory) -> None:
+    """Delete a run that never began, e.g. because its engine did not start. Its log is lost too."""
+    shutil.rmtree(directory.path, ignore_errors=True)
+
+
+def _not_writable(runs_dir: Path, error: OSError) -> UserError:
+    return UserError(f"{runs_dir}: not writable: {error.strerror}; choose another --runs-dir")
+
+
+def start_engine(directory: RunDirectory) -> int:
+    """Start the daemon of a run and wait until it serves (or says why not). Returns its process id.
+
+    Raises:
+        UserError: what the daemon said, e.g. that another engine holds the run.
+        Fault: it died, or hung, before it could serve; the line quotes its last words.
+    """
+    if holder := directory.holder():
+        raise UserError(held_line(directory.name, holder))
+    try:
+        log = directory.log.open("ab")
+    except OSError as error:
+        raise UserError(f"{directory.path}: not writable: {error.strerror}") from error
+    read_end, write_end = os.pipe()
+    command = own_packages.command("engine.run.daemon")
+    command += [str(directory.path.resolve()), "--ready-fd", str(write_end)]
+    try:
+        with log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[write_end], start_new_session=True
+            )
+    finally:
+        os.close(write_end)
+    try:
+        word = _read_word(read_end)
+    except BaseException:  # Ctrl+C while it starts: nothing is left running
+        process.kill()
+        process.wait()
+        raise
+    if word == "ready":
+        return process.pid
+    code = _wait(process)
+    if code == MISTAKE and word:
+        raise UserError(word)
+    why = word if word and BY_A_BUG not in word else _last_line(directory.log) or word
+    raise Fault(f"the engine did not start: {why or f'it ended with {code}'}")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a daemon that does not serve: it is on its way out, or hangs and is killed."""
+    try:
+        return process.wait(LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _read_word(read_end: int) -> str:
+    """The line the daemon writes when it serves, or why it does not; "" when it died or said nothing in time."""
+    with os.fdopen(read_end, encoding="utf-8", errors="replace") as pipe:
+        return pipe.readline().strip() if select.select([pipe], [], [], READY_SECONDS)[0] else ""
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a log that says something, printable and at most 300 characters."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    return next((one_line(line)[:300] for line in reversed(lines) if line.strip()), "")
+
+
+def find_run(runs_dir: Path, run: str) -> RunDirectory:
+    """The run a user means: a name, a unique prefix of one, or a path.
+
+    Raises:
+        UserError: nothing or several match; one line naming what there is.
+    """
+    if not run:
+        raise UserError("which run? give a name, a unique prefix or a path")
+    for exact in (runs_dir / run, Path(run)):
+        try:
+            if RunDirectory(exact).since() is not None:
+                return RunDirectory(exact.resolve())
+        except OSError as error:  # another user's, or a name too long for a file
+            raise UserError(f"{short_path(exact)}: {error.strerror}") from error
+    names = [each.name for each in list_runs(runs_dir)]
+    matching = [name for name in names if name.startswith(run)]
+    if len(matching) == 1:
+        return RunDirectory((runs_dir / matching[0]).resolve())
+    if matching:
+        raise UserError(f"run {run} is not unique: {', '.join(sorted(matching))}")
+    known = ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "none yet"
+    raise UserError(f"no run {run} in {runs_dir}; there: {known}")
+
+
+def list_runs(runs_dir: Path) -> list[RunDirectory]:
+    """All runs below a directory, damaged ones too, newest first by their run.toml."""
+    if not runs_dir.is_dir():
+        return []
+    found = []
+    try:
+        entries = list(runs_dir.iterdir())
+    except OSError as error:
+        raise UserError(f"{runs_dir}: {error.strerror}") from error
+    for each in entries:
+        run = RunDirectory(each)
+        with suppress(OSError):  # another user's, or one that is being deleted
+            if not run.name.startswith(".") and (since := run.since()) is not None:
+                found.append((since, run.name, run))
+    return [run for _, _, run in sorted(found, key=lambda entry: entry[:2], reverse=True)]

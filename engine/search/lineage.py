@@ -1,0 +1,183 @@
+"""What a tree means to the search: lanes that race from the root, the line that goes on, changes on trial, failures.
+
+Built anew for every question from the tree alone, so that a killed run goes on as it was. Reads the tree, never changes
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from engine.domain.score import Score, difference
+from engine.domain.space import Intent
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+
+Curve = list[tuple[int, Score]]
+"""Validation scores by total steps from the base, ascending."""
+
+
+def place(node: Node) -> Checkpoint | None:
+    """The latest checkpoint of a node that can still be branched from."""
+    return next((c for c in reversed(node.checkpoints) if c.kept), None)
+
+
+def score_at(line: Sequence[Node], total_steps: int) -> Score | None:
+    """The latest score of a line of nodes up to `total_steps` from the base."""
+    scores = [c.score for n in line for c in n.checkpoints if n.start_steps + c.step <= total_steps]
+    return scores[-1] if scores else None
+
+
+class Lineage:
+    """One look at a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._roles: dict[int, Intent] = {}
+        self.failures: list[Node] = []
+        """Failed nodes that nobody has tried to repair, oldest first; their places may still be branched from."""
+        for node in tree:
+            self._assign_roles(node)
+        self.failures.sort(key=lambda n: n.id)
+
+    def role(self, node: Node) -> Intent:
+        """The intent of a node; a repair has the intent of what it repairs."""
+        return self._roles.get(node.id, Intent.CHANGE)
+
+    def _assign_roles(self, parent: Node) -> None:
+        unrepaired: dict[int, list[Node]] = {}
+        children = self.tree.children(parent.id)
+        if not children:
+            return
+        for child in children:
+            if child.transition is None:
+                continue
+            step, intent = child.transition.step, child.transition.intent
+            waiting = unrepaired.setdefault(step, [])
+            if child.state is NodeState.REJECTED:
+                if intent is Intent.REPAIR and waiting:  # the human wants no repair
+                    waiting.pop(0)
+                continue
+            if intent is Intent.REPAIR and waiting:
+                intent = self._roles[waiting.pop(0).id]
+            elif child.state.failed and intent is not Intent.REPAIR:
+                waiting.append(child)
+            self._roles[child.id] = intent
+        branchable = {c.step for c in parent.checkpoints if c.kept}
+        if not parent.pruned:
+            self.failures += [
+                n for step, nodes in unrepaired.items() if step in branchable for n in nodes if not n.pruned
+            ]
+
+    # ---- single nodes -------------------------------------------------------------------------------------------
+
+    def busy(self) -> bool:
+        """Whether anything is waiting or training."""
+        return any(node.state.in_flight for node in self.tree)
+
+    def grows(self, node: Node) -> bool:
+        """Whether training may go on from the end of this node."""
+        return node.state in (NodeState.FINISHED, NodeState.STOPPED) and not node.pruned and place(node) is not None
+
+    def lives(self, node: Node) -> bool:
+        """In flight, or to be gone on from."""
+        return (node.state.in_flight and not node.pruned) or self.grows(node)
+
+    def kept_on(self, node: Node) -> Node | None:
+        """The living child that trains on unchanged; of several the one with the longer line behind it."""
+        children = [c for c in self.tree.children(node.id) if self.role(c) is Intent.KEEP and self.lives(c)]
+        return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
+
+    def keep_is_closed(self, node: Node) -> bool:
+        """Whether training on unchanged was tried or refused here and cannot be asked for again."""
+        children = [c for c in self.tree.children(node.id) if c.transition and c.transition.intent is Intent.KEEP]
+        return bool(children) and self.kept_on(node) is None
+
+    def changes(self, node: Node) -> list[Node]:
+        """Living children under changed hyperparameters."""
+        return [c for c in self.tree.children(node.id) if self.role(c) is Intent.CHANGE and self.lives(c)]
+
+    # ---- lines --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def lanes(self) -> list[Node]:
+        """Living children of the root, in order: what races."""
+        return [n for n in self.tree.children(self.tree.root.id) if self.lives(n)]
+
+    @property
+    def roots_begun(self) -> int:
+        """First segments begun from the base, failed ones included, repairs not counted twice."""
+        return sum(
+            n.transition is not None and n.transition.intent is not Intent.REPAIR and n.state is not NodeState.REJECTED
+            for n in self.tree.children(self.tree.root.id)
+        )
+
+    def chain(self, node: Node) -> list[Node]:
+        """The node and what trained on from it unchanged."""
+        found = [node]
+        while (child := self.kept_on(found[-1])) is not None:
+            found.append(child)
+        return found
+
+    def ended(self, chain: Sequence[Node]) -> list[Node]:
+        """The part of a chain that is not in flight."""
+        return [n for n in chain if not n.state.in_flight and n.checkpoints]
+
+    def trunk(self, lane: Node, trial_steps: int, window: int, errors: float) -> list[Node]:
+        """The line of a lane: unchanged segments, and the changed ones that earned their place.
+
+        Args:
+            trial_steps: GRPO steps over which a change must be measured. window: the last steps of those, compared.
+            errors: standard errors of the difference by which a change must lead.
+        """
+        path = [lane]
+        while True:
+            here = path[-1]
+            keep = self.kept_on(here)
+            leads = [(self.lead(here, c, trial_steps, window), -c.id, c) for c in self.changes(here)]
+            best = max(leads, default=None, key=lambda found: found[:2])
+            if best is not None and best[0] > errors:
+                path.append(best[2])
+            elif keep is not None:
+                path.append(keep)
+            elif self.keep_is_closed(here) and (heir := self._heir(here)) is not None:
+                path.append(heir)
+            else:
+                return path
+
+    def lead(self, node: Node, change: Node, trial_steps: int, window: int) -> float:
+        """By how many standard errors a changed child leads what trained on unchanged, at equal total steps.
+
+        −inf while the two have less than `trial_steps` in common: then nothing is known.
+        """
+        if change.transition is None:
+            return float("-inf")
+        theirs = self._curve(self.chain(change))
+        branch = node.start_steps + change.transition.step
+        last = theirs[-1][0] if theirs else branch
+        ours = self._curve(self._until(node, last), after=branch)
+        common = min(last, ours[-1][0] if ours else branch)
+        if common - branch < trial_steps:
+            return float("-inf")
+        after = max(branch, common - window)
+        ours_late = [s for t, s in ours if after < t <= common]
+        theirs_late = [s for t, s in theirs if after < t <= common]
+        if not ours_late or not theirs_late:
+            return float("-inf")
+        return difference(theirs_late, ours_late).errors
+
+    def _heir(self, node: Node) -> Node | None:
+        """Where training on is closed: the changed child with the best score, or one in flight."""
+        children = self.changes(node)
+        return max(children, key=lambda c: (c.best.score.value if c.best else -1.0, -c.id), default=None)
+
+    def _until(self, node: Node, total_steps: int) -> list[Node]:
+        found = [node]
+        while found[-1].total_steps < total_steps and (child := self.kept_on(found[-1])) is not None:
+            found.append(child)
+        return found
+
+    def _curve(self, chain: Iterable[Node], after: int = -1) -> Curve:
+        return [
+            (n.start_steps + c.step, c.score) for n in chain for c in n.checkpoints if n.start_steps + c.step > after
+        ]
