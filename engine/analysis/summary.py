@@ -35,14 +35,14 @@ class RowReader(Protocol):
 class RunSummary:
     """One run in facts.
 
-    `best_policy` names the policy that the run reports (see `ReportedPolicy`), `best_node` and `best_step` its checkpoint
-    (of a soup, the newest member), `best_reranked` the score by which it was picked, `test_measurements` every time a
-    candidate was measured on the test prompts. `state` is the stored state, or "crashed". `nodes` counts segments that
-    were begun or queued. Scores are None until measured. `running_nodes` train now. `budget` holds the limits of now by
-    name (steps, nodes, minutes, gpu_hours; 0 is none), `budget_fraction` is the share of the nearest one that is spent,
-    None before the first row of the budget; for `eta_seconds` see `eta`; `activity` is what workers do between steps.
-    Times are UTC without a zone; `age_seconds` is the time since the last row of the log, budget or scores, None where
-    there is none.
+    `best_policy` names the policy that the run reports (see `ReportedPolicy`), `best_node` and `best_step` its
+    checkpoint (of a soup, the newest member), `best_reranked` the score by which it was picked, `test_measurements`
+    every time a candidate was measured on the test prompts. `state` is the stored state, or "crashed". `nodes` counts
+    segments that were begun or queued. Scores are None until measured. `running_nodes` train now. `budget` holds the
+    limits of now by name (steps, nodes, minutes, gpu_hours; 0 is none), `budget_fraction` is the share of the nearest
+    one that is spent, None before the first row of the budget; for `eta_seconds` see `eta`; `activity` is what
+    workers do between steps. Times are UTC without a zone; `age_seconds` is the time since the last row of the log,
+    budget or scores, None where there is none.
     """
 
     name: str

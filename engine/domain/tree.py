@@ -18,7 +18,7 @@ REWARD_STEPS = 10
 
 
 class NodeState(StrEnum):
-    """Life of a node. The last seven are ends: `engine.training.events.SegmentEnd`, and REJECTED, which never trained."""
+    """Life of a node. The last seven are ends: `engine.training.events.SegmentEnd`, and REJECTED, never trained."""
 
     PROPOSED = "proposed"
     QUEUED = "queued"

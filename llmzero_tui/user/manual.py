@@ -23,7 +23,7 @@ SCREENS = {
 
 def settings_table() -> str:
     """Every setting: key, default, meaning."""
-    docs = docstrings(preferences)["Settings"]
+    docs = docstrings(preferences)["TerminalSettings"]
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for name in preferences.NAMES:
         default = "" if name == "keys" else f"`{settings.toml(getattr(preferences.TerminalSettings(), name))}`"

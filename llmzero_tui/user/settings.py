@@ -141,7 +141,7 @@ def template() -> str:
     """A new file: every key with its meaning and its default, none of them in force."""
     from llmzero_tui.text.run_file import docstrings
 
-    docs = docstrings(preferences)["Settings"]
+    docs = docstrings(preferences)["TerminalSettings"]
     lines = ["# Settings of LLMZero's terminal. docs/terminal.md tells more; the comma key changes them on screen.", ""]
     for name in NAMES:
         if name != "keys":

@@ -20,7 +20,7 @@ from tests.engine.broken_models import BROKEN, SOUND, copy
 from tests.fake_ollama import Model, serving
 from tests.unit.cli_process import RUN_FILE
 
-ROOT = Path(preflight.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "assets" / "tiny" / "knights"
 MIB = 1024**2
 

@@ -17,7 +17,7 @@ from engine.run.findings import CheckFinding
 from tasks import registry
 from tasks.base import Split, split_of
 
-BASE = Path(preflight.__file__).resolve().parents[1] / "assets" / "tiny" / "dedup"
+BASE = Path(__file__).resolve().parents[2] / "assets" / "tiny" / "dedup"
 REWARD = "MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return completion == row['answer'].strip()\n"
 WORDS = ["".join("abcdefghij"[(n // 10**k) % 10] for k in range(4)) for n in range(400)]
 
