@@ -97,7 +97,7 @@ def test_inside_tmux_its_buffer_has_the_copy(tmp_path: Path) -> None:
     shell = Tmux(tmp_path, XDG_CONFIG_HOME=xdg, XDG_STATE_HOME=xdg)
     try:
         shell.llmzero("attach", "knights-01")
-        shell.wait_for("#13 ● running")
+        shell.wait_for("#13 ◑ interrupted")
         shell.keys("Y")
         shell.wait_for("copied node 13")
         assert shell._tmux("show-buffer").startswith("knights-01 #13 keep, running")
