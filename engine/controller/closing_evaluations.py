@@ -21,7 +21,7 @@ from engine.domain.score import Score, joined
 from engine.errors import Fault
 from engine.run.config import EvaluationSection
 from engine.search.finalists import finalists, soup
-from engine.training.events import Evaluate, EvaluationResult, EvaluationSpec, SegmentEnded
+from engine.training.events import MANIFEST, Evaluate, EvaluationResult, EvaluationSpec, SegmentEnded
 
 FINALISTS = 3
 """Checkpoints compared on the second validation set."""
@@ -106,7 +106,7 @@ class ClosingEvaluations:
         target = segments / f"soup-{zlib.crc32(policy.key.encode()):08x}"  # each has its own: none is taken for another
         spec = EvaluationSpec(split="validation", n=self._sizes.validation_prompts, seed=STEERING_SEED)
         known = self._ledger.measured(policy, spec)
-        if known is not None and (target / "config.json").is_file():
+        if known is not None and (target / MANIFEST).is_file():
             return PolicyCandidate(policy, target, known)
         for old in segments.glob("soup*"):  # of earlier ends: no longer reported, and their scores stay
             shutil.rmtree(old, ignore_errors=True)

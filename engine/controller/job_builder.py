@@ -12,7 +12,7 @@ from engine.domain.prompt_sets import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
 from engine.domain.tree import Node, NodeState, Tree
 from engine.run.config import RunConfig
-from engine.training.events import Evaluate, EvaluationSpec, SegmentSpec
+from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SegmentSpec
 
 READ_PROMPTS = 8
 """So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
@@ -91,7 +91,17 @@ class JobBuilder:
             vllm=config.training.vllm,
             threads=self._threads,
             on_error=config.task.on_error,
+            lora=self._lora(),
         )
+
+    def _lora(self) -> LoraSpec | None:
+        lora = self._config.training.lora
+        if not lora.rank:
+            return None
+        return LoraSpec(
+            rank=lora.rank, scaling=lora.scaling, dropout=lora.dropout, target=lora.target,
+            seed=self._config.search.seed % 2**32,
+        )  # fmt: skip
 
     def micro_batch(self) -> int:
         """Completions in one forward pass: halved for every segment of the run that ran out of memory, at least 1.
@@ -118,4 +128,5 @@ class JobBuilder:
             precision=self._config.training.precision,
             threads=self._threads,
             on_error=self._config.task.on_error,
+            lora=self._lora(),
         )

@@ -25,6 +25,9 @@ REFUSED = {
     "search.roots": "the first segments were chosen by it",
     "evaluation.validation_prompts": "scores on other prompts could not be compared",
     "training.batch_size": "a step would be another one",
+    "training.lora.rank": "checkpoints of the tree would not fit",
+    "training.lora.alpha": "checkpoints of the tree would mean another policy",
+    "training.lora.target": "checkpoints of the tree would not fit",
 }
 """Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules below."""
 

@@ -205,8 +205,15 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     return ", ".join(difflib.get_close_matches(name, names, n=2, cutoff=0.5) or names)
 
 
+LORA_RATE = 10
+"""An adapter wants some ten times the learning rate of full training (docs/lora.md)."""
+
+
 def resolve(
-    settings: Mapping[str, Mapping[str, Any]], suggested: Mapping[str, Mapping[str, Any]], batch_size: int
+    settings: Mapping[str, Mapping[str, Any]],
+    suggested: Mapping[str, Mapping[str, Any]],
+    batch_size: int,
+    rate: float = 1,
 ) -> tuple[Parameter, ...]:
     """The parameters of a run; see `engine.domain.space.Space.build`."""
     known = {**GENERAL, **OPTIONAL}
@@ -217,6 +224,7 @@ def resolve(
             found[name] = _replaced(found.get(name, known[name]), table, where)
         else:
             found[name] = _task_parameter(name, table, where)
+    found["learning_rate"] = _scaled(found["learning_rate"], rate)
     for name, table in settings.items():
         if name not in found and name not in known:
             raise UserError(
@@ -226,6 +234,17 @@ def resolve(
     groups = settings.get("num_generations", {})
     found["num_generations"] = _dividing(found["num_generations"], groups, batch_size)
     return tuple(found.values())
+
+
+def _scaled(parameter: Parameter, factor: float) -> Parameter:
+    """A parameter with all its values so many times as large."""
+    low, high, default = (_two_digits(value * factor) for value in (parameter.low, parameter.high, parameter.default))
+    choices = tuple(_two_digits(value * factor) for value in parameter.choices)
+    return parameter if factor == 1 else replace(parameter, low=low, high=high, default=default, choices=choices)
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
 
 
 def _task_parameter(name: str, table: Mapping[str, Any], where: str) -> Parameter:

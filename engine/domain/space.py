@@ -97,6 +97,7 @@ class Space:
         suggested: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         *,
         batch_size: int,
+        rate: float = 1,
     ) -> Space:
         """General defaults, replaced by the task's suggestion, replaced by the run file's [space.NAME] tables.
 
@@ -105,11 +106,12 @@ class Space:
             suggested: the same from the task; a name unknown here becomes a parameter of the task's own, and may
                 also carry "label", "kind", "scale", "integer" and "doc". Any table may say "rising": true or false.
             batch_size: completions per GRPO step; group sizes must divide it.
+            rate: factor on the learning rates of defaults and suggestion, not on those of the run file.
 
         Raises:
             UserError: an unknown name or key, a value of a wrong type or out of what is allowed.
         """
-        return cls(resolve(settings, suggested, batch_size))
+        return cls(resolve(settings, suggested, batch_size, rate))
 
     def __getitem__(self, name: str) -> Parameter:
         return self._by_name[name]

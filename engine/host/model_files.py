@@ -7,6 +7,7 @@ safetensors, never the weights, and treats both as input that may be wrong in an
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class ModelFiles:
         architecture: class name in config.json. parameters: number of weights.
         vocabulary: size of the vocabulary: rows of the embedding.
         positions: the longest prompt and completion together, in tokens.
-        directory: where the files lie.
+        directory: where the files lie. shapes: of its tensors by name; empty where their headers do not say.
     """
 
     architecture: str
@@ -36,6 +37,7 @@ class ModelFiles:
     tokenizer: Any = field(default=None, repr=False)
     unknown_id: int | None = None
     directory: Path | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def count(self, text: str) -> int | None:
         """Tokens of a text; None without a tokenizer."""
@@ -158,14 +160,16 @@ def _read(directory: Path) -> ModelFiles:
     inner = text_config if isinstance(text_config, dict) else config
     architectures = config.get("architectures")
     tokenizer, unknown = _tokenizer(directory)
+    weights = read_weights(directory)
     return ModelFiles(
         architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "unknown",
-        parameters=read_weights(directory).parameters,
+        parameters=weights.parameters,
         vocabulary=_integer(inner.get("vocab_size")),
         positions=_integer(inner.get("max_position_embeddings")),
         tokenizer=tokenizer,
         unknown_id=unknown,
         directory=directory,
+        shapes=weights.shapes,
     )
 
 

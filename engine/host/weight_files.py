@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,23 @@ class WeightFiles:
     def pickled(self) -> bool:
         """Whether they are in PyTorch's own format (.bin)."""
         return any(path.suffix == ".bin" for path in self.files)
+
+
+def adapter_parameters(shapes: Mapping[str, tuple[int, ...]], rank: int, target: str | list[str]) -> int:
+    """Weights of a low-rank adapter: rank · (inputs + outputs) of every linear layer that gets one.
+
+    Args:
+        shapes: of the model's tensors by name.
+        target: as in [training.lora]; "all-linear" leaves out head and embeddings.
+    """
+
+    def has_adapter(name: str, shape: tuple[int, ...]) -> bool:
+        layer = name.removesuffix(".weight").rpartition(".")[2]
+        if len(shape) != 2 or not name.endswith(".weight"):
+            return False
+        return layer not in ("lm_head", "embed_tokens", "wte", "wpe") if target == "all-linear" else layer in target
+
+    return sum(rank * sum(shape) for name, shape in shapes.items() if has_adapter(name, shape))
 
 
 def read_weights(directory: Path) -> WeightFiles:

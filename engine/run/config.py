@@ -15,6 +15,8 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from engine.domain.parameters import LORA_RATE
+from engine.domain.space import Space
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.host import ollama_host
 from engine.run.strategies import SETTINGS
@@ -145,6 +147,39 @@ class GateSection(RunFileSection):
     """Seconds a transition waits for the human when mode is "timeout"."""
 
 
+class LoraSection(RunFileSection):
+    """[training.lora]: a low-rank adapter (LoRA, arXiv 2106.09685) is trained on the frozen base instead of all
+    weights. A checkpoint is then megabytes, a change of segment less than a second."""
+
+    rank: int = Field(default=0, ge=0, le=1024)
+    """Rank of the adapter; 0 trains all weights. With an adapter the default learning rates are ten times as high."""
+    alpha: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """The update is scaled by alpha / rank; 0 takes twice the rank."""
+    dropout: float = Field(default=0, ge=0, lt=1)
+    """Dropout before the adapter while it is trained; above 0 the KL penalty of the first step is not 0."""
+    target: str | list[str] = "all-linear"
+    """Modules that get an adapter: "all-linear" (all but the head), or a list of names such as ["q_proj", "v_proj"]."""
+
+    @property
+    def scaling(self) -> float:
+        """alpha / rank, 2 where alpha is 0."""
+        return self.alpha / self.rank if self.alpha and self.rank else 2.0
+
+    @property
+    def rate_factor(self) -> float:
+        """Factor on the default learning rates."""
+        return LORA_RATE if self.rank else 1
+
+    @field_validator("target")
+    @classmethod
+    def _target_is_known(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, str) and value != "all-linear":
+            raise ValueError('allowed: "all-linear", or a list of module names')
+        if not value or "lm_head" in value:
+            raise ValueError("allowed: module names, at least one; the head (lm_head) cannot have an adapter in GRPO")
+        return value
+
+
 class TrainingSection(RunFileSection):
     """[training]: how a segment is run on this machine."""
 
@@ -167,6 +202,8 @@ class TrainingSection(RunFileSection):
     """CPU threads of one worker; 0 shares the cores among the workers."""
     keep_checkpoints: int = Field(default=8, ge=1)
     """Scored checkpoints kept on disk beside the incumbent's path and what is in flight; others are deleted."""
+    lora: LoraSection = LoraSection()
+    """An adapter instead of all weights; see [training.lora]."""
 
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:
@@ -193,6 +230,11 @@ class RunConfig(RunFileSection):
     advisor: AdvisorSection = AdvisorSection()
     gate: GateSection = GateSection()
     training: TrainingSection = TrainingSection()
+
+    def build_space(self, suggested: Mapping[str, Mapping[str, Any]]) -> Space:
+        """What the search may change, from the task's suggestion and [space]. Raises UserError: see `Space.build`."""
+        training = self.training
+        return Space.build(self.space, suggested, batch_size=training.batch_size, rate=training.lora.rate_factor)
 
     def to_toml(self) -> str:
         """The run file with every default written out; `parse` of it gives an equal configuration."""

@@ -178,7 +178,7 @@ def assemble(
 ) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
     task = _task(config.task.name)
-    space = Space.build(config.space, task.space(), batch_size=config.training.batch_size)
+    space = config.build_space(task.space())
     search = config.search
     strategy = make_strategy(
         search.strategy,

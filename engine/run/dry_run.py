@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.run_state import RunState
 from engine.domain.score import wilson
-from engine.domain.space import Intent, Space, Transition
+from engine.domain.space import Intent, Transition
 from engine.domain.tree import Node, NodeState
 from engine.errors import UserError, one_line
 from engine.executors.local import LocalExecutor
@@ -62,7 +62,7 @@ async def measure(config: RunConfig, where: Path) -> DryRunResult:
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=small)})
     directory = RunDirectory(where)
     task = registry.get(config.task.name)
-    space = Space.build(config.space, task.space(), batch_size=config.training.batch_size)
+    space = config.build_space(task.space())
     writer = Writer(directory.database)
     executor = LocalExecutor(1, where, hang_seconds=config.training.hang_seconds)
     try:
@@ -140,7 +140,7 @@ _NO_SIGNAL = "; if it stays so nothing is learnt: easier or harder prompts, part
 
 
 def _group(config: RunConfig) -> int:
-    space = Space.build(config.space, registry.get(config.task.name).space(), batch_size=config.training.batch_size)
+    space = config.build_space(registry.get(config.task.name).space())
     return int(space.default().get("num_generations", 8))
 
 

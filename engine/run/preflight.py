@@ -14,6 +14,7 @@ from engine.domain.space import Space
 from engine.errors import UserError, one_line, short_name
 from engine.host import machine, ollama_host
 from engine.host.model_files import ModelFiles, find_model
+from engine.host.weight_files import adapter_parameters
 from engine.run import advisor_check, model_check, prompt_check
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
@@ -113,7 +114,7 @@ def _task(
 def _space(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> Space | None:
     try:
         suggested = task.space() if task else {}
-        space = Space.build(config.space, suggested, batch_size=config.training.batch_size)
+        space = config.build_space(suggested)
     except UserError as error:
         found.append(CheckFinding("error", "space", str(error)))
         return None
@@ -176,13 +177,25 @@ def training_bytes(config: RunConfig, model: ModelFiles, space: Space | None, *,
     """Estimate of what all workers need at the same time, in bytes.
 
     Weights, gradients and Adam's two moments in fp32, the reference beside them, and the logits of one micro-batch
-    three times (forward, softmax, gradient). An estimate: activations of long completions come on top.
+    three times (forward, softmax, gradient). With an adapter only that has gradients, moments and a copy as reference;
+    the base lies there once, in the type it computes in. An estimate: activations of long completions come on top.
     """
-    reference = 2 if on_gpu and config.training.precision != "fp32" else 4
+    precision = config.training.precision
+    half = 2 if precision == "bf16" or (on_gpu and precision == "auto") else 4
+    if lora := _adapter(config, model):
+        weights = half * model.parameters + lora * 20
+    else:
+        weights = model.parameters * (16 + half)
     lengths = [int(space["max_completion_length"].high)] if space and "max_completion_length" in space else [512]
     batch = config.training.micro_batch or config.training.batch_size
     logits = 3 * 4 * batch * lengths[0] * model.vocabulary
-    return config.search.workers * (model.parameters * (16 + reference) + logits + WORKER_BYTES)
+    return config.search.workers * (weights + logits + WORKER_BYTES)
+
+
+def _adapter(config: RunConfig, model: ModelFiles) -> int:
+    """Weights of the run's adapter; 0 without one."""
+    lora = config.training.lora
+    return adapter_parameters(model.shapes, lora.rank, lora.target) if lora.rank else 0
 
 
 def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> Iterator[CheckFinding]:
@@ -201,7 +214,7 @@ def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> I
             f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name",
         )
     free = machine.disk_free(runs_dir)
-    checkpoint = 12 * model.parameters if model and model.parameters else 0
+    checkpoint = 12 * (_adapter(config, model) or model.parameters) if model else 0
     kept = config.training.keep_checkpoints + config.search.workers * config.evaluation.checkpoints + 4
     need = checkpoint * kept + DATABASE_BYTES
     text = (

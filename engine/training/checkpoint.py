@@ -1,4 +1,4 @@
-"""Writes checkpoints: policy, tokenizer, Adam's state and score in one directory, `manifest.json` last.
+"""Writes checkpoints: policy (or its adapter), tokenizer, Adam's state and score in a directory, `manifest.json` last.
 
 Called by segments (and for soups by the worker). A directory without a manifest is not a checkpoint, and nothing may
 read it as one.
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from engine.errors import UserError
+from engine.training import lora
 from engine.training.events import MANIFEST
 
 OPTIMIZER = "optimizer.pt"
@@ -37,7 +38,10 @@ def write_checkpoint(
         (directory / MANIFEST).unlink(missing_ok=True)  # first, so that it never vouches for half a directory
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
-    model.save_pretrained(directory)
+    if hasattr(model, "peft_config"):
+        lora.save_adapter(model, directory)
+    else:
+        model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     if optimizer is not None:
         torch.save(optimizer.state_dict(), directory / OPTIMIZER)

@@ -99,6 +99,22 @@ class EvaluationSpec(WorkerMessage):
     samples: int = Field(default=0, ge=0)
 
 
+class LoraSpec(WorkerMessage):
+    """A low-rank adapter: the update of a weight is `scaling` · B·A, with B and A of rank `rank`.
+
+    Attributes:
+        scaling: alpha / rank.
+        target: "all-linear" (every linear layer but the head), or the names of modules.
+        seed: of the adapter's start; one for the whole run.
+    """
+
+    rank: int = Field(ge=1)
+    scaling: float = Field(gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target: str | list[str] = "all-linear"
+    seed: int = 0
+
+
 class SegmentSpec(WorkerMessage):
     """One GRPO segment, complete: a worker needs nothing else.
 
@@ -120,6 +136,8 @@ class SegmentSpec(WorkerMessage):
         threads: CPU threads for torch, 0 leaves torch's default.
         samples_every: steps between Samples events; the first step has one too.
         on_error: what a completion that the task cannot score does: "zero" counts as 0, "fail" ends the segment.
+        lora: the adapter that is trained on the base, or None to train all weights. `parent` and `reference` are then
+            adapters, or the base.
     """
 
     job: str
@@ -143,6 +161,7 @@ class SegmentSpec(WorkerMessage):
     threads: int = Field(default=0, ge=0)
     samples_every: int = Field(default=5, ge=1)
     on_error: Literal["fail", "zero"] = "zero"
+    lora: LoraSpec | None = None
 
     @property
     def steps_left(self) -> int:
@@ -177,6 +196,7 @@ class Evaluate(WorkerMessage):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
     on_error: Literal["fail", "zero"] = "zero"
+    lora: LoraSpec | None = None
 
 
 class Stop(WorkerMessage):

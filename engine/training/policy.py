@@ -1,4 +1,4 @@
-"""Loads policies: model directory or hub id to a transformers model in float32, its tokenizer, and soups of several.
+"""Loads policies: model directory or hub id to a transformers model, its tokenizer, and soups of several.
 
 Called by segments and evaluations. It never writes, and never returns a policy whose weights are not finite.
 """
@@ -43,6 +43,11 @@ def use_bf16(precision: Precision) -> bool:
     return precision == "bf16"
 
 
+def base_dtype(precision: Precision) -> torch.dtype:
+    """Of a base under an adapter, whose own weights do not change: what the forward passes compute in."""
+    return torch.bfloat16 if use_bf16(precision) else torch.float32
+
+
 def located(source: str) -> str:
     """What Transformers is to be given for a model directory (absolute) or a hub id.
 
@@ -58,8 +63,8 @@ def located(source: str) -> str:
         raise UserError(f"model {source!r} is not to be had from the hub: {one_line(str(error))[:300]}") from error
 
 
-def load_model(source: str) -> Any:
-    """The policy in `source` (a model directory or a hub id), in float32, on the CPU.
+def load_model(source: str, dtype: torch.dtype = torch.float32) -> Any:
+    """The policy in `source` (a model directory or a hub id) on the CPU, in float32 unless told otherwise.
 
     Raises:
         UserError: there is no loadable model, or its weights are not all that the architecture wants, and no others.
@@ -69,7 +74,7 @@ def load_model(source: str) -> Any:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             located(source),
-            dtype=torch.float32,
+            dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
@@ -125,9 +130,9 @@ def check_tokens(model: Any, tokenizer: Any, source: str) -> None:
 
 
 def check_finite(model: Any, what: str) -> None:
-    """Raises NotFinite when a weight of `model` is NaN or infinite; names the first such tensor."""
+    """Raises NotFinite when a weight that is trained is NaN or infinite; names the first such tensor."""
     for name, weight in model.named_parameters():
-        if not bool(torch.isfinite(weight).all()):
+        if weight.requires_grad and not bool(torch.isfinite(weight).all()):
             raise NotFinite(f"{what}: the weights {name} are not finite")
 
 

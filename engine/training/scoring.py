@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from engine.training import events, failures, policy
+from engine.training import events, failures, lora, policy
 from engine.training.checkpoint import write_checkpoint
 from engine.training.evaluate import evaluate
 from tasks import registry
@@ -44,6 +44,7 @@ def run_evaluation(
             traceback=failures.traceback_of(error),
         )
         survives = failures.is_survivable(error)
+        lora.forget()
         _log.warning("evaluation %s: %s: %s\n%s", request.job, answer.end, answer.detail, answer.traceback)
     policy.free_memory()
     if not survives:
@@ -52,13 +53,20 @@ def run_evaluation(
     return survives
 
 
+def _load(request: events.Evaluate) -> Any:
+    """The policy that is scored."""
+    if request.lora is None:
+        return policy.load_soup(request.directories)
+    return lora.load_soup(request.base, request.lora, request.directories, policy.base_dtype(request.precision))
+
+
 def _score(request: events.Evaluate, beat: ProgressCallback) -> events.EvaluationResult:
     policy.use_threads(request.threads)
     policy.free_memory()
     task = registry.get(request.task)
     beat("loading the model")
     tokenizer = policy.load_tokenizer(request.base)
-    model = policy.load_soup(request.directories)
+    model = _load(request)
     policy.check_tokens(model, tokenizer, request.base)
     evaluation = evaluate(
         model.to(policy.device()),

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
 
 from engine.errors import Fault
-from engine.training import events, failures, policy, settings
+from engine.training import events, failures, lora, policy, settings
 from engine.training.checkpoint import load_optimizer, write_checkpoint
 from engine.training.control import JobControl
 from engine.training.evaluate import check_positions, encode, end_ids, evaluate, prompt_texts
@@ -49,6 +49,7 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
         end, detail, trace = failures.end_of(error), failures.detail_of(error), failures.traceback_of(error)
         survives = survives and failures.is_survivable(error)
         _log.warning("segment %s: %s: %s\n%s", spec.job, end, detail, trace)
+        lora.forget()
     segment.release()
     if not survives:
         emit(events.WorkerLeaving())
@@ -115,16 +116,17 @@ class SegmentTraining:
         self._beat("loading the tokenizer")
         self._tokenizer = policy.load_tokenizer(spec.base)
         self._beat("loading the model")
-        model = policy.load_model(spec.parent)
+        model = self._load()
         policy.check_tokens(model, self._tokenizer, spec.base)
         self._beat("reading the prompts")
         items = settings.training_items(practice, spec, chosen)
         texts = prompt_texts(self._tokenizer, practice, items)
         longest = self._check_prompts(model, practice, texts, int(chosen["max_completion_length"]))
-        if chosen.get("beta", 0.0):
-            policy.check_source(spec.reference)
-        # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
-        model.config._name_or_path = policy.located(spec.reference)
+        if spec.lora is None:
+            if chosen.get("beta", 0.0):
+                policy.check_source(spec.reference)
+            # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
+            model.config._name_or_path = policy.located(spec.reference)
         grader = Grader(practice, spec.on_error)
         self._rewards = TaskReward(grader, items, frozenset(self._end_and_pad(model)))
         self._beat("building the trainer" if spec.vllm == "off" else "starting vLLM")
@@ -137,7 +139,16 @@ class SegmentTraining:
             callbacks=[_EachStep(self)],
         )
         trainer.remove_callback(PrinterCallback)
+        if spec.lora is not None and chosen.get("beta", 0.0):
+            lora.set_reference(model, spec.reference, spec.base, spec.parent)
         return trainer
+
+    def _load(self) -> Any:
+        """The policy that the segment starts from."""
+        spec = self.spec
+        if spec.lora is None:
+            return policy.load_model(spec.parent)
+        return lora.load_policy(spec.base, spec.lora, spec.parent, policy.base_dtype(spec.precision))
 
     def _check_prompts(self, model: Any, practice: Task, texts: list[str], completion: int) -> int:
         """Tokens of the longest training prompt; evaluation prompts are checked here too, before any step."""

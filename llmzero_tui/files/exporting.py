@@ -293,6 +293,7 @@ def copy_directory(source: Path, output: Path, leave_out: tuple[str, ...], progr
         Stopped: by `progress`. UserError: no room. OSError.
     """
     files = [each for each in sorted(source.rglob("*")) if each.is_file() and each.name not in leave_out]
+    output.mkdir(exist_ok=True)
     total, done, free = sum(each.stat().st_size for each in files), 0, shutil.disk_usage(output).free
     if total > free:
         raise UserError(f"{output.parent.parent} has {file_size(free)} left, the copy needs {file_size(total)}")

@@ -6,25 +6,31 @@ numbers, nothing that an advisor or a model wrote.
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+from engine import own_packages
 from engine.analysis.strategy import TrainingStrategy, read_strategy, to_toml
-from engine.errors import UserError
+from engine.errors import UserError, one_line
+from engine.host.weight_files import is_adapter
 from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from engine.words import counted
-from llmzero_tui.files.exporting import Progress, WrittenFile, copy_directory, whole_directory, whole_file
+from llmzero_tui.files.exporting import CopyStopped, Progress, WrittenFile, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
 from llmzero_tui.text.summary import RunResult, read_result, result_lines, strategy_lines
 
 NOT_EXPORTED = ("optimizer.pt", "manifest.json", "README.md")
+POLL_SECONDS = 0.2
 
 
 def save_policy(directory: RunDirectory, output: Path, progress: Progress | None = None) -> WrittenFile:
-    """Copy the best policy to `output`, a directory that must not exist.
+    """Write the best policy to `output`, a directory that must not exist. An adapter is merged into its base, and
+    stands beside the merged model in `adapter/`.
 
     Raises:
-        UserError: nothing to export, its files are gone, or the place cannot be written. Stopped: by `progress`.
+        UserError: nothing to export, its files (or the base's) are gone, or the place cannot be written.
+        CopyStopped: by `progress`.
     """
     reader = open_run(directory.path)
     try:
@@ -34,7 +40,11 @@ def save_policy(directory: RunDirectory, output: Path, progress: Progress | None
     strategy = result.strategy
     source = _files_of(directory, strategy)
     with whole_directory(output) as made:
-        size = copy_directory(source, made, NOT_EXPORTED, progress)
+        if is_adapter(source):
+            size = copy_directory(source, made / "adapter", NOT_EXPORTED, progress)
+            size += _merge(strategy.base, source, made, progress)
+        else:
+            size = copy_directory(source, made, NOT_EXPORTED, progress)
         (made / "strategy.toml").write_text(to_toml(strategy), encoding="utf-8")
         (made / "README.md").write_text(_card(result), encoding="utf-8")
     return WrittenFile(output, f"the policy of {directory.name}, its strategy.toml and README.md", size)
@@ -61,9 +71,32 @@ def _files_of(directory: RunDirectory, strategy: TrainingStrategy) -> Path:
     if not strategy.stages:
         raise UserError(f"run {directory.name} has nothing better than its base, {plain(strategy.base)}")
     path = (directory.path / best.path).resolve()
-    if not path.is_relative_to(directory.path.resolve()) or not (path / "config.json").is_file():
+    there = (path / "config.json").is_file() or is_adapter(path)
+    if not path.is_relative_to(directory.path.resolve()) or not there:
         raise UserError(f"run {directory.name}: the files of {plain(best.policy, 200)} ({plain(best.path)}) are gone")
     return path
+
+
+def _merge(base: str, adapter: Path, output: Path, progress: Progress | None) -> int:
+    """Let a process of its own write the merged model; returns its bytes. `progress` can stop it."""
+    command = [*own_packages.command("engine.training.merge"), base, str(adapter), str(output)]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        encoding="utf-8", errors="replace",
+    ) as process:  # fmt: skip
+        while True:
+            try:
+                said = process.communicate(timeout=POLL_SECONDS)[1]
+                break
+            except subprocess.TimeoutExpired:
+                if progress is not None and progress(0, 0):
+                    process.kill()
+                    process.communicate()
+                    raise CopyStopped("the export was stopped; nothing is left of it") from None
+    if process.returncode:
+        why = one_line(said.strip().rpartition("\n")[2])[:300] or f"it ended with {process.returncode}"
+        raise UserError(f"the adapter cannot be merged into {plain(base, 200)}: {why}")
+    return sum(each.stat().st_size for each in output.iterdir() if each.is_file())
 
 
 def _card(result: RunResult) -> str:

@@ -73,11 +73,18 @@ def _section(name: str, section: type[RunFileSection], docs: Docs, given: dict[s
     meaning = docs[section.__name__][""].partition(": ")[2]
     yield from _comment(meaning[:1].upper() + meaning[1:])
     yield f"[{name}]"
+    inner: list[tuple[str, type[RunFileSection]]] = []
     for key, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, RunFileSection):
+            inner.append((f"{name}.{key}", field.annotation))
+            continue
         yield from _comment(docs[section.__name__][key])
         value = given.get(f"{name}.{key}", field.get_default(call_default_factory=True))
         allowed = _allowed(field)
         yield f"{key} = {_toml(value)}" + (f"  # {allowed}" if allowed else "")
+    for inner_name, inner_section in inner:
+        yield ""
+        yield from _section(inner_name, inner_section, docs, given)
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -125,3 +125,19 @@ def test_a_configuration_cannot_be_changed() -> None:
 def test_a_setting_of_the_tree_search_is_held_against_its_range(strategy: str, settings: str, words: str) -> None:
     line = mistake(f"{LEAST}[search]\nstrategy = '{strategy}'\n[search.settings]\n{settings}\n")
     assert f"settings of {strategy}: {words}" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("rank = -1", "training.lora.rank = -1"),
+        ("rank = 8\ndropout = 1", "training.lora.dropout = 1"),
+        ("rank = 8\nalpha = nan", "training.lora.alpha"),
+        ('rank = 8\ntarget = "linear"', 'allowed: "all-linear", or a list of module names'),
+        ('rank = 8\ntarget = ["lm_head"]', "the head (lm_head) cannot have an adapter"),
+        ("rank = 8\ntarget = []", "at least one"),
+        ("ranks = 8", "unknown key training.lora.ranks; did you mean rank?"),
+    ],
+)
+def test_a_bad_adapter_is_one_line(table: str, said: str) -> None:
+    assert said in mistake(LEAST + f"[training.lora]\n{table}\n")

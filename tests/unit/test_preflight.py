@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import Fault, UserError
 from engine.host import machine, model_files
+from engine.host.weight_files import adapter_parameters
 from engine.run import advisor_check, preflight, strategies
 from engine.run.config import AdvisorSection, RunConfig, parse
 from engine.run.findings import CheckFinding
@@ -416,3 +417,35 @@ def test_a_package_that_the_strategy_lacks_is_named(
     assert (error.subject, error.text) == (
         "search.strategy", f"'{strategy}' needs no_{package}_here: pip install 'llmzero-tui[peers]'"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["all-linear", ["q_proj", "v_proj"]])
+def test_an_adapter_is_counted_as_peft_counts_it(target: str | list[str]) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = ROOT / "assets" / "tiny" / "dedup"
+    model = AutoModelForCausalLM.from_pretrained(base)
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=target, task_type="CAUSAL_LM"))
+    trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert adapter_parameters(model_files.read_model(str(base)).shapes, 4, target) == trained
+
+
+def test_an_adapter_takes_a_fraction_of_the_memory() -> None:
+    shapes = {f"layers.{i}.q_proj.weight": (4096, 4096) for i in range(400)}
+    model = model_files.ModelFiles("x", 8_000_000_000, 150_000, 4096, shapes=shapes)
+    small = "[training]\nmicro_batch = 2\nprecision = 'bf16'\n"
+    full = preflight.training_bytes(config(small), model, None, on_gpu=True)
+    lora = preflight.training_bytes(config(small + "[training.lora]\nrank = 16\n"), model, None, on_gpu=True)
+    assert full > 8_000_000_000 * 16
+    assert 8_000_000_000 * 2 < lora < 8_000_000_000 * 4
+
+
+def test_default_learning_rates_of_an_adapter_are_ten_times_those_of_full_training() -> None:
+    full, lora = config(), config("[training.lora]\nrank = 8\n")
+    mine = config("[training.lora]\nrank = 8\n[space.learning_rate]\nlow = 1e-5\nhigh = 1e-3\ndefault = 1e-4\n")
+    suggested = {"learning_rate": {"low": 1e-6, "high": 1e-4, "default": 3e-6}}
+    rates = [each.build_space(suggested)["learning_rate"] for each in (full, lora, mine)]
+    assert [(rate.low, rate.default, rate.high) for rate in rates] == [
+        (1e-6, 3e-6, 1e-4), (1e-5, 3e-5, 1e-3), (1e-5, 1e-4, 1e-3)
+    ]  # fmt: skip
