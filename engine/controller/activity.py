@@ -21,10 +21,10 @@ SCORED = {
 class ActivityRecorder:
     """Owned by the controller's event loop."""
 
-    def __init__(self, ledger: RunState) -> None:
-        self._ledger = ledger
+    def __init__(self, run: RunState) -> None:
+        self._run = run
         self._doing: dict[str, dict[str, Any]] = {}
-        self._ledger.record_activity(None)
+        self._run.record.activity(None)
 
     def hear(self, event: events.Event) -> None:
         """Take one event: a job that has told of a step, or is over, does nothing beside it."""
@@ -46,7 +46,7 @@ class ActivityRecorder:
         self._write()
 
     def _write(self) -> None:
-        self._ledger.record_activity(json.dumps(list(self._doing.values())) if self._doing else None)
+        self._run.record.activity(json.dumps(list(self._doing.values())) if self._doing else None)
 
 
 def _doing(job: str, phase: str, done: int = 0, total: int = 0) -> dict[str, Any]:

@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class AdvisorReviews:
     """One advisor's side questions."""
 
-    def __init__(self, ledger: RunState, advisor: Advisor, sight: EvidenceBuilder) -> None:
-        self._ledger = ledger
+    def __init__(self, run: RunState, advisor: Advisor, sight: EvidenceBuilder) -> None:
+        self._run = run
         self._advisor = advisor
         self._sight = sight
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -39,7 +39,7 @@ class AdvisorReviews:
         self._loop = asyncio.get_running_loop()
         self._advisor.listener = self._hear
         if self._advisor.reason:
-            self._ledger.event("info", "advisor", f"{self._advisor.name}: {self._advisor.reason}")
+            self._run.event("info", "advisor", f"{self._advisor.name}: {self._advisor.reason}")
 
     async def cancel(self, reason: str) -> None:
         """Nothing is wanted any more; rows of calls in progress say so."""
@@ -48,7 +48,7 @@ class AdvisorReviews:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._advisor.listener = None
-        self._ledger.give_up_calls(reason)
+        self._run.calls.give_up(reason)
 
     # ---- words as they are written ------------------------------------------------------------------------------
 
@@ -59,13 +59,13 @@ class AdvisorReviews:
 
     def _note(self, call: AdvisorCall) -> None:
         if self._advisor.listener is not None:
-            self._ledger.call_grows(call, self._advisor.name)
+            self._run.calls.grows(call, self._advisor.name)
 
     # ---- reviews ------------------------------------------------------------------------------------------------
 
     def ended(self, node_id: int) -> None:
         """A segment has ended: it is to be reviewed when the advisor has time; the newest one only."""
-        if self._advisor.slow and self._ledger.tree[node_id].state is NodeState.FINISHED:
+        if self._advisor.slow and self._run.tree[node_id].state is NodeState.FINISHED:
             self._to_review = node_id
 
     def review(self) -> None:
@@ -88,7 +88,7 @@ class AdvisorReviews:
                 self._failed(fault, node_id)
                 return
             if advice is not None:
-                self._ledger.advice(advice, node_id)
+                self._run.calls.record(advice, node_id)
         finally:
             self._reviewing = False
 
@@ -112,22 +112,22 @@ class AdvisorReviews:
             return None
         if verdict is None:
             return None
-        self._ledger.advice(Advice(self._advisor.name, (), (), verdict.calls), node_id)
+        self._run.calls.record(Advice(self._advisor.name, (), (), verdict.calls), node_id)
         return None if verdict.stop else verdict.rationale
 
     # ---- parts --------------------------------------------------------------------------------------------------
 
     def _place(self, node_id: int) -> Expansion:
         """A node's latest checkpoint, as a place to look at."""
-        node = self._ledger.tree[node_id]
+        node = self._run.tree[node_id]
         step = node.last.step if node.last else 0
         return Expansion(node_id, step, Intent.KEEP, node.planned_steps, "looked at")
 
     def _failed(self, fault: Fault, node_id: int) -> None:
         calls = fault.calls if isinstance(fault, AdviceFailed) else ()
-        self._ledger.advice(Advice(self._advisor.name, (), (), calls), node_id)
+        self._run.calls.record(Advice(self._advisor.name, (), (), calls), node_id)
         if not (calls and calls[-1].error.startswith("cancelled")):  # the run ends: nothing has failed
-            self._ledger.event("warning", "advisor failed", f"{self._advisor.name}: {fault}", node_id)
+            self._run.event("warning", "advisor failed", f"{self._advisor.name}: {fault}", node_id)
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -138,4 +138,4 @@ class AdvisorReviews:
         self._tasks.discard(task)
         if not task.cancelled() and (bug := task.exception()) is not None:
             _log.error("a review ended by a bug", exc_info=bug)
-            self._ledger.event("error", "bug", f"a review: {bug!r}")
+            self._run.event("error", "bug", f"a review: {bug!r}")

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.controller.budget import BudgetLimits, InFlightBudget, SpentBudget
-from engine.controller.run_state import RunState, now
+from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
 from engine.domain.tree import NodeState
 from engine.errors import UserError
@@ -29,9 +29,9 @@ NOT_BEGUN = (NodeState.PROPOSED, NodeState.QUEUED, NodeState.REJECTED)
 class BudgetTracker:
     """Of one run; the sums are those of `engine.controller.budget`. Owned by the controller's event loop."""
 
-    def __init__(self, config: RunConfig, ledger: RunState, segments: RunningSegments) -> None:
+    def __init__(self, config: RunConfig, run: RunState, segments: RunningSegments) -> None:
         self._config = config
-        self._ledger = ledger
+        self._run = run
         self._segments = segments
         self.limits = self._taken_up()
         self._budget = self._sums(self.limits)
@@ -49,24 +49,24 @@ class BudgetTracker:
             raise UserError(f"the budget is that already: {in_words(limits)}")
         before, self.limits = self.limits, limits
         self._budget = self._sums(limits)
-        self._ledger.record_budget(limits.model_dump_json())
+        self._run.record.limits(limits.model_dump_json())
         self.write()
         names = [name for name in given if getattr(before, name) != getattr(limits, name)]
         change = ", ".join(f"{name} {_limit(before, name)} → {_limit(limits, name)}" for name in names)
-        self._ledger.event("info", "budget", f"{change} (by {author})", author=author)
+        self._run.event("info", "budget", f"{change} (by {author})", author=author)
         spent = self._budget.fraction(self.spent)
         left = f"{spent:.0%} of it is spent" if spent < 1 else "it is spent: the run ends after what is in flight"
         return f"budget {change}; {left}"
 
     def _taken_up(self) -> BudgetSection:
         """The limits at the start of this engine: the rows', and what was edited in the run file since it was read."""
-        row = self._ledger.writer.rows("SELECT config, budget FROM runs")[0]
+        row = self._run.rows("SELECT config, budget FROM runs")[0]
         asked = self._config.budget
         read = json.loads(row["config"])["budget"]
         stored = BudgetSection.model_validate_json(row["budget"]) if row["budget"] else BudgetSection(**read)
         edited = {name: value for name, value in asked.model_dump().items() if value != read.get(name)}
         limits = merged(stored, edited) if edited else stored
-        self._ledger.record_budget(limits.model_dump_json(), config=self._config.model_dump_json())
+        self._run.record.limits(limits.model_dump_json(), config=self._config.model_dump_json())
         return limits
 
     def _sums(self, limits: BudgetSection) -> BudgetLimits:
@@ -92,21 +92,20 @@ class BudgetTracker:
 
     def write(self) -> None:
         """What is spent by now, in the last row: a step that is told is spent in the same moment."""
-        spent, writer, at = self.spent, self._ledger.writer, time.monotonic()
+        spent, at = self.spent, time.monotonic()
         row = {
             "steps": spent.steps, "nodes": spent.nodes, "trainer_seconds": spent.trainer_seconds,
             "wall_seconds": spent.wall_seconds, "fraction": self._budget.fraction(spent),
             "waiting_seconds": self._waiting_seconds,
         }  # fmt: skip
-        if self._row and at - self._row_since < BUDGET_ROW_SECONDS:
-            writer.update("budget", {"seq": self._row}, ts=now(), **row)
-        else:
-            self._row, self._row_since = writer.insert("budget", **row), at
+        if not self._row or at - self._row_since >= BUDGET_ROW_SECONDS:
+            self._row, self._row_since = 0, at
+        self._row = self._run.record.spent(self._row, **row)
 
     @property
     def spent(self) -> SpentBudget:
         """What the run has consumed by now."""
-        begun = [node for node in self._ledger.tree if node.transition and node.state not in NOT_BEGUN]
+        begun = [node for node in self._run.tree if node.transition and node.state not in NOT_BEGUN]
         return SpentBudget(
             steps=sum(node.steps for node in begun),
             nodes=len(begun),
@@ -131,7 +130,7 @@ class BudgetTracker:
         return list(waiting[len(spare) :])
 
     def _in_flight(self, waiting: Sequence[int]) -> InFlightBudget:
-        tree = self._ledger.tree
+        tree = self._run.tree
         running = [tree[node_id] for node_id in self._segments.running]
         return InFlightBudget(
             steps=sum(max(0, node.planned_steps - node.steps) for node in running)
@@ -141,7 +140,7 @@ class BudgetTracker:
 
     def _earlier_seconds(self) -> tuple[float, float]:
         """What earlier engines on this run worked, and waited of that."""
-        rows: list[dict[str, Any]] = self._ledger.writer.rows(
+        rows: list[dict[str, Any]] = self._run.rows(
             "SELECT max(wall_seconds) AS seconds, max(waiting_seconds) AS waiting FROM budget"
         )
         return float(rows[0]["seconds"] or 0.0), float(rows[0]["waiting"] or 0.0)

@@ -46,12 +46,12 @@ class ClosingEvaluations:
 
     def __init__(
         self,
-        ledger: RunState,
+        run: RunState,
         jobs: JobBuilder,
         sizes: EvaluationSection,
         evaluate: Callable[[Evaluate], Awaitable[EvaluationResult | SegmentEnded]],
     ) -> None:
-        self._ledger = ledger
+        self._run = run
         self._jobs = jobs
         self._sizes = sizes
         self._evaluate = evaluate
@@ -63,8 +63,8 @@ class ClosingEvaluations:
             EvaluationFailed: the base or the winner could not be scored.
         """
         winner = await self._pick()
-        self._ledger.pick(winner.policy, winner.path)
-        base = self._ledger.checkpoint_path(BASE.node, BASE.step)
+        self._run.pick(winner.policy, winner.path)
+        base = self._run.checkpoint_path(BASE.node, BASE.step)
         spec = EvaluationSpec(split="test", n=self._sizes.test_prompts, seed=TEST_SEED)
         measured = [self._score("baseline", BASE, base, spec)]
         if winner.policy != BASE:
@@ -86,42 +86,42 @@ class ClosingEvaluations:
         for score, candidate in scored:
             ahead = "picked" if candidate is winner else f"the picked one leads by {best.minus(score)}"
             policy = candidate.policy
-            self._ledger.event("info", "reranking", f"{policy.name}: {score}; {ahead}", policy.node)
+            self._run.event("info", "reranking", f"{policy.name}: {score}; {ahead}", policy.node)
         return winner
 
     def _checkpoints(self) -> list[PolicyCandidate]:
         found = []
-        for node, checkpoint in finalists(self._ledger.tree, FINALISTS):
-            path = self._ledger.checkpoint_path(node.id, checkpoint.step)
+        for node, checkpoint in finalists(self._run.tree, FINALISTS):
+            path = self._run.checkpoint_path(node.id, checkpoint.step)
             found.append(PolicyCandidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
         return found
 
     async def _soup(self) -> PolicyCandidate | None:
         """The mean of the incumbent's line, scored on the steering set; None when it is too short, or not wanted."""
-        members = soup(self._ledger.tree, self._ledger.tree.best()[0].id) if self._sizes.soup else []
+        members = soup(self._run.tree, self._run.tree.best()[0].id) if self._sizes.soup else []
         if len(members) < 2:
             return None
         policy = Policy(tuple(members))
-        segments = self._ledger.directory.segments
+        segments = self._run.directory.segments
         target = segments / f"soup-{zlib.crc32(policy.key.encode()):08x}"  # each has its own: none is taken for another
         spec = EvaluationSpec(split="validation", n=self._sizes.validation_prompts, seed=STEERING_SEED)
-        known = self._ledger.measured(policy, spec)
+        known = self._run.measured(policy, spec)
         if known is not None and (target / MANIFEST).is_file():
             return PolicyCandidate(policy, target, known)
         for old in segments.glob("soup*"):  # of earlier ends: no longer reported, and their scores stay
             shutil.rmtree(old, ignore_errors=True)
-        paths = [self._ledger.checkpoint_path(node, step) for node, step in members]
+        paths = [self._run.checkpoint_path(node, step) for node, step in members]
         answer = await self._evaluate(self._jobs.evaluate("soup", paths, spec, save_to=target))
         if isinstance(answer, SegmentEnded):
-            self._ledger.event("warning", "soup", f"no soup: {answer.end}: {answer.detail}", policy.node)
+            self._run.event("warning", "soup", f"no soup: {answer.end}: {answer.detail}", policy.node)
             return None
-        score = known or self._ledger.evaluation(answer, policy, target, "soup")
+        score = known or self._run.evaluation(answer, policy, target, "soup")
         return PolicyCandidate(policy, target, score)
 
     async def _score(self, kind: str, policy: Policy, path: Path, spec: EvaluationSpec) -> Score:
-        if (known := self._ledger.measured(policy, spec)) is not None:
+        if (known := self._run.measured(policy, spec)) is not None:
             return known
         answer = await self._evaluate(self._jobs.evaluate(f"{kind}:{policy.key}", [path], spec))
         if isinstance(answer, SegmentEnded):
             raise EvaluationFailed(f"{kind} of {policy.name}: {answer.end}: {answer.detail}")
-        return self._ledger.evaluation(answer, policy, path, kind)
+        return self._run.evaluation(answer, policy, path, kind)

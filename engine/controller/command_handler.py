@@ -25,7 +25,7 @@ class CommandHandler:
 
     def __init__(
         self,
-        ledger: RunState,
+        run: RunState,
         space: Space,
         pipeline: ProposalQueue,
         account: BudgetTracker,
@@ -34,7 +34,7 @@ class CommandHandler:
         segment_steps: int,
         gate_seconds: float,
     ) -> None:
-        self._ledger = ledger
+        self._run = run
         self._space = space
         self._pipeline = pipeline
         self._account = account
@@ -74,7 +74,7 @@ class CommandHandler:
 
     def _waiting(self, proposal_id: int, revision: int) -> Proposal:
         """The proposal as the human saw it. Raises UserError that says what changed since."""
-        for proposal in self._ledger.proposals.values():
+        for proposal in self._run.proposals.values():
             if proposal.id == proposal_id:
                 if proposal.revision != revision:
                     raise UserError(
@@ -82,7 +82,7 @@ class CommandHandler:
                         f"({in_words(proposal.transition.changes)}), you saw {revision}; look again"
                     )
                 return proposal
-        gone = self._ledger.decided.get(proposal_id)
+        gone = self._run.decided.get(proposal_id)
         if gone is None:
             raise UserError(f"there is no proposal {proposal_id}")
         why = f": {gone.reason}" if gone.reason and not gone.reason.startswith(gone.state) else ""
@@ -104,7 +104,7 @@ class CommandHandler:
     def _edit(self, command: commands.EditCommand, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
         old = proposal.transition
-        parent = self._ledger.tree[old.parent].configuration
+        parent = self._run.tree[old.parent].configuration
         transition = self._checked(
             replace(
                 old,
@@ -116,12 +116,12 @@ class CommandHandler:
             ),
             parent,
         )
-        self._ledger.edit(proposal, transition, self._space.apply(parent, transition.changes))
-        self._pipeline.close(self._ledger.proposals[proposal.node], "edited", author, "edited and approved")
+        self._run.edit(proposal, transition, self._space.apply(parent, transition.changes))
+        self._pipeline.close(self._run.proposals[proposal.node], "edited", author, "edited and approved")
         return f"#{proposal.node} edited: {transition.label}"
 
     def _expand(self, command: commands.ExpandCommand, author: str) -> str:
-        tree = self._ledger.tree
+        tree = self._run.tree
         node = tree.nodes.get(command.parent)
         if node is None:
             raise UserError(f"there is no node #{command.parent}")
@@ -152,26 +152,26 @@ class CommandHandler:
         return labelled
 
     async def _prune(self, command: commands.PruneCommand, author: str) -> str:
-        if command.node_id not in self._ledger.tree.nodes or command.node_id == self._ledger.tree.root.id:
+        if command.node_id not in self._run.tree.nodes or command.node_id == self._run.tree.root.id:
             raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
-        if self._ledger.tree[command.node_id].pruned:
+        if self._run.tree[command.node_id].pruned:
             raise UserError(f"#{command.node_id} is pruned already")
         reason = _reason(f"pruned by {author}", command.reason)
-        subtree = self._ledger.tree.subtree(command.node_id)
+        subtree = self._run.tree.subtree(command.node_id)
         for node in subtree:
             why = reason if node.id == command.node_id else f"pruned with #{command.node_id}"
             if node.state is NodeState.RUNNING:
                 await self._stop_segment(node.id, why)
-            elif proposal := self._ledger.proposals.get(node.id):
+            elif proposal := self._run.proposals.get(node.id):
                 self._pipeline.close(proposal, "rejected", author, why)
             elif node.state is NodeState.QUEUED:
-                self._ledger.set_state(node.id, NodeState.REJECTED, why)
-        self._ledger.prune(command.node_id, reason)
+                self._run.set_state(node.id, NodeState.REJECTED, why)
+        self._run.prune(command.node_id, reason)
         why = f": {one_line(command.reason)}" if command.reason else ""
         return f"#{command.node_id} pruned with {len(subtree) - 1} below it{why}"
 
     async def _stop(self, command: commands.StopNodeCommand, author: str) -> str:
-        node = self._ledger.tree.nodes.get(command.node_id)
+        node = self._run.tree.nodes.get(command.node_id)
         if node is None or node.state is not NodeState.RUNNING:
             raise UserError(f"#{command.node_id} is not training")
         await self._stop_segment(node.id, _reason(f"stopped by {author}", command.reason))
@@ -179,9 +179,9 @@ class CommandHandler:
 
     def _annotate(self, command: commands.AnnotateCommand) -> str:
         text = command.text.strip()
-        if command.node_id not in self._ledger.tree.nodes:
+        if command.node_id not in self._run.tree.nodes:
             raise UserError(f"there is no node #{command.node_id}")
-        self._ledger.annotate(command.node_id, text)
+        self._run.annotate(command.node_id, text)
         return f"#{command.node_id} note kept" if text else f"#{command.node_id} note removed"
 
     def _change_budget(self, command: commands.BudgetCommand, author: str) -> str:

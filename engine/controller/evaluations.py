@@ -18,8 +18,8 @@ MOST_WORKERS = 3
 class EvaluationRequests:
     """Of one run, in the controller's event loop."""
 
-    def __init__(self, ledger: RunState, executor: Executor) -> None:
-        self._ledger = ledger
+    def __init__(self, run: RunState, executor: Executor) -> None:
+        self._run = run
         self._executor = executor
         self._free = asyncio.Semaphore(executor.capacity)
         self._answers: dict[str, asyncio.Future[EvaluationResult | SegmentEnded]] = {}
@@ -32,7 +32,7 @@ class EvaluationRequests:
             for _ in range(MOST_WORKERS - 1):
                 if isinstance(answer, EvaluationResult) or not answer.worker_lost:
                     break
-                self._ledger.event("warning", "evaluation", f"{job.job}: {answer.detail}; it is scored again")
+                self._run.event("warning", "evaluation", f"{job.job}: {answer.detail}; it is scored again")
                 answer = await self._once(job)
             return answer
 

@@ -25,19 +25,19 @@ COMPLETIONS = 12
 class EvidenceBuilder:
     """Evidence for one run. `draws`: with plots."""
 
-    def __init__(self, ledger: RunState, space: Space, *, seed: int, draws: bool) -> None:
-        self._ledger = ledger
+    def __init__(self, run: RunState, space: Space, *, seed: int, draws: bool) -> None:
+        self._run = run
         self._space = space
         self._seed = seed
         self._draws = draws
 
     async def look(self, expansion: Expansion, fraction_spent: float, *, plots: bool = True) -> Evidence:
         """All an advisor may weigh for this expansion, as the run is now; `plots` False where only the rules look."""
-        tree = self._ledger.tree.copy()
+        tree = self._run.tree.copy()
         parent = tree[expansion.parent]
         evidence = Evidence(
             tree=tree, space=self._space, parent=parent, step=expansion.step, intent=expansion.intent,
-            metrics=await asyncio.to_thread(self._ledger.series, parent.id, expansion.step),
+            metrics=await asyncio.to_thread(self._run.series, parent.id, expansion.step),
             completions=await asyncio.to_thread(self._completions, parent, expansion.step),
             candidates=expansion.candidates,
             tried=tuple(child.transition for child in tree.children(parent.id) if child.transition),
@@ -52,19 +52,17 @@ class EvidenceBuilder:
     def _reasons(self, tree: Tree) -> dict[int, str]:
         """Why nodes were rejected, pruned or stopped."""
         ended = (node.id for node in tree if node.pruned or node.state in (NodeState.REJECTED, NodeState.STOPPED))
-        return {node_id: reason for node_id in ended if (reason := self._ledger.reasons.get(node_id, ""))}
+        return {node_id: reason for node_id in ended if (reason := self._run.reasons.get(node_id, ""))}
 
     def _others(self, tree: Tree, parent: Node) -> dict[int, Series]:
         """Curves of the siblings and of the best trajectory."""
-        return {
-            node_id: self._ledger.series(node_id, tree[node_id].planned_steps) for node_id in compared(tree, parent)
-        }
+        return {node_id: self._run.series(node_id, tree[node_id].planned_steps) for node_id in compared(tree, parent)}
 
     def _with_plots(self, evidence: Evidence) -> Evidence:
         """The same with its plots, which are kept under segments/<node>/plots/."""
         from engine.advisors import plots
 
-        directory = self._ledger.directory.segment(evidence.parent.id) / "plots"
+        directory = self._run.directory.segment(evidence.parent.id) / "plots"
         sheets = plots.sheets(evidence)
         names = ("curves", "run")[-len(sheets) :] if sheets else ()
         pictures = []
@@ -73,14 +71,14 @@ class EvidenceBuilder:
             for name, png in zip(names, sheets, strict=True):
                 path = directory / f"step{evidence.step}-{name}-{len(evidence.tree)}.png"
                 path.write_bytes(png)
-                pictures.append(PlotImage(self._ledger.relative(path), png))
+                pictures.append(PlotImage(self._run.relative(path), png))
         except OSError as error:  # a full disk: the advisor reads the tables alone
             _log.warning("no plots of #%d: %s", evidence.parent.id, error)
             return evidence
         return replace(evidence, pictures=tuple(pictures))
 
     def _completions(self, parent: Node, last_step: int) -> tuple[SampledCompletion, ...]:
-        rows = self._ledger.writer.rows(
+        rows = self._run.rows(
             "SELECT step, prompt, completion, answer, reward, correct, truncated FROM completions "
             "WHERE node_id = ? AND step <= ? AND split IS DISTINCT FROM 'validation' ORDER BY seq DESC LIMIT ?",
             (parent.id, last_step, COMPLETIONS),

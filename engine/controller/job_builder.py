@@ -1,4 +1,4 @@
-"""What a worker is told: a node of the tree as a SegmentSpec, a policy as an Evaluate. Reads ledger and run file."""
+"""What a worker is told: a node of the tree as a SegmentSpec, a policy as an Evaluate. Reads only."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def attempt(tree: Tree, transition: Transition) -> int:
 class JobBuilder:
     """Builds jobs for one run."""
 
-    def __init__(self, config: RunConfig, space: Space, ledger: RunState) -> None:
+    def __init__(self, config: RunConfig, space: Space, run: RunState) -> None:
         self._config = config
         self._space = space
-        self._ledger = ledger
+        self._run = run
         cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
         self._threads = config.training.threads or max(1, (cores or 1) // config.search.workers)
 
@@ -63,26 +63,26 @@ class JobBuilder:
         transition = node.transition
         if transition is None:
             raise ValueError("the root has no segment")
-        config, ledger = self._config, self._ledger
-        parent = ledger.checkpoint_path(transition.parent, transition.step)
+        config, run = self._config, self._run
+        parent = run.checkpoint_path(transition.parent, transition.step)
         if node.steps:  # taken up: it goes on from its own checkpoint, on other prompts than those of its first steps
-            parent = ledger.checkpoint_path(node.id, node.steps)
+            parent = run.checkpoint_path(node.id, node.steps)
             seed = zlib.crc32(f"{seed}/from {node.steps}".encode()) & 0x7FFFFFFF
-        reference = ledger.tree.reference(node.id)
-        carries = transition.optimizer is OptimizerState.KEEP and transition.parent != ledger.tree.root.id
+        reference = run.tree.reference(node.id)
+        carries = transition.optimizer is OptimizerState.KEEP and transition.parent != run.tree.root.id
         evaluation = config.evaluation
         return SegmentSpec(
             job=str(node.id),
             task=config.task.name,
-            base=ledger.base,
+            base=run.base,
             parent=str(parent),
             optimizer=str(parent) if carries or node.steps else None,
-            reference=ledger.base if reference is None else str(ledger.checkpoint_path(*reference)),
+            reference=run.base if reference is None else str(run.checkpoint_path(*reference)),
             configuration=dict(node.configuration),
             steps=node.planned_steps,
             done=node.steps,
             seed=seed,
-            directory=str(ledger.directory.segment(node.id)),
+            directory=str(run.directory.segment(node.id)),
             checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
             evaluation=steering(evaluation.validation_prompts),
             batch_size=config.training.batch_size,
@@ -110,7 +110,7 @@ class JobBuilder:
         """
         batch = self._config.training.batch_size
         micro = self._config.training.micro_batch or batch
-        for _ in range(sum(node.state is NodeState.OUT_OF_MEMORY for node in self._ledger.tree)):
+        for _ in range(sum(node.state is NodeState.OUT_OF_MEMORY for node in self._run.tree)):
             micro = max((d for d in range(1, micro // 2 + 1) if batch % d == 0), default=1)
         return micro
 
@@ -121,7 +121,7 @@ class JobBuilder:
         return Evaluate(
             job=job,
             task=self._config.task.name,
-            base=self._ledger.base,
+            base=self._run.base,
             directories=[str(each) for each in directories],
             evaluation=spec,
             save_to=str(save_to) if save_to else None,

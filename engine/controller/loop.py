@@ -28,7 +28,7 @@ from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.no_signal_brake import NoSignalBrake
 from engine.controller.planner import Planner
 from engine.controller.proposal_queue import ProposalQueue, patience
-from engine.controller.run_state import RunState, now
+from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
 from engine.domain.policy import BASE
 from engine.domain.space import Space
@@ -64,31 +64,31 @@ class Controller:
         self,
         config: RunConfig,
         space: Space,
-        ledger: RunState,
+        run: RunState,
         strategy: SearchStrategy,
         advisor: Advisor,
         executor: Executor,
     ) -> None:
         self._config = config
-        self._ledger = ledger
+        self._run = run
         self._executor = executor
         self._wake_event = asyncio.Event()
-        self._jobs = JobBuilder(config, space, ledger)
+        self._jobs = JobBuilder(config, space, run)
         size, workers = config.search.segment_steps, config.search.workers
-        sight = EvidenceBuilder(ledger, space, seed=config.search.seed, draws=advisor.sees)
-        self._agents = AdvisorReviews(ledger, advisor, sight)
-        self._segments = RunningSegments(config.search, ledger, executor, self._jobs, self._agents)
-        planner = Planner(ledger, space, advisor, sight)
+        sight = EvidenceBuilder(run, space, seed=config.search.seed, draws=advisor.sees)
+        self._agents = AdvisorReviews(run, advisor, sight)
+        self._segments = RunningSegments(config.search, run, executor, self._jobs, self._agents)
+        planner = Planner(run, space, advisor, sight)
         self._pipeline = ProposalQueue(
-            ledger, space, strategy, planner, recovery.gate(ledger, config.gate),
+            run, space, strategy, planner, recovery.gate(run, config.gate),
             run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
             workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
-        self._account = BudgetTracker(config, ledger, self._segments)
-        self._activity = ActivityRecorder(ledger)
-        self._brake = NoSignalBrake(config, ledger)
+        self._account = BudgetTracker(config, run, self._segments)
+        self._activity = ActivityRecorder(run)
+        self._brake = NoSignalBrake(config, run)
         self._human = CommandHandler(
-            ledger, space, self._pipeline, self._account, self._stop_for_human,
+            run, space, self._pipeline, self._account, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
         self._paused = ""
@@ -98,8 +98,9 @@ class Controller:
         self._stale = False  # a segment ended since the stock of proposals was looked at
         self._stopped_for_time = False
         self._finishing = False
-        self._evaluations = EvaluationRequests(ledger, executor)
-        self._seen_command = self._refuse_old_commands()
+        self._evaluations = EvaluationRequests(run, executor)
+        self._inbox = run.inbox
+        self._inbox.refuse_old()
 
     # ---- from outside ---------------------------------------------------------------------------------------------
 
@@ -137,10 +138,10 @@ class Controller:
         return await task
 
     async def _live(self) -> str:
-        self._ledger.unpick()
-        self._set_state("training", "", ended=None)
+        self._run.record.unpick()
+        self._run.record.set_state("training", "")
         self._pipeline.set_gate(self._pipeline.gate)
-        if not self._ledger.tree.root.checkpoints:
+        if not self._run.tree.root.checkpoints:
             wrong = await self._attend(self._score_base())
             if wrong is None:
                 return await self._leave()
@@ -215,16 +216,13 @@ class Controller:
 
     async def _mind_the_store(self) -> None:
         """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
-        self._ledger.writer.raise_bug()
-        fault = self._ledger.writer.fault
+        fault = self._run.fault()
         if fault and not self._paused:
             await self._pause(f"{STORE_FAULT}: {fault}")
         elif not fault and self._paused.startswith(STORE_FAULT):
             await self._unpause()
         elif self._wants_space and not self._segments.missing_bytes():
-            self._ledger.event(
-                "info", "disk", "there is room for the next checkpoints again: the run goes on by itself"
-            )
+            self._run.event("info", "disk", "there is room for the next checkpoints again: the run goes on by itself")
             await self._unpause()
 
     async def _wait_for_space(self, missing: int) -> None:
@@ -232,7 +230,7 @@ class Controller:
         by_itself = self._config.training.resume_when_free
         how = "will continue by itself when they are free" if by_itself else "free some, then resume"
         line = f"{-(-missing // 2**20)} MiB lack on disk for the next checkpoints: {how}"
-        self._ledger.event("warning", "disk", line)
+        self._run.event("warning", "disk", line)
         await self._pause(line)
         self._wants_space = by_itself
 
@@ -276,57 +274,41 @@ class Controller:
 
     async def _score_base(self) -> str:
         """Why it could not be scored, or ""."""
-        root = self._ledger.tree.root
-        path = self._ledger.checkpoint_path(root.id, 0)
+        root = self._run.tree.root
+        path = self._run.checkpoint_path(root.id, 0)
         spec = steering(self._config.evaluation.validation_prompts)
         answer = await self._evaluations.ask(self._jobs.evaluate("base", [path], spec))
         if isinstance(answer, SegmentEnded):
-            self._ledger.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
+            self._run.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
             _log.error("scoring the base failed: %s\n%s", answer.detail, answer.traceback)
             return answer.detail or answer.end
-        self._ledger.score(root.id, 0, path, answer.evaluation, size=0)
+        self._run.score(root.id, 0, path, answer.evaluation, size=0)
         return ""
 
     def _tidy(self) -> None:
         """Delete the files of checkpoints that nothing needs any more; each is an event."""
-        tree = self._ledger.tree
+        tree = self._run.tree
         for node_id, step in retention.superfluous(tree, self._config.training.keep_checkpoints):
             if (node_id, step) in self._pipeline.points():
                 continue
-            self._ledger.forget_files(node_id, step)
-            self._ledger.event("info", "checkpoint deleted", f"#{node_id} step {step}", node_id)
-            shutil.rmtree(self._ledger.checkpoint_path(node_id, step), ignore_errors=True)
+            self._run.forget_files(node_id, step)
+            self._run.event("info", "checkpoint deleted", f"#{node_id} step {step}", node_id)
+            shutil.rmtree(self._run.checkpoint_path(node_id, step), ignore_errors=True)
 
     # ---- commands -------------------------------------------------------------------------------------------------
 
-    def _refuse_old_commands(self) -> int:
-        """Commands of before this engine are not carried out late: what they meant may not be so any more."""
-        rows = self._ledger.writer.rows(
-            "SELECT command_id, kind FROM commands WHERE command_id NOT IN "
-            "(SELECT command_id FROM command_results WHERE state <> 'taken') ORDER BY command_id"
-        )
-        for row in rows:
-            self._result(row["command_id"], "refused", "the engine ended before it was carried out; ask again")
-        return max((r["command_id"] for r in self._ledger.writer.rows("SELECT command_id FROM commands")), default=0)
-
     async def _take_commands(self) -> None:
-        for row in self._unseen_commands():
-            self._seen_command = row["command_id"]
-            self._result(row["command_id"], "taken", "")
+        for row in self._inbox.unseen():
+            self._inbox.taken(row["command_id"])
             try:
                 asked = commands.parse(row)
                 done = await self._carry_out(asked)
             except UserError as refusal:
-                self._result(row["command_id"], "refused", str(refusal))
+                self._inbox.refused(row["command_id"], str(refusal))
                 continue
             if done is not None:
-                self._ledger.event("info", "command", f"{row['kind']}: {done}", row["node_id"], author=asked.author)
-                self._result(row["command_id"], "done", done)
-
-    def _unseen_commands(self) -> list[dict[str, Any]]:
-        return self._ledger.writer.rows(
-            "SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen_command,)
-        )
+                self._run.event("info", "command", f"{row['kind']}: {done}", row["node_id"], author=asked.author)
+                self._inbox.done(row["command_id"], done)
 
     async def _carry_out(self, asked: commands.ReceivedCommand) -> str | None:
         """Do it and say what was done; None when the answer comes later (stop)."""
@@ -354,12 +336,12 @@ class Controller:
     async def _pause(self, reason: str) -> None:
         self._paused, self._wants_space = reason, False
         await self._executor.pause()
-        self._set_state("paused", reason)
+        self._run.record.set_state("paused", reason)
 
     async def _unpause(self) -> None:
         self._paused, self._wants_space = "", False
         await self._executor.unpause()
-        self._set_state("training", "")
+        self._run.record.set_state("training", "")
 
     async def _stop_for_human(self, node_id: int, reason: str) -> None:
         await self._segments.stop(node_id, SegmentEnd.STOPPED, reason)
@@ -378,15 +360,14 @@ class Controller:
         await self._segments.stop_all(SegmentEnd.STOPPED, recovery.RUN_STOPPED, within)
         if self._segments.running:
             names = ", ".join(f"#{node_id}" for node_id in self._segments.running)
-            self._set_state("stopping", f"{who}; {names} ends after its step, or is killed after {within:g} s")
+            self._run.record.set_state(
+                "stopping", f"{who}; {names} ends after its step, or is killed after {within:g} s"
+            )
         if self._paused:
             await self._executor.unpause()
         latest = time.monotonic() + within + UNHEARD_SECONDS
         while self._segments.running and not self._at_once and time.monotonic() < latest:
             await self._rest()
-
-    def _result(self, command_id: int, state: str, message: str) -> None:
-        self._ledger.writer.insert("command_results", command_id=command_id, state=state, message=message)
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
@@ -394,26 +375,26 @@ class Controller:
         await self._pipeline.cancel("the budget is spent")
         for node_id in self._pipeline.queued():
             self._pipeline.withdraw(node_id, "the budget was spent before it began")
-        self._set_state("finishing", "the finalists are scored on fresh prompts")
+        self._run.record.set_state("finishing", "the finalists are scored on fresh prompts")
         self._finishing = True
-        work = ClosingEvaluations(self._ledger, self._jobs, self._config.evaluation, self._evaluations.ask)
+        work = ClosingEvaluations(self._run, self._jobs, self._config.evaluation, self._evaluations.ask)
         try:
             winner = await self._attend(work.run())
         except EvaluationFailed as fault:
             return await self._fail(str(fault))
         if winner is None:
             return await self._leave()
-        self._ledger.event("info", "winner", winner.name, winner.node, members=winner.members)
+        self._run.event("info", "winner", winner.name, winner.node, members=winner.members)
         return self._end("finished", await self._learnt() if winner == BASE else "the budget is spent")
 
     async def _learnt(self) -> str:
         """What the run has shown although nothing beats its base, as far as the database can be written."""
         with suppress(StoreFault):
-            await asyncio.to_thread(self._ledger.writer.flush)
-        return learnt(self._ledger.writer.rows)
+            await asyncio.to_thread(self._run.flush)
+        return learnt(self._run.rows)
 
     async def _fail(self, reason: str) -> str:
-        self._ledger.event("error", "failed", reason)
+        self._run.event("error", "failed", reason)
         _log.error("the run failed: %s", reason)
         await self._let_go("the run failed", reason)
         return self._end("failed", reason)
@@ -421,14 +402,10 @@ class Controller:
     def _end(self, state: str, reason: str) -> str:
         self._tick()
         self._activity.over()
-        self._set_state(state, reason, ended=now())
+        self._run.record.set_state(state, reason)
         for asked in self._stopping:
             stopped = state == "stopped"
-            self._result(asked.id, "done", "stopped; `llmzero resume` goes on" if stopped else f"the run {state}")
-        for row in self._unseen_commands():
-            self._result(row["command_id"], "refused", f"the run {state} before it was carried out")
+            self._inbox.done(asked.id, "stopped; `llmzero resume` goes on" if stopped else f"the run {state}")
+        for row in self._inbox.unseen():
+            self._inbox.refused(row["command_id"], f"the run {state} before it was carried out")
         return state
-
-    def _set_state(self, state: str, reason: str, **values: object) -> None:
-        self._ledger.writer.update_run(state=state, reason=reason, **values)
-        self._ledger.event("info", "state", f"{state}: {reason}" if reason else state)

@@ -23,9 +23,9 @@ SIGNALS = "SELECT count(*) AS steps, min(value) AS least FROM metrics WHERE name
 class NoSignalBrake:
     """Of one run, in the controller's event loop. After a resume it waits for new segments before it says anything."""
 
-    def __init__(self, config: RunConfig, ledger: RunState) -> None:
+    def __init__(self, config: RunConfig, run: RunState) -> None:
         self._config = config
-        self._ledger = ledger
+        self._run = run
         self._mode = config.search.no_signal
         self._earlier = {node.id for node in self._trained()}
         self._looked = 0
@@ -45,24 +45,24 @@ class NoSignalBrake:
         if len(new) < enough or completions < COMPLETIONS or len(new) == self._looked:
             return ""
         try:
-            self._ledger.writer.flush()  # a signal in rows that are still on their way must not be missed
+            self._run.flush()  # a signal in rows that are still on their way must not be missed
         except StoreFault:
             return ""  # the run pauses for that
         self._looked = len(new)
-        row = self._ledger.writer.rows(SIGNALS)[0]
-        seen = no_signal(self._ledger.writer.rows) if row["steps"] and row["least"] >= 1 else ""
+        row = self._run.rows(SIGNALS)[0]
+        seen = no_signal(self._run.rows) if row["steps"] and row["least"] >= 1 else ""
         self._released = bool(row["steps"])  # there was a signal, or it is told now
         return f"{seen} ({counted(len(new), 'segment')}, {completions:,} completions{self._base()})" if seen else ""
 
     def _base(self) -> str:
-        for checkpoint in self._ledger.tree.root.checkpoints:
+        for checkpoint in self._run.tree.root.checkpoints:
             score = checkpoint.score
             return f"; the base answers {score.sampled} of {score.n} validation prompts correctly at T=1"
         return ""
 
     def remedy(self) -> str:
         """What to do, in one line."""
-        checkpoints = self._ledger.tree.root.checkpoints
+        checkpoints = self._run.tree.root.checkpoints
         solved = bool(checkpoints) and checkpoints[0].score.sampled == checkpoints[0].score.n
         what = (
             "take harder prompts" if solved else "take easier prompts, rewards for partial success or a stronger base"
@@ -71,4 +71,4 @@ class NoSignalBrake:
 
     def _trained(self) -> list[Node]:
         """Segments that are over and came to a step."""
-        return [node for node in self._ledger.tree if node.transition and node.steps and not node.state.in_flight]
+        return [node for node in self._run.tree if node.transition and node.steps and not node.state.in_flight]

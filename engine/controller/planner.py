@@ -38,8 +38,8 @@ class PlannedTransition:
 class Planner:
     """Asks the advisor of the run, and the embedded rules when that fails."""
 
-    def __init__(self, ledger: RunState, space: Space, advisor: Advisor, sight: EvidenceBuilder) -> None:
-        self._ledger = ledger
+    def __init__(self, run: RunState, space: Space, advisor: Advisor, sight: EvidenceBuilder) -> None:
+        self._run = run
         self._space = space
         self._advisor = advisor
         self._rules = RulesAdvisor()
@@ -117,7 +117,7 @@ class Planner:
 
     def _strategys_own(self, expansion: Expansion) -> PlannedTransition:
         """A baseline says itself what changes: no advisor is asked."""
-        parent = self._ledger.tree[expansion.parent].configuration
+        parent = self._run.tree[expansion.parent].configuration
         changes = dict(expansion.changes or {})
         transition = Transition(
             parent=expansion.parent, step=expansion.step, intent=expansion.intent, changes=changes,
@@ -138,7 +138,7 @@ class Planner:
 
     def repeats(self, proposal: Transition, of: Evidence | None = None) -> bool:
         """Whether the same is in the tree already, below the same place."""
-        tree = self._ledger.tree if of is None else of.tree
+        tree = self._run.tree if of is None else of.tree
         return any(c.transition and c.transition.repeats(proposal) for c in tree.children(proposal.parent))
 
 

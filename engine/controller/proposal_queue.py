@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from engine.controller.gate import ProposalGate
 from engine.controller.job_builder import attempt, segment_seed
 from engine.controller.planner import PlannedTransition, Planner
-from engine.controller.run_state import RunState, now
+from engine.controller.run_record import now
+from engine.controller.run_state import RunState
 from engine.domain.proposals import HUMAN, Proposal
 from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import NodeState
@@ -58,7 +59,7 @@ class ProposalQueue:
 
     def __init__(
         self,
-        ledger: RunState,
+        run: RunState,
         space: Space,
         strategy: SearchStrategy,
         planner: Planner,
@@ -75,7 +76,7 @@ class ProposalQueue:
         self._workers = workers
         self._patience = patience
         self.gate = gate
-        self._ledger = ledger
+        self._run = run
         self._space = space
         self._strategy = strategy
         self._planner = planner
@@ -90,7 +91,7 @@ class ProposalQueue:
 
     def queued(self) -> list[int]:
         """Node ids that passed the gate and wait for a worker, oldest first."""
-        return [node.id for node in self._ledger.tree if node.state is NodeState.QUEUED]
+        return [node.id for node in self._run.tree if node.state is NodeState.QUEUED]
 
     def points(self) -> set[tuple[int, int]]:
         """Places (node id, step) that an advice in the making branches from: their files must stay."""
@@ -101,7 +102,7 @@ class ProposalQueue:
 
     def waiting(self, *, stock: bool) -> list[int]:
         """Node ids that have not begun: queued, or wanted at the gate; with `stock` the stock proposals, too."""
-        at_gate = [n for n in self._ledger.proposals if stock or n in self._wanted]
+        at_gate = [n for n in self._run.proposals if stock or n in self._wanted]
         return [*self.queued(), *at_gate]
 
     @property
@@ -112,16 +113,16 @@ class ProposalQueue:
     @property
     def busy(self) -> bool:
         """Whether something wanted is still to come: an advice in the making, or a proposal at the gate."""
-        return any(p.wanted for p in self._planning) or bool(self._wanted & self._ledger.proposals.keys())
+        return any(p.wanted for p in self._planning) or bool(self._wanted & self._run.proposals.keys())
 
     @property
     def at_gate(self) -> int:
         """How many proposals that a worker could begin wait for the human."""
-        return 0 if self.gate.mode == "auto" else len(self._wanted & self._ledger.proposals.keys())
+        return 0 if self.gate.mode == "auto" else len(self._wanted & self._run.proposals.keys())
 
     def fill(self, idle: int, left: BudgetLeft) -> None:
         """Ask the search for each free worker that nothing is on its way to."""
-        coming = len(self.queued()) + len(self._wanted & self._ledger.proposals.keys())
+        coming = len(self.queued()) + len(self._wanted & self._run.proposals.keys())
         if idle > coming:
             self._lose_patience(left)
         if any(planning.wanted for planning in self._planning):
@@ -129,7 +130,7 @@ class ProposalQueue:
         for _ in range(idle - coming):
             if left.steps <= 0:
                 return
-            expansion = self._strategy.ask(self._ledger.tree.without(self._stock()), left)
+            expansion = self._strategy.ask(self._run.tree.without(self._stock()), left)
             if expansion is None:
                 return
             expansion = self._respect_rejection(expansion)
@@ -147,12 +148,12 @@ class ProposalQueue:
 
         Of a slow advisor's changes there is one for each worker, and what the rules say at once does not count.
         """
-        stock = [self._ledger.proposals[node_id].transition for node_id in self._stock()]
+        stock = [self._run.proposals[node_id].transition for node_id in self._stock()]
         changes = sum(transition.intent is Intent.CHANGE for transition in stock)
         enough = changes >= self._workers or len(stock) > self._workers + 1 if self._slow else bool(stock)
         if enough or self._planning or self.busy or left.steps <= 0:
             return
-        expansion = self._strategy.ask(self._ledger.tree, left)
+        expansion = self._strategy.ask(self._run.tree, left)
         if expansion is not None:
             self._plan(self._respect_rejection(expansion), left, wanted=False)
 
@@ -164,12 +165,12 @@ class ProposalQueue:
         """
         stock = self._stock()
         if self._slow:
-            stock = [n for n in stock if self._ledger.proposals[n].transition.intent is not Intent.CHANGE]
+            stock = [n for n in stock if self._run.proposals[n].transition.intent is not Intent.CHANGE]
         if not stock:
             return
-        wish = self._strategy.ask(self._ledger.tree.without(self._stock()), left)
+        wish = self._strategy.ask(self._run.tree.without(self._stock()), left)
         for node_id in stock:
-            proposal = self._ledger.proposals[node_id]
+            proposal = self._run.proposals[node_id]
             if wish is None or self._place(proposal) == (wish.parent, wish.step, wish.intent):
                 continue
             if not (self._slow and wish.intent is Intent.REPAIR):
@@ -180,48 +181,48 @@ class ProposalQueue:
         for planning in [p for p in self._planning if p.task.done()]:
             self._planning.remove(planning)
             self._propose(planning, planning.task.result())
-        for proposal in list(self._ledger.proposals.values()):
+        for proposal in list(self._run.proposals.values()):
             if not self._open(proposal.transition.parent, proposal.transition.step):
                 self.close(proposal, "superseded", "engine", f"#{proposal.transition.parent} is closed now")
             elif proposal.node in self._wanted and self.gate.opens(proposal, now()):
-                self._ledger.decide(proposal, "approved", self.gate.mode, self.gate.reason)
+                self._run.decide(proposal, "approved", self.gate.mode, self.gate.reason)
 
     def close(self, proposal: Proposal, state: str, by: str, reason: str) -> None:
         """Decide a proposal (see RunState.decide) and forget that it was wanted."""
         self._wanted.discard(proposal.node)
-        self._ledger.decide(proposal, state, by, reason)
+        self._run.decide(proposal, state, by, reason)
         if state == "superseded":  # its node is not drawn any more: the log says what became of it
             text = f"#{proposal.node} {proposal.transition.label} was withdrawn: {reason}"
-            self._ledger.event("info", "withdrawn", text, proposal.node)
+            self._run.event("info", "withdrawn", text, proposal.node)
 
     def add_human(self, transition: Transition, steps: int, author: str) -> Proposal:
         """A human's own transition: a proposal that the human has approved already."""
-        parent = self._ledger.tree[transition.parent]
+        parent = self._run.tree[transition.parent]
         configuration = self._space.apply(parent.configuration, transition.changes)
-        proposal = self._ledger.propose(
+        proposal = self._run.propose(
             transition, configuration, steps=steps, seed=self._seed(transition), advisor=HUMAN,
             call_id=None, deadline=None,
         )  # fmt: skip
-        self._ledger.decide(proposal, "approved", author, "the human's own transition")
+        self._run.decide(proposal, "approved", author, "the human's own transition")
         return proposal
 
     def withdraw(self, node_id: int, reason: str) -> None:
         """What has not begun never will: from the queue, or from the gate."""
-        if (proposal := self._ledger.proposals.get(node_id)) is not None:
+        if (proposal := self._run.proposals.get(node_id)) is not None:
             self.close(proposal, "superseded", "engine", reason)
         else:
-            self._ledger.set_state(node_id, NodeState.REJECTED, reason)
+            self._run.set_state(node_id, NodeState.REJECTED, reason)
 
     def want_all(self) -> None:
         """After a resume: what waited at the gate goes on waiting there, as wanted."""
-        self._wanted = set(self._ledger.proposals)
+        self._wanted = set(self._run.proposals)
 
     def set_gate(self, gate: ProposalGate) -> None:
         """Change the gate for what waits now and for what comes."""
         self.gate = gate
-        self._ledger.record_gate(gate.mode)
-        for proposal in list(self._ledger.proposals.values()):
-            self._ledger.set_deadline(proposal, gate.deadline(now()))
+        self._run.record.gate(gate.mode)
+        for proposal in list(self._run.proposals.values()):
+            self._run.set_deadline(proposal, gate.deadline(now()))
 
     async def cancel(self, reason: str) -> None:
         """The run ends: nothing new is planned, what waits is superseded."""
@@ -230,13 +231,13 @@ class ProposalQueue:
             planning.task.cancel()
         await asyncio.gather(*(planning.task for planning in self._planning), return_exceptions=True)
         self._planning.clear()
-        for proposal in list(self._ledger.proposals.values()):
+        for proposal in list(self._run.proposals.values()):
             self.close(proposal, "superseded", "engine", reason)
 
     # ---- the parts ------------------------------------------------------------------------------------------------
 
     def _stock(self) -> list[int]:
-        return [node_id for node_id in self._ledger.proposals if node_id not in self._wanted]
+        return [node_id for node_id in self._run.proposals if node_id not in self._wanted]
 
     def _place(self, proposal: Proposal) -> tuple[int, int, Intent]:
         """What the search asked for; the advisor may have chosen another checkpoint nearby."""
@@ -246,12 +247,12 @@ class ProposalQueue:
     def _want_stock(self, expansion: Expansion, steps_left: int) -> bool:
         """Take a stock proposal for this expansion; with a slow advisor any stock serves where a change is wanted."""
         for node_id in self._stock():
-            proposal = self._ledger.proposals[node_id]
+            proposal = self._run.proposals[node_id]
             same = self._place(proposal) == (expansion.parent, expansion.step, expansion.intent)
-            fits = self._ledger.tree[node_id].planned_steps <= steps_left
+            fits = self._run.tree[node_id].planned_steps <= steps_left
             change = self._slow and expansion.intent is proposal.transition.intent is Intent.CHANGE
             if fits and (same or change):
-                self._ledger.plan_steps(node_id, expansion.steps)
+                self._run.plan_steps(node_id, expansion.steps)
                 self._wanted.add(node_id)
                 return True
         return False
@@ -264,7 +265,7 @@ class ProposalQueue:
             child.state is NodeState.REJECTED
             and child.transition is not None
             and (child.transition.step, child.transition.intent) == (expansion.step, expansion.intent)
-            for child in self._ledger.tree.children(expansion.parent)
+            for child in self._run.tree.children(expansion.parent)
         )
         return replace(expansion, intent=Intent.CHANGE) if rejected else expansion
 
@@ -286,7 +287,7 @@ class ProposalQueue:
             if not planning.wanted or planning.by_rules or waited < self._patience():
                 continue
             planning.wanted, planning.late = False, True
-            self._ledger.event(
+            self._run.event(
                 "info", "advisor late", f"no answer in {waited:.1f} s while a worker was free: the rules advise",
                 planning.expansion.parent,
             )  # fmt: skip
@@ -307,22 +308,22 @@ class ProposalQueue:
         expansion, transition = planning.expansion, planned.transition
         call_id = None
         for advice, node_id in planned.records:
-            call_id = self._ledger.advice(advice, node_id)
+            call_id = self._run.calls.record(advice, node_id)
         for fault in planned.faults:
-            self._ledger.event("warning", "advisor failed", fault, expansion.parent)
+            self._run.event("warning", "advisor failed", fault, expansion.parent)
         for refusal in planned.refusals:
-            self._ledger.event("warning", "proposal refused", refusal, expansion.parent)
+            self._run.event("warning", "proposal refused", refusal, expansion.parent)
         if useless := self._useless(planning, planned):
-            self._ledger.event("info", "proposal dropped", useless, expansion.parent)
+            self._run.event("info", "proposal dropped", useless, expansion.parent)
             return
-        parent = self._ledger.tree[transition.parent]
-        proposal = self._ledger.propose(
+        parent = self._run.tree[transition.parent]
+        proposal = self._run.propose(
             transition, self._space.apply(parent.configuration, transition.changes), steps=expansion.steps,
             seed=self._seed(transition), advisor=planned.advice.advisor, call_id=call_id,
             deadline=self.gate.deadline(now()),
         )  # fmt: skip
         self._places[proposal.node] = (expansion.parent, expansion.step, expansion.intent)
-        self._ledger.event("info", "selected", expansion.reason, proposal.node)
+        self._run.event("info", "selected", expansion.reason, proposal.node)
         if planning.wanted:
             self._wanted.add(proposal.node)
 
@@ -342,10 +343,10 @@ class ProposalQueue:
 
     def _open(self, parent: int, step: int) -> bool:
         """Whether a place can still be branched from."""
-        node = self._ledger.tree[parent]
+        node = self._run.tree[parent]
         return not node.pruned and any(c.step == step and c.kept for c in node.checkpoints)
 
     def _seed(self, transition: Transition) -> int:
-        parent = self._ledger.tree[transition.parent]
+        parent = self._run.tree[transition.parent]
         start = parent.start_steps + transition.step
-        return segment_seed(self._run_seed, start, attempt(self._ledger.tree, transition))
+        return segment_seed(self._run_seed, start, attempt(self._run.tree, transition))

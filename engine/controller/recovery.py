@@ -20,105 +20,92 @@ RUN_STOPPED = "the run was stopped"
 """How the reason of a segment begins that a stop of the run cut off: a resume takes it up."""
 
 
-def recover(ledger: RunState) -> None:
+def recover(run: RunState) -> None:
     """Bring the tree of an earlier engine to where this one can go on."""
-    _take_name(ledger)
-    for node in ledger.tree:
-        _notice_lost_files(ledger, node)
-    _settle_proposals(ledger)
-    for node in ledger.tree:
+    _take_name(run)
+    for node in run.tree:
+        _notice_lost_files(run, node)
+    _settle_proposals(run)
+    for node in run.tree:
         if node.state is NodeState.RUNNING and node.pruned:  # its engine died while it was coming to its end
-            ledger.set_state(node.id, NodeState.STOPPED, ledger.reasons.get(node.id, ""))
+            run.set_state(node.id, NodeState.STOPPED, run.reasons.get(node.id, ""))
         elif (
             node.state is NodeState.RUNNING
-            or _was_stopped(ledger, node)
+            or _was_stopped(run, node)
             or (node.state is NodeState.QUEUED and node.steps)
         ):
-            take_up(ledger, node.id, "it was in flight when the engine ended")
-    for node in ledger.tree:
-        _reject_unreachable(ledger, node)
+            take_up(run, node.id, "it was in flight when the engine ended")
+    for node in run.tree:
+        _reject_unreachable(run, node)
 
 
-def take_up(ledger: RunState, node_id: int, why: str) -> None:
+def take_up(run: RunState, node_id: int, why: str) -> None:
     """Queue a segment that was cut off: it goes on from its last checkpoint, within its plan."""
-    node = ledger.tree[node_id]
+    node = run.tree[node_id]
     done = max((c.step for c in node.checkpoints if c.kept), default=0)
     if done >= node.planned_steps:  # all is there but the word that it ended
-        ledger.set_state(node_id, NodeState.FINISHED)
-        ledger.event("info", "requeued", f"#{node_id} had trained all of its {done} steps", node_id)
+        run.set_state(node_id, NodeState.FINISHED)
+        run.event("info", "requeued", f"#{node_id} had trained all of its {done} steps", node_id)
         return
     how = f"it goes on from step {done} of {node.planned_steps}" if done else "it begins again"
-    _requeue(ledger, node_id, done, f"{why}; {how}")
-    ledger.event("warning", "requeued", f"#{node_id}: {why}; {how}", node_id)
+    run.requeue(node_id, done, step_seconds(run, node_id, done), f"{why}; {how}")
+    run.event("warning", "requeued", f"#{node_id}: {why}; {how}", node_id)
 
 
-def _requeue(ledger: RunState, node_id: int, done: int, reason: str) -> None:
-    """Back into the queue with `done` steps; rows of what came after them go."""
-    ledger.tree.cut(node_id, done)
-    for table in ("metrics", "checkpoints", "completions"):
-        ledger.writer.delete(table, above=("step", done), node_id=node_id)
-    ledger.tree.set_state(node_id, NodeState.QUEUED)
-    ledger.reasons[node_id] = reason
-    ledger.writer.update(
-        "nodes", {"node_id": node_id}, state=NodeState.QUEUED, trained_steps=done,
-        trainer_seconds=step_seconds(ledger, node_id, done), started=None, ended=None, reason=reason,
-    )  # fmt: skip
-
-
-def _settle_proposals(ledger: RunState) -> None:
+def _settle_proposals(run: RunState) -> None:
     """Nodes that wait at the gate and whose proposal does not: their engine died between the two rows."""
     decided = {
         row["node_id"]: row["state"]
-        for row in ledger.writer.rows("SELECT node_id, state FROM proposals WHERE state <> 'pending'")
+        for row in run.rows("SELECT node_id, state FROM proposals WHERE state <> 'pending'")
     }
-    for node in ledger.tree:
-        if node.state is NodeState.PROPOSED and node.id not in ledger.proposals:
+    for node in run.tree:
+        if node.state is NodeState.PROPOSED and node.id not in run.proposals:
             approved = decided.get(node.id) in ("approved", "edited")
             reason = "" if approved else "its engine ended while it was proposed"
-            ledger.set_state(node.id, NodeState.QUEUED if approved else NodeState.REJECTED, reason)
+            run.set_state(node.id, NodeState.QUEUED if approved else NodeState.REJECTED, reason)
 
 
-def step_seconds(ledger: RunState, node_id: int, last_step: int) -> float:
+def step_seconds(run: RunState, node_id: int, last_step: int) -> float:
     """Seconds of the trainer up to a step, as the metrics of a segment tell."""
     told = "SELECT sum(value) AS seconds FROM metrics WHERE node_id = ? AND step <= ? AND name = 'step_seconds'"
-    return float(ledger.writer.rows(told, (node_id, last_step))[0]["seconds"] or 0.0)
+    return float(run.rows(told, (node_id, last_step))[0]["seconds"] or 0.0)
 
 
-def gate(ledger: RunState, asked: GateSection) -> ProposalGate:
+def gate(run: RunState, asked: GateSection) -> ProposalGate:
     """The gate as it was last set, by a human or in the run file; that of the run file in a new run."""
-    return ProposalGate(ledger.writer.rows("SELECT gate FROM runs")[0]["gate"] or asked.mode, asked.seconds)
+    return ProposalGate(run.rows("SELECT gate FROM runs")[0]["gate"] or asked.mode, asked.seconds)
 
 
-def _take_name(ledger: RunState) -> None:
+def _take_name(run: RunState) -> None:
     """A run is called as its directory is, which may have been renamed while no engine ran."""
-    name = ledger.directory.name
-    before = ledger.writer.rows("SELECT name FROM runs")[0]["name"]
+    name = run.directory.name
+    before = run.rows("SELECT name FROM runs")[0]["name"]
     if before != name:
-        ledger.writer.update_run(name=name)
-        ledger.event("info", "renamed", f"renamed from {before} to {name}")
+        run.record.name(name)
+        run.event("info", "renamed", f"renamed from {before} to {name}")
 
 
-def _was_stopped(ledger: RunState, node: Node) -> bool:
+def _was_stopped(run: RunState, node: Node) -> bool:
     """Whether a stop of the run cut a segment off, and nothing has gone on from it (as earlier versions did)."""
-    if node.state is not NodeState.STOPPED or not ledger.reasons.get(node.id, "").startswith(RUN_STOPPED):
+    if node.state is not NodeState.STOPPED or not run.reasons.get(node.id, "").startswith(RUN_STOPPED):
         return False
-    return not node.pruned and all(child.state is NodeState.REJECTED for child in ledger.tree.children(node.id))
+    return not node.pruned and all(child.state is NodeState.REJECTED for child in run.tree.children(node.id))
 
 
-def _notice_lost_files(ledger: RunState, node: Node) -> None:
+def _notice_lost_files(run: RunState, node: Node) -> None:
     """Checkpoints that are marked kept and whose files somebody deleted."""
     for checkpoint in node.checkpoints if node.transition else ():
-        path = ledger.checkpoint_path(node.id, checkpoint.step)
+        path = run.checkpoint_path(node.id, checkpoint.step)
         if checkpoint.kept and not (path / MANIFEST).is_file():
-            ledger.forget_files(node.id, checkpoint.step)
-            line = f"the files of #{node.id} step {checkpoint.step} are gone: {ledger.relative(path)}"
-            ledger.event("warning", "checkpoint lost", line, node.id)
+            run.forget_files(node.id, checkpoint.step)
+            line = f"the files of #{node.id} step {checkpoint.step} are gone: {run.relative(path)}"
+            run.event("warning", "checkpoint lost", line, node.id)
 
 
-def _reject_unreachable(ledger: RunState, node: Node) -> None:
+def _reject_unreachable(run: RunState, node: Node) -> None:
     """What waits for a worker and was to begin from a checkpoint whose files are gone never will."""
     if node.state is not NodeState.QUEUED or node.transition is None or node.steps:
         return
     parent, step = node.transition.parent, node.transition.step
-    if not any(c.step == step and c.kept for c in ledger.tree[parent].checkpoints):
-        ledger.set_state(node.id, NodeState.REJECTED, f"the files of #{parent} step {step} are gone")
+    if not any(c.step == step and c.kept for c in run.tree[parent].checkpoints):
+        run.set_state(node.id, NodeState.REJECTED, f"the files of #{parent} step {step} are gone")

@@ -45,7 +45,7 @@ class RunningSegments:
     def __init__(
         self,
         search: SearchSection,
-        ledger: RunState,
+        run: RunState,
         executor: Executor,
         jobs: JobBuilder,
         agents: AdvisorReviews | None = None,
@@ -54,7 +54,7 @@ class RunningSegments:
         self._agents = agents
         self._mode = search.comparator
         self._guaranteed_steps = GUARANTEED_SEGMENTS * search.segment_steps
-        self._ledger = ledger
+        self._run = run
         self._executor = executor
         self._jobs = jobs
         self._running: dict[int, float] = {}  # node id → monotonic second of its submission
@@ -95,18 +95,18 @@ class RunningSegments:
     def missing_bytes(self) -> int:
         """Disk space that lacks for the checkpoints of a segment on every worker; see `retention`."""
         ahead = self._jobs.checkpoints * self._executor.capacity
-        return retention.missing_bytes(self._ledger.directory.path, self._checkpoint_bytes, ahead)
+        return retention.missing_bytes(self._run.directory.path, self._checkpoint_bytes, ahead)
 
     async def submit(self, queued: Sequence[int]) -> None:
         """Start queued segments on the free workers, oldest first."""
         for node_id in queued[: self._executor.idle]:
-            node = self._ledger.tree[node_id]
-            spec = self._jobs.segment(node, self._ledger.seeds[node_id])
+            node = self._run.tree[node_id]
+            spec = self._jobs.segment(node, self._run.seeds[node_id])
             Path(spec.directory).mkdir(parents=True, exist_ok=True)
             self._running[node_id] = time.monotonic()
             self._begun_with[node_id] = (node.steps, self._seconds.get(node_id, 0.0) if node.steps else 0.0)
             self._seconds[node_id] = self._begun_with[node_id][1]
-            self._ledger.set_state(node_id, NodeState.RUNNING)
+            self._run.set_state(node_id, NodeState.RUNNING)
             await self._executor.submit(spec)
 
     async def stop(
@@ -138,18 +138,18 @@ class RunningSegments:
         match event:
             case events.WorkerReady():
                 versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
-                self._ledger.event("info", "worker ready", f"worker {event.pid} on {event.device}: {versions}")
+                self._run.event("info", "worker ready", f"worker {event.pid} on {event.device}: {versions}")
             case events.SegmentStarted():
                 node_id = int(event.job)
-                self._ledger.event("info", "started", f"set up in {event.setup_seconds:.2f} s", node_id)
+                self._run.event("info", "started", f"set up in {event.setup_seconds:.2f} s", node_id)
             case events.StepMetrics():
                 self._metrics(event)
             case events.CompletionSamples():
-                self._ledger.samples(event, int(event.job))
+                self._run.samples(event, int(event.job))
             case events.RewardErrors():
                 failed = f"{event.failed} of {event.scored} rollouts could not be scored and count as 0"
                 message = f"{failed}; the first: {event.first}"
-                self._ledger.event("warning", "reward errors", message, int(event.job))
+                self._run.event("warning", "reward errors", message, int(event.job))
             case events.CheckpointSaved():
                 await self._checkpoint(event)
             case events.SegmentEnded():
@@ -164,30 +164,30 @@ class RunningSegments:
         kind = kind_of(event.source, event.text)
         if kind not in self._warnings and len(self._warnings) < MOST_WARNINGS:
             self._warnings.add(kind)
-            self._ledger.event("warning", WARNED, f"{event.source}: {event.text}", source=event.source)
+            self._run.event("warning", WARNED, f"{event.source}: {event.text}", source=event.source)
 
     def _earlier_warnings(self) -> set[tuple[str, str]]:
-        rows = self._ledger.writer.rows("SELECT message FROM events WHERE kind = ?", (WARNED,))
+        rows = self._run.rows("SELECT message FROM events WHERE kind = ?", (WARNED,))
         return {kind_of(*row["message"].partition(": ")[::2]) for row in rows}
 
     def _metrics(self, event: events.StepMetrics) -> None:
         node_id = int(event.job)
         self._seconds[node_id] += event.step_seconds
-        self._ledger.metrics(event, node_id)
-        self._ledger.progress(node_id, event.step, self._seconds[node_id])
+        self._run.metrics(event, node_id)
+        self._run.progress(node_id, event.step, self._seconds[node_id])
 
     async def _checkpoint(self, event: events.CheckpointSaved) -> None:
         node_id = int(event.job)
         self._checkpoint_bytes = max(self._checkpoint_bytes, event.bytes)
-        self._ledger.score(node_id, event.step, Path(event.directory), event.evaluation, event.bytes)
-        node = self._ledger.tree[node_id]
+        self._run.score(node_id, event.step, Path(event.directory), event.evaluation, event.bytes)
+        node = self._run.tree[node_id]
         if self._mode == "off" or event.step >= node.planned_steps or node_id in self._reasons:
             return
         verdict = comparator.judge(self._curve(node), self._references(node), guaranteed_steps=self._guaranteed_steps)
         if verdict is None:
             return
         if self._mode == "shadow":
-            self._ledger.event("info", "would stop", f"comparator in shadow: {verdict.text}", node_id)
+            self._run.event("info", "would stop", f"comparator in shadow: {verdict.text}", node_id)
             return
         if self._agents is None or not self._agents.watches(node_id):
             await self._stop_early(node_id, verdict.text)
@@ -197,7 +197,7 @@ class RunningSegments:
         task.add_done_callback(self._settled)
 
     async def _stop_early(self, node_id: int, doubt: str) -> None:
-        self._ledger.event("warning", "early stop", doubt, node_id)
+        self._run.event("warning", "early stop", doubt, node_id)
         await self.stop(node_id, SegmentEnd.EARLY_STOPPED, doubt)
 
     async def _watched(self, agents: AdvisorReviews, node_id: int, doubt: str) -> None:
@@ -208,17 +208,17 @@ class RunningSegments:
         if spared is None:
             await self._stop_early(node_id, doubt)
         else:
-            self._ledger.event("info", "spared", f"the watcher lets it train on: {spared}; the doubt: {doubt}", node_id)
+            self._run.event("info", "spared", f"the watcher lets it train on: {spared}; the doubt: {doubt}", node_id)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._doubted.discard(task)
         if not task.cancelled() and (bug := task.exception()) is not None:
             _log.error("stopping a segment ended by a bug", exc_info=bug)
-            self._ledger.event("error", "bug", f"stopping a segment: {bug!r}")
+            self._run.event("error", "bug", f"stopping a segment: {bug!r}")
 
     def _curve(self, node: Node) -> list[tuple[int, Score]]:
         """Validation scores by total steps, from the branch point on."""
-        tree = self._ledger.tree
+        tree = self._run.tree
         curve = [(node.start_steps + c.step, c.score) for c in node.checkpoints]
         if node.transition:
             parent = tree[node.transition.parent]
@@ -229,7 +229,7 @@ class RunningSegments:
 
     def _references(self, node: Node) -> list[list[tuple[int, Score]]]:
         """The curves of the other nodes: what the running one is held against at the same step."""
-        return [self._curve(other) for other in self._ledger.tree if other.id != node.id and other.transition]
+        return [self._curve(other) for other in self._run.tree if other.id != node.id and other.transition]
 
     def _ended(self, event: events.SegmentEnded) -> None:
         node_id = int(event.job)
@@ -240,16 +240,16 @@ class RunningSegments:
         if event.steps > done:
             self._busy_seconds += time.monotonic() - begun
             self._busy_steps += event.steps - done
-        self._ledger.progress(node_id, event.steps, self._seconds[node_id])
+        self._run.progress(node_id, event.steps, self._seconds[node_id])
         reason = self._reasons.pop(node_id, "")
         if state is NodeState.CRASHED and event.worker_lost and not reason and self._tried_again(node_id, event.detail):
             return
         if event.detail and (not reason or event.worker_lost):
             reason = f"{reason}; {event.detail}" if reason else event.detail
-        self._ledger.set_state(node_id, state, reason)
+        self._run.set_state(node_id, state, reason)
         self._failures = [*self._failures, state] if state.failed else []
         level = "error" if state.failed else "info"
-        self._ledger.event(level, "ended", f"{state}: {reason}" if reason else state.value, node_id)
+        self._run.event(level, "ended", f"{state}: {reason}" if reason else state.value, node_id)
         if state.failed:
             _log.error("segment %d ended: %s: %s\n%s", node_id, state, event.detail, event.traceback)
 
@@ -258,20 +258,20 @@ class RunningSegments:
         self._lost_workers[node_id] += 1
         if self._lost_workers[node_id] >= MOST_WORKERS:
             return False
-        recovery.take_up(self._ledger, node_id, cause)
-        self._seconds[node_id] = recovery.step_seconds(self._ledger, node_id, self._ledger.tree[node_id].steps)
+        recovery.take_up(self._run, node_id, cause)
+        self._seconds[node_id] = recovery.step_seconds(self._run, node_id, self._run.tree[node_id].steps)
         return True
 
     def _earlier_seconds(self) -> dict[int, float]:
-        rows = self._ledger.writer.rows("SELECT node_id, trainer_seconds FROM nodes")
+        rows = self._run.rows("SELECT node_id, trainer_seconds FROM nodes")
         return {row["node_id"]: row["trainer_seconds"] for row in rows}
 
     def _largest_checkpoint(self) -> int:
-        rows = self._ledger.writer.rows("SELECT max(bytes) AS bytes FROM checkpoints")
+        rows = self._run.rows("SELECT max(bytes) AS bytes FROM checkpoints")
         return int(rows[0]["bytes"] or 0)
 
     def _earlier_pace(self) -> tuple[float, int]:
-        rows = self._ledger.writer.rows(
+        rows = self._run.rows(
             "SELECT sum(epoch(ended - started)) AS seconds, sum(trained_steps) AS steps FROM nodes "
             "WHERE started IS NOT NULL AND ended IS NOT NULL AND trained_steps > 0"
         )

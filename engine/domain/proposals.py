@@ -1,4 +1,4 @@
-"""A proposal at the gate, and what became of one: plain values that the ledger keeps and the human's commands name.
+"""A proposal at the gate, and what became of one: plain values that the run keeps and the human's commands name.
 
 Used by the whole controller; nothing here changes anything.
 """

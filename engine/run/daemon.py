@@ -27,7 +27,8 @@ from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import read_strategy, to_toml
 from engine.controller.loop import Controller
 from engine.controller.run_file_edits import edits
-from engine.controller.run_state import RunState, now
+from engine.controller.run_record import RunRecorder
+from engine.controller.run_state import RunState
 from engine.domain.space import Space
 from engine.errors import Fault, UserError
 from engine.executors.base import Executor
@@ -152,7 +153,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
     def on_command(_: int) -> None:
         loop.call_soon_threadsafe(controller.wake)
 
-    server = StoreServer(writer, directory.socket, on_command)
+    record, server = RunRecorder(writer), StoreServer(writer, directory.socket, on_command)
     server.start()
     try:
         directory.strategy.unlink(missing_ok=True)  # of an earlier end: it may not be what the run reports any more
@@ -162,10 +163,9 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
         await settle(directory, writer, asked_to_end)
     except BaseException as bug:
         if not lock.in_place():
-            writer.update_run(state="stopped", reason=MOVED, ended=now())
+            record.set_state("stopped", MOVED, log=False)
             raise Fault(f"{directory.path}: {MOVED}") from bug
-        writer.update_run(state="failed", reason=f"a bug: {type(bug).__name__}", ended=now())
-        writer.insert("events", level="error", kind="bug", node_id=None, message=repr(bug), detail="{}")
+        record.failed_by_bug(bug)
         raise
     finally:
         server.close()
@@ -189,32 +189,32 @@ def assemble(
         **search.settings,
     )
     base = find_model(config.model.path, task, settled=True)
-    ledger = _resumed(config, directory, writer, space, base)
-    if ledger is None:
+    run = _resumed(config, directory, writer, space, base)
+    if run is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
-        ledger = RunState.begin(writer, directory, base, space.default())
+        run = RunState.begin(writer, directory, base, space.default())
         for note in task.notes():
-            ledger.event("warning", "task", note)
+            run.event("warning", "task", note)
     blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
-    writer.update_run(advisor=f"{advisor.name} text-only" if blind else advisor.name)
-    writer.flush()
-    return Controller(config, space, ledger, strategy, advisor, executor)
+    run.record.advisor(f"{advisor.name} text-only" if blind else advisor.name)
+    run.flush()
+    return Controller(config, space, run, strategy, advisor, executor)
 
 
 def _resumed(config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str) -> RunState | None:
-    """The ledger of an earlier engine, with what was edited in the run file since taken over; None in a new run."""
+    """The run of an earlier engine, with what was edited in the run file since taken over; None in a new run."""
     if not writer.rows("SELECT 1 FROM nodes LIMIT 1"):
         return None
     edited = edits(writer.rows, config, space, directory.name)
-    ledger = RunState.load(writer, directory, base)
-    assert ledger is not None  # there are nodes
+    run = RunState.load(writer, directory, base)
+    assert run is not None  # there are nodes
     if edited.lines:
-        writer.update_run(space=json.dumps(space.to_json()))
+        run.record.space(json.dumps(space.to_json()))
     if "gate.mode" in edited.keys:
-        ledger.record_gate(config.gate.mode)
+        run.record.gate(config.gate.mode)
     for line in edited.lines:
-        ledger.event("info", "edited", f"run.toml: {line}")
-    return ledger
+        run.event("info", "edited", f"run.toml: {line}")
+    return run
 
 
 def _task(name: str) -> Task:
@@ -227,16 +227,11 @@ def _task(name: str) -> Task:
 def _begin_run(
     config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str, advisor: str
 ) -> None:
-    values = {
-        "name": directory.name, "task": config.task.name, "model": base, "strategy": config.search.strategy,
-        "advisor": advisor, "state": "starting", "reason": "", "config": config.model_dump_json(),
-        "space": json.dumps(space.to_json()), "seed": config.search.seed, "engine_version": version("llmzero-tui"),
-        "created": now(), "started": now(), "budget": config.budget.model_dump_json(),
-    }  # fmt: skip
-    if writer.rows("SELECT 1 FROM runs"):  # an engine died between this row and its tree
-        writer.update_run(**values)
-    else:
-        writer.insert("runs", **values)
+    RunRecorder(writer).begin(
+        name=directory.name, task=config.task.name, model=base, strategy=config.search.strategy, advisor=advisor,
+        config=config.model_dump_json(), space=json.dumps(space.to_json()), seed=config.search.seed,
+        engine_version=version("llmzero-tui"), budget=config.budget.model_dump_json(),
+    )  # fmt: skip
 
 
 async def _while_in_place(controller: Controller, lock: RunLock) -> str:

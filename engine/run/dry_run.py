@@ -63,31 +63,30 @@ async def measure(config: RunConfig, where: Path) -> DryRunResult:
     directory = RunDirectory(where)
     task = registry.get(config.task.name)
     space = config.build_space(task.space())
-    writer = Writer(directory.database)
+    base = find_model(config.model.path, task, settled=True)
+    run = RunState.begin(Writer(directory.database), directory, base, space.default())
     executor = LocalExecutor(1, where, hang_seconds=config.training.hang_seconds)
     try:
-        base = find_model(config.model.path, task, settled=True)
-        ledger = RunState.begin(writer, directory, base, space.default())
-        jobs = JobBuilder(config, space, ledger)
+        jobs = JobBuilder(config, space, run)
         await executor.start()
-        return await _worked(config, executor, ledger, jobs)
+        return await _worked(config, executor, run, jobs)
     finally:
         await executor.close()
-        writer.close()
+        run.close()
 
 
-async def _worked(config: RunConfig, executor: LocalExecutor, ledger: RunState, jobs: JobBuilder) -> DryRunResult:
+async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, jobs: JobBuilder) -> DryRunResult:
     spec = steering(config.evaluation.validation_prompts)
-    await executor.submit(jobs.evaluate("base", [ledger.checkpoint_path(0, 0)], spec))
+    await executor.submit(jobs.evaluate("base", [run.checkpoint_path(0, 0)], spec))
     while not isinstance(event := await executor.next_event(), events.EvaluationResult):
         if isinstance(event, events.SegmentEnded):
             raise DryRunFailed(f"the base cannot be scored: {event.detail or event.end}")
     measured = DryRunResult(event.evaluation)
     node = Node(
-        id=1, transition=Transition(0, 0, Intent.ROOT), configuration=dict(ledger.tree.root.configuration),
+        id=1, transition=Transition(0, 0, Intent.ROOT), configuration=dict(run.tree.root.configuration),
         state=NodeState.QUEUED, planned_steps=STEPS,
     )  # fmt: skip
-    ledger.tree.add(node)
+    run.tree.add(node)
     await executor.submit(jobs.segment(node, config.search.seed))
     while True:
         told = await executor.next_event()

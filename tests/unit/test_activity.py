@@ -11,36 +11,34 @@ from engine.analysis.summary import eta
 from engine.controller.activity import ActivityRecorder
 from engine.controller.run_state import RunState
 from engine.training import events
-from tests.unit.test_ledger import begin
+from tests.unit.test_run_state import begin
 
 
-def words(ledger: RunState) -> list[tuple[int | None, str]]:
-    ledger.writer.flush()
-    return [
-        (doing.node, doing.words) for doing in doings(ledger.writer.rows("SELECT activity FROM runs")[0]["activity"])
-    ]
+def words(run_state: RunState) -> list[tuple[int | None, str]]:
+    run_state.flush()
+    return [(doing.node, doing.words) for doing in doings(run_state.rows("SELECT activity FROM runs")[0]["activity"])]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> RunState:
+def run_state(tmp_path: Path) -> RunState:
     return begin(tmp_path / "run")
 
 
-def test_each_worker_is_told_of_until_its_next_step_or_end(ledger: RunState) -> None:
-    activity = ActivityRecorder(ledger)
+def test_each_worker_is_told_of_until_its_next_step_or_end(run_state: RunState) -> None:
+    activity = ActivityRecorder(run_state)
     activity.hear(events.JobProgress(job="base", phase="scoring", done=120, total=256))
     activity.hear(events.JobProgress(job="3", phase="loading the model"))
-    assert words(ledger) == [(None, "scoring the base 120/256"), (3, "loading the model")]
+    assert words(run_state) == [(None, "scoring the base 120/256"), (3, "loading the model")]
     activity.hear(events.JobProgress(job="3", phase="scoring", done=0, total=64))
     activity.hear(events.StepMetrics(job="base", step=1, values={}))
-    assert words(ledger) == [(3, "scoring the checkpoint 0/64")]
+    assert words(run_state) == [(3, "scoring the checkpoint 0/64")]
     activity.hear(events.SegmentEnded(job="3", end=events.SegmentEnd.FINISHED, steps=1, trainer_seconds=1.0))
-    assert words(ledger) == []
+    assert words(run_state) == []
     activity.hear(events.JobProgress(job="final:3:1:x", phase="scoring", done=1, total=2))
-    assert words(ledger) == [(None, "scoring the winner on test 1/2")]
+    assert words(run_state) == [(None, "scoring the winner on test 1/2")]
     activity.over()
-    assert words(ledger) == []
-    ledger.writer.close()
+    assert words(run_state) == []
+    run_state.close()
 
 
 @pytest.mark.parametrize("text", [None, "", "[", "{}", "[1]", '[{"node": "x"}]', '[{"node": 1}]'])

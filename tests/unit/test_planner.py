@@ -58,7 +58,7 @@ def failing(fault: Fault) -> Callable[[Evidence], tuple[Transition, ...]]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[RunState]:
+def run_state(tmp_path: Path) -> Iterator[RunState]:
     """A base and one finished segment with two checkpoints."""
     writer = Writer(tmp_path / "run.duckdb")
     made = RunState.begin(writer, RunDirectory(tmp_path), "base", SPACE.default())
@@ -73,67 +73,69 @@ def ledger(tmp_path: Path) -> Iterator[RunState]:
     writer.close()
 
 
-def propose(ledger: RunState, transition: Transition) -> None:
-    configuration = SPACE.apply(ledger.tree[transition.parent].configuration, transition.changes)
-    ledger.propose(transition, configuration, steps=50, seed=0, advisor="rules", call_id=None, deadline=None)
+def propose(run_state: RunState, transition: Transition) -> None:
+    configuration = SPACE.apply(run_state.tree[transition.parent].configuration, transition.changes)
+    run_state.propose(transition, configuration, steps=50, seed=0, advisor="rules", call_id=None, deadline=None)
 
 
-async def plan(ledger: RunState, advisor: Advisor, expansion: Expansion = CHANGE, **how: bool) -> PlannedTransition:
-    sight = EvidenceBuilder(ledger, SPACE, seed=0, draws=advisor.sees)
-    return await Planner(ledger, SPACE, advisor, sight).plan(expansion, 0.5, **how)
+async def plan(run_state: RunState, advisor: Advisor, expansion: Expansion = CHANGE, **how: bool) -> PlannedTransition:
+    sight = EvidenceBuilder(run_state, SPACE, seed=0, draws=advisor.sees)
+    return await Planner(run_state, SPACE, advisor, sight).plan(expansion, 0.5, **how)
 
 
 def speakers(planned: PlannedTransition) -> list[str]:
     return [advice.advisor for advice, _ in planned.records]
 
 
-async def test_a_valid_proposal_is_taken_at_once(ledger: RunState) -> None:
-    planned = await plan(ledger, Scripted(proposing({"temperature": 0.9})))
+async def test_a_valid_proposal_is_taken_at_once(run_state: RunState) -> None:
+    planned = await plan(run_state, Scripted(proposing({"temperature": 0.9})))
     assert (planned.advice.advisor, dict(planned.transition.changes)) == ("ollama", {"temperature": 0.9})
     assert speakers(planned) == ["ollama"]
     assert planned.refusals == planned.faults == ()
 
 
-async def test_what_breaks_the_space_goes_back_once_with_the_reason(ledger: RunState) -> None:
+async def test_what_breaks_the_space_goes_back_once_with_the_reason(run_state: RunState) -> None:
     advisor = Scripted(proposing({"temperature": 9.0}), proposing({"temperature": 1.1}))
-    planned = await plan(ledger, advisor)
+    planned = await plan(run_state, advisor)
     assert "temperature = 9.0 is not allowed; allowed: .6 to 1.5" in advisor.asked[1].feedback
     assert dict(planned.transition.changes) == {"temperature": 1.1}
     assert speakers(planned) == ["ollama", "ollama"]
 
 
-async def test_after_two_useless_advices_the_rules_advise(ledger: RunState) -> None:
-    planned = await plan(ledger, Scripted(proposing({"nonsense": 1}), proposing({})))
+async def test_after_two_useless_advices_the_rules_advise(run_state: RunState) -> None:
+    planned = await plan(run_state, Scripted(proposing({"nonsense": 1}), proposing({})))
     assert planned.advice.advisor == "rules"
     assert speakers(planned) == ["ollama", "ollama", "rules"]
     assert len(planned.refusals) == 2
 
 
 @pytest.mark.parametrize("fault", [Fault("refused"), AdviceFailed("stall", (replace(CALL, error="stall: 30 s"),))])
-async def test_after_a_fault_the_rules_advise_at_once_and_the_call_is_kept(ledger: RunState, fault: Fault) -> None:
-    planned = await plan(ledger, Scripted(failing(fault)))
+async def test_after_a_fault_the_rules_advise_at_once_and_the_call_is_kept(run_state: RunState, fault: Fault) -> None:
+    planned = await plan(run_state, Scripted(failing(fault)))
     assert speakers(planned) == ["ollama", "rules"]
     assert planned.records[0][0].calls[0].error
     assert planned.faults == (f"ollama: {fault}",)
 
 
-async def test_a_repeat_of_a_sibling_is_refused(ledger: RunState) -> None:
-    propose(ledger, Transition(1, 50, Intent.CHANGE, {"temperature": 0.9}, label="x", rationale="1"))
-    planned = await plan(ledger, Scripted(proposing({"temperature": 0.9}), proposing({"temperature": 0.8})))
+async def test_a_repeat_of_a_sibling_is_refused(run_state: RunState) -> None:
+    propose(run_state, Transition(1, 50, Intent.CHANGE, {"temperature": 0.9}, label="x", rationale="1"))
+    planned = await plan(run_state, Scripted(proposing({"temperature": 0.9}), proposing({"temperature": 0.8})))
     assert "repeats a transition tried from here" in planned.refusals[0]
     assert dict(planned.transition.changes) == {"temperature": 0.8}
 
 
-async def test_a_place_that_was_not_offered_is_refused(ledger: RunState) -> None:
-    planned = await plan(ledger, Scripted(proposing({"temperature": 0.9}, parent=0, step=0), proposing({"beta": 0.1})))
+async def test_a_place_that_was_not_offered_is_refused(run_state: RunState) -> None:
+    planned = await plan(
+        run_state, Scripted(proposing({"temperature": 0.9}, parent=0, step=0), proposing({"beta": 0.1}))
+    )
     assert "#0 step 0 is not a place that was offered" in planned.refusals[0]
 
 
-async def test_a_worker_that_waits_gets_the_rules(ledger: RunState) -> None:
+async def test_a_worker_that_waits_gets_the_rules(run_state: RunState) -> None:
     advisor = Scripted()
-    assert (await plan(ledger, advisor, by_rules=True)).advice.advisor == "rules"
+    assert (await plan(run_state, advisor, by_rules=True)).advice.advisor == "rules"
     keep = replace(CHANGE, intent=Intent.KEEP)
-    assert (await plan(ledger, advisor, keep)).advice.advisor == "rules"
+    assert (await plan(run_state, advisor, keep)).advice.advisor == "rules"
     assert advisor.asked == []
 
 
@@ -146,17 +148,17 @@ class Choosing(Scripted):
         return Selection(*self.place, "earlier", (replace(CALL, role="selector"),))
 
 
-async def test_the_selector_moves_the_branch_point_among_what_was_offered(ledger: RunState) -> None:
+async def test_the_selector_moves_the_branch_point_among_what_was_offered(run_state: RunState) -> None:
     advisor = Choosing(proposing({"temperature": 0.9}))
-    planned = await plan(ledger, advisor)
+    planned = await plan(run_state, advisor)
     assert (planned.transition.parent, planned.transition.step) == (1, 25)
     assert advisor.asked[0].candidates == ((1, 50),)
     assert [advice.calls[0].role for advice, _ in planned.records] == ["selector", "strategist"]
 
 
-async def test_a_selector_that_leaves_the_offer_is_not_followed(ledger: RunState) -> None:
+async def test_a_selector_that_leaves_the_offer_is_not_followed(run_state: RunState) -> None:
     advisor = Choosing(proposing({"temperature": 0.9}))
     advisor.place = (0, 0)
-    planned = await plan(ledger, advisor)
+    planned = await plan(run_state, advisor)
     assert (planned.transition.parent, planned.transition.step) == (1, 50)
     assert planned.refusals == ("#0 step 0 is not a place that was offered",)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from engine.controller.run_state import RunState, now
+from engine.controller.run_record import now
+from engine.controller.run_state import RunState
 from engine.domain.policy import Policy
 from engine.domain.prompt_sets import RERANK_SEED, steering_prompts
 from engine.domain.score import PromptSet, Score
@@ -29,7 +30,7 @@ def evaluation(outcomes: str) -> Evaluation:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[RunState]:
+def run_state(tmp_path: Path) -> Iterator[RunState]:
     """A base with a checkpoint for each of SAMPLES and a random one, and one of a worker that tells no outcomes."""
     writer = Writer(tmp_path / "run.duckdb")
     writer.insert(
@@ -42,13 +43,13 @@ def ledger(tmp_path: Path) -> Iterator[RunState]:
         made.score(0, step, tmp_path, evaluation(outcomes), 0)
     made.score(0, len(SAMPLES) + 1, tmp_path, Evaluation(n=64, greedy=20, sampled=10, seconds=1), 0)
     yield made
-    made.writer.close()
+    made.close()
 
 
-def test_a_tree_read_again_has_the_same_scores_outcome_for_outcome(ledger: RunState, tmp_path: Path) -> None:
-    before = ledger.tree
-    ledger.writer.close()
-    again = RunState.load(Writer(tmp_path / "run.duckdb"), ledger.directory, "base")
+def test_a_tree_read_again_has_the_same_scores_outcome_for_outcome(run_state: RunState, tmp_path: Path) -> None:
+    before = run_state.tree
+    run_state.close()
+    again = RunState.load(Writer(tmp_path / "run.duckdb"), run_state.directory, "base")
     assert again is not None
     assert list(again.tree) == list(before)
     first, *_, unknown = again.tree.root.checkpoints
@@ -56,24 +57,24 @@ def test_a_tree_read_again_has_the_same_scores_outcome_for_outcome(ledger: RunSt
     assert unknown.score.outcomes == ""
     scores = [c.score for c in again.tree.root.checkpoints if c.score.n == 64]
     assert [a.minus(scores[0]).paired for a in scores] == [True] * len(SAMPLES) + [False]
-    again.writer.close()
+    again.close()
 
 
-def as_python_has_it(rows: list[dict[str, Any]], ledger: RunState, low: str, high: str) -> None:
-    scores = {c.step: c.score for c in ledger.tree.root.checkpoints}
+def as_python_has_it(rows: list[dict[str, Any]], run_state: RunState, low: str, high: str) -> None:
+    scores = {c.step: c.score for c in run_state.tree.root.checkpoints}
     for row in rows:
         assert (row[low], row[high]) == pytest.approx(scores[row["step"]].interval, abs=1e-12)
 
 
-def test_views_and_questions_give_the_intervals_of_python(ledger: RunState) -> None:
-    ledger.writer.flush()
-    rows = ledger.writer.rows
+def test_views_and_questions_give_the_intervals_of_python(run_state: RunState) -> None:
+    run_state.flush()
+    rows = run_state.rows
     found = rows("FROM scores ORDER BY step")
-    assert len(found) == len(ledger.tree.root.checkpoints)
-    as_python_has_it(found, ledger, "value_low", "value_high")
-    as_python_has_it(rows(load("ui_scores"), ["[0]"]), ledger, "low", "high")
-    as_python_has_it(rows(load("ui_places")), ledger, "low", "high")
-    best = ledger.tree.root.best
+    assert len(found) == len(run_state.tree.root.checkpoints)
+    as_python_has_it(found, run_state, "value_low", "value_high")
+    as_python_has_it(rows(load("ui_scores"), ["[0]"]), run_state, "low", "high")
+    as_python_has_it(rows(load("ui_places")), run_state, "low", "high")
+    best = run_state.tree.root.best
     assert best is not None
     [node] = rows(load("cli_nodes"))
     assert (node["best_low"], node["best_high"]) == pytest.approx(best.score.interval, abs=1e-12)
@@ -85,10 +86,12 @@ def test_views_and_questions_give_the_intervals_of_python(ledger: RunState) -> N
     assert (drawn.value, drawn.n, drawn.step) == (best.score.value, best.score.n, best.step)
 
 
-def test_rows_without_outcomes_have_the_conservative_interval(ledger: RunState) -> None:
-    ledger.writer.update("checkpoints", {"node_id": 0}, outcomes=None, effective_n=None)  # as older versions left them
-    ledger.writer.flush()
-    rows = ledger.writer.rows(
+def test_rows_without_outcomes_have_the_conservative_interval(run_state: RunState) -> None:
+    run_state._writer.update(
+        "checkpoints", {"node_id": 0}, outcomes=None, effective_n=None
+    )  # as older versions left them
+    run_state.flush()
+    rows = run_state.rows(
         "SELECT c.n, c.greedy, c.sampled, value_low, value_high FROM scores JOIN checkpoints c USING (node_id, step)"
     )
     for row in rows:
@@ -96,23 +99,23 @@ def test_rows_without_outcomes_have_the_conservative_interval(ledger: RunState) 
         assert (row["value_low"], row["value_high"]) == pytest.approx(unknown.interval, abs=1e-12)
 
 
-def test_an_evaluation_is_written_with_the_prompts_it_names(ledger: RunState, tmp_path: Path) -> None:
+def test_an_evaluation_is_written_with_the_prompts_it_names(run_state: RunState, tmp_path: Path) -> None:
     told = EvaluationResult(job="x", split="validation", seed=RERANK_SEED, evaluation=evaluation(SAMPLES[2]))
-    score = ledger.evaluation(told, Policy(((0, 0),)), tmp_path, "reranking")
+    score = run_state.evaluation(told, Policy(((0, 0),)), tmp_path, "reranking")
     assert score.prompts == (PromptSet("validation", RERANK_SEED, 64),)
-    ledger.writer.flush()
-    [row] = ledger.writer.rows("SELECT outcomes, effective_n FROM evaluations")
+    run_state.flush()
+    [row] = run_state.rows("SELECT outcomes, effective_n FROM evaluations")
     assert (row["outcomes"], row["effective_n"]) == (SAMPLES[2], score.effective_n)
 
 
-def test_what_differs_can_be_asked_in_sql_prompt_by_prompt(ledger: RunState) -> None:
+def test_what_differs_can_be_asked_in_sql_prompt_by_prompt(run_state: RunState) -> None:
     """The question of docs/sql.md against Python's paired difference."""
-    ledger.writer.flush()
-    [row] = ledger.writer.rows("""
+    run_state.flush()
+    [row] = run_state.rows("""
         SELECT avg(CAST(a.outcomes[i] AS INTEGER) - CAST(b.outcomes[i] AS INTEGER)) / 3 AS value
         FROM checkpoints a, checkpoints b, range(1, a.n + 1) t(i) WHERE a.step = 2 AND b.step = 5
     """)
-    scores = {c.step: c.score for c in ledger.tree.root.checkpoints}
+    scores = {c.step: c.score for c in run_state.tree.root.checkpoints}
     assert row["value"] == pytest.approx(scores[2].minus(scores[5]).value)
 
 

@@ -1,6 +1,6 @@
 """The mean training reward at the end of each segment, as the tree holds it for strategies that steer by it.
 
-Kept by the ledger step by step; a resume computes the same from the stored metrics.
+Kept by RunState step by step; a resume computes the same from the stored metrics.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ SELECT node_id, list(value ORDER BY step) AS rewards FROM (
 """
 
 
-class RewardErrorCounter:
-    """Of one run."""
+class TrainingRewards:
+    """The last rewards of every segment of one run."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree

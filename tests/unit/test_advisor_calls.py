@@ -1,0 +1,80 @@
+"""Rows of an advisor's calls: there while the answer is written, complete afterwards, never left unfinished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.advisors.base import Advice, AdvisorCall, Diagnosis
+from engine.controller.run_state import RunState
+from tests.unit.test_run_state import begin, reload
+
+CALL = AdvisorCall("strategist", "{}", "", "", 0.0, model="qwen3-vl:8b", key="strategist-1", node=0)
+
+
+def rows(run_state: RunState) -> list[dict[str, Any]]:
+    run_state.flush()
+    return run_state.rows("SELECT * FROM agent_calls ORDER BY call_id")
+
+
+def test_a_call_in_progress_is_one_row_that_grows_and_is_completed(tmp_path: Path) -> None:
+    run_state = begin(tmp_path / "run")
+    run_state.calls.grows(CALL, "ollama")
+    run_state.calls.grows(replace(CALL, rationale="Entropy", milliseconds=500.0), "ollama")
+    (row,) = rows(run_state)
+    assert (row["rationale"], row["error"], row["advisor"], row["node_id"]) == ("Entropy", "unfinished", "ollama", 0)
+    done = replace(CALL, rationale="Entropy .49", response="{…}", prompt_tokens=900, completion_tokens=80)
+    assert run_state.calls.record(Advice("ollama", (), (), (done,)), 0) == row["call_id"]
+    (row,) = rows(run_state)
+    assert (row["rationale"], row["error"], row["prompt_tokens"]) == ("Entropy .49", "", 900)
+    run_state.calls.grows(replace(CALL, key="analyst-2"), "ollama")
+    assert len(rows(run_state)) == 2
+    run_state.close()
+
+
+def test_calls_given_up_say_why(tmp_path: Path) -> None:
+    run_state = begin(tmp_path / "run")
+    run_state.calls.grows(CALL, "ollama")
+    run_state.calls.give_up("the engine ended")
+    assert [row["error"] for row in rows(run_state)] == ["cancelled: the engine ended"]
+    run_state.close()
+
+
+def test_a_call_that_a_crash_interrupted_does_not_stay_unfinished(tmp_path: Path) -> None:
+    run_state = begin(tmp_path / "run")
+    run_state.calls.grows(CALL, "ollama")
+    again = reload(run_state)
+    assert [row["error"] for row in rows(again)] == ["cancelled: the engine ended before the answer"]
+    again.close()
+
+
+def in_force(run_state: RunState) -> list[tuple[str, int]]:
+    run_state.flush()
+    found = run_state.rows("SELECT pathology, step FROM current_diagnoses ORDER BY severity DESC")
+    return [(row["pathology"], row["step"]) for row in found]
+
+
+def test_of_several_looks_at_a_segment_the_one_that_saw_most_counts(tmp_path: Path) -> None:
+    """A look at the first steps said "healthy: no training curve long enough", the one at the end "plateau"."""
+    run_state = begin(tmp_path / "run")
+    healthy, plateau = Diagnosis("healthy", 0.0, "no training curve"), Diagnosis("plateau", 0.3, "flat")
+    cut_off = Diagnosis("truncation", 0.5, "36% of the completions are cut off")
+    run_state.calls.record(Advice("rules", (healthy,), (), (CALL,), step=5), 0)
+    assert in_force(run_state) == [("healthy", 5)]
+    run_state.calls.record(Advice("rules", (cut_off, plateau), (), (CALL,), step=30), 0)
+    run_state.calls.record(Advice("rules", (healthy,), (), (CALL,), step=5), 0)  # a branch from an earlier checkpoint
+    assert in_force(run_state) == [("truncation", 30), ("plateau", 30)]
+    run_state.calls.record(Advice("ollama", (plateau,), (), (CALL,), step=30), 0)
+    assert in_force(run_state) == [("plateau", 30)]
+    run_state.close()
+
+
+def test_diagnoses_of_an_older_version_are_all_told_but_for_a_healthy_one_beside_others(tmp_path: Path) -> None:
+    run_state = begin(tmp_path / "run")
+    for pathology in ("healthy", "plateau", "truncation"):
+        run_state._writer.insert(
+            "diagnoses", node_id=0, call_id=0, pathology=pathology, severity=0.1, evidence="", signals="[]"
+        )
+    assert {pathology for pathology, _ in in_force(run_state)} == {"plateau", "truncation"}
+    run_state.close()
