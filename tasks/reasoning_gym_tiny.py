@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tasks.base import Item, Levels, Reward
 from tasks.reasoning_gym import INDICES, PREFIX, package
-from tasks.tiny import TinyTask, WarmStartPhase, answer_after_hash
+from tasks.tiny import BASE_PREFIX, TinyTask, WarmStartPhase, answer_after_hash
 
 SUFFIX = ":tiny"
 
@@ -64,7 +64,7 @@ class TinyChainSum(TinyTask):
         }
 
     def default_model(self) -> str:
-        return "assets/tiny/reasoning_gym-chain_sum"
+        return f"{BASE_PREFIX}reasoning_gym-chain_sum"
 
 
 COMPACT: Mapping[str, type[TinyTask]] = {TinyChainSum.name: TinyChainSum}

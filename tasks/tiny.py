@@ -11,10 +11,15 @@ import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from tasks.base import Item, Task, TaskError
 
+BASES = Path(__file__).resolve().parent / "bases"
+"""Where the shipped base models are: a directory each. In a checkout a link to assets/tiny."""
+BASE_PREFIX = "assets/tiny/"
+"""How run files name them, in a checkout and outside one: "assets/tiny/knights"."""
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>")
 CHARACTERS = "0123456789+-*/=() abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ?.,:;<>#&|!\n\"'_%[]@$^~{}"
 VOCABULARY: Mapping[str, int] = {token: i for i, token in enumerate((*SPECIAL_TOKENS, *CHARACTERS))}
@@ -61,7 +66,7 @@ class TinyTask(Task):
         return self.demonstrate(random.Random(0), item, 1.0)
 
     def default_model(self) -> str:
-        return f"assets/tiny/{self.name}"
+        return f"{BASE_PREFIX}{self.name}"
 
 
 class Tokenizer(Protocol):

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from tasks import registry
 from tasks.base import Item, Split, TaskError, TaskNotFound, split_of
-from tasks.tiny import VOCABULARY, TinyTask, WarmStartPhase, check_text
+from tasks.tiny import BASE_PREFIX, BASES, VOCABULARY, TinyTask, WarmStartPhase, check_text
 
 MAX_POSITIONS = 256
 BATCH_SIZE = 32
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     transformers_logging.disable_progress_bar()
     torch.set_num_threads(1)  # the sums of several threads differ in the last bit
-    out = options.out or Path(__file__).parent.parent / task.default_model()
+    out = options.out or BASES / task.default_model().removeprefix(BASE_PREFIX)
     scores = build_base(task, out, _report_progress)
     sys.stdout.write("".join(f"{task.name} {mode} {score}  n={score.n}\n" for mode, score in scores.items()))
     return 0

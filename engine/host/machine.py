@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 
+from engine import own_packages
 from engine.errors import Fault
 
 GIB = 1024**3
@@ -121,6 +122,13 @@ def version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def install_command(extra: str = "") -> str:
+    """What installs what is missing: `make setup` in a checkout, pip for an installed package."""
+    if (own_packages.ROOT / "Makefile").is_file():
+        return f"make setup EXTRAS={extra}" if extra else "make setup"
+    return f"pip install 'llmzero-tui[{extra}]'" if extra else "pip install --upgrade llmzero-tui"
 
 
 def ollama(host: str, timeout: float = 2.0) -> OllamaServer:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tasks
 from engine.errors import UserError, one_line, short_name, short_path
 from engine.host import hub
 from engine.host.weight_files import adapter_line, has_weights, is_adapter, read_weights
 from tasks.base import Task
+from tasks.tiny import BASE_PREFIX, BASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +61,20 @@ class ModelFiles:
         return sorted((token for token, at in known.items() if at >= self.vocabulary), key=lambda token: known[token])
 
 
-def project_root() -> Path:
-    """The directory that holds the packages, and assets/ beside them."""
-    return Path(tasks.__file__).resolve().parent.parent
+def shipped_base(name: str) -> Path:
+    """Where the shipped base that run files call "assets/tiny/NAME" is, in a checkout and in an installed package."""
+    return (BASES / name).resolve()
 
 
 def is_shipped(directory: Path) -> bool:
     """Whether a base came with the program, whose tests have loaded it."""
-    return directory.is_relative_to(project_root() / "assets")
+    return directory.is_relative_to(BASES.resolve())
 
 
 def find_model(path: str, task: Task | None, *, settled: bool = False) -> str:
     """The absolute directory a run file means, or the hub id.
 
-    A relative path is looked for below the working directory, then below the project's root (assets/…). What may be a
+    A relative path is looked for below the working directory; "assets/tiny/…" is then a shipped base. What may be a
     hub id ("owner/name") is a directory only where that directory holds a model; an address of the hub never is.
 
     Args:
@@ -105,9 +105,12 @@ def find_model(path: str, task: Task | None, *, settled: bool = False) -> str:
 
 
 def _directory(wanted: str) -> Path | None:
-    for base in (Path(), project_root()):
+    candidates = [wanted]
+    if wanted.startswith(BASE_PREFIX):
+        candidates.append(str(shipped_base(wanted.removeprefix(BASE_PREFIX))))
+    for each in candidates:
         try:
-            directory = (base / Path(wanted).expanduser()).resolve()
+            directory = Path(each).expanduser().resolve()
             if directory.is_dir():
                 return directory
         except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, a loop of links, no such home

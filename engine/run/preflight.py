@@ -229,7 +229,8 @@ def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
         return
     installed = machine.version("vllm")
     if installed is None:
-        yield CheckFinding("error", "training.vllm", 'vLLM is not installed; `make setup EXTRAS=vllm`, or vllm = "off"')
+        install = machine.install_command("vllm")
+        yield CheckFinding("error", "training.vllm", f'vLLM is not installed; `{install}`, or vllm = "off"')
     elif not here.gpus:
         yield CheckFinding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
     else:

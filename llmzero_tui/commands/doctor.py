@@ -81,9 +81,13 @@ def _gpus(here: machine.Machine) -> Iterator[CheckFinding]:
 def _packages() -> Iterator[CheckFinding]:
     for name in PACKAGES:
         installed = machine.version(name)
-        yield CheckFinding("ok" if installed else "error", name, installed or "is missing; `make setup` installs it")
+        yield CheckFinding(
+            "ok" if installed else "error", name, installed or f"is missing; `{machine.install_command()}`"
+        )
     vllm = machine.version("vllm")
-    yield CheckFinding("ok", "vllm", vllm or "not installed; only for training.vllm; `make setup EXTRAS=vllm`")
+    yield CheckFinding(
+        "ok", "vllm", vllm or f"not installed; only for training.vllm; `{machine.install_command('vllm')}`"
+    )
 
 
 def _ollama(host: str, model: str) -> CheckFinding:

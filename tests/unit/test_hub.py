@@ -12,7 +12,7 @@ from engine.host import hub, model_files
 from engine.run import preflight
 from engine.run.config import RunConfig, parse
 
-SHIPPED = model_files.project_root() / "assets" / "tiny" / "knights"
+SHIPPED = model_files.shipped_base("knights")
 QWEN = "Qwen/Qwen3-0.6B"
 
 
