@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 class AdvisorReviews:
     """One advisor's side questions."""
 
-    def __init__(self, run: RunState, advisor: Advisor, sight: EvidenceBuilder) -> None:
+    def __init__(self, run: RunState, advisor: Advisor, evidence_builder: EvidenceBuilder) -> None:
         self._run = run
         self._advisor = advisor
-        self._sight = sight
+        self._evidence = evidence_builder
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_review: int | None = None
@@ -81,7 +81,7 @@ class AdvisorReviews:
 
     async def _review(self, node_id: int) -> None:
         try:
-            evidence = await self._sight.look(self._place(node_id), 0.0)
+            evidence = await self._evidence.look(self._place(node_id), 0.0)
             try:
                 advice = await asyncio.to_thread(self._advisor.review, evidence)
             except Fault as fault:
@@ -104,7 +104,7 @@ class AdvisorReviews:
         A segment is spared at most once, and asked about at most once.
         """
         self._spared.add(node_id)
-        evidence = await self._sight.look(self._place(node_id), 0.0)
+        evidence = await self._evidence.look(self._place(node_id), 0.0)
         try:
             verdict = await asyncio.to_thread(self._advisor.watch, evidence, doubt)
         except Fault as fault:

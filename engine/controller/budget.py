@@ -1,14 +1,32 @@
-"""What a run has spent and what it may still spend. Pure arithmetic over the limits of the run file."""
+"""What a run has spent and may still spend: the arithmetic of its limits, then the clocks and the rows that say so.
+
+`BudgetLimits` is pure. `BudgetTracker` is asked by the loop at every round and changed by a human's command. The limits
+of now are a row of their own, so that a resume goes on with what was last said, by the human or in the run file.
+"""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from engine.run.config import BudgetSection
+from pydantic import ValidationError
+
+from engine.controller.run_state import RunState
+from engine.controller.running_segments import RunningSegments
+from engine.domain.tree import NodeState
+from engine.errors import UserError
+from engine.run.config import BudgetSection, RunConfig
 from engine.search.base import BudgetLeft
 
 UNLIMITED = 10**9
 """Stands for "no limit" in steps: more than any run trains."""
+
+BUDGET_ROW_SECONDS = 10.0
+"""So long the last row of the budget is kept up to date in place; then it stays as it is and a new one follows."""
+NOT_BEGUN = (NodeState.PROPOSED, NodeState.QUEUED, NodeState.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +108,144 @@ class BudgetLimits:
                 segment = max(0, int(min(UNLIMITED, seconds / seconds_per_step)))
                 steps = min(steps, segment * self._workers - in_flight.steps)
         return steps, segment
+
+
+class BudgetTracker:
+    """Of one run, owned by the controller's event loop."""
+
+    def __init__(self, config: RunConfig, run: RunState, segments: RunningSegments) -> None:
+        self._config = config
+        self._run = run
+        self._segments = segments
+        self.limits = self._limits_at_start()
+        self._sums = self._arithmetic(self.limits)
+        self._wall_seconds, self._waiting_seconds = self._earlier_seconds()
+        self._last_tick = time.monotonic()
+        self._row = 0  # seq of the row that is kept up to date; 0 for none
+        self._row_since = 0.0
+
+    # ---- the limits -----------------------------------------------------------------------------------------------
+
+    def change(self, given: Mapping[str, float | int], author: str) -> str:
+        """New limits from now on, one row and one line that says which. Raises UserError when none is left."""
+        limits = merged(self.limits, given)
+        if limits == self.limits:
+            raise UserError(f"the budget is that already: {in_words(limits)}")
+        before, self.limits = self.limits, limits
+        self._sums = self._arithmetic(limits)
+        self._run.record.limits(limits.model_dump_json())
+        self.write()
+        names = [name for name in given if getattr(before, name) != getattr(limits, name)]
+        change = ", ".join(f"{name} {_limit(before, name)} → {_limit(limits, name)}" for name in names)
+        self._run.event("info", "budget", f"{change} (by {author})", author=author)
+        spent = self._sums.fraction(self.spent)
+        left = f"{spent:.0%} of it is spent" if spent < 1 else "it is spent: the run ends after what is in flight"
+        return f"budget {change}; {left}"
+
+    def _limits_at_start(self) -> BudgetSection:
+        """The limits at the start of this engine: the rows', and what was edited in the run file since it was read."""
+        row = self._run.rows("SELECT config, budget FROM runs")[0]
+        asked = self._config.budget
+        read = json.loads(row["config"])["budget"]
+        stored = BudgetSection.model_validate_json(row["budget"]) if row["budget"] else BudgetSection(**read)
+        edited = {name: value for name, value in asked.model_dump().items() if value != read.get(name)}
+        limits = merged(stored, edited) if edited else stored
+        self._run.record.limits(limits.model_dump_json(), config=self._config.model_dump_json())
+        return limits
+
+    def _arithmetic(self, limits: BudgetSection) -> BudgetLimits:
+        search = self._config.search
+        return BudgetLimits(limits, segment_steps=search.segment_steps, workers=search.workers)
+
+    # ---- the clocks -----------------------------------------------------------------------------------------------
+
+    def tick(self, *, paused: bool, waiting: float = 0.0) -> None:
+        """Time goes by; pauses are not counted. The last row says what is spent by now.
+
+        Args:
+            waiting: share of the workers that could train and wait for a human.
+        """
+        at = time.monotonic()
+        gone, self._last_tick = at - self._last_tick, at
+        if paused:
+            self._row = 0  # when it goes on a new row shows how long it stood
+            return
+        self._wall_seconds += gone
+        self._waiting_seconds += waiting * gone
+        self.write()
+
+    def write(self) -> None:
+        """What is spent by now, in the last row: a step that is told is spent in the same moment."""
+        spent, at = self.spent, time.monotonic()
+        row = {
+            "steps": spent.steps, "nodes": spent.nodes, "trainer_seconds": spent.trainer_seconds,
+            "wall_seconds": spent.wall_seconds, "fraction": self._sums.fraction(spent),
+            "waiting_seconds": self._waiting_seconds,
+        }  # fmt: skip
+        if not self._row or at - self._row_since >= BUDGET_ROW_SECONDS:
+            self._row, self._row_since = 0, at
+        self._row = self._run.record.spent(self._row, **row)
+
+    @property
+    def spent(self) -> SpentBudget:
+        """What the run has consumed by now."""
+        begun = [node for node in self._run.tree if node.transition and node.state not in NOT_BEGUN]
+        return SpentBudget(
+            steps=sum(node.steps for node in begun),
+            nodes=len(begun),
+            trainer_seconds=self._segments.trainer_seconds,
+            wall_seconds=self._wall_seconds,
+        )
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether a limit in time is reached: then running segments are stopped, too."""
+        return self._sums.out_of_time(self.spent)
+
+    def left(self, waiting: Sequence[int]) -> BudgetLeft:
+        """What may still be started, besides the nodes that wait for a worker or at the gate."""
+        return self._sums.left(self.spent, self._in_flight(waiting), self._segments.seconds_per_step)
+
+    def beyond(self, waiting: Sequence[int]) -> list[int]:
+        """Which of the nodes that have not begun the budget has no room for; `waiting` is oldest first."""
+        spare = list(waiting)
+        while spare and self._sums.overdrawn(self.spent, self._in_flight(spare), self._segments.seconds_per_step):
+            spare.pop()
+        return list(waiting[len(spare) :])
+
+    def _in_flight(self, waiting: Sequence[int]) -> InFlightBudget:
+        tree = self._run.tree
+        running = [tree[node_id] for node_id in self._segments.running]
+        return InFlightBudget(
+            steps=sum(max(0, node.planned_steps - node.steps) for node in running)
+            + sum(tree[node_id].planned_steps for node_id in waiting),
+            nodes=len(waiting),
+        )
+
+    def _earlier_seconds(self) -> tuple[float, float]:
+        """What earlier engines on this run worked, and waited of that."""
+        rows: list[dict[str, Any]] = self._run.rows(
+            "SELECT max(wall_seconds) AS seconds, max(waiting_seconds) AS waiting FROM budget"
+        )
+        return float(rows[0]["seconds"] or 0.0), float(rows[0]["waiting"] or 0.0)
+
+
+def merged(limits: BudgetSection, given: Mapping[str, float | int]) -> BudgetSection:
+    """The limits with some replaced. Raises UserError when none would be left, with what is allowed."""
+    try:
+        return BudgetSection.model_validate({**limits.model_dump(), **given})
+    except ValidationError as error:
+        message = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
+        raise UserError(f"budget: {message}; now {in_words(limits)}") from error
+
+
+def in_words(limits: BudgetSection) -> str:
+    """ "steps 2000, minutes 40"; limits that are none are left out."""
+    return ", ".join(f"{name} {_limit(limits, name)}" for name, value in limits.model_dump().items() if value)
+
+
+def _limit(limits: BudgetSection, name: str) -> str:
+    value = getattr(limits, name)
+    if not value:
+        return "no limit"
+    return f"{value:g}" if isinstance(value, float) else str(value)

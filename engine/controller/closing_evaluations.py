@@ -90,11 +90,11 @@ class ClosingEvaluations:
         return winner
 
     def _checkpoints(self) -> list[PolicyCandidate]:
-        found = []
+        candidates = []
         for node, checkpoint in finalists(self._run.tree, FINALISTS):
             path = self._run.checkpoint_path(node.id, checkpoint.step)
-            found.append(PolicyCandidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
-        return found
+            candidates.append(PolicyCandidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
+        return candidates
 
     async def _soup(self) -> PolicyCandidate | None:
         """The mean of the incumbent's line, scored on the steering set; None when it is too short, or not wanted."""

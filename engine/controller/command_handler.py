@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from engine.controller import commands
-from engine.controller.budget_tracker import BudgetTracker
+from engine.controller.budget import BudgetTracker
 from engine.controller.commands import ReceivedCommand
 from engine.controller.gate import ProposalGate
 from engine.controller.proposal_queue import ProposalQueue
@@ -27,8 +27,8 @@ class CommandHandler:
         self,
         run: RunState,
         space: Space,
-        pipeline: ProposalQueue,
-        account: BudgetTracker,
+        proposals: ProposalQueue,
+        budget: BudgetTracker,
         stop_segment: Callable[[int, str], Awaitable[None]],
         *,
         segment_steps: int,
@@ -36,8 +36,8 @@ class CommandHandler:
     ) -> None:
         self._run = run
         self._space = space
-        self._pipeline = pipeline
-        self._account = account
+        self._proposals = proposals
+        self._budget = budget
         self._stop_segment = stop_segment
         self._segment_steps = segment_steps
         self._gate_seconds = gate_seconds
@@ -67,7 +67,7 @@ class CommandHandler:
             case commands.BudgetCommand() as budget:
                 return self._change_budget(budget, asked.author)
             case commands.GateCommand() as gate:
-                self._pipeline.set_gate(ProposalGate(gate.mode, self._gate_seconds))
+                self._proposals.set_gate(ProposalGate(gate.mode, self._gate_seconds))
                 return f"gate {gate.mode}"
             case other:
                 raise ValueError(f"{other.kind} is the loop's own")
@@ -93,12 +93,12 @@ class CommandHandler:
 
     def _approve(self, command: commands.ApproveCommand, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
-        self._pipeline.close(proposal, "approved", author, "approved")
+        self._proposals.close(proposal, "approved", author, "approved")
         return f"#{proposal.node} approved"
 
     def _reject(self, command: commands.RejectCommand, author: str) -> str:
         proposal = self._waiting(command.proposal_id, command.revision)
-        self._pipeline.close(proposal, "rejected", author, command.reason or "rejected")
+        self._proposals.close(proposal, "rejected", author, command.reason or "rejected")
         return f"#{proposal.node} rejected"
 
     def _edit(self, command: commands.EditCommand, author: str) -> str:
@@ -117,7 +117,7 @@ class CommandHandler:
             parent,
         )
         self._run.edit(proposal, transition, self._space.apply(parent, transition.changes))
-        self._pipeline.close(self._run.proposals[proposal.node], "edited", author, "edited and approved")
+        self._proposals.close(self._run.proposals[proposal.node], "edited", author, "edited and approved")
         return f"#{proposal.node} edited: {transition.label}"
 
     def _expand(self, command: commands.ExpandCommand, author: str) -> str:
@@ -140,7 +140,7 @@ class CommandHandler:
             ),
             node.configuration,
         )
-        proposal = self._pipeline.add_human(transition, self._segment_steps, author)
+        proposal = self._proposals.add_human(transition, self._segment_steps, author)
         return f"#{proposal.node} queued: {transition.label}"
 
     def _checked(self, transition: Transition, parent: Configuration) -> Transition:
@@ -163,7 +163,7 @@ class CommandHandler:
             if node.state is NodeState.RUNNING:
                 await self._stop_segment(node.id, why)
             elif proposal := self._run.proposals.get(node.id):
-                self._pipeline.close(proposal, "rejected", author, why)
+                self._proposals.close(proposal, "rejected", author, why)
             elif node.state is NodeState.QUEUED:
                 self._run.set_state(node.id, NodeState.REJECTED, why)
         self._run.prune(command.node_id, reason)
@@ -186,9 +186,9 @@ class CommandHandler:
 
     def _change_budget(self, command: commands.BudgetCommand, author: str) -> str:
         """What has not begun and finds no room any more is withdrawn; what trains goes on to its end."""
-        line = self._account.change(command.given, author)
-        for node_id in self._account.beyond(self._pipeline.waiting(stock=False)):
-            self._pipeline.withdraw(node_id, f"not begun when {author} lowered the budget")
+        line = self._budget.change(command.given, author)
+        for node_id in self._budget.beyond(self._proposals.waiting(stock=False)):
+            self._proposals.withdraw(node_id, f"not begun when {author} lowered the budget")
         return line
 
 

@@ -1,6 +1,6 @@
 """Gathers the evidence of one decision: the tree, curves, rollouts, and for an advisor that sees the plots, too.
 
-Asked by the planner and by the agents; reads the store in threads and writes nothing but plots in the run's directory.
+Asked by the planner and by the reviews; reads the store in threads and writes nothing but plots in the run's directory.
 """
 
 from __future__ import annotations

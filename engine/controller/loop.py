@@ -19,7 +19,7 @@ from engine.analysis.no_gain import learnt
 from engine.controller import commands, recovery, retention
 from engine.controller.activity import ActivityRecorder
 from engine.controller.advisor_reviews import AdvisorReviews
-from engine.controller.budget_tracker import BudgetTracker
+from engine.controller.budget import BudgetTracker
 from engine.controller.closing_evaluations import ClosingEvaluations, EvaluationFailed
 from engine.controller.command_handler import CommandHandler
 from engine.controller.evaluations import EvaluationRequests
@@ -75,20 +75,20 @@ class Controller:
         self._wake_event = asyncio.Event()
         self._jobs = JobBuilder(config, space, run)
         size, workers = config.search.segment_steps, config.search.workers
-        sight = EvidenceBuilder(run, space, seed=config.search.seed, draws=advisor.sees)
-        self._agents = AdvisorReviews(run, advisor, sight)
-        self._segments = RunningSegments(config.search, run, executor, self._jobs, self._agents)
-        planner = Planner(run, space, advisor, sight)
-        self._pipeline = ProposalQueue(
+        evidence_builder = EvidenceBuilder(run, space, seed=config.search.seed, draws=advisor.sees)
+        self._reviews = AdvisorReviews(run, advisor, evidence_builder)
+        self._segments = RunningSegments(config.search, run, executor, self._jobs, self._reviews)
+        planner = Planner(run, space, advisor, evidence_builder)
+        self._proposals = ProposalQueue(
             run, space, strategy, planner, recovery.gate(run, config.gate),
             run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
             workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
         )  # fmt: skip
-        self._account = BudgetTracker(config, run, self._segments)
+        self._budget = BudgetTracker(config, run, self._segments)
         self._activity = ActivityRecorder(run)
         self._brake = NoSignalBrake(config, run)
-        self._human = CommandHandler(
-            run, space, self._pipeline, self._account, self._stop_for_human,
+        self._commands = CommandHandler(
+            run, space, self._proposals, self._budget, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
         self._paused = ""
@@ -116,7 +116,7 @@ class Controller:
 
     async def run(self) -> str:
         """Until the end. Returns the run's last state: finished, stopped or failed."""
-        self._agents.start()
+        self._reviews.start()
         await self._executor.start()
         pump = asyncio.create_task(self._pump())
         try:
@@ -124,7 +124,7 @@ class Controller:
         finally:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
-            await self._agents.cancel("the engine ended")
+            await self._reviews.cancel("the engine ended")
             await self._segments.cancel()
             await self._executor.close()
 
@@ -140,14 +140,14 @@ class Controller:
     async def _live(self) -> str:
         self._run.record.unpick()
         self._run.record.set_state("training", "")
-        self._pipeline.set_gate(self._pipeline.gate)
+        self._proposals.set_gate(self._proposals.gate)
         if not self._run.tree.root.checkpoints:
             wrong = await self._attend(self._score_base())
             if wrong is None:
                 return await self._leave()
             if wrong:
                 return await self._fail(f"the base model could not be scored: {wrong}")
-        self._pipeline.want_all()
+        self._proposals.want_all()
         while not self._shutdown:
             await self._take_commands()
             if self._stopping:
@@ -178,7 +178,7 @@ class Controller:
     async def _brake_if_in_vain(self) -> str:
         """Why the run ends for lack of a learning signal, or ""; where a human decides it pauses instead."""
         seen = self._brake.missing_signal()
-        if not seen or not self._brake.pauses(self._pipeline.gate.mode):
+        if not seen or not self._brake.pauses(self._proposals.gate.mode):
             return f"{seen}: {self._brake.remedy()}" if seen else ""
         await self._pause(f"{seen}: resume to train all the same, or stop and {self._brake.remedy()}")
         return ""
@@ -186,33 +186,33 @@ class Controller:
     # ---- one round ------------------------------------------------------------------------------------------------
 
     async def _advance(self) -> None:
-        out_of_time = self._account.out_of_time
+        out_of_time = self._budget.out_of_time
         if out_of_time and not self._stopped_for_time:
             await self._segments.stop_all(SegmentEnd.STOPPED, "the budget's time is spent")
         self._stopped_for_time = out_of_time
-        self._pipeline.collect()
+        self._proposals.collect()
         await self._mind_the_store()
         if self._paused or self._stopped_for_time:
             return
         if missing := self._segments.missing_bytes():
             await self._wait_for_space(missing)
             return
-        await self._segments.submit(self._pipeline.queued())
-        self._pipeline.fill(self._executor.idle, self._left(stock=False))
-        self._pipeline.collect()
-        await self._segments.submit(self._pipeline.queued())
+        await self._segments.submit(self._proposals.queued())
+        self._proposals.fill(self._executor.idle, self._left(stock=False))
+        self._proposals.collect()
+        await self._segments.submit(self._proposals.queued())
         if self._segments.running:
             if self._stale:
-                self._pipeline.refresh(self._left(stock=False))
+                self._proposals.refresh(self._left(stock=False))
             self._stale = False
-            self._pipeline.look_ahead(self._left(stock=True))
-            if not self._pipeline.planning:
-                self._agents.review()
+            self._proposals.look_ahead(self._left(stock=True))
+            if not self._proposals.planning:
+                self._reviews.review()
 
     @property
     def _waiting_share(self) -> float:
         """Share of the workers that have nothing to do until a human answers."""
-        return min(self._pipeline.at_gate, self._executor.idle) / self._executor.capacity
+        return min(self._proposals.at_gate, self._executor.idle) / self._executor.capacity
 
     async def _mind_the_store(self) -> None:
         """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
@@ -236,7 +236,7 @@ class Controller:
 
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
-        idle = self._stopped_for_time or not (self._pipeline.busy or self._pipeline.queued())
+        idle = self._stopped_for_time or not (self._proposals.busy or self._proposals.queued())
         return idle and not self._segments.running and not self._paused
 
     async def _rest(self) -> None:
@@ -248,11 +248,11 @@ class Controller:
         self._tick()
 
     def _tick(self) -> None:
-        self._account.tick(paused=bool(self._paused), waiting=self._waiting_share)
+        self._budget.tick(paused=bool(self._paused), waiting=self._waiting_share)
 
     def _left(self, *, stock: bool) -> BudgetLeft:
         """What may still be started; `stock` proposals count as spent when the next one in stock is asked for."""
-        return self._account.left(self._pipeline.waiting(stock=stock))
+        return self._budget.left(self._proposals.waiting(stock=stock))
 
     # ---- events of the workers ------------------------------------------------------------------------------------
 
@@ -265,10 +265,10 @@ class Controller:
                 await self._segments.handle(event)
                 if isinstance(event, SegmentEnded):
                     self._stale = True
-                    self._agents.ended(int(event.job))
+                    self._reviews.ended(int(event.job))
                     self._tidy()
             if isinstance(event, StepMetrics | SegmentEnded):
-                self._account.write()
+                self._budget.write()
             if isinstance(event, SegmentEnded | EvaluationResult | CheckpointSaved):
                 self.wake()
 
@@ -289,7 +289,7 @@ class Controller:
         """Delete the files of checkpoints that nothing needs any more; each is an event."""
         tree = self._run.tree
         for node_id, step in retention.superfluous(tree, self._config.training.keep_checkpoints):
-            if (node_id, step) in self._pipeline.points():
+            if (node_id, step) in self._proposals.points():
                 continue
             self._run.forget_files(node_id, step)
             self._run.event("info", "checkpoint deleted", f"#{node_id} step {step}", node_id)
@@ -316,7 +316,7 @@ class Controller:
         if self._finishing and kind not in ("annotate", "stop"):
             raise UserError(f"{kind}: the search is over and the finalists are scored; only annotate and stop go now")
         if not isinstance(asked.command, commands.PlainCommand):
-            return await self._human.carry_out(asked)
+            return await self._commands.carry_out(asked)
         match asked.command.kind:
             case "pause":
                 by_itself = self._wants_space or self._paused.startswith(STORE_FAULT)
@@ -356,7 +356,7 @@ class Controller:
         """Nothing waits at the gate any more, and every segment ends after its step, with a checkpoint; a worker that
         does not come to the end of its step is killed at the deadline."""
         within = self._config.training.stop_seconds
-        await self._pipeline.cancel(why)
+        await self._proposals.cancel(why)
         await self._segments.stop_all(SegmentEnd.STOPPED, recovery.RUN_STOPPED, within)
         if self._segments.running:
             names = ", ".join(f"#{node_id}" for node_id in self._segments.running)
@@ -372,9 +372,9 @@ class Controller:
     # ---- the end --------------------------------------------------------------------------------------------------
 
     async def _finish(self) -> str:
-        await self._pipeline.cancel("the budget is spent")
-        for node_id in self._pipeline.queued():
-            self._pipeline.withdraw(node_id, "the budget was spent before it began")
+        await self._proposals.cancel("the budget is spent")
+        for node_id in self._proposals.queued():
+            self._proposals.withdraw(node_id, "the budget was spent before it began")
         self._run.record.set_state("finishing", "the finalists are scored on fresh prompts")
         self._finishing = True
         work = ClosingEvaluations(self._run, self._jobs, self._config.evaluation, self._evaluations.ask)

@@ -38,12 +38,12 @@ class PlannedTransition:
 class Planner:
     """Asks the advisor of the run, and the embedded rules when that fails."""
 
-    def __init__(self, run: RunState, space: Space, advisor: Advisor, sight: EvidenceBuilder) -> None:
+    def __init__(self, run: RunState, space: Space, advisor: Advisor, evidence_builder: EvidenceBuilder) -> None:
         self._run = run
         self._space = space
         self._advisor = advisor
         self._rules = RulesAdvisor()
-        self._sight = sight
+        self._evidence = evidence_builder
 
     async def plan(self, expansion: Expansion, fraction_spent: float, *, by_rules: bool = False) -> PlannedTransition:
         """The best valid transition for an expansion. The advisor runs in a thread; the loop goes on.
@@ -63,14 +63,14 @@ class Planner:
             advisor = self._rules
         elif expansion.intent is Intent.CHANGE and expansion.candidates:
             expansion = await self._select(expansion, fraction_spent, made)
-        evidence = await self._sight.look(expansion, fraction_spent, plots=advisor is not self._rules)
+        evidence = await self._evidence.look(expansion, fraction_spent, plots=advisor is not self._rules)
         for each in (advisor, advisor, self._rules):
             if each is not self._rules and made.faults:
                 continue
-            found = await self._ask(each, evidence, made)
-            if found is not None:
+            transition = await self._ask(each, evidence, made)
+            if transition is not None:
                 return PlannedTransition(
-                    found, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults)
+                    transition, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults)
                 )
         raise RuntimeError(f"no valid proposal for {expansion}: {made.refusals}")
 
@@ -98,7 +98,7 @@ class Planner:
         """The expansion at the place that the advisor chooses among those the search offers."""
         if type(self._advisor).select is Advisor.select:
             return expansion
-        evidence = await self._sight.look(expansion, fraction_spent)
+        evidence = await self._evidence.look(expansion, fraction_spent)
         try:
             chosen = await asyncio.to_thread(self._advisor.select, evidence)
         except Fault as fault:

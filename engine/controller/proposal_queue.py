@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from engine.controller.gate import ProposalGate
 from engine.controller.job_builder import attempt, segment_seed
@@ -37,21 +38,48 @@ def patience(asked: AdvisorSection, segment_seconds: float) -> float:
     return asked.wait_seconds or max(LEAST_PATIENCE, PATIENCE_SHARE * segment_seconds)
 
 
+class AdviceState(StrEnum):
+    """Whom an advice in the making is for."""
+
+    STOCK = "stock"
+    """For later: segments train, and no worker waits for it."""
+    WANTED = "wanted"
+    """For a free worker, which waits for it."""
+    LATE = "late"
+    """For later again: the worker waited long enough, and the rules stood in."""
+    WANTED_AGAIN = "wanted again"
+    """Was late, and a free worker waits for it now."""
+    STAND_IN = "stand-in"
+    """The rules' own, for the worker that waited long enough."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a free worker waits for it."""
+        return self in (AdviceState.WANTED, AdviceState.WANTED_AGAIN, AdviceState.STAND_IN)
+
+    @property
+    def was_late(self) -> bool:
+        """Whether the rules have stood in for it."""
+        return self in (AdviceState.LATE, AdviceState.WANTED_AGAIN)
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether the rules stand in once patience ends."""
+        return self in (AdviceState.WANTED, AdviceState.WANTED_AGAIN)
+
+    def when_wanted(self) -> AdviceState:
+        """The state once a free worker waits for it."""
+        return {AdviceState.STOCK: AdviceState.WANTED, AdviceState.LATE: AdviceState.WANTED_AGAIN}.get(self, self)
+
+
 @dataclass(slots=True)
 class AdviceInProgress:
-    """An advice being made.
-
-    Attributes:
-        wanted: as for a proposal. since: monotonic second from which on a worker waits for it.
-        by_rules: the run's advisor is not asked. late: it was wanted, and the rules stood in for it.
-    """
+    """An advice being made; `since` is the monotonic second from which on a worker waits for it."""
 
     expansion: Expansion
-    wanted: bool
+    state: AdviceState
     task: asyncio.Task[PlannedTransition]
     since: float
-    by_rules: bool = False
-    late: bool = False
 
 
 class ProposalQueue:
@@ -95,10 +123,10 @@ class ProposalQueue:
 
     def points(self) -> set[tuple[int, int]]:
         """Places (node id, step) that an advice in the making branches from: their files must stay."""
-        found: set[tuple[int, int]] = set()
+        places: set[tuple[int, int]] = set()
         for planning in self._planning:
-            found |= {(planning.expansion.parent, planning.expansion.step), *planning.expansion.candidates}
-        return found
+            places |= {(planning.expansion.parent, planning.expansion.step), *planning.expansion.candidates}
+        return places
 
     def waiting(self, *, stock: bool) -> list[int]:
         """Node ids that have not begun: queued, or wanted at the gate; with `stock` the stock proposals, too."""
@@ -113,7 +141,7 @@ class ProposalQueue:
     @property
     def busy(self) -> bool:
         """Whether something wanted is still to come: an advice in the making, or a proposal at the gate."""
-        return any(p.wanted for p in self._planning) or bool(self._wanted & self._run.proposals.keys())
+        return any(p.state.wanted for p in self._planning) or bool(self._wanted & self._run.proposals.keys())
 
     @property
     def at_gate(self) -> int:
@@ -125,7 +153,7 @@ class ProposalQueue:
         coming = len(self.queued()) + len(self._wanted & self._run.proposals.keys())
         if idle > coming:
             self._lose_patience(left)
-        if any(planning.wanted for planning in self._planning):
+        if any(planning.state.wanted for planning in self._planning):
             return  # the search sees a place as taken once its proposal is in the tree: one advice at a time
         for _ in range(idle - coming):
             if left.steps <= 0:
@@ -139,7 +167,7 @@ class ProposalQueue:
             expansion = replace(expansion, steps=min(expansion.steps, left.segment_steps))
             if not self._want_stock(expansion, left.steps):
                 if not self._want_planning(expansion):
-                    self._plan(expansion, left, wanted=True)
+                    self._plan(expansion, left, AdviceState.WANTED)
                 return
             left = replace(left, steps=left.steps - expansion.steps)
 
@@ -155,7 +183,7 @@ class ProposalQueue:
             return
         expansion = self._strategy.ask(self._run.tree, left)
         if expansion is not None:
-            self._plan(self._respect_rejection(expansion), left, wanted=False)
+            self._plan(self._respect_rejection(expansion), left, AdviceState.STOCK)
 
     def refresh(self, left: BudgetLeft) -> None:
         """A segment ended: stock that the search would not ask for any more is withdrawn.
@@ -275,7 +303,7 @@ class ProposalQueue:
         for planning in self._planning if self._slow and expansion.intent in LASTING else ():
             made = planning.expansion
             if place == (made.parent, made.step, made.intent) or expansion.intent is made.intent is Intent.CHANGE:
-                planning.wanted, planning.since = True, time.monotonic()
+                planning.state, planning.since = planning.state.when_wanted(), time.monotonic()
                 self._wake_when_late()
                 return True
         return False
@@ -284,24 +312,25 @@ class ProposalQueue:
         """A worker is free: where the advisor has not answered in time the rules stand in, and its answer is stock."""
         for planning in list(self._planning):
             waited = time.monotonic() - planning.since
-            if not planning.wanted or planning.by_rules or waited < self._patience():
+            if not planning.state.may_be_late or waited < self._patience():
                 continue
-            planning.wanted, planning.late = False, True
+            planning.state = AdviceState.LATE
             self._run.event(
                 "info", "advisor late", f"no answer in {waited:.1f} s while a worker was free: the rules advise",
                 planning.expansion.parent,
             )  # fmt: skip
-            self._plan(planning.expansion, left, wanted=True, by_rules=True)
+            self._plan(planning.expansion, left, AdviceState.STAND_IN)
 
     def _wake_when_late(self) -> None:
         if math.isfinite(patience := self._patience()):
             asyncio.get_running_loop().call_later(patience + 0.01, self._wake)
 
-    def _plan(self, expansion: Expansion, left: BudgetLeft, *, wanted: bool, by_rules: bool = False) -> None:
+    def _plan(self, expansion: Expansion, left: BudgetLeft, state: AdviceState) -> None:
+        by_rules = state is AdviceState.STAND_IN
         task = asyncio.create_task(self._planner.plan(expansion, left.fraction_spent, by_rules=by_rules))
         task.add_done_callback(lambda _: self._wake())
-        self._planning.append(AdviceInProgress(expansion, wanted, task, time.monotonic(), by_rules))
-        if wanted and not by_rules:
+        self._planning.append(AdviceInProgress(expansion, state, task, time.monotonic()))
+        if state is AdviceState.WANTED:
             self._wake_when_late()
 
     def _propose(self, planning: AdviceInProgress, planned: PlannedTransition) -> None:
@@ -324,7 +353,7 @@ class ProposalQueue:
         )  # fmt: skip
         self._places[proposal.node] = (expansion.parent, expansion.step, expansion.intent)
         self._run.event("info", "selected", expansion.reason, proposal.node)
-        if planning.wanted:
+        if planning.state.wanted:
             self._wanted.add(proposal.node)
 
     def _useless(self, planning: AdviceInProgress, planned: PlannedTransition) -> str:
@@ -333,11 +362,11 @@ class ProposalQueue:
         place = f"#{transition.parent} step {transition.step}"
         if not self._open(transition.parent, transition.step):
             return f"{place} closed while the advisor worked"
-        if planning.late and transition.intent not in LASTING:
+        if planning.state.was_late and transition.intent not in LASTING:
             return f"{place}: the rules stood in for the {transition.intent}"
-        if planning.late and not planning.wanted and planned.advice.advisor == "rules":
+        if planning.state is AdviceState.LATE and planned.advice.advisor == "rules":
             return f"{place}: the rules stood in already"
-        if planning.late and self._planner.repeats(transition):
+        if planning.state.was_late and self._planner.repeats(transition):
             return f"{place}: the rules stood in with the same"
         return ""
 

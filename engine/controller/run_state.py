@@ -261,12 +261,12 @@ class RunState:
 
     def measured(self, policy: Policy, spec: events.EvaluationSpec) -> Score | None:
         """What an earlier evaluation of this very policy on the same prompts gave; None where there was none."""
-        found = self._writer.rows(
+        rows = self._writer.rows(
             "SELECT n, greedy, sampled, outcomes FROM policy_evaluations "
             "WHERE policy_key = ? AND split = ? AND seed = ? AND n = ? ORDER BY seq DESC LIMIT 1",
             (policy.key, spec.split, spec.seed, spec.n),
         )
-        return score_of(next(iter(found), None), "", PromptSet(spec.split, spec.seed, spec.n))
+        return score_of(next(iter(rows), None), "", PromptSet(spec.split, spec.seed, spec.n))
 
     def event(self, level: str, kind: str, message: str, node_id: int | None = None, **detail: object) -> None:
         """One line for the log: level info, warning or error."""
@@ -297,10 +297,10 @@ class RunState:
             "SELECT name, step, value FROM metrics WHERE node_id = ? AND step <= ? ORDER BY name, step",
             (node_id, last_step),
         )
-        found: dict[str, list[tuple[int, float]]] = {}
+        curves: dict[str, list[tuple[int, float]]] = {}
         for row in rows:
-            found.setdefault(row["name"], []).append((row["step"], row["value"]))
-        return found
+            curves.setdefault(row["name"], []).append((row["step"], row["value"]))
+        return curves
 
     # ---- paths ----------------------------------------------------------------------------------------------------
 

@@ -48,10 +48,10 @@ class RunningSegments:
         run: RunState,
         executor: Executor,
         jobs: JobBuilder,
-        agents: AdvisorReviews | None = None,
+        reviews: AdvisorReviews | None = None,
     ) -> None:
-        """`agents` are asked before a doubted segment is stopped; without them the comparator decides alone."""
-        self._agents = agents
+        """`reviews` are asked before a doubted segment is stopped; without them the comparator decides alone."""
+        self._reviews = reviews
         self._mode = search.comparator
         self._guaranteed_steps = GUARANTEED_SEGMENTS * search.segment_steps
         self._run = run
@@ -189,10 +189,10 @@ class RunningSegments:
         if self._mode == "shadow":
             self._run.event("info", "would stop", f"comparator in shadow: {verdict.text}", node_id)
             return
-        if self._agents is None or not self._agents.watches(node_id):
+        if self._reviews is None or not self._reviews.watches(node_id):
             await self._stop_early(node_id, verdict.text)
             return
-        task = asyncio.create_task(self._watched(self._agents, node_id, verdict.text))  # while it trains on
+        task = asyncio.create_task(self._watched(self._reviews, node_id, verdict.text))  # while it trains on
         self._doubted.add(task)
         task.add_done_callback(self._settled)
 
@@ -200,9 +200,9 @@ class RunningSegments:
         self._run.event("warning", "early stop", doubt, node_id)
         await self.stop(node_id, SegmentEnd.EARLY_STOPPED, doubt)
 
-    async def _watched(self, agents: AdvisorReviews, node_id: int, doubt: str) -> None:
+    async def _watched(self, reviews: AdvisorReviews, node_id: int, doubt: str) -> None:
         """Stop a segment that the comparator doubts, unless the watcher spares it."""
-        spared = await agents.spares(node_id, doubt)
+        spared = await reviews.spares(node_id, doubt)
         if node_id not in self._running:
             return
         if spared is None:

@@ -1,4 +1,4 @@
-"""Searches without a tree, to compare with: one constant line, random configurations, a grid. Small on purpose.
+"""Searches without a tree, to compare with: one constant configuration, random ones, a grid. Small on purpose.
 
 Each names its own configurations, so that no advisor has a hand in them.
 """
@@ -19,7 +19,7 @@ class RootRuns(Peer):
     """Configurations one after another, each trained from the base for `segments` segments and never changed.
 
     Args:
-        segment_steps: GRPO steps of a segment. segments: segments of a lane; 0 is without end.
+        segment_steps: GRPO steps of a segment. segments: segments of a root run; 0 is without end.
     """
 
     def __init__(self, segment_steps: int, segments: int) -> None:
@@ -28,32 +28,34 @@ class RootRuns(Peer):
 
     @abstractmethod
     def changes(self, number: int, here: SearchSituation) -> Mapping[str, Value] | None:
-        """What lane `number` (from 0) changes against the default; None when there are no more lanes."""
+        """What root run `number` (from 0) changes against the default; None when there are no more root runs."""
 
     def next(self, here: SearchSituation) -> Expansion | None:
         if unfinished := self._unfinished(here):
-            return here.keep(unfinished[0], "unchanged to the end of the lane")
+            return here.keep(unfinished[0], "unchanged to the end of its segments")
         begun = len(here.starts)
         changes = self.changes(begun, here)
         if changes is None:
             return None
-        return here.root(f"lane {begun + 1} from the base, as the baseline lays down", changes)
+        return here.root(f"start {begun + 1} from the base, as the baseline lays down", changes)
 
     def _unfinished(self, here: SearchSituation) -> list[Node]:
-        """Ends of lanes that have not their segments yet and can be trained on."""
-        ends = [self._end(here, lane) for lane in here.lines.lanes]
+        """Ends of root runs that have not their segments yet and can be trained on."""
+        ends = [self._end(here, root_run) for root_run in here.lineage.root_runs]
         return [end for end in ends if end is not None and not end.state.in_flight]
 
-    def _end(self, here: SearchSituation, lane: Node) -> Node | None:
-        """The last node of a lane that has not its segments yet."""
-        chain = here.lines.chain(lane)
-        if (self._segments and len(chain) >= self._segments) or here.lines.keep_is_closed(chain[-1]):
+    def _end(self, here: SearchSituation, root_run: Node) -> Node | None:
+        """The last node of a root run that has not its segments yet."""
+        continuation = here.lineage.continuation(root_run)
+        if (self._segments and len(continuation) >= self._segments) or here.lineage.continuation_closed(
+            continuation[-1]
+        ):
             return None
-        return chain[-1]
+        return continuation[-1]
 
 
 class FixedConfiguration(RootRuns):
-    """The default configuration, one line to the end of the budget."""
+    """The default configuration, one branch to the end of the budget."""
 
     def __init__(self, segment_steps: int) -> None:
         super().__init__(segment_steps, segments=0)

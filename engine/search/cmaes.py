@@ -34,7 +34,7 @@ class CMAES(RootRuns):
 
     def next(self, here: SearchSituation) -> Expansion | None:
         complete = len(here.starts) % self._settings.population == 0
-        if complete and here.lines.busy() and not self._unfinished(here):
+        if complete and here.lineage.busy() and not self._unfinished(here):
             return None  # a generation is told as a whole
         return super().next(here)
 
@@ -52,15 +52,15 @@ class CMAES(RootRuns):
         )
         for first in range(0, number - number % size, size):
             asked = [optimiser.ask() for _ in range(size)]
-            lanes = here.starts[first : first + size]
-            optimiser.tell([self._told(here, lane, x) for lane, x in zip(lanes, asked, strict=True)])
+            root_runs = here.starts[first : first + size]
+            optimiser.tell([self._told(here, root_run, x) for root_run, x in zip(root_runs, asked, strict=True)])
         point = [optimiser.ask() for _ in range(number % size + 1)][-1]
         return self._space.changes(self._space.default(), decode(self._space, point[:axes].tolist()))
 
-    def _told(self, here: SearchSituation, lane: Node | None, asked: Any) -> tuple[Any, float]:
-        """Where a lane really was and what it cost (CMA-ES minimises); one that died cost most."""
-        if lane is None:
+    def _told(self, here: SearchSituation, root_run: Node | None, asked: Any) -> tuple[Any, float]:
+        """Where a root run really was and what it cost (CMA-ES minimises); one that died cost most."""
+        if root_run is None:
             return asked, 1.0
         told = asked.copy()
-        told[: len(free(self._space))] = encode(self._space, lane.configuration)
-        return told, -late_value(here.lines.ended(here.lines.chain(lane)))
+        told[: len(free(self._space))] = encode(self._space, root_run.configuration)
+        return told, -late_value(here.lineage.ended(here.lineage.continuation(root_run)))

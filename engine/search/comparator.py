@@ -1,4 +1,4 @@
-"""Stops a segment that collapses, and only that: a slow start is no reason (FACTS.md: it would have killed the winner).
+"""Stops a segment that collapses, and only that: a slow start is no reason, for it may win (docs/search.md).
 
 Asked by the controller at every checkpoint of a running segment. Pure; whether the verdict is carried out or only
 written down (shadow) is the caller's business.

@@ -29,24 +29,28 @@ class ContinuedConstant(Peer):
         self._settings = settings
 
     def next(self, here: SearchSituation) -> Expansion | None:
-        size, lines = self._segment_steps, here.lines
+        size, lineage = self._segment_steps, here.lineage
         constants = min(self._settings.constants, max(1, here.total // (2 * size)))
         length = max(1, round(self._settings.race_share * here.total / (constants * size)))
         begun = len(here.starts)
         if begun < constants:
             reason = f"constant {begun + 1} of {constants}: each is trained for {length} segments"
             return here.root(reason, None if begun else {})
-        chains = [lines.chain(lane)[:length] for lane in here.starts[:constants] if lane is not None]
-        short = [c for c in chains if len(c) < length and here.open(c[-1])]
+        continuations = [
+            lineage.continuation(root_run)[:length] for root_run in here.starts[:constants] if root_run is not None
+        ]
+        short = [c for c in continuations if len(c) < length and here.open(c[-1])]
         if short:
-            chain = min(short, key=lambda c: (len(c), c[-1].id))
-            return here.keep(chain[-1], f"constant #{chain[0].id} goes to the end of its {length} segments")
-        if any(c[-1].state.in_flight for c in chains) or not chains:
+            continuation = min(short, key=lambda c: (len(c), c[-1].id))
+            return here.keep(
+                continuation[-1], f"constant #{continuation[0].id} goes to the end of its {length} segments"
+            )
+        if any(c[-1].state.in_flight for c in continuations) or not continuations:
             return None
-        return self._train_on(here, max(chains, key=lambda c: (late_value(c), -c[0].id)))
+        return self._train_on(here, max(continuations, key=lambda c: (late_value(c), -c[0].id)))
 
     def _train_on(self, here: SearchSituation, winner: Sequence[Node]) -> Expansion | None:
-        tip, left = here.lines.chain(winner[0])[-1], here.budget.steps
+        tip, left = here.lineage.continuation(winner[0])[-1], here.budget.steps
         size = self._segment_steps
         reserve = max(shortest_segment(size), round(self._settings.anneal_share * here.total))
         if here.total < SHORT * size or not self._settings.anneal_share:
@@ -60,10 +64,10 @@ class ContinuedConstant(Peer):
         return self._anneal(here, tip)
 
     def _anneal(self, here: SearchSituation, tip: Node) -> Expansion | None:
-        lines, end = here.lines, place(tip)
-        annealed = [c for c in here.tree.children(tip.id) if lines.role(c) is Intent.ANNEAL]
-        if annealed or end is None or not lines.grows(tip):
-            living = [lines.chain(c)[-1] for c in annealed if lines.lives(c)]
+        lineage, end = here.lineage, place(tip)
+        annealed = [c for c in here.tree.children(tip.id) if lineage.role(c) is Intent.ANNEAL]
+        if annealed or end is None or not lineage.grows(tip):
+            living = [lineage.continuation(c)[-1] for c in annealed if lineage.lives(c)]
             last = living[-1] if living else tip
             return None if last.state.in_flight else here.keep(last, "what is left of the annealed end")
         changes = {}

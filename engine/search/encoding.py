@@ -23,19 +23,19 @@ def encode(space: Space, configuration: Configuration) -> list[float]:
 
 def decode(space: Space, point: Sequence[float]) -> dict[str, Value]:
     """The allowed configuration nearest to a point; fixed parameters at their value."""
-    found = space.default()
+    configuration = space.default()
     for p, at in zip(free(space), point, strict=True):
         at = min(1.0, max(0.0, at))
         if p.choices:
-            found[p.name] = p.choices[min(int(at * len(p.choices)), len(p.choices) - 1)]
+            configuration[p.name] = p.choices[min(int(at * len(p.choices)), len(p.choices) - 1)]
         elif p.zero and at < OFF:
-            found[p.name] = 0.0
+            configuration[p.name] = 0.0
         elif p.scale is ParameterScale.LOG:
             at = (at - OFF) / (1 - OFF) if p.zero else at
-            found[p.name] = p.nearest(math.exp(math.log(p.low) + at * math.log(p.high / p.low)))
+            configuration[p.name] = p.nearest(math.exp(math.log(p.low) + at * math.log(p.high / p.low)))
         else:
-            found[p.name] = p.nearest(p.low + at * (p.high - p.low))
-    return found
+            configuration[p.name] = p.nearest(p.low + at * (p.high - p.low))
+    return configuration
 
 
 def _place(p: Parameter, value: Value) -> float:

@@ -6,7 +6,7 @@ from engine.domain.score import Score
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 SOUP_LEAST, SOUP_MOST = 4, 12
-"""Snapshots of a soup (FACTS.md): fewer do not average anything out, more reach back too far."""
+"""Snapshots of a soup (docs/search.md): fewer do not average anything out, more reach back too far."""
 
 
 def finalists(tree: Tree, k: int = 3) -> list[tuple[Node, Checkpoint]]:
@@ -24,30 +24,30 @@ def finalists(tree: Tree, k: int = 3) -> list[tuple[Node, Checkpoint]]:
 def soup(
     tree: Tree, node_id: int, least: int = SOUP_LEAST, most: int = SOUP_MOST, errors: float = 2.0
 ) -> list[tuple[int, int]]:
-    """The last snapshots (node id, step) along the line that ends with `node_id`, newest first, the base left out.
+    """The last snapshots (node id, step) along the branch that ends with `node_id`, newest first, the base left out.
 
-    Only what lies on the line counts: of a node that was branched from early, the checkpoints up to the branch. A dip
-    is averaged out, but the climb is not part of it: two neighbours that both trail the line's best by more than
+    Only what lies on the branch counts: of a node that was branched from early, the checkpoints up to the branch. A dip
+    is averaged out, but the climb is not part of it: two neighbours that both trail the branch's best by more than
     `errors` standard errors end the soup. Empty when fewer than `least` snapshots are left.
     """
-    line = _snapshots(tree, node_id)
-    best = max((score for _, score in line), key=lambda s: s.value, default=None)
+    branch = _snapshots(tree, node_id)
+    best = max((score for _, score in branch), key=lambda s: s.value, default=None)
     if best is None:
         return []
-    low = [score.trails(best, errors) for _, score in line]
+    low = [score.trails(best, errors) for _, score in branch]
     climb = next((i for i in range(len(low) - 1) if low[i] and low[i + 1]), len(low))
-    found = [place for place, _ in line[:climb][:most]]
-    return found if len(found) >= least else []
+    members = [place for place, _ in branch[:climb][:most]]
+    return members if len(members) >= least else []
 
 
 def _snapshots(tree: Tree, node_id: int) -> list[tuple[tuple[int, int], Score]]:
-    """Every snapshot of the line with files, newest first."""
-    found: list[tuple[tuple[int, int], Score]] = []
+    """Every snapshot of the branch with files, newest first."""
+    snapshots: list[tuple[tuple[int, int], Score]] = []
     limit: int | None = None
     for node in reversed(tree.path(node_id)):
         if node.transition is None:
             break
-        on_line = [c for c in node.checkpoints if c.kept and (limit is None or c.step <= limit)]
-        found += [((node.id, c.step), c.score) for c in reversed(on_line)]
+        on_branch = [c for c in node.checkpoints if c.kept and (limit is None or c.step <= limit)]
+        snapshots += [((node.id, c.step), c.score) for c in reversed(on_branch)]
         limit = node.transition.step
-    return found
+    return snapshots

@@ -24,20 +24,19 @@ class ASHA(Peer):
         self._settings = settings
 
     def next(self, here: SearchSituation) -> Expansion | None:
-        chains = [here.lines.chain(lane) for lane in here.starts if lane is not None]
+        continuations = [here.lineage.continuation(root_run) for root_run in here.starts if root_run is not None]
         rungs = self._rungs(here)
-        for chain in chains:
-            if len(chain) not in rungs and len(chain) < rungs[-1] and here.open(chain[-1]):
-                return here.keep(chain[-1], f"#{chain[0].id} goes to the end of its rung")
+        for continuation in continuations:
+            if len(continuation) not in rungs and len(continuation) < rungs[-1] and here.open(continuation[-1]):
+                return here.keep(continuation[-1], f"#{continuation[0].id} goes to the end of its rung")
         for rung in reversed(rungs[:-1]):
-            reached = [c for c in chains if len(here.lines.ended(c[:rung])) == rung]
+            reached = [c for c in continuations if len(here.lineage.ended(c[:rung])) == rung]
             reached.sort(key=lambda c: (-_value_at(c, rung), c[0].id))
-            for chain in reached[: len(reached) // self._settings.eta]:
-                if len(chain) == rung and here.open(chain[-1]):
-                    why = (
-                        f"#{chain[0].id} is in the best 1/{self._settings.eta} of {len(reached)} after {rung} segments"
-                    )
-                    return here.keep(chain[-1], why)
+            for continuation in reached[: len(reached) // self._settings.eta]:
+                if len(continuation) == rung and here.open(continuation[-1]):
+                    best = f"the best 1/{self._settings.eta} of {len(reached)}"
+                    why = f"#{continuation[0].id} is in {best} after {rung} segments"
+                    return here.keep(continuation[-1], why)
         begun = len(here.starts)
         return here.root(
             f"configuration {begun + 1} begins at the lowest rung", drawn(self._space, "asha", self._seed, begun)
@@ -68,28 +67,30 @@ class Hyperband(Peer):
             if begun < offset + number:
                 why = f"bracket {bracket}: configuration {begun - offset + 1} of {number}, {first} segments at first"
                 return here.root(why, drawn(self._space, "hyperband", self._seed, begun))
-            lanes = [lane for lane in here.starts[offset : offset + number] if lane is not None]
-            wish = self._halve(here, lanes, first, bracket)
+            root_runs = [root_run for root_run in here.starts[offset : offset + number] if root_run is not None]
+            wish = self._halve(here, root_runs, first, bracket)
             if wish is not None:
                 return wish
             offset, bracket = offset + number, bracket - 1 if bracket else highest
 
-    def _halve(self, here: SearchSituation, lanes: Sequence[Node], first: int, bracket: int) -> Expansion | None:
+    def _halve(self, here: SearchSituation, root_runs: Sequence[Node], first: int, bracket: int) -> Expansion | None:
         """The next segment of a bracket; None when it is done or waits."""
-        chains = [here.lines.chain(lane) for lane in lanes]
+        continuations = [here.lineage.continuation(root_run) for root_run in root_runs]
         for k in range(bracket + 1):
             rung = first * self._settings.eta**k
-            for chain in chains:
-                if len(chain) < rung and here.open(chain[-1]):
-                    return here.keep(chain[-1], f"bracket {bracket}: #{chain[0].id} goes to {rung} segments")
-            if any(len(here.lines.ended(c)) < min(rung, len(c)) for c in chains):
+            for continuation in continuations:
+                if len(continuation) < rung and here.open(continuation[-1]):
+                    return here.keep(
+                        continuation[-1], f"bracket {bracket}: #{continuation[0].id} goes to {rung} segments"
+                    )
+            if any(len(here.lineage.ended(c)) < min(rung, len(c)) for c in continuations):
                 return None
-            ended = [c for c in chains if len(c) >= rung]
+            ended = [c for c in continuations if len(c) >= rung]
             ended.sort(key=lambda c: (-_value_at(c, rung), c[0].id))
-            chains = ended[: max(1, len(ended) // self._settings.eta)]
+            continuations = ended[: max(1, len(ended) // self._settings.eta)]
         return None
 
 
-def _value_at(chain: Sequence[Node], rung: int) -> float:
-    last = chain[rung - 1].last
+def _value_at(continuation: Sequence[Node], rung: int) -> float:
+    last = continuation[rung - 1].last
     return last.score.value if last else -1.0

@@ -1,4 +1,4 @@
-"""What a tree means to the search: lanes that race from the root, the line that goes on, changes on trial, failures.
+"""What a tree means to the search: the runs that race from the root, the main branch, changes on trial, failures.
 
 Built anew for every question from the tree alone, so that a killed run goes on as it was. Reads the tree, never changes
 it.
@@ -22,9 +22,9 @@ def place(node: Node) -> Checkpoint | None:
     return next((c for c in reversed(node.checkpoints) if c.kept), None)
 
 
-def score_at(line: Sequence[Node], total_steps: int) -> Score | None:
-    """The latest score of a line of nodes up to `total_steps` from the base."""
-    scores = [c.score for n in line for c in n.checkpoints if n.start_steps + c.step <= total_steps]
+def score_at(branch: Sequence[Node], total_steps: int) -> Score | None:
+    """The latest score along a branch up to `total_steps` from the base."""
+    scores = [c.score for n in branch for c in n.checkpoints if n.start_steps + c.step <= total_steps]
     return scores[-1] if scores else None
 
 
@@ -83,25 +83,25 @@ class Lineage:
         """In flight, or to be gone on from."""
         return (node.state.in_flight and not node.pruned) or self.grows(node)
 
-    def kept_on(self, node: Node) -> Node | None:
-        """The living child that trains on unchanged; of several the one with the longer line behind it."""
+    def continued_by(self, node: Node) -> Node | None:
+        """The living child that trains on unchanged; of several the one with the larger subtree."""
         children = [c for c in self.tree.children(node.id) if self.role(c) is Intent.KEEP and self.lives(c)]
         return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
 
-    def keep_is_closed(self, node: Node) -> bool:
+    def continuation_closed(self, node: Node) -> bool:
         """Whether training on unchanged was tried or refused here and cannot be asked for again."""
         children = [c for c in self.tree.children(node.id) if c.transition and c.transition.intent is Intent.KEEP]
-        return bool(children) and self.kept_on(node) is None
+        return bool(children) and self.continued_by(node) is None
 
     def changes(self, node: Node) -> list[Node]:
         """Living children under changed hyperparameters."""
         return [c for c in self.tree.children(node.id) if self.role(c) is Intent.CHANGE and self.lives(c)]
 
-    # ---- lines --------------------------------------------------------------------------------------------------
+    # ---- branches -----------------------------------------------------------------------------------------------
 
     @cached_property
-    def lanes(self) -> list[Node]:
-        """Living children of the root, in order: what races."""
+    def root_runs(self) -> list[Node]:
+        """Living children of the root, in order: the first segments that race."""
         return [n for n in self.tree.children(self.tree.root.id) if self.lives(n)]
 
     @property
@@ -112,36 +112,36 @@ class Lineage:
             for n in self.tree.children(self.tree.root.id)
         )
 
-    def chain(self, node: Node) -> list[Node]:
+    def continuation(self, node: Node) -> list[Node]:
         """The node and what trained on from it unchanged."""
-        found = [node]
-        while (child := self.kept_on(found[-1])) is not None:
-            found.append(child)
-        return found
+        nodes = [node]
+        while (child := self.continued_by(nodes[-1])) is not None:
+            nodes.append(child)
+        return nodes
 
-    def ended(self, chain: Sequence[Node]) -> list[Node]:
-        """The part of a chain that is not in flight."""
-        return [n for n in chain if not n.state.in_flight and n.checkpoints]
+    def ended(self, continuation: Sequence[Node]) -> list[Node]:
+        """The part of a continuation that is not in flight."""
+        return [n for n in continuation if not n.state.in_flight and n.checkpoints]
 
-    def trunk(self, lane: Node, trial_steps: int, window: int, errors: float) -> list[Node]:
-        """The line of a lane: unchanged segments, and the changed ones that earned their place.
+    def main_branch(self, root_run: Node, trial_steps: int, window: int, errors: float) -> list[Node]:
+        """The main branch below a root run: unchanged segments, and the changed ones that earned their place.
 
         Args:
             trial_steps: GRPO steps over which a change must be measured. window: the last steps of those, compared.
             errors: standard errors of the difference by which a change must lead.
         """
-        path = [lane]
+        path = [root_run]
         while True:
             here = path[-1]
-            keep = self.kept_on(here)
+            keep = self.continued_by(here)
             leads = [(self.lead(here, c, trial_steps, window), -c.id, c) for c in self.changes(here)]
-            best = max(leads, default=None, key=lambda found: found[:2])
+            best = max(leads, default=None, key=lambda ranked: ranked[:2])
             if best is not None and best[0] > errors:
                 path.append(best[2])
             elif keep is not None:
                 path.append(keep)
-            elif self.keep_is_closed(here) and (heir := self._heir(here)) is not None:
-                path.append(heir)
+            elif self.continuation_closed(here) and (change := self._best_change(here)) is not None:
+                path.append(change)
             else:
                 return path
 
@@ -152,7 +152,7 @@ class Lineage:
         """
         if change.transition is None:
             return float("-inf")
-        theirs = self._curve(self.chain(change))
+        theirs = self._curve(self.continuation(change))
         branch = node.start_steps + change.transition.step
         last = theirs[-1][0] if theirs else branch
         ours = self._curve(self._until(node, last), after=branch)
@@ -166,18 +166,21 @@ class Lineage:
             return float("-inf")
         return difference(theirs_late, ours_late).errors
 
-    def _heir(self, node: Node) -> Node | None:
+    def _best_change(self, node: Node) -> Node | None:
         """Where training on is closed: the changed child with the best score, or one in flight."""
         children = self.changes(node)
         return max(children, key=lambda c: (c.best.score.value if c.best else -1.0, -c.id), default=None)
 
     def _until(self, node: Node, total_steps: int) -> list[Node]:
-        found = [node]
-        while found[-1].total_steps < total_steps and (child := self.kept_on(found[-1])) is not None:
-            found.append(child)
-        return found
+        nodes = [node]
+        while nodes[-1].total_steps < total_steps and (child := self.continued_by(nodes[-1])) is not None:
+            nodes.append(child)
+        return nodes
 
-    def _curve(self, chain: Iterable[Node], after: int = -1) -> Curve:
+    def _curve(self, continuation: Iterable[Node], after: int = -1) -> Curve:
         return [
-            (n.start_steps + c.step, c.score) for n in chain for c in n.checkpoints if n.start_steps + c.step > after
+            (n.start_steps + c.step, c.score)
+            for n in continuation
+            for c in n.checkpoints
+            if n.start_steps + c.step > after
         ]

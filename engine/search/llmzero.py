@@ -1,9 +1,9 @@
-"""The search: diverse roots race, then one line goes deep while changes beside it must earn their place
-(docs/search.md).
+"""The search: diverse roots race, then one branch goes deep while changes beside it must earn their place.
 
-Depth wins most, slow starters must not be killed early, and a late annealed end helps: that is what the order of the
-questions below encodes. Values are in units of `segment_steps`, so that a demo of twelve segments and a run of hundreds
-follow the same plan.
+Depth wins most, slow starters must not be killed early, and a late annealed end helps: that is what the order of
+`LLMZeroPolicy.decide` encodes (README.md beside this module works through one tree; docs/search.md has the
+measurements). Values are in units of `segment_steps`, so that a demo of twelve segments and a run of hundreds follow
+the same plan.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from engine.words import counted
 
 
 class LLMZero(SearchStrategy):
-    """See the module.
+    """The strategy `llmzero`: one `LLMZeroPolicy` for every question.
 
     Args:
         segment_steps: GRPO steps of a segment.
@@ -38,107 +38,102 @@ class LLMZero(SearchStrategy):
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
         if tree.root.last is None:
             return None
-        question = LLMZeroPolicy(self, Lineage(tree), budget)
-        return question.answer() if question.steps else None
+        policy = LLMZeroPolicy(self, Lineage(tree), budget)
+        return policy.decide() if policy.steps else None
 
 
 class LLMZeroPolicy:
-    """One question, answered from one look at the tree."""
+    """What LLMZero does next with one tree and one budget. Made anew for every question; nothing is remembered.
 
-    def __init__(self, strategy: LLMZero, lines: Lineage, budget: BudgetLeft) -> None:
+    Attributes:
+        lineage, tree: what is there. left, total: GRPO steps that may still be spent, and of the whole budget.
+        roots, race_segments: first segments, and the segments after which their race is over, scaled to the budget.
+        reserve: GRPO steps kept for the annealed end; 0 in a small budget. ending: only those are left.
+        steps: GRPO steps of the next segment; 0 when nothing more is worth beginning.
+        exploration: the constant of the upper confidence bounds, falling to 0 as the budget is spent.
+    """
+
+    def __init__(self, strategy: LLMZero, lineage: Lineage, budget: BudgetLeft) -> None:
         settings = self.settings = strategy.settings
         size = self.size = strategy.segment_steps
-        self.lines = lines
-        self.tree = lines.tree
+        self.lineage = lineage
+        self.tree = lineage.tree
         self.left = budget.steps
         self.exploration = settings.exploration * (1 - budget.fraction_spent)
         begun = [n for n in self.tree if n.transition is not None and n.state is not NodeState.REJECTED]
         self.total = budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
-        self.half = max(1, size // 2)
-        share = round(settings.anneal_share * self.total / self.half) * self.half
+        half = max(1, size // 2)
+        share = round(settings.anneal_share * self.total / half) * half
         enough = self.total >= settings.anneal_from * size
-        self.reserve = min(max(share, self.half), 2 * size) if enough else 0
+        self.reserve = min(max(share, half), 2 * size) if enough else 0
         self.asked_roots = strategy.roots
         self.roots = min(strategy.roots, max(1, round(self.total / (4 * size))))
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
-        self.ending = self.reserve > 0 and available < max(self.half, shortest_segment(size))
+        self.ending = self.reserve > 0 and available < max(half, shortest_segment(size))
         self.steps = segment_length(size, self.left if self.ending else available, first=not begun)
 
-    @cached_property
-    def race(self) -> RootRace:
-        return standing(self.lines, self.race_segments, self.settings.drop_errors)
+    # ---- what is decided, in this order ---------------------------------------------------------------------------
 
-    @property
-    def _raced(self) -> list[Node]:
-        """Lanes whose first segment has ended."""
-        return [n for n in self.lines.lanes if n.checkpoints and not n.state.in_flight]
-
-    # ---- the order of the questions -----------------------------------------------------------------------------
-
-    def answer(self) -> Expansion | None:
-        expansion = self._settle()
-        if expansion is None and not self.lines.busy():
-            return self._anything()
+    def decide(self) -> Expansion | None:
+        """The next expansion: repair, anneal, start a root, race, then continue or explore; None: wait."""
+        expansion = self._planned()
+        if expansion is None and not self.lineage.busy():
+            return self.fall_back()
         return expansion
 
-    def _settle(self) -> Expansion | None:
-        if self.lines.failures:
-            return self._repair(self.lines.failures[0])
-        if self.ending and self._raced:
-            return self._end()
-        if self.lines.roots_begun < self.roots:
-            number = f"start {self.lines.roots_begun + 1} of {self.roots}: different settings are compared"
-            return self._root((number if self.roots > 1 else "the first segment") + self._fewer_roots())
+    def _planned(self) -> Expansion | None:
+        if self.lineage.failures:
+            return self.repair(self.lineage.failures[0])
+        if self.ending and self._scored_roots:
+            return self.anneal()
+        if self.lineage.roots_begun < self.roots:
+            return self.start_root()
         if self.race.winner is None:
-            return self._race()
-        return self._go_on(self.race.winner, self.race.runner_up)
+            return self.continue_race()
+        return self.continue_or_explore(self.race.winner, self.race.runner_up)
 
-    def _repair(self, failed: Node) -> Expansion:
+    def repair(self, failed: Node) -> Expansion:
+        """A failed segment once more, from the same place, made safe by the advisor."""
         assert failed.transition is not None  # the root does not fail
         where, steps = failed.transition, segment_length(failed.planned_steps, self.left) or self.steps
         after = counted(failed.steps, "step")
         reason = f"#{failed.id} ended {failed.state} after {after}: the same place once more, made safe"
         return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
 
-    def _fewer_roots(self) -> str:
-        """Why there are fewer roots than the run file asks for, where there are."""
-        if self.roots == self.asked_roots:
-            return ""
-        asked = f"{self.asked_roots} starts are asked for (search.roots)"
-        return f" ({asked}, {self.total} steps have room for {self.roots}: each start gets four segments' worth)"
-
-    def _root(self, why: str) -> Expansion | None:
-        base = place(self.tree.root)
-        if base is None or self.tree.root.pruned:
-            return None
-        reason = f"{why}, from the base model, which scores {base.score.value:.3f}"
-        return Expansion(self.tree.root.id, base.step, Intent.ROOT, self.steps, reason)
-
-    def _end(self) -> Expansion | None:
-        """The annealed end: once, from the line's best place, when all of the line has come in."""
-        lines = self.lines
-        annealed = [n for n in self.tree if lines.role(n) is Intent.ANNEAL and lines.lives(n)]
+    def anneal(self) -> Expansion | None:
+        """The last steps at a low learning rate: once, from the best end, when all of its branch has come in."""
+        lineage = self.lineage
+        annealed = [n for n in self.tree if lineage.role(n) is Intent.ANNEAL and lineage.lives(n)]
         if annealed:
-            last = lines.chain(annealed[-1])[-1]
-            return (
-                None
-                if last.state.in_flight
-                else self._keep(last, f"{counted(self.left, 'step')} of the low-rate end are left")
-            )
-        trunk = self._line()
-        if trunk[-1].state.in_flight:
+            last = lineage.continuation(annealed[-1])[-1]
+            if last.state.in_flight:
+                return None
+            return self._keep(last, f"{counted(self.left, 'step')} of the low-rate end are left")
+        branch = self._best_branch()
+        if branch[-1].state.in_flight:
             return None
-        node, checkpoint = self._summit(trunk)
-        if any(lines.role(c) is Intent.ANNEAL for c in self.tree.children(node.id)):
-            return self._keep(trunk[-1], "the end at a low learning rate failed: training continues as before it")
+        node, checkpoint = self._anneal_from(branch)
+        if any(lineage.role(c) is Intent.ANNEAL for c in self.tree.children(node.id)):
+            return self._keep(branch[-1], "the end at a low learning rate failed: training continues as before it")
         reason = (
             f"the last {self.left} of {counted(self.total, 'step')} are trained at a low learning rate, "
             f"from #{node.id} step {checkpoint.step}, which scores {checkpoint.score.value:.3f}"
         )
         return Expansion(node.id, checkpoint.step, Intent.ANNEAL, self.left, reason)
 
-    def _race(self) -> Expansion | None:
+    def start_root(self) -> Expansion | None:
+        """The next first segment, under settings of its own."""
+        number = f"start {self.lineage.roots_begun + 1} of {self.roots}: different settings are compared"
+        return self._root((number if self.roots > 1 else "the first segment") + self._fewer_roots())
+
+    @cached_property
+    def race(self) -> RootRace:
+        """How the race of the roots stands."""
+        return standing(self.lineage, self.race_segments, self.settings.drop_errors)
+
+    def continue_race(self) -> Expansion | None:
+        """The root run whose turn it is; while all of those train, a change below the leader."""
         race = self.race
         if race.next is not None:
             return self._keep(race.next, race.reason)
@@ -147,135 +142,165 @@ class LLMZeroPolicy:
             return None
         return self._change([leader], "the comparison waits for a slower start", self.settings.children)
 
-    def _go_on(self, winner: Node, runner: Node | None) -> Expansion | None:
-        """Depth first; beside the line when it trains already, when it is closed, or when that share is due."""
-        trunk = self._trunk(winner)
-        if runner is not None and self._overtakes(runner, trunk):
-            trunk, runner = self._trunk(runner), winner
-        tip, stalls = trunk[-1], self._stalls(trunk)
-        after_race = sum(n.planned_steps for n in trunk[self.race_segments :])
-        beside, revived = self._beside(trunk, runner)
+    def continue_or_explore(self, winner: Node, runner_up: Node | None) -> Expansion | None:
+        """Depth first; an alternative when the main branch trains already, is closed, or when their share is due."""
+        branch = self._main_branch(winner)
+        if runner_up is not None and self._overtakes(runner_up, branch):
+            branch, runner_up = self._main_branch(runner_up), winner
+        tip, stalls = branch[-1], self._stalls(branch)
+        deep = sum(n.planned_steps for n in branch[self.race_segments :])
+        aside, revived = self._alternative_steps(branch, runner_up)
         share = self.settings.stalled_share if stalls else self.settings.explore_share
-        due = beside + self.steps <= share * (beside + after_race + self.steps)
-        grows = self.lines.grows(tip) and not self.lines.keep_is_closed(tip)
+        due = aside + self.steps <= share * (aside + deep + self.steps)
+        grows = self.lineage.grows(tip) and not self.lineage.continuation_closed(tip)
         if due or not grows:
-            spent = f"{beside} of {counted(beside + after_race, 'step')} so far went into alternatives"
+            spent = f"{aside} of {counted(aside + deep, 'step')} so far went into alternatives"
             why = f"#{tip.id} still trains" if tip.state.in_flight else spent
-            revive = runner if runner is not None and stalls and revived <= beside - revived else None
-            expansion = self._explore(
-                trunk, revive, f"the best line {'no longer improves' if stalls else 'goes on'}, and {why}"
+            revive = runner_up if runner_up is not None and stalls and revived <= aside - revived else None
+            expansion = self.explore(
+                branch, revive, f"the main branch {'no longer improves' if stalls else 'goes on'}, and {why}"
             )
             if expansion is not None or not grows:
                 return expansion
-        return self._keep(tip, f"the best line continues from #{tip.id}: {_value(tip):.3f} at step {tip.total_steps}")
+        return self._keep(tip, f"the main branch continues from #{tip.id}: {_value(tip):.3f} at step {tip.total_steps}")
 
-    def _anything(self) -> Expansion | None:
+    def explore(self, branch: Sequence[Node], revive: Node | None, why: str) -> Expansion | None:
+        """A second segment for a promising change, then `revive` (the runner-up, if the branch stalls), then a new
+        change."""
+        trial = self._trial(branch)
+        if trial is not None:
+            return self._keep(
+                trial, f"{why}: the change #{trial.id} ({_value(trial):.3f}) is tried for another segment"
+            )
+        if revive is not None:
+            end = self._main_branch(revive)[-1]
+            if self.lineage.grows(end) and not self.lineage.continuation_closed(end):
+                return self._keep(end, f"{why}: the second-best start #{revive.id} continues from {_value(end):.3f}")
+        return self._change([branch[0]], why, self.settings.children)
+
+    def fall_back(self) -> Expansion | None:
         """Budget is left and nothing trains: what is open, and at last the limit on children set aside."""
-        lines, children = self.lines, self.tree.children(self.tree.root.id)
-        leaves = [n for n in self.tree if n.id != self.tree.root.id and lines.grows(n) and lines.kept_on(n) is None]
-        leaves = [n for n in leaves if not lines.keep_is_closed(n)]
+        lineage, children = self.lineage, self.tree.children(self.tree.root.id)
+        leaves = [n for n in self.tree if n.id != self.tree.root.id and lineage.grows(n)]
+        leaves = [n for n in leaves if lineage.continued_by(n) is None and not lineage.continuation_closed(n)]
         best = max(leaves, key=lambda n: (_value(n), -n.id), default=None)
         return (
-            self._change(lines.lanes, "nothing else is open", self.settings.children)
+            self._change(lineage.root_runs, "nothing else is open", self.settings.children)
             or (self._keep(best, "nothing else is open") if best is not None else None)
-            or self._change(children, "only closed lines are left", self.settings.children)
+            or self._change(children, "only closed branches are left", self.settings.children)
             or self._root("a new start: nothing else is open")
             or self._change(children, "nothing else is open", len(self.tree) + 1)
         )
 
-    # ---- the line and what is beside it -------------------------------------------------------------------------
+    # ---- the main branch and its alternatives ---------------------------------------------------------------------
 
-    def _trunk(self, lane: Node) -> list[Node]:
+    @property
+    def _scored_roots(self) -> list[Node]:
+        """Root runs whose first segment has ended."""
+        return [n for n in self.lineage.root_runs if n.checkpoints and not n.state.in_flight]
+
+    def _main_branch(self, root_run: Node) -> list[Node]:
         size, settings = self.size, self.settings
-        return self.lines.trunk(lane, settings.trial_segments * size, size, settings.earn_errors)
+        return self.lineage.main_branch(root_run, settings.trial_segments * size, size, settings.earn_errors)
 
-    def _line(self) -> list[Node]:
-        """The line, or while the race is undecided that of the lane with the best end."""
-        winner = self.race.winner
+    def _best_branch(self) -> list[Node]:
+        """The main branch; while the race is undecided, that of the root run with the best end."""
+        winner, runner_up = self.race.winner, self.race.runner_up
         if winner is not None:
-            trunk = self._trunk(winner)
-            runner = self.race.runner_up
-            return self._trunk(runner) if runner is not None and self._overtakes(runner, trunk) else trunk
-        trunks = [self._trunk(n) for n in self._raced]
-        return max(trunks, key=lambda t: (_value(self.lines.ended(t)[-1]), -t[0].id))
+            branch = self._main_branch(winner)
+            if runner_up is not None and self._overtakes(runner_up, branch):
+                return self._main_branch(runner_up)
+            return branch
+        branches = [self._main_branch(n) for n in self._scored_roots]
+        return max(branches, key=lambda b: (_value(self.lineage.ended(b)[-1]), -b[0].id))
 
-    def _summit(self, trunk: Sequence[Node]) -> tuple[Node, Checkpoint]:
-        """The end of the line, or the incumbent where the end trails it by more than a standard error."""
+    def _anneal_from(self, branch: Sequence[Node]) -> tuple[Node, Checkpoint]:
+        """The end of a branch, or the incumbent where the end trails it by more than a standard error."""
         best, top = self.tree.best()
-        places = [(n, c) for n in reversed(trunk) if not n.pruned and (c := place(n)) is not None]
+        places = [(n, c) for n in reversed(branch) if not n.pruned and (c := place(n)) is not None]
         good = top.kept and not best.pruned and best.transition is not None and not best.state.in_flight
         if not places:
             return best, top
         return (best, top) if good and places[0][1].score.trails(top.score, 1.0) else places[0]
 
-    def _overtakes(self, runner: Node, trunk: Sequence[Node]) -> bool:
-        """Whether the parked lane leads the line by more than a standard error where both have been."""
-        ours, theirs = self.lines.ended(trunk), self.lines.ended(self._trunk(runner))
+    def _overtakes(self, runner_up: Node, branch: Sequence[Node]) -> bool:
+        """Whether the runner-up leads the branch by more than a standard error where both have been."""
+        ours, theirs = self.lineage.ended(branch), self.lineage.ended(self._main_branch(runner_up))
         if not ours or not theirs:
             return False
         common = min(ours[-1].total_steps, theirs[-1].total_steps)
-        line, parked = score_at(ours, common), score_at(theirs, common)
-        return line is not None and parked is not None and line.trails(parked, self.settings.stall_errors)
+        our_score, their_score = score_at(ours, common), score_at(theirs, common)
+        if our_score is None or their_score is None:
+            return False
+        return our_score.trails(their_score, self.settings.stall_errors)
 
-    def _stalls(self, trunk: Sequence[Node]) -> bool:
-        k, ended = self.settings.stall_segments, self.lines.ended(trunk)
+    def _stalls(self, branch: Sequence[Node]) -> bool:
+        """Whether the last segments of a branch do not lead those before them."""
+        k, ended = self.settings.stall_segments, self.lineage.ended(branch)
         if len(ended) < 2 * k:
             return False
         later = [c.score for n in ended[-k:] for c in n.checkpoints]
         earlier = [c.score for n in ended[-2 * k : -k] for c in n.checkpoints]
         return difference(later, earlier).errors <= self.settings.stall_errors
 
-    def _beside(self, trunk: Sequence[Node], runner: Node | None) -> tuple[int, int]:
-        """GRPO steps that went beside the line after the race, and how many of them into the parked lane."""
-        on_line = {n.id for n in trunk}
-        real = [n for n in self.tree.subtree(trunk[0].id) if n.state is not NodeState.REJECTED and n.id not in on_line]
-        changed = sum(n.planned_steps for n in real)
-        if runner is None:
+    def _alternative_steps(self, branch: Sequence[Node], runner_up: Node | None) -> tuple[int, int]:
+        """GRPO steps that went into alternatives after the race, and how many of them into the runner-up."""
+        on_branch = {n.id for n in branch}
+        below = self.tree.subtree(branch[0].id)
+        changed = sum(n.planned_steps for n in below if n.state is not NodeState.REJECTED and n.id not in on_branch)
+        if runner_up is None:
             return changed, 0
-        raced = {n.id for n in self.lines.chain(runner)[: self.race_segments]}
-        revived = sum(n.planned_steps for n in self.tree.subtree(runner.id) if n.id not in raced)
+        raced = {n.id for n in self.lineage.continuation(runner_up)[: self.race_segments]}
+        revived = sum(n.planned_steps for n in self.tree.subtree(runner_up.id) if n.id not in raced)
         return changed + revived, revived
 
-    def _explore(self, trunk: Sequence[Node], revive: Node | None, why: str) -> Expansion | None:
-        """A second segment for a promising change, then the parked lane if the line stalls, then a new change."""
-        trial = self._trial(trunk)
-        if trial is not None:
-            return self._keep(
-                trial, f"{why}: the change #{trial.id} ({_value(trial):.3f}) is tried for another segment"
-            )
-        if revive is not None:
-            end = self._trunk(revive)[-1]
-            if self.lines.grows(end) and not self.lines.keep_is_closed(end):
-                return self._keep(end, f"{why}: the second-best start #{revive.id} continues from {_value(end):.3f}")
-        return self._change([trunk[0]], why, self.settings.children)
+    def _trial(self, branch: Sequence[Node]) -> Node | None:
+        """The end of the changed child that leads the branch most, short of its trial and not clearly behind."""
+        on_branch = {n.id for n in branch}
+        candidates: list[tuple[float, int, Node]] = []
+        for node in branch:
+            for change in self.lineage.changes(node):
+                if change.id in on_branch or (end := self._on_trial(node, change)) is None:
+                    continue
+                lead = self.lineage.lead(node, change, 1, self.size)
+                if lead > -self.settings.earn_errors:
+                    candidates.append((lead, -end.id, end))
+        return max(candidates, key=lambda each: each[:2])[2] if candidates else None
 
-    def _trial(self, trunk: Sequence[Node]) -> Node | None:
-        """The end of the changed child that leads the line most, short of its trial and not clearly behind."""
-        size, on_line = self.size, {n.id for n in trunk}
-        found: list[tuple[float, int, Node]] = []
-        for node in trunk:
-            for change in self.lines.changes(node):
-                end = self.lines.chain(change)[-1]
-                assert change.transition is not None
-                trained = end.total_steps - node.start_steps - change.transition.step
-                open_ = self.lines.grows(end) and not self.lines.keep_is_closed(end) and change.id not in on_line
-                if open_ and trained < self.settings.trial_segments * size:
-                    found.append((self.lines.lead(node, change, 1, size), -end.id, end))
-        found = [f for f in found if f[0] > -self.settings.earn_errors]
-        return max(found, key=lambda f: f[:2])[2] if found else None
+    def _on_trial(self, node: Node, change: Node) -> Node | None:
+        """The end of a change of `node` that may train on and has not had its trial yet."""
+        end = self.lineage.continuation(change)[-1]
+        assert change.transition is not None
+        trained = end.total_steps - node.start_steps - change.transition.step
+        may_continue = self.lineage.grows(end) and not self.lineage.continuation_closed(end)
+        return end if may_continue and trained < self.settings.trial_segments * self.size else None
 
     # ---- expansions ---------------------------------------------------------------------------------------------
 
+    def _root(self, why: str) -> Expansion | None:
+        base = place(self.tree.root)
+        if base is None or self.tree.root.pruned:
+            return None
+        reason = f"{why}, from the base model, which scores {base.score.value:.3f}"
+        return Expansion(self.tree.root.id, base.step, Intent.ROOT, self.steps, reason)
+
+    def _fewer_roots(self) -> str:
+        """Why there are fewer roots than the run file asks for, where there are."""
+        if self.roots == self.asked_roots:
+            return ""
+        asked = f"{self.asked_roots} starts are asked for (search.roots)"
+        return f" ({asked}, {self.total} steps have room for {self.roots}: each start gets four segments' worth)"
+
     def _keep(self, node: Node, reason: str) -> Expansion | None:
         end = place(node)
-        if end is None or not self.lines.grows(node) or self.lines.keep_is_closed(node):
+        if end is None or not self.lineage.grows(node) or self.lineage.continuation_closed(node):
             return None
-        if self.lines.kept_on(node) is not None:
+        if self.lineage.continued_by(node) is not None:
             return None
         return Expansion(node.id, end.step, Intent.KEEP, self.steps, reason)
 
-    def _change(self, lanes: Sequence[Node], why: str, most: int) -> Expansion | None:
-        bounds = UCTBounds(self.lines, lanes, self.exploration, most)
+    def _change(self, root_runs: Sequence[Node], why: str, most: int) -> Expansion | None:
+        bounds = UCTBounds(self.lineage, root_runs, self.exploration, most)
         arm = bounds.best()
         if arm is None:
             return None

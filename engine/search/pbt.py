@@ -1,4 +1,4 @@
-"""Population based training (arXiv 1711.09846): a few lines side by side.
+"""Population based training (arXiv 1711.09846): a few policies trained side by side.
 
 After each segment the worst continue from the best ones' checkpoints under perturbed hyperparameters.
 """
@@ -44,26 +44,26 @@ class PBT(Peer):
 
     def _generation(self, here: SearchSituation, members: list[Node | None]) -> list[Node | Expansion | None] | None:
         """What each member became, or the expansion it has to begin; None when nobody can go on."""
-        alive = sorted((m for m in members if m is not None and here.lines.grows(m)), key=lambda m: (-value(m), m.id))
+        alive = sorted((m for m in members if m is not None and here.lineage.grows(m)), key=lambda m: (-value(m), m.id))
         if not alive:
             return None
         few = max(1, round(self._settings.quantile * len(members)))
         tops, bottom = alive[:few], {m.id for m in alive[few:][-few:]}
-        found: list[Node | Expansion | None] = []
+        successors: list[Node | Expansion | None] = []
         copies = 0
         for slot, member in enumerate(members):
             if member is not None and member in alive and member.id not in bottom:
-                successor = here.lines.kept_on(member) or here.keep(member, f"member {slot + 1} goes on")
+                successor = here.lineage.continued_by(member) or here.keep(member, f"member {slot + 1} goes on")
                 if successor is not None:
-                    found.append(successor)
+                    successors.append(successor)
                     continue
-            found.append(self._copy(here, tops[copies % len(tops)], copies // len(tops), slot))
+            successors.append(self._copy(here, tops[copies % len(tops)], copies // len(tops), slot))
             copies += 1
-        return None if all(each is None for each in found) else found
+        return None if all(each is None for each in successors) else successors
 
     def _copy(self, here: SearchSituation, top: Node, number: int, slot: int) -> Node | Expansion | None:
         """The copy `number` of a good member, or the expansion that begins it; None when it has too many."""
-        copies = sorted(here.lines.changes(top), key=lambda n: n.id)
+        copies = sorted(here.lineage.changes(top), key=lambda n: n.id)
         if number < len(copies):
             return copies[number]
         begun = sum(c.state is not NodeState.REJECTED for c in here.tree.children(top.id))
@@ -76,7 +76,7 @@ class PBT(Peer):
 
     def _perturbed(self, here: Configuration, rng: random.Random) -> dict[str, Value]:
         """Each free parameter moved up or down by the factor, or drawn anew; none falls that only rises."""
-        factor, found = self._settings.factor, dict(here)
+        factor, moved_to = self._settings.factor, dict(here)
         for p in self._space:
             if p.fixed:
                 continue
@@ -89,5 +89,5 @@ class PBT(Peer):
                 by = 1.0 if p.choices else (factor - 1) * (p.high - p.low)
                 moved = p.moved(here[p.name], by if up else -by)
             if not (p.rising and moved < here[p.name]):
-                found[p.name] = moved
-        return self._space.changes(here, found)
+                moved_to[p.name] = moved
+        return self._space.changes(here, moved_to)

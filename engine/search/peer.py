@@ -26,14 +26,14 @@ class SearchSituation:
         base_step: step of the base's checkpoint. steps: GRPO steps of an ordinary segment.
     """
 
-    lines: Lineage
+    lineage: Lineage
     budget: BudgetLeft
     base_step: int
     steps: int
 
     @property
     def tree(self) -> Tree:
-        return self.lines.tree
+        return self.lineage.tree
 
     @cached_property
     def total(self) -> int:
@@ -45,19 +45,19 @@ class SearchSituation:
     def starts(self) -> list[Node | None]:
         """The first segments from the base in order of their beginning; a repair stands in the place of what it
         repairs, None where nothing lives any more."""
-        found: list[Node | None] = []
+        starts: list[Node | None] = []
         failed: list[int] = []
         for node in self.tree.children(self.tree.root.id):
             if node.transition is None or node.state is NodeState.REJECTED:
                 continue
-            alive = node if self.lines.lives(node) else None
+            alive = node if self.lineage.lives(node) else None
             if node.transition.intent is Intent.REPAIR and failed:
-                found[failed.pop(0)] = alive
+                starts[failed.pop(0)] = alive
                 continue
             if node.state.failed:
-                failed.append(len(found))
-            found.append(alive)
-        return found
+                failed.append(len(starts))
+            starts.append(alive)
+        return starts
 
     def root(self, reason: str, changes: Configuration | None, steps: int | None = None) -> Expansion:
         """A segment from the base; `changes` None leaves the configuration to the advisor."""
@@ -72,7 +72,11 @@ class SearchSituation:
 
     def open(self, node: Node) -> bool:
         """Whether training on from the end of a node with the same settings can be asked for."""
-        return self.lines.grows(node) and self.lines.kept_on(node) is None and not self.lines.keep_is_closed(node)
+        return (
+            self.lineage.grows(node)
+            and self.lineage.continued_by(node) is None
+            and not self.lineage.continuation_closed(node)
+        )
 
     def leaves(self) -> list[Node]:
         """Ends that may be trained on with the same settings, in order."""
@@ -95,17 +99,17 @@ class Peer(SearchStrategy):
         """The next expansion by this peer's idea; None when it has no wish until something has come in."""
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
-        base, lines = place(tree.root), Lineage(tree)
+        base, lineage = place(tree.root), Lineage(tree)
         steps = segment_length(self._segment_steps, budget.steps, first=not any(n.steps for n in tree))
         if not steps or base is None or tree.root.pruned:
             return None
-        here = SearchSituation(lines, budget, base.step, steps)
-        if lines.failures and (failed := lines.failures[0]).transition is not None:
+        here = SearchSituation(lineage, budget, base.step, steps)
+        if lineage.failures and (failed := lineage.failures[0]).transition is not None:
             where, steps = failed.transition, segment_length(failed.planned_steps, budget.steps) or steps
             reason = f"#{failed.id} ended {failed.state}: the same place again, with safer settings"
             return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
         wish = self.next(here)
-        return self._anything(here) if wish is None and not lines.busy() else wish
+        return self._anything(here) if wish is None and not lineage.busy() else wish
 
     def _anything(self, here: SearchSituation) -> Expansion | None:
         """Budget is left and the idea has no wish: the best end is trained on; the default again when there is none."""
@@ -120,9 +124,9 @@ def value(node: Node) -> float:
     return node.last.score.value if node.last else -1.0
 
 
-def late_value(chain: Sequence[Node]) -> float:
-    """The mean steering value of the last segment's checkpoints in a chain, −1 before there are any."""
-    values = [c.score.value for c in chain[-1].checkpoints] if chain else []
+def late_value(continuation: Sequence[Node]) -> float:
+    """The mean steering value of the last segment's checkpoints in a continuation, −1 before there are any."""
+    values = [c.score.value for c in continuation[-1].checkpoints] if continuation else []
     return sum(values) / len(values) if values else -1.0
 
 

@@ -21,7 +21,7 @@ MOST_CHILDREN = 3
 
 
 class SingleBranch(Peer):
-    """One line from the base to the end of the budget, whatever it scores."""
+    """One branch from the base to the end of the budget, whatever it scores."""
 
     @abstractmethod
     def change(self, tip: Node) -> tuple[Configuration | None, str] | None:
@@ -30,24 +30,24 @@ class SingleBranch(Peer):
     def next(self, here: SearchSituation) -> Expansion | None:
         if not here.starts:
             return here.root("the default configuration", {})
-        alive = [lane for lane in here.starts if lane is not None]
+        alive = [root_run for root_run in here.starts if root_run is not None]
         if not alive:
             return None
         tip = alive[0]
         while (child := self._child(here, tip)) is not None:
             tip = child
         end = place(tip)
-        if tip.state.in_flight or end is None or not here.lines.grows(tip):
+        if tip.state.in_flight or end is None or not here.lineage.grows(tip):
             return None
         begun = sum(c.state is not NodeState.REJECTED for c in here.tree.children(tip.id))
         if begun < MOST_CHILDREN and (wish := self.change(tip)) is not None:
             changes, reason = wish
             return Expansion(tip.id, end.step, Intent.CHANGE, here.steps, reason, changes=changes)
-        return here.keep(tip, "the line goes on with the same settings")
+        return here.keep(tip, "the branch goes on with the same settings")
 
     def _child(self, here: SearchSituation, node: Node) -> Node | None:
         """The living segment that goes on from a node; of several the latest."""
-        children = [c for c in here.tree.children(node.id) if here.lines.lives(c)]
+        children = [c for c in here.tree.children(node.id) if here.lineage.lives(c)]
         return max(children, key=lambda c: c.id, default=None)
 
 

@@ -18,19 +18,21 @@ class TopK(Peer):
         self._settings = settings
 
     def next(self, here: SearchSituation) -> Expansion | None:
-        lines, settings = here.lines, self._settings
+        lineage, settings = here.lineage, self._settings
         wanted = max(1, round(settings.first_share * here.total / self._segment_steps))
         if (begun := len(here.starts)) < wanted:
             return here.root(f"configuration {begun + 1} of {wanted}", drawn(self._space, "topk", self._seed, begun))
-        lanes = [lane for lane in here.starts[:wanted] if lane is not None]
-        if any(lane.state.in_flight for lane in lanes):
+        root_runs = [root_run for root_run in here.starts[:wanted] if root_run is not None]
+        if any(root_run.state.in_flight for root_run in root_runs):
             return None
-        best = sorted(lanes, key=lambda n: (-value(n), n.id))[: settings.k]
-        tips = [lines.chain(lane) for lane in best]
-        able = [chain for chain in tips if here.open(chain[-1])]
-        if not able or any(chain[-1].state.in_flight for chain in tips):
-            able = [chain for chain in able if len(chain) <= min(map(len, tips))]
+        best = sorted(root_runs, key=lambda n: (-value(n), n.id))[: settings.k]
+        tips = [lineage.continuation(root_run) for root_run in best]
+        able = [continuation for continuation in tips if here.open(continuation[-1])]
+        if not able or any(continuation[-1].state.in_flight for continuation in tips):
+            able = [continuation for continuation in able if len(continuation) <= min(map(len, tips))]
         if not able:
             return None
-        chain = min(able, key=lambda c: (len(c), c[0].id))
-        return here.keep(chain[-1], f"#{chain[0].id} is among the best {len(best)} after its first segment")
+        continuation = min(able, key=lambda c: (len(c), c[0].id))
+        return here.keep(
+            continuation[-1], f"#{continuation[0].id} is among the best {len(best)} after its first segment"
+        )

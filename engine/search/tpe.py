@@ -39,10 +39,10 @@ class TPE(RootRuns):
         seed = zlib.crc32(f"tpe/{self._seed}/{number}".encode())
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=self._startup)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        for lane in here.starts:
-            ended = here.lines.ended(here.lines.chain(lane)) if lane is not None else []
-            if lane is not None and ended:
-                point = dict(zip(names, encode(self._space, lane.configuration), strict=True))
+        for root_run in here.starts:
+            ended = here.lineage.ended(here.lineage.continuation(root_run)) if root_run is not None else []
+            if root_run is not None and ended:
+                point = dict(zip(names, encode(self._space, root_run.configuration), strict=True))
                 study.add_trial(optuna.create_trial(params=point, distributions=axes, value=late_value(ended)))
         asked = study.ask(axes).params
         configuration = decode(self._space, [asked[name] for name in names])

@@ -1,7 +1,8 @@
 """Upper confidence bounds over checkpoints: where a change is worth trying next.
 
-Every checkpoint that still has its files is an arm, "expand here"; the way down from a lane weighs the arms of a node
-against its children. In-flight segments count as visits without a value (WU-UCT), so several workers spread.
+Every checkpoint that still has its files is an arm, "expand here"; the way down from a root run weighs the
+arms of a node against its children. In-flight segments count as visits without a value (WU-UCT), so several workers
+spread.
 """
 
 from __future__ import annotations
@@ -52,28 +53,28 @@ class UCTBounds:
     """The bounds of one question.
 
     Args:
-        lanes: subtrees that may be branched in.
+        root_runs: first segments whose subtrees may be branched in.
         exploration: C of the bound, for values normalised to 0..1.
         most_children: segments that may begin from one node.
     """
 
-    def __init__(self, lines: Lineage, lanes: Sequence[Node], exploration: float, most_children: int) -> None:
-        self._lines = lines
-        self._tree = lines.tree
-        self._lanes = lanes
+    def __init__(self, lineage: Lineage, root_runs: Sequence[Node], exploration: float, most_children: int) -> None:
+        self._lineage = lineage
+        self._tree = lineage.tree
+        self._root_runs = root_runs
         self._exploration = exploration
         self._most = most_children
         values = [c.score.value for n in self._tree for c in n.checkpoints]
         self._low = min(values, default=0.0)
         self._width = (max(values, default=0.0) - self._low) or 1.0
         self._below: dict[int, _SubtreeSums] = {}
-        for lane in lanes:
-            for node in reversed(self._tree.subtree(lane.id)):
+        for root_run in root_runs:
+            for node in reversed(self._tree.subtree(root_run.id)):
                 self._below[node.id] = self._sum(node)
 
     def best(self) -> BranchArm | None:
         """The arm at the end of the way down; None when no arm is open."""
-        open_lanes = [n for n in self._lanes if self._below[n.id].open]
+        open_lanes = [n for n in self._root_runs if self._below[n.id].open]
         if not open_lanes:
             return None
         visits = sum(self._tree.visits(n.id) for n in open_lanes)
@@ -93,17 +94,17 @@ class UCTBounds:
             return []
         visits = self._tree.visits(node.id)
         children = [c for c in self._tree.children(node.id) if c.transition and c.state is not NodeState.REJECTED]
-        found = []
+        arms = []
         for checkpoint in node.checkpoints:
             if checkpoint.kept:
                 steps = [(c.transition.step, c.id) for c in children if c.transition]
                 begun = sum(step == checkpoint.step for step, _ in steps)
-                # What the line did after a checkpoint is knowledge about it: without counting that, the further the
-                # line has gone, the more tempting its first checkpoints would look.
+                # What the branch did after a checkpoint is knowledge about it: without counting that, the further the
+                # branch has gone, the more tempting its first checkpoints would look.
                 passed = sum(self._tree.visits(child) for step, child in steps if step >= checkpoint.step)
                 value = self._norm(checkpoint.score.value)
-                found.append(BranchArm(node.id, checkpoint.step, value + self._bonus(visits, 1 + passed), value, begun))
-        return found
+                arms.append(BranchArm(node.id, checkpoint.step, value + self._bonus(visits, 1 + passed), value, begun))
+        return arms
 
     def others(self, arm: BranchArm, most: int = 4) -> tuple[tuple[int, int], ...]:
         """Places nearly as good: other checkpoints of the same node first, then the best values elsewhere."""
@@ -121,18 +122,18 @@ class UCTBounds:
         return len(children) < self._most or sum(c.state is not NodeState.REJECTED for c in children) < self._most
 
     def _sum(self, node: Node) -> _SubtreeSums:
-        found = _SubtreeSums(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
+        sums = _SubtreeSums(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
         if node.checkpoints:
             values = [self._norm(c.score.value) for c in node.checkpoints]
-            found.total, found.scored, found.best = values[-1], 1, max(values)
-            found.own = found.best if found.open else -1.0
+            sums.total, sums.scored, sums.best = values[-1], 1, max(values)
+            sums.own = sums.best if sums.open else -1.0
         for child in self._tree.children(node.id):
             below = self._below[child.id]
-            found.total += below.total
-            found.scored += below.scored
-            found.best = max(found.best, below.best)
-            found.open = found.open or below.open
-        return found
+            sums.total += below.total
+            sums.scored += below.scored
+            sums.best = max(sums.best, below.best)
+            sums.open = sums.open or below.open
+        return sums
 
     def _bound_of(self, node: Node, visits: int) -> float:
         return self._below[node.id].value + self._bonus(visits, self._tree.visits(node.id))

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.controller.budget import BudgetLimits, InFlightBudget, SpentBudget
-from engine.controller.budget_tracker import in_words, merged
+from engine.controller.budget import BudgetLimits, InFlightBudget, SpentBudget, in_words, merged
 from engine.errors import UserError
 from engine.run.config import BudgetSection
 
