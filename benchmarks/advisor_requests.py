@@ -34,7 +34,7 @@ def requests() -> dict[str, Asked]:
         advisor = connect(fake.host, "qwen3-vl:8b", timeout=30)
         advisor.advise(seen)
         advisor.select(seen)
-        advisor.watch(seen, "collapsed at once: .289 at step 150 (n 256), .311 where it branched off")
+        advisor.watch(seen, "collapsed at one checkpoint: 0.289 at step 150 (n 256), 0.311 at its branch point")
         return {asked.role: asked for asked in fake.chats}
 
 

@@ -1,4 +1,4 @@
-"""Numbers in sentences: one way to say how many of a thing there are. Pure, used by every room and by the face."""
+"""Numbers and stored names in sentences, said one way everywhere. Pure, used by every room and by the face."""
 
 from __future__ import annotations
 
@@ -6,3 +6,23 @@ from __future__ import annotations
 def counted(number: float, thing: str, things: str = "") -> str:
     """ "1 node", "2 nodes", "0 nodes"; `things` is the plural where an s does not make it."""
     return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"
+
+
+INTENTS = {"keep": "continue"}
+PATHOLOGIES = {"dead groups": "zero-std groups", "kl spike": "KL spike", "kl-bound plateau": "KL-bound plateau"}
+"""Names that a database stores and the field says otherwise; every other name is shown as it is stored."""
+
+
+def intent_name(stored: str) -> str:
+    """An intent as it is read: the stored "keep" is "continue"."""
+    return INTENTS.get(stored, stored)
+
+
+def pathology_name(stored: str) -> str:
+    """A pathology as it is read: the stored "dead groups" are "zero-std groups"."""
+    return PATHOLOGIES.get(stored, stored)
+
+
+def sentence(text: str) -> str:
+    """`text` with its first letter large; the others stay as they are."""
+    return text[:1].upper() + text[1:]

@@ -26,14 +26,14 @@ Text = Annotated[str, Field(min_length=1, max_length=6000)]
 def _no_truth(value: object) -> object:
     """A truth value is no number, although Python takes it for one."""
     if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")
+        raise ValueError("must be a number, not true or false")
     return value
 
 
 def _quotes(text: str) -> str:
     """Reasons rest on numbers of the evidence."""
     if not any(c.isdigit() for c in text):
-        raise ValueError("quotes no number of the evidence")
+        raise ValueError("must quote at least one number from the evidence")
     return text
 
 

@@ -1,4 +1,4 @@
-"""From the curves of one segment to named pathologies, numbers first (FACTS.md, "Pathologies of GRPO").
+"""From the curves of one segment to named pathologies, numbers first (docs/advisors.md).
 
 Every advisor starts from these; a language model gets them beside the plots. Pure arithmetic: thresholds are relative
 to the segment's own beginning, because absolute ones do not transfer between models. It must survive any curve: metrics
@@ -87,13 +87,13 @@ class CleanCurve:
         return self.baseline - self.recent > errors * self.error
 
     def text(self) -> str:
-        """ "entropy 1.82 → .71 (−61%, steps 1–10 against 41–50)"."""
+        """ "entropy 1.82 → 0.71 (−61%, steps 1–10 vs. 41–50)"."""
         percent = 100 * (self.recent / self.baseline - 1) if self.baseline else math.inf
         share = f"{percent:+.0f}%, ".replace("-", "−") if abs(percent) < 1000 else ""
         first, last = self.steps[: self.window], self.steps[-self.window :]
         return (
             f"{self.metric} {short(self.baseline)} → {short(self.recent)} "
-            f"({share}steps {first[0]}–{first[-1]} against {last[0]}–{last[-1]})"
+            f"({share}steps {first[0]}–{first[-1]} vs. {last[0]}–{last[-1]})"
         )
 
 
@@ -124,7 +124,7 @@ class SegmentCurves:
         return self.checkpoints[-1].score.minus(self.first_score).errors
 
     def validation(self) -> str:
-        """ "validation .31 → .38 (n 256, SE of the change .03)"; "no validation score" before the first."""
+        """ "validation 0.31 → 0.38 (n 256, SE of the change 0.03)"; "no validation score" before the first."""
         if not self.checkpoints:
             return "no validation score"
         last = self.checkpoints[-1].score
@@ -209,8 +209,8 @@ def _spike(curve: CleanCurve, limits: Thresholds) -> Signal | None:
 
 def _spike_text(spike: Signal) -> str:
     return (
-        f"{spike.metric} {short(spike.value)} at step {spike.first_step}, "
-        f"nine in ten of the others are below {short(spike.baseline)}"
+        f"{spike.metric} {short(spike.value)} at step {spike.first_step}; "
+        f"90% of the other steps are below {short(spike.baseline)}"
     )
 
 
@@ -252,8 +252,8 @@ def _kl_bound(segment: SegmentCurves) -> Diagnosis | None:
         return None
     reward = segment.curves["reward"]
     text = (
-        f"{reward.text()}; the KL penalty {format_value(beta)} × {short(kl.recent)} is {share:.0%} of the reward's "
-        f"spread {short(spread.recent)}; {segment.validation()}"
+        f"{reward.text()}; the KL penalty {short(beta)} × {short(kl.recent)} is {share:.0%} of the reward's "
+        f"std {short(spread.recent)}; {segment.validation()}"
     )
     return Diagnosis("kl-bound plateau", min(1.0, 0.4 + share), text, (reward.signal, kl.signal))
 
@@ -262,7 +262,7 @@ def _dead_groups(segment: SegmentCurves) -> Diagnosis | None:
     curve = segment.curve("frac_reward_zero_std")
     if curve is None or curve.recent < segment.thresholds.dead_groups:
         return None
-    text = f"{curve.recent:.0%} of the groups give no gradient (all rewards equal): {curve.text()}"
+    text = f"{curve.recent:.0%} of the groups have zero reward std and give no gradient: {curve.text()}"
     return Diagnosis("dead groups", min(1.0, curve.recent), text, (curve.signal,))
 
 
@@ -270,11 +270,11 @@ def _truncation(segment: SegmentCurves) -> Diagnosis | None:
     clipped, length = segment.curve("completions/clipped_ratio"), segment.curve("completions/mean_length")
     if clipped is None or clipped.recent <= segment.thresholds.truncated:
         return None
-    signals, text = [clipped.signal], f"{clipped.recent:.0%} of the completions are cut off: {clipped.text()}"
+    signals, text = [clipped.signal], f"{clipped.recent:.0%} of the completions are truncated: {clipped.text()}"
     cap = segment.configuration.get("max_completion_length")
     if length is not None:
         signals.append(length.signal)
-        text += f"; mean length {short(length.recent)}" + (f" of at most {cap}" if cap else "")
+        text += f"; mean length {short(length.recent)}" + (f" of at most {cap} tokens" if cap else "")
     return Diagnosis("truncation", min(1.0, 0.4 + clipped.recent), text, tuple(signals))
 
 
@@ -309,7 +309,7 @@ def _off_policy(segment: SegmentCurves) -> Diagnosis | None:
         return Diagnosis("off-policy drift", 0.7, difference.text(), (difference.signal,))
     clip = segment.curve("clip_ratio/region_mean", "clip_ratio")
     if clip is not None and clip.recent > limits.clipped_ratio:
-        text = f"{clip.recent:.0%} of the tokens leave the clipping range: {clip.text()}"
+        text = f"{clip.recent:.0%} of the tokens are clipped: {clip.text()}"
         return Diagnosis("off-policy drift", 0.5, text, (clip.signal,))
     return None
 
@@ -319,7 +319,7 @@ def _reward_hacking(segment: SegmentCurves) -> Diagnosis | None:
     if reward is None or gain is None or not reward.rose(limits.errors + 1) or gain > -1:
         return None
     severity = 0.9 if gain < -limits.errors else 0.6
-    text = f"training {reward.text()} but {segment.validation()}: look at the samples"
+    text = f"training {reward.text()} but {segment.validation()}; read the samples"
     return Diagnosis("reward hacking", severity, text, (reward.signal,))
 
 
@@ -329,7 +329,7 @@ def _collapse(segment: SegmentCurves) -> Diagnosis | None:
         return None
     last = segment.checkpoints[-1]
     signal = Signal("validation", segment.first_score.value, last.score.value, last.step, last.step)
-    text = f"{segment.validation()}, {-gain:.1f} standard errors down at step {last.step}"
+    text = f"{segment.validation()}, {-gain:.1f} standard errors lower at step {last.step}"
     return Diagnosis("collapse", min(1.0, 0.6 - gain / 20), text, (signal,))
 
 
@@ -337,13 +337,13 @@ def _plateau(segment: SegmentCurves) -> Diagnosis | None:
     reward, gain = segment.curve("reward"), segment.gain
     if reward is None or gain is None or not segment.reward_flat or gain >= 1:
         return None
-    return Diagnosis("plateau", 0.3, f"{reward.text()} is within its noise; {segment.validation()}", (reward.signal,))
+    return Diagnosis("plateau", 0.3, f"{reward.text()} is within noise; {segment.validation()}", (reward.signal,))
 
 
 def _healthy(segment: SegmentCurves) -> Diagnosis:
     reward = segment.curve("reward")
     if reward is None:
-        return Diagnosis(HEALTHY, 0.0, f"no training curve long enough to judge; {segment.validation()}")
+        return Diagnosis(HEALTHY, 0.0, f"the training curves are too short to judge; {segment.validation()}")
     return Diagnosis(HEALTHY, 0.0, f"{reward.text()}; {segment.validation()}", (reward.signal,))
 
 

@@ -60,14 +60,14 @@ def describe(evidence: Evidence, diagnoses: Sequence[Diagnosis] = (), *, ask: st
     sections = (
         ("Decision", "\n".join(filter(None, (ask, head or decision(evidence))))),
         ("Metrics of the segment", metrics_table(evidence)),
-        ("Named signals, computed from the numbers", signals(diagnoses)),
+        ("Named signals, computed from the metrics", signals(diagnoses)),
         ("Checkpoints with validation scores", checkpoints_table(evidence)),
         ("Trajectory from the base to here", trajectory_table(evidence)),
-        ("Tried from here, and how it ended", tried_table(evidence)),
+        ("Tried from here, and the results", tried_table(evidence)),
         ("Best segments of the whole search", nodes_table(evidence)),
         ("How parameters moved in this run, and what validation did", history_table(evidence)),
         ("Rollouts of the segment", completions(evidence)),
-        ("Refused before", one_line(evidence.feedback, 1500)),
+        ("Rejected earlier", one_line(evidence.feedback, 1500)),
     )
     return "\n\n".join(f"## {title}\n{body}" for title, body in sections if body)
 
@@ -89,7 +89,9 @@ def decision(evidence: Evidence) -> str:
         lines.append(f"Best so far: {place(best, checkpoint.step)}, validation {score_text(checkpoint.score)}.")
     if evidence.failed is not None:
         failed = evidence.failed
-        lines.append(f"To repair: #{failed.id} ended as {failed.state} after {failed.steps} steps from this place.")
+        lines.append(
+            f"To repair: #{failed.id} ended as {failed.state} after {failed.steps} steps from this checkpoint."
+        )
     return "\n".join(lines)
 
 
@@ -147,7 +149,7 @@ def metrics_table(evidence: Evidence) -> str:
         ))  # fmt: skip
     if not rows:
         return ""
-    heads = ("metric", "start", "end", "change", "per 10 steps", "lowest", "highest", "siblings", "best line", "NaN")
+    heads = ("metric", "start", "end", "change", "per 10 steps", "lowest", "highest", "siblings", "best branch", "NaN")
     first = f"#{evidence.parent.id}, steps 1 to {evidence.step}; start and end are means of the first and last fifth."
     return f"{first}\n{table(heads, rows)}"
 
@@ -155,9 +157,9 @@ def metrics_table(evidence: Evidence) -> str:
 def at_step(
     tree: Tree, others: Mapping[int, Series], node_ids: Iterable[int], name: str, until: int, width: int
 ) -> str:
-    """Means of a metric in other segments over the `width` steps that end at total step `until`, "#5 .31".
+    """Means of a metric in other segments over the `width` steps that end at total step `until`, "#5 0.31".
 
-    A line that ends before gives its own end, and says at which step.
+    A branch that ends before gives its own end, and says at which step.
     """
     found = []
     for node_id in node_ids:
@@ -203,7 +205,7 @@ def score_at(node: Node, step: int) -> Score | None:
 
 
 def score_text(score: Score) -> str:
-    """ ".31 [.26 to .36], greedy .35, T=1 .29, n 256"."""
+    """ "0.31 [0.26 to 0.36], greedy 0.35, T=1 0.29, n 256"."""
     return (
         f"{short(score.value)} {interval(score)}, greedy {short(score.greedy / score.n)}, "
         f"T=1 {short(score.sampled / score.n)}, n {score.n}"
@@ -267,7 +269,7 @@ def tried_table(evidence: Evidence) -> str:
     children = [child for child in evidence.tree.children(evidence.parent.id) if child.transition][-TRIED:]
     heads = ["node", "from step", "changes", "adam", "reference", "state", "validation", "gain"]
     if any(child.id in evidence.reasons for child in children):
-        heads.append("why it is so")
+        heads.append("why")
     return table(heads, [_child(evidence, child) for child in children]) if children else ""
 
 
@@ -283,9 +285,9 @@ def _child(evidence: Evidence, child: Node) -> tuple[str, ...]:
 
 
 def changes_text(transition: Transition) -> str:
-    """ "learning_rate 1e-4, beta 0", or "none (keep)"."""
+    """ "learning_rate 1e-4, beta 0", or "none (continue)"."""
     given = ", ".join(f"{one_line(n, 40)} {format_value(v)}" for n, v in transition.changes.items())
-    return given or "none (keep)"
+    return given or "none (continue)"
 
 
 def before_and_after(tree: Tree, node: Node) -> tuple[Score, Score] | None:
@@ -303,7 +305,7 @@ def gain(tree: Tree, node: Node) -> float | None:
 
 
 def gain_text(tree: Tree, node: Node) -> str:
-    """What a segment gained with its 95% interval, "+.05 [+.01 to +.09]"; "" while it is unknown."""
+    """What a segment gained with its 95% interval, "+0.05 [+0.01 to +0.09]"; "" while it is unknown."""
     ends = before_and_after(tree, node)
     if ends is None:
         return ""
@@ -351,10 +353,10 @@ def history_table(evidence: Evidence) -> str:
         return ""
     kept = _mean_gain([g for n in evidence.tree if n.transition and not n.transition.changes
                        and (g := gain(evidence.tree, n)) is not None])  # fmt: skip
-    heads = ("parameter", "kind", "raised", "mean gain", "lowered", "mean gain", "values on the best line")
-    note = f"Segments that changed nothing: {kept[0]}, mean gain {kept[1] or 'unknown'}."
+    heads = ("parameter", "kind", "raised", "mean gain", "lowered", "mean gain", "values on the best branch")
+    note = f"Segments that continued unchanged: {kept[0]}, mean gain {kept[1] or 'unknown'}."
     sorts = ", ".join(p.name for p in evidence.space if p.kind is ParameterKind.CAPACITY)
-    return f"{table(heads, rows)}\n{note}{f' Of capacity: {sorts}.' if sorts else ''}"
+    return f"{table(heads, rows)}\n{note}{f' Capacity parameters: {sorts}.' if sorts else ''}"
 
 
 def _moves(tree: Tree) -> dict[tuple[str, bool], list[float]]:

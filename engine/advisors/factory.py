@@ -41,17 +41,19 @@ def make(kind: str, *, host: str = "", model: str = "", timeout: float = 120.0) 
     except (Fault, UserError) as trouble:
         return _instead(kind, str(trouble))
     except Exception as error:  # noqa: BLE001  a library may raise anything where it is imported or set up
-        _log.warning("the client of Ollama failed", exc_info=error)
-        return _instead(kind, f"the client of Ollama fails: {type(error).__name__}: {one_line(str(error))[:200]}")
+        _log.warning("the Ollama client failed", exc_info=error)
+        return _instead(kind, f"the Ollama client failed: {type(error).__name__}: {one_line(str(error))[:200]}")
     if kind == "auto" and not advisor.sees:
-        return RulesAdvisor(f'{model} sees no images: the rules advise; advisor.kind = "ollama" takes it without plots')
+        return RulesAdvisor(
+            f'{model} has no vision, so the rules advisor is used; advisor.kind = "ollama" uses it without plots'
+        )
     return advisor
 
 
 def _instead(kind: str, why: str) -> RulesAdvisor:
     if kind == "ollama":
         raise UserError(f'{why}; or set advisor.kind = "auto" or "rules"')
-    return RulesAdvisor(f"{why}: the rules advise")
+    return RulesAdvisor(f"{why}; the rules advisor is used instead")
 
 
 def main() -> int:

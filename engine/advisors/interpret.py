@@ -14,6 +14,7 @@ from engine.advisors.evidence import summarize
 from engine.advisors.hostile import clean, one_line
 from engine.domain.space import (
     LABEL_LENGTH,
+    UNCHANGED,
     Configuration,
     Intent,
     KLReference,
@@ -55,12 +56,12 @@ def label(
 ) -> str:
     """What changes, for the tree."""
     text = evidence.space.describe(before, {n: v for n, v in changes.items() if n in evidence.space})
-    if changes and text == "keep":
+    if changes and text == UNCHANGED:
         text = "unknown parameter"
-    if text == "keep" and evidence.intent is Intent.ROOT:
+    if text == UNCHANGED and evidence.intent is Intent.ROOT:
         text = "as suggested"
-    if text == "keep" and change.optimizer is OptimizerState.RESET:
-        text = "adam reset"
+    if text == UNCHANGED and change.optimizer is OptimizerState.RESET:
+        text = "optimizer reset"
     if change.reference is KLReference.BRANCH and len(text) + 5 <= LABEL_LENGTH:
         text = f"ref↺ {text}"
     return text

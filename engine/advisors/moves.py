@@ -46,106 +46,106 @@ SLOWER = MoveStep("learning_rate", 0.5, "smaller steps")
 REMEDIES: Mapping[str, Sequence[MovePlan]] = {
     "entropy collapse": (
         MovePlan(
-            "give exploration back",
+            "restore exploration",
             (
-                MoveStep("learning_rate", 0.4, "slower, so that entropy stops falling"),
-                MoveStep("temperature", 0.15, "rollouts that differ"),
-                MoveStep("epsilon_high", 0.08, "rare tokens may gain more"),
+                MoveStep("learning_rate", 0.4, "slower updates, so that entropy stops falling"),
+                MoveStep("temperature", 0.15, "more diverse rollouts"),
+                MoveStep("epsilon_high", 0.08, "lets rare tokens gain probability"),
             ),
-            "entropy stays above where this segment ended, and validation at T=1 does not fall",
+            "entropy stays above its value at the end of this segment, and validation at T=1 does not fall",
             earlier=True,
         ),
     ),
     "kl spike": (
         MovePlan(
-            "hold on to the reference",
-            (MoveStep("beta", 2.5, "a stronger pull to the reference"), SLOWER),
-            "no kl above three times its average, reward not lower than before the spike",
+            "keep the policy closer to the reference model",
+            (MoveStep("beta", 2.5, "stronger KL penalty"), SLOWER),
+            "kl stays below three times its average, and reward is not lower than before the spike",
             earlier=True,
         ),
     ),
     "kl-bound plateau": (
         MovePlan(
-            "loosen the reference",
+            "relax the KL penalty",
             (
-                MoveStep("beta", 0.4, "the penalty holds the reward back"),
-                MoveStep("learning_rate", 1.4, "use the room that is left"),
+                MoveStep("beta", 0.4, "the KL penalty limits the reward"),
+                MoveStep("learning_rate", 1.4, "faster updates within the relaxed constraint"),
             ),
             "reward leaves its plateau within the segment while validation holds",
         ),
         MovePlan(
-            "move the reference here",
+            "reset the reference model to the branch point",
             (
-                MoveStep("temperature", 0.1, "look further around the new reference"),
-                MoveStep("learning_rate", 0.8, "the penalty starts again at 0"),
+                MoveStep("temperature", 0.1, "wider exploration around the new reference"),
+                MoveStep("learning_rate", 0.8, "smaller updates, because the KL penalty restarts at 0"),
             ),
-            "kl starts at 0 again and reward leaves its plateau",
+            "kl restarts at 0 and reward leaves its plateau",
             reference=KLReference.BRANCH,
         ),
     ),
     "dead groups": (
         MovePlan(
-            "make the groups differ",
+            "restore reward variance within groups",
             (
-                MoveStep(TASK, 0.34, "prompts that are not all solved or all failed"),
-                MoveStep("num_generations", 1, "more completions a prompt"),
-                MoveStep("temperature", 0.15, "completions that differ"),
+                MoveStep(TASK, 0.34, "prompts that are neither all solved nor all failed"),
+                MoveStep("num_generations", 1, "more completions per prompt"),
+                MoveStep("temperature", 0.15, "more diverse completions"),
             ),
-            "fewer groups with equal rewards than at the end of this segment",
+            "fewer zero-std groups than at the end of this segment",
         ),
     ),
     "truncation": (
         MovePlan(
-            "room to finish",
+            "allow longer completions",
             (
-                MoveStep("max_completion_length", 1.6, "completions run into the cap"),
-                MoveStep("learning_rate", 0.8, "longer completions are new to the policy"),
+                MoveStep("max_completion_length", 1.6, "completions are truncated at the limit"),
+                MoveStep("learning_rate", 0.8, "smaller updates at the new length"),
             ),
-            "fewer completions cut off than now, validation up",
+            "fewer truncated completions, and validation rises",
             lead=("max_completion_length",),
         ),
         MovePlan(
-            "shorter by habit",
+            "encourage shorter completions",
             (
-                MoveStep("temperature", -0.15, "hot sampling rambles into the cap"),
+                MoveStep("temperature", -0.15, "a high temperature makes completions run into the limit"),
                 MoveStep("learning_rate", 0.7, "smaller steps"),
             ),
-            "fewer completions cut off than now",
+            "fewer truncated completions",
         ),
     ),
     "rambling": (
         MovePlan(
-            "shorter first, grow later",
+            "shorten completions first, lengthen them later",
             (
-                MoveStep("max_completion_length", 0.75, "length grew and bought nothing"),
-                MoveStep("temperature", -0.1, "fewer detours"),
+                MoveStep("max_completion_length", 0.75, "length grew without a gain in reward"),
+                MoveStep("temperature", -0.1, "more focused completions"),
             ),
-            "mean length falls back and validation does not",
+            "mean length falls and validation does not",
             lead=("max_completion_length",),
         ),
     ),
     "gradient explosion": (
         MovePlan(
-            "tame the gradient",
-            (MoveStep("max_grad_norm", 0.5, "clip what is left of the spikes"), SLOWER),
-            "no grad_norm above three times its average",
+            "stabilize the gradient",
+            (MoveStep("max_grad_norm", 0.5, "clip the remaining spikes"), SLOWER),
+            "grad_norm stays below three times its average",
             earlier=True,
         ),
     ),
     "off-policy drift": (
         MovePlan(
-            "stay near the sampling policy",
-            (SLOWER, MoveStep("max_grad_norm", 0.7, "shorter updates"), MoveStep("beta", 1.6, "a stronger pull back")),
-            "clip ratio and log-probability difference back to the segment's beginning",
+            "keep updates closer to the sampling policy",
+            (SLOWER, MoveStep("max_grad_norm", 0.7, "smaller updates"), MoveStep("beta", 1.6, "stronger KL penalty")),
+            "clip ratio and log-probability difference return to their initial values",
         ),
     ),
     "reward hacking": (
         MovePlan(
-            "back to what validation likes",
+            "realign training reward with validation",
             (
-                MoveStep("beta", 2.5, "what only the training reward likes drifts from the reference"),
+                MoveStep("beta", 2.5, "reward hacking moves the policy away from the reference model"),
                 SLOWER,
-                MoveStep(TASK, 0.34, "training prompts nearer to the target"),
+                MoveStep(TASK, 0.34, "training prompts closer to the target difficulty"),
             ),
             "training reward and validation move together again",
             earlier=True,
@@ -153,23 +153,23 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
     ),
     "collapse": (
         MovePlan(
-            "rescue",
+            "recover",
             (
-                MoveStep("learning_rate", 1 / 3, "steps this large destroyed what was learned"),
-                MoveStep("beta", 2.0, "a stronger pull to the reference"),
-                MoveStep("temperature", -0.1, "cleaner samples"),
+                MoveStep("learning_rate", 1 / 3, "the previous step size destroyed what was learned"),
+                MoveStep("beta", 2.0, "stronger KL penalty"),
+                MoveStep("temperature", -0.1, "less noisy samples"),
             ),
-            "validation back at where this segment began",
+            "validation returns to its value at the start of this segment",
             earlier=True,
         ),
         MovePlan(
-            "rescue with larger groups",
+            "recover with larger groups",
             (
                 SLOWER,
-                MoveStep("num_generations", 1, "a steadier advantage"),
-                MoveStep("beta", 2.0, "a stronger pull back"),
+                MoveStep("num_generations", 1, "less noisy advantage estimates"),
+                MoveStep("beta", 2.0, "stronger KL penalty"),
             ),
-            "validation back at where this segment began",
+            "validation returns to its value at the start of this segment",
             earlier=True,
         ),
     ),
@@ -177,8 +177,8 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
         MovePlan(
             "leave the plateau",
             (
-                MoveStep("temperature", 0.15, "find what has not been tried"),
-                MoveStep("learning_rate", 1.8, "learn from it faster"),
+                MoveStep("temperature", 0.15, "wider exploration"),
+                MoveStep("learning_rate", 1.8, "faster updates"),
             ),
             "reward leaves its plateau within the segment",
         ),
@@ -188,140 +188,145 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
 
 EXPLORE: Sequence[MovePlan] = (
     MovePlan(
-        "grow",
+        "increase capacity",
         (
-            MoveStep(TASK, 0.34, "training prompts nearer to the target, now that the present ones are learned"),
-            MoveStep("max_completion_length", 1.25, "room for longer answers"),
-            MoveStep("learning_rate", 0.5, "gentle on new ground"),
+            MoveStep(
+                TASK, 0.34, "training prompts closer to the target difficulty, now that the current ones are learned"
+            ),
+            MoveStep("max_completion_length", 1.25, "allows longer answers"),
+            MoveStep("learning_rate", 0.5, "smaller updates while the task changes"),
         ),
-        "training reward dips, validation passes the parent's within the segment",
+        "training reward dips at first, and validation exceeds the parent's within the segment",
         lead=(TASK, "max_completion_length"),
     ),
     MovePlan(
-        "faster",
-        (MoveStep("learning_rate", 1.8, "it learns without trouble"), MoveStep("beta", 2.0, "held by the reference")),
-        "validation rises faster than under the parent",
+        "speed up learning",
+        (MoveStep("learning_rate", 1.8, "training is stable"), MoveStep("beta", 2.0, "stronger KL penalty")),
+        "validation rises faster than in the parent",
     ),
     MovePlan(
-        "hotter",
+        "explore more",
         (
             MoveStep("temperature", 0.2, "wider exploration"),
-            MoveStep("num_generations", 1, "a steadier advantage for it"),
+            MoveStep("num_generations", 1, "less noisy advantage estimates"),
         ),
-        "validation at T=1 rises, greedy does not fall",
+        "validation at T=1 rises, and greedy validation does not fall",
     ),
     MovePlan(
-        "finer",
-        (SLOWER, MoveStep("beta", 0.5, "small steps need less holding")),
-        "less noise between checkpoints, validation not lower than under the parent",
+        "refine",
+        (SLOWER, MoveStep("beta", 0.5, "smaller updates need a weaker KL penalty")),
+        "less noise between checkpoints, and validation not lower than the parent's",
     ),
     MovePlan(
-        "colder",
-        (MoveStep("temperature", -0.2, "sharpen what works"), MoveStep("learning_rate", 0.7, "smaller steps")),
+        "explore less",
+        (MoveStep("temperature", -0.2, "sharpens what already works"), MoveStep("learning_rate", 0.7, "smaller steps")),
         "validation at T=1 rises towards greedy",
     ),
 )
-"""When nothing is wrong, or when every remedy has been tried: what else might be better than to go on."""
+"""When nothing is wrong, or when every remedy has been tried: what might be better than to continue unchanged."""
 
 DESIGNS: Sequence[MovePlan] = (
-    MovePlan("as suggested", (), "a baseline that learns"),
+    MovePlan("as suggested", (), "a baseline that improves steadily"),
     MovePlan(
-        "slow and cold",
+        "low learning rate, low temperature",
         (
-            MoveStep("learning_rate", 0.3, "slow"),
-            MoveStep("temperature", -0.2, "cold"),
-            MoveStep("beta", 2.0, "held by the reference"),
+            MoveStep("learning_rate", 0.3, "low learning rate"),
+            MoveStep("temperature", -0.2, "low temperature"),
+            MoveStep("beta", 2.0, "stronger KL penalty"),
         ),
-        "a late but steady rise",
+        "a slow but steady rise",
     ),
     MovePlan(
-        "hot and free",
+        "high temperature, no KL penalty",
         (
-            MoveStep("temperature", 0.2, "hot"),
-            MoveStep("beta", 0.01, "free of the reference"),
-            MoveStep("num_generations", 1, "a steadier advantage for the noise"),
+            MoveStep("temperature", 0.2, "high temperature"),
+            MoveStep("beta", 0.01, "almost no KL penalty"),
+            MoveStep("num_generations", 1, "less noisy advantage estimates"),
             MoveStep(TASK, 0.34, "harder prompts from the start"),
         ),
         "an early rise at T=1",
     ),
     MovePlan(
-        "fast and held",
+        "high learning rate, stronger KL penalty",
         (
-            MoveStep("learning_rate", 2.5, "fast"),
-            MoveStep("beta", 2.5, "held by the reference"),
-            MoveStep("temperature", 0.1, "a little hot"),
+            MoveStep("learning_rate", 2.5, "high learning rate"),
+            MoveStep("beta", 2.5, "stronger KL penalty"),
+            MoveStep("temperature", 0.1, "slightly higher temperature"),
         ),
-        "the steepest rise, or a collapse that shows where the limit is",
+        "the steepest rise, or a collapse that shows the limit",
     ),
     MovePlan(
-        "careful, large groups",
+        "low learning rate, large groups",
         (
-            MoveStep("learning_rate", 0.5, "careful"),
-            MoveStep("num_generations", 1, "a steadier advantage"),
-            MoveStep("temperature", -0.1, "a little cold"),
-            MoveStep(TASK, 0.67, "prompts as hard as the target"),
+            MoveStep("learning_rate", 0.5, "low learning rate"),
+            MoveStep("num_generations", 1, "less noisy advantage estimates"),
+            MoveStep("temperature", -0.1, "slightly lower temperature"),
+            MoveStep(TASK, 0.67, "prompts of the target difficulty"),
         ),
         "a steady rise with little noise",
     ),
     MovePlan(
-        "fast, hot, large groups",
+        "high learning rate and temperature, large groups",
         (
-            MoveStep("learning_rate", 1.8, "fast"),
-            MoveStep("temperature", 0.2, "hot"),
-            MoveStep("num_generations", 1, "a steadier advantage"),
-            MoveStep("beta", 5.0, "held tightly"),
+            MoveStep("learning_rate", 1.8, "high learning rate"),
+            MoveStep("temperature", 0.2, "high temperature"),
+            MoveStep("num_generations", 1, "less noisy advantage estimates"),
+            MoveStep("beta", 5.0, "much stronger KL penalty"),
         ),
         "an early rise",
     ),
     MovePlan(
-        "slow and free",
+        "low learning rate, no KL penalty",
         (
-            MoveStep("learning_rate", 0.3, "slow"),
-            MoveStep("beta", 0.01, "free of the reference"),
-            MoveStep("max_grad_norm", 0.5, "shorter updates"),
+            MoveStep("learning_rate", 0.3, "low learning rate"),
+            MoveStep("beta", 0.01, "almost no KL penalty"),
+            MoveStep("max_grad_norm", 0.5, "smaller updates"),
         ),
         "a late rise",
     ),
     MovePlan(
-        "very slow",
-        (MoveStep("learning_rate", 0.1, "very slow"), MoveStep("temperature", 0.1, "a little hot")),
-        "hardly any harm, hardly any gain",
+        "very low learning rate",
+        (
+            MoveStep("learning_rate", 0.1, "very low learning rate"),
+            MoveStep("temperature", 0.1, "slightly higher temperature"),
+        ),
+        "little risk and little gain",
     ),
 )  # fmt: skip
 """Roots around the default configuration, spread over the corners of learning rate and exploration."""
 
 OUT_OF_MEMORY = MovePlan(
-    "fit",
+    "reduce memory",
     (
-        MoveStep("max_completion_length", 0.75, "shorter completions take less memory"),
+        MoveStep("max_completion_length", 0.75, "shorter completions use less memory"),
         MoveStep("num_generations", -1, "smaller groups"),
     ),
     "",
 )
 UNSTABLE = MovePlan(
-    "calm",
-    (MoveStep("learning_rate", 1 / 3, "smaller steps"), MoveStep("max_grad_norm", 0.5, "gradients clipped earlier")),
+    "stabilize",
+    (MoveStep("learning_rate", 1 / 3, "smaller steps"), MoveStep("max_grad_norm", 0.5, "stronger gradient clipping")),
     "",
 )
-SAME = MovePlan("same again", (), "")
+SAME = MovePlan("retry", (), "")
 """Repairs of a failed segment, by how it failed."""
 
 FILLERS = (
-    MoveStep("learning_rate", 0.7, "gentler, because conditions change"),
-    MoveStep("temperature", -0.1, "cleaner samples while conditions change"),
-    MoveStep("temperature", 0.1, "a little more exploration"),
-    MoveStep("beta", 1.5, "held a little tighter"),
-    MoveStep("max_grad_norm", 0.7, "shorter updates"),
-    MoveStep("learning_rate", 1.4, "a little faster"),
-    MoveStep("num_generations", 1, "a steadier advantage"),
-    MoveStep("num_generations", -1, "more prompts a batch"),
+    MoveStep("learning_rate", 0.7, "smaller updates while conditions change"),
+    MoveStep("temperature", -0.1, "less noisy samples while conditions change"),
+    MoveStep("temperature", 0.1, "slightly more exploration"),
+    MoveStep("beta", 1.5, "slightly stronger KL penalty"),
+    MoveStep("max_grad_norm", 0.7, "smaller updates"),
+    MoveStep("learning_rate", 1.4, "slightly faster"),
+    MoveStep("num_generations", 1, "less noisy advantage estimates"),
+    MoveStep("num_generations", -1, "more prompts per batch"),
 )
 """Added when a plan could move fewer than two parameters: a change is coordinated."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedPlan:
-    """A plan applied: the new values, and one phrase for each, "lr 1e-4→4e-5 (slower)"."""
+    """A plan applied: the new values, and one phrase for each, "learning_rate 1e-4→4e-5 (slower updates)"."""
 
     changes: dict[str, Value]
     phrases: tuple[str, ...]
@@ -342,7 +347,7 @@ def apply(space: Space, configuration: Configuration, plan: MovePlan, least: int
         if name not in changes and value != configuration[name] and not falls:
             changes[name] = value
             before, after = format_value(configuration[name]), format_value(value)
-            phrases.append(f"{space[name].label} {before}→{after} ({why})")
+            phrases.append(f"{name} {before}→{after} ({why})")
 
     for step in steps:
         take(step.name, space.move(configuration, step.name, step.by), step.why)

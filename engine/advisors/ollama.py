@@ -34,7 +34,7 @@ from engine.advisors.hostile import clean, one_line, storable
 from engine.advisors.interpret import diagnoses, transition
 from engine.advisors.ollama_client import ChatReply, ChatRequest, ModelCard, OllamaClient, OllamaFault, as_sent
 from engine.advisors.rules import look
-from engine.domain.space import Intent, KLReference, Transition
+from engine.domain.space import UNCHANGED, Intent, KLReference, Transition
 from engine.errors import Fault
 from engine.host import machine
 
@@ -54,11 +54,11 @@ T = TypeVar("T", bound=ModelAnswer)
 WANTED = {
     Intent.ROOT: "a first segment from the base model, one of several that race. Propose one configuration that "
     "differs in kind from the siblings in the tables; an empty `changes` is the suggested configuration.",
-    Intent.KEEP: "the segment is trained on unchanged.",
-    Intent.CHANGE: "a coordinated change of several parameters that promises more than to train on unchanged.",
-    Intent.ANNEAL: "anneal: the last steps of the best line. Lower learning_rate (a third is usual) and keep Adam; "
+    Intent.KEEP: "continue with the same settings.",
+    Intent.CHANGE: "a coordinated change of several parameters that promises more than continuing unchanged.",
+    Intent.ANNEAL: "anneal: the last steps of the best branch. Lower learning_rate (a third is usual) and keep Adam; "
     "change nothing else without a strong reason.",
-    Intent.REPAIR: "repair: a segment from this place failed. The same transition made safe against what ended it.",
+    Intent.REPAIR: "repair: a segment from this checkpoint failed. The same transition, made safe against its failure.",
 }
 
 
@@ -203,9 +203,9 @@ class OllamaAdvisor(Advisor):
         before = evidence.parent.transition
         return Transition(
             parent=evidence.parent.id, step=evidence.step, intent=Intent.KEEP,
-            reference=before.reference if before else KLReference.BASE, label="keep",
+            reference=before.reference if before else KLReference.BASE, label=UNCHANGED,
             rationale=f"{where}. Continue with the same settings. {reading.text if reading else ''}".strip(),
-            expected="validation no worse at the segment's end",
+            expected="validation not lower at the end of the segment",
         )  # fmt: skip
 
     # ---- one question -----------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class OllamaAdvisor(Advisor):
                 problem = bad
                 calls[-1] = replace(calls[-1], error=f"{bad.kind}: {one_line(str(bad), 400)}")
             question = replace(question, turns=repair(reply, problem))
-        raise _UnusableAnswers(f"the {role}'s answer is of no use: {problem}", tuple(calls))
+        raise _UnusableAnswers(f"the {role}'s answer is unusable: {problem}", tuple(calls))
 
     def _usable(self, reply: ChatReply, model: type[T], check: Callable[[T], str]) -> T:
         """Raises BadAnswer."""
@@ -252,7 +252,7 @@ class OllamaAdvisor(Advisor):
             answer = answers.parse(reply.text, model)
         except BadAnswer as bad:
             if reply.reason == "length":
-                raise BadAnswer("cut off", f"the answer was cut off at its longest; be brief. {bad}") from bad
+                raise BadAnswer("cut off", f"the answer was truncated at its token limit; be brief. {bad}") from bad
             raise
         if wrong := check(answer):
             raise BadAnswer("place", wrong)
@@ -395,5 +395,5 @@ def connect(
         if fault.kind == "http 404":
             raise Fault(f"{host} has no model {model}; `ollama pull {model}`") from fault
         raise Fault(f"Ollama: {fault}") from fault
-    sight = "sees plots" if card.vision else "cannot see: it gets tables only, no plots"
+    sight = "sees plots" if card.vision else "has no vision: it gets tables only, no plots"
     return OllamaAdvisor(asked, card, reason=f"{model} at {host} {sight}")

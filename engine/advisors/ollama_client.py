@@ -185,7 +185,7 @@ class OllamaClient:
                 verify=self.host.startswith("https"),  # loading certificates costs 60 ms a call, for nothing on http
             )  # fmt: skip
         except (ValueError, httpx.InvalidURL) as error:
-            raise OllamaFault("address", f"{self.host} is no address: {one_line(str(error), 120)}") from error
+            raise OllamaFault("address", f"{self.host} is not a valid address: {one_line(str(error), 120)}") from error
         try:
             async with client, asyncio.timeout(seconds):
                 return await ask(client)
@@ -312,7 +312,7 @@ def _translated(error: Exception, host: str) -> OllamaFault:
         case httpx.TransportError() | OSError():
             return OllamaFault("closed", text)
         case _:
-            return OllamaFault("protocol", f"{host} does not speak like Ollama: {text}")
+            return OllamaFault("protocol", f"{host} does not answer like an Ollama server: {text}")
 
 
 __all__ = [

@@ -52,7 +52,7 @@ def place(host: str, free: int | None, model_bytes: int, loaded_vram: int) -> Pl
         return Placement("10m", False, "the GPU is not shared with the training")
     need = int(model_bytes * CONTEXT_FACTOR) - loaded_vram
     if model_bytes and free - RESERVE >= need:
-        return Placement(0, False, f"{free / 1e9:.1f} GB of the GPU are free, the model takes {need / 1e9:.1f}")
+        return Placement(0, False, f"{free / 1e9:.1f} GB of GPU memory are free; the model needs {need / 1e9:.1f}")
     return Placement(
-        0, True, f"on the CPU: {free / 1e9:.1f} GB of the GPU are free, the model would take {need / 1e9:.1f}"
+        0, True, f"on the CPU: {free / 1e9:.1f} GB of GPU memory are free; the model needs {need / 1e9:.1f}"
     )

@@ -32,12 +32,12 @@ COLUMNS = 3
 CURVES = (
     ("reward", "reward"),
     ("entropy", "entropy"),
-    ("kl", "KL to the reference"),
+    ("kl", "KL to the reference model"),
     ("completions/mean_length", "completion length"),
-    ("completions/clipped_ratio", "share cut off"),
-    ("frac_reward_zero_std", "share of dead groups"),
+    ("completions/clipped_ratio", "truncated completions"),
+    ("frac_reward_zero_std", "zero-std groups"),
     ("grad_norm", "gradient norm"),
-    ("reward_std", "reward spread"),
+    ("reward_std", "reward std"),
     ("loss", "loss"),
 )
 """Panels of the first picture: the first six of these that the segment has."""
@@ -98,14 +98,16 @@ def sheets(evidence: Evidence) -> tuple[bytes, ...]:
 def segment_sheet(evidence: Evidence, panels: Sequence[PlotPanel]) -> bytes:
     """Six panels of the segment's metrics."""
     node = evidence.parent
-    title = f"Segment #{node.id}, steps 1 to {evidence.step}    red: #{node.id}    blue: best line    grey: siblings"
+    title = f"Segment #{node.id}, steps 1 to {evidence.step}    red: #{node.id}    blue: best branch    grey: siblings"
     height = 330 if len(panels) > COLUMNS else 400
     return compose(title, [draw(panel, SIDE // COLUMNS, height) for panel in panels[:6]], COLUMNS)
 
 
 def run_sheet(evidence: Evidence) -> bytes:
     """Validation of every trajectory over total steps, and the parameters along the line to here."""
-    title = f"The run by total GRPO steps    red: line to {place(evidence.parent, evidence.step)}    blue: best line"
+    title = (
+        f"The run by total GRPO steps    red: branch to {place(evidence.parent, evidence.step)}    blue: best branch"
+    )
     big = draw(validation_panel(evidence), SIDE, 380)
     small = [draw(panel, SIDE // COLUMNS, 280) for panel in parameter_panels(evidence)[:COLUMNS]]
     return compose(title, [big, *small], COLUMNS)
@@ -140,8 +142,8 @@ def validation_panel(evidence: Evidence) -> PlotPanel:
     path = tree.path(evidence.parent.id)
     best = best_path(tree)
     here = _scores(path, evidence.step)
-    lines = [PanelCurve("this line", here, HERE, 2.6, "o")]
-    lines += [PanelCurve("best line", _scores(best, None), BEST, 2.2, "s")]
+    lines = [PanelCurve("this branch", here, HERE, 2.6, "o")]
+    lines += [PanelCurve("best branch", _scores(best, None), BEST, 2.2, "s")]
     drawn = {node.id for node in (*path, *best)}
     lines += [
         PanelCurve("", _scores(tree.path(node.id)[-2:], None), OTHER, 1.2, ".")

@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OllamaFault as fault:
         found = {"level": "warning", "text": f"{asked.model} cannot be asked: {fault}"}
     else:
-        found = {"level": "warning", "text": f"{asked.model} sees no images"}
+        found = {"level": "warning", "text": f"{asked.model} has no vision"}
         if card.vision:
             found = report(list(probe(client, asked.model, asked.seed)), asked.model)
     sys.stdout.write(json.dumps(found) + "\n")
@@ -167,7 +167,7 @@ def _level(rng: random.Random) -> Riddle:
     levels = [0.1, 0.35, 0.6, 0.85]
     right = rng.randrange(4)
     points = _noisy(rng, lambda x: levels[right] + (0.5 - levels[right]) * (1 - x) ** 3, 0.01)
-    panel = PlotPanel("share cut off", (PanelCurve("", points), UNIT))
+    panel = PlotPanel("truncated completions", (PanelCurve("", points), UNIT))
     return Riddle("Level", panel, "At about which value does the curve end?", _four(map(str, levels)), LETTERS[right])
 
 

@@ -30,7 +30,7 @@ def completions(evidence: Evidence) -> str:
     word = fence(evidence)
     lines = [
         f"{title}: step {c.step}, reward {short(c.reward)}, {'correct' if c.correct else 'wrong'}"
-        f"{', cut off at the cap' if c.truncated else ''}\n"
+        f"{', truncated' if c.truncated else ''}\n"
         f"  prompt {quote(c.prompt, 240)}\n  expected {quote(c.answer, 120)}\n  completion {quote(c.completion, 400)}"
         for title, c in chosen
     ]
@@ -41,7 +41,7 @@ def completions(evidence: Evidence) -> str:
 
 
 def telling(given: Sequence[SampledCompletion]) -> list[tuple[str, SampledCompletion]]:
-    """At most four: best, worst, the longest cut off, the latest of the rest."""
+    """At most four: best, worst, the longest truncated one, the latest of the rest."""
     finite = [c for c in given if math.isfinite(c.reward)]
     if not finite:
         return []
@@ -49,7 +49,7 @@ def telling(given: Sequence[SampledCompletion]) -> list[tuple[str, SampledComple
     wanted = [("best", max(latest, key=lambda c: c.reward)), ("worst", min(latest, key=lambda c: c.reward))]
     cut = [c for c in latest if c.truncated]
     if cut:
-        wanted.append(("cut off", max(cut, key=lambda c: len(c.completion))))
+        wanted.append(("truncated", max(cut, key=lambda c: len(c.completion))))
     chosen: list[tuple[str, SampledCompletion]] = []
     for title, c in [*wanted, *(("another", c) for c in latest)]:
         if len(chosen) < COMPLETIONS and not any(c is other for _, other in chosen):

@@ -1,4 +1,4 @@
-"""The advisor that needs no model: diagnoses by the table of FACTS.md and answers with coordinated moves.
+"""The advisor that needs no model: diagnoses by fixed thresholds (`diagnosis.py`) and answers with coordinated moves.
 
 Deterministic: the same evidence gives the same advice. It stands in wherever a language model is absent or fails, so it
 must always find a valid proposal that was not tried.
@@ -18,7 +18,7 @@ from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAM
 from engine.domain.score import Score
 from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
 from engine.domain.tree import Node, NodeState
-from engine.words import counted
+from engine.words import counted, pathology_name, sentence
 
 PROPOSALS = 3
 """Alternatives offered for a change, best first."""
@@ -112,46 +112,50 @@ class _RulesQuestion:
             moved = apply(self.evidence.space, self._configuration, plan)
             if moved is not None:
                 what = f"{plan.title}: {', '.join(moved.phrases) or 'the suggested configuration'}"
-                why = f"Design {i} of {len(DESIGNS)}, {what}. {self._place()}. The roots differ so that one fits."
+                why = (
+                    f"Root configuration {i} of {len(DESIGNS)}, {what}. {self._place()}. "
+                    "The root configurations are deliberately diverse."
+                )
                 yield self._transition(moved.changes, why, plan.expected)
 
     def _keep(self) -> Transition:
         worst = self._worst
         if worst.pathology == HEALTHY:
-            why = f"Nothing to mend in #{self.evidence.parent.id}: {worst.text}. Continue with the same settings."
+            why = f"#{self.evidence.parent.id} looks healthy; continue with the same settings. Evidence: {worst.text}."
         else:
+            name, steps = sentence(pathology_name(worst.pathology)), counted(self.evidence.steps, "step")
             why = (
-                f"{worst.text} ({worst.pathology}, severity {short(worst.severity)}). Continue with the same settings: "
-                f"a change has to earn its place against these next {counted(self.evidence.steps, 'step')}."
+                f"{name}: {worst.text} (severity {short(worst.severity)}). Continue with the same settings: "
+                f"the next {steps} are the control for any change."
             )
-        return self._transition({}, why, self._at_least("no worse"))
+        return self._transition({}, why, self._at_least("not lower"))
 
     def _anneals(self) -> Iterator[Transition]:
-        space, here = self.evidence.space, self._configuration
+        space, here, steps = self.evidence.space, self._configuration, counted(self.evidence.steps, "step")
         for factor in ANNEAL_FACTORS if RATE in space else ():
             rate = space.move(here, RATE, factor)
             if rate != here[RATE]:
                 change = f"{format_value(here[RATE])}→{format_value(rate)}"
                 why = (
-                    f"{self.evidence.fraction_spent:.0%} of the budget is spent. {self._place()}. The last "
-                    f"{self.evidence.steps} steps with learning rate {change} and Adam kept: less noise at the end."
+                    f"{self.evidence.fraction_spent:.0%} of the budget is spent. {self._place()}. Anneal over the last "
+                    f"{steps}: {RATE} {change} with Adam's state kept, for less noise at the end."
                 )
-                yield self._transition({RATE: rate}, why, self._at_least("higher by about .01 to .02"))
-        why = f"The last {self.evidence.steps} steps. {self._place()}. The learning rate cannot go lower."
-        yield self._transition({}, why, self._at_least("no worse"))
+                yield self._transition({RATE: rate}, why, self._at_least("higher by about 0.01 to 0.02"))
+        why = f"The last {steps}. {self._place()}. {RATE} is already at its minimum."
+        yield self._transition({}, why, self._at_least("not lower"))
 
     def _repair(self) -> Transition:
         failed, space = self.evidence.failed, self.evidence.space
         if failed is None or failed.transition is None:
-            return self._transition({}, f"The same again. {self._place()}.", "the segment ends")
+            return self._transition({}, f"Retry with the same settings. {self._place()}.", "the segment finishes")
         plan, what, expected = _remedy(failed)
         moved = apply(space, failed.configuration, plan)
         configuration = {**failed.configuration, **(moved.changes if moved else {})}
         changes = space.changes(self._configuration, configuration)
-        done = ", ".join(moved.phrases) if moved and moved.changes else "the same again, once"
+        done = ", ".join(moved.phrases) if moved and moved.changes else "retry once with the same settings"
         why = f"#{failed.id} {what} at step {failed.steps} of {failed.planned_steps}: {done}. {self._place()}."
         repaired = self._transition(changes, why, expected)
-        label = "same again" if not (moved and moved.changes) else space.describe(failed.configuration, moved.changes)
+        label = "retry" if not (moved and moved.changes) else space.describe(failed.configuration, moved.changes)
         return replace(
             repaired, optimizer=failed.transition.optimizer, reference=failed.transition.reference, label=label
         )
@@ -162,12 +166,13 @@ class _RulesQuestion:
             for diagnosis in self.diagnoses:
                 plans = REMEDIES.get(diagnosis.pathology, ())
                 if choice < len(plans):
-                    why = f"{diagnosis.pathology.capitalize()}: {diagnosis.text}. Remedy"
+                    why = f"{sentence(pathology_name(diagnosis.pathology))}: {diagnosis.text}. Fix"
                     yield from self._planned(plans[choice], why, self._step_before(plans[choice], diagnosis))
 
     def _explorations(self) -> Iterator[Transition]:
         """Growing first, since that is what a constant cannot do; the others in a seeded order."""
-        why = f"{self._worst.pathology.capitalize()}: {self._worst.text}. To hold against going on unchanged"
+        name = sentence(pathology_name(self._worst.pathology))
+        why = f"{name}: {self._worst.text}. As an alternative to continuing unchanged"
         others = list(EXPLORE[1:])
         self._random().shuffle(others)
         for plan in (EXPLORE[0], *others):
@@ -185,13 +190,15 @@ class _RulesQuestion:
                 drawn = {**self._configuration, **{name: drawn[name] for name in names}}
             changes = evidence.space.changes(self._configuration, drawn)
             if len(changes) >= min(2, sum(not p.fixed for p in evidence.space)):
-                why = f"A draw (seed {evidence.seed}): every rule has been tried here. {self._place()}."
+                why = (
+                    f"Drawn at random (seed {evidence.seed}), because every rule has been tried here. {self._place()}."
+                )
                 yield self._transition(changes, why, self._at_least("higher"))
 
     def _bare(self) -> Iterator[Transition]:
         """What is left where every parameter is fixed: Adam and the reference."""
-        why = f"No parameter is left to change. {self._place()}."
-        plain = self._transition({}, why, self._at_least("no worse"))
+        why = f"No hyperparameter is left to change. {self._place()}."
+        plain = self._transition({}, why, self._at_least("not lower"))
         yield plain
         for reference in (plain.reference, KLReference.BRANCH):
             for optimizer in (OptimizerState.RESET, OptimizerState.KEEP):
@@ -204,9 +211,11 @@ class _RulesQuestion:
         moved = apply(self.evidence.space, self._configuration, plan, least=2)
         if moved is None:
             return
-        branch = "" if step == self.evidence.step else f" Branched earlier, at step {step}."
-        reference = "" if plan.reference is None else f" The KL reference becomes the {plan.reference}."
-        text = f"{why}, {plan.title}: {', '.join(moved.phrases)}.{reference}{branch}"
+        branch = "" if step == self.evidence.step else f" Branches earlier, at step {step}, before the problem began."
+        reference = (
+            "" if plan.reference is None else f" The reference model for the KL penalty becomes the {plan.reference}."
+        )
+        text = f"{why}: {plan.title}, with {', '.join(moved.phrases)}.{reference}{branch}"
         proposal = self._transition(moved.changes, text, f"{plan.expected}. {self._at_least('higher')}", step)
         if plan.reference is not None:
             with_mark = f"ref↺ {proposal.label}"
@@ -256,7 +265,7 @@ class _RulesQuestion:
         return next((c.score for c in parent.checkpoints if c.step == self.evidence.step), None)
 
     def _place(self) -> str:
-        """ "#3 at step 50: validation .31 (n 256, SE .03)"."""
+        """ "#3 at step 50: validation 0.31 (n 256, SE 0.03)"."""
         score, parent = self._here(), self.evidence.parent
         where = "The base model" if parent.transition is None else f"#{parent.id} at step {self.evidence.step}"
         if score is None:
@@ -284,8 +293,8 @@ def _remedy(failed: Node) -> tuple[MovePlan, str, str]:
         case NodeState.OUT_OF_MEMORY:
             return OUT_OF_MEMORY, "ran out of memory", "the segment fits in memory"
         case NodeState.NAN:
-            return UNSTABLE, "became not a number", "finite loss and gradients to the end"
+            return UNSTABLE, "produced NaN", "loss and gradients stay finite to the end"
         case NodeState.HUNG:
-            return SAME, "hung", "the segment ends; a second failure closes this place"
+            return SAME, "stopped responding", "the segment finishes; a second failure closes this branch point"
         case _:
-            return SAME, "crashed", "the segment ends; a second failure closes this place"
+            return SAME, "crashed", "the segment finishes; a second failure closes this branch point"

@@ -15,6 +15,7 @@ from engine.analysis.json_text import numbers
 from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows
 from engine.domain.score import Score, score_of
+from engine.domain.space import UNCHANGED
 
 FORMAT = 1
 """Version of the TOML's keys."""
@@ -177,7 +178,7 @@ def _row(title: str, stage: StrategyStage | None, score: Score | None, *, whole:
         "stage": title,
         "node": "" if stage is None else f"#{stage.node}",
         "steps": "" if stage is None else str(stage.steps),
-        "values": "keep" if stage is not None and not values else ", ".join(f"{k}={v:g}" for k, v in values.items()),
+        "values": UNCHANGED if stage is not None and not values else ", ".join(f"{k}={v:g}" for k, v in values.items()),
         "optimizer": "" if stage is None else stage.optimizer,
         "reference": "" if stage is None else stage.reference,
         "validation": f"{score.value:.3f}" if score else "",

@@ -12,7 +12,8 @@ from engine.controller.run_state import RunState
 from engine.training import events
 
 SCORED = {
-    "base": "the base", "soup": "the soup", "baseline": "the base on test", "final": "the winner on test",
+    "base": "the base model", "soup": "the soup", "baseline": "the base model on the test set",
+    "final": "the best policy on the test set",
     "reranking": "a finalist",
 }  # fmt: skip
 """What an evaluation scores, by the first word of its job; a number is the job of a segment."""

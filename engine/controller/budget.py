@@ -130,7 +130,7 @@ class BudgetTracker:
         """New limits from now on, one row and one line that says which. Raises UserError when none is left."""
         limits = merged(self.limits, given)
         if limits == self.limits:
-            raise UserError(f"the budget is that already: {in_words(limits)}")
+            raise UserError(f"the budget is unchanged: {in_words(limits)}")
         before, self.limits = self.limits, limits
         self._sums = self._arithmetic(limits)
         self._run.record.limits(limits.model_dump_json())
@@ -139,7 +139,7 @@ class BudgetTracker:
         change = ", ".join(f"{name} {_limit(before, name)} → {_limit(limits, name)}" for name in names)
         self._run.event("info", "budget", f"{change} (by {author})", author=author)
         spent = self._sums.fraction(self.spent)
-        left = f"{spent:.0%} of it is spent" if spent < 1 else "it is spent: the run ends after what is in flight"
+        left = f"{spent:.0%} of it is spent" if spent < 1 else "it is spent: the run ends after the segments in flight"
         return f"budget {change}; {left}"
 
     def _limits_at_start(self) -> BudgetSection:

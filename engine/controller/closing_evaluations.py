@@ -84,7 +84,7 @@ class ClosingEvaluations:
         scored = [(joined(c.validation, second), c) for c, second in zip(candidates, seconds, strict=True)]
         best, winner = max(scored, key=lambda pair: pair[0].value)
         for score, candidate in scored:
-            ahead = "picked" if candidate is winner else f"the picked one leads by {best.minus(score)}"
+            ahead = "picked" if candidate is winner else f"the selected policy leads by {best.minus(score)}"
             policy = candidate.policy
             self._run.event("info", "reranking", f"{policy.name}: {score}; {ahead}", policy.node)
         return winner

@@ -70,7 +70,7 @@ class CommandHandler:
                 self._proposals.set_gate(ProposalGate(gate.mode, self._gate_seconds))
                 return f"gate {gate.mode}"
             case other:
-                raise ValueError(f"{other.kind} is the loop's own")
+                raise ValueError(f"{other.kind} is handled by the loop")
 
     def _waiting(self, proposal_id: int, revision: int) -> Proposal:
         """The proposal as the human saw it. Raises UserError that says what changed since."""
@@ -79,16 +79,16 @@ class CommandHandler:
                 if proposal.revision != revision:
                     raise UserError(
                         f"proposal {proposal_id} of #{proposal.node} is at revision {proposal.revision} now "
-                        f"({in_words(proposal.transition.changes)}), you saw {revision}; look again"
+                        f"({in_words(proposal.transition.changes)}), you saw revision {revision}; look again"
                     )
                 return proposal
         gone = self._run.decided.get(proposal_id)
         if gone is None:
             raise UserError(f"there is no proposal {proposal_id}")
         why = f": {gone.reason}" if gone.reason and not gone.reason.startswith(gone.state) else ""
-        line = f"proposal {proposal_id} waits no more: {gone.state} by {gone.by}{why}"
+        line = f"proposal {proposal_id} is no longer waiting: {gone.state} by {gone.by}{why}"
         if gone.revision != revision:
-            line += f"; it is at revision {gone.revision} now ({gone.changes}), you saw {revision}"
+            line += f"; it is at revision {gone.revision} now ({gone.changes}), you saw revision {revision}"
         raise UserError(one_line(line))
 
     def _approve(self, command: commands.ApproveCommand, author: str) -> str:
@@ -136,7 +136,7 @@ class CommandHandler:
                 changes=command.changes,
                 optimizer=command.optimizer,
                 reference=command.reference,
-                rationale=command.rationale or f"asked for by {author}",
+                rationale=command.rationale or f"proposed by {author}",
             ),
             node.configuration,
         )
@@ -153,9 +153,9 @@ class CommandHandler:
 
     async def _prune(self, command: commands.PruneCommand, author: str) -> str:
         if command.node_id not in self._run.tree.nodes or command.node_id == self._run.tree.root.id:
-            raise UserError(f"#{command.node_id} cannot be pruned; take a node below the root")
+            raise UserError(f"#{command.node_id} cannot be pruned; choose a node below the root")
         if self._run.tree[command.node_id].pruned:
-            raise UserError(f"#{command.node_id} is pruned already")
+            raise UserError(f"#{command.node_id} is already pruned")
         reason = _reason(f"pruned by {author}", command.reason)
         subtree = self._run.tree.subtree(command.node_id)
         for node in subtree:
@@ -175,14 +175,14 @@ class CommandHandler:
         if node is None or node.state is not NodeState.RUNNING:
             raise UserError(f"#{command.node_id} is not training")
         await self._stop_segment(node.id, _reason(f"stopped by {author}", command.reason))
-        return f"#{node.id} ends after its step"
+        return f"#{node.id} stops after the current step"
 
     def _annotate(self, command: commands.AnnotateCommand) -> str:
         text = command.text.strip()
         if command.node_id not in self._run.tree.nodes:
             raise UserError(f"there is no node #{command.node_id}")
         self._run.annotate(command.node_id, text)
-        return f"#{command.node_id} note kept" if text else f"#{command.node_id} note removed"
+        return f"#{command.node_id} note saved" if text else f"#{command.node_id} note removed"
 
     def _change_budget(self, command: commands.BudgetCommand, author: str) -> str:
         """What has not begun and finds no room any more is withdrawn; what trains goes on to its end."""

@@ -21,7 +21,7 @@ class CommandInbox:
             "(SELECT command_id FROM command_results WHERE state <> 'taken') ORDER BY command_id"
         )
         for row in unanswered:
-            self.refused(row["command_id"], "the engine ended before it was carried out; ask again")
+            self.refused(row["command_id"], "the engine ended before the command was carried out; send it again")
         self._seen = max((r["command_id"] for r in self._writer.rows("SELECT command_id FROM commands")), default=0)
 
     def unseen(self) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class EvaluationRequests:
             for _ in range(MOST_WORKERS - 1):
                 if isinstance(answer, EvaluationResult) or not answer.worker_lost:
                     break
-                self._run.event("warning", "evaluation", f"{job.job}: {answer.detail}; it is scored again")
+                self._run.event("warning", "evaluation", f"{job.job}: {answer.detail}; it will be scored again")
                 answer = await self._once(job)
             return answer
 

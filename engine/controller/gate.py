@@ -31,4 +31,4 @@ class ProposalGate:
     @property
     def reason(self) -> str:
         """Why it went ahead by itself, for the row."""
-        return "gate auto" if self.mode == "auto" else f"gate timeout: nobody answered in {self.seconds:g} s"
+        return "gate auto" if self.mode == "auto" else f"gate timeout: no answer within {self.seconds:g} s"

@@ -180,7 +180,7 @@ class Controller:
         seen = self._brake.missing_signal()
         if not seen or not self._brake.pauses(self._proposals.gate.mode):
             return f"{seen}: {self._brake.remedy()}" if seen else ""
-        await self._pause(f"{seen}: resume to train all the same, or stop and {self._brake.remedy()}")
+        await self._pause(f"{seen}: resume to train anyway, or stop and {self._brake.remedy()}")
         return ""
 
     # ---- one round ------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Controller:
     async def _advance(self) -> None:
         out_of_time = self._budget.out_of_time
         if out_of_time and not self._stopped_for_time:
-            await self._segments.stop_all(SegmentEnd.STOPPED, "the budget's time is spent")
+            await self._segments.stop_all(SegmentEnd.STOPPED, "the time limit of the budget is reached")
         self._stopped_for_time = out_of_time
         self._proposals.collect()
         await self._mind_the_store()
@@ -222,14 +222,16 @@ class Controller:
         elif not fault and self._paused.startswith(STORE_FAULT):
             await self._unpause()
         elif self._wants_space and not self._segments.missing_bytes():
-            self._run.event("info", "disk", "there is room for the next checkpoints again: the run goes on by itself")
+            self._run.event(
+                "info", "disk", "there is space for the next checkpoints again: the run continues by itself"
+            )
             await self._unpause()
 
     async def _wait_for_space(self, missing: int) -> None:
         """Pause: the next checkpoints have no room. Whether the run goes on by itself then is said."""
         by_itself = self._config.training.resume_when_free
-        how = "will continue by itself when they are free" if by_itself else "free some, then resume"
-        line = f"{-(-missing // 2**20)} MiB lack on disk for the next checkpoints: {how}"
+        how = "the run continues once they are free" if by_itself else "free some space, then resume"
+        line = f"{-(-missing // 2**20)} MiB of disk space are missing for the next checkpoints: {how}"
         self._run.event("warning", "disk", line)
         await self._pause(line)
         self._wants_space = by_itself
@@ -314,21 +316,23 @@ class Controller:
         """Do it and say what was done; None when the answer comes later (stop)."""
         kind = asked.command.kind
         if self._finishing and kind not in ("annotate", "stop"):
-            raise UserError(f"{kind}: the search is over and the finalists are scored; only annotate and stop go now")
+            raise UserError(
+                f"{kind}: the search is over and the finalists are being scored; only annotate and stop are allowed now"
+            )
         if not isinstance(asked.command, commands.PlainCommand):
             return await self._commands.carry_out(asked)
         match asked.command.kind:
             case "pause":
                 by_itself = self._wants_space or self._paused.startswith(STORE_FAULT)
                 if self._paused and not by_itself:  # a human may make such a pause a lasting one
-                    raise UserError(f"the run is paused already: {self._paused}")
+                    raise UserError(f"the run is already paused: {self._paused}")
                 await self._pause(f"paused by {asked.author}")
-                return "the workers hold after the step in progress"
+                return "training pauses after the current step"
             case "resume":
                 if not self._paused:
                     raise UserError("the run is not paused")
                 await self._unpause()
-                return "training goes on"
+                return "training continues"
             case "stop":
                 self._stopping.append(asked)
         return None
@@ -350,7 +354,7 @@ class Controller:
         """End before the search is over; a resume goes on from there."""
         who = f"stopped by {self._stopping[0].author}" if self._stopping else "the engine was asked to end"
         await self._let_go("the run was stopped", who)
-        return self._end("stopped", f"{who}; `llmzero resume` goes on")
+        return self._end("stopped", f"{who}; `llmzero resume` continues it")
 
     async def _let_go(self, why: str, who: str) -> None:
         """Nothing waits at the gate any more, and every segment ends after its step, with a checkpoint; a worker that
@@ -405,7 +409,7 @@ class Controller:
         self._run.record.set_state(state, reason)
         for asked in self._stopping:
             stopped = state == "stopped"
-            self._inbox.done(asked.id, "stopped; `llmzero resume` goes on" if stopped else f"the run {state}")
+            self._inbox.done(asked.id, "stopped; `llmzero resume` continues it" if stopped else f"the run {state}")
         for row in self._inbox.unseen():
-            self._inbox.refused(row["command_id"], f"the run {state} before it was carried out")
+            self._inbox.refused(row["command_id"], f"the run {state} before the command was carried out")
         return state

@@ -64,10 +64,8 @@ class NoSignalBrake:
         """What to do, in one line."""
         checkpoints = self._run.tree.root.checkpoints
         solved = bool(checkpoints) and checkpoints[0].score.sampled == checkpoints[0].score.n
-        what = (
-            "take harder prompts" if solved else "take easier prompts, rewards for partial success or a stronger base"
-        )
-        return f'{what}; search.no_signal = "go-on" trains all the same'
+        what = "use harder prompts" if solved else "use easier prompts, rewards for partial success or a stronger base"
+        return f'{what}; search.no_signal = "go-on" trains anyway'
 
     def _trained(self) -> list[Node]:
         """Segments that are over and came to a step."""

@@ -110,7 +110,7 @@ class Planner:
         places = [(expansion.parent, expansion.step), *expansion.candidates]
         here = (chosen.node, chosen.step)
         if here not in places:
-            made.refusals.append(f"#{chosen.node} step {chosen.step} is not a place that was offered")
+            made.refusals.append(f"#{chosen.node} step {chosen.step} is not a checkpoint that was offered")
             return expansion
         others = tuple(place for place in places if place != here)
         return replace(expansion, parent=chosen.node, step=chosen.step, candidates=others)
@@ -129,11 +129,11 @@ class Planner:
         """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
         places = {(evidence.parent.id, evidence.step), *evidence.candidates}
         if (proposal.parent, proposal.step) not in places:
-            return [f"#{proposal.parent} step {proposal.step} is not a place that was offered"]
+            return [f"#{proposal.parent} step {proposal.step} is not a checkpoint that was offered"]
         if proposal.intent is not evidence.intent:
             return [f"intent {proposal.intent}, wanted {evidence.intent}"]
         if evidence.intent is not Intent.REPAIR and self.repeats(proposal, of=evidence):
-            return ["repeats a transition tried from here"]
+            return ["repeats a transition already tried from here"]
         return self._space.check_transition(evidence.tree[proposal.parent].configuration, proposal)
 
     def repeats(self, proposal: Transition, of: Evidence | None = None) -> bool:

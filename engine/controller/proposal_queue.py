@@ -24,6 +24,7 @@ from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import NodeState
 from engine.run.config import AdvisorSection
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
+from engine.words import intent_name
 
 PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
 """A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
@@ -202,7 +203,7 @@ class ProposalQueue:
             if wish is None or self._place(proposal) == (wish.parent, wish.step, wish.intent):
                 continue
             if not (self._slow and wish.intent is Intent.REPAIR):
-                self.close(proposal, "superseded", "engine", f"another one fits better now: {wish.reason}")
+                self.close(proposal, "superseded", "engine", f"a better expansion was found: {wish.reason}")
 
     def collect(self) -> None:
         """Turn finished advices into proposals, and let through what the gate opens for."""
@@ -231,7 +232,7 @@ class ProposalQueue:
             transition, configuration, steps=steps, seed=self._seed(transition), advisor=HUMAN,
             call_id=None, deadline=None,
         )  # fmt: skip
-        self._run.decide(proposal, "approved", author, "the human's own transition")
+        self._run.decide(proposal, "approved", author, "custom proposal")
         return proposal
 
     def withdraw(self, node_id: int, reason: str) -> None:
@@ -316,7 +317,7 @@ class ProposalQueue:
                 continue
             planning.state = AdviceState.LATE
             self._run.event(
-                "info", "advisor late", f"no answer in {waited:.1f} s while a worker was free: the rules advise",
+                "info", "advisor late", f"no answer in {waited:.1f} s with a worker free: the rules advisor answers",
                 planning.expansion.parent,
             )  # fmt: skip
             self._plan(planning.expansion, left, AdviceState.STAND_IN)

@@ -34,7 +34,7 @@ def recover(run: RunState) -> None:
             or _was_stopped(run, node)
             or (node.state is NodeState.QUEUED and node.steps)
         ):
-            take_up(run, node.id, "it was in flight when the engine ended")
+            take_up(run, node.id, "it was training when the engine ended")
     for node in run.tree:
         _reject_unreachable(run, node)
 
@@ -47,7 +47,7 @@ def take_up(run: RunState, node_id: int, why: str) -> None:
         run.set_state(node_id, NodeState.FINISHED)
         run.event("info", "requeued", f"#{node_id} had trained all of its {done} steps", node_id)
         return
-    how = f"it goes on from step {done} of {node.planned_steps}" if done else "it begins again"
+    how = f"it continues from step {done} of {node.planned_steps}" if done else "it starts again"
     run.requeue(node_id, done, step_seconds(run, node_id, done), f"{why}; {how}")
     run.event("warning", "requeued", f"#{node_id}: {why}; {how}", node_id)
 
@@ -61,7 +61,7 @@ def _settle_proposals(run: RunState) -> None:
     for node in run.tree:
         if node.state is NodeState.PROPOSED and node.id not in run.proposals:
             approved = decided.get(node.id) in ("approved", "edited")
-            reason = "" if approved else "its engine ended while it was proposed"
+            reason = "" if approved else "the engine ended while it was proposed"
             run.set_state(node.id, NodeState.QUEUED if approved else NodeState.REJECTED, reason)
 
 

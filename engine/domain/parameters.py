@@ -76,7 +76,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What a value may be, for messages: "1e-5 to 5e-4", "0 or .001 to .5", "4, 8, 16"."""
+        """What a value may be, for messages: "1e-5 to 5e-4", "0 or 0.001 to 0.5", "4, 8, 16"."""
         if self.choices:
             return ", ".join(map(format_value, self.choices))
         words = f"{format_value(self.low)} to {format_value(self.high)}"
@@ -188,7 +188,7 @@ _TASK_KEYS = (*_KEYS, "label", "kind", "scale", "integer", "doc")
 
 
 def format_value(value: Value) -> str:
-    """Short text of a value: "1e-4", "2.5e-5", ".02", "1.2", "48", "0"; at most three significant digits for floats."""
+    """Short text of a value: "1e-4", "2.5e-5", "0.02", "1.2", "48", "0"; at most three significant digits."""
     if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e6):
         return str(int(value))
     if not math.isfinite(value):
@@ -196,7 +196,7 @@ def format_value(value: Value) -> str:
     if abs(value) < 1e-3 or abs(value) >= 1e6:
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{value:.3g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4g}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:

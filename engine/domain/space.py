@@ -26,6 +26,9 @@ from engine.domain.parameters import (
 )
 from engine.errors import short, short_name
 
+UNCHANGED = "continue"
+"""The label of a transition that changes nothing."""
+
 LABEL_LENGTH = 24
 """Characters of a transition's label: what fits into the tree at 120 columns."""
 
@@ -60,7 +63,7 @@ class Transition:
 
     Attributes:
         parent: node id. step: GRPO steps into the parent's segment at which its checkpoint was saved; 0 for the root.
-        changes: only the parameters that differ from the parent's configuration. Empty means *keep*.
+        changes: only the parameters that differ from the parent's configuration. Empty means *continue*.
         optimizer, reference: the two explicit choices.
         label: at most 24 characters for the tree, e.g. "lr↑ kl .02".
         rationale: why, quoting the evidence. expected: the effect expected, checkable.
@@ -193,17 +196,17 @@ class Space:
         return {p.name: p.sample(rng) for p in self.parameters}
 
     def describe(self, parent_configuration: Configuration, changes: Configuration) -> str:
-        """A label of at most 24 characters, e.g. "lr↑ kl .02"; "keep" when nothing changes."""
+        """A label of at most 24 characters, e.g. "lr↑ kl .02"; "continue" when nothing changes."""
         moved = [
             (self[name], parent_configuration.get(name), value)
             for name, value in changes.items()
             if name in self and value != parent_configuration.get(name)
         ]
         if not moved:
-            return "keep"
+            return UNCHANGED
         arrows = [f"{p.label}{_arrow(before, value)}" for p, before, value in moved]
         values = [
-            arrow if p.name == "learning_rate" else f"{p.label} {format_value(value)}"
+            arrow if p.name == "learning_rate" else f"{p.label} {_narrow(value)}"
             for arrow, (p, _, value) in zip(arrows, moved, strict=True)
         ]
         for words in (values, arrows):
@@ -241,7 +244,7 @@ class Space:
         changed = {n: v for n, v in transition.changes.items() if parent.get(n) != v}
         intent, rate = transition.intent, "learning_rate"
         if intent is Intent.KEEP and changed:
-            return [f"a keep changes nothing, but {', '.join(changed)} would change"]
+            return [f"to continue is to change nothing, but {', '.join(changed)} would change"]
         same = transition.optimizer is OptimizerState.KEEP and transition.reference is KLReference.BASE
         if intent is Intent.CHANGE and not changed and same:
             return ["a change that changes nothing: give at least one value that differs from the parent's"]
@@ -271,12 +274,19 @@ def _texts(transition: Transition) -> list[str]:
     return found
 
 
+def _narrow(value: Value) -> str:
+    """A value without its leading zero: a label has 24 characters."""
+    text = format_value(value)
+    return text[1:] if text.startswith("0.") else text
+
+
 def _arrow(before: Value | None, after: Value) -> str:
     return "↑" if before is None or after > before else "↓"
 
 
 __all__ = [
     "LABEL_LENGTH",
+    "UNCHANGED",
     "Configuration",
     "Intent",
     "KLReference",

@@ -32,12 +32,12 @@ class RootRuns(Peer):
 
     def next(self, here: SearchSituation) -> Expansion | None:
         if unfinished := self._unfinished(here):
-            return here.keep(unfinished[0], "unchanged to the end of its segments")
+            return here.keep(unfinished[0], "continue unchanged to the end of its segments")
         begun = len(here.starts)
         changes = self.changes(begun, here)
         if changes is None:
             return None
-        return here.root(f"start {begun + 1} from the base, as the baseline lays down", changes)
+        return here.root(f"root run {begun + 1} from the base model, as the baseline prescribes", changes)
 
     def _unfinished(self, here: SearchSituation) -> list[Node]:
         """Ends of root runs that have not their segments yet and can be trained on."""

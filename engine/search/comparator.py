@@ -49,11 +49,15 @@ def judge(
     if now <= errors or (now <= large and not lasting):
         return None
     (step, score), start = curve[-1], curve[0][1]
-    how = "at two checkpoints running" if lasting else "at once"
-    other = "no other trajectory is that far" if best is None else f"the best trajectory has {best.value:.3f} there"
+    how = "at two consecutive checkpoints" if lasting else "at one checkpoint"
+    other = (
+        "no other trajectory has reached this step"
+        if best is None
+        else f"the best trajectory has {best.value:.3f} at this step"
+    )
     return StopVerdict(
         step,
-        f"collapsed {how}: {score.value:.3f} at step {step} (n {score.n}), {start.value:.3f} where it branched off, "
+        f"collapsed {how}: {score.value:.3f} at step {step} (n {score.n}), {start.value:.3f} at its branch point, "
         f"{other}: at least {now:.1f} standard errors below",
     )
 

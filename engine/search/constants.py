@@ -34,7 +34,7 @@ class ContinuedConstant(Peer):
         length = max(1, round(self._settings.race_share * here.total / (constants * size)))
         begun = len(here.starts)
         if begun < constants:
-            reason = f"constant {begun + 1} of {constants}: each is trained for {length} segments"
+            reason = f"constant {begun + 1} of {constants}: each trains for {length} segments"
             return here.root(reason, None if begun else {})
         continuations = [
             lineage.continuation(root_run)[:length] for root_run in here.starts[:constants] if root_run is not None
@@ -43,7 +43,7 @@ class ContinuedConstant(Peer):
         if short:
             continuation = min(short, key=lambda c: (len(c), c[-1].id))
             return here.keep(
-                continuation[-1], f"constant #{continuation[0].id} goes to the end of its {length} segments"
+                continuation[-1], f"constant #{continuation[0].id} continues to the end of its {length} segments"
             )
         if any(c[-1].state.in_flight for c in continuations) or not continuations:
             return None
@@ -59,7 +59,7 @@ class ContinuedConstant(Peer):
             return None
         steps = segment_length(size, left - reserve)
         if steps or not reserve:
-            reason = f"constant #{winner[0].id} won with {late_value(winner):.3f} and is trained on"
+            reason = f"constant #{winner[0].id} won with {late_value(winner):.3f} and continues"
             return here.keep(tip, reason, steps)
         return self._anneal(here, tip)
 
@@ -69,7 +69,7 @@ class ContinuedConstant(Peer):
         if annealed or end is None or not lineage.grows(tip):
             living = [lineage.continuation(c)[-1] for c in annealed if lineage.lives(c)]
             last = living[-1] if living else tip
-            return None if last.state.in_flight else here.keep(last, "what is left of the annealed end")
+            return None if last.state.in_flight else here.keep(last, "the rest of the annealing phase")
         changes = {}
         if RATE in self._space and not self._space[RATE].fixed:
             changes[RATE] = self._space.move(tip.configuration, RATE, self._settings.anneal_factor)

@@ -28,7 +28,7 @@ class ASHA(Peer):
         rungs = self._rungs(here)
         for continuation in continuations:
             if len(continuation) not in rungs and len(continuation) < rungs[-1] and here.open(continuation[-1]):
-                return here.keep(continuation[-1], f"#{continuation[0].id} goes to the end of its rung")
+                return here.keep(continuation[-1], f"#{continuation[0].id} continues to the end of its rung")
         for rung in reversed(rungs[:-1]):
             reached = [c for c in continuations if len(here.lineage.ended(c[:rung])) == rung]
             reached.sort(key=lambda c: (-_value_at(c, rung), c[0].id))
@@ -39,7 +39,7 @@ class ASHA(Peer):
                     return here.keep(continuation[-1], why)
         begun = len(here.starts)
         return here.root(
-            f"configuration {begun + 1} begins at the lowest rung", drawn(self._space, "asha", self._seed, begun)
+            f"configuration {begun + 1} starts at the lowest rung", drawn(self._space, "asha", self._seed, begun)
         )
 
     def _rungs(self, here: SearchSituation) -> list[int]:
@@ -81,7 +81,7 @@ class Hyperband(Peer):
             for continuation in continuations:
                 if len(continuation) < rung and here.open(continuation[-1]):
                     return here.keep(
-                        continuation[-1], f"bracket {bracket}: #{continuation[0].id} goes to {rung} segments"
+                        continuation[-1], f"bracket {bracket}: #{continuation[0].id} continues to {rung} segments"
                     )
             if any(len(here.lineage.ended(c)) < min(rung, len(c)) for c in continuations):
                 return None

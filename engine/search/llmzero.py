@@ -98,7 +98,9 @@ class LLMZeroPolicy:
         assert failed.transition is not None  # the root does not fail
         where, steps = failed.transition, segment_length(failed.planned_steps, self.left) or self.steps
         after = counted(failed.steps, "step")
-        reason = f"#{failed.id} ended {failed.state} after {after}: the same place once more, made safe"
+        reason = (
+            f"#{failed.id} failed ({failed.state}) after {after}: retry from the same checkpoint with safer settings"
+        )
         return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
 
     def anneal(self) -> Expansion | None:
@@ -109,22 +111,22 @@ class LLMZeroPolicy:
             last = lineage.continuation(annealed[-1])[-1]
             if last.state.in_flight:
                 return None
-            return self._keep(last, f"{counted(self.left, 'step')} of the low-rate end are left")
+            return self._keep(last, f"{counted(self.left, 'step')} are left of the annealing phase")
         branch = self._best_branch()
         if branch[-1].state.in_flight:
             return None
         node, checkpoint = self._anneal_from(branch)
         if any(lineage.role(c) is Intent.ANNEAL for c in self.tree.children(node.id)):
-            return self._keep(branch[-1], "the end at a low learning rate failed: training continues as before it")
+            return self._keep(branch[-1], "annealing failed: training continues from the segment before it")
         reason = (
-            f"the last {self.left} of {counted(self.total, 'step')} are trained at a low learning rate, "
+            f"anneal: the last {self.left} of {counted(self.total, 'step')} use a low learning rate, "
             f"from #{node.id} step {checkpoint.step}, which scores {checkpoint.score.value:.3f}"
         )
         return Expansion(node.id, checkpoint.step, Intent.ANNEAL, self.left, reason)
 
     def start_root(self) -> Expansion | None:
         """The next first segment, under settings of its own."""
-        number = f"start {self.lineage.roots_begun + 1} of {self.roots}: different settings are compared"
+        number = f"root run {self.lineage.roots_begun + 1} of {self.roots}: different settings are compared"
         return self._root((number if self.roots > 1 else "the first segment") + self._fewer_roots())
 
     @cached_property
@@ -140,7 +142,7 @@ class LLMZeroPolicy:
         leader = max(race.survivors, key=lambda n: (_value(n), -n.id), default=None)
         if leader is None or not leader.checkpoints:
             return None
-        return self._change([leader], "the comparison waits for a slower start", self.settings.children)
+        return self._change([leader], "the race waits for a slower root run", self.settings.children)
 
     def continue_or_explore(self, winner: Node, runner_up: Node | None) -> Expansion | None:
         """Depth first; an alternative when the main branch trains already, is closed, or when their share is due."""
@@ -154,11 +156,11 @@ class LLMZeroPolicy:
         due = aside + self.steps <= share * (aside + deep + self.steps)
         grows = self.lineage.grows(tip) and not self.lineage.continuation_closed(tip)
         if due or not grows:
-            spent = f"{aside} of {counted(aside + deep, 'step')} so far went into alternatives"
-            why = f"#{tip.id} still trains" if tip.state.in_flight else spent
+            spent = f"{aside} of {counted(aside + deep, 'step')} since the race were spent on alternatives"
+            why = f"#{tip.id} is still training" if tip.state.in_flight else spent
             revive = runner_up if runner_up is not None and stalls and revived <= aside - revived else None
             expansion = self.explore(
-                branch, revive, f"the main branch {'no longer improves' if stalls else 'goes on'}, and {why}"
+                branch, revive, f"the main branch {'no longer improves' if stalls else 'continues'}, and {why}"
             )
             if expansion is not None or not grows:
                 return expansion
@@ -170,12 +172,12 @@ class LLMZeroPolicy:
         trial = self._trial(branch)
         if trial is not None:
             return self._keep(
-                trial, f"{why}: the change #{trial.id} ({_value(trial):.3f}) is tried for another segment"
+                trial, f"{why}: the change #{trial.id} ({_value(trial):.3f}) is tested for another segment"
             )
         if revive is not None:
             end = self._main_branch(revive)[-1]
             if self.lineage.grows(end) and not self.lineage.continuation_closed(end):
-                return self._keep(end, f"{why}: the second-best start #{revive.id} continues from {_value(end):.3f}")
+                return self._keep(end, f"{why}: the second-best root run #{revive.id} continues from {_value(end):.3f}")
         return self._change([branch[0]], why, self.settings.children)
 
     def fall_back(self) -> Expansion | None:
@@ -185,11 +187,11 @@ class LLMZeroPolicy:
         leaves = [n for n in leaves if lineage.continued_by(n) is None and not lineage.continuation_closed(n)]
         best = max(leaves, key=lambda n: (_value(n), -n.id), default=None)
         return (
-            self._change(lineage.root_runs, "nothing else is open", self.settings.children)
-            or (self._keep(best, "nothing else is open") if best is not None else None)
+            self._change(lineage.root_runs, "no other branch point is open", self.settings.children)
+            or (self._keep(best, "no other branch point is open") if best is not None else None)
             or self._change(children, "only closed branches are left", self.settings.children)
-            or self._root("a new start: nothing else is open")
-            or self._change(children, "nothing else is open", len(self.tree) + 1)
+            or self._root("a new root run: no other branch point is open")
+            or self._change(children, "no other branch point is open", len(self.tree) + 1)
         )
 
     # ---- the main branch and its alternatives ---------------------------------------------------------------------
@@ -288,8 +290,8 @@ class LLMZeroPolicy:
         """Why there are fewer roots than the run file asks for, where there are."""
         if self.roots == self.asked_roots:
             return ""
-        asked = f"{self.asked_roots} starts are asked for (search.roots)"
-        return f" ({asked}, {self.total} steps have room for {self.roots}: each start gets four segments' worth)"
+        asked = f"search.roots asks for {self.asked_roots}"
+        return f" ({asked}; {self.total} steps are enough for {self.roots} of at least four segments each)"
 
     def _keep(self, node: Node, reason: str) -> Expansion | None:
         end = place(node)
@@ -305,8 +307,8 @@ class LLMZeroPolicy:
         if arm is None:
             return None
         reason = (
-            f"{why}: a change is tried from #{arm.node} step {arm.step} ({counted(arm.begun, 'other')} tried there; "
-            f"value {arm.value:.2f} of 1, at best {arm.bound:.2f})"
+            f"{why}: try a change from #{arm.node} step {arm.step} ({counted(arm.begun, 'other')} tried there; "
+            f"estimated value {arm.value:.2f}, upper bound {arm.bound:.2f})"
         )
         return Expansion(arm.node, arm.step, Intent.CHANGE, self.steps, reason, bounds.others(arm))
 

@@ -27,7 +27,7 @@ class KeepOnly(SearchStrategy):
         wish = self._inner.ask(tree, budget)
         if wish is None or wish.intent is Intent.REPAIR:
             return wish
-        return replace(wish, changes={}, candidates=(), reason=f"{wish.reason}; no change, another seed")
+        return replace(wish, changes={}, candidates=(), reason=f"{wish.reason}; no change, a different seed")
 
 
 class RandomChanges(SearchStrategy):
@@ -49,7 +49,7 @@ class RandomChanges(SearchStrategy):
             changes = {} if first else self._space.changes(here, self._space.sample(rng))
         else:
             changes = self._drawn(here, rng)
-        return replace(wish, changes=changes, candidates=(), reason=f"{wish.reason}; drawn from the space")
+        return replace(wish, changes=changes, candidates=(), reason=f"{wish.reason}; drawn at random from the space")
 
     def _drawn(self, here: Configuration, rng: random.Random) -> dict[str, Value]:
         """New values for one to three parameters; one that only rises is drawn from what is above it."""

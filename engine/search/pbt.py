@@ -53,7 +53,7 @@ class PBT(Peer):
         copies = 0
         for slot, member in enumerate(members):
             if member is not None and member in alive and member.id not in bottom:
-                successor = here.lineage.continued_by(member) or here.keep(member, f"member {slot + 1} goes on")
+                successor = here.lineage.continued_by(member) or here.keep(member, f"member {slot + 1} continues")
                 if successor is not None:
                     successors.append(successor)
                     continue
@@ -71,7 +71,7 @@ class PBT(Peer):
         if begun >= MOST_CHILDREN or end is None:
             return None
         changes = self._perturbed(top.configuration, random.Random(f"pbt/{self._seed}/{top.id}/{begun}"))
-        reason = f"member {slot + 1} is among the last: it continues from #{top.id} ({value(top):.3f}), perturbed"
+        reason = f"member {slot + 1} is among the worst: it continues from #{top.id} ({value(top):.3f}), perturbed"
         return Expansion(top.id, end.step, Intent.CHANGE, here.steps, reason, changes=changes)
 
     def _perturbed(self, here: Configuration, rng: random.Random) -> dict[str, Value]:

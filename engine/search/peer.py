@@ -106,7 +106,7 @@ class Peer(SearchStrategy):
         here = SearchSituation(lineage, budget, base.step, steps)
         if lineage.failures and (failed := lineage.failures[0]).transition is not None:
             where, steps = failed.transition, segment_length(failed.planned_steps, budget.steps) or steps
-            reason = f"#{failed.id} ended {failed.state}: the same place again, with safer settings"
+            reason = f"#{failed.id} failed ({failed.state}): retry from the same checkpoint with safer settings"
             return Expansion(where.parent, where.step, Intent.REPAIR, steps, reason, failed=failed.id)
         wish = self.next(here)
         return self._anything(here) if wish is None and not lineage.busy() else wish
@@ -115,8 +115,8 @@ class Peer(SearchStrategy):
         """Budget is left and the idea has no wish: the best end is trained on; the default again when there is none."""
         best = max(here.leaves(), key=lambda n: (value(n), -n.id), default=None)
         if best is not None:
-            return here.keep(best, "nothing else is planned: the best end is trained on")
-        return here.root("nothing can be trained on: the default configuration again", {})
+            return here.keep(best, "nothing else is planned: continue from the best end")
+        return here.root("nothing can continue: a new root run with the default configuration", {})
 
 
 def value(node: Node) -> float:

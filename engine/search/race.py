@@ -101,7 +101,7 @@ def _waiting(
     if free:
         root_run = min(free, key=lambda n: (len(continuations[n.id]), n.id))
         reason = (
-            f"{counted(len(survivors), 'start')} are compared: #{root_run.id} trains to the end of its segment {rung}"
+            f"{counted(len(survivors), 'root run')} are compared: #{root_run.id} trains to the end of segment {rung}"
         )
         return RootRace(tuple(survivors), next=continuations[root_run.id][-1], reason=reason)
     known = [n for n in survivors if n not in late]
@@ -110,7 +110,7 @@ def _waiting(
         if len(continuations[root_run.id]) == rung and _sure(
             lineage, root_run, known, late, rung, continuations, drop_errors
         ):
-            reason = f"#{root_run.id} stays whatever the {len(late)} still training score: it trains ahead"
+            reason = f"#{root_run.id} advances whatever the {len(late)} still in training score, so it continues"
             return RootRace(tuple(survivors), next=end, reason=reason)
     return RootRace(tuple(survivors))
 

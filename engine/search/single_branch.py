@@ -43,7 +43,7 @@ class SingleBranch(Peer):
         if begun < MOST_CHILDREN and (wish := self.change(tip)) is not None:
             changes, reason = wish
             return Expansion(tip.id, end.step, Intent.CHANGE, here.steps, reason, changes=changes)
-        return here.keep(tip, "the branch goes on with the same settings")
+        return here.keep(tip, "continue with the same settings")
 
     def _child(self, here: SearchSituation, node: Node) -> Node | None:
         """The living segment that goes on from a node; of several the latest."""
@@ -72,7 +72,7 @@ class AdaRFT(SingleBranch):
         there = p.nearest(here + by)
         if there == here:
             return None
-        reason = f"mean training reward {tip.reward:.3f}, wanted {settings.target:g}: {p.name} {here:g} → {there:g}"
+        reason = f"mean training reward {tip.reward:.3f}, target {settings.target:g}: {p.name} {here:g} → {there:g}"
         return {p.name: there}, reason
 
 
@@ -80,4 +80,4 @@ class SkillOptimization(SingleBranch):
     """See the module."""
 
     def change(self, tip: Node) -> tuple[Configuration | None, str] | None:
-        return None, f"after #{tip.id} the agent decides what changes next, from the log and the budget"
+        return None, f"after #{tip.id} the advisor decides what changes next, from the log and the budget"

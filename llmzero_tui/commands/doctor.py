@@ -55,7 +55,7 @@ def examine(options: argparse.Namespace) -> Iterator[CheckFinding]:
     except UserError as error:
         if options.host:
             raise UserError(f"--host {error}") from error
-        yield CheckFinding("warning", "ollama", f"{error}; the rules advise")
+        yield CheckFinding("warning", "ollama", f"{error}; the rules advisor is used")
     else:
         yield _ollama(host, model)
         yield advisor_check.look(AdvisorSection(kind="auto", host=host, model=model))
@@ -96,13 +96,13 @@ def _ollama(host: str, model: str) -> CheckFinding:
     try:
         server = machine.ollama(host)
     except Fault as error:
-        return CheckFinding("warning", "ollama", f"{error}; the rules advise; start Ollama and {pull}")
+        return CheckFinding("warning", "ollama", f"{error}; the rules advisor is used; start Ollama and {pull}")
     models = (
         ", ".join(f"{name}{' (sees)' if name in server.vision else ''}" for name in server.models[:8]) or "no model"
     )
     text = f"{server.version} at {host} with {models}"
     if not server.vision:
-        return CheckFinding("warning", "ollama", f"{text}; none sees images: {pull}")
+        return CheckFinding("warning", "ollama", f"{text}; none has vision: {pull}")
     if not {model, f"{model}:latest"} & set(server.models):
         return CheckFinding("warning", "ollama", f"{text}; not {model}: {pull}, or set advisor.model")
     return CheckFinding("ok", "ollama", text)

@@ -143,7 +143,7 @@ def test_a_model_that_only_reads_is_used_where_it_was_asked_for(tmp_path: Path) 
         with running(directory):
             assert live.wait_for_end(directory) == "finished", directory.log.read_text()
     (row,) = live.rows(directory, "SELECT message FROM events WHERE kind = 'advisor'")
-    assert "cannot see" in row["message"]
+    assert "has no vision" in row["message"]
     images = live.rows(directory, "SELECT DISTINCT images FROM agent_calls")
     assert images == [{"images": "[]"}]
     assert live.rows(directory, "SELECT advisor FROM runs") == [{"advisor": "ollama text-only"}]

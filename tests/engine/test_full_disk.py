@@ -106,7 +106,8 @@ def test_a_run_that_paused_for_room_goes_on_by_itself_and_says_so(
         lack[0] = 20 * 2**20
         [run] = await hand.until("SELECT reason FROM runs WHERE state = 'paused'")
         assert (
-            run["reason"] == "20 MiB lack on disk for the next checkpoints: will continue by itself when they are free"
+            run["reason"]
+            == "20 MiB of disk space are missing for the next checkpoints: the run continues once they are free"
         )
         lack[0] = 0
         await hand.until("SELECT 1 FROM runs WHERE state = 'training'")

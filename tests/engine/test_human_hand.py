@@ -45,7 +45,7 @@ def test_a_budget_that_is_raised_lets_the_search_go_on(tmp_path: Path) -> None:
 def test_a_budget_below_what_is_spent_ends_the_run_after_what_is_in_flight(tmp_path: Path) -> None:
     async def lowers(hand: Hand) -> None:
         await hand.until("SELECT 1 FROM nodes WHERE state = 'running' AND node_id >= 3")
-        said = "budget nodes 40 → 1; it is spent: the run ends after what is in flight"
+        said = "budget nodes 40 → 1; it is spent: the run ends after the segments in flight"
         assert await hand.ask("budget", nodes=1) == ("done", said)
 
     assert steer(config("nodes = 40"), tmp_path, lowers) == "finished"
@@ -69,7 +69,7 @@ def test_what_waits_and_finds_no_room_in_a_lower_budget_is_withdrawn(tmp_path: P
     assert steer(config("nodes = 40"), tmp_path, lowers, SimulatedExecutor(0.6)) == "finished"
     mine = live.rows(RunDirectory(tmp_path), "SELECT state, reason FROM nodes WHERE advisor = 'human' ORDER BY node_id")
     assert [row["state"] for row in mine] == ["finished", "rejected"]
-    assert mine[1]["reason"] == "not begun when ada lowered the budget"
+    assert mine[1]["reason"] == "not started when ada lowered the budget"
 
 
 def test_no_time_left_ends_a_run_in_which_a_human_queued_something(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_why_a_human_pruned_and_stopped_stands_on_the_nodes(tmp_path: Path) -> N
         row = await hand.until("SELECT reason, state FROM nodes WHERE node_id = ? AND pruned", parent)
         assert row == [{"reason": "pruned by ada: a dead end", "state": "finished"}]
         assert await hand.until("SELECT 1 FROM events WHERE kind = 'command' AND message LIKE '%a dead end'")
-        assert await hand.ask("prune", node_id=parent) == ("refused", f"#{parent} is pruned already")
+        assert await hand.ask("prune", node_id=parent) == ("refused", f"#{parent} is already pruned")
 
     assert steer(config("nodes = 5"), tmp_path, cuts, SimulatedExecutor(0.4)) == "finished"
 

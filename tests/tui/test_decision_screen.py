@@ -379,11 +379,11 @@ async def test_what_was_typed_outlives_the_screen_and_an_edit_that_came_too_late
         await pilot.press("enter")
         await until(pilot, lambda: engine.commands, "a command")
         revise(engine, state="approved", decided_by="timeout", decided=NOW)
-        engine.answer(engine.commands[0], "refused", "proposal 16 waits no more: approved by timeout")
+        engine.answer(engine.commands[0], "refused", "proposal 16 is no longer waiting: approved by timeout")
         tick(app.screen)
         await until(pilot, lambda: app._notifications, "the refusal")
         message = next(iter(app._notifications)).message
-        assert "waits no more: approved by timeout" in message
+        assert "is no longer waiting: approved by timeout" in message
         assert "write your own from #6 to have it back" in message
         await app.screen.run_action("own")
         await until(pilot, lambda: isinstance(app.screen, BranchFrom), "from where")

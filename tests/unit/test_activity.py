@@ -28,14 +28,14 @@ def test_each_worker_is_told_of_until_its_next_step_or_end(run_state: RunState) 
     activity = ActivityRecorder(run_state)
     activity.hear(events.JobProgress(job="base", phase="scoring", done=120, total=256))
     activity.hear(events.JobProgress(job="3", phase="loading the model"))
-    assert words(run_state) == [(None, "scoring the base 120/256"), (3, "loading the model")]
+    assert words(run_state) == [(None, "scoring the base model 120/256"), (3, "loading the model")]
     activity.hear(events.JobProgress(job="3", phase="scoring", done=0, total=64))
     activity.hear(events.StepMetrics(job="base", step=1, values={}))
     assert words(run_state) == [(3, "scoring the checkpoint 0/64")]
     activity.hear(events.SegmentEnded(job="3", end=events.SegmentEnd.FINISHED, steps=1, trainer_seconds=1.0))
     assert words(run_state) == []
     activity.hear(events.JobProgress(job="final:3:1:x", phase="scoring", done=1, total=2))
-    assert words(run_state) == [(None, "scoring the winner on test 1/2")]
+    assert words(run_state) == [(None, "scoring the best policy on the test set 1/2")]
     activity.over()
     assert words(run_state) == []
     run_state.close()

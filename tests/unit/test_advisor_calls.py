@@ -59,7 +59,7 @@ def test_of_several_looks_at_a_segment_the_one_that_saw_most_counts(tmp_path: Pa
     """A look at the first steps said "healthy: no training curve long enough", the one at the end "plateau"."""
     run_state = begin(tmp_path / "run")
     healthy, plateau = Diagnosis("healthy", 0.0, "no training curve"), Diagnosis("plateau", 0.3, "flat")
-    cut_off = Diagnosis("truncation", 0.5, "36% of the completions are cut off")
+    cut_off = Diagnosis("truncation", 0.5, "36% of the completions are truncated")
     run_state.calls.record(Advice("rules", (healthy,), (), (CALL,), step=5), 0)
     assert in_force(run_state) == [("healthy", 5)]
     run_state.calls.record(Advice("rules", (cut_off, plateau), (), (CALL,), step=30), 0)

@@ -12,10 +12,10 @@ from benchmarks.advisor_requests import DOCS, MARK, ROLES, requests
 from engine.advisors.prompts import read
 
 DIGESTS = {
-    "analyst/1": "0e41763e9b04657b",
+    "analyst/2": "f79362b9f6a0273d",
     "strategist/1": "67c18abded70a553",
     "selector/1": "39e87566af0035b4",
-    "watcher/1": "253bfedb3892ca87",
+    "watcher/2": "a934ccf2068451e6",
     "prior/1": "0baddbddd75d3ee9",
 }
 """Of each prompt's text, by version: who changes a prompt raises the number in its first line and adds a line here."""

@@ -45,7 +45,8 @@ def test_before_any_training_there_is_the_run_alone() -> None:
 def test_six_panels_at_most_and_only_of_metrics_that_are_there() -> None:
     titles = [panel.title for panel in plots.segment_panels(evidence())]
     assert titles == [
-        "reward", "entropy", "KL to the reference", "completion length", "share cut off", "share of dead groups",
+        "reward", "entropy", "KL to the reference model", "completion length", "truncated completions",
+        "zero-std groups",
     ]  # fmt: skip
     few = evidence(metrics={"reward": [(1, 0.5)], "entropy": [(1, None)], "kl": [(1, math.nan)]})
     assert [panel.title for panel in plots.segment_panels(few)] == ["reward"]

@@ -171,8 +171,8 @@ def test_whatever_the_library_raises_auto_has_the_rules(error: Exception, monkey
     monkeypatch.setattr(ollama, "connect", fails)
     advisor = make("auto", host="127.0.0.1:9")
     assert advisor.name == "rules"
-    assert f"the client of Ollama fails: {type(error).__name__}" in advisor.reason
-    assert "the rules advise" in advisor.reason
+    assert f"the Ollama client failed: {type(error).__name__}" in advisor.reason
+    assert "the rules advisor is used" in advisor.reason
     with pytest.raises(UserError, match=r'or set advisor\.kind = "auto" or "rules"') as told:
         make("ollama", host="127.0.0.1:9")
     assert len(str(told.value)) < 400

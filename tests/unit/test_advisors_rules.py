@@ -14,6 +14,7 @@ from engine.advisors.moves import DESIGNS, REMEDIES
 from engine.advisors.rules import RulesAdvisor
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+from engine.words import pathology_name
 from tests.unit.test_diagnosis import CASES, variant
 
 SPACE = Space.build(
@@ -76,7 +77,7 @@ DIRECTIONS = {
 @pytest.mark.parametrize(("pathology", "change", "quote"), CASES)
 def test_each_pathology_gets_its_coordinated_change(pathology: str, change: dict[str, Any], quote: str) -> None:
     advice = RulesAdvisor().advise(evidence(Intent.CHANGE, change))
-    answers = [p for p in advice.proposals if p.rationale.lower().startswith(pathology)]
+    answers = [p for p in advice.proposals if p.rationale.lower().startswith(pathology_name(pathology).lower())]
     assert answers, [p.rationale for p in advice.proposals]
     assert moved(answers[0]) == DIRECTIONS[pathology]
     assert quote in answers[0].rationale
@@ -104,14 +105,14 @@ def test_the_diagnoses_are_those_of_the_segment() -> None:
 def test_a_healthy_segment_is_grown_first() -> None:
     proposal = first(evidence(Intent.CHANGE))
     assert moved(proposal) == {"difficulty": 1, "max_completion_length": 1, "learning_rate": -1}
-    assert "validation .2 → .36 (n 256, SE of the change .039)" in proposal.rationale
+    assert "validation 0.2 → 0.36 (n 256, SE of the change 0.039)" in proposal.rationale
 
 
 def test_trouble_late_in_the_segment_is_left_by_an_earlier_checkpoint() -> None:
     spike = next(change for pathology, change, quote in CASES if "kl .2 at step 40" in quote)
     proposal = first(evidence(Intent.CHANGE, spike))
     assert proposal.step == 25
-    assert "Branched earlier, at step 25" in proposal.rationale
+    assert "Branches earlier, at step 25" in proposal.rationale
     assert first(evidence(Intent.CHANGE, spike, candidates=())).step == 50
 
 
@@ -125,11 +126,14 @@ def test_the_second_answer_to_a_binding_penalty_moves_the_reference() -> None:
 
 def test_a_keep_says_what_the_segment_shows() -> None:
     healthy = first(evidence(Intent.KEEP))
-    assert (healthy.changes, healthy.label) == ({}, "keep")
-    assert healthy.rationale.startswith("Nothing to mend in #1: reward .22 → .38")
+    assert (healthy.changes, healthy.label) == ({}, "continue")
+    assert healthy.rationale.startswith(
+        "#1 looks healthy; continue with the same settings. Evidence: reward 0.22 → 0.38"
+    )
     assert "after 40 steps" in healthy.expected
     ill = first(evidence(Intent.KEEP, CASES[0][1]))
-    assert "entropy collapse, severity" in ill.rationale
+    assert ill.rationale.startswith("Entropy collapse: entropy 1.67 → 0.63")
+    assert "the next 40 steps are the control for any change" in ill.rationale
     assert ill.changes == {}
 
 
@@ -157,7 +161,7 @@ def test_the_first_four_roots_differ_and_span_the_learning_rate() -> None:
     assert min(rates) < 1e-4 < max(rates)
     assert len({tuple(sorted(p.changes.items())) for p in found}) == len(DESIGNS)
     drawn = first(replace(question, tried=tuple(found)))
-    assert drawn.rationale.startswith("A draw (seed 1)")
+    assert drawn.rationale.startswith("Drawn at random (seed 1)")
     assert drawn == first(replace(question, tried=tuple(found)))
 
 

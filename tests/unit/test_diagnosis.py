@@ -66,20 +66,24 @@ HEALTHY: dict[str, Any] = {
 }
 FLAT = {"reward": flat(0.3), "checkpoints": scores(0.2, 0.2)}
 CASES: list[tuple[str, dict[str, Any], str]] = [
-    ("entropy collapse", {"entropy": ramp(1.8, 0.5), "checkpoints": scores(0.2, 0.21)}, "entropy 1.67 → .63"),
-    ("kl spike", {"kl": spiked(flat(0.01), 40, 0.2)}, "kl .2 at step 40, nine in ten of the others are below .01"),
-    ("kl spike", FLAT | {"kl": ramp(0.01, 0.08)}, "while reward .3 → .3"),
-    ("kl-bound plateau", FLAT | {"kl": flat(3.0)}, "is 20% of the reward's spread .3"),
-    ("dead groups", {"frac_reward_zero_std": ramp(0.2, 0.9)}, "83% of the groups give no gradient"),
+    ("entropy collapse", {"entropy": ramp(1.8, 0.5), "checkpoints": scores(0.2, 0.21)}, "entropy 1.67 → 0.63"),
+    ("kl spike", {"kl": spiked(flat(0.01), 40, 0.2)}, "kl 0.2 at step 40; 90% of the other steps are below 0.01"),
+    ("kl spike", FLAT | {"kl": ramp(0.01, 0.08)}, "while reward 0.3 → 0.3"),
+    ("kl-bound plateau", FLAT | {"kl": flat(3.0)}, "is 20% of the reward's std 0.3"),
+    (
+        "dead groups",
+        {"frac_reward_zero_std": ramp(0.2, 0.9)},
+        "83% of the groups have zero reward std and give no gradient",
+    ),
     ("truncation", {"completions/clipped_ratio": ramp(0.1, 0.5)}, "mean length 40 of at most 64"),
     ("rambling", FLAT | {"completions/mean_length": ramp(20, 40)}, "completions/mean_length 22 → 38"),
     ("gradient explosion", {"grad_norm": spiked(flat(0.5), 30, 20.0)}, "grad_norm 20 at step 30"),
     ("gradient explosion", {"grad_norm": spiked(flat(0.5), 30, math.nan)}, "not finite at step 30"),
     ("off-policy drift", {"sampling/sampling_logp_difference/mean": ramp(0.001, 0.02)}, "sampling_logp_difference"),
     ("off-policy drift", {"clip_ratio/region_mean": flat(0.4)}, "40% of the tokens"),
-    ("reward hacking", {"reward": ramp(0.2, 0.8), "checkpoints": scores(0.18, 0.15)}, "look at the samples"),
-    ("collapse", {"checkpoints": scores(0.15, 0.05)}, "validation .2 → .051 (n 256"),
-    ("plateau", FLAT | {"kl": flat(0.01)}, "is within its noise; validation .2 → .2"),
+    ("reward hacking", {"reward": ramp(0.2, 0.8), "checkpoints": scores(0.18, 0.15)}, "read the samples"),
+    ("collapse", {"checkpoints": scores(0.15, 0.05)}, "validation 0.2 → 0.051 (n 256"),
+    ("plateau", FLAT | {"kl": flat(0.01)}, "is within noise; validation 0.2 → 0.2"),
 ]
 
 
@@ -95,7 +99,7 @@ def found(case: dict[str, Any]) -> tuple[Diagnosis, ...]:
 def test_a_segment_that_learns_is_healthy() -> None:
     (only,) = found(HEALTHY)
     assert only.pathology == "healthy"
-    assert "validation .2 → .36 (n 256, SE of the change .039)" in only.text
+    assert "validation 0.2 → 0.36 (n 256, SE of the change 0.039)" in only.text
 
 
 @pytest.mark.parametrize(("pathology", "change", "quote"), CASES)
@@ -112,7 +116,7 @@ def test_every_check_has_a_case() -> None:
 
 
 def test_falling_entropy_is_no_collapse_while_validation_rises() -> None:
-    """Of a real segment of knights: entropy 1.9 → .42 while validation went from .15 to .74."""
+    """Of a real segment of knights: entropy 1.9 → 0.42 while validation went from 0.15 to 0.74."""
     learnt = found(variant({"entropy": ramp(1.9, 0.42), "checkpoints": scores(0.4, 0.74)}) | {"start": score(0.15)})
     still = found(variant({"entropy": ramp(1.9, 0.42), "checkpoints": scores(0.2, 0.2)}))
     assert "entropy collapse" not in {d.pathology for d in learnt}
@@ -146,9 +150,9 @@ def test_no_curve_is_given_two_diagnoses_that_contradict_each_other(
 
 
 def test_the_heavy_tail_of_a_small_batchs_gradient_is_no_explosion() -> None:
-    """The norms of a real segment of knights, batch 32, that went from .74 to .81."""
-    norms = [.36, .28, 1.15, .66, .55, .46, .69, 2.29, 1.54, 1.96, .78, .27, .35, 1.39, .13, .71, 1.09, 1.45, 1.71, .4,
-             1.06, 3.73, 1.11, .41, .29, .44, 2.21, 1.3, .36, .84]  # fmt: skip
+    """The norms of a real segment of knights, batch 32, that went from 0.74 to 0.81."""
+    norms = [0.36, 0.28, 1.15, 0.66, 0.55, 0.46, 0.69, 2.29, 1.54, 1.96, 0.78, 0.27, 0.35, 1.39, 0.13, 0.71, 1.09, 1.45,
+             1.71, 0.4, 1.06, 3.73, 1.11, 0.41, 0.29, 0.44, 2.21, 1.3, 0.36, 0.84]  # fmt: skip
     (only,) = found(variant({"grad_norm": list(enumerate(norms, 1))}))
     assert only.pathology == "healthy"
 
@@ -169,7 +173,7 @@ def test_a_short_segment_says_nothing(steps: int) -> None:
     metrics = {name: points[:steps] for name, points in HEALTHY["metrics"].items()}
     (only,) = diagnose(metrics, (), {})
     assert (only.pathology, only.text) == (
-        "healthy", "no training curve long enough to judge; no validation score",
+        "healthy", "the training curves are too short to judge; no validation score",
     )  # fmt: skip
 
 

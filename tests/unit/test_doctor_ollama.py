@@ -31,7 +31,7 @@ def test_doctor_says_what_to_pull(tmp_path: Path) -> None:
     with serving(None, BLIND) as fake:
         found = finding(tmp_path, "ollama", "--host", fake.host)
         assert found["level"] == "warning"
-        assert "none sees images: `ollama pull qwen3-vl:8b`" in found["text"]
+        assert "none has vision: `ollama pull qwen3-vl:8b`" in found["text"]
         other = finding(tmp_path, "ollama", "--host", fake.host, "--model", "gemma3:4b")
         assert "`ollama pull gemma3:4b`" in other["text"]
         host = fake.host
@@ -72,7 +72,7 @@ def test_a_model_without_sight_is_not_probed(tmp_path: Path) -> None:
     with serving(None, BLIND) as fake:
         found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host, "--model", "qwen3:8b")
         assert fake.chats == []
-    assert found == {"level": "warning", "subject": "vision", "text": "qwen3:8b sees no images"}
+    assert found == {"level": "warning", "subject": "vision", "text": "qwen3:8b has no vision"}
 
 
 def test_check_says_whether_the_advisor_of_a_run_file_answers(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.unit.advice_cases import at_root, evidence, tree
 def test_a_metric_stands_against_its_own_start_siblings_and_the_best_line() -> None:
     rows = {line.split(" | ")[0]: line for line in ev.metrics_table(evidence()).splitlines()}
     cells = rows["entropy"].split(" | ")
-    assert cells[1:6] == ["1.49", ".49", "−67%", "−.25", ".45 @50"]
+    assert cells[1:6] == ["1.49", "0.49", "−67%", "−0.25", "0.45 @50"]
     assert cells[7:9] == ["#8 1.32", "#4 1.42 (step 100)"]
 
 
@@ -39,11 +39,11 @@ def test_the_decision_names_the_place_the_budget_and_the_incumbent() -> None:
     text = ev.decision(evidence())
     assert "Budget spent: 35%. The child will train 50 GRPO steps." in text
     assert "Branch point: #5 step 50, 150 steps from the base." in text
-    assert "Best so far: #4 step 50, validation .36 [.31 to .41]" in text
+    assert "Best so far: #4 step 50, validation 0.36 [0.31 to 0.41]" in text
 
 
 def test_offered_places_stand_with_their_intervals() -> None:
-    assert "#4 | 50 | 100 | .36 | [.31 to .41] | .39 | .34 | 256 | offered" in ev.checkpoints_table(evidence())
+    assert "#4 | 50 | 100 | 0.36 | [0.31 to 0.41] | 0.39 | 0.34 | 256 | offered" in ev.checkpoints_table(evidence())
 
 
 def test_the_trajectory_holds_every_parameter_of_every_stage() -> None:
@@ -57,7 +57,7 @@ def test_the_trajectory_holds_every_parameter_of_every_stage() -> None:
 def test_what_was_tried_says_how_it_ended() -> None:
     text = ev.tried_table(evidence())
     assert "#6 | 50 | learning_rate 5e-4 | keep | base | nan" in text
-    assert "#7 | 25 | beta .1 | keep | base | finished | .28 | −.02" in text
+    assert "#7 | 25 | beta 0.1 | keep | base | finished | 0.28 | −0.02" in text
     assert "why" not in text
     said = ev.tried_table(replace(evidence(), reasons={6: "rejected: too\nhot", 99: "elsewhere"}))
     assert '#6 | 50 | learning_rate 5e-4 | keep | base | nan |  |  | "rejected: too\\nhot"' in said
@@ -66,9 +66,9 @@ def test_what_was_tried_says_how_it_ended() -> None:
 
 def test_the_histories_hold_what_supports_the_prior_and_what_contradicts_it() -> None:
     text = ev.history_table(evidence())
-    assert "max_completion_length | capacity | 1× | +.14 | 0× |  | 32 → 48" in text
-    assert "learning_rate | regularization | 1× | −.022 | 1× | +.14 | 1e-4 → 5e-5" in text
-    assert "Segments that changed nothing: 2×, mean gain +.096" in text
+    assert "max_completion_length | capacity | 1× | +0.14 | 0× |  | 32 → 48" in text
+    assert "learning_rate | regularization | 1× | −0.022 | 1× | +0.14 | 1e-4 → 5e-5" in text
+    assert "Segments that continued unchanged: 2×, mean gain +0.096" in text
 
 
 def test_a_run_that_has_just_begun_is_described_without_tables_it_cannot_fill() -> None:

@@ -105,7 +105,7 @@ def test_a_segment_is_read_once_and_its_reading_told_to_the_strategist() -> None
         assert asked.review(evidence()) is not None
         assert asked.review(evidence()) is None
         asked.advise(evidence())
-        asked.advise(evidence(feedback="temperature = 9 is not allowed; allowed: .6 to 1.5"))
+        asked.advise(evidence(feedback="temperature = 9 is not allowed; allowed: 0.6 to 1.5"))
         assert [a.role for a in fake.chats] == ["analyst", "strategist", "strategist"]
         assert "Reward rises from .30 to .33" in fake.chats[1].text
         assert "temperature = 9 is not allowed" in fake.chats[2].text
@@ -136,12 +136,12 @@ def test_a_repair_is_told_what_failed() -> None:
 
 def test_the_selector_chooses_among_what_was_offered() -> None:
     def elsewhere(_: Asked) -> Reply:
-        return Reply(json.dumps({"rationale": "#4 has .36", "node": 4, "step": 50}))
+        return Reply(json.dumps({"rationale": "#4 has 0.36", "node": 4, "step": 50}))
 
     with serving(first(elsewhere, "selector")) as fake:
         chosen = advisor(fake).select(evidence())
     assert chosen is not None
-    assert (chosen.node, chosen.step, chosen.rationale) == (4, 50, "#4 has .36")
+    assert (chosen.node, chosen.step, chosen.rationale) == (4, 50, "#4 has 0.36")
 
 
 def test_the_selector_is_not_asked_without_a_choice() -> None:
@@ -164,9 +164,9 @@ def test_a_place_that_was_not_offered_is_sent_back_once() -> None:
 def test_the_watcher_is_told_the_doubt() -> None:
     running = evidence()
     with serving() as fake:
-        verdict = advisor(fake).watch(running, "collapsed at once: .1 at step 150")
-        assert "collapsed at once: .1 at step 150" in fake.chats[0].text
-        assert "It began from #3 step 50, .31" in fake.chats[0].text
+        verdict = advisor(fake).watch(running, "collapsed at once: 0.1 at step 150")
+        assert "collapsed at once: 0.1 at step 150" in fake.chats[0].text
+        assert "It began from #3 step 50, 0.31" in fake.chats[0].text
     assert verdict is not None
     assert verdict.stop
     assert verdict.calls[0].role == "watcher"
@@ -190,7 +190,7 @@ def test_a_text_only_model_gets_no_pictures_and_says_so() -> None:
         advice = asked.advise(evidence(pictures=(PICTURE,)))
         assert "images" not in fake.chats[0].body["messages"][1]
     assert not asked.sees
-    assert "cannot see" in asked.reason
+    assert "has no vision" in asked.reason
     assert advice.calls[0].images == ()
 
 
@@ -272,7 +272,7 @@ def test_a_lost_answer_is_given_up_at_once_with_its_kind(fault: str, kind: str) 
     [(500, "failed to load model vocabulary required for format"), (400, 'invalid format: expected "json"')],
 )
 def test_a_server_that_cannot_hold_the_model_to_a_schema_is_asked_without_one(status: int, error: str) -> None:
-    change = {"node": 5, "step": 50, "changes": {"beta": 0.1}, "rationale": "entropy .49", "expected": "more"}
+    change = {"node": 5, "step": 50, "changes": {"beta": 0.1}, "rationale": "entropy 0.49", "expected": "more"}
 
     def script(asked: Asked) -> Reply:
         if "format" in asked.body:
@@ -416,7 +416,7 @@ def test_cancelling_ends_an_advice_soon() -> None:
 
 def proposing(*changes: dict[str, Any], **fields: Any) -> Script:
     def reply(asked: Asked) -> Reply:
-        shape = {"node": 5, "step": 50, "rationale": "entropy .49", "expected": "more", "optimizer": "keep",
+        shape = {"node": 5, "step": 50, "rationale": "entropy 0.49", "expected": "more", "optimizer": "keep",
                  "reference": "base"} | fields  # fmt: skip
         return Reply(json.dumps({"rationale": "r 1", "proposals": [shape | {"changes": c} for c in changes]}))
 
@@ -440,7 +440,7 @@ def test_a_reset_and_a_new_reference_show_in_the_label() -> None:
     with serving(proposing({}, optimizer="reset", reference="branch point")) as fake:
         proposal = advise(fake).proposals[0]
     assert proposal.reference is KLReference.BRANCH
-    assert proposal.label == "ref↺ adam reset"
+    assert proposal.label == "ref↺ optimizer reset"
 
 
 def test_what_only_rises_is_asked_for_from_where_it_is_except_for_first_segments() -> None:

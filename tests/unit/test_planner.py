@@ -97,7 +97,7 @@ async def test_a_valid_proposal_is_taken_at_once(run_state: RunState) -> None:
 async def test_what_breaks_the_space_goes_back_once_with_the_reason(run_state: RunState) -> None:
     advisor = Scripted(proposing({"temperature": 9.0}), proposing({"temperature": 1.1}))
     planned = await plan(run_state, advisor)
-    assert "temperature = 9.0 is not allowed; allowed: .6 to 1.5" in advisor.asked[1].feedback
+    assert "temperature = 9.0 is not allowed; allowed: 0.6 to 1.5" in advisor.asked[1].feedback
     assert dict(planned.transition.changes) == {"temperature": 1.1}
     assert speakers(planned) == ["ollama", "ollama"]
 
@@ -120,7 +120,7 @@ async def test_after_a_fault_the_rules_advise_at_once_and_the_call_is_kept(run_s
 async def test_a_repeat_of_a_sibling_is_refused(run_state: RunState) -> None:
     propose(run_state, Transition(1, 50, Intent.CHANGE, {"temperature": 0.9}, label="x", rationale="1"))
     planned = await plan(run_state, Scripted(proposing({"temperature": 0.9}), proposing({"temperature": 0.8})))
-    assert "repeats a transition tried from here" in planned.refusals[0]
+    assert "repeats a transition already tried from here" in planned.refusals[0]
     assert dict(planned.transition.changes) == {"temperature": 0.8}
 
 
@@ -128,7 +128,7 @@ async def test_a_place_that_was_not_offered_is_refused(run_state: RunState) -> N
     planned = await plan(
         run_state, Scripted(proposing({"temperature": 0.9}, parent=0, step=0), proposing({"beta": 0.1}))
     )
-    assert "#0 step 0 is not a place that was offered" in planned.refusals[0]
+    assert "#0 step 0 is not a checkpoint that was offered" in planned.refusals[0]
 
 
 async def test_a_worker_that_waits_gets_the_rules(run_state: RunState) -> None:
@@ -161,4 +161,4 @@ async def test_a_selector_that_leaves_the_offer_is_not_followed(run_state: RunSt
     advisor.place = (0, 0)
     planned = await plan(run_state, advisor)
     assert (planned.transition.parent, planned.transition.step) == (1, 50)
-    assert planned.refusals == ("#0 step 0 is not a place that was offered",)
+    assert planned.refusals == ("#0 step 0 is not a checkpoint that was offered",)

@@ -316,13 +316,13 @@ def test_a_server_without_a_model_that_sees_is_a_warning_with_the_remedy(models:
     with serving(None, *models) as fake:
         finding = advisor(fake.host)
     assert finding.level == "warning"
-    assert ("sees no images" if models == [BLIND] else "ollama pull qwen3-vl:8b") in finding.text
-    assert "the rules advise" in finding.text
+    assert ("has no vision" if models == [BLIND] else "ollama pull qwen3-vl:8b") in finding.text
+    assert "the rules advisor is used" in finding.text
 
 
 def test_a_server_that_is_down_is_a_warning() -> None:
     finding = advisor(DOWN)
-    assert (finding.level, "rules advise" in finding.text) == ("warning", True)
+    assert (finding.level, "rules advisor" in finding.text) == ("warning", True)
 
 
 def test_what_is_a_warning_for_auto_is_an_error_for_ollama() -> None:

@@ -145,7 +145,7 @@ def test_a_segment_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path: P
     assert row[0] | {"reason": ""} == {
         "state": "queued", "trained_steps": 5, "trainer_seconds": 1.25, "ended": None, "reason": "",
     }  # fmt: skip
-    assert row[0]["reason"].endswith("it goes on from step 5 of 10")
+    assert row[0]["reason"].endswith("it continues from step 5 of 10")
     assert again.rows("SELECT node_id, step FROM reported_policy") == [{"node_id": 1, "step": 5}]
     once_more = reload(again)
     assert (once_more.tree[node].state, once_more.tree[node].steps) == (NodeState.QUEUED, 5)

@@ -24,7 +24,7 @@ def test_a_lasting_fall_below_the_branch_point_and_the_others_is_stopped() -> No
     assert verdict is not None
     assert verdict.step == 200
     assert (
-        "collapsed at two checkpoints running: 0.379 at step 200 (n 256), 0.500 where it branched off" in verdict.text
+        "collapsed at two consecutive checkpoints: 0.379 at step 200 (n 256), 0.500 at its branch point" in verdict.text
     )
     assert "the best trajectory has 0.602 there" in verdict.text
     assert "\n" not in verdict.text
@@ -39,7 +39,7 @@ def test_a_large_fall_is_stopped_at_once() -> None:
 def test_the_deepest_line_is_held_against_its_own_branch_point() -> None:
     verdict = judge(curve(600, 0.5, 0.4, 0.38), [BEST])
     assert verdict is not None
-    assert "no other trajectory is that far" in verdict.text
+    assert "no other trajectory has reached this step" in verdict.text
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_fewer_roots_than_asked_for_are_explained() -> None:
     few, all_of_them = Grown().ask(300), Grown().ask(5000)
     assert few is not None
     assert all_of_them is not None
-    assert "4 starts are asked for (search.roots), 300 steps have room for 2" in few.reason
+    assert "search.roots asks for 4; 300 steps are enough for 2" in few.reason
     assert "asked for" not in all_of_them.reason
 
 
@@ -169,7 +169,7 @@ def test_while_the_line_trains_a_change_is_tried_beside_it() -> None:
     assert expansion is not None
     assert (expansion.intent, expansion.parent) == (Intent.CHANGE, tip)
     assert expansion.candidates
-    assert f"#{len(grown.tree) - 1} still trains" in expansion.reason
+    assert f"#{len(grown.tree) - 1} is still training" in expansion.reason
 
 
 def challenged(*values: float) -> tuple[Grown, int, int]:

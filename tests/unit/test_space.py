@@ -68,7 +68,7 @@ def test_group_sizes_that_do_not_divide_the_batch_are_dropped_unless_asked_for()
         ({"learning_rat": {}}, r"\[space.learning_rat\] is unknown; nearest: learning_rate"),
         ({"learning_rate": {"hihg": 1}}, "has no key 'hihg'; nearest: high"),
         ({"learning_rate": {"low": 1e-3, "high": 1e-4}}, r"low = 0.001 is above high = 0.0001"),
-        ({"learning_rate": {"high": 10}}, r"learning_rate\] high = 10 is not allowed; allowed: 1e-10 to .01"),
+        ({"learning_rate": {"high": 10}}, r"learning_rate\] high = 10 is not allowed; allowed: 1e-10 to 0.01"),
         ({"learning_rate": {"high": "1e-4"}}, "high = '1e-4' is not allowed; allowed: a number"),
         ({"learning_rate": {"low": True}}, "low = True is not allowed; allowed: a number"),
         ({"learning_rate": {"low": math.nan}}, "low = nan is not allowed; allowed: a number"),
@@ -84,7 +84,7 @@ def test_group_sizes_that_do_not_divide_the_batch_are_dropped_unless_asked_for()
         ({"num_generations": {"low": 17}}, "low = 17 leaves none of the choices 4, 8, 16"),
         ({"num_generations": {"fixed": 5}}, "not divisible by the group size; allowed: 2, 4, 8, 16, 32"),
         ({"num_generations": {"choices": [4], "low": 4}}, "gives choices and low; give one or the other"),
-        ({"beta": {"low": 0.01, "default": 0}}, "default = 0 is not allowed; allowed: .01 to .1"),
+        ({"beta": {"low": 0.01, "default": 0}}, "default = 0 is not allowed; allowed: 0.01 to 0.1"),
         ({"difficulty": {"default": 99}}, "default = 99 is not allowed; allowed: a whole number, 6 to 12"),
     ],
 )  # fmt: skip
@@ -155,7 +155,7 @@ def test_moves_round_and_reach_off() -> None:
     configuration = space.apply(space.default(), {"beta": 0.002})
     assert space.move(configuration, "learning_rate", 1 / 3) == 3.3e-5
     assert space.move(configuration, "beta", 0.1) == 0
-    assert space.move(space.default(), "beta", 2) == 0.01  # geometric middle of .001 to .1
+    assert space.move(space.default(), "beta", 2) == 0.01  # geometric middle of 0.001 to 0.1
     assert space.move(configuration, "num_generations", 1) == 16
     assert space.move(configuration, "max_completion_length", 0.5) == 32
     assert space.move(configuration, "temperature", 0.2) == 1.2
@@ -226,7 +226,7 @@ def test_labels_say_what_changes_in_24_characters() -> None:
     space = build()
     parent = space.default()
     assert space.describe(parent, {"learning_rate": 2e-4, "beta": 0.02}) == "lr↑ kl .02"
-    assert space.describe(parent, {"learning_rate": parent["learning_rate"]}) == "keep"
+    assert space.describe(parent, {"learning_rate": parent["learning_rate"]}) == "continue"
     everything = {"learning_rate": 2e-4, "beta": 0.02, "temperature": 1.2, "num_generations": 16, "difficulty": 9}
     assert space.describe(parent, {n: everything[n] for n in list(everything)[:4]}) == "lr↑ kl↑ temp↑ group↑"
     assert len(space.describe(parent, everything)) == 24
@@ -234,7 +234,7 @@ def test_labels_say_what_changes_in_24_characters() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e-4, "1e-4"), (2.5e-5, "2.5e-5"), (0.02, ".02"), (1.0, "1"), (1.25, "1.25"), (0, "0"), (48, "48")],
+    [(1e-4, "1e-4"), (2.5e-5, "2.5e-5"), (0.02, "0.02"), (1.0, "1"), (1.25, "1.25"), (0, "0"), (48, "48")],
 )  # fmt: skip
 def test_values_are_short(value: float, text: str) -> None:
     assert format_value(value) == text
