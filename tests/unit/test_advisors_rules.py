@@ -109,7 +109,7 @@ def test_a_healthy_segment_is_grown_first() -> None:
 
 
 def test_trouble_late_in_the_segment_is_left_by_an_earlier_checkpoint() -> None:
-    spike = next(change for pathology, change, quote in CASES if "kl .2 at step 40" in quote)
+    spike = next(change for pathology, change, quote in CASES if "kl 0.2 at step 40" in quote)
     proposal = first(evidence(Intent.CHANGE, spike))
     assert proposal.step == 25
     assert "Branches earlier, at step 25" in proposal.rationale

@@ -26,14 +26,14 @@ def test_a_lasting_fall_below_the_branch_point_and_the_others_is_stopped() -> No
     assert (
         "collapsed at two consecutive checkpoints: 0.379 at step 200 (n 256), 0.500 at its branch point" in verdict.text
     )
-    assert "the best trajectory has 0.602 there" in verdict.text
+    assert "the best trajectory has 0.602 at this step" in verdict.text
     assert "\n" not in verdict.text
 
 
 def test_a_large_fall_is_stopped_at_once() -> None:
     verdict = judge(curve(150, 0.5, 0.1), [BEST])
     assert verdict is not None
-    assert "collapsed at once" in verdict.text
+    assert "collapsed at one checkpoint" in verdict.text
 
 
 def test_the_deepest_line_is_held_against_its_own_branch_point() -> None:
