@@ -102,7 +102,7 @@ def test_a_budget_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> 
         for fields, said in (
             ({"nodes": 0}, "at least one of steps, gpu_hours, minutes, nodes"),
             ({}, "give at least one of steps, nodes, minutes, gpu_hours"),
-            ({"nodes": 3}, "that already: nodes 3"),
+            ({"nodes": 3}, "the budget is unchanged: nodes 3"),
             ({"steps": -1}, "steps = -1: input should be greater than or equal to 0"),
             ({"minutes": "soon"}, "minutes = 'soon'"),
             ({"gpu_hours": float("inf")}, "finite"),
@@ -182,13 +182,13 @@ def test_a_stale_answer_is_refused_with_what_changed(tmp_path: Path) -> None:
         first = (await hand.until(PENDING))[0]
         seen = {"proposal_id": first["proposal_id"], "revision": first["revision"]}
         state, message = await hand.ask("approve", proposal_id=first["proposal_id"], revision=7)
-        assert (state, "revision 1 now" in message, "you saw 7" in message) == ("refused", True, True)
+        assert (state, "revision 1 now" in message, "you saw revision 7" in message) == ("refused", True, True)
         edited = await hand.ask("edit", author="bob", **seen, changes={"learning_rate": 3e-5})
         assert edited[0] == "done", edited
         state, message = await hand.ask("approve", **seen)
         assert state == "refused"
         assert "edited by bob" in message
-        assert "revision 2 now (learning_rate 3e-05), you saw 1" in message
+        assert "revision 2 now (learning_rate 3e-05), you saw revision 1" in message
         second = (await hand.until(PENDING))[0]
         seen = {"proposal_id": second["proposal_id"], "revision": second["revision"]}
         assert (await hand.ask("reject", **seen, reason="tried before"))[0] == "done"
