@@ -362,13 +362,13 @@ class ProposalQueue:
         transition = planned.transition
         place = f"#{transition.parent} step {transition.step}"
         if not self._open(transition.parent, transition.step):
-            return f"{place} closed while the advisor worked"
+            return f"{place} was closed while the advisor worked"
         if planning.state.was_late and transition.intent not in LASTING:
-            return f"{place}: the rules stood in for the {transition.intent}"
+            return f"{place}: the rules advisor stood in for the {intent_name(transition.intent)} proposal"
         if planning.state is AdviceState.LATE and planned.advice.advisor == "rules":
-            return f"{place}: the rules stood in already"
+            return f"{place}: the rules advisor already stood in"
         if planning.state.was_late and self._planner.repeats(transition):
-            return f"{place}: the rules stood in with the same"
+            return f"{place}: the rules advisor proposed the same"
         return ""
 
     def _open(self, parent: int, step: int) -> bool:
