@@ -1,15 +1,16 @@
-"""What `llmzero check` and `doctor` find of an advisor: the answer of the factory that the engine asks, too.
+"""What `llmzero check` and `doctor` find of an advisor and its server, asked with the engine's own factory and client.
 
-In a process of its own, because neither the face nor `engine.run.preflight` imports the advisors.
+In processes of their own, because neither the face nor `engine.run.preflight` imports the advisors.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+from typing import Any
 
 from engine import own_packages
-from engine.errors import one_line
+from engine.errors import Fault, one_line
 from engine.run.config import AdvisorSection
 from engine.run.findings import CheckFinding
 
@@ -21,20 +22,49 @@ def look(asked: AdvisorSection) -> CheckFinding:
     """Which advisor a run would have now. `auto` falls back to the rules, so a missing server is only a warning."""
     if asked.kind == "rules":
         return CheckFinding("ok", "advisor", "rules")
-    command = [*own_packages.command("engine.advisors.factory"), asked.kind, asked.host, asked.model]
+    arguments = (asked.kind, asked.host, asked.model, str(asked.timeout_seconds))
     try:
-        done = subprocess.run(
-            [*command, str(asked.timeout_seconds)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            encoding="utf-8", errors="replace", timeout=ASK_SECONDS, check=False,
-        )  # fmt: skip
-        answer = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        return CheckFinding("warning", "advisor", f"no answer in {ASK_SECONDS:g} s")
-    except ValueError:
-        said = one_line(done.stderr.strip().rpartition("\n")[2])[-200:]
-        return CheckFinding(
-            "error", "advisor", f"the advisor cannot be made: {said or f'it ended with {done.returncode}'}"
-        )
+        answer = _answer("engine.advisors.factory", *arguments)
+    except TimeoutError as silence:
+        return CheckFinding("warning", "advisor", str(silence))
+    except Fault as fault:
+        return CheckFinding("error", "advisor", f"the advisor cannot be made: {fault}")
     if answer["error"]:
         return CheckFinding("error", "advisor", one_line(answer["error"]))
     return CheckFinding("ok" if answer["sees"] else "warning", "advisor", one_line(answer["text"]))
+
+
+def models(host: str) -> dict[str, bool]:
+    """The models of an Ollama server by name, and whether each sees images.
+
+    Raises:
+        Fault: one line saying why there was no usable answer.
+    """
+    try:
+        answer = _answer("engine.advisors.inventory", host)
+    except TimeoutError as silence:
+        raise Fault(str(silence)) from silence
+    if answer["error"]:
+        raise Fault(answer["error"])
+    return dict(answer["models"])
+
+
+def _answer(module: str, *arguments: str) -> dict[str, Any]:
+    """What a module of ours prints as JSON.
+
+    Raises:
+        TimeoutError: it said nothing in `ASK_SECONDS`.
+        Fault: its last words, where it printed no JSON.
+    """
+    command = [*own_packages.command(module), *arguments]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
+            timeout=ASK_SECONDS, check=False,
+        )  # fmt: skip
+        return dict(json.loads(done.stdout))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(f"no answer in {ASK_SECONDS:g} s") from error
+    except ValueError as error:
+        said = one_line(done.stderr.strip().rpartition("\n")[2])[-200:]
+        raise Fault(said or f"it ended with {done.returncode}") from error

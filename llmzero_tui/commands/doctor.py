@@ -94,16 +94,14 @@ def _ollama(host: str, model: str) -> CheckFinding:
     """Whether it answers, what it has, which of that sees, and what to pull."""
     pull = f"`ollama pull {model}`"
     try:
-        server = machine.ollama(host)
+        models = advisor_check.models(host)
     except Fault as error:
         return CheckFinding("warning", "ollama", f"{error}; the rules advisor is used; start Ollama and {pull}")
-    models = (
-        ", ".join(f"{name}{' (sees)' if name in server.vision else ''}" for name in server.models[:8]) or "no model"
-    )
-    text = f"{server.version} at {host} with {models}"
-    if not server.vision:
+    names = [f"{name} (sees)" if sees else name for name, sees in models.items()]
+    text = f"{host} has {', '.join(names[:8]) or 'no model'}"
+    if not any(models.values()):
         return CheckFinding("warning", "ollama", f"{text}; none has vision: {pull}")
-    if not {model, f"{model}:latest"} & set(server.models):
+    if not {model, f"{model}:latest"} & models.keys():
         return CheckFinding("warning", "ollama", f"{text}; not {model}: {pull}, or set advisor.model")
     return CheckFinding("ok", "ollama", text)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import sys
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -276,23 +279,71 @@ def test_vllm_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch)
     assert (finding.level, "EXTRAS=vllm" in finding.text) == ("error", True)
 
 
-def test_nvidia_smi_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA X, 81559, 81000, 570.1'\necho 'NVIDIA GB10, [N/A], [N/A], 580.9'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+class NVMLError(Exception):
+    pass
+
+
+class NVMLError_NotSupported(NVMLError):
+    pass
+
+
+def driver(monkeypatch: pytest.MonkeyPatch, cards: list[tuple[str, tuple[int, int] | None]], **other: Any) -> None:
+    """A stand-in for nvidia-ml-py, whose handles are indices; memory None: shared with the CPU."""
+
+    def memory(handle: int) -> SimpleNamespace:
+        size = cards[handle][1]
+        if size is None:
+            raise NVMLError_NotSupported
+        total, free = size
+        return SimpleNamespace(total=total, free=free, used=total - free)
+
+    module = SimpleNamespace(
+        NVMLError=NVMLError, NVMLError_NotSupported=NVMLError_NotSupported, nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None, nvmlSystemGetDriverVersion=lambda: "580.9", nvmlDeviceGetCount=lambda: len(cards),
+        nvmlDeviceGetHandleByIndex=range(len(cards)).__getitem__, nvmlDeviceGetName=lambda handle: cards[handle][0],
+        nvmlDeviceGetMemoryInfo=memory,
+    )  # fmt: skip
+    vars(module).update(other)
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+
+
+def test_the_driver_tells_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(monkeypatch, [("NVIDIA X", (81559 * MIB, 81000 * MIB)), ("NVIDIA GB10", None)])
     assert machine.gpus() == (
-        machine.Gpu("NVIDIA X", 81559 * MIB, 81000 * MIB, "570.1"),
+        machine.Gpu("NVIDIA X", 81559 * MIB, 81000 * MIB, "580.9"),
         machine.Gpu("NVIDIA GB10", 0, 0, "580.9"),
     )
 
 
-def test_a_broken_driver_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'Failed to initialize NVML'\nexit 9\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+@pytest.mark.parametrize("call", ["nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetName"])
+def test_a_broken_driver_is_no_gpu(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fails(*_: object) -> None:
+        raise NVMLError
+
+    driver(monkeypatch, [("NVIDIA X", (2, 1))], **{call: fails})
     assert machine.gpus() == ()
+
+
+def test_a_driver_that_hangs_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = Event()
+
+    def hangs() -> None:
+        released.wait()
+        raise NVMLError
+
+    driver(monkeypatch, [("NVIDIA X", (2, 1))], nvmlInit=hangs)
+    monkeypatch.setattr(machine, "DRIVER_SECONDS", 0.01)
+    assert machine.gpus() == ()
+    released.set()
+
+
+def test_the_real_library_finds_what_is_here_or_nothing() -> None:
+    """Its calls have the names and the errors that are expected of it, with a driver and without."""
+    library = pytest.importorskip("pynvml")
+    for gpu in machine.gpus():
+        assert gpu.memory >= gpu.free >= 0
+    with pytest.raises(library.NVMLError):
+        library.nvmlDeviceGetCount()  # it was shut down, or never began
 
 
 # ---- Ollama ---------------------------------------------------------------------------------------------------------
@@ -348,13 +399,13 @@ def test_no_proxy_comes_between(environment: dict[str, str], monkeypatch: pytest
     with serving(None, SEEING) as fake:
         assert advisor(fake.host).level == "ok"
         assert advisor(fake.host.removeprefix("http://"), kind="ollama").level == "ok"
-        assert "qwen3-vl:8b" in machine.ollama(fake.host).models
+        assert advisor_check.models(fake.host) == {"qwen3-vl:8b": True}
 
 
-@pytest.mark.parametrize("host", ["file:///etc/passwd", "ftp://x", "", "http://[", "http://a b"])
+@pytest.mark.parametrize("host", ["file:///etc/passwd", "ftp://x", "http://[", "http://a b"])
 def test_only_an_address_is_asked(host: str) -> None:
     with pytest.raises(Fault):
-        machine.ollama(host)
+        advisor_check.models(host)
 
 
 def test_a_client_that_cannot_be_imported_is_a_warning_or_an_error(
