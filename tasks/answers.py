@@ -35,12 +35,6 @@ def boxed_answer(completion: str) -> str | None:
     return None
 
 
-def last_number(completion: str) -> str | None:
-    """The last number of a text without its thousands separators: "1,234.50" → "1234.50"."""
-    found = _NUMBER.findall(completion[-LONGEST:])
-    return str(found[-1]).replace(",", "") if found else None
-
-
 def number_after_marker(completion: str) -> str | None:
     """GSM8K's convention: the number after the only `####`, alone on its line."""
     if completion.count("####") != 1:

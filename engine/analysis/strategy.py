@@ -15,7 +15,6 @@ from engine.analysis.json_text import numbers
 from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows
 from engine.domain.score import Score, score_of
-from engine.domain.space import UNCHANGED
 
 FORMAT = 1
 """Version of the TOML's keys."""
@@ -150,38 +149,3 @@ def _stage_table(stage: StrategyStage) -> dict[str, Any]:
     if stage.validation is not None:
         table["validation"] = stage.validation.as_dict()
     return table
-
-
-def strategy_toml(rows: Rows) -> str:
-    """The run's strategy as TOML text."""
-    return to_toml(read_strategy(rows))
-
-
-def stage_rows(strategy: TrainingStrategy) -> list[dict[str, str]]:
-    """The strategy as a table of text: one row per stage, the base model first. Columns are the keys, in order.
-
-    A configuration's values are shown in full in the first stage and where they change afterwards.
-    """
-    best = strategy.reported
-    table = [_row("base", None, best.base_validation)]
-    for number, stage in enumerate(strategy.stages, 1):
-        table.append(_row(str(number), stage, stage.validation, whole=number == 1))
-    if best.kind == "soup":
-        table.append({**_row("soup", None, best.validation), "values": best.policy})
-    return table
-
-
-def _row(title: str, stage: StrategyStage | None, score: Score | None, *, whole: bool = False) -> dict[str, str]:
-    low, high = score.interval if score else (0.0, 0.0)
-    values = {} if stage is None else stage.configuration if whole else stage.changes
-    return {
-        "stage": title,
-        "node": "" if stage is None else f"#{stage.node}",
-        "steps": "" if stage is None else str(stage.steps),
-        "values": UNCHANGED if stage is not None and not values else ", ".join(f"{k}={v:g}" for k, v in values.items()),
-        "optimizer": "" if stage is None else stage.optimizer,
-        "reference": "" if stage is None else stage.reference,
-        "validation": f"{score.value:.3f}" if score else "",
-        "interval": f"{low:.3f}–{high:.3f}" if score else "",
-        "n": str(score.n) if score else "",
-    }

@@ -143,14 +143,6 @@ def merged(base: str, directory: str) -> Any:
     return PeftModel.from_pretrained(policy.load_model(base), directory).merge_and_unload()
 
 
-def trainable(model: Any) -> int:
-    """Weights that an optimizer would change."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-# ---- the kept base ------------------------------------------------------------------------------------------------
-
-
 def _keep(base: str, spec: LoraSpec, dtype: torch.dtype) -> KeptBase:
     global _kept
     if _kept is not None and (_kept.source, _kept.spec, _kept.dtype) == (base, spec, dtype):

@@ -125,7 +125,6 @@ def _theme(name: str, colours: Palette) -> Theme:
 
 
 THEMES: dict[str, Theme] = {PREFIX + name: _theme(name, colours) for name, colours in PALETTES.items()}
-DARK, LIGHT = THEMES[PREFIX + "dark"], THEMES[PREFIX + "light"]
 
 
 def palette(theme: str) -> Palette:

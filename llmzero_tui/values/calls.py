@@ -17,7 +17,6 @@ from llmzero_tui.values.snapshot import Row, RunRow, json_of
 PAGE = 200
 """Rows of a page."""
 UNFINISHED = "unfinished"
-RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True)

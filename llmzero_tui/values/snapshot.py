@@ -225,16 +225,6 @@ class CommandRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PathCurve:
-    """A metric along the trajectory: (steps from the base, value, belongs to the selected node)."""
-
-    metric: str
-    width: int
-    points: tuple[tuple[int, float, bool], ...] = ()
-    broken: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class SmallMetric:
     """A metric of the strip: a value per part of the segment, and the latest."""
 
@@ -426,17 +416,6 @@ def parts(rows: Iterable[Row], count: int) -> tuple[float | None, ...]:
     for row in rows:
         cells[max(0, min(count - 1, row["part"]))] = row["value"]
     return tuple(cells)
-
-
-def bucket_width(steps: int, columns: int) -> int:
-    """Steps of a bucket so that a curve of `steps` has at most two points a column: 1, 2, 5, 10, … so that buckets
-    stay where they are while the curve grows."""
-    width, factors = 1, (2, 2.5, 2)
-    position = 0
-    while steps / width > 2 * max(1, columns):
-        width = int(width * factors[position % 3])
-        position += 1
-    return width
 
 
 def event_of(row: Row) -> EventRow:

@@ -26,7 +26,6 @@ from llmzero_tui.widgets.appearance import Appearance, look
 
 GAP = 2
 NAME_CELLS, NAME_MOST = 16, 48
-BUSY = ("training", "starting", "finishing", "paused")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.feeds.runs import RunsFeed
-from llmzero_tui.values.snapshot import UNREAD, RunRow, RunView, bucket_width
+from llmzero_tui.values.snapshot import UNREAD, RunRow, RunView
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import NOW, SEGMENTS
 
@@ -146,13 +144,6 @@ def test_a_run_at_rest_is_read_once(runs: Path) -> None:
 
 def test_a_missing_directory_is_an_empty_list(tmp_path: Path) -> None:
     assert RunsFeed(tmp_path / "none", lambda: NOW).read().runs == ()
-
-
-@given(st.integers(1, 2_000_000), st.integers(20, 300))
-def test_buckets_keep_a_curve_within_two_points_a_column(steps: int, columns: int) -> None:
-    width = bucket_width(steps, columns)
-    assert steps / width <= 2 * columns
-    assert width == 1 or steps / width > 2 * columns / 3
 
 
 def test_a_viewer_of_a_file_does_not_keep_an_engine_from_taking_it_up(run: Path) -> None:

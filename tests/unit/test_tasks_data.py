@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tasks import constraints, registry
-from tasks.answers import boxed_answer, last_number, number_after_marker, tagged_answer
+from tasks.answers import boxed_answer, number_after_marker, tagged_answer
 from tasks.arithmetic import NotArithmetic, reaches, read
 from tasks.base import Item, Split, TaskError, TaskNotFound
 from tasks.huggingface import FOLDER, TASKS, same_mathematics
@@ -362,8 +362,6 @@ def test_boxed_answers_balance_their_braces_and_numbers_lose_their_commas() -> N
     assert boxed_answer(r"\boxed{1} then \boxed{\frac{1}{2}}.") == r"\frac{1}{2}"
     assert boxed_answer(r"\boxed{\frac{1}{2}") is None
     assert boxed_answer("nothing") is None
-    assert last_number("1 then 1,234.50 apples") == "1234.50"
-    assert last_number("none") is None
     assert number_after_marker("work\n#### $1,234.") == "1234"
     assert number_after_marker("#### 1 #### 2") is None
     assert number_after_marker("#### about 5") is None
