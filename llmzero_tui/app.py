@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
@@ -124,16 +125,14 @@ class LLMZeroApp(StyledApp):
         from llmzero_tui.feeds.runs import RunsFeed
         from llmzero_tui.screens.runs import RunsScreen
 
-        self.push_screen(RunsScreen(RunsFeed(self.runs_dir, self.clock, self.opener)))
-        self.call_after_refresh(self.poll)
+        self.show(RunsScreen(RunsFeed(self.runs_dir, self.clock, self.opener)))
 
     def open_run(self, path: Path) -> None:
         """Show one run."""
         from llmzero_tui.feeds.run import RunFeed
         from llmzero_tui.screens.run import RunScreen
 
-        self.push_screen(RunScreen(RunFeed(path, self.clock, self.opener)))
-        self.call_after_refresh(self.poll)
+        self.show(RunScreen(RunFeed(path, self.clock, self.opener)))
 
     def close_run(self) -> None:
         """From a run back to the list."""
@@ -179,10 +178,10 @@ class LLMZeroApp(StyledApp):
         """The screen that lives from a feed: the uppermost one."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, FeedScreen)), None)
 
-    def left(self, screen: FeedScreen) -> None:
+    def left(self, screen: Screen[Any], feed: Any) -> None:
         """A screen is gone: its run is let go of, at once or after the read that is under way."""
         if self._reading is not screen:
-            screen.feed.close()
+            feed.close()
 
     def poll(self, *, quick: bool = False) -> None:
         """Read the feed of the screen in front, unless a read is under way: then once more after it.
@@ -256,15 +255,18 @@ class LLMZeroApp(StyledApp):
 
     @on(Happened)
     def _happened(self, event: Happened) -> None:
+        self.tell_news(event.news)
+
+    def tell_news(self, news: tuple[News, ...]) -> None:
         """Tell each piece of news once, inside and outside of the terminal."""
         from llmzero_tui.user.notify import Notifier, sentence
 
         if self._notifier is None:
             self._notifier = Notifier(self.settings, self.bell, self._hook_trouble)
-        for news in event.news:
-            severity: Any = {"failed": "error", "lost": "error", "waiting": "warning"}.get(news.kind, "information")
-            self.notify(sentence(news), severity=severity, timeout=10, markup=False)
-            self._notifier.tell(news)
+        for each in news:
+            severity: Any = {"failed": "error", "lost": "error", "waiting": "warning"}.get(each.kind, "information")
+            self.notify(sentence(each), severity=severity, timeout=10, markup=False)
+            self._notifier.tell(each)
 
     def _hook_trouble(self, why: str) -> None:
         self.post_message(self.HookFailed(why))

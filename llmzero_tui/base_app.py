@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
@@ -20,6 +19,7 @@ from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.repaint import Repaint
 from llmzero_tui.screens.base import KeyedScreen
+from llmzero_tui.screens.host import HostApp
 from llmzero_tui.styles.colourless import ColourlessFilter
 from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
 from llmzero_tui.widgets.appearance import Appearance
@@ -35,7 +35,7 @@ class AsciiScrollBars(ScrollBarRender):
     HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
-class StyledApp(App[int]):
+class StyledApp(HostApp):
     """Looks and copies as the settings say."""
 
     @dataclass

@@ -84,7 +84,7 @@ class AgentsScreen(FeedScreen):
     def _turn(self, **changes: Any) -> None:
         self._view = replace(self._view, **changes)
         self._title()
-        self.call_after_refresh(self.app.poll, quick=True)  # type: ignore[attr-defined]
+        self.poll_now()
 
     # ---- drawing ----------------------------------------------------------------------------------------------------
 
@@ -207,13 +207,13 @@ class AgentsScreen(FeedScreen):
         self.notify(plots.show(pictures), timeout=10, markup=False)
         if pictures and plots.viewer() is None:
             names = "\n".join(str(p.resolve()) for p in pictures)
-            self.app.copy(names, "the pictures' paths")  # type: ignore[attr-defined]
+            self.app.copy(names, "the pictures' paths")
 
     def action_copy(self) -> None:
         """The call that is read, all of its sections."""
         whole = self.snapshot.whole if self.snapshot is not None else None
         if whole is not None:
-            self.app.copy(texts.as_text(whole), f"call {whole.line.call}")  # type: ignore[attr-defined]
+            self.app.copy(texts.as_text(whole), f"call {whole.line.call}")
 
     def _page(self, by: int) -> None:
         snapshot = self.snapshot

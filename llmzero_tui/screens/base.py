@@ -1,16 +1,21 @@
-"""What the main screens have in common: bindings from the registry, guards, the footer, a feed to be polled."""
+"""What the main screens have in common: bindings from the registry, guards, the footer, a feed to be polled.
+
+A screen is composed of parts (`screens.parts`) and names them in PARTS; what a part can do, the screen can do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
-from textual import on
+from textual import getters, on
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from llmzero_tui.actions import ActionContext, allowed
+from llmzero_tui.screens.host import HostApp
 from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets.keybar import KeyBar
 
@@ -18,11 +23,26 @@ PAINT_SECONDS = 1 / 250
 """The least time between two paints."""
 
 
-class KeyedScreen(Screen[None]):
-    """A screen whose keys come from the registry. `kind` is its name there."""
+def _of_part(attribute: str, action: str) -> Callable[[Any], None]:
+    """An action of a screen that a part of it does."""
+    return lambda screen: getattr(getattr(screen, attribute), action)()
 
+
+class KeyedScreen(Screen[None]):
+    """A screen whose keys come from the registry. `kind` is its name there; PARTS are its parts by their attribute:
+    their `action_…` methods become actions of the screen, where it has none of that name itself."""
+
+    app = getters.app(HostApp)
     kind: ClassVar[str] = ""
+    PARTS: ClassVar[dict[str, type]] = {}
     _painter: Timer | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for attribute, part in cls.PARTS.items():
+            for action in (name for name in dir(part) if name.startswith("action_")):
+                if action not in vars(cls):
+                    setattr(cls, action, _of_part(attribute, action))
 
     @property
     def _update_timer(self) -> Timer:
@@ -61,7 +81,7 @@ class KeyedScreen(Screen[None]):
 
     def action_tour(self) -> None:
         """The tour of the run screen."""
-        self.app.start_tour()  # type: ignore[attr-defined]
+        self.app.start_tour()
 
     async def action_detach(self) -> None:
         """Leave; whatever trains goes on."""
@@ -87,7 +107,11 @@ class FeedScreen(KeyedScreen):
 
     def on_unmount(self) -> None:
         """Let go of the run: nobody looks at it from here any more."""
-        self.app.left(self)  # type: ignore[attr-defined]
+        self.app.left(self, self.feed)
+
+    def poll_now(self) -> None:
+        """Ask for a snapshot without waiting for the tick, once what the key did is on the screen."""
+        self.call_after_refresh(self.app.poll, quick=True)
 
     def view(self) -> Any:
         """What the feed is to look at."""

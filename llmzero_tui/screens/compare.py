@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
@@ -18,7 +19,8 @@ from textual.widgets import Static
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.compare import CompareFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.plotting import Plotting
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.parts.plot_panel import PlotPanel
 from llmzero_tui.values.comparison import CompareView, Comparison
 from llmzero_tui.values.curves import Axis, AxisWindow, DrawingStyle, Smoothing
 from llmzero_tui.values.snapshot import FeedFailure
@@ -33,22 +35,53 @@ FRAME = 7
 """Columns of the frame around the table, of its padding and of its scroll bar."""
 
 
-class CompareScreen(Plotting):
+class ComparePanel(PlotPanel):
+    """The plot of a comparison: one metric of all of them, in their colours."""
+
+    comparison: Comparison | None = None
+
+    def take(self, comparison: Comparison) -> None:
+        """Show what was read."""
+        self.comparison = comparison
+        self.draw()
+
+    def metrics(self) -> tuple[str, ...]:
+        return order(self.comparison.metrics) if self.comparison else ()
+
+    def draw(self) -> None:
+        """Bring the plot to the latest curves, if they are those of the metric; else say what is on its way."""
+        if self.comparison is None:
+            return
+        known = [(c, c.trace) for c in self.comparison.contenders if c.trace is not None]
+        title = self.metric
+        if not known or any(trace.metric != self.metric for _, trace in known):
+            self.plot.pend(title)
+            return
+        first = known[0][1]
+        here = first.sight.axis is self.sight.axis
+        window = self.sight.window if here else first.sight.window
+        since = self.comparison.apart(first.sight.axis)
+        lines = tuple(DrawnCurve(trace, c.colour, c.letter, since) for c, trace in known)
+        notes = describe(max((t for _, t in known), key=lambda t: t.width), self.manner, window)
+        self.plot.take((PlotContent(lines, self.manner, window),), title if here else f"{title} {PENDING}", notes)
+
+
+class CompareScreen(FeedScreen):
     """Two to four trajectories beside each other."""
 
     kind = "compare"
+    PARTS: ClassVar[dict[str, type]] = {"panel": ComparePanel}
     BINDINGS: ClassVar[list[BindingType]] = bindings("compare")
 
     def __init__(self, feed: CompareFeed, metric: str = "reward") -> None:
         super().__init__(id="compare")
         self.feed = feed
-        self.metric = metric
-        self.manner = DrawingStyle(Smoothing.AVERAGE)
+        self.panel = ComparePanel(self, metric, DrawingStyle(Smoothing.AVERAGE))
         self.snapshot: Comparison | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
-        yield MetricPlot()
+        yield self.panel.plot
         yield Static(id="legend", markup=False)
         with VerticalScroll(id="differences"):
             yield Static(id="values", markup=False)
@@ -57,20 +90,20 @@ class CompareScreen(Plotting):
     def on_mount(self) -> None:
         self.query_one("#differences").border_title = "Differences"
         self._title("")
-        self.plot.focus()
+        self.panel.plot.focus()
         self.ready = True
         self.refresh_keys()
 
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
     def view(self) -> CompareView:
-        return CompareView(self.metric, max(20, self.plot.size.width), self.sight)
+        return CompareView(self.panel.metric, max(20, self.panel.plot.size.width), self.panel.sight)
 
     def apply(self, snapshot: Comparison, now: datetime) -> None:
         self.snapshot = snapshot
         self._title("")
         self._words()
-        self.draw_plot()
+        self.panel.take(snapshot)
         self.refresh_keys()
 
     def lost(self, why: FeedFailure, now: datetime) -> None:
@@ -80,10 +113,14 @@ class CompareScreen(Plotting):
         super().restyle()
         self._title("")
         self._words()
-        self.draw_plot()
+        self.panel.draw()
 
     def on_resize(self) -> None:
         self._words()
+
+    @on(MetricPlot.Panned)
+    def _panned(self, event: MetricPlot.Panned) -> None:
+        self.panel.pan(event.share)
 
     def _title(self, problem: str) -> None:
         colours = look(self).palette
@@ -96,60 +133,29 @@ class CompareScreen(Plotting):
 
     def _words(self) -> None:
         """The legend and the table."""
-        found, dress = self.snapshot, look(self)
-        if found is None:
+        shown, dress = self.snapshot, look(self)
+        if shown is None:
             return
-        self.query_one("#legend", Static).update(legend(found, self.size.width, dress))
-        self.query_one("#values", Static).update(table(found, self.size.width - FRAME, dress))
-
-    def draw_plot(self) -> None:
-        """Bring the plot to the latest curves, if they are those of the metric; else say what is on its way."""
-        if self.snapshot is None:
-            return
-        known = [(c, c.trace) for c in self.snapshot.contenders if c.trace is not None]
-        title = self.metric
-        if not known or any(trace.metric != self.metric for _, trace in known):
-            self.plot.pend(title)
-            return
-        first = known[0][1]
-        here = first.sight.axis is self.sight.axis
-        window = self.sight.window if here else first.sight.window
-        since = self.snapshot.apart(first.sight.axis)
-        lines = tuple(DrawnCurve(trace, c.colour, c.letter, since) for c, trace in known)
-        notes = describe(max((t for _, t in known), key=lambda t: t.width), self.manner, window)
-        self.plot.take((PlotContent(lines, self.manner, window),), title if here else f"{title} {PENDING}", notes)
+        self.query_one("#legend", Static).update(legend(shown, self.size.width, dress))
+        self.query_one("#values", Static).update(table(shown, self.size.width - FRAME, dress))
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def context(self) -> ActionContext:
         shown = self.snapshot
-        return ActionContext(self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.sight.axis)))
-
-    def _step_metric(self, by: int) -> None:
-        names = order(self.snapshot.metrics) if self.snapshot else ()
-        if names:
-            place = names.index(self.metric) if self.metric in names else 0
-            self.metric = names[(place + by) % len(names)]
-            self.draw_plot()
-            self.poll_now()
-
-    def action_next_metric(self) -> None:
-        """Plot the next metric."""
-        self._step_metric(1)
-
-    def action_previous_metric(self) -> None:
-        """Plot the metric before."""
-        self._step_metric(-1)
+        return ActionContext(
+            self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.panel.sight.axis))
+        )
 
     def action_from_branch(self) -> None:
         """From where they part to the end, or everything again."""
-        apart = self.snapshot.apart(self.sight.axis) if self.snapshot else 0.0
-        if self.sight.window is not None or not 0 < apart < self.plot.whole - Axis.STEPS.least / 2:
-            self.see(replace(self.sight, window=None))
+        apart = self.snapshot.apart(self.panel.sight.axis) if self.snapshot else 0.0
+        if self.panel.sight.window is not None or not 0 < apart < self.panel.plot.whole - Axis.STEPS.least / 2:
+            self.panel.see(replace(self.panel.sight, window=None))
         else:
-            self.see(replace(self.sight, window=AxisWindow(apart, self.plot.whole)))
+            self.panel.see(replace(self.panel.sight, window=AxisWindow(apart, self.panel.plot.whole)))
 
     def action_back(self) -> None:
         """Back to where one came from."""
         self.dismiss()
-        self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+        self.app.call_after_refresh(self.app.poll)

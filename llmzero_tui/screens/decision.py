@@ -20,7 +20,8 @@ from textual.widgets import Static
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
-from llmzero_tui.screens.deciding import Announcements, Deciding, Drafts
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.parts.decisions import DecisionController, DecisionMemory
 from llmzero_tui.values.proposal_detail import DecisionSnapshot, DecisionView, ProposalDetail, ProposalRecord, became
 from llmzero_tui.values.snapshot import FeedFailure, ProposalRow
 from llmzero_tui.widgets.appearance import look, row
@@ -36,21 +37,18 @@ PICTURE_LINES, TALLEST = 9, 16
 """Lines of the small picture of the reward: in a low terminal, and at most."""
 
 
-class DecisionScreen(Deciding):
-    """`node`: whose proposal; None: the oldest that waits. `drafts`: of forms that were closed elsewhere."""
+class DecisionScreen(FeedScreen):
+    """`node`: whose proposal; None: the oldest that waits. `memory`: what the run screen below knows of forms and
+    announcements."""
 
     kind = "decision"
+    PARTS: ClassVar[dict[str, type]] = {"decisions": DecisionController}
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("decision")]
 
-    def __init__(
-        self,
-        feed: DecisionFeed,
-        node: int | None = None,
-        drafts: Drafts | None = None,
-        told: Announcements | None = None,
-    ) -> None:
-        super().__init__(id="decision", drafts=drafts, told=told)
+    def __init__(self, feed: DecisionFeed, node: int | None = None, memory: DecisionMemory | None = None) -> None:
+        super().__init__(id="decision")
         self.feed = feed
+        self.decisions = DecisionController(self, self._target, memory, self._say_changed)
         self.node = node
         self.snapshot: DecisionSnapshot | None = None
         self._news = ""
@@ -90,7 +88,7 @@ class DecisionScreen(Deciding):
             words = became(old.proposal, dossier.standing) if dossier.standing != old.standing else ""
             self._news = words or self._news
         self._show()
-        self.answered(snapshot)
+        self.decisions.take(snapshot)
         self.refresh_keys()
 
     def lost(self, why: FeedFailure, now: datetime) -> None:
@@ -215,7 +213,6 @@ class DecisionScreen(Deciding):
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 
-    @property
     def _target(self) -> ProposalRow | None:
         dossier = self.snapshot.dossier if self.snapshot else None
         return dossier.proposal if dossier is not None and dossier.standing.pending else None
@@ -226,7 +223,7 @@ class DecisionScreen(Deciding):
             return ActionContext(self.kind)
         others = [p for p in snapshot.inbox if p.node != self.node]
         return ActionContext(
-            self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, target=self._target,
+            self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, target=self._target(),
             waiting=len(others),
         )  # fmt: skip
 
@@ -239,9 +236,9 @@ class DecisionScreen(Deciding):
         self.node, self._news = nodes[place % len(nodes)], ""
         for sheet in self.query(Sheet):
             sheet.top()
-        self.app.poll(quick=True)  # type: ignore[attr-defined]
+        self.app.poll(quick=True)
 
-    def _say_changed(self, proposal: ProposalRow, words: str) -> None:
+    def _say_changed(self, words: str) -> None:
         """In the line under the proposal instead of a notice beside it."""
         self._news = f"changed meanwhile: {words}"
         self._header()
@@ -259,7 +256,7 @@ class DecisionScreen(Deciding):
     def action_back(self) -> None:
         """Back to the run."""
         self.dismiss()
-        self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+        self.app.call_after_refresh(self.app.poll)
 
 
 def _title(standing: ProposalRecord) -> str:

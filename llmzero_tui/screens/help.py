@@ -105,7 +105,7 @@ class HelpScreen(KeyedScreen):
     def action_tour(self) -> None:
         """Back to the screen, and around it."""
         self.dismiss()
-        self.app.call_later(self.app.start_tour)  # type: ignore[attr-defined]
+        self.app.call_later(self.app.start_tour)
 
 
 def keys_table(screen: str, dress: Appearance) -> Table:

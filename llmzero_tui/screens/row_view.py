@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from rich.text import Text
+from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -20,6 +21,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from llmzero_tui.format import fit, plain
+from llmzero_tui.screens.host import HostApp
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.result_grid import ResultGrid, as_text
 
@@ -31,6 +33,8 @@ BESIDE = 50
 
 class RowView(ModalScreen[None]):
     """Left and right choose a value, up and down scroll, n and p are the rows beside."""
+
+    app = getters.app(HostApp)
 
     CSS_PATH = Path(__file__).parents[1] / "styles" / "sql.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -123,12 +127,12 @@ class RowView(ModalScreen[None]):
     def action_copy_cell(self) -> None:
         """The marked value, whole."""
         name = plain(self._grid.names[self._grid.cursor_column], 40)
-        self.app.copy(as_text(self._values[self._grid.cursor_column], exact=True), name)  # type: ignore[attr-defined]
+        self.app.copy(as_text(self._values[self._grid.cursor_column], exact=True), name)
 
     def action_copy(self) -> None:
         """The row, a name and a value a line."""
         text = "".join(f"{n}: {as_text(v, exact=True)}\n" for n, v in zip(self._grid.names, self._values, strict=True))
-        self.app.copy(text, "the row")  # type: ignore[attr-defined]
+        self.app.copy(text, "the row")
 
     def action_close(self) -> None:
         """Back to the rows."""

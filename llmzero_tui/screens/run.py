@@ -1,13 +1,14 @@
 """One run: its tree on the left drives the plot, the small metrics and the texts on the right; the inbox stands below.
 
 From 100 columns on everything is on screen; below that one pane at a time (tab, 1–4). Shows snapshots only; what a
-human decides goes out through `screens.steering`.
+human decides goes out through its parts `decisions` and `steering`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partialmethod
 from typing import ClassVar
 
 from textual import on
@@ -19,30 +20,35 @@ from textual.widgets import Input
 from llmzero_tui import plots
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.run import RunFeed
-from llmzero_tui.screens.elsewhere import Elsewhere
-from llmzero_tui.screens.run_plot import RunPlot
-from llmzero_tui.screens.steering import Steering
-from llmzero_tui.screens.taking import Taking
-from llmzero_tui.values.snapshot import FeedFailure, NodeDetail, RunSnapshot, RunView
+from llmzero_tui.screens import takeaway, visits
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.parts.decisions import DecisionController
+from llmzero_tui.screens.parts.marks import Marks
+from llmzero_tui.screens.parts.run_plot import RunPlotPanel
+from llmzero_tui.screens.parts.steering import Steering
+from llmzero_tui.values.marks import Target, letters
+from llmzero_tui.values.snapshot import FeedFailure, ProposalRow, RunSnapshot, RunView
 from llmzero_tui.values.standing import without_training
 from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.panes import PANES, PaneBar
+from llmzero_tui.widgets.panes import PANES, PaneBar, panels_on_screen, tree_cells
 from llmzero_tui.widgets.plot import MetricPlot
 from llmzero_tui.widgets.strip import Strip
 from llmzero_tui.widgets.tree import SearchTree
 
 NARROW = 100
-TREE_CELLS = 46
 SAMPLES, CALLS = TABS.index("Samples"), TABS.index("Agents")
 
 
-class RunScreen(Taking, Elsewhere, RunPlot, Steering):
+class RunScreen(FeedScreen):
     """The main screen."""
 
     kind = "run"
+    PARTS: ClassVar[dict[str, type]] = {
+        "panel": RunPlotPanel, "marks": Marks, "decisions": DecisionController, "steering": Steering,
+    }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("run"),
         Binding("tab", "pane(1)", show=False, priority=True),
@@ -57,7 +63,10 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         self.following = True
         self.frozen = False
         self.pane = "tree"
-        self._plot = MetricPlot()
+        self.panel = RunPlotPanel(self)
+        self.marks = Marks(self, self._under_cursor, self._draw_marks, lambda: self.panel.metric)
+        self.decisions = DecisionController(self, self._target)
+        self.steering = Steering(self.decisions, lambda: self.snapshot, lambda: self.selected)
         self._lost = ""
 
     def compose(self) -> ComposeResult:
@@ -68,8 +77,8 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
                 yield Input(id="filter", placeholder="number, label or state", compact=True)
                 yield Inbox()
             with Vertical(id="right"):
-                yield self._plot
-                yield Strip()
+                yield self.panel.plot
+                yield self.panel.strip
                 yield Details()
         yield PaneBar()
         yield KeyBar()
@@ -85,14 +94,15 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
 
     def view(self) -> RunView:
         tab, lines = self.query_one(Details).tab, self.query_one(SearchTree).on_screen
-        columns = max(20, self._plot.size.width)
-        return RunView(self.selected, self.metric, columns, tab == SAMPLES, lines, self.wanted(), tab == CALLS)
+        panel = self.panel
+        columns = max(20, panel.plot.size.width)
+        return RunView(self.selected, panel.metric, columns, tab == SAMPLES, lines, panel.wanted(), tab == CALLS)
 
     def apply(self, snapshot: RunSnapshot, now: datetime) -> None:
         if self.frozen and self.snapshot is not None:
             self._look_closer(snapshot)
             self._header(now)
-            self.answered(snapshot)
+            self.decisions.take(snapshot)
             return
         self._lost = ""
         self.snapshot = snapshot
@@ -106,14 +116,14 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         self.show_detail()
         self._header(now)
         self.query_one(PaneBar).show(self.pane, self.query_one(Details).tab, snapshot.waiting)
-        self.answered(snapshot)
+        self.decisions.take(snapshot)
         self.refresh_keys()
 
     def _look_closer(self, snapshot: RunSnapshot) -> None:
         """While the display is frozen another node or metric may be looked at; nothing else moves."""
         assert self.snapshot is not None
         before, detail = self.snapshot.detail, snapshot.detail
-        if detail is not None and before is not None and _seen(detail) != _seen(before):
+        if detail is not None and before is not None and detail.about != before.about:
             self.snapshot = replace(self.snapshot, detail=detail)
             self.show_detail()
         if snapshot.sparks.keys() - self.snapshot.sparks.keys():
@@ -130,13 +140,12 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
     def show_detail(self) -> None:
         """Bring the right side to the latest snapshot, if it is about the selected node."""
         snapshot = self.snapshot
-        if snapshot is None or snapshot.detail is None or snapshot.detail.node != self.selected:
+        if snapshot is None or snapshot.detail is None:
             return
         detail = snapshot.detail
-        empty = without_training(snapshot, snapshot.nodes.get(detail.node))
-        self.query_one(Strip).show(detail.strip, self.metric, self.beside, empty)
-        self.query_one(Details).take(snapshot)
-        self.draw_plot()
+        self.panel.take(detail, without_training(snapshot, snapshot.nodes.get(detail.node)))
+        if detail.node == self.selected:
+            self.query_one(Details).take(snapshot)
 
     def look_at(self, node_id: int, *, move: bool = True) -> None:
         """Select a node and stay there, whatever trains."""
@@ -148,7 +157,7 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         self.selected = node_id
         if move:
             self.query_one(SearchTree).pick(node_id)
-        self.announce()
+        self.panel.select(node_id)
         self.poll_now()
         self.refresh_keys()
 
@@ -180,7 +189,11 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
 
     @on(Strip.Chosen)
     def _metric_chosen(self, event: Strip.Chosen) -> None:
-        self.plot_metric(event.metric)
+        self.panel.plot_metric(event.metric)
+
+    @on(MetricPlot.Panned)
+    def _panned(self, event: MetricPlot.Panned) -> None:
+        self.panel.pan(event.share)
 
     def on_descendant_focus(self) -> None:
         self.refresh_keys()
@@ -203,7 +216,7 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         if field.display:
             field.value = ""
             field.display = False
-        elif self.zoomed:
+        elif self.panel.zoomed:
             self.action_zoom()
         self.query_one(SearchTree).focus()
 
@@ -216,30 +229,20 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
     def _arrange(self) -> None:
         """Decide which panels are on screen."""
         narrow, pane = self.narrow, self.pane
-        parts: dict[str, bool] = dict.fromkeys(("left", "right", "tree", "inbox", "strip", "details", "plot"), True)
-        if self.zoomed:
-            parts.update(left=False, details=False, strip=False)
-        elif narrow:
-            parts.update(
-                left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree",
-                inbox=pane == "inbox" and self.size.width >= 12,
-                plot=pane == "plot", strip=pane == "plot", details=pane in ("details", "inbox"),
-            )  # fmt: skip
-        for name, shown in parts.items():
+        for name, shown in panels_on_screen(pane, self.size.width, narrow=narrow, zoomed=self.panel.zoomed).items():
             for widget in self.query(f"#{name}"):
                 widget.display = shown
         self.query_one("#body").set_class(narrow, "-narrow")
         left = self.query_one("#left")
         left.set_class(narrow, "-narrow")
         left.styles.width = None if narrow else tree_cells(self.size.width)
-        self.query_one(PaneBar).display = narrow and not self.zoomed
-        details = self.query_one(Details)
-        waiting = self.snapshot.waiting if self.snapshot else 0
-        self.query_one(PaneBar).show(pane, details.tab, waiting)
+        bar = self.query_one(PaneBar)
+        bar.display = narrow and not self.panel.zoomed
+        bar.show(pane, self.query_one(Details).tab, self.snapshot.waiting if self.snapshot else 0)
 
     def action_pane(self, by: int) -> None:
         """The next panel: its focus when all are on screen, the panel itself when one is."""
-        if not self.narrow or self.zoomed:
+        if not self.narrow or self.panel.zoomed:
             if by > 0:
                 self.focus_next()
             else:
@@ -255,6 +258,22 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         self.query_one(target).focus()
         self.refresh_keys()
 
+    # ---- what the parts ask -----------------------------------------------------------------------------------------
+
+    def _target(self) -> ProposalRow | None:
+        """The proposal that the keys mean."""
+        return self.snapshot.proposal(self.selected) if self.snapshot else None
+
+    def _under_cursor(self) -> Target | None:
+        focused = next((tree for tree in self.query(SearchTree) if tree.has_focus), None)
+        # Keys may come faster than the tree says where its cursor is.
+        node = self.selected if focused is None else focused.cursor
+        return None if node is None else Target(self.feed.path, node)
+
+    def _draw_marks(self) -> None:
+        """The letters of the marked nodes, in the tree."""
+        self.query_one(SearchTree).letter(letters(self.marks.marked))
+
     # ---- actions: looking -------------------------------------------------------------------------------------------
 
     def context(self) -> ActionContext:
@@ -264,9 +283,9 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         node = snapshot.nodes.get(self.selected) if self.selected is not None else None
         return ActionContext(
             self.kind, state=snapshot.run.state, live=snapshot.run.live and not self._lost, node=node,
-            target=snapshot.proposal(self.selected), waiting=snapshot.waiting, narrow=self.narrow,
+            target=self._target(), waiting=snapshot.waiting, narrow=self.narrow,
             in_inbox=self.query_one(Inbox).has_focus, running=snapshot.running is not None,
-            plotted=node is not None, marked=len(self.compared),
+            plotted=node is not None, marked=len(self.marks.compared),
         )  # fmt: skip
 
     def action_inbox(self) -> None:
@@ -308,12 +327,9 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
 
     def action_zoom(self) -> None:
         """The plot alone, or everything again."""
-        self.zoomed = not self.zoomed
+        self.panel.zoomed = not self.panel.zoomed
         self._arrange()
-        if self.zoomed:
-            self._plot.focus()
-        else:
-            self.query_one(SearchTree).focus()
+        (self.panel.plot if self.panel.zoomed else self.query_one(SearchTree)).focus()
         self.poll_now()
 
     def _tab(self, index: int) -> None:
@@ -324,20 +340,11 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         if index in (SAMPLES, CALLS):
             self.poll_now()
 
-    def action_tab_1(self) -> None:
-        self._tab(0)
-
-    def action_tab_2(self) -> None:
-        self._tab(1)
-
-    def action_tab_3(self) -> None:
-        self._tab(2)
-
-    def action_tab_4(self) -> None:
-        self._tab(3)
-
-    def action_tab_5(self) -> None:
-        self._tab(4)
+    action_tab_1 = partialmethod(_tab, 0)
+    action_tab_2 = partialmethod(_tab, 1)
+    action_tab_3 = partialmethod(_tab, 2)
+    action_tab_4 = partialmethod(_tab, 3)
+    action_tab_5 = partialmethod(_tab, 4)
 
     def action_plots(self) -> None:
         """Open the selected node's plots."""
@@ -349,12 +356,38 @@ class RunScreen(Taking, Elsewhere, RunPlot, Steering):
         self.frozen = not self.frozen
         self.poll_now()
 
+    # ---- actions: going elsewhere, taking away ----------------------------------------------------------------------
 
-def tree_cells(width: int) -> int:
-    """Cells of the tree's column: of a terminal wider than usual it gets a third of what is more."""
-    return min(2 * TREE_CELLS, TREE_CELLS + max(0, width - 120) // 3)
+    def action_decide(self) -> None:
+        """The selected proposal in full."""
+        visits.open_decision(self, self.selected, self.decisions.memory)
 
+    action_decision = action_decide
 
-def _seen(detail: NodeDetail) -> tuple[object, ...]:
-    """What a detail is about."""
-    return detail.node, detail.trace.metric, detail.trace.sight, detail.samples is None, detail.calls is None
+    def action_trajectory(self) -> None:
+        """The best path as stages."""
+        visits.open_trajectory(self, self.selected)
+
+    def action_samples(self) -> None:
+        """What the selected node's policy wrote."""
+        visits.open_samples(self, self.selected)
+
+    def action_agents(self) -> None:
+        """Every call of every advisor."""
+        visits.open_agents(self)
+
+    def action_sql(self) -> None:
+        """Ask this run's database."""
+        self.app.open_sql(self.feed.path)
+
+    def action_runs(self) -> None:
+        """Back to the list."""
+        self.app.close_run()
+
+    def action_copy(self) -> None:
+        """The selected node as text."""
+        takeaway.copy_node(self, lambda: (self.snapshot, self.selected))
+
+    def action_export(self) -> None:
+        """Choose what to write, then where."""
+        takeaway.export(self, self.selected)

@@ -21,7 +21,8 @@ from engine.errors import UserError
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.marking import Marking
+from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.parts.marks import Marks
 from llmzero_tui.user.places import short
 from llmzero_tui.values.marks import Target
 from llmzero_tui.values.snapshot import UNREAD, FeedFailure, RunRow, RunsSnapshot
@@ -56,10 +57,11 @@ SAID = {"age": "newest first", "run": "by name", "state": "by state", "validatio
         "test": "by test score", "budget": "by budget spent"}  # fmt: skip
 
 
-class RunsScreen(Marking):
+class RunsScreen(FeedScreen):
     """The first screen of `llmzero`."""
 
     kind = "runs"
+    PARTS: ClassVar[dict[str, type]] = {"marks": Marks}
     BINDINGS: ClassVar[list[BindingType]] = bindings("runs")
 
     class Deleted(Message):
@@ -73,6 +75,7 @@ class RunsScreen(Marking):
     def __init__(self, feed: RunsFeed) -> None:
         super().__init__(id="runs")
         self.feed = feed
+        self.marks = Marks(self, self._under_cursor, self._draw)
         self.snapshot: RunsSnapshot | None = None
         self.sorted_by = "age"
         self.filtered = ""
@@ -103,7 +106,7 @@ class RunsScreen(Marking):
         self._draw()
         self.refresh_keys()
         if any(run.state == UNREAD for run in snapshot.runs):
-            self.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+            self.call_after_refresh(self.app.poll)
 
     def lost(self, why: FeedFailure, now: datetime) -> None:
         self._why = why.reason
@@ -133,14 +136,11 @@ class RunsScreen(Marking):
 
     def _marked(self) -> frozenset[Path]:
         """Runs that are marked for comparison."""
-        return frozenset(target.path for target in self.marked)
+        return frozenset(target.path for target in self.marks.marked)
 
-    def under_cursor(self) -> Target | None:
+    def _under_cursor(self) -> Target | None:
         run = self.current
         return None if run is None or run.state in ("lost", "damaged") else Target(run.path)
-
-    def draw_marks(self) -> None:
-        self._draw()
 
     def _title(self) -> None:
         colours = look(self).palette
@@ -187,7 +187,7 @@ class RunsScreen(Marking):
     def context(self) -> ActionContext:
         if not self.ready:
             return ActionContext(self.kind)
-        return ActionContext(self.kind, runs=len(self.query_one(RunsTable).runs), marked=len(self.compared))
+        return ActionContext(self.kind, runs=len(self.query_one(RunsTable).runs), marked=len(self.marks.compared))
 
     @property
     def current(self) -> RunRow | None:
@@ -199,13 +199,13 @@ class RunsScreen(Marking):
         """Show the run under the cursor."""
         run = self.current
         if run is not None:
-            self.app.open_run(run.path)  # type: ignore[attr-defined]
+            self.app.open_run(run.path)
 
     def action_sql(self) -> None:
         """Ask the run under the cursor."""
         run = self.current
         if run is not None:
-            self.app.open_sql(run.path)  # type: ignore[attr-defined]
+            self.app.open_sql(run.path)
 
     def action_sort(self) -> None:
         """The next order."""
@@ -286,7 +286,7 @@ class RunsScreen(Marking):
             self.notify(plain(event.error, 300), severity="error", timeout=10, markup=False)
         else:
             self.notify(f"deleted {plain(event.name, 64)}", markup=False)
-        self.app.poll()  # type: ignore[attr-defined]
+        self.app.poll()
 
 
 def _passes(run: RunRow, words: list[str]) -> bool:

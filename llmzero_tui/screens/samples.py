@@ -99,7 +99,7 @@ class SamplesScreen(FeedScreen):
         self._view = replace(self._view, **changes)
         self._filters()
         self.refresh_keys()
-        self.call_after_refresh(self.app.poll, quick=True)  # type: ignore[attr-defined]
+        self.poll_now()
 
     # ---- drawing ----------------------------------------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ class SamplesScreen(FeedScreen):
         found = [full for full in shown if full is not None]
         if found:
             words = " and ".join(texts.title(full) for full in found)
-            self.app.copy("\n".join(map(texts.as_text, found)), words)  # type: ignore[attr-defined]
+            self.app.copy("\n".join(map(texts.as_text, found)), words)
 
     def action_zoom(self) -> None:
         """The text alone, or the list again."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import events, on
+from textual import events, getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -20,10 +20,10 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from llmzero_tui.actions import REGISTRY, Action, bindings, key_name
-from llmzero_tui.base_app import StyledApp
 from llmzero_tui.feeds.news import News
 from llmzero_tui.format import fit, plain
 from llmzero_tui.screens.base import KeyedScreen
+from llmzero_tui.screens.host import HostApp
 from llmzero_tui.styles.themes import PALETTES
 from llmzero_tui.user import settings as stored
 from llmzero_tui.user.places import short
@@ -58,10 +58,6 @@ class SettingsScreen(KeyedScreen):
     def __init__(self) -> None:
         super().__init__(id="settings")
 
-    @property
-    def _app(self) -> StyledApp:
-        return cast(StyledApp, self.app)
-
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         with Vertical(id="values-of-settings"):
@@ -84,10 +80,10 @@ class SettingsScreen(KeyedScreen):
         self._draw()
 
     def _value(self, key: str) -> Any:
-        value = getattr(self._app.settings, key)
+        value = getattr(self.app.settings, key)
         if key == "notify_command":
             return shlex.join(value) or "none"
-        return self._app.look.ascii if key == "ascii" else value
+        return self.app.look.ascii if key == "ascii" else value
 
     def _draw(self) -> None:
         """Bring everything to the settings of now."""
@@ -109,7 +105,7 @@ class SettingsScreen(KeyedScreen):
     # ---- changing ---------------------------------------------------------------------------------------------------
 
     def _change(self, changes: dict[str, Any]) -> str:
-        return self._app.change(changes)
+        return self.app.change(changes)
 
     @on(Setting.Changed)
     def _changed(self, event: Setting.Changed) -> None:
@@ -137,7 +133,7 @@ class SettingsScreen(KeyedScreen):
             "(waiting, finished, stopped, failed, lost), LLMZERO_RUN, LLMZERO_RUN_DIR, LLMZERO_NODE, LLMZERO_REASON, "
             "LLMZERO_TEXT. Empty: none."
         )
-        now = shlex.join(self._app.settings.notify_command)
+        now = shlex.join(self.app.settings.notify_command)
         self.app.push_screen(AskText("Run a command when something happens", words, button="Keep", text=now), take)
 
     @property
@@ -169,7 +165,7 @@ class SettingsScreen(KeyedScreen):
         from pathlib import Path
 
         news = News(Path(), "a try", "finished", reason="this is how it looks when a run ends")
-        self.app.post_message(self.app.Happened((news,)))  # type: ignore[attr-defined]
+        self.app.tell_news((news,))
 
     def action_back(self) -> None:
         """Back to the screen before."""
@@ -206,6 +202,8 @@ def _options(dress: Appearance, width: int) -> Iterator[Option]:
 class PressKey(ModalScreen[None]):
     """Takes the next key that is pressed for an action; says why where it cannot be."""
 
+    app = getters.app(HostApp)
+
     def __init__(self, action: Action) -> None:
         super().__init__()
         self._action = action
@@ -233,7 +231,7 @@ class PressKey(ModalScreen[None]):
             self.dismiss()
             return
         keys = None if event.key == "backspace" else [event.key]
-        error = cast(StyledApp, self.app).change(key_changes(self._action, keys))
+        error = self.app.change(key_changes(self._action, keys))
         if not error:
             self.dismiss()
             return

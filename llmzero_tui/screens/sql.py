@@ -232,7 +232,7 @@ class SqlScreen(KeyedScreen):
             self.app.push_screen(RowView(self.grid))
 
     def _copy(self, text: str, what: str) -> None:
-        self.app.copy(text, what)  # type: ignore[attr-defined]
+        self.app.copy(text, what)
 
     def action_copy_cell(self) -> None:
         """The value under the cursor, whole."""

@@ -178,7 +178,7 @@ class TrajectoryScreen(FeedScreen):
     def action_other_path(self) -> None:
         """The best path, or that to the node one came from."""
         self._best = not self._best
-        self.app.poll(quick=True)  # type: ignore[attr-defined]
+        self.app.poll(quick=True)
 
     def _walk(self, by: int) -> None:
         legs = self.snapshot.legs if self.snapshot else ()
@@ -202,7 +202,7 @@ class TrajectoryScreen(FeedScreen):
     def action_back(self) -> None:
         """Back to the run."""
         self.dismiss()
-        self.app.call_after_refresh(self.app.poll)  # type: ignore[attr-defined]
+        self.app.call_after_refresh(self.app.poll)
 
 
 def _way(legs: tuple[PathStage, ...]) -> str:

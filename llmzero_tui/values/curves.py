@@ -1,6 +1,6 @@
 """Curves as the plots show them: points, the window onto them, validation scores, and the arithmetic of zooming.
 
-Made by `feeds.curves`, drawn by `widgets.plot`, moved by `screens.plotting`. Pure values: no reader, no widget,
+Made by `feeds.curves`, drawn by `widgets.plot`, moved by `screens.parts.plot_panel`. Pure values: no reader, no widget,
 no clock.
 """
 

@@ -18,3 +18,9 @@ class Target:
 
     path: Path
     node: int | None = None
+
+
+def letters(marked: tuple[Target, ...]) -> dict[int, str]:
+    """The letter of each marked node."""
+    nodes = (target.node for target in marked if target.node is not None)
+    return dict(zip(nodes, LETTERS, strict=False))

@@ -270,6 +270,11 @@ class NodeDetail:
     def stage(self) -> StageRow | None:
         return self.stages[-1] if self.stages else None
 
+    @property
+    def about(self) -> tuple[object, ...]:
+        """What it is about: another node or metric, or something that was not looked at before."""
+        return self.node, self.trace.metric, self.trace.sight, self.samples is None, self.calls is None
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:

@@ -1,4 +1,5 @@
-"""Which pane is in front when there is room for one: a line of names, the waiting proposals always counted."""
+"""Which panels are on screen, and the line that names the pane in front when there is room for one: the waiting
+proposals are always counted there."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.details import TABS
 
 PANES = ("tree", "plot", "details", "inbox")
+TREE_CELLS = 46
 
 
 class PaneBar(Widget):
@@ -40,3 +42,22 @@ class PaneBar(Widget):
         text.append(f"Inbox {waiting}", style=style)
         text.append("   tab", style=colours.faint)
         return dress.done(text)
+
+
+def panels_on_screen(pane: str, width: int, *, narrow: bool, zoomed: bool) -> dict[str, bool]:
+    """Whether each panel of the run screen is shown: all of them, one pane of a narrow screen, or the plot alone."""
+    shown = dict.fromkeys(("left", "right", "tree", "inbox", "strip", "details", "plot"), True)
+    if zoomed:
+        shown.update(left=False, details=False, strip=False)
+    elif narrow:
+        shown.update(
+            left=pane in ("tree", "inbox"), right=pane != "tree", tree=pane == "tree",
+            inbox=pane == "inbox" and width >= 12, plot=pane == "plot", strip=pane == "plot",
+            details=pane in ("details", "inbox"),
+        )  # fmt: skip
+    return shown
+
+
+def tree_cells(width: int) -> int:
+    """Cells of the tree's column: of a terminal wider than usual it gets a third of what is more."""
+    return min(2 * TREE_CELLS, TREE_CELLS + max(0, width - 120) // 3)

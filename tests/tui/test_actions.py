@@ -103,7 +103,7 @@ async def test_the_key_of_the_registry_runs_its_action(
         screen = app.screen
         assert isinstance(screen, RunScreen)
         if action.id == "compare":
-            screen.marked = (Target(run, 13), Target(run, 14))
+            screen.marks.marked = (Target(run, 13), Target(run, 14))
         screen.look_at(16 if action.id in ("approve", "edit", "reject", "decide") else RUNNING)
         await until(pilot, lambda: allowed(action.id, screen.context()), f"{action.id} is allowed")
         monkeypatch.setattr(RunScreen, f"action_{action.id}", lambda _self: pressed.append(action.id))

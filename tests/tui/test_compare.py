@@ -175,7 +175,7 @@ def text_of(app: App[int]) -> str:
 async def test_two_marked_nodes_are_laid_over_each_other(run: Path, engine: Engine, size: tuple[int, int]) -> None:
     async with tree_of(run, size) as (pilot, screen):
         await pilot.press("m", "down", "m")
-        assert [target.node for target in screen.marked] == [13, 14]
+        assert [target.node for target in screen.marks.marked] == [13, 14]
         await until(pilot, lambda: "◆A #13" in text_of(pilot.app) and "◆B #14" in text_of(pilot.app), "the marks")
         await pilot.press("c")
         await compared(pilot)
@@ -204,39 +204,39 @@ async def test_a_fifth_mark_is_refused_and_a_mark_goes_as_it_came(run: Path, eng
     async with tree_of(run) as (pilot, screen):
         screen.query_one(SearchTree).focus()
         await pilot.press("m", "up", "m", "up", "m", "up", "m", "up", "m")
-        assert len(screen.marked) == 4
+        assert len(screen.marks.marked) == 4
         assert any("the most that can be compared" in notice.message for notice in pilot.app._notifications)
         await pilot.press("down", "m")
-        assert len(screen.marked) == 3
+        assert len(screen.marks.marked) == 3
 
 
 async def test_the_keys_of_the_plot_work_in_the_comparison(run: Path) -> None:
     async with tree_of(run) as (pilot, screen):
-        screen.marked = (Target(run, 13), Target(run, 12))
-        screen.action_compare()
+        screen.marks.marked = (Target(run, 13), Target(run, 12))
+        screen.marks.action_compare()
         found = await compared(pilot)
         await pilot.press("f")
-        assert found.sight.window == AxisWindow(75, 181)
+        assert found.panel.sight.window == AxisWindow(75, 181)
         await pilot.press("f")
-        assert found.sight.window is None
+        assert found.panel.sight.window is None
         await pilot.press("plus", "l")
-        await until(pilot, lambda: found.sight.window == AxisWindow(67.875, 158.375), "along")
+        await until(pilot, lambda: found.panel.sight.window == AxisWindow(67.875, 158.375), "along")
         await pilot.press("u")
-        await until(pilot, lambda: "time in training" in str(found.plot.border_subtitle), "time")
+        await until(pilot, lambda: "time in training" in str(found.panel.plot.border_subtitle), "time")
         await pilot.press("f")
-        assert found.sight.window is not None
-        assert found.sight.window.first == 75
+        assert found.panel.sight.window is not None
+        assert found.panel.sight.window.first == 75
         await pilot.press("0", "y", "s", "right_square_bracket")
-        assert found.metric == "kl"
-        await until(pilot, lambda: str(found.plot.border_title) == "kl", "another metric")
-        assert "log · ema + raw" not in str(found.plot.border_subtitle)
-        assert "log · raw" in str(found.plot.border_subtitle)
+        assert found.panel.metric == "kl"
+        await until(pilot, lambda: str(found.panel.plot.border_title) == "kl", "another metric")
+        assert "log · ema + raw" not in str(found.panel.plot.border_subtitle)
+        assert "log · raw" in str(found.panel.plot.border_subtitle)
 
 
 async def test_a_comparison_grows_with_a_live_run(run: Path, engine: Engine) -> None:
     async with tree_of(run) as (pilot, screen):
-        screen.marked = (Target(run, 13), Target(run, 14))
-        screen.action_compare()
+        screen.marks.marked = (Target(run, 13), Target(run, 14))
+        screen.marks.action_compare()
         found = await compared(pilot)
         engine.step(33)
         await until(pilot, lambda: found.snapshot and found.snapshot.contenders[0].steps == 183, "two more steps")
@@ -272,8 +272,8 @@ async def test_a_table_with_a_scroll_bar_has_no_blank_lines(run: Path) -> None:
 
 async def test_a_comparison_in_ascii_is_ascii_and_hostile_names_are_text(run: Path) -> None:
     async with tree_of(run, (80, 24), ascii=True) as (pilot, screen):
-        screen.marked = (Target(run, 12), Target(run, 13), Target(run, 3), Target(run, 8))
-        screen.action_compare()
+        screen.marks.marked = (Target(run, 12), Target(run, 13), Target(run, 3), Target(run, 8))
+        screen.marks.action_compare()
         await compared(pilot)
         for key in ("s", "s", "y", "f", "u", "right_square_bracket"):
             await pilot.press(key)
@@ -289,8 +289,8 @@ async def test_a_run_that_is_deleted_meanwhile_is_said_and_the_rest_stays(runs: 
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.snapshot, "the list")
         screen = app.screen
         assert isinstance(screen, RunsScreen)
-        screen.marked = (Target(runs / "knights-00"), Target(runs / "sums-02"))
-        screen.action_compare()
+        screen.marks.marked = (Target(runs / "knights-00"), Target(runs / "sums-02"))
+        screen.marks.action_compare()
         await compared(pilot)
         shutil.rmtree(runs / "sums-02")
         app.poll()

@@ -29,7 +29,7 @@ async def looking_at(
         assert isinstance(screen, RunScreen)
         screen.look_at(node)
         await until(pilot, lambda: drawn(screen, node), f"#{node}")
-        screen.plot.focus()
+        screen.panel.plot.focus()
         await pilot.pause()
         yield pilot, screen
 
@@ -40,40 +40,40 @@ def drawn(screen: RunScreen, node: int) -> bool:
 
 
 def title(screen: RunScreen) -> str:
-    return str(screen.plot.border_title or "")
+    return str(screen.panel.plot.border_title or "")
 
 
 def notes(screen: RunScreen) -> str:
-    return str(screen.plot.border_subtitle or "")
+    return str(screen.panel.plot.border_subtitle or "")
 
 
 def picture(screen: RunScreen) -> str:
-    plot = screen.plot
+    plot = screen.panel.plot
     return "\n".join(plot.render_line(y).text for y in range(plot.size.height))
 
 
 def read(screen: RunScreen) -> bool:
     """Whether what is drawn is what is looked at, in full."""
     detail = screen.snapshot.detail if screen.snapshot else None
-    return detail is not None and detail.trace.sight.window == screen.sight.window
+    return detail is not None and detail.trace.sight.window == screen.panel.sight.window
 
 
 async def test_closer_farther_along_and_everything_again(run: Path, engine: Engine) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus", "plus")
-        assert screen.sight.window == AxisWindow(71.25, 118.75)
+        assert screen.panel.sight.window == AxisWindow(71.25, 118.75)
         await until(pilot, lambda: "steps 71–119" in notes(screen) and read(screen), "the window")
         assert screen.snapshot is not None
         assert screen.snapshot.detail is not None
         assert screen.snapshot.detail.trace.width == 1
         await pilot.press("l", "right")
-        await until(pilot, lambda: screen.sight.window == AxisWindow(95, 142.5), "along")
+        await until(pilot, lambda: screen.panel.sight.window == AxisWindow(95, 142.5), "along")
         await pilot.press("h")
-        await until(pilot, lambda: screen.sight.window == AxisWindow(83.125, 130.625), "back")
+        await until(pilot, lambda: screen.panel.sight.window == AxisWindow(83.125, 130.625), "back")
         await pilot.press("minus", "minus")
-        assert screen.sight.window is None
+        assert screen.panel.sight.window is None
         await pilot.press("equals_sign", "0")
-        assert screen.sight.window is None
+        assert screen.panel.sight.window is None
         await until(pilot, lambda: "steps" not in notes(screen).split(" · ")[0], "everything")
 
 
@@ -90,17 +90,17 @@ async def test_arrows_move_the_plot_only_while_it_has_the_focus(run: Path, engin
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus")
         screen.query_one("#tree").focus()
-        window = screen.sight.window
+        window = screen.panel.sight.window
         await pilot.press("right", "left", "h", "l")
         await pilot.pause()
-        assert screen.sight.window == window
+        assert screen.panel.sight.window == window
 
 
 async def test_time_instead_of_steps_and_back(run: Path) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus", "u")
-        assert screen.sight.axis is Axis.CLOCK
-        assert screen.sight.window is None
+        assert screen.panel.sight.axis is Axis.CLOCK
+        assert screen.panel.sight.window is None
         await until(pilot, lambda: "time in training" in notes(screen), "time")
         assert "1m" in picture(screen).splitlines()[-1]
         await pilot.press("u")
@@ -130,10 +130,10 @@ async def test_marked_metrics_stand_beside_the_plotted_one_when_it_has_the_scree
     async with looking_at(run, 14, size) as (pilot, screen):
         for metric in ("kl", "entropy", "grad_norm"):
             await until(pilot, lambda: screen.query_one(Strip).names, "metrics")
-            screen.metric = metric
+            screen.panel.metric = metric
             await pilot.press("M")
-        screen.metric = "reward"
-        assert screen.beside == ("kl", "entropy", "grad_norm")
+        screen.panel.metric = "reward"
+        assert screen.panel.beside == ("kl", "entropy", "grad_norm")
         await pilot.press("z")
         names = ("reward", "kl", "entropy", "grad")
         await until(pilot, lambda: sum(f" {n}  " in picture(screen) for n in names) == headings, "all that have room")
@@ -148,19 +148,19 @@ async def test_a_mark_of_the_strip_is_the_metric_under_its_cursor(run: Path, eng
         strip = screen.query_one(Strip)
         strip.focus()
         await pilot.press("right", "M")
-        marked = [screen.beside]
+        marked = [screen.panel.beside]
         await pilot.press("M")
-        marked.append(screen.beside)
+        marked.append(screen.panel.beside)
         assert marked == [("kl",), ()]
 
 
 async def test_another_node_is_seen_through_the_same_window(run: Path, engine: Engine) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus")
-        window = screen.sight.window
+        window = screen.panel.sight.window
         screen.look_at(13)
         await until(pilot, lambda: "#13 · reward" in title(screen) and read(screen), "#13")
-        assert screen.sight.window == window
+        assert screen.panel.sight.window == window
         screen.look_at(3)  # 34 steps: nothing there
         await until(pilot, lambda: "0 shows everything" in picture(screen), "the way out")
 
@@ -173,4 +173,4 @@ async def test_no_key_stops_the_display_whatever_was_logged(run: Path) -> None:
                 await pilot.press(key)
                 assert picture(screen).isascii()
         assert screen.app.is_running
-        assert isinstance(screen.plot, MetricPlot)
+        assert isinstance(screen.panel.plot, MetricPlot)

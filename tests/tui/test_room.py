@@ -12,13 +12,13 @@ from rich.cells import cell_len
 
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.format import MARKS, ending, mark
-from llmzero_tui.screens.run import tree_cells
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.snapshot import EventRow, RunSnapshot, RunView
 from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.header import _first as header_line
 from llmzero_tui.widgets.legend import RUNS, SIGNS, STATES, marks_table
+from llmzero_tui.widgets.panes import tree_cells
 from tests.tui.sample_run import NOW
 
 

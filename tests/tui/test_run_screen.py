@@ -35,7 +35,7 @@ async def opened(run: Path, size: tuple[int, int] = (120, 40)) -> AsyncIterator[
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         assert isinstance(app.screen, RunScreen)
         screen = app.screen
-        await until(pilot, lambda: screen.selected == RUNNING and screen._plot is not None, "the running node")
+        await until(pilot, lambda: screen.selected == RUNNING and screen.panel.plot is not None, "the running node")
         yield pilot, screen
 
 
@@ -348,7 +348,7 @@ async def test_no_size_is_too_small_or_too_large(run: Path, engine: Engine, size
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         screen = app.screen
         assert isinstance(screen, RunScreen)
-        await until(pilot, lambda: screen._plot is not None, "the plot")
+        await until(pilot, lambda: screen.panel.plot is not None, "the plot")
         for key in ("tab", "tab", "tab", "tab", "2", "z", "z"):
             await pilot.press(key)
         assert app.is_running
@@ -367,10 +367,10 @@ async def test_metrics_are_chosen_by_key_and_from_the_strip(run: Path, engine: E
     async with opened(run) as (pilot, screen):
         await until(pilot, lambda: screen.query_one(Strip).names, "metrics")
         await pilot.press("right_square_bracket")
-        assert screen.metric == "kl"
+        assert screen.panel.metric == "kl"
         screen.query_one(Strip).focus()
         await pilot.press("right", "enter")
-        await until(pilot, lambda: screen.metric == "entropy", "entropy")
+        await until(pilot, lambda: screen.panel.metric == "entropy", "entropy")
         await until(pilot, lambda: "entropy" in str(screen.query_one("#plot").border_title), "its plot")
 
 
@@ -381,7 +381,7 @@ async def test_every_metric_can_be_plotted_in_every_way(run: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
         screen = app.screen
         assert isinstance(screen, RunScreen)
-        await until(pilot, lambda: screen._plot is not None, "the plot")
+        await until(pilot, lambda: screen.panel.plot is not None, "the plot")
         for node in (8, 9, 0, 16):
             screen.look_at(node)
             await until(pilot, partial(looks_at, screen, node), f"#{node}")

@@ -41,7 +41,7 @@ def lines_of(sheet: Sheet) -> list[str]:
 
 
 def tick(screen: RunScreen) -> None:
-    screen.app.poll()  # type: ignore[attr-defined]
+    screen.app.poll()
 
 
 async def test_prune_shows_what_is_cut_and_sends_the_reason(run: Path, engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """The plot as a widget: one picture or several in one frame, drawn once for each size, and the keys that move it.
 
-A screen shows curves in it and moves the window (`screens.plotting`); the widget itself reads nothing and keeps no
-state of a run.
+A screen shows curves in it and moves the window (`screens.parts.plot_panel`); the widget itself reads nothing and keeps
+no state of a run.
 """
 
 from __future__ import annotations
