@@ -84,7 +84,7 @@ class JobBuilder:
             seed=seed,
             directory=str(run.directory.segment(node.id)),
             checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
-            evaluation=steering(evaluation.validation_prompts),
+            evaluation=self._as_long(steering(evaluation.validation_prompts)),
             batch_size=config.training.batch_size,
             micro_batch=self.micro_batch(),
             precision=config.training.precision,
@@ -93,6 +93,10 @@ class JobBuilder:
             on_error=config.task.on_error,
             lora=self._lora(),
         )
+
+    def _as_long(self, spec: EvaluationSpec) -> EvaluationSpec:
+        """With the length of answers that holds for the run."""
+        return spec.model_copy(update={"max_completion_length": self._config.evaluation_length(self._space)})
 
     def _lora(self) -> LoraSpec | None:
         lora = self._config.training.lora
@@ -123,7 +127,7 @@ class JobBuilder:
             task=self._config.task.name,
             base=self._run.base,
             directories=[str(each) for each in directories],
-            evaluation=spec,
+            evaluation=self._as_long(spec),
             save_to=str(save_to) if save_to else None,
             precision=self._config.training.precision,
             threads=self._threads,

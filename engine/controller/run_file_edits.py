@@ -43,11 +43,12 @@ class RunFileEdits:
     lines: tuple[str, ...] = ()
 
 
-def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> RunFileEdits:
+def edits(ask: Ask, config: RunConfig, space: Space, name: str, longest: int) -> RunFileEdits:
     """Hold the run file against what the last engine read.
 
     Args:
         ask: reads rows of the run. name: of the run's directory, which the run is called after.
+        longest: the task's own max_completion_length, by which runs of older versions were scored.
 
     Raises:
         UserError: a key that cannot change in a run was changed; one line.
@@ -57,6 +58,7 @@ def edits(ask: Ask, config: RunConfig, space: Space, name: str) -> RunFileEdits:
     changed = {key: values for key, values in differing.items() if not key.startswith("space.")}
     for key, (old, new) in changed.items():
         _refuse(ask, key, old, new, name)
+    _check_length(json.loads(run["config"]), Space.from_json(json.loads(run["space"])), config, space, longest)
     lines = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in changed.items()]
     ranges = list(_ranges(ask, Space.from_json(json.loads(run["space"])), space))
     return RunFileEdits(frozenset(changed), (*lines, *ranges))
@@ -74,6 +76,19 @@ def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
         raise UserError(
             f"run.toml: {key} = {short(new)} cannot change in a run, where it is {short(old)}: {why}; "
             "put it back, or start a new run"
+        )
+
+
+def _check_length(before: dict[str, Any], ranges: Space, config: RunConfig, space: Space, longest: int) -> None:
+    """Raises UserError where answers would be scored at another length than before: scores could not be compared."""
+    known = before.get("evaluation", {}).get("max_completion_length")
+    largest = int(ranges["max_completion_length"].high) if "max_completion_length" in ranges else longest
+    old = longest if known is None else known or largest
+    new = config.evaluation_length(space, longest)
+    if old != new:
+        raise UserError(
+            f"run.toml: evaluation.max_completion_length = {config.evaluation.max_completion_length}: answers would be "
+            f"scored with up to {new} tokens, and have been with {old}: scores could not be compared; set it to {old}"
         )
 
 

@@ -111,6 +111,9 @@ class EvaluationSection(RunFileSection):
     """Prompts of the test set: a policy is measured on it once, when it is picked to be reported."""
     checkpoints: int = Field(default=2, ge=1, le=100)
     """Checkpoints a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
+    max_completion_length: int = Field(default=0, ge=0, le=131_072)
+    """Tokens that an answer may have when it is scored, the same all through a run; 0 takes the largest
+    max_completion_length of the space."""
     soup: bool = True
     """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
 
@@ -235,6 +238,11 @@ class RunConfig(RunFileSection):
         """What the search may change, from the task's suggestion and [space]. Raises UserError: see `Space.build`."""
         training = self.training
         return Space.build(self.space, suggested, batch_size=training.batch_size, rate=training.lora.rate_factor)
+
+    def evaluation_length(self, space: Space, otherwise: int = 0) -> int:
+        """Tokens that an answer may have when it is scored; `otherwise` where neither key nor space say it."""
+        largest = int(space["max_completion_length"].high) if "max_completion_length" in space else otherwise
+        return self.evaluation.max_completion_length or largest
 
     def to_toml(self) -> str:
         """The run file with every default written out; `parse` of it gives an equal configuration."""

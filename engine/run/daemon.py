@@ -189,7 +189,7 @@ def assemble(
         **search.settings,
     )
     base = find_model(config.model.path, task, settled=True)
-    run = _resumed(config, directory, writer, space, base)
+    run = _resumed(config, directory, writer, space, base, task)
     if run is None:
         _begin_run(config, directory, writer, space, base, advisor.name)
         run = RunState.begin(writer, directory, base, space.default())
@@ -201,11 +201,13 @@ def assemble(
     return Controller(config, space, run, strategy, advisor, executor)
 
 
-def _resumed(config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str) -> RunState | None:
+def _resumed(
+    config: RunConfig, directory: RunDirectory, writer: Writer, space: Space, base: str, task: Task
+) -> RunState | None:
     """The run of an earlier engine, with what was edited in the run file since taken over; None in a new run."""
     if not writer.rows("SELECT 1 FROM nodes LIMIT 1"):
         return None
-    edited = edits(writer.rows, config, space, directory.name)
+    edited = edits(writer.rows, config, space, directory.name, task.max_completion_length)
     run = RunState.load(writer, directory, base)
     assert run is not None  # there are nodes
     if edited.lines:

@@ -38,7 +38,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     model = model_check.look(config, task, found)
     space = _space(config, task, found)
     if task and model and space:
-        found += prompt_check.lengths(task, model, space, prompts)
+        found += prompt_check.lengths(config, task, model, space, prompts)
     here = machine.inspect()
     found += _strategy(config)
     found += _budget(config, here)

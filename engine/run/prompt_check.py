@@ -152,17 +152,20 @@ class _LongestPrompt:
     too_long: int
 
 
-def lengths(task: Task, model: ModelFiles, space: Space, prompts: Sequence[PromptUse]) -> Iterator[CheckFinding]:
+def lengths(
+    config: RunConfig, task: Task, model: ModelFiles, space: Space, prompts: Sequence[PromptUse]
+) -> Iterator[CheckFinding]:
     """Prompts and completions against what the model can hold and its tokenizer can say."""
     if model.tokenizer is None:
         yield CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
         return
-    top = int(space["max_completion_length"].high) if "max_completion_length" in space else 0
+    scored = config.evaluation_length(space, task.max_completion_length)
+    trained = int(space["max_completion_length"].high) if "max_completion_length" in space else scored
     longest = 0
     try:
         texts = _PromptTexts(task, model)
         for each in prompts:
-            completion = max(top, task.max_completion_length) if each.use == "training" else task.max_completion_length
+            completion = trained if each.use == "training" else scored
             found = _longest(texts, each.items, model.positions - completion if model.positions else 0)
             longest = max(longest, found.tokens)
             if model.positions and found.tokens + completion > model.positions:
@@ -171,16 +174,14 @@ def lengths(task: Task, model: ModelFiles, space: Space, prompts: Sequence[Promp
     except UserError as error:
         yield CheckFinding("error", "model.path", str(error))
         return
-    completion = max(top, task.max_completion_length)
-    yield CheckFinding(
-        "ok", "max_completion_length", f"prompts of up to {longest} tokens, completions of up to {completion}"
-    )
+    text = f"prompts of up to {longest} tokens, completions of up to {trained}, {scored} when they are scored"
+    yield CheckFinding("ok", "max_completion_length", text)
 
 
 def _too_long(task: Task, use: str, found: _LongestPrompt, completion: int, positions: int) -> CheckFinding:
     row = f"a {use} prompt of {found.tokens} and a completion of {completion} tokens exceed the model's"
     more = f" and {found.too_long - 1} more" if found.too_long > 1 else ""
-    key = "[space.max_completion_length] high" if use == "training" else "the task's max_completion_length"
+    key = "[space.max_completion_length] high" if use == "training" else "evaluation.max_completion_length"
     most = positions - found.tokens
     remedy = f"set {key} to at most {most}, or " if most > 0 else ""
     text = f"{row} {positions} positions ({task.where(found.item)}{more}); {remedy}leave such rows out"

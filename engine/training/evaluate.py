@@ -19,7 +19,7 @@ from engine.chat import chat_of, continuation, plain_prompt
 from engine.domain.score import outcomes_of
 from engine.errors import UserError
 from engine.training.events import Evaluation, EvaluationSpec
-from engine.training.policy import check_answers
+from engine.training.policy import check_answers, free_memory
 from engine.training.rewards import Grader, Rollout, as_sample, clean
 from tasks.base import Item, Split, Task
 
@@ -53,15 +53,16 @@ def evaluate(
     began = time.perf_counter()
     items = task.items(Split(spec.split), spec.n, spec.seed)
     prompts = encode(tokenizer, prompt_texts(tokenizer, task, items), task)
-    check_positions(model, prompts, task.max_completion_length, "evaluation")
+    length = spec.max_completion_length or task.max_completion_length
+    check_positions(model, prompts, length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
         check_answers(model, "the policy")
-        answers = _ScoredAnswers(model, tokenizer, task, Grader(task, on_error), items, prompts, spec.batch_size, beat)
+        grader = Grader(task, on_error)
+        answers = _ScoredAnswers(model, tokenizer, grader, items, prompts, length, spec.batch_size, beat)
         beat(0, len(items))
         greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
         sampled = answers.all(sample=True)
-    grader = answers.grader
     return Evaluation(
         n=len(items),
         greedy=sum(bool(r.reward.correct) for r in greedy),
@@ -149,34 +150,49 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return ids
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ScoredAnswers:
-    """What a policy answers to the prompts of one evaluation, with the verdicts."""
+    """What a policy answers to the prompts of one evaluation, with the verdicts. `length`: tokens of an answer."""
 
     model: Any
     tokenizer: Any
-    task: Task
     grader: Grader
     items: Sequence[Item]
     prompts: Sequence[list[int]]
+    length: int
     batch_size: int
     beat: Callable[[int, int], None]
 
     def all(self, *, sample: bool) -> list[Rollout]:
-        answers: list[Rollout] = []
-        for start in range(0, len(self.items), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            said = _generate(self.model, self.tokenizer, self.prompts[batch], self.task, sample)
+        """An answer to every prompt, in their order. Prompts of like length share a batch, the longest come first."""
+        order = sorted(range(len(self.items)), key=lambda i: -len(self.prompts[i]))
+        answers: dict[int, Rollout] = {}
+        while len(answers) < len(order):
+            batch = order[len(answers) : len(answers) + self.batch_size]
+            said = self._generate([self.prompts[i] for i in batch], sample)
+            batch = batch[: len(said)]
             texts, ids, cut = zip(*said, strict=True)
-            rewards = self.grader(texts, self.items[batch], ids)
+            items = [self.items[i] for i in batch]
+            rewards = self.grader(texts, items, ids)
             self.grader.refuse_most(self.grader.failed, self.grader.scored, "of an evaluation")
-            answers += map(Rollout, self.items[batch], texts, rewards, cut)
-            self.beat((sample * len(self.items) + len(answers)) // 2, len(self.items))
-        return answers
+            answers |= zip(batch, map(Rollout, items, texts, rewards, cut), strict=True)
+            self.beat((sample * len(order) + len(answers)) // 2, len(order))
+        return [answers[i] for i in range(len(order))]
+
+    def _generate(self, prompts: Sequence[list[int]], sample: bool) -> list[tuple[str, list[int], bool]]:
+        """Answers to the first `batch_size` of some prompts, or to fewer of them where memory runs out."""
+        while True:
+            try:
+                return _generate(self.model, self.tokenizer, prompts[: self.batch_size], self.length, sample)
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+            self.batch_size = max(1, min(self.batch_size, len(prompts)) // 2)
+            free_memory()
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[list[int]], task: Task, sample: bool
+    model: Any, tokenizer: Any, prompts: Sequence[list[int]], length: int, sample: bool
 ) -> list[tuple[str, list[int], bool]]:
     """A completion of each prompt, its tokens, and whether it was cut at the longest allowed length."""
     ends = end_ids(model, tokenizer)
@@ -189,7 +205,7 @@ def _generate(
     if sample:
         settings |= {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None}
     config = GenerationConfig(
-        max_new_tokens=task.max_completion_length,
+        max_new_tokens=length,
         pad_token_id=pad,
         eos_token_id=ends,
         bos_token_id=tokenizer.bos_token_id,

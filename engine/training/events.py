@@ -89,7 +89,9 @@ class Evaluation(WorkerMessage):
 class EvaluationSpec(WorkerMessage):
     """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too.
 
-    `samples`: of how many prompts, the first ones, the greedy completion is told in full.
+    `samples`: of how many prompts, the first ones, the greedy completion is told in full. `batch_size`: prompts that
+    are answered at once, halved for as long as memory runs out. `max_completion_length`: tokens of an answer at most,
+    0 takes the task's.
     """
 
     split: Literal["validation", "test"] = "validation"
@@ -97,6 +99,7 @@ class EvaluationSpec(WorkerMessage):
     seed: int = 0
     batch_size: int = Field(default=256, ge=1)
     samples: int = Field(default=0, ge=0)
+    max_completion_length: int = Field(default=0, ge=0)
 
 
 class LoraSpec(WorkerMessage):

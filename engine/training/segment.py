@@ -160,7 +160,7 @@ class SegmentTraining:
         check_positions(
             model,
             encode(self._tokenizer, prompt_texts(self._tokenizer, self._task, held_out), self._task),
-            self._task.max_completion_length,
+            scored.max_completion_length or self._task.max_completion_length,
             "evaluation",
         )
         return max(map(len, prompts))

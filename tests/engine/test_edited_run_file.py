@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.advisors.rules import RulesAdvisor
+from engine.controller.run_file_edits import edits
 from engine.errors import UserError
 from engine.run import daemon
 from engine.run.config import RunConfig, edited, flat, parse
@@ -50,7 +51,9 @@ EDITED: dict[str, Any] = {
     "gate.mode": "timeout", "gate.seconds": 60.0, "training.batch_size": 64, "training.micro_batch": 8,
     "training.vllm": "colocate", "training.precision": "fp32", "training.hang_seconds": 100.0,
     "training.stop_seconds": 30.0, "training.threads": 1, "training.keep_checkpoints": 3,
-    "training.resume_when_free": False,
+    "training.resume_when_free": False, "evaluation.max_completion_length": 16,
+    "training.lora.rank": 8, "training.lora.alpha": 4.0, "training.lora.dropout": 0.1,
+    "training.lora.target": ["q_proj"],
 }  # fmt: skip
 """Every key with another value than the run began with."""
 
@@ -200,3 +203,30 @@ def test_an_edited_setting_of_the_search_is_taken_over(begun: Path, tmp_path: Pa
 
 def test_the_shape_of_the_run_is_what_parse_makes_of_it() -> None:
     assert parse('name = "run"\n[task]\nname = "knights"').task == RunConfig.model_validate(RUN).task
+
+
+def test_ranges_that_change_the_length_of_scored_answers_are_refused_with_the_remedy(
+    begun: Path, tmp_path: Path
+) -> None:
+    ranges = {"low": 24, "high": 128, "default": 64}
+    config = with_value("space.max_completion_length", ranges)
+    with pytest.raises(UserError, match=r"scored with up to 128 tokens, and have been with 64: .*; set it to 64$"):
+        resumed(begun, tmp_path, config)
+    kept = config.evaluation.model_copy(update={"max_completion_length": 64})
+    [key, space] = told(resumed(begun, tmp_path / "again", config.model_copy(update={"evaluation": kept})))
+    assert "max_completion_length 0 → 64" in key
+    assert "128" in space
+
+
+def test_a_run_of_an_older_version_is_scored_at_the_length_of_its_task() -> None:
+    config = RunConfig.model_validate(RUN)
+    before = config.model_dump(mode="json")
+    del before["evaluation"]["max_completion_length"]
+    space = config.build_space({"max_completion_length": {"low": 1, "high": 40, "default": 40}})
+
+    def ask(query: str) -> list[dict[str, Any]]:
+        return [] if "FROM nodes" in query else [{"config": json.dumps(before), "space": json.dumps(space.to_json())}]
+
+    assert edits(ask, config, space, "run", 40).lines == ()
+    with pytest.raises(UserError, match=r"set it to 64$"):
+        edits(ask, config, space, "run", 64)

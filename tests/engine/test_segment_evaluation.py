@@ -61,6 +61,58 @@ def test_greedy_completions_do_not_depend_on_the_batch(model: Any, tokenizer: An
     assert one.asked[:12] == all_.asked[:12]
 
 
+def test_a_batch_that_finds_no_memory_is_halved_and_the_counts_are_the_same(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Remembers()
+    evaluate(model, tokenizer, wanted, EvaluationSpec(n=12, batch_size=12))
+    sizes: list[int] = []
+    real = model.generate
+
+    def small(input_ids: torch.Tensor, **rest: Any) -> Any:
+        sizes.append(len(input_ids))
+        if len(input_ids) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(model, "generate", small)
+    task = Remembers()
+    scored = evaluate(model, tokenizer, task, EvaluationSpec(n=12, batch_size=12))
+    assert sizes[:5] == [12, 6, 3, 3, 3]
+    assert scored.n == 12
+    assert sorted(task.asked[:12]) == sorted(wanted.asked[:12])
+
+
+def test_memory_that_does_not_hold_one_prompt_is_an_error(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(**_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "generate", none)
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluate(model, tokenizer, Letters(), EvaluationSpec(n=4))
+
+
+def test_answers_are_as_long_as_the_specification_says(model: Any, tokenizer: Any) -> None:
+    task = Remembers()
+    evaluate(model, tokenizer, task, EvaluationSpec(n=6, max_completion_length=2))
+    assert all(len(tokenizer(text=text)["input_ids"]) <= 2 for _, text in task.asked)
+
+
+def test_prompts_of_any_length_keep_their_place(model: Any, tokenizer: Any) -> None:
+    class Unlike(Remembers):
+        def items(self, split: Split, n: int, seed: int) -> list[Item]:
+            return [Item("K" + "A" * (7 * i % 11), "a") for i in range(n)]
+
+    task = Unlike()
+    scored = evaluate(model, tokenizer, task, EvaluationSpec(n=11, batch_size=3, samples=11))
+    by_prompt = {prompt: Letters().score(text, Item(prompt, "a")).correct for prompt, text in task.asked[:11]}
+    assert [sample.prompt for sample in scored.samples] == [item.prompt for item in task.items(Split.TRAIN, 11, 0)]
+    right = [int(outcome) % 2 == 1 for outcome in scored.outcomes]
+    assert right == [by_prompt[sample.prompt] for sample in scored.samples]
+
+
 def test_greedy_completions_are_the_most_likely_tokens(model: Any, tokenizer: Any) -> None:
     task = Remembers()
     evaluate(model, tokenizer, task, EvaluationSpec(n=3))

@@ -142,7 +142,7 @@ def longest(model: Path) -> CheckFinding:
     asked = config()
     task = registry.get(asked.task.name)
     space = Space.build({}, task.space(), batch_size=32)
-    [finding] = prompt_check.lengths(task, read_model(str(model)), space, prompt_check.used(asked, task))
+    [finding] = prompt_check.lengths(asked, task, read_model(str(model)), space, prompt_check.used(asked, task))
     return finding
 
 
