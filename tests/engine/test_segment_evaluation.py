@@ -102,7 +102,7 @@ def test_answers_are_as_long_as_the_specification_says(model: Any, tokenizer: An
 
 def test_prompts_of_any_length_keep_their_place(model: Any, tokenizer: Any) -> None:
     class Unlike(Remembers):
-        def items(self, split: Split, n: int, seed: int) -> list[Item]:
+        def items(self, split: Split, n: int, seed: int = 0) -> list[Item]:
             return [Item("K" + "A" * (7 * i % 11), "a") for i in range(n)]
 
     task = Unlike()
