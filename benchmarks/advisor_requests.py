@@ -1,4 +1,4 @@
-"""The exact request of each role as it goes over the wire, for docs/advisors.md.
+"""The exact request of each role as it goes over the wire, for docs/advisors.md and the pages of docs/advisors/.
 
 Run `python -m benchmarks.advisor_requests` from the project's root after a prompt or a table has changed. The run it
 shows is made up (tests/unit/advice_cases.py); the server is the stand-in of tests/fake_ollama.py, which keeps the
@@ -46,24 +46,28 @@ def shown(asked: Asked) -> str:
         {"role": "user", "content": "… (above)", "images": [f"… ({name}, base64)" for name in NAMES]},
     ]}  # fmt: skip
     digest = hashlib.sha256(asked.raw).hexdigest()[:16]
-    return f"""## {asked.role}
+    return f"""# The request of the {asked.role}, byte for byte
 
-`POST /api/chat`, {len(asked.raw):,} bytes: [advisors/{asked.role}.request.json](advisors/{asked.role}.request.json),
-sha256 {digest}…
+<!-- written by `python -m benchmarks.advisor_requests` -->
 
-System:
+`POST /api/chat`, {len(asked.raw):,} bytes: [{asked.role}.request.json]({asked.role}.request.json), sha256 {digest}…
+What each role decides: [advisors.md](../advisors.md).
+
+## System
 
 ~~~text
 {system["content"]}
 ~~~
 
-User, with [curves.png](advisors/curves.png) and [run.png](advisors/run.png):
+## User
+
+With [curves.png](curves.png) and [run.png](run.png):
 
 ~~~text
 {user["content"]}
 ~~~
 
-The rest of the body:
+## The rest of the body
 
 ~~~json
 {json.dumps(body, indent=1, ensure_ascii=False)}
@@ -71,26 +75,16 @@ The rest of the body:
 """
 
 
-def page(asked: dict[str, Asked]) -> str:
-    """The generated part of docs/advisors.md."""
-    return "\n".join(shown(asked[role]) for role in ROLES)
-
-
 def write(docs: Path) -> None:
-    """The requests as files and the page that shows them."""
+    """The requests as files, and a page of each that shows it."""
     asked = requests()
     where = docs / "advisors"
     where.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
         (where / f"{role}.request.json").write_bytes(asked[role].raw)
+        (where / f"{role}.md").write_text(shown(asked[role]), encoding="utf-8")
     for name, encoded in zip(NAMES, asked["analyst"].body["messages"][1]["images"], strict=True):
         (where / name).write_bytes(base64.b64decode(encoded))
-    path = docs / "advisors.md"
-    head = path.read_text(encoding="utf-8").split(MARK)[0] if path.exists() else ""
-    path.write_text(head + MARK + "\n\n" + page(asked), encoding="utf-8")
-
-
-MARK = "<!-- below: written by `python -m benchmarks.advisor_requests` -->"
 
 
 def main() -> None:

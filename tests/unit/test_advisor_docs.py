@@ -1,4 +1,4 @@
-"""Prompts change only with their version, and the page of requests shows what is sent today."""
+"""Prompts change only with their version, and the pages of requests show what is sent today."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from benchmarks.advisor_requests import DOCS, MARK, ROLES, requests
+from benchmarks.advisor_requests import DOCS, ROLES, requests
 from engine.advisors.prompts import read
 
 DIGESTS = {
@@ -27,17 +27,18 @@ def test_a_prompt_that_changed_has_a_new_version(name: str) -> None:
     assert hashlib.sha256(prompt.text.encode()).hexdigest()[:16] == DIGESTS[prompt.version]
 
 
-def test_the_page_shows_the_requests_of_today() -> None:
-    page = (DOCS / "advisors.md").read_text(encoding="utf-8").split(MARK)[1]
+def test_the_pages_show_the_requests_of_today() -> None:
+    overview = (DOCS / "advisors.md").read_text(encoding="utf-8")
     for role, asked in requests().items():
-        section = page.split(f"\n## {role}\n")[1].split("\n## watcher" if role != "watcher" else "\x00")[0]
+        page = (DOCS / "advisors" / f"{role}.md").read_text(encoding="utf-8")
+        assert f"(advisors/{role}.md)" in overview
         system, user = asked.body["messages"]
-        assert system["content"] in section
-        assert user["content"] in section
+        assert system["content"] in page
+        assert user["content"] in page
         kept = (DOCS / "advisors" / f"{role}.request.json").read_bytes()
         digest = hashlib.sha256(kept).hexdigest()[:16]
-        assert f"{len(kept):,} bytes" in section
-        assert digest in section
+        assert f"{len(kept):,} bytes" in page
+        assert digest in page
         assert without_pictures(json.loads(kept)) == without_pictures(asked.body)
 
 
