@@ -1,7 +1,7 @@
 """A run whose segments are simulated: the real controller, search, advisor and store over made-up learning curves.
 
 For what real training makes too slow to show: hundreds of an advisor's calls, and minutes of a trainer's idleness. The
-curves are those of `tests.unit.simulation`; nothing here says anything about GRPO.
+curves are those of `engine.testing.simulation`; nothing here says anything about GRPO.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from engine.run import daemon
 from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
+from engine.testing.simulation import Skill, World
 from engine.training import events
 from engine.training.events import Evaluate, Evaluation, SegmentEnd, SegmentSpec
-from tests.unit.simulation import Skill, World
 
 
 @dataclass

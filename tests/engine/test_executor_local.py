@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 
 from engine.executors.local import LocalExecutor
+from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until, next_event
 from engine.training.events import SegmentEnd
 from tests.engine.conftest import Spec
-from tests.engine.executor_conformance import LONG, ExecutorConformance, events_of_job, events_until, next_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,7 +16,7 @@ from engine.training import events, lora, policy
 from engine.training.control import JobControl
 from engine.training.events import EvaluationSpec, LoraSpec, SegmentSpec
 from engine.training.scoring import run_evaluation
-from tests.engine.conftest import Spec, score_of, spec_builder
+from tests.engine.conftest import LETTERS, Spec, score_of, spec_builder
 from tests.engine.training_runs import checkpoints, ended, finished, metrics, run
 
 LORA = LoraSpec(rank=4, scaling=2.0, seed=3)
@@ -149,7 +149,7 @@ def test_adam_goes_on_when_kept_and_starts_anew_when_reset(adapted: Build, paren
 def evaluated(base: str, directories: list[str], save_to: Path | None = None) -> events.EvaluationResult:
     told: list[Any] = []
     request = events.Evaluate(
-        job="soup", task=f"{Path(__file__).with_name('letters.py')}:Letters", base=base, directories=directories,
+        job="soup", task=f"{LETTERS}:Letters", base=base, directories=directories,
         evaluation=EvaluationSpec(n=16), save_to=str(save_to) if save_to else None, threads=1, lora=LORA,
     )  # fmt: skip
     assert run_evaluation(request, told.append), told[-1]
@@ -160,7 +160,7 @@ def evaluated(base: str, directories: list[str], save_to: Path | None = None) ->
 def test_the_base_scores_with_an_adapter_what_it_scores_without(tiny_base: str) -> None:
     bare: list[Any] = []
     request = events.Evaluate(
-        job="base", task=f"{Path(__file__).with_name('letters.py')}:Letters", base=tiny_base,
+        job="base", task=f"{LETTERS}:Letters", base=tiny_base,
         directories=[tiny_base], evaluation=EvaluationSpec(n=16), threads=1,
     )  # fmt: skip
     run_evaluation(request, bare.append)

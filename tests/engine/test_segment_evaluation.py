@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engine.errors import UserError
+from engine.testing.letters import Letters
 from engine.training import events, policy
 from engine.training.evaluate import evaluate
 from engine.training.events import EvaluationSpec, SegmentEnd
@@ -17,7 +18,6 @@ from engine.training.scoring import run_evaluation
 from tasks import registry
 from tasks.base import Item, Reward, Split
 from tests.engine.conftest import LETTERS, score_of
-from tests.engine.letters import Letters
 from tests.engine.training_runs import weights
 
 TASK = f"{LETTERS}:Letters"

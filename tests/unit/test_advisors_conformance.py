@@ -1,105 +1,41 @@
 """What every advisor promises: valid proposals in open places, never a repeat, reasons with numbers, the same twice.
 
-`ADVISORS` lists the kinds; a new advisor is added there and must pass unchanged.
+The promises are in `engine.testing.advisors`; `ADVISORS` lists the kinds that are held against them.
 """
 
 from __future__ import annotations
 
-import json
 import random
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.advisors import ollama
-from engine.advisors.base import Advice, Advisor, Evidence
+from engine.advisors.base import Advisor, Evidence
 from engine.advisors.factory import make
 from engine.domain.score import Score
-from engine.domain.space import Intent, KLReference, Space, Transition
+from engine.domain.space import Intent, KLReference, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.errors import UserError
-from tests.unit.simulation import SPACE, Simulation, World
-from tests.unit.test_search_conformance import strategy, unlucky
+from engine.testing.advisors import SPACES, AdvisorConformance, CheckedAdvisor
 
 ADVISORS: dict[str, Callable[[], Advisor]] = {kind: partial(make, kind) for kind in ("rules", "auto")}
-SPACES = {
-    "knights": SPACE,
-    "general": Space.build({}, batch_size=32),
-    "with difficulty": Space.build({}, {"difficulty": {"low": 6, "high": 12, "default": 6}}, batch_size=32),
-    "rising": Space.build(
-        {"max_completion_length": {"rising": True}, "num_generations": {"rising": True}},
-        {"difficulty": {"low": 3, "high": 12, "default": 6, "rising": True}},
-        batch_size=32,
-    ),
-    "one parameter": Space.build(
-        {name: {"fixed": value} for name, value in Space.build({}, batch_size=32).default().items() if name != "beta"},
-        batch_size=32,
-    ),
-    "all fixed": Space.build(
-        {name: {"fixed": value} for name, value in Space.build({}, batch_size=32).default().items()}, batch_size=32
-    ),
-}
 METRICS = (
     "reward", "reward_std", "kl", "entropy", "grad_norm", "frac_reward_zero_std",
     "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",
 )  # fmt: skip
 
 
-def assert_kept_promises(evidence: Evidence, advice: Advice) -> None:
-    assert advice.proposals
-    assert (advice.diagnoses != ()) or evidence.intent is Intent.ROOT
-    offered = {(evidence.parent.id, evidence.step), *evidence.candidates}
-    seen = [] if evidence.intent is Intent.REPAIR else [key(t) for t in evidence.tried]
-    for proposal in advice.proposals:
-        assert proposal.intent is evidence.intent
-        assert (proposal.parent, proposal.step) in offered
-        parent = evidence.tree[proposal.parent]
-        assert evidence.space.check_transition(parent.configuration, proposal) == ()
-        assert evidence.space.violations(evidence.space.apply(parent.configuration, proposal.changes)) == ()
-        assert key(proposal) not in seen
-        seen.append(key(proposal))
-        assert re.search(r"\d", proposal.rationale), "no number quoted"
-        assert proposal.expected
-    for call in advice.calls:
-        assert call.milliseconds >= 0
-        assert json.loads(call.request)
-        assert json.loads(call.response)
-        assert call.rationale
+class TestShippedAdvisors(AdvisorConformance):
+    """Each keeps the promises of every advisor."""
 
-
-def key(transition: Transition) -> tuple[Any, ...]:
-    changes = tuple(sorted(transition.changes.items()))
-    return transition.parent, transition.step, changes, transition.optimizer, transition.reference
-
-
-class Held(Advisor):
-    """Holds every advice against the promises."""
-
-    def __init__(self, inner: Advisor) -> None:
-        self.name, self.deterministic, self._inner = inner.name, inner.deterministic, inner
-
-    def advise(self, evidence: Evidence) -> Advice:
-        advice = self._inner.advise(evidence)
-        assert_kept_promises(evidence, advice)
-        if self.deterministic:
-            again = self._inner.advise(evidence)
-            assert (again.proposals, again.diagnoses) == (advice.proposals, advice.diagnoses)
-        return advice
-
-
-@pytest.mark.parametrize("kind", ADVISORS)
-@pytest.mark.parametrize("workers", [1, 3])
-def test_through_a_whole_search_with_failures(kind: str, workers: int) -> None:
-    simulation = Simulation(
-        strategy("llmzero"), World(5, prompts=64), 1200, workers, seed=5, advisor=Held(ADVISORS[kind]()), fault=unlucky
-    )
-    assert len(simulation.run().tree) > 20
+    @pytest.fixture(params=ADVISORS)
+    def make_advisor(self, request: pytest.FixtureRequest) -> Callable[[], Advisor]:
+        return ADVISORS[request.param]
 
 
 @st.composite
@@ -136,26 +72,10 @@ def questions(draw: st.DrawFn) -> Evidence:
 @given(evidence=questions(), times=st.integers(1, 12))
 def test_any_evidence_asked_again_and_again(kind: str, evidence: Evidence, times: int) -> None:
     """What was proposed counts as tried the next time; a keep and a repair are asked for once only."""
-    advisor = Held(ADVISORS[kind]())
+    advisor = CheckedAdvisor(ADVISORS[kind]())
     for _ in range(1 if evidence.intent in (Intent.KEEP, Intent.REPAIR) else times):
         advice = advisor.advise(evidence)
         evidence = replace(evidence, tried=(*evidence.tried, advice.proposals[0]))
-
-
-@pytest.mark.parametrize("kind", ADVISORS)
-@pytest.mark.parametrize("intent", [Intent.ROOT, Intent.KEEP, Intent.CHANGE, Intent.ANNEAL])
-def test_a_space_without_a_choice_still_gets_a_valid_answer(kind: str, intent: Intent) -> None:
-    space = SPACES["all fixed"]
-    root = Node(0, None, space.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 9)),))
-    tree = Tree(root)
-    tree.add(Node(1, Transition(0, 0, Intent.ROOT), space.default(), NodeState.FINISHED, 0, 50, 50))
-    tree.add_checkpoint(1, Checkpoint(50, Score(64, 9, 9)))
-    parent, step = (0, 0) if intent is Intent.ROOT else (1, 50)
-    evidence = Evidence(
-        tree=tree, space=space, parent=tree[parent], step=step, intent=intent, metrics={}, completions=(),
-        candidates=(), tried=(), steps=50, fraction_spent=0.5, seed=0,
-    )  # fmt: skip
-    assert Held(ADVISORS[kind]()).advise(evidence).proposals
 
 
 def test_a_kind_that_is_not_there_is_one_line() -> None:

@@ -16,9 +16,9 @@ from engine.advisors.ollama import OllamaAdvisor, connect, context_tokens, parti
 from engine.domain.space import Intent, KLReference
 from engine.domain.tree import NodeState
 from engine.errors import Fault
+from engine.testing.advisors import assert_kept_promises
 from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Script, Sensible, misbehave, serving
 from tests.unit.advice_cases import at_root, evidence
-from tests.unit.test_advisors_conformance import assert_kept_promises
 
 PICTURE = PlotImage("segments/5/plots/curves.png", b"\x89PNG fake")
 GOOD = Sensible()

@@ -6,51 +6,22 @@ from statistics import fmean
 
 import pytest
 
-from engine.domain.score import Score
-from engine.domain.space import Intent, Transition
-from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.space import Intent
+from engine.domain.tree import Checkpoint, NodeState
 from engine.search.base import BudgetLeft, Expansion
 from engine.search.llmzero import LLMZero
 from engine.search.registry import make
-from tests.unit.simulation import SPACE, Simulation, World, intents
+from engine.testing.simulation import SPACE, Simulation, World, intents
+from engine.testing.trees import TreeBuilder, score
 
-N = 256
 STEPS = 2400
 
 
-class Grown:
-    """A tree under construction: every segment is 50 steps with scores at 25 and 50."""
-
-    def __init__(self, base: float = 0.1) -> None:
-        root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, score(base)),))
-        self.tree = Tree(root)
-
-    def add(
-        self, parent: int, intent: Intent, value: float, state: NodeState = NodeState.FINISHED, step: int | None = None
-    ) -> int:
-        node_id, above = len(self.tree), self.tree[parent]
-        at = step if step is not None else (above.checkpoints[-1].step if above.checkpoints else 50)
-        transition = Transition(parent, at, intent)
-        self.tree.add(Node(node_id, transition, SPACE.default(), state, above.start_steps + at, 0, 50))
-        if state in (NodeState.FINISHED, NodeState.EARLY_STOPPED):
-            self.tree.set_steps(node_id, 50)
-            for at in (25, 50):
-                self.tree.add_checkpoint(node_id, Checkpoint(at, score(value)))
-        return node_id
-
-    def roots(self, *values: float) -> list[int]:
-        return [self.add(0, Intent.ROOT, value) for value in values]
-
-    def line(self, node_id: int, *values: float) -> list[int]:
-        """Unchanged segments below a node."""
-        found = []
-        for value in values:
-            node_id = self.add(node_id, Intent.KEEP, value)
-            found.append(node_id)
-        return found
+class Grown(TreeBuilder):
+    """A tree under construction that llmzero is asked about."""
 
     def ask(self, left: int | None = None, **settings: float) -> Expansion | None:
-        spent = sum(n.steps for n in self.tree)
+        spent = self.spent
         steps = STEPS - spent if left is None else left
         return make("llmzero", seed=0, segment_steps=50, **settings).ask(  # type: ignore[arg-type]
             self.tree, BudgetLeft(steps, spent / STEPS)
@@ -61,10 +32,6 @@ class Grown:
         expansion = self.ask(left, **settings)
         assert expansion is not None
         return expansion.intent, expansion.parent, expansion.step
-
-
-def score(value: float) -> Score:
-    return Score(N, round(value * N), round(value * N))
 
 
 # ---- the race ------------------------------------------------------------------------------------------------------
@@ -99,7 +66,7 @@ def test_after_one_segment_only_what_is_worse_than_the_base_is_dropped() -> None
     a, b, c, d = grown.roots(0.5, 0.21, 0.19, 0.02)
     for expected in (a, b, c):
         assert grown.asked() == (Intent.KEEP, expected, 50)
-        grown.line(expected, 0.3)
+        grown.continued(expected, 0.3)
     assert grown.asked()[1] != d
 
 
@@ -107,7 +74,7 @@ def test_two_roots_go_on_even_when_all_are_worse_than_the_base() -> None:
     grown = Grown(base=0.5)
     _, b, c, _ = grown.roots(0.01, 0.06, 0.08, 0.02)
     assert grown.asked() == (Intent.KEEP, b, 50)
-    grown.line(b, 0.1)
+    grown.continued(b, 0.1)
     assert grown.asked() == (Intent.KEEP, c, 50)
 
 
@@ -115,17 +82,17 @@ def test_the_slow_starter_stays_until_it_trails_clearly() -> None:
     grown = Grown()
     a, b, *_ = grown.roots(0.22, 0.11, 0.1, 0.1)
     for node in (a, b):
-        grown.line(node, 0.24 if node == a else 0.2)
+        grown.continued(node, 0.24 if node == a else 0.2)
     for node, end in ((3, 0.12), (4, 0.12)):
-        grown.line(node, end)
+        grown.continued(node, end)
     third = grown.ask()
     assert third is not None
     assert third.parent == 5  # the leader's second segment
-    grown.line(5, 0.25)
+    grown.continued(5, 0.25)
     assert grown.asked() == (Intent.KEEP, 6, 50)  # the slow one is still in
-    grown.line(6, 0.4)
-    grown.line(8 + 1, 0.26)
-    grown.line(10, 0.7)
+    grown.continued(6, 0.4)
+    grown.continued(8 + 1, 0.26)
+    grown.continued(10, 0.7)
     assert grown.asked()[:2] == (Intent.KEEP, 12)  # and wins
 
 
@@ -143,11 +110,11 @@ def raced() -> tuple[Grown, int]:
     """A race of four segments, won by #1; the end of its line."""
     grown = Grown()
     a, b, c, d = grown.roots(0.2, 0.15, 0.12, 0.12)
-    line_a, line_b = grown.line(a, 0.3), grown.line(b, 0.2)
-    grown.line(c, 0.12)
-    grown.line(d, 0.12)
-    grown.line(line_b[-1], 0.22, 0.24)
-    return grown, grown.line(line_a[-1], 0.4, 0.5)[-1]
+    line_a, line_b = grown.continued(a, 0.3), grown.continued(b, 0.2)
+    grown.continued(c, 0.12)
+    grown.continued(d, 0.12)
+    grown.continued(line_b[-1], 0.22, 0.24)
+    return grown, grown.continued(line_a[-1], 0.4, 0.5)[-1]
 
 
 def test_after_the_race_the_line_goes_on_unchanged() -> None:
@@ -157,7 +124,7 @@ def test_after_the_race_the_line_goes_on_unchanged() -> None:
 
 def test_a_share_of_the_steps_goes_beside_the_line() -> None:
     grown, tip = raced()
-    grown.line(tip, 0.55, 0.6, 0.65)
+    grown.continued(tip, 0.55, 0.6, 0.65)
     assert grown.asked()[0] is Intent.CHANGE
     assert grown.asked(explore_share=0.0)[0] is Intent.KEEP
 
@@ -175,9 +142,9 @@ def test_while_the_line_trains_a_change_is_tried_beside_it() -> None:
 def challenged(*values: float) -> tuple[Grown, int, int]:
     """The line at .52, .54 after the race, and a change beside it with `values`: the tree, both ends."""
     grown, tip = raced()
-    line = grown.line(tip, 0.52, 0.54)
+    line = grown.continued(tip, 0.52, 0.54)
     change = grown.add(tip, Intent.CHANGE, values[0])
-    return grown, line[-1], [change, *grown.line(change, *values[1:])][-1]
+    return grown, line[-1], [change, *grown.continued(change, *values[1:])][-1]
 
 
 def test_a_promising_change_is_measured_over_a_second_segment() -> None:
@@ -208,7 +175,7 @@ def test_one_segment_is_not_enough_to_take_the_line_over() -> None:
 
 def test_a_stalled_line_revives_the_parked_root() -> None:
     grown, tip = raced()
-    grown.line(tip, 0.5, 0.5, 0.5)
+    grown.continued(tip, 0.5, 0.5, 0.5)
     parked = next(n.id for n in grown.tree if n.id != 0 and grown.tree.path(n.id)[1].id == 2 and n.start_steps == 150)
     assert grown.asked() == (Intent.KEEP, parked, 50)
 
@@ -263,7 +230,7 @@ def test_the_last_steps_are_annealed_once_from_the_end_of_the_line() -> None:
 
 def test_a_line_that_fell_is_annealed_from_its_best_checkpoint() -> None:
     grown, tip = raced()
-    grown.line(tip, 0.3)
+    grown.continued(tip, 0.3)
     assert grown.asked(left=75) == (Intent.ANNEAL, tip, 50)
 
 

@@ -15,7 +15,7 @@ from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft
 from engine.search.encoding import decode, encode
 from engine.search.registry import make
-from tests.unit.simulation import SPACE, Simulation, World
+from engine.testing.simulation import SPACE, Simulation, World
 
 PEERS = ("topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill")
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}

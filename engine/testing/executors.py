@@ -1,21 +1,76 @@
-"""What every executor must do, with real segments. Subclass `ExecutorConformance`, give it an `executor` fixture.
+"""What every executor must do, with real segments, as a suite to subclass (needs pytest-asyncio).
 
-The fixture is started, warm, of capacity 1, and may be shared by the tests of a module (module event loop).
+Import the fixtures `tiny_base` and `make_spec` from here beside it: an untrained tiny model, and segments of the tasks
+in letters.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.executors.base import Executor
 from engine.training import events
-from engine.training.events import Evaluate, EvaluationSpec, SegmentEnd
-from tests.engine.conftest import LETTERS, Spec
+from engine.training.events import Evaluate, EvaluationSpec, SegmentEnd, SegmentSpec
 
-LONG = 10_000  # steps of a segment that has to be stopped
+LONG = 10_000
+"""Steps of a segment that has to be stopped."""
+LETTERS = Path(__file__).with_name("letters.py")
+
+Spec = Callable[..., SegmentSpec]
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained policy of 0.3M parameters with its tokenizer."""
+    from tasks.tiny_model import build_model, build_tokenizer
+
+    directory = tmp_path_factory.mktemp("base")
+    build_model(seed=0).save_pretrained(directory)
+    build_tokenizer().save_pretrained(directory)
+    return str(directory)
+
+
+@pytest.fixture
+def make_spec(tiny_base: str, tmp_path: Path) -> Spec:
+    """Builds the specification of a short segment of the task in letters.py named by `task`."""
+    return spec_builder(tiny_base, tmp_path)
+
+
+def spec_builder(base: str, directory: Path) -> Spec:
+    """What `make_spec` gives: a function of the task's name and of the fields that differ."""
+
+    def build(task: str = "Letters", **changes: Any) -> SegmentSpec:
+        configuration = {
+            "learning_rate": 1e-3,
+            "beta": 0.0,
+            "temperature": 1.0,
+            "num_generations": 4,
+        } | changes.pop("configuration", {})
+        fields: dict[str, Any] = {
+            "job": "1",
+            "task": f"{LETTERS}:{task}",
+            "base": base,
+            "parent": base,
+            "optimizer": None,
+            "reference": base,
+            "configuration": configuration,
+            "steps": 3,
+            "seed": 1,
+            "directory": str(directory / f"segment-{changes.get('job', '1')}"),
+            "checkpoint_every": 100,
+            "evaluation": EvaluationSpec(n=16),
+            "batch_size": 8,
+            "micro_batch": 8,
+            "threads": 1,
+        }
+        return SegmentSpec(**(fields | changes))
+
+    return build
 
 
 async def next_event(executor: Executor) -> Any:
@@ -48,7 +103,8 @@ async def is_silent(executor: Executor) -> bool:
 
 
 class ExecutorConformance:
-    """The promises of engine.executors.base.Executor."""
+    """Subclass it with a fixture `executor`: started, warm, of capacity 1; the tests of a module may share it (then all
+    of them run in the module's event loop)."""
 
     async def test_a_segment_comes_out_in_order_with_one_end(self, executor: Executor, make_spec: Spec) -> None:
         await executor.submit(make_spec(job="a", steps=3, checkpoint_every=2))

@@ -1,7 +1,8 @@
 """A world of synthetic learning curves and a small controller loop over it, to test strategies and advisors in no time.
 
-Only the search, the advisor and the tree are real. The curves have what FACTS.md found: slow starters that win, shallow
-fast gains, collapses under a learning rate that is too high, noise that falls with the learning rate, binomial scores.
+Only the search, the advisor and the tree are real. The curves have what docs/search.md says of real ones: slow starters
+that win, shallow fast gains, collapses under a learning rate that is too high, noise that falls with the learning rate,
+binomial scores.
 """
 
 from __future__ import annotations

@@ -1,0 +1,34 @@
+"""The executor of docs/extending.md keeps the promises of every executor, on real workers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from engine.executors.local import LocalExecutor
+from engine.testing.executors import ExecutorConformance, next_event
+from tests.unit.test_own_parts import example
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def executor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalExecutor]:
+    made: LocalExecutor = example("my_executor").NiceExecutor(
+        1, tmp_path_factory.mktemp("logs"), niceness=5, env={"OMP_NUM_THREADS": "1"}
+    )
+    await made.start()
+    assert (await next_event(made)).kind == "ready"
+    yield made
+    await made.close()
+
+
+class TestMyExecutor(ExecutorConformance):
+    """Every promise, with workers that are nice."""
+
+
+async def test_its_workers_yield_to_others(executor: LocalExecutor) -> None:
+    assert [psutil.Process(pid).nice() for pid in executor.pids] == [psutil.Process().nice() + 5]
