@@ -13,8 +13,8 @@ from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 class Executor(ABC):
     """Runs segments and evaluations on `capacity` workers at a time (asyncio; one event loop).
 
-    Conformance: for every submitted job exactly one Ended (segment) or one Evaluated/Ended (evaluation) comes out of
-    `next_event`, whatever happens to the worker; events of one job keep their order.
+    Conformance (`engine.testing.executors`): for every submitted job exactly one Ended (segment) or one Evaluated/Ended
+    (evaluation) comes out of `next_event`, whatever happens to the worker; events of one job keep their order.
     """
 
     capacity: int

@@ -1,4 +1,4 @@
-"""Search strategies: which node to expand next, and why. Ask/tell over a tree that holds all of the state.
+"""Search strategies: which node to expand next, and why. A question over a tree that holds all of the state.
 
 The controller asks when a worker is, or is about to be, free. A strategy keeps settings only: given the same tree and
 the same budget it gives the same answer, so a killed run goes on after a resume.
@@ -77,7 +77,13 @@ class Expansion:
 
 
 class SearchStrategy(ABC):
-    """A search strategy. Conformance (tests/): deterministic; never expands a pruned, failed-below-repair or fileless
+    """A search strategy: one question, `ask`.
+
+    There is no `tell`: the tree is the whole state. What a strategy could be told (scores, failures, what a human did,
+    files that are gone) is in the tree, which a resume rebuilds from the database; a strategy that remembered anything
+    else would go on differently after one.
+
+    Conformance (`engine.testing.strategies`): deterministic; never expands a pruned, failed-below-repair or fileless
     place; never asks for more steps than are left, nor for a segment too short to be worth it (`segment_length`); with
     steps for a segment left and nothing in flight it always finds an expansion.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from llmzero_tui import cli
 from tests.unit.cli_process import ROOT, finished_run
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES.append(ROOT / "engine" / "search" / "README.md")
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -76,6 +78,12 @@ def test_every_command_named_in_the_pages_exists() -> None:
         for words in re.findall(r"`llmzero ([a-z|]+)|^llmzero ([a-z|]+)", page.read_text(), re.MULTILINE):
             for word in "".join(words).split("|"):
                 assert word in known, f"{page.name}: llmzero {word}"
+
+
+def test_the_worked_tree_of_the_search_is_computed() -> None:
+    page = ROOT / "engine" / "search" / "README.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert (failed, tried > 15) == (0, True)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
