@@ -90,7 +90,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A named pathology (FACTS.md) or "healthy"; `severity` 0..1; `text` one line quoting the numbers."""
+    """A named pathology (docs/search.md) or "healthy"; `severity` 0..1; `text` one line quoting the numbers."""
 
     pathology: str
     severity: float
@@ -165,8 +165,9 @@ Listener = Callable[[AdvisorCall], None]
 
 
 class Advisor(ABC):
-    """Conformance (tests/): proposals are valid in the space, none repeats a tried one, each rationale is not empty and
-    quotes numbers of the evidence; the same evidence gives the same advice when the advisor is `deterministic`."""
+    """Conformance (`engine.testing.advisors`): proposals are valid in the space, none repeats a tried one, each
+    rationale is not empty and quotes numbers of the evidence; the same evidence gives the same advice when
+    `deterministic`."""
 
     name: str
     deterministic: bool = False

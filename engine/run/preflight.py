@@ -25,7 +25,7 @@ from tasks import registry
 from tasks.base import Split, Task, TaskError, TaskNotFound
 
 WORKER_BYTES = 900 * 1024**2
-"""What a trainer worker needs beside the model: Python, torch, TRL (FACTS.md: 450–800 MB)."""
+"""What a trainer worker needs beside the model: Python, torch and TRL, measured at 450–800 MB."""
 
 DATABASE_BYTES = 200 * 1024**2
 """What a run's database, logs and plots may take on the disk."""
