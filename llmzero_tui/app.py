@@ -21,17 +21,17 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
-from engine.store.reader import open_run
+from engine.store.reader import OpenRun, open_run
 from llmzero_tui.base_app import StyledApp
-from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.values.snapshot import FeedFailure
 
 if TYPE_CHECKING:
-    from llmzero_tui.feeds.news import News, NewsFeed
+    from llmzero_tui.feeds.news import NewsFeed
     from llmzero_tui.user.notify import Notifier
     from llmzero_tui.user.preferences import TerminalSettings
+    from llmzero_tui.values.news import News
 
 
 def utc_now() -> datetime:
@@ -150,6 +150,12 @@ class LLMZeroApp(StyledApp):
         from llmzero_tui.screens.sql import SqlScreen
 
         self.push_screen(SqlScreen(path, self.opener, self._drafts))
+
+    def open_help(self, kind: str) -> None:
+        """Every key of a kind of screen."""
+        from llmzero_tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(kind))
 
     def start_tour(self) -> None:
         """Point at the parts of the run screen in front; not a second time by itself."""

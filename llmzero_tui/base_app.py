@@ -60,7 +60,7 @@ class StyledApp(HostApp):
         self.settings = settings
         self.look = Appearance(palette(PREFIX + settings.theme), ascii or settings.ascii, settings.keymap)
         self._take_theme()
-        self._plain_filters = [ColourlessFilter(self)]
+        self._plain_filters = [ColourlessFilter(lambda: self.look.palette)]
         self._repaint = Repaint()
         self._unsaved: dict[str, Any] = {}
         self._saving = False

@@ -19,14 +19,17 @@ from engine.store.protocol import DATABASE_NAME, SOCKET_NAME
 from engine.store.socket_reader import SocketReader
 
 __all__ = [
-    "EngineGone", "FileReader", "QueryError", "QueryInterrupted", "Reader", "SocketReader", "ask_run", "open_run",
-    "to_rows",
+    "EngineGone", "FileReader", "OpenRun", "QueryError", "QueryInterrupted", "Reader", "SocketReader", "ask_run",
+    "open_run", "to_rows",
 ]  # fmt: skip
 
 Answer = TypeVar("Answer")
 
 OPEN_SECONDS = 2.0
 """How long `open_run` waits for an engine that has the file and does not answer yet."""
+
+OpenRun = Callable[[Path], Reader]
+"""What opens a run as `open_run` does."""
 
 
 def open_run(run_dir: Path) -> Reader:

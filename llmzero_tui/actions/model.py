@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llmzero_tui.values.snapshot import NodeRow, ProposalRow
+from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.snapshot import ProposalRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.errors import UserError
 from engine.run import preflight
 from engine.run.rundir import refuse_files_of_runs
-from llmzero_tui.text.output import emit, note, table, to_json
+from llmzero_tui.text.output import emit, note, table
+from llmzero_tui.values.answers import to_json
 from tasks.user_code import ProcessInterrupted
 
 UNNAMED = ".not-yet-begun"

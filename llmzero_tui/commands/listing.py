@@ -18,8 +18,9 @@ from engine.store.errors import DamagedDatabase
 from engine.store.reader import ask_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
-from llmzero_tui.text.output import emit, note, table, to_json
+from llmzero_tui.text.output import emit, note, table
 from llmzero_tui.text.summary import read_result, result_lines, stages_as_dicts, strategy_lines
+from llmzero_tui.values.answers import to_json
 
 Row = dict[str, Any]
 

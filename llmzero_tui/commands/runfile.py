@@ -19,7 +19,8 @@ from engine.run import launch, preflight
 from engine.run.config import RunConfig, load
 from engine.run.findings import CheckFinding, CheckReport
 from llmzero_tui.format import plain
-from llmzero_tui.text.output import emit, note, to_json
+from llmzero_tui.text.output import emit, note
+from llmzero_tui.values.answers import to_json
 
 GLYPHS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 UNNAMED = "unnamed"

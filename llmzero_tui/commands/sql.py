@@ -21,9 +21,10 @@ from engine.store.query_process import QueryLimits
 from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.commands.listing import look
-from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, whole_file, write_answer
+from llmzero_tui.files.exporting import FORMATS, whole_file, write_answer
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import note
+from llmzero_tui.values.answers import EVERY_ROW
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,7 +20,8 @@ from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.commands.look import is_terminal, look, way_back
 from llmzero_tui.format import plain
-from llmzero_tui.text.output import emit, note, to_json
+from llmzero_tui.text.output import emit, note
+from llmzero_tui.values.answers import to_json
 
 DEMO_SEGMENT_STEPS = 30
 DEMO_NODES_PER_MINUTE = 4

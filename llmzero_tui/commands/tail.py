@@ -18,7 +18,8 @@ from engine.store.reader import Reader
 from llmzero_tui.format import mark, plain, to_ascii
 from llmzero_tui.text.facts import RunFacts, RunningNode, headline, read_facts, running_words, state_words, status_line
 from llmzero_tui.text.following import LongPhases, RunWatch
-from llmzero_tui.text.output import emit, to_json
+from llmzero_tui.text.output import emit
+from llmzero_tui.values.answers import to_json
 
 HEADLINE_SECONDS = 5.0
 """Between two lines about the same node's training, and between two about the run."""

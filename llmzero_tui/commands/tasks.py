@@ -12,7 +12,8 @@ from typing import Any
 from engine.errors import UserError, one_line
 from engine.run.prompt_check import JUNK
 from llmzero_tui.format import plain
-from llmzero_tui.text.output import emit, table, to_json
+from llmzero_tui.text.output import emit, table
+from llmzero_tui.values.answers import to_json
 from tasks import reasoning_gym, registry
 from tasks.base import Item, Split, Task, TaskError, TaskNotFound
 from tasks.verdicts import verdicts

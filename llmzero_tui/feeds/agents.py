@@ -13,7 +13,7 @@ from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.viewed import ViewFeed
 from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, CallDetail, called_of, totals_of, whole_of
-from llmzero_tui.values.snapshot import run_of
+from llmzero_tui.values.rows import run_of
 
 CHARACTERS = 400_000
 """Of one text, at most so many leave the database. Much, because a request is taken apart as JSON: its beginning is

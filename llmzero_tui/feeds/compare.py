@@ -13,11 +13,11 @@ from datetime import datetime
 
 from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
-from engine.store.reader import Reader, open_run
+from engine.store.reader import OpenRun, Reader, open_run
 from llmzero_tui.feeds.curves import read_traces, shows
 from llmzero_tui.feeds.nodes import NodesFeed
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.feeds.source import Source
 from llmzero_tui.values.comparison import (
     CompareView,
     Comparison,
@@ -29,7 +29,8 @@ from llmzero_tui.values.comparison import (
 )
 from llmzero_tui.values.marks import LETTERS, Target
 from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import RunRow, json_of, run_of, stage_of
+from llmzero_tui.values.rows import json_of, run_of, stage_of
+from llmzero_tui.values.snapshot import RunRow
 
 
 @dataclass

@@ -26,7 +26,8 @@ from llmzero_tui.values.curves import (
     SegmentBound,
     bucket,
 )
-from llmzero_tui.values.snapshot import NodeRow, Row
+from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.snapshot import Row
 
 NEVER = 1e10
 """In seconds: after everything."""

@@ -23,16 +23,8 @@ from llmzero_tui.values.proposal_detail import (
     sibling_of,
     standing_of,
 )
-from llmzero_tui.values.snapshot import (
-    DiagnosisRow,
-    ProposalRow,
-    StageRow,
-    command_of,
-    json_of,
-    proposal_of,
-    run_of,
-    stage_of,
-)
+from llmzero_tui.values.rows import command_of, json_of, proposal_of, run_of, stage_of
+from llmzero_tui.values.snapshot import DiagnosisRow, ProposalRow, StageRow
 
 COLUMNS = 60
 """Points of the parent's curve: as many as the widest plot of the screen has columns."""

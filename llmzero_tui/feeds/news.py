@@ -12,26 +12,13 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
-from engine.store.reader import open_run
-from llmzero_tui.feeds.source import OpenRun, Source, held
+from engine.store.reader import OpenRun, open_run
+from llmzero_tui.feeds.source import Source, held
+from llmzero_tui.values.news import News
 from llmzero_tui.values.snapshot import TERMINAL, Row
-
-Kind = Literal["waiting", "finished", "stopped", "failed", "lost"]
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """Something worth a bell. `node` is the proposal's; `reason` is the run's own word, foreign text."""
-
-    path: Path
-    name: str
-    kind: Kind
-    node: int | None = None
-    reason: str = ""
 
 
 @dataclass

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import Row, node_of, parts
+from llmzero_tui.values.rows import node_of, parts
+from llmzero_tui.values.snapshot import Row
 
 SPARK_PARTS = 6
 FEW = 256

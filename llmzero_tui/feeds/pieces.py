@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.values.snapshot import NodeRow
+from llmzero_tui.values.nodes import NodeRow
 
 OPEN_END = 2_147_483_647
 FOREVER = 4_102_444_800_000_000

@@ -15,7 +15,8 @@ from typing import Any
 
 from engine.errors import UserError
 from llmzero_tui.user.places import state_dir, write_private
-from llmzero_tui.values.snapshot import RunRow, ShownScore
+from llmzero_tui.values.nodes import ShownScore
+from llmzero_tui.values.snapshot import RunRow
 
 Print = tuple[int, ...]
 Headers = dict[Path, tuple[Print, RunRow]]

@@ -12,23 +12,14 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.store.queries import load as sql
-from engine.store.reader import Reader, open_run
+from engine.store.reader import OpenRun, Reader, open_run
 from llmzero_tui.feeds.curves import concerned, read_traces, shows
 from llmzero_tui.feeds.nodes import NodesFeed, SparksFeed
-from llmzero_tui.feeds.source import OpenRun, Source
+from llmzero_tui.feeds.source import Source
 from llmzero_tui.values.calls import CallLine, called_of
 from llmzero_tui.values.curves import CurveTrace
-from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import (
-    DiagnosisRow,
-    NodeDetail,
-    NodeRow,
-    Row,
-    RunRow,
-    RunSnapshot,
-    RunView,
-    SampleRow,
-    SmallMetric,
+from llmzero_tui.values.nodes import NodeRow, Nodes
+from llmzero_tui.values.rows import (
     command_of,
     event_of,
     json_of,
@@ -38,6 +29,16 @@ from llmzero_tui.values.snapshot import (
     said_of,
     sample_of,
     stage_of,
+)
+from llmzero_tui.values.snapshot import (
+    DiagnosisRow,
+    NodeDetail,
+    Row,
+    RunRow,
+    RunSnapshot,
+    RunView,
+    SampleRow,
+    SmallMetric,
 )
 
 STRIP_PARTS = 7

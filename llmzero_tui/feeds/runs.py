@@ -17,10 +17,10 @@ from pathlib import Path
 from engine.errors import Fault, UserError
 from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
-from engine.store.reader import Reader, open_run
+from engine.store.reader import OpenRun, Reader, open_run
 from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
-from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.values.snapshot import UNREAD, RunRow, RunsSnapshot, run_of
+from llmzero_tui.values.rows import run_of
+from llmzero_tui.values.snapshot import UNREAD, RunRow, RunsSnapshot
 
 READ_SECONDS = 0.12
 """How long one look may open runs at rest; at least one of them is opened."""

@@ -14,6 +14,7 @@ from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.viewed import ViewFeed
 from llmzero_tui.format import READ_LIMIT, readable
 from llmzero_tui.values.difference import Span, differences
+from llmzero_tui.values.rows import run_of
 from llmzero_tui.values.samples import (
     PAGE,
     CompletionCounts,
@@ -25,7 +26,6 @@ from llmzero_tui.values.samples import (
     full_of,
     line_of,
 )
-from llmzero_tui.values.snapshot import run_of
 
 CHARACTERS = READ_LIMIT
 """Of one text, at most so many leave the database."""

@@ -6,14 +6,13 @@ up again; so a file is never kept. Never writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.store.reader import Reader, open_run
+from engine.store.reader import OpenRun, Reader, open_run
 
-OpenRun = Callable[[Path], Reader]
 Stamp = tuple[int, int]
 
 

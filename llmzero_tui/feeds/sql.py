@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import Fault, UserError
 from engine.store.errors import EngineGone, QueryInterrupted
-from engine.store.reader import Reader
-from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.files.exporting import WrittenFile, save_answer, save_query
+from engine.store.reader import OpenRun, Reader
 from llmzero_tui.format import plain
+from llmzero_tui.values.answers import EVERY_ROW
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,15 +86,18 @@ class SqlFeed:
         except (UserError, Fault) as error:
             return QueryAnswer(text, seconds=time.monotonic() - begun, error=plain(error, 500) or "refused")
 
-    def export(self, answer: QueryAnswer, output: Path, *, overwrite: bool) -> WrittenFile:
-        """Every row of the answer into a file: those in hand, or, when they were cut, all of them asked anew.
+    def every_row(self, answer: QueryAnswer) -> tuple[pa.Table, bool]:
+        """Every row of the answer: those in hand, or, when they were cut, all of them asked anew; and whether there
+        are more than the reader gives.
 
         Raises:
             UserError or Fault, in one line.
         """
         if answer.table is not None and not answer.cut:
-            return save_answer(answer.table, output, overwrite=overwrite)
-        return self._with_reader(lambda reader: save_query(reader, answer.text, output, overwrite=overwrite))
+            return answer.table, False
+        return self._with_reader(
+            lambda reader: (reader.query(answer.text, lane="adhoc", limit=EVERY_ROW), reader.truncated)
+        )
 
     def meanings(self) -> tuple[ColumnMeaning, ...]:
         """Every table, view and column. Raises UserError or Fault."""

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from engine.store.reader import Reader, open_run
-from llmzero_tui.feeds.source import OpenRun, Source
+from engine.store.reader import OpenRun, Reader, open_run
+from llmzero_tui.feeds.source import Source
 
 ViewT = TypeVar("ViewT")
 SnapshotT = TypeVar("SnapshotT", bound=Any)

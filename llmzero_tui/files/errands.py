@@ -15,9 +15,9 @@ from textual.worker import get_current_worker
 from engine.errors import Fault, UserError
 from engine.run.rundir import RunDirectory
 from engine.store import queries
-from engine.store.reader import Reader
-from llmzero_tui.feeds.source import OpenRun
-from llmzero_tui.files.exporting import EVERY_ROW, FORMATS, ExportTarget, Progress, WrittenFile, rows_word, save_answer
+from engine.store.reader import OpenRun, Reader
+from llmzero_tui.files.exporting import FORMATS, ExportTarget, Progress, WrittenFile, rows_word, save_answer
+from llmzero_tui.values.answers import EVERY_ROW
 
 
 @dataclass(frozen=True, slots=True)

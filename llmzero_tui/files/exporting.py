@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from engine.errors import Fault, UserError, short_path
 from engine.files import whole
@@ -25,18 +25,12 @@ from engine.run.rundir import refuse_files_of_runs
 from engine.store.base import to_rows
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import table as aligned
-from llmzero_tui.text.output import to_json
+from llmzero_tui.values.answers import PIECE, is_number, to_json, unique, values
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from engine.store.reader import Reader
-
 FORMATS = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
-EVERY_ROW = 1 << 40
-"""A limit that no answer reaches: what then bounds an answer is its size in bytes."""
-PIECE = 5_000
-"""Rows that are Python objects at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +163,6 @@ def save_answer(answer: pa.Table, output: Path, *, overwrite: bool, cut: bool = 
     return WrittenFile(output, f"only the first {words}, the answer is too large" if cut else words, size)
 
 
-def save_query(reader: Reader, text: str, output: Path, *, overwrite: bool) -> WrittenFile:
-    """Ask, and write every row; what a screen shows at most does not count here."""
-    format_of(output)
-    answer = reader.query(text, lane="adhoc", limit=EVERY_ROW)
-    return save_answer(answer, output, overwrite=overwrite, cut=reader.truncated)
-
-
 def write_answer(answer: pa.Table, kind: str, file: BinaryIO, *, for_people: bool = False) -> None:
     """An answer as csv, json, parquet or table; `for_people`: it goes to a terminal."""
     if kind == "parquet":
@@ -194,26 +181,6 @@ def write_answer(answer: pa.Table, kind: str, file: BinaryIO, *, for_people: boo
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "replace")
-
-
-def values(answer: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """The rows as tuples, a piece at a time: two columns of one name are two values."""
-    numbered = answer.rename_columns([str(i) for i in range(answer.num_columns)])
-    for start in range(0, numbered.num_rows, PIECE):
-        for row in to_rows(numbered.slice(start, PIECE)):
-            yield tuple(row.values())
-
-
-def unique(names: list[str]) -> list[str]:
-    """Names of which none is twice: a, a_2, …, for formats that need it."""
-    found: list[str] = []
-    for name in names:
-        number, candidate = 1, name
-        while candidate in found:
-            number += 1
-            candidate = f"{name}_{number}"
-        found.append(candidate)
-    return found
 
 
 def _write_parquet(answer: pa.Table, file: BinaryIO) -> None:
@@ -266,13 +233,6 @@ def _cell(value: object, null: str = "NULL") -> str:
             return to_json(value, indent=None, ascii=False)
         case _:
             return str(value)
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether values of a type are aligned to the right."""
-    import pyarrow.types as types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
 # ---- copying --------------------------------------------------------------------------------------------------------

@@ -67,9 +67,7 @@ class KeyedScreen(Screen[None]):
 
     def action_help(self) -> None:
         """Every key of this screen."""
-        from llmzero_tui.screens.help import HelpScreen
-
-        self.app.push_screen(HelpScreen(self.kind))
+        self.app.open_help(self.kind)
 
     async def action_theme(self) -> None:
         """The next theme."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from textual.app import App
 from textual.screen import Screen
 
-from llmzero_tui.feeds.source import OpenRun
+from engine.store.reader import OpenRun
 from llmzero_tui.widgets.appearance import Appearance
 
 if TYPE_CHECKING:
-    from llmzero_tui.feeds.news import News
     from llmzero_tui.user.preferences import TerminalSettings
+    from llmzero_tui.values.news import News
 
 
 class HostApp(App[int]):
@@ -66,6 +66,10 @@ class HostApp(App[int]):
     @abstractmethod
     def open_sql(self, path: Path) -> None:
         """The SQL screen over one run."""
+
+    @abstractmethod
+    def open_help(self, kind: str) -> None:
+        """Every key of a kind of screen."""
 
     @abstractmethod
     def start_tour(self) -> None:

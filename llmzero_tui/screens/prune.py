@@ -17,8 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from llmzero_tui.format import fit, plain, score
-from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import NodeRow
+from llmzero_tui.values.nodes import NodeRow, Nodes
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.sheet import Sheet
 

@@ -20,13 +20,13 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from llmzero_tui.actions import REGISTRY, Action, bindings, key_name
-from llmzero_tui.feeds.news import News
 from llmzero_tui.format import fit, plain
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.screens.host import HostApp
 from llmzero_tui.styles.themes import PALETTES
 from llmzero_tui.user import settings as stored
 from llmzero_tui.user.places import short
+from llmzero_tui.values.news import News
 from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.setting import Setting

@@ -20,11 +20,11 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from engine.errors import Fault, UserError
+from engine.store.reader import OpenRun
 from engine.words import counted
 from llmzero_tui.actions import ActionContext, bindings
-from llmzero_tui.feeds.source import OpenRun
 from llmzero_tui.feeds.sql import FETCHED, ColumnMeaning, QueryAnswer, SqlFeed
-from llmzero_tui.files.exporting import FORMATS, ExportTarget, file_name
+from llmzero_tui.files.exporting import FORMATS, ExportTarget, file_name, save_answer
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.sql_text import error_span
@@ -275,7 +275,8 @@ class SqlScreen(KeyedScreen):
     @work(thread=True, group="sql", exit_on_error=False)
     def _export(self, answer: QueryAnswer, place: ExportTarget) -> None:
         try:
-            written = self._feed.export(answer, place.path, overwrite=place.overwrite)
+            rows, cut = self._feed.every_row(answer)
+            written = save_answer(rows, place.path, overwrite=place.overwrite, cut=cut)
         except (UserError, Fault) as error:
             self.post_message(self.Exported(f"nothing written: {error}", error=True))
         else:

@@ -21,8 +21,9 @@ from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
 from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.proposal_detail import PathStage, TrajectorySnapshot, TrajectoryView
-from llmzero_tui.values.snapshot import FeedFailure, NodeRow
+from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets.appearance import look, row
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.proposal_text import diagnosis

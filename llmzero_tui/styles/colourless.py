@@ -5,8 +5,8 @@ Applied by the app to every line that is drawn. Textual's own filter leaves shad
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,19 +15,16 @@ from textual.filter import LineFilter
 
 from llmzero_tui.styles.themes import Palette
 
-if TYPE_CHECKING:
-    from llmzero_tui.base_app import StyledApp
-
 
 class ColourlessFilter(LineFilter):
-    """Keeps what the cursor stands on visible by reversing it."""
+    """Keeps what the cursor stands on visible by reversing it. `palette` says what the colours mean now."""
 
-    def __init__(self, app: StyledApp) -> None:
+    def __init__(self, palette: Callable[[], Palette]) -> None:
         super().__init__()
-        self._app = app
+        self._palette = palette
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        colours = self._app.look.palette
+        colours = self._palette()
         return [
             Segment(text, None if style is None else _bare(style, colours), control)
             for text, style, control in segments

@@ -18,7 +18,7 @@ from engine.store.reader import Reader
 from engine.words import counted
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
 from llmzero_tui.text.output import table
-from llmzero_tui.values.snapshot import json_of
+from llmzero_tui.values.rows import json_of
 
 Row = dict[str, Any]
 SHORT = {

@@ -21,7 +21,8 @@ from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
-from llmzero_tui.text.output import emit, table, to_json
+from llmzero_tui.text.output import emit, table
+from llmzero_tui.values.answers import to_json
 from llmzero_tui.values.decided import decision
 
 SPACE = "SELECT space FROM runs"

@@ -18,9 +18,9 @@ from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from llmzero_tui.feeds.news import News
 from llmzero_tui.format import plain
 from llmzero_tui.user.places import state_dir
+from llmzero_tui.values.news import News
 
 if TYPE_CHECKING:
     from llmzero_tui.user.preferences import TerminalSettings

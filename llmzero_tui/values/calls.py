@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from llmzero_tui.values.snapshot import Row, RunRow, json_of
+from llmzero_tui.values.rows import json_of
+from llmzero_tui.values.snapshot import Row, RunRow
 
 PAGE = 200
 """Rows of a page."""

@@ -1,4 +1,4 @@
-"""The nodes of a run as the screens look at them: by number, by parent, and which one trains.
+"""A node and its best score; the nodes of a run as screens look at them: by number, by parent, which one trains.
 
 Made by the run's feed in its worker thread, so that the thread of the screen never walks over ten thousand nodes to
 answer a key. A `Nodes` is never changed once it is made: what changed is a new one that shares the rest.
@@ -7,13 +7,46 @@ answer a key. A `Nodes` is never changed once it is made: what changed is a new 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from llmzero_tui.values.snapshot import NodeRow
+from dataclasses import dataclass
 
 
-class Nodes(dict[int, "NodeRow"]):
+@dataclass(frozen=True, slots=True)
+class ShownScore:
+    """A score in [0, 1] out of `n` prompts with its 95% interval, and whose it is: `policy` is its name (a soup has
+    one, and for `node` and `step` those of its newest member)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    node: int | None = None
+    step: int | None = None
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node of the tree as it is drawn; `kept` are the steps whose files still exist. `human`: made or edited by one;
+    `note` is a human's. Foreign text."""
+
+    id: int
+    parent: int | None
+    branch_step: int | None
+    state: str
+    intent: str
+    label: str
+    trained: int
+    planned: int
+    start: int
+    pruned: bool
+    best: ShownScore | None = None
+    kept: tuple[int, ...] = ()
+    scores: tuple[tuple[int, float], ...] = ()
+    human: bool = False
+    note: str = ""
+
+
+class Nodes(dict[int, NodeRow]):
     """Nodes by number, in its order. `children` gives the numbers below one, `running` what trains (the latest)."""
 
     __slots__ = ("children", "running")

@@ -10,18 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from llmzero_tui.format import parameter
-from llmzero_tui.values.snapshot import (
-    CommandRow,
-    DiagnosisRow,
-    ProposalRow,
-    Row,
-    RunRow,
-    ShownScore,
-    StageRow,
-    Values,
-    json_of,
-    proposal_of,
-)
+from llmzero_tui.values.nodes import ShownScore
+from llmzero_tui.values.rows import json_of, proposal_of
+from llmzero_tui.values.snapshot import CommandRow, DiagnosisRow, ProposalRow, Row, RunRow, StageRow, Values
 
 PENDING = "pending"
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from llmzero_tui.values.difference import Span
-from llmzero_tui.values.snapshot import Row, RunRow, json_of
+from llmzero_tui.values.rows import json_of
+from llmzero_tui.values.snapshot import Row, RunRow
 
 VERDICTS = ("all", "right", "wrong", "cut")
 ORDERS = ("newest", "oldest", "best", "worst")

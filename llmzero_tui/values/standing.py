@@ -5,7 +5,8 @@ Read by the run screen and its panels. Pure values; foreign text in it is made h
 
 from __future__ import annotations
 
-from llmzero_tui.values.snapshot import EventRow, NodeRow, RunSnapshot
+from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.snapshot import EventRow, RunSnapshot
 
 CAUSES = 3
 """The latest errors of a run that failed, as many as are shown at once."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from engine.words import counted
 from llmzero_tui.format import MISSING, ending, fit, plain, score
 from llmzero_tui.values.comparison import Comparison, Contender, ParameterDifference, Steps
-from llmzero_tui.values.snapshot import ShownScore
+from llmzero_tui.values.nodes import ShownScore
 from llmzero_tui.widgets.appearance import Appearance
 
 NAME_CELLS = 30

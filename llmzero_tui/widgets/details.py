@@ -8,7 +8,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from textual.content import Content
 
-from llmzero_tui.values.snapshot import NodeDetail, NodeRow, RunSnapshot
+from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.snapshot import NodeDetail, RunSnapshot
 from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.sheet import Sheet

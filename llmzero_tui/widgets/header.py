@@ -14,7 +14,8 @@ from textual.widget import Widget
 
 from engine.words import counted
 from llmzero_tui.format import age, bar, duration, mark, plain, score
-from llmzero_tui.values.snapshot import CommandRow, RunRow, RunSnapshot, ShownScore
+from llmzero_tui.values.nodes import ShownScore
+from llmzero_tui.values.snapshot import CommandRow, RunRow, RunSnapshot
 from llmzero_tui.widgets.appearance import Appearance, look, row
 
 STALE_SECONDS = 5.0

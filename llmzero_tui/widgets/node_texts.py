@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score
-from llmzero_tui.values.snapshot import CommandRow, EventRow, ModelRemark, NodeDetail, NodeRow, Row, SampleRow, StageRow
+from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.snapshot import CommandRow, EventRow, ModelRemark, NodeDetail, Row, SampleRow, StageRow
 from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.header import command_text
 from llmzero_tui.widgets.sample_texts import amount

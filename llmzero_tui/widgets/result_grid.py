@@ -13,7 +13,7 @@ from rich.text import Text
 from textual.widgets import DataTable
 
 from llmzero_tui.format import fit, plain
-from llmzero_tui.text.output import to_json
+from llmzero_tui.values.answers import to_json
 from llmzero_tui.widgets.appearance import look
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ class ResultGrid(DataTable[Text]):
 
     def row_values(self, number: int) -> tuple[Any, ...]:
         """A row of the page as it came, whole."""
-        from llmzero_tui.files.exporting import values
+        from llmzero_tui.values.answers import values
 
         assert self._answer is not None
         return next(values(self._answer.slice(self.first + number, 1)))
 
     def page_values(self) -> list[tuple[Any, ...]]:
         """The page as it came, whole."""
-        from llmzero_tui.files.exporting import values
+        from llmzero_tui.values.answers import values
 
         return [] if self._answer is None else list(values(self._answer.slice(self.first, PAGE)))
 
@@ -139,7 +139,7 @@ def shortened(page: pa.Table) -> list[tuple[Any, ...]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from llmzero_tui.files.exporting import values
+    from llmzero_tui.values.answers import values
 
     for index, field in enumerate(page.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
@@ -177,6 +177,6 @@ def as_text(value: Any, *, exact: bool = False, digits: int | None = None) -> st
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    from llmzero_tui.files.exporting import is_number
+    from llmzero_tui.values.answers import is_number
 
     return is_number(kind)

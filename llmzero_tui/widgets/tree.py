@@ -21,8 +21,8 @@ from textual.strip import Strip
 
 from engine.words import counted
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
-from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import NodeRow, RunSnapshot, ShownScore
+from llmzero_tui.values.nodes import NodeRow, Nodes, ShownScore
+from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.appearance import Appearance, cell, look
 from llmzero_tui.widgets.tree_lines import TreeLine, lines_of, matching, shortened
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import NamedTuple
 
-from llmzero_tui.values.nodes import Nodes
-from llmzero_tui.values.snapshot import NodeRow
+from llmzero_tui.values.nodes import NodeRow, Nodes
 
 GUIDE_CELLS = 2
 PASS, GAP, FORK, END = "│ ", "  ", "├ ", "└ "

@@ -23,7 +23,8 @@ from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.marks import Target
-from llmzero_tui.values.snapshot import NodeRow, ProposalRow
+from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.appearance import Appearance
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine

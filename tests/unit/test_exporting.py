@@ -15,7 +15,6 @@ import pytest
 
 from engine.errors import UserError
 from llmzero_tui.files.exporting import (
-    PIECE,
     CopyStopped,
     copy_directory,
     file_name,
@@ -25,6 +24,7 @@ from llmzero_tui.files.exporting import (
     whole_directory,
     whole_file,
 )
+from llmzero_tui.values.answers import PIECE
 
 MANY_TYPES = """
 SELECT 1 AS a, 2 AS a, 'x,"y"' || chr(10) || chr(27) AS text, NULL AS nothing, [1, 2] AS list, {'k': 1.5} AS struct,

@@ -19,7 +19,7 @@ from engine.run.rundir import RunDirectory
 from engine.store.queries import load
 from engine.store.writer import Writer
 from engine.training.events import MOST_PROMPTS, Evaluation, EvaluationResult
-from llmzero_tui.values.snapshot import node_of
+from llmzero_tui.values.rows import node_of
 
 SAMPLES = ("3" * 64, "0" * 64, "0123" * 16, "1" * 60 + "0" * 4, "3" * 63 + "2", "2" * 21 + "0" * 43)
 

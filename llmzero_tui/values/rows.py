@@ -1,0 +1,136 @@
+"""How rows of a run's database become the values that screens show.
+
+Called by the feeds. Pure functions: JSON of another version that cannot be parsed becomes a default, never an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from engine.analysis.activity import doings
+from engine.analysis.summary import derived_node_state, derived_state
+from engine.domain.score import score_of
+from llmzero_tui.values.decided import decision
+from llmzero_tui.values.nodes import NodeRow, ShownScore
+from llmzero_tui.values.snapshot import (
+    CommandRow,
+    EventRow,
+    ModelRemark,
+    ProposalRow,
+    Row,
+    RunRow,
+    SampleRow,
+    StageRow,
+)
+
+
+def json_of(text: Any, default: Any) -> Any:
+    """JSON of the database; what cannot be parsed is `default` (the file may come from another version)."""
+    try:
+        return json.loads(text) if isinstance(text, str) and text else default
+    except ValueError:
+        return default
+
+
+def _values(text: Any) -> dict[str, float | int]:
+    read = json_of(text, {})
+    return {str(k): v for k, v in read.items() if isinstance(v, int | float)} if isinstance(read, dict) else {}
+
+
+def run_of(path: Path, row: Row, *, live: bool) -> RunRow:
+    """The header from a row of run_header.sql. A run whose engine is gone without having said so is `crashed`."""
+    settings = json_of(row["config"], {})
+    budget = _values(row["budget"]) or settings.get("budget", {})
+    state = derived_state(str(row["state"]), live=live)
+    whose = row["best_node"], row["best_step"], row["best_policy"]
+    best = test = reranked = None
+    if row["best_n"]:
+        best = ShownScore(row["best_value"], row["best_low"], row["best_high"], row["best_n"], *whose)
+    if row["test_n"]:
+        test = ShownScore(row["test_value"], row["test_low"], row["test_high"], row["test_n"], *whose)
+    decided = score_of(row, "reranked_")
+    if decided is not None:
+        reranked = ShownScore(decided.value, *decided.interval, decided.n, *whose)
+    return RunRow(
+        path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
+        reason=row["reason"], nodes=row["nodes"], best=best, test=test, reranked=reranked,
+        decision=decision(row["best_policy"], decided, row["leader_policy"], score_of(row, "leader_")),
+        steps=row["steps"] or 0,
+        limit=int(budget.get("steps", 0)), budget=budget, spent=row["budget_fraction"] or 0.0,
+        trainer_seconds=row["trainer_seconds"] or 0.0, wall_seconds=row["wall_seconds"] or 0.0,
+        waiting_seconds=row["waiting_seconds"] or 0.0, activity=doings(row["activity"]) if live else (),
+        created=row["created"], ended=row["ended"],
+        gate=row["gate"] or settings.get("gate", {}).get("mode", ""), live=live,
+    )  # fmt: skip
+
+
+def sample_of(row: Row) -> SampleRow:
+    """A row of `ui_samples`."""
+    return SampleRow(**{**row, "components": _values(row["components"])})
+
+
+def said_of(row: Row) -> ModelRemark:
+    """A row of `ui_calls` or `ui_writing`."""
+    return ModelRemark(**{**row, "images": tuple(map(str, json_of(row["images"], [])))})
+
+
+def stage_of(row: Row) -> StageRow:
+    return StageRow(
+        node=row["node_id"], left_at=row["left_at"], state=row["state"], reason=row["reason"], intent=row["intent"],
+        label=row["label"], configuration=_values(row["configuration"]), changes=_values(row["changes"]),
+        optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
+        expected=row["expected"], advisor=row["advisor"], branch_step=row["branch_step"],
+        planned=row["planned_steps"], trained=row["trained_steps"], start=row["start_steps"],
+        seconds=row["trainer_seconds"], selected=row["selected"] or "",
+    )  # fmt: skip
+
+
+def proposal_of(row: Row) -> ProposalRow:
+    return ProposalRow(
+        id=row["proposal_id"], revision=row["revision"], node=row["node_id"], parent=row["parent_id"],
+        step=row["branch_step"], intent=row["intent"], label=row["label"], changes=_values(row["changes"]),
+        optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
+        expected=row["expected"], advisor=row["advisor"], deadline=row["deadline"], created=row["created"],
+        configuration=_values(row["parent_configuration"]), waits=row["waits"],
+    )  # fmt: skip
+
+
+def parts(rows: Iterable[Row], count: int) -> tuple[float | None, ...]:
+    """Values by part, in `count` cells; a part outside (more steps than planned) falls into the last."""
+    cells: list[float | None] = [None] * count
+    for row in rows:
+        cells[max(0, min(count - 1, row["part"]))] = row["value"]
+    return tuple(cells)
+
+
+def event_of(row: Row) -> EventRow:
+    return EventRow(row["seq"], row["level"], row["kind"], row["node_id"], row["message"], row["ts"])
+
+
+def command_of(row: Row) -> CommandRow:
+    return CommandRow(
+        id=row["command_id"], kind=row["kind"], node=row["node_id"], proposal=row["proposal_id"],
+        author=row["author"], ts=row["ts"], state=row["state"] or "sent", message=row["message"] or "",
+        answered=row["answered"],
+    )  # fmt: skip
+
+
+def node_of(row: Row, *, live: bool = True) -> NodeRow:
+    """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
+    steps, values = row["steps"] or (), row["scores"] or ()
+    scores = tuple(zip(steps, values, strict=True))
+    most = max(range(len(steps)), key=lambda i: (values[i], steps[i]), default=None)
+    best = None
+    if most is not None:
+        ends = row["lows"][most], row["highs"][most]
+        best = ShownScore(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
+    return NodeRow(
+        id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"],
+        state=derived_node_state(row["state"], live=live),
+        intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],
+        start=row["start_steps"], pruned=row["pruned"],
+        best=best, kept=tuple(row["kept"] or ()), scores=scores, human=bool(row["human"]), note=row["note"] or "",
+    )  # fmt: skip
