@@ -21,6 +21,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _COMBINING = frozenset({"Mn", "Me"})
 SPARKS = "▁▂▃▄▅▆▇█"
 ASCII_SPARKS = "_.-=+*#@"
+_LEADING_ZERO = re.compile(r"(?<![\d.])0\.(?=\d)")
 MISSING = "–"
 
 
@@ -100,24 +101,27 @@ def ending(text: str, width: int) -> str:
 
 
 def share(value: float | None, digits: int = 3) -> str:
-    """A number of [0, 1] without its leading zero: .431, 1.00; a dash for nothing."""
+    """A number of [0, 1]: 0.431, 1.00; a dash for nothing."""
     if value is None or not math.isfinite(value):
         return MISSING
     text = f"{value:.{digits}f}"
-    if text.startswith("1"):
-        return f"{value:.{digits - 1}f}"
-    return text[1:] if text.startswith("0") else text
+    return f"{value:.{digits - 1}f}" if text.startswith("1") else text
 
 
 def score(value: float | None, low: float | None, high: float | None) -> str:
-    """A score with its 95% interval as it is, 16 cells at most: .431 [.37, .49]."""
+    """A score with its 95% interval, 18 cells at most: 0.431 [0.37, 0.49]."""
     if value is None or low is None or high is None:
         return MISSING
-    return f"{share(value)} [{low:.2f}, {high:.2f}]".replace("[0.", "[.").replace(" 0.", " .")
+    return f"{share(value)} [{low:.2f}, {high:.2f}]"
+
+
+def narrow(text: str) -> str:
+    """Numbers of a narrow column without their leading zeros: .431 [.37, .49]."""
+    return _LEADING_ZERO.sub(".", text)
 
 
 def number(value: float | None) -> str:
-    """Any metric in at most seven characters: .0041, 1.83, 412, 1.2e-06."""
+    """Any metric in at most seven characters, for narrow cells: .0041, 1.83, 412, 1.2e-06."""
     if value is None:
         return MISSING
     if not math.isfinite(value):
@@ -134,7 +138,7 @@ def number(value: float | None) -> str:
 
 
 def parameter(value: float | int | None) -> str:
-    """A hyperparameter's value as one writes it in the run file: 5e-5, .02, 64."""
+    """A hyperparameter's value as one writes it in the run file: 5e-5, 0.02, 64."""
     return MISSING if value is None else format_value(value)
 
 
@@ -153,7 +157,7 @@ def duration(seconds: float | None) -> str:
 
 
 def age(seconds: float | None) -> str:
-    """How old data is: .4s, 3s, 2m14s."""
+    """How old data is: 0.4s, 3s, 2m14s."""
     if seconds is None:
         return MISSING
     if seconds < 1:

@@ -41,7 +41,7 @@ def viewer() -> str | None:
 def show(pictures: Sequence[Path]) -> str:
     """Open them, or say where they are; one line for the user."""
     if not pictures:
-        return "no plots of this node: they are drawn when a model that sees looks at it"
+        return "no plots of this node: they are drawn when a model with vision reviews it"
     program = viewer()
     if program is None:
         return "no viewer here; the plots are " + " ".join(map(str, pictures))

@@ -49,7 +49,7 @@ class BranchFrom(ModalScreen[BranchPoint | None]):
 
     def on_mount(self) -> None:
         dress, colours = look(self), look(self).palette
-        self.query_one(".dialog").border_title = dress.title("Your own transition: from which checkpoint?")
+        self.query_one(".dialog").border_title = dress.title("Custom proposal: from which checkpoint?")
         count = len(self._places)
         words = "1 checkpoint is kept" if count == 1 else f"{counted(count, 'checkpoint')} are kept, the best first"
         self.query_one("#words", Static).update(dress.done(Text(words, style=colours.muted)))

@@ -17,6 +17,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from engine.words import intent_name
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
@@ -116,7 +117,7 @@ class DecisionScreen(FeedScreen):
             f"from #{proposal.parent} step {proposal.step} · its reward and validation scores",
         )
         self.query_one("#values", Sheet).show(
-            (dossier, space), lambda width: values(dossier, space, width, dress), "Every value, and its history"
+            (dossier, space), lambda width: values(dossier, space, width, dress), "Every hyperparameter and its history"
         )
 
     def _everything(self, dossier: ProposalDetail, width: int) -> RenderableType:
@@ -132,7 +133,7 @@ class DecisionScreen(FeedScreen):
         if self.snapshot is None:
             words = "reading …"
         elif self.node is None:
-            words = "Nothing waits for you."
+            words = "No proposal waits for you."
         elif self.node == 0:
             words = "#0 is the base model: nothing was proposed."
         else:
@@ -159,9 +160,9 @@ class DecisionScreen(FeedScreen):
         left = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
         left.append_text(dress.state(snapshot.run.state))
         if not snapshot.run.live:
-            left.append("  from the file" if snapshot.run.over else "  no engine", style=colours.muted)
+            left.append("  read from disk" if snapshot.run.over else "  no engine", style=colours.muted)
         right = (
-            Text("no contact · trying again", style=colours.bad)
+            Text("no connection · retrying", style=colours.bad)
             if self._lost
             else status(snapshot.commands, waiting, now, dress)
         )
@@ -175,7 +176,7 @@ class DecisionScreen(FeedScreen):
             return Text("")
         proposal = dossier.proposal
         left = Text.assemble((f"#{proposal.node} {plain(proposal.label, 40)}", f"bold {colours.text}"))
-        words = plain(f"{proposal.intent} from #{proposal.parent} step {proposal.step}", 80)
+        words = plain(f"{intent_name(proposal.intent)} from #{proposal.parent} step {proposal.step}", 80)
         left.append(f"  {words} · {_maker(dossier.standing)}", style=colours.muted)
         return row(left, _waits(dossier.standing, now, self), width)
 
@@ -240,7 +241,7 @@ class DecisionScreen(FeedScreen):
 
     def _say_changed(self, words: str) -> None:
         """In the line under the proposal instead of a notice beside it."""
-        self._news = f"changed meanwhile: {words}"
+        self._news = f"changed in the meantime: {words}"
         self._header()
 
     def action_next_proposal(self) -> None:
@@ -275,7 +276,7 @@ def _maker(standing: ProposalRecord) -> str:
 
 def _decider(standing: ProposalRecord) -> str:
     """Who decided."""
-    words = {"auto": "the gate (auto)", "timeout": "the gate (its time was up)", "": "the engine"}
+    words = {"auto": "the gate (auto)", "timeout": "the gate (timeout)", "": "the engine"}
     return words.get(standing.by) or plain(standing.by, 24)
 
 
@@ -288,9 +289,9 @@ def _waits(standing: ProposalRecord, now: datetime, screen: DecisionScreen) -> T
         return text.append(f" · {plain(standing.state, 14)} by {_decider(standing)}", colours.muted)
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
-        words = f"goes ahead by itself in {duration(left)}" if left > 0 else "goes ahead now"
+        words = f"starts by itself in {duration(left)}" if left > 0 else "starts now"
         return Text(words, style=f"bold {colours.warn if left < 15 else colours.wait}")
     if not proposal.waits:
-        return Text("goes ahead when a worker is free", style=colours.muted)
+        return Text("starts when a worker is free", style=colours.muted)
     waited = max(0.0, (now - proposal.created).total_seconds())
     return Text(f"? waits for you {duration(waited)}", style=f"bold {colours.wait}")

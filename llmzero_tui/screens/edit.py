@@ -178,7 +178,11 @@ class EditScreen(ModalScreen[EditOutcome | None]):
         dress, colours = look(self), look(self).palette
         self.query_one(".dialog").border_title = dress.title(self._subject.title)
         note = self.query_one("#note", Static)
-        words = "What you typed before is back; ctrl+r brings the first values." if self._before else self._subject.note
+        words = (
+            "Your earlier input is restored; ctrl+r restores the original values."
+            if self._before
+            else self._subject.note
+        )
         note.display = bool(words)
         note.update(dress.done(Text(plain(words, 240), style=colours.wait if self._before else colours.muted)))
         self.query_one("#stale").display = False
@@ -201,8 +205,8 @@ class EditScreen(ModalScreen[EditOutcome | None]):
     def _answers(self) -> None:
         dress, colours = look(self), look(self).palette
         line = Text(no_wrap=True)
-        send = "Send as your own" if self._over else "Send"
-        keys = (("enter", send), ("esc", "Close"), ("↑↓", "Fields"), ("←→", "Choices"), ("^r", "First values"))
+        send = "Send as custom proposal" if self._over else "Send"
+        keys = (("enter", send), ("esc", "Close"), ("↑↓", "Fields"), ("←→", "Choices"), ("^r", "Original values"))
         for key, label in keys:
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
         self.query_one("#answers", Static).update(dress.done(line))
@@ -218,8 +222,8 @@ class EditScreen(ModalScreen[EditOutcome | None]):
             return
         self._proposal, self._over, self._unread = now.proposal, not now.pending, True
         after = (
-            "Nothing typed is lost: enter twice sends it as a transition of your own."
-            if self._over else "Nothing typed is lost: enter twice sends your values over it."
+            "Your input is kept: press enter twice to send it as a custom proposal."
+            if self._over else "Your input is kept: press enter twice to send your values anyway."
         )  # fmt: skip
         dress, colours = look(self), look(self).palette
         text = Text.assemble(
@@ -302,8 +306,8 @@ class EditScreen(ModalScreen[EditOutcome | None]):
         if wrong:
             text = Text(f"✗ {plain(wrong, 200)}", style=colours.bad)
         else:
-            words = edited.label if edited.changes else "keep: no value changes"
-            how = "sends your own  " if self._over else "sends  "
+            words = edited.label if edited.changes else "continue: no hyperparameter changes"
+            how = "sends a custom proposal  " if self._over else "sends  "
             text = Text.assemble((how, colours.muted), (plain(words, 40), f"bold {colours.text}"))
             text.append(f"  from #{self._subject.node} step {edited.step}", style=colours.muted)
         self.query_one("#verdict", Static).update(dress.done(text))
@@ -314,10 +318,10 @@ class EditScreen(ModalScreen[EditOutcome | None]):
         """Say what the field under the cursor means."""
         name = (event.widget.id or "").removeprefix("value-")
         words = {
-            "step": "the checkpoint it starts from, in steps of its segment",
-            "optimizer": "keep: Adam goes on with its moments · reset: it starts anew",
-            "reference": "which policy the KL penalty is measured against",
-            "rationale": "a line of your own for the record; may stay empty",
+            "step": "the checkpoint to start from, in steps of its segment",
+            "optimizer": "keep: Adam keeps its moments · reset: it starts from zero",
+            "reference": "the reference model of the KL penalty",
+            "rationale": "your reason, for the record; optional",
         }.get(name) or (self._space[name].doc if name in self._space else "")
         text = Text(plain(words, 120), style=look(self).palette.muted, no_wrap=True, overflow="ellipsis")
         self.query_one("#doc", Static).update(look(self).done(text))

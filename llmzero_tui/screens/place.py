@@ -104,7 +104,7 @@ class AskFile(ModalScreen[ExportTarget | None]):
             self.dismiss(ExportTarget(path, overwrite=True))
         else:
             self._confirmed = path
-            self._say(f"{path} exists: enter once more replaces it", look(self).palette.warn)
+            self._say(f"{path} exists: press enter again to replace it", look(self).palette.warn)
 
     def action_cancel(self) -> None:
         """Close, and nothing is written."""

@@ -42,7 +42,7 @@ class ProgressScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         dress = look(self)
         self.query_one(".dialog").border_title = dress.title(f"Writing {self._errand.what}")
-        keys = [("esc", "Hide, it goes on")]
+        keys = [("esc", "Hide; it continues")]
         if self._errand.stoppable:
             keys.insert(0, ("x", "Stop"))
         self.query_one("#answers", Static).update(dress.answers(*keys))

@@ -16,7 +16,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from llmzero_tui.format import fit, plain, score
+from llmzero_tui.format import fit, narrow, plain, score
 from llmzero_tui.values.nodes import NodeRow, Nodes
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.sheet import Sheet
@@ -48,19 +48,19 @@ class PruneScreen(ModalScreen[str | None]):
         with Vertical(classes="dialog wide"):
             yield Static(id="words", markup=False)
             yield Sheet(id="cut")
-            yield Input(id="answer", placeholder="why? (may stay empty)", compact=True, max_length=4000)
+            yield Input(id="answer", placeholder="reason (optional)", compact=True, max_length=4000)
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
         dress, colours, node = look(self), look(self).palette, self._node
         self.query_one(".dialog").border_title = dress.title(f"Prune #{node.id} {plain(node.label, 40)}")
         count = len(self._cut)
-        text = Text("Closed to further search: ", style=colours.text)
+        text = Text("Excluded from further search: ", style=colours.text)
         text.append(f"{count} node{'s' if count > 1 else ''}", style=f"bold {colours.text}")
         running = [n.id for _, n in self._cut if n.state == "running"]
         if running:
             names = ", ".join(f"#{i}" for i in running)
-            text.append(f"\n! {names} trains now and is stopped after its step", style=colours.warn)
+            text.append(f"\n! {names} is training and stops after the current step", style=colours.warn)
         if any(n.id == self._best for _, n in self._cut):
             text.append(f"\n! the best checkpoint so far is in it: #{self._best}; it stays usable",
                         style=colours.warn)  # fmt: skip
@@ -71,7 +71,7 @@ class PruneScreen(ModalScreen[str | None]):
         self.query_one("#answers", Static).update(dress.done(line))
         sheet = self.query_one("#cut", Sheet)
         sheet.can_focus = False
-        sheet.show(self._node.id, self._tree, "what is cut")
+        sheet.show(self._node.id, self._tree, "what is pruned")
         self.query_one("#answer").focus()
 
     def on_resize(self) -> None:
@@ -86,7 +86,7 @@ class PruneScreen(ModalScreen[str | None]):
             name = "  " * min(depth, 12) + f"#{node.id} {plain(node.label or node.intent, 40)}"
             text = Text.assemble((fit(name, max(10, width - 38)), colours.text))
             text.append(f" {glyph} {plain(node.state, 14):<14}", style=colour)
-            best = score(node.best.value, node.best.low, node.best.high) if node.best else ""
+            best = narrow(score(node.best.value, node.best.low, node.best.high)) if node.best else ""
             text.append(f" {best:<16}", style=colours.text)
             lines.append(dress.done(text))
         if len(self._cut) > SHOWN:

@@ -175,7 +175,7 @@ class RunsScreen(FeedScreen):
             ("No runs here yet.\n\n", f"bold {colours.text}"),
             (f"This list shows {plain(self.feed.directory, 200)}\n\n", colours.muted),
             ("llmzero demo           ", colours.wait),
-            ("a small real search on this machine, some four minutes\n", colours.text),
+            ("a small real search on this machine, about four minutes\n", colours.text),
             ("llmzero new run.toml   ", colours.wait),
             ("a commented run file to edit\n", colours.text),
             ("llmzero run run.toml   ", colours.wait),
@@ -255,7 +255,7 @@ class RunsScreen(FeedScreen):
             return
         name = run.path.name
         if run.live:
-            words = f"run {plain(name, 64)} has a living engine: stop it first"
+            words = f"run {plain(name, 64)} has a running engine: stop it first"
             self.notify(words, severity="error", timeout=10, markup=False)
             return
 
@@ -264,7 +264,7 @@ class RunsScreen(FeedScreen):
                 self._delete(run.path)
 
         words = (
-            f"{plain(short(run.path.absolute()), 300)} goes for good: database, checkpoints, logs. "
+            f"{plain(short(run.path.absolute()), 300)} is deleted permanently: database, checkpoints, logs. "
             f"Type {plain(name, 64)} to delete it."
         )
         self.app.push_screen(AskText("Delete the run", words, button="Delete", must_be=name), delete)

@@ -293,7 +293,7 @@ class SamplesScreen(FeedScreen):
                 self.look_at(node=node, step=step)
 
         words = "Node, or node and step: 13 or 13 25" + (" (empty: any)" if self._view.comparing else "")
-        title = "Hold against" if self._view.comparing else "Go to"
+        title = "Compare with" if self._view.comparing else "Go to"
         self.app.push_screen(AskText(title, words, button="Go"), go)
 
     def action_compare(self) -> None:

@@ -37,7 +37,7 @@ class SaveQuery(ModalScreen[str | None]):
         with Vertical(classes="dialog"):
             yield Static("Name", classes="head", markup=False)
             yield Input(id="name", compact=True, max_length=40, placeholder="which-lines-climb")
-            yield Static("\nWhat it answers, in a line", classes="head", markup=False)
+            yield Static("\nWhat it answers, in one line", classes="head", markup=False)
             yield Input(
                 plain(queries.explanation(self._text), 200), id="explanation", compact=True, max_length=200,
                 select_on_focus=False,
@@ -50,7 +50,7 @@ class SaveQuery(ModalScreen[str | None]):
         colours = dress.palette
         self.query_one(".dialog").border_title = dress.title("Save the query")
         self.query_one("#answers", Static).update(dress.answers(("enter", "Save"), ("↑↓", "Fields"), ("esc", "Cancel")))
-        self._say(f"goes into {short(queries.own_dir())}", colours.muted)
+        self._say(f"saved in {short(queries.own_dir())}", colours.muted)
         self.query_one("#name", Input).focus()
 
     def _say(self, words: str, style: str) -> None:
@@ -65,7 +65,7 @@ class SaveQuery(ModalScreen[str | None]):
         exists = (queries.own_dir() / f"{name.strip()}.sql").exists()
         if exists and self._confirmed != name:
             self._confirmed = name
-            self._say(f"{plain(name, 40)} exists: enter once more replaces it", look(self).palette.warn)
+            self._say(f"{plain(name, 40)} exists: press enter again to replace it", look(self).palette.warn)
             return
         try:
             path = queries.save(name, words, self._text, overwrite=exists)

@@ -33,15 +33,15 @@ from llmzero_tui.widgets.setting import Setting
 
 ON_OFF = {False: "off", True: "on"}
 ROWS: tuple[tuple[str, str, str, dict[Any, str]], ...] = (
-    ("theme", "Theme", "shown as you walk", {name: name.replace("-", " ") for name in PALETTES}),
-    ("ascii", "ASCII alone", "for terminals and fonts that lack glyphs", ON_OFF),
-    ("mouse", "Mouse", "off: the terminal's own selection works; from the next start on", ON_OFF),
-    ("refresh_seconds", "Refresh", "how often a run is looked at", {
+    ("theme", "Theme", "previewed as you move", {name: name.replace("-", " ") for name in PALETTES}),
+    ("ascii", "ASCII alone", "for terminals and fonts without these glyphs", ON_OFF),
+    ("mouse", "Mouse", "off: the terminal's own selection works; takes effect at the next start", ON_OFF),
+    ("refresh_seconds", "Refresh", "how often a run is refreshed", {
         0.5: "every half second", 1.0: "every second", 2.0: "every 2 seconds", 5.0: "every 5 seconds",
         15.0: "every 15 seconds"}),
-    ("bell", "Bell", "when a proposal waits, a run ends, an engine is lost", ON_OFF),
-    ("desktop", "Desktop", "the same through notify-send", ON_OFF),
-    ("notify_command", "Command", "enter: a command to run then, without a shell", {}),
+    ("bell", "Bell", "when a proposal waits, a run ends or an engine is lost", ON_OFF),
+    ("desktop", "Desktop", "the same events through notify-send", ON_OFF),
+    ("notify_command", "Command", "press enter to set a command that runs on these events, without a shell", {}),
 )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ class SettingsScreen(KeyedScreen):
                 self.notify(plain(error, 300), severity="error", markup=False)
 
         words = (
-            "A program and its words; no shell reads them. What happened is in its environment: LLMZERO_EVENT "
+            "A program and its arguments; no shell is used. The event is described in its environment: LLMZERO_EVENT "
             "(waiting, finished, stopped, failed, lost), LLMZERO_RUN, LLMZERO_RUN_DIR, LLMZERO_NODE, LLMZERO_REASON, "
             "LLMZERO_TEXT. Empty: none."
         )
@@ -164,7 +164,7 @@ class SettingsScreen(KeyedScreen):
         """A notification that says it is none."""
         from pathlib import Path
 
-        news = News(Path(), "a try", "finished", reason="this is how it looks when a run ends")
+        news = News(Path(), "a test", "finished", reason="this is what a notification looks like when a run ends")
         self.app.tell_news((news,))
 
     def action_back(self) -> None:
@@ -218,10 +218,10 @@ class PressKey(ModalScreen[None]):
         dress = look(self)
         colours = dress.palette
         self.query_one(".dialog").border_title = dress.title(f"A key for {self._action.label}")
-        words = Text(f"Press the key that is to do this from now on:\n{self._action.help}.", style=colours.text)
+        words = Text(f"Press the new key for this action:\n{self._action.help}.", style=colours.text)
         self.query_one("#words", Static).update(dress.done(words))
-        answers = Text.assemble(("esc ", f"bold {colours.wait}"), ("Leave it   ", colours.muted))
-        answers.append("⌫ ", style=f"bold {colours.wait}").append("Its own keys again", style=colours.muted)
+        answers = Text.assemble(("esc ", f"bold {colours.wait}"), ("Cancel   ", colours.muted))
+        answers.append("⌫ ", style=f"bold {colours.wait}").append("Default keys", style=colours.muted)
         self.query_one("#answers", Static).update(dress.done(answers))
 
     def on_key(self, event: events.Key) -> None:

@@ -267,7 +267,7 @@ class SqlScreen(KeyedScreen):
             if place is not None and self._begin("writing … esc stops it"):
                 self._export(answer, place)
 
-        rows = "every row; the query is asked anew" if answer.cut else f"{answer.rows:,} rows"
+        rows = "every row; the query is run again" if answer.cut else f"{answer.rows:,} rows"
         words = f"{rows}. The name says the format: {', '.join(FORMATS)}"
         name = f"{file_name(self._path.name)}.csv"
         self.app.push_screen(AskFile("Export the rows", words, name, suffixes=tuple(FORMATS)), write)
@@ -320,8 +320,8 @@ class SqlScreen(KeyedScreen):
         from llmzero_tui.screens.finder import Finder, FinderEntry
 
         entries = [FinderEntry("", plain(text, 300), text, text) for text in reversed(queries.history())]
-        empty = "nothing was asked yet"
-        self.app.push_screen(Finder("Asked before", entries, button="Into the editor", empty=empty), self._put)
+        empty = "no query has been run yet"
+        self.app.push_screen(Finder("Earlier queries", entries, button="Into the editor", empty=empty), self._put)
 
     def action_save_query(self) -> None:
         """Keep the query of the editor under a name."""

@@ -42,8 +42,8 @@ class TourCard:
 CARDS = (
     TourCard(
         "The search tree",
-        "Every line is a segment of training; what branched from it hangs below. Its state is on "
-        "the right: ★ the best so far, ● trains now, ? waits for you.\n\n↑ ↓ walk it, and everything else follows.",
+        "Every row is a training segment; its branches are below it. Its state is on the right: "
+        "★ best so far, ● training, ? waits for you.\n\n↑ ↓ move through it; everything else follows.",
         "#tree",
         "tree",
         ("right", "middle"),
@@ -68,15 +68,15 @@ CARDS = (
     TourCard(
         "The keys",
         "This line names the keys that do something now.\n\n{help} lists all of them, ^p finds everything "
-        "by its name, {settings} changes the keys, the colours and how you are told.",
+        "by its name, {settings} changes the keys, the colours and how you are notified.",
         "#keys",
         "tree",
         ("center", "middle"),
     ),
     TourCard(
         "Leaving",
-        "{detach} leaves the terminal; the training goes on, and the last line printed says how to come "
-        "back.\n\n{pause} pauses the training itself; {freeze} only holds the display still.",
+        "{detach} leaves the terminal; training continues, and the last line printed says how to come "
+        "back.\n\n{pause} pauses the training itself; {freeze} only freezes the display.",
         "#header",
         "tree",
         ("center", "middle"),

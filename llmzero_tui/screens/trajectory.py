@@ -16,7 +16,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from engine.words import counted
+from engine.words import counted, intent_name
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
@@ -102,9 +102,9 @@ class TrajectoryScreen(FeedScreen):
         stairs.show(
             (legs, chosen),
             lambda width: staircases(legs, space, chosen, width, dress),
-            f"Parameters along the path{part}",
+            f"Hyperparameters along the trajectory{part}",
         )
-        self.query_one("#told", Sheet).show(legs, lambda _: self._told(legs), "What was said at every step")
+        self.query_one("#told", Sheet).show(legs, lambda _: self._told(legs), "Rationale of every stage")
 
     def _header(self) -> None:
         snapshot, dress = self.snapshot, look(self)
@@ -115,9 +115,9 @@ class TrajectoryScreen(FeedScreen):
         width = max(20, self.size.width - 2)
         first = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
         first.append_text(dress.state(snapshot.run.state))
-        right = Text("no contact · trying again" if self._lost else "", style=colours.bad)
+        right = Text("no connection · retrying" if self._lost else "", style=colours.bad)
         legs = snapshot.legs
-        what = "the best path" if snapshot.best else f"the path to #{snapshot.node}"
+        what = "the best trajectory" if snapshot.best else f"the trajectory to #{snapshot.node}"
         left = Text.assemble((what, f"bold {colours.star if snapshot.best else colours.text}"))
         reported = snapshot.run.headline if snapshot.best else None
         end = reported or (legs[-1].score if legs else None)
@@ -136,10 +136,12 @@ class TrajectoryScreen(FeedScreen):
         for index, leg in enumerate(legs):
             stage = leg.stage
             head = Text.assemble((_heading(index, len(legs)), f"bold {colours.wait}"))
-            head.append(f"  #{stage.node} {plain(stage.label or stage.intent, 40)}  ", style=f"bold {colours.text}")
+            head.append(
+                f"  #{stage.node} {plain(stage.label or intent_name(stage.intent), 40)}  ", style=f"bold {colours.text}"
+            )
             head.append_text(dress.state(stage.state))
             if index:
-                place = f"{stage.intent} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
+                place = f"{intent_name(stage.intent)} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
                 place += f"{stage.advisor} · optimizer {stage.optimizer} · reference {stage.reference}"
                 head.append(f"  {plain(place, 200)}", style=colours.muted)
             lines.append(dress.done(head))

@@ -15,7 +15,7 @@ from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from engine.words import counted
+from engine.words import counted, intent_name
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
 from llmzero_tui.text.output import table
 from llmzero_tui.values.rows import json_of
@@ -23,7 +23,7 @@ from llmzero_tui.values.rows import json_of
 Row = dict[str, Any]
 SHORT = {
     "reward": "reward", "kl": "kl", "entropy": "entropy", "completions/mean_length": "length",
-    "completions/clipped_ratio": "clipped",
+    "completions/clipped_ratio": "truncated",
 }  # fmt: skip
 """What is told of a node that trains, in this order, under a short name."""
 UNITS = {"steps": "steps", "nodes": "nodes", "minutes": "minutes", "gpu_hours": "GPU hours"}
@@ -117,7 +117,7 @@ def best_words(summary: RunSummary) -> str:
     if summary.best_validation is None:
         return "no score yet"
     if summary.best_reranked is not None:
-        return f"picked {_measured(summary.best_reranked, plain(summary.best_policy, 120))}"
+        return f"selected {_measured(summary.best_reranked, plain(summary.best_policy, 120))}"
     return f"best {_measured(summary.best_validation, plain(summary.best_policy, 120))}"
 
 
@@ -157,7 +157,7 @@ def running_words(running: RunningNode) -> str:
 
 
 def activity_words(summary: RunSummary) -> list[str]:
-    """What workers do for no node: "scoring the base 120/256"."""
+    """What workers do for no node: "scoring the base model 120/256"."""
     return [plain(each.words, 80) for each in summary.activity if each.node is None]
 
 
@@ -250,7 +250,10 @@ def branches(nodes: Sequence[Row], best: int | None) -> list[TreeBranch]:
 def tree_lines(facts: RunFacts) -> Iterator[str]:
     """The tree as a table."""
     found = branches(facts.nodes, facts.summary.best_node)
-    rows = [[each.name, each.shown_state, each.row["trained_steps"], _best(each), each.row["intent"]] for each in found]
+    rows = [
+        [each.name, each.shown_state, each.row["trained_steps"], _best(each), intent_name(each.row["intent"])]
+        for each in found
+    ]
     indents = [2 * each.depth for each in found]
     yield from table(["node", "state", "steps", "validation", "intent"], rows, right={2}, indents=indents)
 

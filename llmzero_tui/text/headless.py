@@ -17,7 +17,7 @@ from engine.analysis.summary import FINAL_STATES, RunSummary
 from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from engine.words import counted
+from engine.words import counted, intent_name
 from llmzero_tui.format import mark, plain, to_ascii
 from llmzero_tui.text.facts import RunFacts, best_score, read_facts, status_line, waiting_words
 from llmzero_tui.text.following import LongPhases, RunWatch
@@ -122,7 +122,7 @@ class RunFollower:
 
     def _say_started(self, row: Row) -> None:
         where = f"#{row['parent_id']}" + (f" step {row['branch_step']}" if row["branch_step"] else "")
-        label, intent = plain(row["label"], 40), plain(row["intent"], 20)
+        label, intent = plain(row["label"], 40), plain(intent_name(row["intent"]), 20)
         head = f"{mark('running').glyph} #{row['node_id']} {label}  from {where}, {intent}"
         self.display.line(f"{head}, {counted(row['planned_steps'], 'step')}")
         self.display.line(f"    {plain(row['rationale'], 200)}")

@@ -37,7 +37,7 @@ def sentence(news: News) -> str:
     if news.kind == "waiting":
         return f"{name}: proposal #{news.node} waits for you"
     if news.kind == "lost":
-        return f"{name}: the engine is gone without a word; llmzero resume goes on"
+        return f"{name}: the engine ended without a message; llmzero resume continues the run"
     return f"{name} {news.kind}" + (f": {reason}" if reason else "")
 
 

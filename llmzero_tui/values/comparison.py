@@ -110,13 +110,13 @@ def partings(contenders: Sequence[Contender]) -> tuple[str, ...]:
         if node is None:
             words.append(f"{one.letter} and {other.letter} have nothing in common")
         elif step <= 0:
-            words.append(f"{one.letter} and {other.letter} part at the base")
+            words.append(f"{one.letter} and {other.letter} diverge at the base model")
         elif node == one.stages[-1].node:
-            words.append(f"{other.letter} goes on from {one.letter}: #{node}, step {step}")
+            words.append(f"{other.letter} continues from {one.letter}: #{node}, step {step}")
         elif node == other.stages[-1].node:
-            words.append(f"{one.letter} goes on from {other.letter}: #{node}, step {step}")
+            words.append(f"{one.letter} continues from {other.letter}: #{node}, step {step}")
         else:
-            words.append(f"{one.letter} leaves {other.letter} in #{node} at step {step}")
+            words.append(f"{one.letter} branches off {other.letter} in #{node} at step {step}")
     return tuple(words)
 
 

@@ -203,10 +203,10 @@ def became(seen: ProposalRow, now: ProposalRecord) -> str:
     """What became of a proposal since it was seen, in one line; "" when nothing did."""
     changed = differences(seen, now.proposal) if now.proposal.revision != seen.revision else ""
     if now.pending:
-        return f"changed meanwhile: {changed or 'its words'}" if now.proposal.revision != seen.revision else ""
-    doing = {"queued": "waits for a worker", "running": "trains now"}.get(now.node_state, now.node_state)
+        return f"changed in the meantime: {changed or 'its words'}" if now.proposal.revision != seen.revision else ""
+    doing = {"queued": "waits for a worker", "running": "is training"}.get(now.node_state, now.node_state)
     if now.state in ("approved", "edited"):
-        who = {"auto": "by the gate (auto)", "timeout": "by the gate: its time was up"}.get(now.by, f"by {now.by}")
+        who = {"auto": "by the gate (auto)", "timeout": "by the gate: timeout"}.get(now.by, f"by {now.by}")
         words = f"{'edited and approved' if now.state == 'edited' else 'approved'} {who}"
         return f"{words}; #{seen.node} {doing}" + (f" · {changed}" if changed else "")
     if now.state == "superseded":

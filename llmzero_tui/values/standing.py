@@ -18,7 +18,7 @@ def failure_of(snapshot: RunSnapshot) -> tuple[str, str, tuple[EventRow, ...]] |
     run = snapshot.run
     if run.state not in FAILED:
         return None
-    reason = run.reason or "the engine ended without a word"
+    reason = run.reason or "the engine ended without a message"
     errors = [e for e in reversed(snapshot.events) if e.level == "error" and e.message != run.reason]
     return run.state, reason, tuple(errors[:CAUSES])
 
@@ -32,11 +32,11 @@ def without_training(snapshot: RunSnapshot, node: NodeRow | None) -> str:
     if node.state == "proposed":
         proposal = snapshot.proposal(node.id)
         waits = proposal is not None and proposal.waits
-        return "not begun: waits for your answer" if waits else "not begun: begins when a worker is free"
+        return "not started: waits for your answer" if waits else "not started: starts when a worker is free"
     if node.state == "queued":
-        return "not begun: waits for a worker"
+        return "not started: waits for a worker"
     if node.state == "running":
         return f"before the first step: {snapshot.run.doing(node.id) or 'starting'}"
     if node.state == "interrupted":
-        return "its engine ended before the first step: resume goes on"
+        return "its engine ended before the first step: resume continues it"
     return "it ended before its first step"

@@ -147,7 +147,7 @@ def nothing(snapshot: AgentsSnapshot | None) -> str:
         return "reading …"
     if not snapshot.totals.calls:
         return "No advisor was asked in this run yet."
-    return "No call is like that. e shows the others too, r other roles, g other nodes."
+    return "No call matches. e shows the others, r other roles, g other nodes."
 
 
 def short(calls: Sequence[CallLine] | None, width: int, dress: Appearance) -> RenderableType:
@@ -167,7 +167,7 @@ def short(calls: Sequence[CallLine] | None, width: int, dress: Appearance) -> Re
         said = call.rationale if not call.error or call.writing else call.error
         if said:
             lines.append(dress.done(Text(f"  {plain(said, max(1, width - 2))}", style=colours.text)))
-    lines.append(dress.done(Text("A reads every call in full", style=colours.faint)))
+    lines.append(dress.done(Text("A shows every call in full", style=colours.faint)))
     return Group(*lines)
 
 

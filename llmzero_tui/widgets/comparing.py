@@ -62,7 +62,7 @@ def table(comparison: Comparison, width: int, dress: Appearance) -> Text:
     colours, contenders = dress.palette, comparison.contenders
     partings = _partings(comparison, width)
     if not comparison.differences:
-        return dress.done(Text("\n".join([*partings, "no parameter differs"]), style=colours.muted, no_wrap=True))
+        return dress.done(Text("\n".join([*partings, "no hyperparameter differs"]), style=colours.muted, no_wrap=True))
     name_cells = min(NAME_CELLS, max(len(d.name) for d in comparison.differences), width // 3)
     each = max(LEAST_CELL, (width - name_cells - GAP) // max(1, len(contenders)) - GAP)
     text = Text("".join(f"{line}\n" for line in partings), style=colours.muted, no_wrap=True)

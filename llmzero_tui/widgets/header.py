@@ -117,9 +117,9 @@ def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bo
     if frozen:
         return Text("frozen " + age((now - snapshot.taken).total_seconds()), style=colours.wait)
     if lost:
-        return Text("no contact · trying again", style=colours.bad)
+        return Text("no connection · retrying", style=colours.bad)
     if not snapshot.run.live:
-        return Text("no engine" if not snapshot.run.over else "from the file", style=colours.muted)
+        return Text("no engine" if not snapshot.run.over else "read from disk", style=colours.muted)
     if snapshot.data_time is None:
         return Text("no data yet", style=colours.muted)
     seconds = max(0.0, (now - snapshot.data_time).total_seconds())

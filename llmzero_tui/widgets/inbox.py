@@ -76,7 +76,7 @@ class Inbox(OptionList, inherit_bindings=False):
             return
         self.clear_options()
         if not proposals:
-            quiet = Text("nothing waits for you", style=look(self).palette.faint)
+            quiet = Text("no proposal waits for you", style=look(self).palette.faint)
             self.add_option(Option(look(self).done(quiet), disabled=True))
             return
         self.add_options([Option(self._line(i)) for i in range(len(proposals))])
@@ -126,6 +126,6 @@ def _waits(proposal: ProposalRow, now: datetime) -> str:
         return "next when a worker is free"
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
-        return f"goes in {duration(left)}" if left > 0 else "goes now"
+        return f"starts in {duration(left)}" if left > 0 else "starts now"
     minutes = int((now - proposal.created).total_seconds()) // 60
     return f"waits {duration(60 * minutes).removesuffix('00s')}" if minutes else "new"

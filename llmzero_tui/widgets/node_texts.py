@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from engine.words import intent_name, pathology_name
 from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score
 from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.snapshot import CommandRow, EventRow, ModelRemark, NodeDetail, Row, SampleRow, StageRow
@@ -50,8 +51,8 @@ def rationale(detail: NodeDetail, node: NodeRow | None, dress: Appearance, *, wa
         colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
         who = plain(f"{found.advisor} {found.model}", 60)
         lines.append(
-            _line(dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
-                  (f"  {plain(found.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
+            _line(dress, (full, colour), (rest + " ", colours.faint),
+                  (plain(pathology_name(found.pathology), 40), colour), (f"  {plain(found.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
         )  # fmt: skip
     for call in detail.said:
         told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
@@ -82,7 +83,7 @@ def hands(node: NodeRow, dress: Appearance) -> list[RenderableType]:
     """Whether a human made the node, and a human's note on it."""
     colours, lines = dress.palette, list[RenderableType]()
     if node.human:
-        words = f"{HUMAN} a human made this transition, or edited it before it went ahead"
+        words = f"{HUMAN} a human made this proposal, or edited it before it started"
         lines.append(_line(dress, (words, colours.wait)))
     if node.note:
         lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
@@ -114,7 +115,9 @@ def _where(stage: StageRow, node: NodeRow, dress: Appearance, waits: bool) -> Te
         text.append(f" in {duration(stage.seconds)}" if stage.seconds else "", style=colours.muted)
     if stage.branch_step is not None:
         text.append("\n")
-        place = f"{stage.intent} from #{node.parent} step {stage.branch_step} · optimizer {stage.optimizer} · "
+        place = (
+            f"{intent_name(stage.intent)} from #{node.parent} step {stage.branch_step} · optimizer {stage.optimizer} · "
+        )
         place += f"reference {stage.reference} · {stage.advisor} advisor"
         text.append(plain(place, 200), style=colours.muted)
     return dress.done(text)
@@ -141,7 +144,7 @@ def changes(detail: NodeDetail, space: tuple[Row, ...], dress: Appearance) -> Re
         )))  # fmt: skip
     if not now.changes:
         table = Table.grid()
-        table.add_row(_line(dress, ("keep: no value changed", colours.text)))
+        table.add_row(_line(dress, ("continue: no hyperparameter changed", colours.text)))
     choices = _line(
         dress, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
     )
@@ -159,7 +162,7 @@ def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], dress: Appea
     ends = [f"{s.start + (s.left_at if s.left_at is not None else s.trained)}" for s in stages[-8:]]
     table.add_row(Text("until step", style=colours.muted), *(Text(e, style=colours.muted) for e in ends))
     for name in names:
-        label = plain(known.get(name, {}).get("label", name), 20)
+        label = plain(name, 24)
         values = [s.configuration.get(name) for s in stages]
         cells = []
         for index, value in enumerate(values):
@@ -167,7 +170,7 @@ def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], dress: Appea
             cells.append(Text(parameter(value), style=f"bold {colours.wait}" if moved else colours.muted))
         table.add_row(Text(label, style=colours.text), *cells[-8:])
     same = [n for n in stages[-1].configuration if n not in names]
-    rest = ", ".join(f"{known.get(n, {}).get('label', n)} {parameter(stages[-1].configuration[n])}" for n in same)
+    rest = ", ".join(f"{n} {parameter(stages[-1].configuration[n])}" for n in same)
     return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
 
 
@@ -185,7 +188,7 @@ def samples(found: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) 
             lines.append(_line(dress, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
         glyph, colour = dress.glyph("finished" if sample.correct else "crashed")
         verdict = "right" if sample.correct else "wrong"
-        cut = "  cut off" if sample.truncated else ""
+        cut = "  truncated" if sample.truncated else ""
         fixed = "  fixed prompt" if sample.split == "validation" else ""
         lines.append(
             _line(dress, (f"{glyph} {verdict} ", colour),
@@ -194,7 +197,7 @@ def samples(found: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) 
                   (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
                   (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint))
         )  # fmt: skip
-    return Group(*lines, _line(dress, ("\nS reads them in full, and those of any step and node", colours.faint)))
+    return Group(*lines, _line(dress, ("\nS shows them in full, and those of any step and node", colours.faint)))
 
 
 def log(

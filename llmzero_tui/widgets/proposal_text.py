@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.domain.space import ParameterKind
+from engine.words import pathology_name
 from llmzero_tui.format import MISSING, bar, fit, parameter, plain, score, share
 from llmzero_tui.values.proposal_detail import CheckpointScore, ProposalDetail
 from llmzero_tui.values.snapshot import DiagnosisRow, Row, StageRow, Values
@@ -28,18 +29,18 @@ def why(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     """Rationale, expected effect, and the diagnoses it rests on with their numbers."""
     colours, proposal = dress.palette, dossier.proposal
     lines: list[RenderableType] = [
-        _line(dress, (plain(proposal.rationale, 4000, lines=True) or "no reason was given", colours.text))
+        _line(dress, (plain(proposal.rationale, 4000, lines=True) or "no rationale was given", colours.text))
     ]
     if dossier.standing.selected:
         chosen = f"{plain(dossier.standing.selected, 600)}\n"
         lines.insert(0, _line(dress, ("chosen because  ", colours.muted), (chosen, colours.text)))
     if proposal.expected:
         lines.append(_line(dress, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
-    lines.append(_line(dress, (f"\nwhat was found in #{proposal.parent}", colours.muted)))
+    lines.append(_line(dress, (f"\ndiagnosis of #{proposal.parent}", colours.muted)))
     lines += [diagnosis(found, dress) for found in dict.fromkeys(dossier.diagnoses)]
     if not dossier.diagnoses:
         base = proposal.parent == 0
-        words = "the base model was not trained: there is nothing to diagnose" if base else "not diagnosed yet"
+        words = "the base model was not trained, so there is nothing to diagnose" if base else "not diagnosed yet"
         lines.append(_line(dress, (words, colours.faint)))
     return Group(*lines)
 
@@ -51,7 +52,7 @@ def diagnosis(found: DiagnosisRow, dress: Appearance) -> Text:
     colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
     who = plain(f"{found.advisor} {found.model}", 60)
     return _line(
-        dress, (full, colour), (rest + " ", colours.faint), (plain(found.pathology, 40), colour),
+        dress, (full, colour), (rest + " ", colours.faint), (plain(pathology_name(found.pathology), 40), colour),
         (f"  {plain(found.evidence, 600)}", colours.text), (f"  {who}", colours.muted),
     )  # fmt: skip
 
@@ -137,7 +138,9 @@ def values(dossier: ProposalDetail, space: Sequence[Row], width: int, dress: App
             table.add_row(*_value_row(name, shown, dossier, known.get(name, {}), dress))
     choices = f"optimizer {plain(proposal.optimizer, 20)} · reference {plain(proposal.reference, 20)}"
     moved = len(proposal.changes)
-    count = "no value changes" if not moved else f"{moved} of {len(proposal.configuration)} values change"
+    count = (
+        "no hyperparameter changes" if not moved else f"{moved} of {len(proposal.configuration)} hyperparameters change"
+    )
     return Group(table, _line(dress, (f"{choices} · {count}", colours.muted)))
 
 

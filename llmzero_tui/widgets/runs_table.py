@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from llmzero_tui.format import MISSING, bar, duration, ending, fit, plain, score
+from llmzero_tui.format import MISSING, bar, duration, ending, fit, narrow, plain, score
 from llmzero_tui.values.snapshot import UNREAD, RunRow
 from llmzero_tui.widgets.appearance import Appearance, look
 
@@ -59,13 +59,13 @@ def _task(cells: int) -> Callable[[RunRow, datetime, Appearance], Text]:
 def _validation(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     if (best := run.headline) is None:
         return Text(MISSING, style=dress.palette.faint)
-    return Text(score(best.value, best.low, best.high), style=dress.palette.text)
+    return Text(narrow(score(best.value, best.low, best.high)), style=dress.palette.text)
 
 
 def _test(run: RunRow, _now: datetime, dress: Appearance) -> Text:
     if run.test is None:
         return Text(MISSING, style=dress.palette.faint)
-    return Text(score(run.test.value, run.test.low, run.test.high), style=f"bold {dress.palette.good}")
+    return Text(narrow(score(run.test.value, run.test.low, run.test.high)), style=f"bold {dress.palette.good}")
 
 
 def _test_of(run: RunRow, _now: datetime, dress: Appearance) -> Text:

@@ -16,7 +16,7 @@ from llmzero_tui.values.samples import VERDICTS, CompletionDetail, CompletionLin
 from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.prose import prose
 
-VERDICT_WORDS = {"all": "All", "right": "Right", "wrong": "Wrong", "cut": "Cut off"}
+VERDICT_WORDS = {"all": "All", "right": "Right", "wrong": "Wrong", "cut": "Truncated"}
 ORDER_WORDS = {
     "newest": "newest first", "oldest": "oldest first", "best": "best reward first", "worst": "worst reward first",
 }  # fmt: skip
@@ -75,7 +75,7 @@ def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Appearan
 def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, dress: Appearance) -> Text:
     colours = dress.palette
     found = snapshot.found if snapshot is not None and snapshot.view.comparing else None
-    words = "one prompt, two answers"
+    words = "one prompt, two completions"
     if found is not None:
         words = f"the same prompt was answered {found:,} more time{'' if found == 1 else 's'}"
     text.append(words, style=colours.text)
@@ -131,7 +131,7 @@ def _verdict(full: CompletionDetail, dress: Appearance) -> Text:
     text = Text.assemble((word, f"bold {colour}"), ("  reward ", colours.muted), (amount(full.reward), "bold"))
     if full.truncated:
         glyph = dress.glyph("early-stopped")[0]
-        text.append(f"  {glyph} cut off at the longest length", style=colours.warn)
+        text.append(f"  {glyph} truncated at the maximum completion length", style=colours.warn)
     kind = "fixed prompt, greedy" if full.split == "validation" else "sampled in training"
     text.append(f"  {kind}", style=colours.muted)
     return dress.done(text)
@@ -157,7 +157,7 @@ def nothing(snapshot: SamplesSnapshot | None, view: SamplesView) -> str:
         return "reading …"
     if view.comparing:
         return (
-            "This prompt was answered nowhere else" + (" there" if view.other_node is not None else "") + ". Training "
+            "This prompt was answered only here" + (" there" if view.other_node is not None else "") + ". Training "
             "draws new prompts at every step; the fixed validation prompts (v) are asked at every checkpoint."
         )
     place = snapshot.place
@@ -165,7 +165,7 @@ def nothing(snapshot: SamplesSnapshot | None, view: SamplesView) -> str:
         return "No completions in this run yet: training logs a few every five steps."
     if not place.samples:
         return f"No completions of #{snapshot.node}. [ and ] go to nodes that have some."
-    return "No completion is like that. 1 shows all, 0 all steps, v all prompts, esc in the search ends it."
+    return "No completion matches. 1 shows all, 0 all steps, v all prompts; esc leaves the search."
 
 
 def as_text(full: CompletionDetail) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from llmzero_tui.format import fit, parameter, plain, score
+from engine.words import intent_name
+from llmzero_tui.format import fit, narrow, parameter, plain, score
 from llmzero_tui.values.proposal_detail import PathStage
 from llmzero_tui.values.snapshot import Row
 from llmzero_tui.widgets.appearance import Appearance
@@ -47,7 +48,7 @@ def stair(values: Sequence[float | int | None], widths: Sequence[int], line: str
     for value, width in zip(values, widths, strict=True):
         if value is not None:
             row = place[value]
-            words = "" if value == before else f"{'' if before is None else ' '}{parameter(value)} "
+            words = "" if value == before else f"{'' if before is None else ' '}{narrow(parameter(value))} "
             start = left
             if before is not None and value != before:
                 _riser(grid, left, place[before], row, line)
@@ -78,7 +79,7 @@ def staircases(
     """Stages from left to right with their scores; a staircase for every parameter that changes, by kind; what never
     changes in one line."""
     if not legs:
-        return Text("nothing has been scored yet", style=dress.palette.muted)
+        return Text("no checkpoint has been scored yet", style=dress.palette.muted)
     colours = dress.palette
     known: dict[str, Row] = {str(p.get("name")): p for p in space}
     first, widths = layout(legs, chosen, width)
@@ -125,10 +126,10 @@ def _heads(
         here = index == chosen
         style = f"bold {colours.wait}" if here else colours.text
         mark = "▸" if here else ""
-        label = plain(leg.stage.label or leg.stage.intent, 40)
+        label = plain(leg.stage.label or intent_name(leg.stage.intent), 40)
         rows["stage"].append(fit(f"{mark}#{leg.stage.node} {label}", width - 1) + " ", style=style)
         rows["until"].append(fit(f"step {leg.stage.start + leg.steps}", width), style=colours.muted)
-        found = score(leg.score.value, leg.score.low, leg.score.high) if leg.score else "–"
+        found = narrow(score(leg.score.value, leg.score.low, leg.score.high)) if leg.score else "–"
         best = here or index == count - 1
         rows["validation"].append(fit(found, width), style=f"bold {colours.star}" if best else colours.text)
     if first:

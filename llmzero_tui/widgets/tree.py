@@ -19,8 +19,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from engine.words import counted
-from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, plain, share
+from engine.words import counted, intent_name
+from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, narrow, plain, share
 from llmzero_tui.values.nodes import NodeRow, Nodes, ShownScore
 from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.appearance import Appearance, cell, look
@@ -264,7 +264,7 @@ class SearchTree(ScrollView, can_focus=True):
         name = Text(f"◆{letter} " if letter else "", style=f"bold {colours.star}")
         name.append(f"#{node.id}", style=colours.muted if node.pruned else colours.text)
         name.append(" ")
-        label = plain(node.label or node.intent, 60)
+        label = plain(node.label or intent_name(node.intent), 60)
         name.append(label, style=f"{colours.muted} strike" if node.pruned else self._label_style(node))
         if folded:
             name.append(" +", style=colours.muted)
@@ -294,7 +294,7 @@ class SearchTree(ScrollView, can_focus=True):
             word = SHORT_STATES.get(node.state, node.state)
             text.append_text(cell(word, SCORE_CELLS + 1 + SPARK_CELLS, colour, right=True))
         else:
-            value = share(node.best.value) if node.best else MISSING
+            value = narrow(share(node.best.value)) if node.best else MISSING
             style = f"bold {colours.star}" if starred else colours.text
             spark: Spark = self._snapshot.sparks.get(node.id, ()) if self._snapshot is not None else ()
             text.append(f"{value:>{SCORE_CELLS}} ", style=style)

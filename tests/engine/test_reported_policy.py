@@ -148,10 +148,8 @@ def test_the_scores_that_decided_are_told_where_the_picked_policy_is_not_the_fir
     right = row["greedy"]
     decided = Score(320, 256 + right, 256 + right, "3" * right + "0" * (64 - right) + "3" * 256)
     short = score(decided.value, *decided.interval)
-    sentence = (
-        f"{row['policy']} was picked with {short} (n 320) on the steering and fresh validation prompts together; "
-    )
-    sentence += f"#{node} step {step}, first on the steering ones, has "
+    sentence = f"{row['policy']} was selected with {short} (n 320) on steering and fresh validation prompts together; "
+    sentence += f"#{node} step {step}, the best on the steering prompts, has "
     capsys.readouterr()
     assert cli.main(["show", str(run.path)]) == 0
     told = capsys.readouterr().out
@@ -187,7 +185,7 @@ def test_a_run_that_goes_on_reports_its_best_by_validation_without_a_test_score(
     assert len(set(told.values())) == 1, told
     assert told["show"].test is None
     card = card_of(run.path.parent.with_name("exported"))
-    assert ".750" not in card
+    assert "0.750" not in card
     assert f"{row['policy']} has no test score" in card
     assert f"{WORDS} once in this run: {first['policy']} at 20" in card
     assert cli.main(["show", str(run.path)]) == 0

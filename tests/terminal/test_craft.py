@@ -125,7 +125,7 @@ def test_the_first_start_tours_and_the_second_does_not(runs: Path, tmp_path: Pat
     assert "Traceback" not in first.rest()
     second = Terminal(tmp_path, "--runs-dir", str(runs), "attach", "knights-00", XDG_STATE_HOME=str(state))
     second.wait_for("Search tree")
-    second.wait_for("from the file")
+    second.wait_for("read from disk")
     second.send("F")
     second.wait_for("frozen")
     assert "1 of 5" not in second.text

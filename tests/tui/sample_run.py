@@ -78,20 +78,20 @@ SEGMENTS = (
     Segment(1, 0, 0, "finished", "root", "lr 1e-4", {"learning_rate": 1e-4}, 0.355),
     Segment(2, 0, 0, "finished", "root", "lr 5e-5 temp 1.2", {"learning_rate": 5e-5, "temperature": 1.2}, 0.298),
     Segment(3, 0, 0, "early-stopped", "root", "lr 5e-4", {"learning_rate": 5e-4}, 0.148,
-            "at step 34 reward .11 trails the best curve .29 by 4.1 standard errors", 34),
+            "at step 34 reward 0.11 trails the best curve 0.29 by 4.1 standard errors", 34),
     Segment(4, 0, 0, "finished", "root", "kl .04 G 16", {"beta": 0.04, "num_generations": 16}, 0.317),
-    Segment(5, 1, 50, "finished", "keep", "keep", {}, 0.462),
+    Segment(5, 1, 50, "finished", "keep", "continue", {}, 0.462),
     Segment(6, 1, 50, "finished", "change", "temp↑ clip↑", {"temperature": 1.2, "epsilon_high": 0.28}, 0.441),
-    Segment(7, 2, 50, "finished", "keep", "keep", {}, 0.402),
+    Segment(7, 2, 50, "finished", "keep", "continue", {}, 0.402),
     Segment(8, 4, 50, "nan", "change", "lr↑ kl 0", {"learning_rate": 3e-4, "beta": 0.0}, 0.2,
             "loss is NaN at step 12", 12),
     Segment(9, 4, 50, "out-of-memory", "change", "len 96 G 32",
             {"max_completion_length": 96, "num_generations": 32}, 0.3, "CUDA out of memory at step 2", 2),
-    Segment(10, 5, 50, "finished", "keep", "keep", {}, 0.587),
+    Segment(10, 5, 50, "finished", "keep", "continue", {}, 0.587),
     Segment(11, 5, 50, "finished", "change", "lr↓ kl .01", {"learning_rate": 5e-5, "beta": 0.01}, 0.541,
             reference="branch point"),
     Segment(12, 5, 25, "crashed", "change", "[b]len↑[/b]", {"max_completion_length": 80}, 0.47, HOSTILE, 21),
-    Segment(13, 10, 50, "running", "keep", "keep", {}, 0.668, trained=31),
+    Segment(13, 10, 50, "running", "keep", "continue", {}, 0.668, trained=31),
     Segment(14, 10, 50, "stopped", "change", "temp↓ G 16", {"temperature": 0.8, "num_generations": 16}, 0.6,
             "a human asked", 40, optimizer="reset"),
     Segment(15, 10, 50, "proposed", "change", "lr↓ clip↑", {"learning_rate": 5e-5, "epsilon_high": 0.28}, 0.7,
@@ -103,7 +103,7 @@ PENDING = {15: (2, 41), 16: (1, 88)}
 """Proposed node → (revision, seconds it has waited)."""
 BY_HAND = (14,)
 """Nodes that a human made."""
-NOTES = {5: "The line to beat: every change below is held against it.", 12: HOSTILE}
+NOTES = {5: "The branch to beat: compare every change below with it.", 12: HOSTILE}
 """Node → what a human wrote on it."""
 
 PROMPTS = (
@@ -227,15 +227,15 @@ def _root(rows: _Rows) -> None:
 def _rationale(segment: Segment) -> str:
     if segment.intent == "keep":
         return (
-            f"The line still climbs: reward rose by .08 over the last 50 steps of #{segment.parent}, kl .004 and "
-            "entropy 1.1 are calm. Train on unchanged before anything else is tried."
+            f"#{segment.parent} looks healthy; continue with the same settings. Evidence: reward rose by 0.08 over the "
+            "last 50 steps, kl 0.004 and entropy 1.1 are stable."
         )
     if segment.state == "crashed":
         return HOSTILE
     names = ", ".join(f"{k} → {v:g}" for k, v in segment.changes.items())
     return (
-        f"Entropy fell by 52% (1.9 → .91, steps 8–50) while reward gained only .02 after step 35: exploration is "
-        f"drying up before the plateau. Change {names} together, so that the group keeps differing."
+        f"Entropy fell by 52% (1.9 → 0.91, steps 8–50) while reward gained only 0.02 after step 35. Fix: "
+        f"restore exploration, with {names}."
     )
 
 
@@ -245,7 +245,7 @@ def _node(rows: _Rows, segment: Segment, depth: int, begun: datetime, rng: rando
     rows.add("nodes", segment.node, segment.parent, segment.step, depth, segment.state, segment.reason,
              segment.intent, segment.label, json.dumps(configuration(segment.node)),
              json.dumps(segment.changes), segment.optimizer, segment.reference, _rationale(segment),
-             "reward at least .05 above keep within 50 steps, entropy above 1.0",
+             "reward at least 0.05 above continuing within 50 steps, entropy above 1.0",
              "human" if segment.node in BY_HAND else "rules", segment.node,
              segment.node * 7, 50, segment.trained, start_steps(segment.node), segment.trained * 0.31, False,
              begun, None if waiting else begun, ended, NOTES.get(segment.node))  # fmt: skip
@@ -292,7 +292,7 @@ def _texts(rows: _Rows, segment: Segment, begun: datetime) -> None:
                  "", "[]", 0, 0, 1.8, "", begun)  # fmt: skip
         rows.add("diagnoses", rows.next(), segment.parent, call,
                  *(("healthy", 0.1) if segment.intent == "keep" else ("entropy collapse", 0.7)),
-                 "entropy 1.9 → .91 (−52%) over steps 8–50", "[]", begun)  # fmt: skip
+                 "entropy 1.9 → 0.91 (−52%) over steps 8–50", "[]", begun)  # fmt: skip
 
 
 def _proposals(rows: _Rows) -> None:
@@ -302,7 +302,7 @@ def _proposals(rows: _Rows) -> None:
         created = NOW - timedelta(seconds=waited) if pending else START
         rows.add("proposals", segment.node, revision, segment.node, segment.parent, segment.step, segment.intent,
                  segment.label, json.dumps(segment.changes), segment.optimizer, segment.reference,
-                 _rationale(segment), "reward at least .05 above keep within 50 steps", "rules", None,
+                 _rationale(segment), "reward at least 0.05 above continuing within 50 steps", "rules", None,
                  "pending" if pending else "approved", "", None, "" if pending else "gate", created,
                  None if pending else created)  # fmt: skip
 

@@ -36,7 +36,7 @@ def answers(add: Callable[..., None], seq: Callable[[], int], node: int, step: i
 
 def _request(node: int, images: tuple[str, ...]) -> str:
     """A request as the client logs it."""
-    user = f"Segment #{node} has ended.\n\nreward  .31 → .46\nentropy 1.9 → .91\n\n" + "step  reward  kl\n" * 40
+    user = f"Segment #{node} has ended.\n\nreward  0.31 → 0.46\nentropy 1.9 → 0.91\n\n" + "step  reward  kl\n" * 40
     said = [
         {"role": "system", "content": "You read training curves of GRPO and name what is wrong, with numbers."},
         {"role": "user", "content": user, "images": [f"<{name}>" for name in images]},
@@ -53,7 +53,12 @@ def calls(add: Callable[..., None], seq: Callable[[], int], start: datetime, hos
         (5, "strategist", "Raise temperature and the clip range together, so that groups keep differing.", ""),
         (10, "selector", "", "not json: expected an object, got a list"),
         (10, "analyst", hostile, ""),
-        (10, "strategist", "The line still climbs at .587 with kl .004: half the learning rate, clip range up.", ""),
+        (
+            10,
+            "strategist",
+            "#10 is still improving at 0.587 with kl 0.004: halve the learning rate, raise the clip range.",
+            "",
+        ),
     )
     for index, (node, role, rationale, error) in enumerate(told):
         images = (f"segments/{node}/plots/step50-curves-{node}.png",) if role == "analyst" else ()

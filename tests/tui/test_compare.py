@@ -49,7 +49,7 @@ def by_name(found: Comparison) -> dict[str, tuple[tuple[tuple[int, str], ...], .
 
 def test_only_values_that_differ_are_named_with_the_step_from_which_they_hold(run: Path) -> None:
     found = by_name(read(run, 13, 14, 12))
-    assert found["temperature"] == (((0, "1"),), ((0, "1"), (150, ".8")), ((0, "1"),))
+    assert found["temperature"] == (((0, "1"),), ((0, "1"), (150, "0.8")), ((0, "1"),))
     assert found["max_completion_length"][2] == ((0, "64"), (75, "80"))
     assert found["optimizer"] == (((0, "kept"),), ((150, "reset"),), ((0, "kept"),))
     assert "learning_rate" not in found
@@ -181,9 +181,9 @@ async def test_two_marked_nodes_are_laid_over_each_other(run: Path, engine: Engi
         await compared(pilot)
         await until(pilot, lambda: "temperature" in text_of(pilot.app), "what differs")
         shown = text_of(pilot.app)
-        assert "#13 keep" in shown
-        assert ".637 [.58, .69] n=256" in shown
-        assert "1 → .8 @150" in shown
+        assert "#13 continue" in shown
+        assert "0.637 [0.58, 0.69] n=256" in shown
+        assert "1 → 0.8 @150" in shown
         assert "B leaves A in #10 at step 150" in shown
         assert "learning_rate" not in shown
         await pilot.press("escape")
@@ -255,7 +255,7 @@ async def test_runs_are_marked_in_the_list_and_compared(runs: Path) -> None:
         await until(pilot, lambda: "◆" in text_of(app), "the mark")
         await pilot.press("down", "m", "c")
         await compared(pilot)
-        await until(pilot, lambda: "no parameter differs" in text_of(app), "what differs")
+        await until(pilot, lambda: "no hyperparameter differs" in text_of(app), "what differs")
         assert sum(name in text_of(app) for name in ("knights-00", "knights-01", "sums-02")) == 2
 
 

@@ -103,10 +103,10 @@ async def test_a_proposal_is_shown_with_all_that_bears_on_it(run: Path, engine: 
         assert "waits for you 1m28s" in about
         why = text_of(screen, "#why")
         assert "Entropy fell by 52%" in why
-        assert "expected  reward at least .05" in why
-        assert "entropy 1.9 → .91 (−52%) over steps 8–50" in why.replace("\n", " ").replace("  ", " ") or "8–50" in why
+        assert "expected  reward at least 0.05" in why
+        assert "entropy 1.9 → 0.91 (−52%) over steps 8–50" in why.replace("\n", " ").replace("  ", " ") or "8–50" in why
         origin = text_of(screen, "#origin")
-        assert "▸ step 50  .441 [.38, .50]  n=256  branches from here" in origin
+        assert "▸ step 50  0.441 [0.38, 0.50]  n=256  branches from here" in origin
         await until(pilot, lambda: "▸" in text_of(screen, "#values"), "the values")
         values = text_of(screen, "#values")
         changed = next(line for line in values.splitlines() if "▸" in line)
@@ -116,11 +116,11 @@ async def test_a_proposal_is_shown_with_all_that_bears_on_it(run: Path, engine: 
         assert "regularization" in values
         for parameter in SAMPLE_SPACE:
             assert parameter.name in values
-        assert "1 of 7 values change" in values
+        assert "1 of 7 hyperparameters change" in values
         await pilot.press("n")
         await until(pilot, lambda: "#15 lr↓ clip↑" in shown(screen, "#about"), "the next proposal")
         origin = text_of(screen, "#origin")
-        assert "#13 keep" in origin
+        assert "#13 continue" in origin
         assert "#14 temp↓ G 16" in origin
         assert "stopped" in origin
         await pilot.press("p")
@@ -152,7 +152,7 @@ async def test_a_countdown_says_when_it_goes_ahead(run: Path, engine: Engine) ->
 
     revise(engine, deadline=NOW + timedelta(seconds=72))
     async with deciding(run) as (_pilot, screen):
-        assert "goes ahead by itself in 1m12s" in shown(screen, "#about")
+        assert "starts by itself in 1m12s" in shown(screen, "#about")
 
 
 async def test_a_node_of_the_past_says_who_decided(run: Path, engine: Engine) -> None:
@@ -179,21 +179,21 @@ async def test_a_node_of_the_past_says_who_decided(run: Path, engine: Engine) ->
 
 def test_what_changed_is_named_by_value() -> None:
     after = _after(revision=2, changes={"learning_rate": 2e-5, "beta": 0.01}, optimizer="reset")
-    words = "learning_rate 5e-5 → 2e-5, beta 0 → .01, optimizer keep → reset"
+    words = "learning_rate 5e-5 → 2e-5, beta 0 → 0.01, optimizer keep → reset"
     assert differences(SEEN, after) == words
-    assert became(SEEN, _stands(after, "pending")) == f"changed meanwhile: {words}"
+    assert became(SEEN, _stands(after, "pending")) == f"changed in the meantime: {words}"
     assert became(SEEN, _stands(SEEN, "pending")) == ""
 
 
 @pytest.mark.parametrize(
     ("now", "words"),
     [
-        (_stands(SEEN, "approved", "timeout", "", "running"), "approved by the gate: its time was up; #16 trains now"),
+        (_stands(SEEN, "approved", "timeout", "", "running"), "approved by the gate: timeout; #16 is training"),
         (_stands(SEEN, "approved", "ann", "", "queued"), "approved by ann; #16 waits for a worker"),
         (_stands(SEEN, "rejected", "ann", "too bold"), "rejected by ann: too bold"),
         (_stands(SEEN, "superseded", "engine", "#6 is closed now"), "withdrawn by the engine: #6 is closed now"),
         (_stands(_after(revision=2, changes={"beta": 0.01}), "edited", "ann", "", "queued"),
-         "edited and approved by ann; #16 waits for a worker · learning_rate 5e-5 → 1e-4, beta 0 → .01"),
+         "edited and approved by ann; #16 waits for a worker · learning_rate 5e-5 → 1e-4, beta 0 → 0.01"),
     ],
 )  # fmt: skip
 def test_what_became_of_a_proposal_is_one_line(now: ProposalRecord, words: str) -> None:
@@ -204,7 +204,7 @@ async def test_a_proposal_that_changed_is_approved_only_after_a_second_look(run:
     async with deciding(run) as (pilot, screen):
         revise(engine, revision=2, changes=json.dumps({"beta": 0.3}))
         tick(screen)
-        await until(pilot, lambda: "beta .02 → .3" in shown(screen, "#news"), "what changed")
+        await until(pilot, lambda: "beta 0.02 → 0.3" in shown(screen, "#news"), "what changed")
         await pilot.press("a")
         await pilot.pause(0.1)
         assert not engine.commands
@@ -220,7 +220,7 @@ async def test_an_open_form_says_what_changed_and_keeps_what_was_typed(run: Path
         form.query_one("#value-temperature", Input).value = "0.9"
         revise(engine, revision=2, changes=json.dumps({"beta": 0.3}))
         tick(screen)
-        await until(pilot, lambda: "beta .02 → .3" in shown(form, "#stale"), "what changed")
+        await until(pilot, lambda: "beta 0.02 → 0.3" in shown(form, "#stale"), "what changed")
         assert form.query_one("#value-temperature", Input).value == "0.9"
         await pilot.press("enter")
         await pilot.pause(0.1)
@@ -241,7 +241,7 @@ async def test_a_form_whose_proposal_began_can_still_be_sent_as_ones_own(run: Pa
         engine.writer.update("nodes", {"node_id": 16}, state="running")
         engine.writer.flush()
         tick(screen)
-        await until(pilot, lambda: "approved by ann; #16 trains now" in shown(form, "#stale"), "what became of it")
+        await until(pilot, lambda: "approved by ann; #16 is training" in shown(form, "#stale"), "what became of it")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: engine.commands, "a command")
         row = engine.command(engine.commands[0])
@@ -357,7 +357,7 @@ async def test_a_value_that_was_not_touched_keeps_every_digit(run: Path, engine:
     revise(engine, changes=json.dumps({"beta": 0.0123456}))
     async with deciding(run) as (pilot, screen):
         form = await form_of(pilot, screen)
-        assert form.query_one("#value-beta", Input).value == ".0123"
+        assert form.query_one("#value-beta", Input).value == "0.0123"
         form.query_one("#value-temperature", Input).value = "0.9"
         await pilot.press("enter")
         await until(pilot, lambda: engine.commands, "a command")
@@ -384,13 +384,13 @@ async def test_what_was_typed_outlives_the_screen_and_an_edit_that_came_too_late
         await until(pilot, lambda: app._notifications, "the refusal")
         message = next(iter(app._notifications)).message
         assert "is no longer waiting: approved by timeout" in message
-        assert "write your own from #6 to have it back" in message
+        assert "open a custom proposal from #6 to restore it" in message
         await app.screen.run_action("own")
         await until(pilot, lambda: isinstance(app.screen, BranchFrom), "from where")
         await pilot.press(*"#6 ", "enter")
         await until(pilot, lambda: isinstance(app.screen, EditScreen) and app.screen.query("#value-beta"), "the form")
         assert app.screen.query_one("#value-temperature", Input).value == "0.9"
-        assert app.screen.query_one("#value-beta", Input).value == ".02"
+        assert app.screen.query_one("#value-beta", Input).value == "0.02"
 
 
 async def test_hostile_words_are_text(run: Path, engine: Engine) -> None:
@@ -423,5 +423,5 @@ async def test_a_sibling_from_another_checkpoint_is_measured_against_that_one(ru
         await until(pilot, lambda: "▸ step 25" in text_of(screen, "#origin"), "another checkpoint")
         lines = text_of(screen, "#origin").splitlines()
         number = next(i for i, line in enumerate(lines) if "#14" in line)
-        assert "+.01" in lines[number]  # .595 against the .587 of step 50, which it left from
+        assert "+0.01" in lines[number]  # .595 against the .587 of step 50, which it left from
         assert "from step 50" in lines[number + 1]

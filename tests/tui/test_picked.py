@@ -60,9 +60,9 @@ async def test_header_details_and_list_tell_the_scores_that_decided(runs: Path) 
         await pilot.press("b")
         assert isinstance(app.screen, RunScreen)
         screen = app.screen
-        await until(pilot, lambda: f"★ {winner} was picked with ." in details(screen), "the sentence")
-        assert f"{leader}, first on the steering ones, has ." in details(screen)
-        assert "picked ." in text_of(app).splitlines()[0]
+        await until(pilot, lambda: f"★ {winner} was selected with 0." in details(screen), "the sentence")
+        assert f"{leader}, the best on the steering prompts, has 0." in details(screen)
+        assert "picked 0." in text_of(app).splitlines()[0]
     app = app_on(None, runs)
     async with app.run_test(size=(160, 50)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.snapshot, "the list")

@@ -104,7 +104,7 @@ async def test_time_instead_of_steps_and_back(run: Path) -> None:
         await until(pilot, lambda: "time in training" in notes(screen), "time")
         assert "1m" in picture(screen).splitlines()[-1]
         await pilot.press("u")
-        await until(pilot, lambda: "time in training" not in notes(screen), "steps")
+        await until(pilot, lambda: "training time" not in notes(screen), "steps")
 
 
 async def test_the_parent_goes_on_in_grey(run: Path) -> None:
@@ -120,7 +120,7 @@ async def test_the_parent_goes_on_in_grey(run: Path) -> None:
 async def test_a_node_whose_parent_did_not_go_on_says_so(run: Path) -> None:
     async with looking_at(run, 10) as (pilot, screen):
         await pilot.press("p")
-        await until(pilot, lambda: "parent did not go on" in notes(screen), "the words")
+        await until(pilot, lambda: "the parent has no later steps" in notes(screen), "the words")
 
 
 @pytest.mark.parametrize(("size", "headings"), [((120, 40), 4), ((80, 24), 2), ((160, 50), 4)])

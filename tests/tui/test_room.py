@@ -78,10 +78,10 @@ def test_a_panel_without_metrics_says_what_is_awaited(snapshot: RunSnapshot) -> 
     said = {node.state: without_training(snapshot, node) for node in snapshot.nodes.values()}
     assert "base model" in without_training(snapshot, snapshot.nodes[0])
     running = next(node for node in snapshot.nodes.values() if node.state == "interrupted")
-    assert said["interrupted"] == "its engine ended before the first step: resume goes on"
+    assert said["interrupted"] == "its engine ended before the first step: resume continues it"
     trains = without_training(snapshot, replace(running, state="running"))
     assert trains.startswith("before the first step")
-    assert said["proposed"] == "not begun: waits for your answer"
+    assert said["proposed"] == "not started: waits for your answer"
     assert without_training(snapshot, None) == "reading …"
 
 

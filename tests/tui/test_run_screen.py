@@ -442,5 +442,5 @@ async def test_backspace_goes_to_the_list_and_enter_comes_back(runs: Path, engin
 
 async def test_the_header_ages_with_the_clock(run: Path, engine: Engine) -> None:
     async with opened(run) as (_pilot, screen):
-        assert "data .4s old" in text_of(screen)
+        assert "data 0.4s old" in text_of(screen)
         assert isinstance(screen.query_one(RunHeader), RunHeader)

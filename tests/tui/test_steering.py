@@ -51,7 +51,7 @@ async def test_prune_shows_what_is_cut_and_sends_the_reason(run: Path, engine: E
         question = screen.app.screen
         words = str(question.query_one("#words", Static).render())
         assert "7 nodes" in words
-        assert f"#{RUNNING} trains now" in words
+        assert f"#{RUNNING} is training" in words
         assert f"best checkpoint so far is in it: #{RUNNING}" in words
         cut = lines_of(question.query_one("#cut", Sheet))
         assert [line.split()[0] for line in cut if line] == ["#5", "#10", "#13", "#14", "#15", "#11", "#12"]

@@ -77,8 +77,9 @@ def about(screen: Screen[Any]) -> str:
 
 async def test_the_best_path_first_and_that_to_the_node_one_came_from(run: Path) -> None:
     async with on_path(run, 11) as (pilot, screen):
-        assert "the best path  .637 [.58, .69] #13 step 25 n=256 after 175 steps  #0 → #1 → #5 → #10 → #13" in about(
-            screen
+        assert (
+            "the best trajectory  0.637 [0.58, 0.69] #13 step 25 n=256 after 175 steps  #0 → #1 → #5 → #10 → #13"
+            in about(screen)
         )
         await until(pilot, lambda: "never changed: lr 1e-4" in text_of(screen, "#stairs"), "room for the staircases")
         await pilot.press("t")
@@ -90,19 +91,19 @@ async def test_the_best_path_first_and_that_to_the_node_one_came_from(run: Path)
         assert "regularization" in stairs
         assert "capacity" not in stairs  # nothing of that kind changed
         await pilot.press("t")
-        await until(pilot, lambda: "the best path" in about(screen), "the best one again")
+        await until(pilot, lambda: "the best trajectory" in about(screen), "the best one again")
 
 
 async def test_the_stage_under_the_cursor_is_the_one_that_is_read(run: Path) -> None:
     async with on_path(run, 11, (80, 24)) as (pilot, screen):
-        assert "▸#13 keep" in text_of(screen, "#stairs")
+        assert "▸#13 continue" in text_of(screen, "#stairs")
         await pilot.press("left", "left", "h")
         assert "▸#1 lr 1e-4" in text_of(screen, "#stairs")
         told = text_of(screen, "#told").splitlines()
         assert told[0].startswith("2/5  #1 lr 1e-4  ✓ finished  root from #0 step 0 · rules")
         assert any("exploration is" in line for line in told)
         await pilot.press("l")
-        assert text_of(screen, "#told").startswith("3/5  #5 keep")
+        assert text_of(screen, "#told").startswith("3/5  #5 continue")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen), "back")
 
@@ -110,7 +111,7 @@ async def test_the_stage_under_the_cursor_is_the_one_that_is_read(run: Path) -> 
 async def test_what_was_found_before_a_step_stands_with_it(run: Path) -> None:
     async with on_path(run, 16) as (pilot, screen):
         await pilot.press("t")
-        await until(pilot, lambda: "the path to #16" in about(screen), "its path")
+        await until(pilot, lambda: "the trajectory to #16" in about(screen), "its path")
         told = text_of(screen, "#told")
         assert "entropy collapse" in told
         assert "(−52%) over steps 8–50" in told

@@ -59,8 +59,8 @@ def test_the_board_tells_state_budget_scores_training_waiting_and_the_tree(facts
     text = "\n".join(drawn(facts, (120, 40)))
     for words in (
         "knights-01  ● training", "42% of the budget · 14m00s, 19m20s left", "630 of 1500 steps, 14 of 40 minutes",
-        "best .637 [.58, .69] (#13 step 25, n 256)", "● #13 keep  step 31/50  reward .672  kl .0027",
-        "? #15 lr↓ clip↑ waits for you: `llmzero attach knights-01`", "\n#0 base", "        #13 keep",
+        "best .637 [.58, .69] (#13 step 25, n 256)", "● #13 continue  step 31/50  reward .672  kl .0027",
+        "? #15 lr↓ clip↑ waits for you: `llmzero attach knights-01`", "\n#0 base", "        #13 continue",
         "✂ early-stopped",
     ):  # fmt: skip
         assert words in text, text

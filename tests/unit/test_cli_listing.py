@@ -74,13 +74,13 @@ def test_ls_show_and_tail_tell_the_same_facts(ask: Ask, runs: Path) -> None:
     assert listed["budget"] == {"steps": 0, "nodes": 2, "minutes": 0.0, "gpu_hours": 0.0}
     assert (shown["running"], shown["waiting"]) == ([], [])
     text = ask("show", "one")
-    assert "best .750 [.51, .90] (#1 step 4, n 16) · test .750 [.51, .90] (n 16)" in text
+    assert "best 0.750 [0.51, 0.90] (#1 step 4, n 16) · test 0.750 [0.51, 0.90] (n 16)" in text
     assert "spent 1 of 2 nodes" in text
     assert "100% of the budget · 3s" in text
     assert (
         ask("tail", "one")
         .strip()
-        .startswith("✓ finished · 4 steps in 1 node · 100% of the budget · 3s · best .750 [.51, .90]")
+        .startswith("✓ finished · 4 steps in 1 node · 100% of the budget · 3s · best 0.750 [0.51, 0.90]")
     )
 
 
@@ -123,8 +123,8 @@ def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
     assert "finished" in text
     assert "\n#0 base" in text
     assert "\n  #1 lr↑" in text
-    assert ".750 [" in text
-    assert "test .250 → .750, 3.0 times the base" in text
+    assert "0.750 [" in text
+    assert "test 0.250 → 0.750, 3.0 times the base" in text
     assert re.search(r"^1 +#1 +4 +2e-4 ", text, re.MULTILINE)
     assert json.loads(ask("show", "one", "--json"))["tree"][1]["label"] == "lr↑"
 

@@ -93,7 +93,7 @@ class DecisionController:
         node, draft = self._sent.pop(command.kind, (None, None))
         if node is not None and draft is not None:
             self.memory.drafts["expand", node] = draft
-            words += f" · What you typed is kept: write your own from #{node} to have it back"
+            words += f" · Your input is kept: open a custom proposal from #{node} to restore it"
         self.screen.notify(words, severity="error", timeout=15, markup=False)
 
     def _compare(self, inbox: tuple[ProposalRow, ...]) -> None:
@@ -115,14 +115,14 @@ class DecisionController:
         if self._say is not None:
             self._say(words)
             return
-        text = f"#{proposal.node} changed meanwhile: {plain(words, 300)}"
+        text = f"#{proposal.node} changed in the meantime: {plain(words, 300)}"
         self.screen.notify(text, severity="warning", timeout=15, markup=False)
 
     def _unread(self, proposal: ProposalRow) -> bool:
         """Whether it changed since the human last looked; the key is then asked for once more."""
         words = self._changed.pop(proposal.id, "")
         if words:
-            self._say_changed(proposal, f"{words}. Look again, and press the key once more")
+            self._say_changed(proposal, f"{words}. Check it, and press the key again")
         return bool(words)
 
     def _in_thread(self, group: str, work: Callable[[], None]) -> None:
@@ -179,7 +179,7 @@ class DecisionController:
                           payload={"reason": reason})  # fmt: skip
 
         title = f"Reject #{proposal.node} {plain(proposal.label, 30)}"
-        self.screen.app.push_screen(AskText(title, "Why? (may stay empty)", button="Reject"), send)
+        self.screen.app.push_screen(AskText(title, "Reason (optional)", button="Reject"), send)
 
     def action_edit(self) -> None:
         """Change the proposal's values."""
@@ -190,7 +190,7 @@ class DecisionController:
             return
         self._changed.pop(proposal.id, None)
         subject = EditSubject(
-            title=f"Edit #{proposal.node} before it goes ahead", node=proposal.parent, steps=(proposal.step,),
+            title=f"Edit #{proposal.node} before it starts", node=proposal.parent, steps=(proposal.step,),
             before=proposal.configuration, changes=proposal.changes, optimizer=proposal.optimizer,
             reference=proposal.reference, note=proposal.rationale, proposal=proposal,
         )  # fmt: skip
@@ -217,7 +217,7 @@ class DecisionController:
 
         note = f"validation {share(place.value)} n={place.n} at step {place.step}"
         subject = EditSubject(
-            title=f"Your own transition from #{place.node} {plain(place.label, 24)}", node=place.node,
+            title=f"Custom proposal from #{place.node} {plain(place.label, 24)}", node=place.node,
             steps=(place.step,), before=place.configuration, changes={}, optimizer="keep", reference="base", note=note,
         )  # fmt: skip
         self.open_form(subject, ("expand", place.node))

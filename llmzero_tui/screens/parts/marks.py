@@ -48,7 +48,7 @@ class Marks:
         if here in self.marked:
             self._set(tuple(target for target in self.marked if target != here))
         elif len(self.marked) == MOST:
-            words = f"{MOST} are marked already, the most that can be compared; m on one of them takes its mark away"
+            words = f"{MOST} are already marked, the most that can be compared; press m on one of them to unmark it"
             self._screen.notify(words, severity="warning", markup=False)
         else:
             self._set((*self.marked, here))

@@ -53,7 +53,7 @@ class Steering:
         stage = snapshot.detail.stage
         node = snapshot.nodes[stage.node]
         subject = EditSubject(
-            title=f"Branch from #{stage.node} by hand", node=stage.node, steps=tuple(sorted(node.kept, reverse=True)),
+            title=f"Branch from #{stage.node}", node=stage.node, steps=tuple(sorted(node.kept, reverse=True)),
             before=stage.configuration, changes={}, optimizer="keep", reference="base", note="",
         )  # fmt: skip
         self._decisions.open_form(subject, ("expand", stage.node))
@@ -83,8 +83,8 @@ class Steering:
             if reason is not None:
                 self._tell("stop-node", node_id=node_id, payload={"reason": reason} if reason else {})
 
-        words = "It ends after its step, with a checkpoint. Why? (may stay empty)"
-        self._ask(AskText(f"Stop the segment of #{node_id}", words, button="Stop it"), send)
+        words = "It stops after the current step, with a checkpoint. Reason (optional)"
+        self._ask(AskText(f"Stop the segment of #{node_id}", words, button="Stop"), send)
 
     def action_annotate(self) -> None:
         """A note on the selected node; an empty one takes it away."""
@@ -100,8 +100,8 @@ class Steering:
             if text is not None and text != before:
                 self._tell("annotate", node_id=node_id, payload={"text": text})
 
-        words = "Everyone who looks at this run sees it." + (" Empty: the note is taken away." if before else "")
-        self._ask(AskText(f"Note on #{node.id} {plain(node.label, 30)}", words, button="Keep", text=before), send)
+        words = "Visible to everyone who opens this run." + (" Leave empty to remove the note." if before else "")
+        self._ask(AskText(f"Note on #{node.id} {plain(node.label, 30)}", words, button="Save", text=before), send)
 
     # ---- the run ----------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Steering:
             if typed is not None:
                 self._tell("stop")
 
-        words = f"The segment in progress ends after its step. Type {plain(name, 64)} to stop the run."
+        words = f"The running segment stops after the current step. Type {plain(name, 64)} to stop the run."
         self._ask(AskText("Stop the run", words, button="Stop", must_be=name), send)
 
     def action_gate(self) -> None:
@@ -138,7 +138,7 @@ class Steering:
             if mode is not None:
                 self._tell("gate", payload={"mode": mode})
 
-        words = ("never waits", "goes ahead by itself after a while", "waits until you decide")
+        words = ("never waits", "starts by itself after a while", "waits until you decide")
         self._ask(Choose("Gate: do proposals wait for you?", tuple(zip(GATES, words, strict=True)), now), send)
 
     def action_budget(self) -> None:

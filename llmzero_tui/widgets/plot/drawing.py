@@ -285,9 +285,9 @@ def _quiet(picture: PlotContent, width: int, height: int, look: Appearance) -> l
     if height < LEAST_HEIGHT or width < LEAST_WIDTH:
         words = ""
     elif points and picture.manner.log and not any(p.high > 0 for p in points):
-        words = "nothing above 0 to draw on a log scale: y for a linear one"
+        words = "no values above 0 for a log scale; press y for a linear one"
     elif picture.window is not None and picture.lines:
-        words = "nothing was logged here: 0 shows everything"
+        words = "nothing was logged in this range; press 0 to reset the zoom"
     elif points:
         unit = "after" if picture.axis is Axis.CLOCK else "step"
         place = moment_label(points[0].x) if picture.axis is Axis.CLOCK else f"{points[0].x:.0f}"

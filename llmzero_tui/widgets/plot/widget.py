@@ -196,17 +196,17 @@ def describe(curve: CurveTrace, manner: DrawingStyle, window: AxisWindow | None)
     """What is drawn and how, the most particular first."""
     notes = [seen_words(window, curve.sight.axis)] if window is not None else []
     if curve.sight.axis is Axis.CLOCK:
-        notes.append("time in training")
+        notes.append("training time")
     if manner.log:
         notes.append("log")
     notes.append(str(manner.smoothing))
     if curve.beyond_nodes:
         way = "→".join(f"#{node}" for node in dict.fromkeys(curve.beyond_nodes))
-        notes.append(f"grey: {way} went on")
+        notes.append(f"grey: {way} continued")
     elif curve.sight.beyond:
-        notes.append("parent did not go on")
+        notes.append("the parent has no later steps")
     if curve.width > 1 or curve.sight.axis is Axis.CLOCK:
-        notes.append(f"{bucket_words(curve)} a point")
+        notes.append(f"{bucket_words(curve)} per point")
     if curve.broken:
         notes.append(f"{curve.broken} not finite")
     return notes
