@@ -113,7 +113,7 @@ def state_words(summary: RunSummary) -> str:
 
 
 def best_words(summary: RunSummary) -> str:
-    """ "best .431 [.37, .49] (#9 step 25, n 256)"; "picked …" with the score that decided, once that is so."""
+    """ "best 0.431 [0.37, 0.49] (#9 step 25, n 256)"; "selected …" with the score that decided, once that is so."""
     if summary.best_validation is None:
         return "no score yet"
     if summary.best_reranked is not None:

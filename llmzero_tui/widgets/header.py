@@ -89,7 +89,7 @@ def _scores(run: RunRow, wide: bool, dress: Appearance) -> Text:
     best = run.headline
     whose = f" {plain(_short(best, wide), 60)}" if best is not None else ""
     if best is not None and (wide or run.test is None):
-        text.append("  picked " if run.reranked else "  best ", style=colours.muted)
+        text.append("  selected " if run.reranked else "  best ", style=colours.muted)
         text.append(score(best.value, best.low, best.high), style=f"bold {colours.star}")
         text.append(whose, style=colours.muted)
     if run.test is not None:

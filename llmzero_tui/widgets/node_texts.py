@@ -52,7 +52,8 @@ def rationale(detail: NodeDetail, node: NodeRow | None, dress: Appearance, *, wa
         who = plain(f"{found.advisor} {found.model}", 60)
         lines.append(
             _line(dress, (full, colour), (rest + " ", colours.faint),
-                  (plain(pathology_name(found.pathology), 40), colour), (f"  {plain(found.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
+                  (plain(pathology_name(found.pathology), 40), colour),
+                  (f"  {plain(found.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
         )  # fmt: skip
     for call in detail.said:
         told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)

@@ -63,7 +63,7 @@ def test_trajectories_of_the_same_values_differ_in_nothing(run: Path) -> None:
 def test_where_they_part_is_said_and_is_a_place_on_the_axis(run: Path) -> None:
     found = read(run, 13, 14, 12, 10)
     assert found.partings == (
-        "B leaves A in #10 at step 150", "C leaves A in #5 at step 75", "A goes on from D: #10, step 150",
+        "B branches off A in #10 at step 150", "C branches off A in #5 at step 75", "A continues from D: #10, step 150",
     )  # fmt: skip
     assert found.common == (0, 1, 5)
     assert found.apart(Axis.STEPS) == 75
@@ -184,7 +184,7 @@ async def test_two_marked_nodes_are_laid_over_each_other(run: Path, engine: Engi
         assert "#13 continue" in shown
         assert "0.637 [0.58, 0.69] n=256" in shown
         assert "1 → 0.8 @150" in shown
-        assert "B leaves A in #10 at step 150" in shown
+        assert "B branches off A in #10 at step 150" in shown
         assert "learning_rate" not in shown
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen, "the run again")

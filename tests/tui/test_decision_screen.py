@@ -259,7 +259,7 @@ async def test_a_closed_form_comes_back_as_it_was(run: Path, engine: Engine) -> 
         await until(pilot, lambda: screen.app.screen is screen, "closed")
         form = await form_of(pilot, screen)
         assert form.query_one("#value-temperature", Input).value == "0.9"
-        assert "What you typed before is back" in shown(form, "#note")
+        assert "Your earlier input is restored" in shown(form, "#note")
         await pilot.press("ctrl+r")
         assert form.query_one("#value-temperature", Input).value == "1.2"
 

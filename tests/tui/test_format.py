@@ -16,6 +16,7 @@ from llmzero_tui.format import (
     bar,
     duration,
     fit,
+    narrow,
     number,
     parameter,
     plain,
@@ -67,21 +68,22 @@ def test_fit_is_exactly_as_wide_as_asked(text: str, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.4312, ".431"), (1.0, "1.00"), (0.9999, "1.00"), (0.0, ".000"), (None, "–"), (math.nan, "–")]
+    ("value", "shown"),
+    [(0.4312, "0.431"), (1.0, "1.00"), (0.9999, "1.00"), (0.0, "0.000"), (None, "–"), (math.nan, "–")],
 )
-def test_shares_have_no_leading_zero(value: float | None, shown: str) -> None:
+def test_shares_keep_their_leading_zero(value: float | None, shown: str) -> None:
     assert share(value) == shown
 
 
 def test_a_score_carries_its_interval() -> None:
-    assert score(0.431, 0.4, 0.462) == ".431 [.40, .46]"
+    assert score(0.431, 0.4, 0.462) == "0.431 [0.40, 0.46]"
     assert score(None, 0.1, 0.2) == score(0.5, None, None) == "–"
 
 
 def test_an_interval_is_shown_as_it_is_and_not_as_a_symmetric_one() -> None:
-    assert score(0.997, 0.8931, 0.9999) == ".997 [.89, 1.00]"
-    assert score(0.0, 0.0, 0.037) == ".000 [.00, .04]"
-    assert score(1.0, 0.963, 1.0) == "1.00 [.96, 1.00]"
+    assert score(0.997, 0.8931, 0.9999) == "0.997 [0.89, 1.00]"
+    assert score(0.0, 0.0, 0.037) == "0.000 [0.00, 0.04]"
+    assert score(1.0, 0.963, 1.0) == "1.00 [0.96, 1.00]"
 
 
 @pytest.mark.parametrize(
@@ -95,8 +97,12 @@ def test_metrics_are_short(value: float | None, shown: str) -> None:
     assert len(number(value)) <= 8
 
 
+def test_a_narrow_column_has_no_leading_zeros() -> None:
+    assert narrow("0.431 [0.40, 1.00] 10.5 −0.02") == ".431 [.40, 1.00] 10.5 −.02"
+
+
 def test_parameters_read_as_in_the_run_file() -> None:
-    assert [parameter(v) for v in (5e-5, 0.02, 64, 1.0, None)] == ["5e-5", ".02", "64", "1", "–"]
+    assert [parameter(v) for v in (5e-5, 0.02, 64, 1.0, None)] == ["5e-5", "0.02", "64", "1", "–"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_durations_have_two_units(seconds: float | None, shown: str) -> None:
 
 
 def test_ages_below_a_second_have_a_decimal() -> None:
-    assert (age(0.42), age(3.2), age(None)) == (".4s", "3s", "–")
+    assert (age(0.42), age(3.2), age(None)) == ("0.4s", "3s", "–")
 
 
 def test_sparklines_leave_gaps_and_survive_nan() -> None:

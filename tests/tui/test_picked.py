@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from textual.screen import Screen
 
-from llmzero_tui.format import share
+from llmzero_tui.format import narrow, share
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.values.snapshot import RunRow
@@ -62,7 +62,7 @@ async def test_header_details_and_list_tell_the_scores_that_decided(runs: Path) 
         screen = app.screen
         await until(pilot, lambda: f"★ {winner} was selected with 0." in details(screen), "the sentence")
         assert f"{leader}, the best on the steering prompts, has 0." in details(screen)
-        assert "picked 0." in text_of(app).splitlines()[0]
+        assert "selected 0." in text_of(app).splitlines()[0]
     app = app_on(None, runs)
     async with app.run_test(size=(160, 50)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.snapshot, "the list")
@@ -70,4 +70,4 @@ async def test_header_details_and_list_tell_the_scores_that_decided(runs: Path) 
         decided = listed(app.screen).headline
         assert decided is not None
         assert (decided.policy, decided.n) == (winner, 656)
-        await until(pilot, lambda: f"{share(decided.value)} [" in text_of(app), "that score in the list")
+        await until(pilot, lambda: f"{narrow(share(decided.value))} [" in text_of(app), "that score in the list")

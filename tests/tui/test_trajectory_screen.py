@@ -101,7 +101,7 @@ async def test_the_stage_under_the_cursor_is_the_one_that_is_read(run: Path) -> 
         assert "▸#1 lr 1e-4" in text_of(screen, "#stairs")
         told = text_of(screen, "#told").splitlines()
         assert told[0].startswith("2/5  #1 lr 1e-4  ✓ finished  root from #0 step 0 · rules")
-        assert any("exploration is" in line for line in told)
+        assert any("restore exploration" in line for line in told)
         await pilot.press("l")
         assert text_of(screen, "#told").startswith("3/5  #5 continue")
         await pilot.press("escape")
