@@ -222,7 +222,7 @@ async def test_the_keys_of_the_plot_work_in_the_comparison(run: Path) -> None:
         await pilot.press("plus", "l")
         await until(pilot, lambda: found.panel.sight.window == AxisWindow(67.875, 158.375), "along")
         await pilot.press("u")
-        await until(pilot, lambda: "time in training" in str(found.panel.plot.border_subtitle), "time")
+        await until(pilot, lambda: "training time" in str(found.panel.plot.border_subtitle), "time")
         await pilot.press("f")
         assert found.panel.sight.window is not None
         assert found.panel.sight.window.first == 75

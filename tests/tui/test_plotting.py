@@ -101,7 +101,7 @@ async def test_time_instead_of_steps_and_back(run: Path) -> None:
         await pilot.press("plus", "u")
         assert screen.panel.sight.axis is Axis.CLOCK
         assert screen.panel.sight.window is None
-        await until(pilot, lambda: "time in training" in notes(screen), "time")
+        await until(pilot, lambda: "training time" in notes(screen), "time")
         assert "1m" in picture(screen).splitlines()[-1]
         await pilot.press("u")
         await until(pilot, lambda: "training time" not in notes(screen), "steps")
