@@ -177,6 +177,15 @@ def load_soup(directories: Sequence[str]) -> Any:
     return model
 
 
+def drop_repeated_hooks(model: Any) -> None:
+    """Keep of each forward hook on the input embedding the latest: under gradient checkpointing TRL adds two a step."""
+    hooks = model.get_input_embeddings()._forward_hooks
+    latest = {hook.__qualname__: key for key, hook in hooks.items() if hasattr(hook, "__qualname__")}
+    for key, hook in list(hooks.items()):
+        if latest.get(getattr(hook, "__qualname__", ""), key) != key:
+            del hooks[key]
+
+
 def free_memory() -> None:
     """Give back what the last segment held, on the device too."""
     gc.collect()

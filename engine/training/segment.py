@@ -266,6 +266,9 @@ class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers has no t
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._segment.begin()
 
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        policy.drop_repeated_hooks(model)
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         # The log after the last step (train_runtime …) has no loss of a step.
         if logs and "loss" in logs and self._segment.step_done(self._segment.spec.done + state.global_step, logs):

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from engine.training import events, settings
+from engine.training import events, policy, settings
 from engine.training.control import JobControl
 from engine.training.events import SegmentEnd
 from tasks import registry
@@ -240,6 +241,26 @@ def test_segments_of_different_precision_and_accumulation_share_a_process(make_s
     finished(run(make_spec(job="2", steps=1, precision="bf16", micro_batch=4)))
     again = finished(run(make_spec(job="3", steps=2)))
     assert untimed(again) == untimed(first)
+
+
+def test_steps_leave_no_hooks_behind_under_gradient_checkpointing(
+    make_spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks: list[int] = []
+    real = policy.drop_repeated_hooks
+
+    def counting(model: Any) -> None:
+        real(model)
+        hooks.append(len(model.get_input_embeddings()._forward_hooks))
+
+    monkeypatch.setattr(policy, "drop_repeated_hooks", counting)
+    told = finished(run(make_spec(steps=4, trl={"gradient_checkpointing": True})))
+    assert len(hooks) == 4
+    assert set(hooks) == {1}
+    plain = finished(run(make_spec(job="2", steps=4, trl={"gradient_checkpointing": False})))
+    assert [each["loss"] for each in metrics(told)] == pytest.approx(
+        [each["loss"] for each in metrics(plain)], abs=1e-5
+    )
 
 
 def test_rollouts_may_serve_several_steps(make_spec: Spec) -> None:
