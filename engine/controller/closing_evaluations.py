@@ -1,7 +1,7 @@
 """The end of the budget: the finalists on fresh validation prompts, the winner and the base on the test split.
 
 Validation steers and picks, test is measured once for what is reported. The soup (mean of the weights along the best
-line) is one more finalist, free of training, never trained on from.
+branch) is one more finalist, free of training, never trained on from.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class ClosingEvaluations:
         return candidates
 
     async def _soup(self) -> PolicyCandidate | None:
-        """The mean of the incumbent's line, scored on the steering set; None when it is too short, or not wanted."""
+        """The mean of the incumbent's branch, scored on the steering set; None when it is too short, or not wanted."""
         members = soup(self._run.tree, self._run.tree.best()[0].id) if self._sizes.soup else []
         if len(members) < 2:
             return None

@@ -28,6 +28,7 @@ from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.no_signal_brake import NoSignalBrake
 from engine.controller.planner import Planner
 from engine.controller.proposal_queue import ProposalQueue, patience
+from engine.controller.run_pause import RunPause
 from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
 from engine.domain.policy import BASE
@@ -44,9 +45,6 @@ _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 """How often deadlines, budget and disk are looked at when nothing else happens."""
-
-STORE_FAULT = "the database cannot be written"
-"""How the reason of a pause begins that ends by itself."""
 
 UNHEARD_SECONDS = 30.0
 """After the deadline of a stop the end of a killed worker is waited for so long."""
@@ -74,15 +72,14 @@ class Controller:
         self._executor = executor
         self._wake_event = asyncio.Event()
         self._jobs = JobBuilder(config, space, run)
-        size, workers = config.search.segment_steps, config.search.workers
         evidence_builder = EvidenceBuilder(run, space, seed=config.search.seed, draws=advisor.sees)
         self._reviews = AdvisorReviews(run, advisor, evidence_builder)
         self._segments = RunningSegments(config.search, run, executor, self._jobs, self._reviews)
+        self._pause = RunPause(run, executor, self._segments, resume_when_free=config.training.resume_when_free)
         planner = Planner(run, space, advisor, evidence_builder)
         self._proposals = ProposalQueue(
-            run, space, strategy, planner, recovery.gate(run, config.gate),
-            run_seed=config.search.seed, slow_advisor=advisor.slow, wake=self.wake,
-            workers=workers, patience=lambda: patience(config.advisor, size * self._segments.seconds_per_step),
+            run, space, strategy, planner, recovery.gate(run, config.gate), run_seed=config.search.seed,
+            slow_advisor=advisor.slow, wake=self.wake, workers=config.search.workers, patience=self._patience,
         )  # fmt: skip
         self._budget = BudgetTracker(config, run, self._segments)
         self._activity = ActivityRecorder(run)
@@ -91,8 +88,6 @@ class Controller:
             run, space, self._proposals, self._budget, self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
-        self._paused = ""
-        self._wants_space = False  # paused, and to go on once the disk has room
         self._stopping: list[commands.ReceivedCommand] = []
         self._shutdown = self._at_once = False
         self._stale = False  # a segment ended since the stock of proposals was looked at
@@ -101,6 +96,10 @@ class Controller:
         self._evaluations = EvaluationRequests(run, executor)
         self._inbox = run.inbox
         self._inbox.refuse_old()
+
+    def _patience(self) -> float:
+        """Seconds that a free worker waits for an advice."""
+        return patience(self._config.advisor, self._config.search.segment_steps * self._segments.seconds_per_step)
 
     # ---- from outside ---------------------------------------------------------------------------------------------
 
@@ -180,7 +179,7 @@ class Controller:
         seen = self._brake.missing_signal()
         if not seen or not self._brake.pauses(self._proposals.gate.mode):
             return f"{seen}: {self._brake.remedy()}" if seen else ""
-        await self._pause(f"{seen}: resume to train anyway, or stop and {self._brake.remedy()}")
+        await self._pause.begin(f"{seen}: resume to train anyway, or stop and {self._brake.remedy()}")
         return ""
 
     # ---- one round ------------------------------------------------------------------------------------------------
@@ -191,11 +190,11 @@ class Controller:
             await self._segments.stop_all(SegmentEnd.STOPPED, "the time limit of the budget is reached")
         self._stopped_for_time = out_of_time
         self._proposals.collect()
-        await self._mind_the_store()
-        if self._paused or self._stopped_for_time:
+        await self._pause.follow_faults()
+        if self._pause.on or self._stopped_for_time:
             return
         if missing := self._segments.missing_bytes():
-            await self._wait_for_space(missing)
+            await self._pause.for_space(missing)
             return
         await self._segments.submit(self._proposals.queued())
         self._proposals.fill(self._executor.idle, self._left(stock=False))
@@ -214,32 +213,10 @@ class Controller:
         """Share of the workers that have nothing to do until a human answers."""
         return min(self._proposals.at_gate, self._executor.idle) / self._executor.capacity
 
-    async def _mind_the_store(self) -> None:
-        """Hold the workers while nothing can be written (disk full), and go on by itself once it can."""
-        fault = self._run.fault()
-        if fault and not self._paused:
-            await self._pause(f"{STORE_FAULT}: {fault}")
-        elif not fault and self._paused.startswith(STORE_FAULT):
-            await self._unpause()
-        elif self._wants_space and not self._segments.missing_bytes():
-            self._run.event(
-                "info", "disk", "there is space for the next checkpoints again: the run continues by itself"
-            )
-            await self._unpause()
-
-    async def _wait_for_space(self, missing: int) -> None:
-        """Pause: the next checkpoints have no room. Whether the run goes on by itself then is said."""
-        by_itself = self._config.training.resume_when_free
-        how = "the run continues once they are free" if by_itself else "free some space, then resume"
-        line = f"{-(-missing // 2**20)} MiB of disk space are missing for the next checkpoints: {how}"
-        self._run.event("warning", "disk", line)
-        await self._pause(line)
-        self._wants_space = by_itself
-
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""
         idle = self._stopped_for_time or not (self._proposals.busy or self._proposals.queued())
-        return idle and not self._segments.running and not self._paused
+        return idle and not self._segments.running and not self._pause.on
 
     async def _rest(self) -> None:
         """Until something happens, at most one tick. Whatever the run waits for, its clock goes on."""
@@ -250,7 +227,7 @@ class Controller:
         self._tick()
 
     def _tick(self) -> None:
-        self._budget.tick(paused=bool(self._paused), waiting=self._waiting_share)
+        self._budget.tick(paused=self._pause.on, waiting=self._waiting_share)
 
     def _left(self, *, stock: bool) -> BudgetLeft:
         """What may still be started; `stock` proposals count as spent when the next one in stock is asked for."""
@@ -323,29 +300,12 @@ class Controller:
             return await self._commands.carry_out(asked)
         match asked.command.kind:
             case "pause":
-                by_itself = self._wants_space or self._paused.startswith(STORE_FAULT)
-                if self._paused and not by_itself:  # a human may make such a pause a lasting one
-                    raise UserError(f"the run is already paused: {self._paused}")
-                await self._pause(f"paused by {asked.author}")
-                return "training pauses after the current step"
+                return await self._pause.ask_for(asked.author)
             case "resume":
-                if not self._paused:
-                    raise UserError("the run is not paused")
-                await self._unpause()
-                return "training continues"
+                return await self._pause.ask_to_end()
             case "stop":
                 self._stopping.append(asked)
         return None
-
-    async def _pause(self, reason: str) -> None:
-        self._paused, self._wants_space = reason, False
-        await self._executor.pause()
-        self._run.record.set_state("paused", reason)
-
-    async def _unpause(self) -> None:
-        self._paused, self._wants_space = "", False
-        await self._executor.unpause()
-        self._run.record.set_state("training", "")
 
     async def _stop_for_human(self, node_id: int, reason: str) -> None:
         await self._segments.stop(node_id, SegmentEnd.STOPPED, reason)
@@ -367,7 +327,7 @@ class Controller:
             self._run.record.set_state(
                 "stopping", f"{who}; {names} ends after its step, or is killed after {within:g} s"
             )
-        if self._paused:
+        if self._pause.on:
             await self._executor.unpause()
         latest = time.monotonic() + within + UNHEARD_SECONDS
         while self._segments.running and not self._at_once and time.monotonic() < latest:

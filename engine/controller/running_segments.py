@@ -36,7 +36,7 @@ MOST_WARNINGS = 50
 """Kinds of warnings of libraries that become events of a run."""
 
 GUARANTEED_SEGMENTS = 2
-"""Segments from the base that every line gets before the comparator may stop anything: slow starters win."""
+"""Segments from the base that every branch gets before the comparator may stop anything: slow starters win."""
 
 
 class RunningSegments:

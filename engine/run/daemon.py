@@ -137,18 +137,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
     )
     executor = LocalExecutor(config.search.workers, directory.path, hang_seconds=config.training.hang_seconds)
     controller = assemble(config, directory, writer, advisor, executor)
-    loop = asyncio.get_running_loop()
-    asked_to_end = asyncio.Event()
-
-    def end() -> None:
-        if asked_to_end.is_set():  # the second time: whatever still hangs then must not hold the process
-            _log.warning("asked to end again: leaving at once")
-            loop.call_later(LEAVE_SECONDS, os._exit, 1)
-        asked_to_end.set()
-        controller.shut_down()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
+    asked_to_end, loop = _end_by_signal(controller), asyncio.get_running_loop()
 
     def on_command(_: int) -> None:
         loop.call_soon_threadsafe(controller.wake)
@@ -171,6 +160,23 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
         server.close()
     _log.info("run %s: %s (%d threads left)", directory.name, state, threading.active_count() - 1)
     return 1 if state == "failed" else 0
+
+
+def _end_by_signal(controller: Controller) -> asyncio.Event:
+    """Have SIGTERM and SIGINT end the run; the event is set once one has come."""
+    loop = asyncio.get_running_loop()
+    asked_to_end = asyncio.Event()
+
+    def end() -> None:
+        if asked_to_end.is_set():  # the second time: whatever still hangs then must not hold the process
+            _log.warning("asked to end again: leaving at once")
+            loop.call_later(LEAVE_SECONDS, os._exit, 1)
+        asked_to_end.set()
+        controller.shut_down()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    return asked_to_end
 
 
 def assemble(

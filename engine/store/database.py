@@ -47,18 +47,7 @@ def open_database(
     Raises:
         UserError: another process holds the file (named by pid), or it cannot be opened or is no DuckDB file.
     """
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "enable_external_access": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "python_enable_replacements": False,
-        "threads": min(4, os.cpu_count() or 1),
-        "memory_limit": f"{(memory or memory_limit()) // (1 << 20)}MiB",
-        "max_temp_directory_size": "2GiB",
-        # Here and not by SET: a second open in the same process shares the instance, which is locked by then. The
-        # progress bar is off outside of notebooks, and a connection's own setting could not be given here.
-        "lock_configuration": True,
-    }
+    settings = _settings(memory or memory_limit())
     shut: dict[str, object] = {}
     if spill is not None:
         # It cannot be named once access to files is shut.
@@ -78,6 +67,21 @@ def open_database(
         return connection
     except duckdb.Error as error:
         raise open_error(path, error) from error
+
+
+def _settings(memory: int) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "enable_external_access": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+        "threads": min(4, os.cpu_count() or 1),
+        "memory_limit": f"{memory // (1 << 20)}MiB",
+        "max_temp_directory_size": "2GiB",
+        # Here and not by SET: a second open in the same process shares the instance, which is locked by then. The
+        # progress bar is off outside of notebooks, and a connection's own setting could not be given here.
+        "lock_configuration": True,
+    }
 
 
 def memory_limit() -> int:
