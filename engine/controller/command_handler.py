@@ -188,7 +188,7 @@ class CommandHandler:
         """What has not begun and finds no room any more is withdrawn; what trains goes on to its end."""
         line = self._budget.change(command.given, author)
         for node_id in self._budget.beyond(self._proposals.waiting(stock=False)):
-            self._proposals.withdraw(node_id, f"not begun when {author} lowered the budget")
+            self._proposals.withdraw(node_id, f"not started when {author} lowered the budget")
         return line
 
 

@@ -122,4 +122,4 @@ def test_where_a_human_decides_it_pauses_and_goes_on_when_told(more: str, tmp_pa
     assert steer(config, tmp_path / "asks", play, Rewarded(lambda *_: 0.0)) == "finished"
     assert trained(RunDirectory(tmp_path / "asks")) == 12
     assert reasons[0].startswith("no learning signal: ")
-    assert "resume to train all the same" in reasons[0]
+    assert "resume to train anyway" in reasons[0]
