@@ -43,7 +43,7 @@ class AskFile(ModalScreen[ExportTarget | None]):
         super().__init__()
         self._heading = title
         self._words = words
-        self._name = name
+        self._proposed = name
         self._suffixes = suffixes
         self._replaceable = replaceable and not directory
         self._directory = directory
@@ -52,7 +52,7 @@ class AskFile(ModalScreen[ExportTarget | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(id="words", markup=False)
-            yield Input(self._name, id="answer", compact=True, select_on_focus=False)
+            yield Input(self._proposed, id="answer", compact=True, select_on_focus=False)
             yield Static(id="wrong", markup=False)
             yield Static(id="answers", markup=False)
 
