@@ -24,9 +24,9 @@ FIRST = (
 )  # fmt: skip
 NAMES = {
     "completions/mean_length": "length",
-    "completions/clipped_ratio": "truncated",
+    "completions/clipped_ratio": "trunc",
     "clip_ratio/region_mean": "clip",
-    "frac_reward_zero_std": "zero-std",
+    "frac_reward_zero_std": "0-std",
     "grad_norm": "grad",
     "learning_rate": "lr",
     "step_seconds": "s/step",

@@ -117,7 +117,7 @@ def test_what_cannot_be_drawn_is_said_in_words(values: list[float], manner: Draw
 
 
 def test_a_window_without_anything_says_how_to_get_out() -> None:
-    assert "0 shows everything" in text_of(curve([0.1, 0.2]), window=AxisWindow(50, 90))
+    assert "press 0 to reset the zoom" in text_of(curve([0.1, 0.2]), window=AxisWindow(50, 90))
 
 
 def test_an_interval_is_a_bar_from_its_lower_to_its_upper_end() -> None:

@@ -111,7 +111,7 @@ async def test_the_parent_goes_on_in_grey(run: Path) -> None:
     async with looking_at(run, 12) as (pilot, screen):
         before = picture(screen)
         await pilot.press("p")
-        await until(pilot, lambda: "grey: #5→#10 went on" in notes(screen), "the parent's way on")
+        await until(pilot, lambda: "grey: #5→#10 continued" in notes(screen), "the parent's way on")
         assert picture(screen) != before
         await pilot.press("p")
         await until(pilot, lambda: picture(screen) == before, "as it was")
@@ -162,7 +162,7 @@ async def test_another_node_is_seen_through_the_same_window(run: Path, engine: E
         await until(pilot, lambda: "#13 · reward" in title(screen) and read(screen), "#13")
         assert screen.panel.sight.window == window
         screen.look_at(3)  # 34 steps: nothing there
-        await until(pilot, lambda: "0 shows everything" in picture(screen), "the way out")
+        await until(pilot, lambda: "press 0 to reset the zoom" in picture(screen), "the way out")
 
 
 async def test_no_key_stops_the_display_whatever_was_logged(run: Path) -> None:
