@@ -43,7 +43,7 @@ SIGNS = {
         ("┊", "muted", "in a plot: start of a segment"), ("▁▃▆", "trail", "the reward during the segment"),
         ("lr kl", "muted", "short names in labels: lr learning_rate, kl beta, temp temperature, length "
          "max_completion_length, group num_generations, grad max_grad_norm, clip epsilon_high"),
-        ("trunc", "muted", "short names of metrics: trunc truncated completions, 0-std zero-std groups, clip clip ratio"),
+        ("trunc", "muted", "short names of metrics: trunc truncated completions, 0-std zero-std groups, clip ratio"),
         ("▸", "wait", "the metric under the cursor"), ("+", "muted", "after a label: nodes below it are collapsed"),
     ),
     "runs": (("◆", "star", "marked for comparison"),),
