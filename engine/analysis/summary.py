@@ -19,6 +19,12 @@ FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 SPENDING = frozenset({"starting", "training", "paused"})
 """States in which the budget is still being spent; the closing evaluations of "finishing" are not of it."""
 
+AS_STORED = (
+    "name", "reason", "task", "model", "strategy", "advisor", "nodes", "pending_proposals", "created", "started",
+    "ended",
+)  # fmt: skip
+"""Facts that are shown as the header of the run has them."""
+
 
 class RowReader(Protocol):
     """What of a reader is needed."""
@@ -137,17 +143,10 @@ def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
     budget = numbers(row["budget"])
     state, spent, wall = derived_state(row["state"], live=reader.live), row["budget_fraction"], row["wall_seconds"]
     return RunSummary(
-        name=row["name"],
+        **{name: row[name] for name in AS_STORED},
         state=state,
-        reason=row["reason"],
-        task=row["task"],
-        model=row["model"],
-        strategy=row["strategy"],
-        advisor=row["advisor"],
         live=reader.live,
-        nodes=row["nodes"],
         failed_nodes=row["failed"],
-        pending_proposals=row["pending_proposals"],
         steps=row["steps"] or 0,
         running_nodes=tuple(row["running"] or ()) if reader.live else (),
         budget=budget,
@@ -170,9 +169,6 @@ def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
         base_validation=best.base_validation,
         base_test=best.base_test,
         test_measurements=best.tests,
-        created=row["created"],
-        started=row["started"],
-        ended=row["ended"],
         activity=doings(row["activity"]) if reader.live else (),
         age_seconds=max(0.0, (now - row["last_ts"]).total_seconds()) if row["last_ts"] else None,
     )

@@ -63,16 +63,12 @@ def evaluate(
         greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
         sampled = answers.all(sample=True)
+    right, right_sampled = ([bool(r.reward.correct) for r in rollouts] for rollouts in (greedy, sampled))
     return Evaluation(
-        n=len(items),
-        greedy=sum(bool(r.reward.correct) for r in greedy),
-        sampled=sum(bool(r.reward.correct) for r in sampled),
-        seconds=time.perf_counter() - began,
+        n=len(items), greedy=sum(right), sampled=sum(right_sampled), seconds=time.perf_counter() - began,
         samples=[as_sample(rollout, spec.split) for rollout in greedy[: spec.samples]],
-        outcomes=outcomes_of((r.reward.correct for r in greedy), (r.reward.correct for r in sampled)),
-        errors=grader.failed,
-        first_error=clean(grader.first),
-    )
+        outcomes=outcomes_of(right, right_sampled), errors=grader.failed, first_error=clean(grader.first),
+    )  # fmt: skip
 
 
 def prompt_texts(tokenizer: Any, task: Task, items: Sequence[Item]) -> list[str]:
