@@ -137,12 +137,12 @@ def build_parser() -> argparse.ArgumentParser:
         description="Tree search over GRPO training strategies, watched and steered from the terminal. "
         "Without a command: the terminal on the list of runs.",
         epilog="Settings of the terminal (theme, notifications, keys): the comma key, or config.toml in "
-        "$XDG_CONFIG_HOME/llmzero (LLMZERO_CONFIG names another file); docs/terminal.md tells all of them.",
+        "$XDG_CONFIG_HOME/llmzero (LLMZERO_CONFIG names another file); docs/terminal.md lists all of them.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _common(parser, defaults=True)
-    parser.add_argument("--ascii", action="store_true", help="draw with ASCII alone")
+    parser.add_argument("--ascii", action="store_true", help="use ASCII characters only")
     parser.set_defaults(handler="look:terminal")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     _starting(commands)
@@ -160,7 +160,7 @@ def _starting(commands: Any) -> None:
     new.add_argument("file", type=Path, metavar="FILE")
     new.add_argument("--task", default="knights", metavar="T", help="a task's name, or file.py:Class")
     new.add_argument("--model", default="", metavar="M", help="a model directory or a hub id")
-    check = _command(commands, "check", "runfile:check", "everything that can be known before hours are spent")
+    check = _command(commands, "check", "runfile:check", "check a run file, its model, task and machine")
     check.add_argument("file", type=Path, metavar="FILE")
     check.add_argument(
         "--dry-run", action="store_true", help="train two real GRPO steps: the base's pass rate, time and memory"
@@ -172,7 +172,7 @@ def _starting(commands: Any) -> None:
 
 
 def _comparing(commands: Any) -> None:
-    compare = _command(commands, "compare", "compare:compare", "strategies held against each other: tasks × seeds")
+    compare = _command(commands, "compare", "compare:compare", "compare strategies over tasks and seeds")
     compare.add_argument("file", type=Path, metavar="PLAN.toml")
     compare.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
     compare.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by so much")
@@ -181,23 +181,23 @@ def _comparing(commands: Any) -> None:
     )
     compare.add_argument("--only", action="append", metavar="CELL", help="only ladder, ladder/ours, ladder/ours/101, …")
     compare.add_argument("--results", type=Path, metavar="FILE", help="default: beside the plan, .jsonl")
-    compare.add_argument("--report", action="store_true", help="tables and curves of what is measured; nothing is run")
+    compare.add_argument("--report", action="store_true", help="tables and curves of what is measured; runs nothing")
     compare.add_argument(
         "--to", type=Path, metavar="PAGE.md", help="the report as a page, its CSV and picture beside it"
     )
     compare.add_argument(
         "--against", choices=("seconds", "steps", "tokens"), default="seconds", help="compute of the curves"
     )
-    compare.add_argument("--list", action="store_true", help="the cells and whether they are done; nothing is run")
+    compare.add_argument("--list", action="store_true", help="list the cells and their state, without running anything")
 
 
 def _steering(commands: Any) -> None:
     attach = _command(commands, "attach", "look:attach", "the terminal on one run")
     attach.add_argument("name", metavar="RUN")
     attach.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
-    attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII alone")
-    stop_text = "end a run cleanly; `llmzero resume` goes on"
-    for word, text in (("pause", "hold the training after the step in progress"), ("stop", stop_text)):
+    attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
+    stop_text = "stop a run cleanly; `llmzero resume` continues it"
+    for word, text in (("pause", "pause training after the current step"), ("stop", stop_text)):
         each = _command(commands, word, f"control:{word}", text)
         each.add_argument("name", metavar="RUN")
         each.add_argument(
@@ -205,10 +205,10 @@ def _steering(commands: Any) -> None:
             type=_positive,
             default=None,
             metavar="S",
-            help="seconds to wait for the engine's word (default: "
+            help="seconds to wait for the engine's answer (default: "
             f"{'60 beyond training.stop_seconds' if word == 'stop' else '30'})",
         )
-    resume = _command(commands, "resume", "start:resume", "go on, after a pause, a stop, a crash or a reboot")
+    resume = _command(commands, "resume", "start:resume", "continue a run after a pause, a stop, a crash or a reboot")
     resume.add_argument("name", metavar="RUN")
     _attachment(resume)
 
@@ -217,7 +217,7 @@ def _asking(commands: Any) -> None:
     _command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
     show = _command(commands, "show", "listing:show", "one run as text")
     show.add_argument("name", metavar="RUN")
-    tail = _command(commands, "tail", "tail:tail", "the log of a run as it grows, and what its training says")
+    tail = _command(commands, "tail", "tail:tail", "follow the log of a run and its training")
     tail.add_argument("name", metavar="RUN")
     tail.add_argument(
         "-n", "--lines", type=_count, default=10, metavar="LINES", help="lines of the log to begin with (default: 10)"
@@ -227,9 +227,9 @@ def _asking(commands: Any) -> None:
     sql.add_argument("--file", type=Path, metavar="Q.SQL", help="read the query from a file")
     sql.add_argument("--format", choices=("table", "csv", "json", "parquet"), help="default: table")
     sql.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout")
-    sql.add_argument("--seconds", metavar="S", help="a query is killed after so long (LLMZERO_SQL_SECONDS; 60)")
-    sql.add_argument("--memory", metavar="MB", help="the memory it may take (LLMZERO_SQL_MEMORY; 1024)")
-    sql.add_argument("--rows", type=_count, metavar="N", help="rows it may answer (100000; with -o all of them)")
+    sql.add_argument("--seconds", metavar="S", help="time limit of a query in seconds (LLMZERO_SQL_SECONDS; 60)")
+    sql.add_argument("--memory", metavar="MB", help="memory limit of a query in MB (LLMZERO_SQL_MEMORY; 1024)")
+    sql.add_argument("--rows", type=_count, metavar="N", help="most rows returned (100000; with -o all of them)")
     snapshot = _command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
     snapshot.add_argument("name", metavar="RUN")
     snapshot.add_argument("file", type=Path, metavar="FILE.duckdb")
@@ -242,7 +242,7 @@ def _asking(commands: Any) -> None:
     tasks = _command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
     tasks.add_argument("name", nargs="?", metavar="NAME")
     tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
-    doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has and what is missing, with the remedy")
+    doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
     doctor.add_argument("--probe-vision", action="store_true", help="have the model read five plots with known answers")
     doctor.add_argument("--host", metavar="URL", help="the Ollama server to ask; default: the run file's default")
     doctor.add_argument("--model", metavar="NAME", help="the model to look for and to probe")
@@ -267,14 +267,14 @@ def _common(parser: argparse.ArgumentParser, *, defaults: bool) -> None:
         "--runs-dir", type=Path, default=default(runs), metavar="DIR", help="where runs live (LLMZERO_RUNS; ./runs)"
     )
     parser.add_argument("--json", action="store_true", default=default(False), help="lists and findings as JSON")
-    parser.add_argument("-v", "--verbose", action="store_true", default=default(False), help="say more when it fails")
+    parser.add_argument("-v", "--verbose", action="store_true", default=default(False), help="say more about an error")
 
 
 def _attachment(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
-    how.add_argument("--detach", action="store_true", help="start it and come back at once")
-    parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII alone")
+    how.add_argument("--detach", action="store_true", help="start in the background and return")
+    parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
 
 
 def _positive(text: str) -> float:

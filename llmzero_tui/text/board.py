@@ -114,7 +114,7 @@ class ProgressBoard:
     def _branch(self, branch: TreeBranch, width: int) -> Text:
         look = mark(str(branch.row["state"]))
         line = Text(fit(" " * (2 * branch.depth) + branch.name, width))
-        line.append(f"  {best_score(branch.row):>16}")
+        line.append(f"  {best_score(branch.row):>18}")
         line.append(" ★ " if branch.best else "   ", style="yellow")
         line.append(branch.shown_state, style=_colour(look.colour))
         return line

@@ -59,7 +59,7 @@ def test_the_board_tells_state_budget_scores_training_waiting_and_the_tree(facts
     text = "\n".join(drawn(facts, (120, 40)))
     for words in (
         "knights-01  ● training", "42% of the budget · 14m00s, 19m20s left", "630 of 1500 steps, 14 of 40 minutes",
-        "best .637 [.58, .69] (#13 step 25, n 256)", "● #13 continue  step 31/50  reward .672  kl .0027",
+        "best 0.637 [0.58, 0.69] (#13 step 25, n 256)", "● #13 continue  step 31/50  reward .672  kl .0027",
         "? #15 lr↓ clip↑ waits for you: `llmzero attach knights-01`", "\n#0 base", "        #13 continue",
         "✂ early-stopped",
     ):  # fmt: skip
@@ -77,7 +77,7 @@ def test_hostile_text_cannot_drive_the_terminal(facts: RunFacts) -> None:
 def test_limits_in_words_name_what_is_spent_of_each(facts: RunFacts) -> None:
     assert limit_words(facts.summary) == "630 of 1500 steps, 14 of 40 minutes"
     assert status_line(facts.summary) == (
-        "630 steps in 14 nodes · 42% of the budget · 14m00s, 19m20s left · best .637 [.58, .69] (#13 step 25, n 256)"
+        "630 steps in 14 nodes · 42% of the budget · 14m00s, 19m20s left · best 0.637 [0.58, 0.69] (#13 step 25, n 256)"
     )
 
 
