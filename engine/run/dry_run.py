@@ -165,7 +165,7 @@ def _estimate(config: RunConfig, measured: DryRunResult) -> str:
 
 
 def _ratio(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.00"
+    return f"{value:.2f}" if value < 0.995 else "1.00"
 
 
 def _span(seconds: float) -> str:

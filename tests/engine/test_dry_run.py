@@ -102,7 +102,7 @@ def test_the_estimate_counts_every_limit(budget: str, says: str) -> None:
     found = by_subject(list(dry_run.findings(config("knights", budget=budget), measured)))
     assert says in found["time"].text
     assert found["pass rate"].text.startswith(
-        "the base solves 4 of 32 validation prompts at T=1: .12 [.05, .28]; 3 greedily"
+        "the base solves 4 of 32 validation prompts at T=1: 0.12 [0.05, 0.28]; 3 greedily"
     )
     assert found["learning signal"].text.startswith("38% of 4 groups")
     assert found["peak memory"].text == "a worker took 900 MB, and 2.0 GB of the GPU; 2 workers take 1.8 GB"

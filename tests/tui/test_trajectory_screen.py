@@ -84,8 +84,8 @@ async def test_the_best_path_first_and_that_to_the_node_one_came_from(run: Path)
         await until(pilot, lambda: "never changed: lr 1e-4" in text_of(screen, "#stairs"), "room for the staircases")
         await pilot.press("t")
         await until(pilot, lambda: about(screen).rstrip().endswith("#0 → #1 → #5 → #11"), "the other path")
+        await until(pilot, lambda: "└ 5e-5 ─" in text_of(screen, "#stairs"), "its staircases")
         stairs = text_of(screen, "#stairs")
-        assert "└ 5e-5 ─" in stairs
         assert "┌ .01 ──" in stairs
         assert ".462 [.40, .52]" in stairs
         assert "regularization" in stairs
