@@ -206,10 +206,10 @@ class LLMZeroApp(StyledApp):
     @work(thread=True, group="tick", exit_on_error=False)
     def _read(self, screen: FeedScreen, view: Any, quick: bool, run: Path | None) -> None:
         try:
-            found = screen.feed.read(view, quick=quick)
+            snapshot = screen.feed.read(view, quick=quick)
         except (Fault, UserError) as error:
-            found = FeedFailure(str(error))
-        self.post_message(self.Looked(screen, found))
+            snapshot = FeedFailure(str(error))
+        self.post_message(self.Looked(screen, snapshot))
         if not quick and (news := self.news.read(run)):
             self.post_message(self.Happened(news))
 

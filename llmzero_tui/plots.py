@@ -19,15 +19,15 @@ SHEETS = 2
 
 def newest(run: Path, node: int) -> tuple[Path, ...]:
     """The pictures of the latest decision about a node; none where no seeing advisor looked."""
-    found = sorted((run / "segments" / str(node) / "plots").glob("*.png"), key=lambda p: (p.stat().st_mtime, p.name))
-    return tuple(found[-SHEETS:])
+    pictures = sorted((run / "segments" / str(node) / "plots").glob("*.png"), key=lambda p: (p.stat().st_mtime, p.name))
+    return tuple(pictures[-SHEETS:])
 
 
 def of_call(run: Path, names: Sequence[str]) -> tuple[Path, ...]:
     """The pictures of one call that are there: PNG files below the run's directory, whatever the row names."""
     home = run.resolve()
-    found = ((run / name) for name in names[:SHEETS] if "\0" not in name)
-    return tuple(p for p in found if p.suffix == ".png" and p.resolve().is_relative_to(home) and p.is_file())
+    named = ((run / name) for name in names[:SHEETS] if "\0" not in name)
+    return tuple(p for p in named if p.suffix == ".png" and p.resolve().is_relative_to(home) and p.is_file())
 
 
 def viewer() -> str | None:

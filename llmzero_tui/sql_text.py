@@ -54,9 +54,9 @@ def style(kind: str, colours: Palette) -> str:
 
 def by_line(text: str) -> dict[int, list[Span]]:
     """The tokens of each line, in columns of that line; a token over several lines is in each of them."""
-    found: dict[int, list[Span]] = {}
+    spans_of: dict[int, list[Span]] = {}
     if len(text) > TOO_LONG:
-        return found
+        return spans_of
     line, begins = 0, 0
     for start, end, kind in tokens(text):
         line += text.count("\n", begins, start)
@@ -64,12 +64,12 @@ def by_line(text: str) -> dict[int, list[Span]]:
         here = begins
         while True:
             stop = text.find("\n", here, end)
-            found.setdefault(line, []).append((max(0, start - here), (end if stop < 0 else stop) - here, kind))
+            spans_of.setdefault(line, []).append((max(0, start - here), (end if stop < 0 else stop) - here, kind))
             if stop < 0:
                 break
             line, here = line + 1, stop + 1
         begins = here
-    return found
+    return spans_of
 
 
 def coloured(text: str, colours: Palette) -> Text:
@@ -105,7 +105,7 @@ def error_span(message: str, text: str) -> tuple[int, int, int] | None:
     named = _NAMED.search(message)
     if named:
         for line, words in enumerate(lines):
-            found = re.search(rf"(?<!\w){re.escape(named[1])}(?!\w)", words)
-            if found:
-                return line, *found.span()
+            named_there = re.search(rf"(?<!\w){re.escape(named[1])}(?!\w)", words)
+            if named_there:
+                return line, *named_there.span()
     return None

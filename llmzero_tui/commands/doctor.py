@@ -112,12 +112,12 @@ def _probe(host: str, model: str) -> CheckFinding:
     sys.stderr.write("asking the model to read five plots …\n")
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     try:
-        found = json.loads(done.stdout)
+        finding = json.loads(done.stdout)
     except ValueError:
         return CheckFinding(
             "warning", "vision", f"the probe ended with {done.returncode}: {one_line(done.stderr)[-200:]}"
         )
-    return CheckFinding(found["level"], "vision", one_line(found["text"]))
+    return CheckFinding(finding["level"], "vision", one_line(finding["text"]))
 
 
 def _terminal() -> CheckFinding:

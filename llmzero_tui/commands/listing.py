@@ -44,16 +44,16 @@ class ListedRun:
 
 def ls(options: argparse.Namespace) -> int:
     """The runs of a directory, newest first."""
-    found = [look(each) for each in launch.list_runs(options.runs_dir)]
+    rows = [look(each) for each in launch.list_runs(options.runs_dir)]
     if options.json:
-        emit(to_json([each.as_dict() for each in found]))
+        emit(to_json([each.as_dict() for each in rows]))
         return 0
-    if not found:
+    if not rows:
         note(f"no runs in {options.runs_dir}; `llmzero demo` makes one")
         return 0
     header = ["run", "state", "task", "nodes", "steps", "best validation", "test", "budget", "started (UTC)"]
-    emit(*table(header, [_line(each) for each in found], right={3, 4, 7}))
-    for each in found:
+    emit(*table(header, [_line(each) for each in rows], right={3, 4, 7}))
+    for each in rows:
         reason = each.trouble or (each.summary.reason if each.summary else "")
         if not reason and each.state == "crashed":
             reason = "its engine is gone; `llmzero resume` goes on"

@@ -82,9 +82,9 @@ def load_run(path: Path) -> RunConfig:
 
 def show_findings(findings: Iterable[CheckFinding], *, as_json: bool) -> None:
     """One line for each finding, or a JSON list of them."""
-    found = [replace(each, text=bounded(each.text)) for each in findings]
+    bounded_findings = [replace(each, text=bounded(each.text)) for each in findings]
     if as_json:
-        emit(to_json([asdict(each) for each in found]))
+        emit(to_json([asdict(each) for each in bounded_findings]))
         return
-    width = max((len(each.subject) for each in found), default=0)
-    emit(*(f"{GLYPHS[each.level]}  {each.subject:<{width}}  {plain(each.text)}" for each in found))
+    width = max((len(each.subject) for each in bounded_findings), default=0)
+    emit(*(f"{GLYPHS[each.level]}  {each.subject:<{width}}  {plain(each.text)}" for each in bounded_findings))

@@ -34,13 +34,13 @@ def tasks(options: argparse.Namespace) -> int:
         UserError: no such task, or one that cannot be used here; the line says what is missing.
     """
     if options.name is None:
-        found = [_listed(name, options.preview) for name in registry.listed()]
+        described = [_listed(name, options.preview) for name in registry.listed()]
     else:
-        found = [_shown(options.name)]
+        described = [_shown(options.name)]
     if options.json:
-        emit(to_json(found))
+        emit(to_json(described))
     else:
-        _print(found, listing=options.name is None)
+        _print(described, listing=options.name is None)
     return 0
 
 
@@ -111,12 +111,12 @@ def _score(task: Task, completion: str, item: Item) -> float:
     return verdict.total
 
 
-def _print(found: list[dict[str, Any]], *, listing: bool) -> None:
-    rows = [[t["name"], t["kind"], t["size"] or "–", t["model"] or "–", t["summary"]] for t in found]
+def _print(described: list[dict[str, Any]], *, listing: bool) -> None:
+    rows = [[t["name"], t["kind"], t["size"] or "–", t["model"] or "–", t["summary"]] for t in described]
     emit(*table(["task", "kind", "items", "model", "what it is"], rows))
     if listing:
         emit("", *MORE)
-    for task in found:
+    for task in described:
         if task.get("difficulty") and not listing:
             emit("", f"  difficulty  {task['difficulty']}")
         for sample in task.get("samples", ()):

@@ -30,15 +30,15 @@ class AgentsFeed(ViewFeed[AgentsView, AgentsSnapshot]):
         if last is not None and same and last.view == view:
             return replace(last, taken=self.clock(), run=run)
         if last is not None and same and replace(last.view, chosen=None) == replace(view, chosen=None):
-            lines, found = last.lines, last.found
+            lines, total = last.lines, last.found
         else:
             rows = reader.rows(
                 sql("ui_agents_page"), (view.node, view.role, view.errors, PAGE, PAGE * view.page)
             )  # fmt: skip
-            lines, found = tuple(map(called_of, rows)), rows[0]["found"] if rows else 0
+            lines, total = tuple(map(called_of, rows)), rows[0]["found"] if rows else 0
         call = view.chosen if view.chosen is not None else lines[0].call if lines else None
         whole = _whole(reader, call, last.whole if last else None)
-        return AgentsSnapshot(self.clock(), view, run, totals, lines, found, whole)
+        return AgentsSnapshot(self.clock(), view, run, totals, lines, total, whole)
 
 
 def _whole(reader: Reader, call: int | None, known: CallDetail | None) -> CallDetail | None:

@@ -67,20 +67,20 @@ class CompareFeed:
         if self._last is not None and self._view == view and all(r.source.resting for r in self._runs.values()):
             return replace(self._last, taken=self.clock())
         before = {c.letter: c for c in self._last.contenders} if self._last else {}
-        found: dict[str, Contender] = {}
+        by_letter: dict[str, Contender] = {}
         for path, part in self._runs.items():
             letters = {letter: t for letter, t in zip(LETTERS, self.targets, strict=False) if t.path == path}
             if part.source.fresh and not part.source.resting:
                 part.forget()
             try:
                 with part.source.reader() as reader:
-                    found.update(self._look(reader, part, letters, view, before))
+                    by_letter.update(self._look(reader, part, letters, view, before))
             except (Fault, UserError) as error:
                 part.forget()
                 if len(self._runs) == 1:
                     raise
-                found.update({letter: Contender(letter, path.name, problem=str(error)) for letter in letters})
-        contenders = tuple(found[letter] for letter in LETTERS if letter in found)
+                by_letter.update({letter: Contender(letter, path.name, problem=str(error)) for letter in letters})
+        contenders = tuple(by_letter[letter] for letter in LETTERS if letter in by_letter)
         self._last, self._view = self._compared(contenders), view
         return self._last
 
@@ -111,10 +111,10 @@ class CompareFeed:
         calm = part.read and not grown and nodes is nodes_before
         part.read = True
         settings = flat(json_of(row["config"], {})) if len(self._runs) > 1 else None
-        found = {}
+        by_letter = {}
         for letter, node_id in chosen.items():
             if node_id is None:
-                found[letter] = Contender(letter, run.name, state=run.state, problem="nothing was trained yet")
+                by_letter[letter] = Contender(letter, run.name, state=run.state, problem="nothing was trained yet")
                 continue
             old = before.get(letter)
             whole = letters[letter].node is None
@@ -128,8 +128,8 @@ class CompareFeed:
             if old.trace is None or not shows(old.trace, nodes, node_id, view.metric, view.sight, view.columns):
                 trace = read_traces(reader, nodes, node_id, (view.metric,), view.sight, view.columns)[0]
                 old = replace(old, trace=trace)
-            found[letter] = replace(old, state=_state(letters[letter], run, nodes))
-        return found
+            by_letter[letter] = replace(old, state=_state(letters[letter], run, nodes))
+        return by_letter
 
     def _contender(
         self, reader: Reader, letter: str, target: Target, run: RunRow, nodes: Nodes, node_id: int

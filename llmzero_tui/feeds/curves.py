@@ -100,12 +100,12 @@ class _CurveQuery:
         """The points of every line, and how many values were not finite."""
         ask = self._over_time if self.sight.axis is Axis.CLOCK else self._over_steps
         rows = ask(metric, lines, width, MOST_POINTS * len(lines))
-        found: list[list[CurvePoint]] = [[] for _ in lines]
+        points_of: list[list[CurvePoint]] = [[] for _ in lines]
         for row in rows:
             if row["value"] is not None and math.isfinite(row["value"]):
-                found[row["line"]].append(_point(row))
+                points_of[row["line"]].append(_point(row))
         broken = sum(row["broken"] for row in rows if row["line"] == 0)
-        return tuple(tuple(points) for points in found), broken
+        return tuple(tuple(points) for points in points_of), broken
 
     def _over_steps(self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float, limit: int) -> list[Row]:
         asked = [
@@ -153,14 +153,14 @@ def _seen(pieces: Sequence[SegmentPiece], window: AxisWindow | None, width: floa
         return [p for p in pieces if p.node != 0 or p.last > 0]
     first = int((window.first - LEAD_STEPS) // width * width)
     last = int(-(-window.last // width) * width) + 1
-    found = []
+    nodes_seen = []
     for piece in pieces:
         cut = SegmentPiece(
             piece.node, piece.start, max(piece.first, first - piece.start + 1), min(piece.last, last - piece.start)
         )
         if cut.first <= cut.last:
-            found.append(cut)
-    return found
+            nodes_seen.append(cut)
+    return nodes_seen
 
 
 def _extent(path: Sequence[SegmentPiece], clocks: Mapping[SegmentPiece, Clock], axis: Axis, node: NodeRow) -> float:
@@ -171,14 +171,14 @@ def _extent(path: Sequence[SegmentPiece], clocks: Mapping[SegmentPiece, Clock], 
 
 def _bounds(path: Sequence[SegmentPiece], clocks: Mapping[SegmentPiece, Clock], axis: Axis) -> tuple[SegmentBound, ...]:
     """Where every segment but the first begins."""
-    found = []
+    bounds = []
     for piece in path:
         clock = clocks.get(piece)
         if axis is Axis.STEPS and piece.start > 0:
-            found.append(SegmentBound(float(piece.start), piece.node))
+            bounds.append(SegmentBound(float(piece.start), piece.node))
         elif clock is not None and clock.offset > 0:
-            found.append(SegmentBound(clock.offset, piece.node))
-    return tuple(found)
+            bounds.append(SegmentBound(clock.offset, piece.node))
+    return tuple(bounds)
 
 
 def _checks(
@@ -186,7 +186,7 @@ def _checks(
 ) -> tuple[ScoredPoint, ...]:  # fmt: skip
     """The validation scores on the way, each with its 95% interval."""
     by_node = {piece.node: piece for piece in path}
-    found = []
+    checks = []
     question = "ui_curves_checks" if axis is Axis.STEPS else "ui_curves_checks_clock"
     for row in reader.rows(sql(question), (json.dumps(sorted(by_node)),)):
         piece = by_node[row["node"]]
@@ -204,5 +204,5 @@ def _checks(
         score = score_of(row)
         assert score is not None
         low, high = score.interval
-        found.append(ScoredPoint(x, score.value, low, high, score.n, piece.node))
-    return tuple(sorted(found))
+        checks.append(ScoredPoint(x, score.value, low, high, score.n, piece.node))
+    return tuple(sorted(checks))

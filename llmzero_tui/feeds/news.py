@@ -92,17 +92,17 @@ def _told(path: Path, watched: _WatchedRun, row: Row, live: bool) -> list[News]:
     """The news between what was known of a run and its row of now."""
     name, state, reason = str(row["name"]), str(row["state"]), str(row["reason"] or "")
     waiting = frozenset(int(node) for node in row["waiting"])
-    found: list[News] = []
+    news: list[News] = []
     if watched.known and live and state not in TERMINAL:
-        found = [News(path, name, "waiting", node) for node in sorted(waiting - watched.waiting)]
+        news = [News(path, name, "waiting", node) for node in sorted(waiting - watched.waiting)]
     if watched.known and not watched.over:
         if state in ("finished", "stopped", "failed"):
-            found.append(News(path, name, state, reason=reason))  # type: ignore[arg-type]
+            news.append(News(path, name, state, reason=reason))  # type: ignore[arg-type]
         elif not live:
-            found.append(News(path, name, "lost"))
+            news.append(News(path, name, "lost"))
     watched.over = state in TERMINAL or not live
     watched.known, watched.waiting = True, waiting
-    return found
+    return news
 
 
 def _socket(path: Path) -> int:

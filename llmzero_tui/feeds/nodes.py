@@ -37,20 +37,20 @@ class NodesFeed:
 
     def read(self, reader: Reader) -> Nodes:
         """All nodes: the same object when nothing is different."""
-        found: dict[int, list[Row]] = {}
+        rows_of: dict[int, list[Row]] = {}
         marks: dict[int, str] = {}
         for row in reader.rows(sql("ui_nodes"), (json.dumps(list(self._marks.values())),)):
             marks[row["chunk"]] = row["mark"]
             if row["node_id"] is not None:
-                found.setdefault(row["chunk"], []).append(row)
+                rows_of.setdefault(row["chunk"], []).append(row)
         different = {c for c, mark in marks.items() if self._marks.get(c) != mark} | (
             self._chunks.keys() - marks.keys()
         )
         self._marks = marks
         if different:
-            new = [node_of(row, live=reader.live) for chunk in sorted(found) for row in found[chunk]]
+            new = [node_of(row, live=reader.live) for chunk in sorted(rows_of) for row in rows_of[chunk]]
             before = {number for chunk in different for number in self._chunks.pop(chunk, ())}
-            self._chunks.update({c: frozenset(r["node_id"] for r in rows) for c, rows in found.items()})
+            self._chunks.update({c: frozenset(r["node_id"] for r in rows) for c, rows in rows_of.items()})
             self.nodes = self.nodes.changed(new, before - {node.id for node in new})
         return self.nodes
 
@@ -75,10 +75,10 @@ class SparksFeed:
         wanted = self.missing(nodes, lines) | (changed & self.sparks.keys())
         if not wanted:
             return
-        found: dict[int, list[Row]] = {number: [] for number in wanted}
+        rows_of: dict[int, list[Row]] = {number: [] for number in wanted}
         for row in reader.rows(sql("ui_sparks"), (json.dumps(sorted(wanted)), SPARK_PARTS)):
-            found[row["node_id"]].append(row)
-        new = {number: parts(rows, SPARK_PARTS) if rows else () for number, rows in found.items()}
+            rows_of[row["node_id"]].append(row)
+        new = {number: parts(rows, SPARK_PARTS) if rows else () for number, rows in rows_of.items()}
         self.sparks = {**self.sparks, **new}
 
     def missing(self, nodes: Nodes, lines: Iterable[int]) -> set[int]:

@@ -32,13 +32,13 @@ class SegmentPiece:
 
 def trajectory(nodes: Mapping[int, NodeRow], node_id: int) -> tuple[SegmentPiece, ...]:
     """The way from the base to the last step of a node; each segment up to where it was left."""
-    found: list[SegmentPiece] = []
+    pieces: list[SegmentPiece] = []
     at, left = nodes.get(node_id), OPEN_END
-    while at is not None and len(found) <= len(nodes):
-        found.append(SegmentPiece(at.id, at.start, last=left))
+    while at is not None and len(pieces) <= len(nodes):
+        pieces.append(SegmentPiece(at.id, at.start, last=left))
         left = at.branch_step if at.branch_step is not None else OPEN_END
         at = nodes.get(at.parent) if at.parent is not None else None
-    return tuple(reversed(found))
+    return tuple(reversed(pieces))
 
 
 def continuation(nodes: Mapping[int, NodeRow], node_id: int) -> tuple[SegmentPiece, ...]:
@@ -49,14 +49,14 @@ def continuation(nodes: Mapping[int, NodeRow], node_id: int) -> tuple[SegmentPie
     if node is None or parent is None or node.branch_step is None or parent.parent is None:
         return ()
     until = node.start + max(node.planned, node.trained)
-    found: list[SegmentPiece] = []
+    pieces: list[SegmentPiece] = []
     at: NodeRow | None = parent
     first = node.branch_step + 1
-    while at is not None and at.start < until and len(found) <= len(nodes):
+    while at is not None and at.start < until and len(pieces) <= len(nodes):
         if at.trained >= first:
-            found.append(SegmentPiece(at.id, at.start, first, min(at.trained, until - at.start)))
+            pieces.append(SegmentPiece(at.id, at.start, first, min(at.trained, until - at.start)))
         at, first = _kept(nodes, at, node_id), 1
-    return tuple(found)
+    return tuple(pieces)
 
 
 def _kept(nodes: Mapping[int, NodeRow], parent: NodeRow, without: int) -> NodeRow | None:
@@ -126,22 +126,22 @@ class Clock:
 
 def spans(begun: int, ended: int, offset: float, breaks: Iterable[ClockBreak]) -> Clock:
     """A piece from one moment to another, as it lies on the axis from `offset` on."""
-    found: list[ClockSpan] = []
+    clock_spans: list[ClockSpan] = []
     at = begun
     for gap in breaks:
         if gap.last <= begun or gap.first >= ended:
             continue
         if gap.first > at:
-            found.append(ClockSpan(at, gap.first, offset))
-            offset = found[-1].at(gap.first)
+            clock_spans.append(ClockSpan(at, gap.first, offset))
+            offset = clock_spans[-1].at(gap.first)
             at = gap.first
         rate = max(0.0, gap.counted) * 1e6 / (gap.last - gap.first)
         until = gap.last
-        found.append(ClockSpan(at, until, offset, rate))
-        offset = found[-1].at(until)
+        clock_spans.append(ClockSpan(at, until, offset, rate))
+        offset = clock_spans[-1].at(until)
         at = until
-    found.append(ClockSpan(at, FOREVER, offset))
-    return Clock(tuple(found), ended)
+    clock_spans.append(ClockSpan(at, FOREVER, offset))
+    return Clock(tuple(clock_spans), ended)
 
 
 def clocks(reader: Reader, path: Sequence[SegmentPiece], beyond: Sequence[SegmentPiece]) -> dict[SegmentPiece, Clock]:
@@ -149,18 +149,18 @@ def clocks(reader: Reader, path: Sequence[SegmentPiece], beyond: Sequence[Segmen
     asked = json.dumps([{"node": p.node, "last": p.last} for p in (*path, *beyond)])
     rows = {(r["node"], r["last"]): r for r in reader.rows(sql("ui_curves_times"), (asked,))}
     breaks = [ClockBreak(**row) for row in reader.rows(sql("ui_curves_breaks"))]
-    found: dict[SegmentPiece, Clock] = {}
+    clock_of: dict[SegmentPiece, Clock] = {}
 
     def lay(pieces: Sequence[SegmentPiece], offset: float) -> None:
         for piece in pieces:
             row = rows.get((piece.node, piece.last))
             if row is not None:
-                found[piece] = spans(row["begun"], row["ended"], offset, breaks)
-                offset = found[piece].end
+                clock_of[piece] = spans(row["begun"], row["ended"], offset, breaks)
+                offset = clock_of[piece].end
 
     lay(path, 0.0)
-    left = found.get(path[-2]) if len(path) > 1 else None
+    left = clock_of.get(path[-2]) if len(path) > 1 else None
     if beyond and left is not None:
         same = beyond[0].node == path[-2].node
         lay(beyond, left.offset if same else left.end)
-    return found
+    return clock_of

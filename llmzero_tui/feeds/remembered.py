@@ -37,10 +37,10 @@ def recall(directory: Path) -> Headers:
         known = json.loads(_file().read_text(encoding="utf-8"))
         if known["shape"] != SHAPE:
             return {}
-        found = {Path(path): (tuple(map(int, stamp)), _run(Path(path), row)) for path, stamp, row in known["runs"]}
+        headers = {Path(path): (tuple(map(int, stamp)), _run(Path(path), row)) for path, stamp, row in known["runs"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return {path: header for path, header in found.items() if path.parent == directory.absolute()}
+    return {path: header for path, header in headers.items() if path.parent == directory.absolute()}
 
 
 def remember(directory: Path, headers: Mapping[Path, tuple[Print, RunRow]]) -> None:

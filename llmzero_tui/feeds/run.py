@@ -188,10 +188,10 @@ class RunFeed:
 
 def header(reader: Reader, path: Path) -> Row:
     """The one row of the run. Raises UserError while its engine has not written it."""
-    found = reader.rows(sql("run_header"))
-    if not found:
+    rows = reader.rows(sql("run_header"))
+    if not rows:
         raise UserError(f"{path.name} has no data yet: its engine is starting, or ended before it began")
-    return found[0]
+    return rows[0]
 
 
 def _begun_again(before: Nodes, now: Nodes) -> set[int]:

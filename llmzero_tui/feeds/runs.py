@@ -51,8 +51,8 @@ class RunsFeed:
         prints = self._prints()
         for gone in self._cache.keys() - prints.keys():
             del self._cache[gone]
-        found = {path: self._run(path, prints[path]) for path in self._due(prints, list(view or ()))}
-        runs = [found.get(path) or self._known(path) for path in prints]
+        headers = {path: self._run(path, prints[path]) for path in self._due(prints, list(view or ()))}
+        runs = [headers.get(path) or self._known(path) for path in prints]
         if self._fresh and not any(run.state == UNREAD for run in runs):
             self._fresh = False
             remember(self.directory, self._cache)
@@ -71,13 +71,13 @@ class RunsFeed:
             names = [entry.name for entry in os.scandir(self.directory)]
         except OSError:
             return {}
-        found = {}
+        prints = {}
         for name in names:
             now = _print(f"{self.directory}/{name}") if not name.startswith(".") else None
             if now is not None:
                 path = self._paths.get(name) or self._paths.setdefault(name, self.directory / name)
-                found[path] = now
-        return found
+                prints[path] = now
+        return prints
 
     def _due(self, prints: dict[Path, Print], visible: list[Path]) -> Iterable[Path]:
         """What to read now: live runs, what is on the screen, then the newest, until the time is over."""

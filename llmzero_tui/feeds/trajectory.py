@@ -24,11 +24,11 @@ class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
         row = header(reader, self.path)
         best = view.node is None
         node, step = (row["best_node"], row["best_step"]) if best else (view.node, None)
-        found = _legs(reader, node, step) if node is not None else ()
+        stages = _legs(reader, node, step) if node is not None else ()
         before = last.legs if last else ()
         return TrajectorySnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), node=node, best=best,
-            legs=before if before == found else found, space=tuple(json_of(row["space"], ())),
+            legs=before if before == stages else stages, space=tuple(json_of(row["space"], ())),
         )  # fmt: skip
 
 

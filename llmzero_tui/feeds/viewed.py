@@ -41,9 +41,9 @@ class ViewFeed(ABC, Generic[ViewT, SnapshotT]):
             return replace(last, taken=self.clock())
         self._last = None
         with self._source.reader() as reader:
-            found = self._look(reader, view, last)
-        self._last, self._view = found, view
-        return found
+            snapshot = self._look(reader, view, last)
+        self._last, self._view = snapshot, view
+        return snapshot
 
     def close(self) -> None:
         """Let go of the reader."""

@@ -37,7 +37,7 @@ class ExportKind:
 def ways(node: int | None) -> tuple[ExportKind, ...]:
     """What can be written while a node is selected."""
     formats = f"The name says the format: {', '.join(FORMATS)}"
-    found = [
+    kinds = [
         ExportKind(
             "policy",
             "the best policy: model, strategy and card",
@@ -62,15 +62,15 @@ def ways(node: int | None) -> tuple[ExportKind, ...]:
         ),
     ]
     if node is not None:
-        found += [
+        kinds += [
             ExportKind("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),
             ExportKind("line", f"the metrics of the way from the base to node {node}", formats, f"-line{node}.csv",
                 suffixes=tuple(FORMATS)),
         ]  # fmt: skip
-    found.append(
+    kinds.append(
         ExportKind("picture", "the screen as a picture", "An SVG, for a browser or a page.", ".svg", (".svg",))
     )
-    return tuple(found)
+    return tuple(kinds)
 
 
 class ExportJob:

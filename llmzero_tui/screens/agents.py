@@ -109,15 +109,15 @@ class AgentsScreen(FeedScreen):
 
     def _list(self) -> None:
         rows, snapshot = self.query_one(Rows), self.snapshot
-        found: tuple[CallLine, ...] = snapshot.lines if snapshot is not None else ()
+        lines: tuple[CallLine, ...] = snapshot.lines if snapshot is not None else ()
 
         def draw(index: int, width: int, dress: Appearance) -> Text:
-            return texts.line(found[index], width, dress)
+            return texts.line(lines[index], width, dress)
 
         whole = snapshot.whole if snapshot is not None else None
         rows.head(texts.columns(rows.size.width))
         chosen = whole.line.call if whole is not None else None
-        rows.show([f.call for f in found], (found, look(self)), draw, chosen, texts.nothing(snapshot))
+        rows.show([f.call for f in lines], (lines, look(self)), draw, chosen, texts.nothing(snapshot))
 
     def _whole(self) -> None:
         sheet, dress = self.query_one(Folding), look(self)

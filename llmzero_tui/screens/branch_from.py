@@ -72,13 +72,13 @@ class BranchFrom(ModalScreen[BranchPoint | None]):
         self._shown = [
             p for p in self._places if wanted in f"#{p.node} {p.label} {p.state} step {p.step}".lower()
         ][:SHOWN]  # fmt: skip
-        found = self.query_one("#places", OptionList)
-        found.clear_options()
-        found.add_options([Option(self._line(p)) for p in self._shown])
+        options = self.query_one("#places", OptionList)
+        options.clear_options()
+        options.add_options([Option(self._line(p)) for p in self._shown])
         if not self._shown:
             nothing = Text("nothing matches", style=look(self).palette.faint)
-            found.add_option(Option(look(self).done(nothing), disabled=True))
-        found.highlighted = 0 if self._shown else None
+            options.add_option(Option(look(self).done(nothing), disabled=True))
+        options.highlighted = 0 if self._shown else None
 
     def _line(self, place: BranchPoint) -> Text:
         dress, colours = look(self), look(self).palette
@@ -93,9 +93,9 @@ class BranchFrom(ModalScreen[BranchPoint | None]):
 
     def action_walk(self, by: int) -> None:
         """Move in the list while the line keeps the keys."""
-        found = self.query_one("#places", OptionList)
-        if self._shown and found.highlighted is not None:
-            found.highlighted = max(0, min(len(self._shown) - 1, found.highlighted + by))
+        options = self.query_one("#places", OptionList)
+        if self._shown and options.highlighted is not None:
+            options.highlighted = max(0, min(len(self._shown) - 1, options.highlighted + by))
 
     @on(Input.Submitted)
     def _chosen(self) -> None:

@@ -70,10 +70,10 @@ class EditOutcome:
 
     def payload(self) -> dict[str, object]:
         """What goes into the command's row."""
-        found: dict[str, object] = {
+        content: dict[str, object] = {
             "changes": dict(self.changes), "optimizer": self.optimizer, "reference": self.reference
         }  # fmt: skip
-        return {**found, "rationale": self.rationale} if self.rationale else found
+        return {**content, "rationale": self.rationale} if self.rationale else content
 
 
 @dataclass(slots=True)
@@ -241,7 +241,7 @@ class EditScreen(ModalScreen[EditOutcome | None]):
 
     def _fields(self) -> _FieldValues:
         """Every field read. One that was not touched keeps its exact value, whatever its rounded text says."""
-        found = _FieldValues()
+        fields = _FieldValues()
         for item in self._free:
             text = self._field(item).value.strip()
             old, proposed = self._subject.before.get(item.name), self._proposed(item)
@@ -253,15 +253,15 @@ class EditScreen(ModalScreen[EditOutcome | None]):
                 try:
                     value = item.coerce(float(text))
                 except (ValueError, OverflowError):
-                    found.wrong[item.name] = (
+                    fields.wrong[item.name] = (
                         f"{item.name} = {plain(text, 20)!r} is not a number; allowed: {item.allowed}"
                     )
                     continue
                 if not item.allows(value):
-                    found.wrong[item.name] = f"{item.name} = {plain(text, 20)} is not allowed; allowed: {item.allowed}"
+                    fields.wrong[item.name] = f"{item.name} = {plain(text, 20)} is not allowed; allowed: {item.allowed}"
             if value is not None and value != old:
-                found.changes[item.name] = value
-        return found
+                fields.changes[item.name] = value
+        return fields
 
     def _read(self) -> tuple[EditOutcome, str]:
         """The transition of the form and "", or what is wrong with it first."""

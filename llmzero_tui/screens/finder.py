@@ -92,13 +92,13 @@ class Finder(ModalScreen[str | None]):
     def _narrow(self, needle: str) -> None:
         """Show the entries that have every word of the needle."""
         words = needle.casefold().split()
-        found = [e for e in self._entries if all(w in f"{e.name} {e.words} {e.value}".casefold() for w in words)]
-        self._shown = found[:SHOWN]
+        matching = [e for e in self._entries if all(w in f"{e.name} {e.words} {e.value}".casefold() for w in words)]
+        self._shown = matching[:SHOWN]
         entries = self.query_one(OptionList)
         entries.clear_options()
         entries.add_options([Option(self._line(entry)) for entry in self._shown])
         entries.highlighted = 0 if self._shown else None
-        self.query_one(".dialog").border_subtitle = look(self).title(f"{len(found)} of {len(self._entries)}")
+        self.query_one(".dialog").border_subtitle = look(self).title(f"{len(matching)} of {len(self._entries)}")
         self._preview()
 
     def _line(self, entry: FinderEntry) -> Text:

@@ -107,10 +107,10 @@ class PruneScreen(ModalScreen[str | None]):
 
 def subtree(nodes: Nodes, node_id: int) -> list[tuple[int, NodeRow]]:
     """A node and all below it in the order of the tree, each with its depth under the node."""
-    found: list[tuple[int, NodeRow]] = []
+    below: list[tuple[int, NodeRow]] = []
     rest = [(0, node_id)]
     while rest:
         depth, number = rest.pop()
-        found.append((depth, nodes[number]))
+        below.append((depth, nodes[number]))
         rest.extend((depth + 1, child) for child in reversed(nodes.children.get(number, [])))
-    return found
+    return below

@@ -137,18 +137,18 @@ class SamplesScreen(FeedScreen):
     def _list(self) -> None:
         lines, snapshot = self.query_one("#samples", Rows), self.snapshot
         comparing = snapshot is not None and snapshot.view.comparing
-        found: tuple[CompletionLine, ...] = snapshot.lines if snapshot is not None else ()
+        completions: tuple[CompletionLine, ...] = snapshot.lines if snapshot is not None else ()
 
         def draw(index: int, width: int, dress: Appearance) -> Text:
-            return texts.line(found[index], width, dress, snapshot.view if snapshot is not None else self._view)
+            return texts.line(completions[index], width, dress, snapshot.view if snapshot is not None else self._view)
 
         shown = None
         if snapshot is not None:
             shown = snapshot.other if comparing else snapshot.full
         chosen = shown.seq if shown is not None else None
-        key = (found, comparing, self._view.split, look(self))
+        key = (completions, comparing, self._view.split, look(self))
         lines.head(texts.columns(comparing))
-        lines.show([f.seq for f in found], key, draw, chosen, texts.nothing(snapshot, self._view))
+        lines.show([f.seq for f in completions], key, draw, chosen, texts.nothing(snapshot, self._view))
 
     def _texts(self) -> None:
         snapshot = self.snapshot
@@ -332,10 +332,10 @@ class SamplesScreen(FeedScreen):
     def action_copy(self) -> None:
         """The completion that is read; while comparing, both."""
         shown = (self.snapshot.full, self.snapshot.other) if self.snapshot is not None else ()
-        found = [full for full in shown if full is not None]
-        if found:
-            words = " and ".join(texts.title(full) for full in found)
-            self.app.copy("\n".join(map(texts.as_text, found)), words)
+        whole = [full for full in shown if full is not None]
+        if whole:
+            words = " and ".join(texts.title(full) for full in whole)
+            self.app.copy("\n".join(map(texts.as_text, whole)), words)
 
     def action_zoom(self) -> None:
         """The text alone, or the list again."""

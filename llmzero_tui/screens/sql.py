@@ -133,9 +133,13 @@ class SqlScreen(KeyedScreen):
         self.query_one("#status", Static).update(look(self).done(Text(f" {plain(words, 600)}", style=style)))
 
     def context(self) -> ActionContext:
-        found = self._answer is not None and self._answer.rows > 0 and not self.busy
+        has_rows = self._answer is not None and self._answer.rows > 0 and not self.busy
         return ActionContext(
-            self.kind, busy=self.busy, pages=found and self.grid.pages > 1, editing=self.editor.has_focus, found=found
+            self.kind,
+            busy=self.busy,
+            pages=has_rows and self.grid.pages > 1,
+            editing=self.editor.has_focus,
+            found=has_rows,
         )
 
     def on_descendant_focus(self) -> None:
@@ -311,8 +315,8 @@ class SqlScreen(KeyedScreen):
         """Choose a saved query: ours, and the user's own on top."""
         from llmzero_tui.screens.finder import Finder, FinderEntry
 
-        found = [*queries.own(), *queries.packaged()]
-        entries = [FinderEntry(q.name, q.words, q.text, q.text, mark="yours" if q.own else "") for q in found]
+        saved = [*queries.own(), *queries.packaged()]
+        entries = [FinderEntry(q.name, q.words, q.text, q.text, mark="yours" if q.own else "") for q in saved]
         self.app.push_screen(Finder("Saved queries", entries, button="Into the editor", empty=""), self._put)
 
     def action_history(self) -> None:

@@ -101,13 +101,13 @@ class ProgressBoard:
 
     def _tree(self, facts: RunFacts, room: int) -> list[Text]:
         """As many branches as there is room for: the way to the best and what is in flight first, then the newest."""
-        found = branches(facts.nodes, facts.summary.best_node)
-        shown = telling(found, room)
+        tree = branches(facts.nodes, facts.summary.best_node)
+        shown = telling(tree, room)
         names = [2 * each.depth + len(each.name) for each in shown]
         width = min(48, max(names, default=0))
         lines = [self._branch(each, width) for each in shown]
-        if len(found) > len(shown):
-            lines.append(Text(f"  {len(found) - len(shown)} more nodes: `llmzero show {facts.name}`",
+        if len(tree) > len(shown):
+            lines.append(Text(f"  {len(tree) - len(shown)} more nodes: `llmzero show {facts.name}`",
                               style=_colour("muted")))  # fmt: skip
         return lines
 
@@ -120,13 +120,13 @@ class ProgressBoard:
         return line
 
 
-def telling(found: list[TreeBranch], room: int) -> list[TreeBranch]:
+def telling(tree: list[TreeBranch], room: int) -> list[TreeBranch]:
     """The branches to show, in the order of the tree."""
-    if len(found) <= room:
-        return found
-    rows = {each.row["node_id"]: each.row for each in found}
+    if len(tree) <= room:
+        return tree
+    rows = {each.row["node_id"]: each.row for each in tree}
     wanted: dict[int, None] = {}
-    for each in [b for b in found if b.best] + [b for b in found if b.row["state"] == "running"]:
+    for each in [b for b in tree if b.best] + [b for b in tree if b.row["state"] == "running"]:
         number = each.row["node_id"]
         while number is not None:
             wanted.setdefault(number)
@@ -134,7 +134,7 @@ def telling(found: list[TreeBranch], room: int) -> list[TreeBranch]:
     for number in sorted(rows, reverse=True):
         wanted.setdefault(number)
     kept = set(list(wanted)[: max(1, room - 1)])
-    return [each for each in found if each.row["node_id"] in kept]
+    return [each for each in tree if each.row["node_id"] in kept]
 
 
 def _colour(name: str) -> str:

@@ -238,23 +238,23 @@ def branches(nodes: Sequence[Row], best: int | None) -> list[TreeBranch]:
     children: dict[int | None, list[Row]] = {}
     for row in nodes:
         children.setdefault(row["parent_id"], []).append(row)
-    found: list[TreeBranch] = []
+    lines: list[TreeBranch] = []
     stack = [(row, 0) for row in reversed(children.get(None, []))]
     while stack:
         row, depth = stack.pop()
-        found.append(TreeBranch(row, depth, row["node_id"] == best))
+        lines.append(TreeBranch(row, depth, row["node_id"] == best))
         stack += [(child, depth + 1) for child in reversed(children.get(row["node_id"], []))]
-    return found
+    return lines
 
 
 def tree_lines(facts: RunFacts) -> Iterator[str]:
     """The tree as a table."""
-    found = branches(facts.nodes, facts.summary.best_node)
+    tree = branches(facts.nodes, facts.summary.best_node)
     rows = [
         [each.name, each.shown_state, each.row["trained_steps"], _best(each), intent_name(each.row["intent"])]
-        for each in found
+        for each in tree
     ]
-    indents = [2 * each.depth for each in found]
+    indents = [2 * each.depth for each in tree]
     yield from table(["node", "state", "steps", "validation", "intent"], rows, right={2}, indents=indents)
 
 

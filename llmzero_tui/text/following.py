@@ -36,12 +36,12 @@ class LongPhases:
     def new(self, activity: Iterable[WorkerActivity]) -> list[WorkerActivity]:
         """Those to be told now."""
         now = time.monotonic()
-        found = {(each.node, each.what): each for each in activity}
-        self._since = {key: self._since.get(key, now) for key in found}
-        self._told &= found.keys()
+        phases = {(each.node, each.what): each for each in activity}
+        self._since = {key: self._since.get(key, now) for key in phases}
+        self._told &= phases.keys()
         due = [key for key, since in self._since.items() if now - since >= LONG_SECONDS and key not in self._told]
         self._told.update(due)
-        return [found[key] for key in due]
+        return [phases[key] for key in due]
 
 
 @dataclass

@@ -57,7 +57,7 @@ def run_file_text(task: str, model: str) -> str:
 
 def docstrings(module: ModuleType) -> Docs:
     """Class name → field name → the docstring under the field; the class's own docstring is under ""."""
-    found: Docs = {}
+    documented: Docs = {}
     for node in ast.parse(inspect.getsource(module)).body:
         if not isinstance(node, ast.ClassDef):
             continue
@@ -65,8 +65,8 @@ def docstrings(module: ModuleType) -> Docs:
         for field, after in zip(node.body, node.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
                 docs[field.target.id] = inspect.cleandoc(str(ast.literal_eval(after.value)))
-        found[node.name] = docs
-    return found
+        documented[node.name] = docs
+    return documented
 
 
 def _section(name: str, section: type[RunFileSection], docs: Docs, given: dict[str, str]) -> Iterator[str]:

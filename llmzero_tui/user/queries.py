@@ -53,7 +53,7 @@ def first() -> str:
 
 
 def _read(directory: Path, *, own: bool) -> list[SavedQuery]:
-    found = []
+    saved = []
     try:
         paths = sorted(directory.glob("*.sql"))
     except OSError:
@@ -66,14 +66,14 @@ def _read(directory: Path, *, own: bool) -> list[SavedQuery]:
         except (OSError, UnicodeDecodeError):
             continue
         if text:
-            found.append(SavedQuery(path.stem, explanation(text), text, own))
-    return found
+            saved.append(SavedQuery(path.stem, explanation(text), text, own))
+    return saved
 
 
 def explanation(text: str) -> str:
     """What the first comment of a query says; empty when it begins with none."""
-    found = re.match(r"\s*--[ \t]*([^\n]*)", text)
-    return found.group(1).strip() if found else ""
+    comment = re.match(r"\s*--[ \t]*([^\n]*)", text)
+    return comment.group(1).strip() if comment else ""
 
 
 def save(name: str, words: str, text: str, *, overwrite: bool) -> Path:
@@ -109,15 +109,15 @@ def history() -> list[str]:
         lines = history_file().read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    found = []
+    texts = []
     for line in lines[-KEPT:]:
         try:
             text = json.loads(line)
         except ValueError:
             continue
         if isinstance(text, str) and text.strip():
-            found.append(text[:LONGEST])
-    return found
+            texts.append(text[:LONGEST])
+    return texts
 
 
 def remember(text: str) -> list[str]:

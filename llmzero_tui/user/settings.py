@@ -54,11 +54,11 @@ def _read(file: Path) -> str:
 
 def _parse(text: str, file: Path) -> TerminalSettings:
     try:
-        found = tomllib.loads(text)
+        settings = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{short(file)}: not TOML: {one_line(str(error))}") from error
     try:
-        return checked(found)
+        return checked(settings)
     except UserError as error:
         raise UserError(f"{short(file)}: {error}") from error
 

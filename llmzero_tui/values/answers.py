@@ -37,14 +37,14 @@ def values(answer: pa.Table) -> Iterator[tuple[Any, ...]]:
 
 def unique(names: list[str]) -> list[str]:
     """Names of which none is twice: a, a_2, …, for formats that need it."""
-    found: list[str] = []
+    names_so_far: list[str] = []
     for name in names:
         number, candidate = 1, name
-        while candidate in found:
+        while candidate in names_so_far:
             number += 1
             candidate = f"{name}_{number}"
-        found.append(candidate)
-    return found
+        names_so_far.append(candidate)
+    return names_so_far
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -133,8 +133,8 @@ def totals_of(rows: Sequence[Row]) -> CallTotals:
 def whole_of(row: Row) -> CallDetail:
     """A row of ui_agents_one.sql, cut into what was thought, what came back, and what was sent."""
     line = called_of(row)
-    found = json_of(row["images"], [])
-    images = tuple(str(name) for name in found) if isinstance(found, list) else ()
+    names = json_of(row["images"], [])
+    images = tuple(str(name) for name in names) if isinstance(names, list) else ()
     sections: list[CallSection] = []
     if line.error and not line.writing:
         sections.append(CallSection("error", "error", line.error, len(line.error), "error", True))
@@ -158,8 +158,8 @@ def whole_of(row: Row) -> CallDetail:
 
 def pretty(text: str) -> str:
     """JSON with a line for each value; what is no JSON (or only its beginning) as it is."""
-    found = json_of(text, None)
-    return json.dumps(found, indent=2, ensure_ascii=False) if isinstance(found, dict | list) else text
+    value = json_of(text, None)
+    return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else text
 
 
 def _request(text: str, length: int) -> Iterable[CallSection]:

@@ -90,12 +90,12 @@ class Comparison:
 
 def shared(paths: Sequence[Sequence[StageRow]]) -> tuple[int, ...]:
     """The nodes with which all paths begin."""
-    found = []
+    nodes = []
     for stages in zip(*paths, strict=False):
         if len({stage.node for stage in stages}) != 1:
             break
-        found.append(stages[0].node)
-    return tuple(found)
+        nodes.append(stages[0].node)
+    return tuple(nodes)
 
 
 def partings(contenders: Sequence[Contender]) -> tuple[str, ...]:
@@ -142,15 +142,15 @@ def differences(contenders: Sequence[Contender]) -> tuple[ParameterDifference, .
     """Only what differs: the hyperparameters along the trajectories, how stages begin, and the run files."""
     known = [c for c in contenders if not c.problem]
     names = list(dict.fromkeys(name for c in known for stage in c.stages for name in stage.configuration))
-    found = [_difference(name, contenders, _value(name)) for name in names]
-    found.append(_difference("reference", contenders, lambda stage: stage.reference))
-    found.append(ParameterDifference("optimizer", tuple(_resets(c.stages) for c in contenders)))
+    rows = [_difference(name, contenders, _value(name)) for name in names]
+    rows.append(_difference("reference", contenders, lambda stage: stage.reference))
+    rows.append(ParameterDifference("optimizer", tuple(_resets(c.stages) for c in contenders)))
     keys = list(dict.fromkeys(key for c in known for key in c.settings or {}))
     for key in keys:
         values = tuple(((0, (c.settings or {}).get(key, MISSING)),) if not c.problem else () for c in contenders)
-        found.append(ParameterDifference(key, values, asked=True))
+        rows.append(ParameterDifference(key, values, asked=True))
     problems = {place for place, c in enumerate(contenders) if c.problem}
-    return tuple(d for d in found if len({v for i, v in enumerate(d.values) if i not in problems}) > 1)
+    return tuple(d for d in rows if len({v for i, v in enumerate(d.values) if i not in problems}) > 1)
 
 
 def _difference(name: str, contenders: Sequence[Contender], value: Callable[[StageRow], str]) -> ParameterDifference:
@@ -163,30 +163,30 @@ def _value(name: str) -> Callable[[StageRow], str]:
 
 def staircase(stages: Sequence[StageRow], value: Callable[[StageRow], str]) -> Steps:
     """A value along a trajectory: where it begins and where it changes. The base itself trains nothing."""
-    found: list[tuple[int, str]] = []
+    steps: list[tuple[int, str]] = []
     for stage in stages:
         if stage.node == 0 and len(stages) > 1:
             continue
         words = value(stage)
-        if not found or found[-1][1] != words:
-            found.append((stage.start, words))
-    return tuple(found)
+        if not steps or steps[-1][1] != words:
+            steps.append((stage.start, words))
+    return tuple(steps)
 
 
 def _resets(stages: Sequence[StageRow]) -> Steps:
     """Where the optimizer's state was thrown away between stages."""
-    found = [(stage.start, "reset") for stage in stages if stage.optimizer == "reset" and stage.start > 0]
-    return tuple(found) or ((0, "kept"),)
+    resets = [(stage.start, "reset") for stage in stages if stage.optimizer == "reset" and stage.start > 0]
+    return tuple(resets) or ((0, "kept"),)
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """A run file as one text per key: `search.segment_steps` → "50". Its name is no setting."""
-    found: dict[str, str] = {}
+    flattened: dict[str, str] = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
-            found.update(flat(value, f"{name}."))
+            flattened.update(flat(value, f"{name}."))
         elif name != "name":
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            found[name] = parameter(value) if number else str(value)
-    return found
+            flattened[name] = parameter(value) if number else str(value)
+    return flattened

@@ -185,10 +185,10 @@ def bucket(length: float, columns: int, axis: Axis) -> float:
 
 def smooth(points: tuple[CurvePoint, ...], weight: float = EMA) -> list[tuple[float, float]]:
     """Exponential average over steps, corrected for its beginning; a bucket counts as the steps in it."""
-    total, mass, found = 0.0, 0.0, []
+    total, mass, averages = 0.0, 0.0, []
     for point in points:
         keep = weight ** max(1, point.steps)
         total = keep * total + (1 - keep) * point.value
         mass = keep * mass + (1 - keep)
-        found.append((point.x, total / mass))
-    return found
+        averages.append((point.x, total / mass))
+    return averages

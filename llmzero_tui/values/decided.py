@@ -20,5 +20,5 @@ def decision(policy: str, reranked: Score | None, leader: str, leader_reranked: 
     return f"{text}; {plain(leader, 120)}, the best on the steering prompts, has {_told(leader_reranked)}"
 
 
-def _told(found: Score) -> str:
-    return f"{score(found.value, *found.interval)} (n {found.n})"
+def _told(measured: Score) -> str:
+    return f"{score(measured.value, *measured.interval)} (n {measured.n})"

@@ -65,21 +65,21 @@ class Nodes(dict[int, NodeRow]):
 
     def changed(self, new: Iterable[NodeRow], gone: Iterable[int]) -> Nodes:
         """These nodes with some of them new or as they are now, and some gone; what is equal stays the same object."""
-        found, shape, ordered = dict(self), False, True
+        nodes, shape, ordered = dict(self), False, True
         for number in gone:
-            shape = found.pop(number, None) is not None or shape
-        last = next(reversed(found), -1)
+            shape = nodes.pop(number, None) is not None or shape
+        last = next(reversed(nodes), -1)
         for node in new:
-            before = found.get(node.id)
+            before = nodes.get(node.id)
             if before == node:
                 continue
             shape = shape or before is None or before.parent != node.parent
             ordered = ordered and (before is not None or node.id > last)
-            found[node.id] = node
+            nodes[node.id] = node
             last = max(last, node.id)
         if not shape:
-            return Nodes(found, self.children)
-        return Nodes(found if ordered else dict(sorted(found.items())))
+            return Nodes(nodes, self.children)
+        return Nodes(nodes if ordered else dict(sorted(nodes.items())))
 
     def below(self, number: int) -> int:
         """How many nodes hang under one."""

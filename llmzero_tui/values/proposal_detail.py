@@ -193,9 +193,9 @@ def differences(before: ProposalRow, after: ProposalRow) -> str:
 def _asked(proposal: ProposalRow) -> dict[str, str]:
     """Everything a proposal asks for, as text; a value it does not change is its parent's."""
     values: Mapping[str, float | int] = {**proposal.configuration, **proposal.changes}
-    found = {name: parameter(value) for name, value in values.items()}
+    asked = {name: parameter(value) for name, value in values.items()}
     return {
-        **found, "optimizer": proposal.optimizer, "reference": proposal.reference, "checkpoint": f"step {proposal.step}"
+        **asked, "optimizer": proposal.optimizer, "reference": proposal.reference, "checkpoint": f"step {proposal.step}"
     }  # fmt: skip
 
 

@@ -147,8 +147,8 @@ def line_of(row: Row) -> CompletionLine:
 
 def full_of(row: Row) -> CompletionDetail:
     """A row of ui_samples_one.sql. Components that are no numbers are left out."""
-    found = json_of(row["components"], {})
-    parts = found.items() if isinstance(found, dict) else ()
+    stored = json_of(row["components"], {})
+    parts = stored.items() if isinstance(stored, dict) else ()
     components = tuple(
         (str(name), float(value))
         for name, value in parts

@@ -39,8 +39,8 @@ class Appearance:
 
     def glyph(self, state: str) -> tuple[str, str]:
         """The glyph of a state and its colour."""
-        found = mark(state)
-        return (found.ascii if self.ascii else found.glyph), self.palette[found.colour]
+        shown = mark(state)
+        return (shown.ascii if self.ascii else shown.glyph), self.palette[shown.colour]
 
     def state(self, state: str, word: str | None = None) -> Text:
         """Glyph and word in the state's colour."""

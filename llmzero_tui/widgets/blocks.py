@@ -53,13 +53,13 @@ def curve(
 
 def _columns(points: Sequence[Point], columns: int, until: int) -> list[tuple[float, bool] | None]:
     """The mean of the points in each column; a gap between two known ones repeats the one before."""
-    found: list[list[tuple[float, bool]]] = [[] for _ in range(columns)]
+    in_column: list[list[tuple[float, bool]]] = [[] for _ in range(columns)]
     for step, value, own in points:
         if math.isfinite(value):
-            found[_column(step, until, columns)].append((value, own))
+            in_column[_column(step, until, columns)].append((value, own))
     cells: list[tuple[float, bool] | None] = []
-    last = max((i for i, each in enumerate(found) if each), default=-1)
-    for index, each in enumerate(found):
+    last = max((i for i, each in enumerate(in_column) if each), default=-1)
+    for index, each in enumerate(in_column):
         if each:
             cells.append((sum(v for v, _ in each) / len(each), each[-1][1]))
         else:

@@ -78,21 +78,21 @@ def columns(width: int) -> str:
     return "time      node role        model          tokens in→out    took"
 
 
-def totals(found: CallTotals | None, dress: Appearance) -> Text:
+def totals(sums: CallTotals | None, dress: Appearance) -> Text:
     """What all calls of the run cost."""
     colours, text = dress.palette, Text(no_wrap=True)
-    if found is None:
+    if sums is None:
         return Text("reading …", style=colours.faint)
-    text.append(f"{found.calls:,}", style=f"bold {colours.text}")
-    parts = [f"call{'' if found.calls == 1 else 's'}"]
-    parts += [f"{found.rules / found.calls:.0%} rules"] if found.calls else []
+    text.append(f"{sums.calls:,}", style=f"bold {colours.text}")
+    parts = [f"call{'' if sums.calls == 1 else 's'}"]
+    parts += [f"{sums.rules / sums.calls:.0%} rules"] if sums.calls else []
     text.append(" " + " · ".join(parts), style=colours.muted)
-    if found.writing:
-        text.append(f" · {dress.glyph('running')[0]} {found.writing} writing", style=colours.live)
-    if found.failed:
-        kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in found.errors[:4])
-        text.append(f" · {dress.glyph('crashed')[0]} {found.failed:,} failed: {kinds}", style=colours.bad)
-    cost = f" · {found.prompt_tokens:,} tokens read, {found.completion_tokens:,} written · {took(found.seconds)}"
+    if sums.writing:
+        text.append(f" · {dress.glyph('running')[0]} {sums.writing} writing", style=colours.live)
+    if sums.failed:
+        kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in sums.errors[:4])
+        text.append(f" · {dress.glyph('crashed')[0]} {sums.failed:,} failed: {kinds}", style=colours.bad)
+    cost = f" · {sums.prompt_tokens:,} tokens read, {sums.completion_tokens:,} written · {took(sums.seconds)}"
     text.append(cost, style=colours.muted)
     return dress.done(text)
 

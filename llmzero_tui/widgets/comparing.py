@@ -47,13 +47,13 @@ def legend(comparison: Comparison, width: int, dress: Appearance) -> Text:
     return dress.done(Text("\n").join(lines))
 
 
-def _score(found: ShownScore | None, word: str, dress: Appearance) -> Text:
+def _score(measured: ShownScore | None, word: str, dress: Appearance) -> Text:
     colours = dress.palette
     text = Text(f"{word} " if word else "", style=colours.muted)
-    if found is None:
+    if measured is None:
         return text.append(f"{MISSING:<24}", style=colours.faint)
-    text.append(score(found.value, found.low, found.high), style=f"bold {colours.text}")
-    return text.append(f" n={found.n:<5} ", style=colours.muted)
+    text.append(score(measured.value, measured.low, measured.high), style=f"bold {colours.text}")
+    return text.append(f" n={measured.n:<5} ", style=colours.muted)
 
 
 def table(comparison: Comparison, width: int, dress: Appearance) -> Text:

@@ -46,14 +46,16 @@ def rationale(detail: NodeDetail, node: NodeRow | None, dress: Appearance, *, wa
         lines.append(_line(dress, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
     if detail.diagnoses:
         lines.append(_line(dress, ("\ndiagnosis of this segment", colours.muted)))
-    for found in detail.diagnoses:
-        full, rest = bar(found.severity, 6, ascii=dress.ascii)
-        colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
-        who = plain(f"{found.advisor} {found.model}", 60)
+    for pathology in detail.diagnoses:
+        full, rest = bar(pathology.severity, 6, ascii=dress.ascii)
+        colour = (
+            colours.good if pathology.severity < 0.25 else colours.warn if pathology.severity < 0.6 else colours.bad
+        )
+        who = plain(f"{pathology.advisor} {pathology.model}", 60)
         lines.append(
             _line(dress, (full, colour), (rest + " ", colours.faint),
-                  (plain(pathology_name(found.pathology), 40), colour),
-                  (f"  {plain(found.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
+                  (plain(pathology_name(pathology.pathology), 40), colour),
+                  (f"  {plain(pathology.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
         )  # fmt: skip
     for call in detail.said:
         told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
@@ -63,11 +65,11 @@ def rationale(detail: NodeDetail, node: NodeRow | None, dress: Appearance, *, wa
     return Group(*lines)
 
 
-def failure(found: tuple[str, str, tuple[EventRow, ...]] | None, dress: Appearance) -> list[RenderableType]:
+def failure(failed: tuple[str, str, tuple[EventRow, ...]] | None, dress: Appearance) -> list[RenderableType]:
     """Why a run failed, with its latest errors; nothing for a run that did not."""
-    if found is None:
+    if failed is None:
         return []
-    state, reason, errors = found
+    state, reason, errors = failed
     colours = dress.palette
     words = dress.state(state, f"the run {state}").append(f": {plain(reason, 400)}", colours.bad)
     lines: list[RenderableType] = [dress.done(words), *(_happened(event, dress) for event in errors)]
@@ -108,8 +110,8 @@ def _where(stage: StageRow, node: NodeRow, dress: Appearance, waits: bool) -> Te
     text = Text.assemble((f"#{node.id} ", f"bold {colours.text}"))
     text.append_text(dress.state("pending", "waits for your answer") if waits else dress.state(node.state))
     if node.best is not None:
-        found = score(node.best.value, node.best.low, node.best.high)
-        text.append("  validation ", style=colours.muted).append(found, style="bold")
+        measured = score(node.best.value, node.best.low, node.best.high)
+        text.append("  validation ", style=colours.muted).append(measured, style="bold")
         text.append(f" n={node.best.n}", style=colours.muted)
     if node.planned:
         text.append(f"  {node.trained}/{node.planned} steps", style=colours.muted)
@@ -175,15 +177,15 @@ def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], dress: Appea
     return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
 
 
-def samples(found: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) -> RenderableType:
+def samples(rows: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) -> RenderableType:
     """The latest completions: prompt, completion, right or wrong; `empty` says why there are none."""
     colours = dress.palette
-    if not found:
-        words = "reading …" if found is None else f"no samples: {empty}"
+    if not rows:
+        words = "reading …" if rows is None else f"no samples: {empty}"
         return _line(dress, (words, colours.faint))
     lines: list[RenderableType] = []
     step = None
-    for sample in found:
+    for sample in rows:
         if sample.step != step:
             step = sample.step
             lines.append(_line(dress, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
@@ -244,17 +246,17 @@ def _commanded(command: CommandRow, dress: Appearance) -> Text:
 
 def _segments(*texts: Text) -> list[Segment]:
     """Texts that stand one after the other in a line, each of spans that do not overlap."""
-    found = []
+    segments = []
     for text in texts:
         at = 0
         for span in [*text.spans, None]:
             start, end, style = (span.start, span.end, span.style) if span else (len(text.plain), len(text.plain), "")
             if start > at:
-                found.append(Segment(text.plain[at:start], _style(text.style)))
+                segments.append(Segment(text.plain[at:start], _style(text.style)))
             if end > start:
-                found.append(Segment(text.plain[start:end], _style(style)))
+                segments.append(Segment(text.plain[start:end], _style(style)))
             at = max(at, end)
-    return [*found, Segment.line()]
+    return [*segments, Segment.line()]
 
 
 def _style(style: str | Style) -> Style:

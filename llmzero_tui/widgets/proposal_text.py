@@ -37,7 +37,7 @@ def why(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     if proposal.expected:
         lines.append(_line(dress, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
     lines.append(_line(dress, (f"\ndiagnosis of #{proposal.parent}", colours.muted)))
-    lines += [diagnosis(found, dress) for found in dict.fromkeys(dossier.diagnoses)]
+    lines += [diagnosis(pathology, dress) for pathology in dict.fromkeys(dossier.diagnoses)]
     if not dossier.diagnoses:
         base = proposal.parent == 0
         words = "the base model was not trained, so there is nothing to diagnose" if base else "not diagnosed yet"
@@ -45,15 +45,15 @@ def why(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     return Group(*lines)
 
 
-def diagnosis(found: DiagnosisRow, dress: Appearance) -> Text:
+def diagnosis(pathology: DiagnosisRow, dress: Appearance) -> Text:
     """How bad, what, the numbers it rests on, and who says so."""
     colours = dress.palette
-    full, rest = bar(found.severity, 6, ascii=dress.ascii)
-    colour = colours.good if found.severity < 0.25 else colours.warn if found.severity < 0.6 else colours.bad
-    who = plain(f"{found.advisor} {found.model}", 60)
+    full, rest = bar(pathology.severity, 6, ascii=dress.ascii)
+    colour = colours.good if pathology.severity < 0.25 else colours.warn if pathology.severity < 0.6 else colours.bad
+    who = plain(f"{pathology.advisor} {pathology.model}", 60)
     return _line(
-        dress, (full, colour), (rest + " ", colours.faint), (plain(pathology_name(found.pathology), 40), colour),
-        (f"  {plain(found.evidence, 600)}", colours.text), (f"  {who}", colours.muted),
+        dress, (full, colour), (rest + " ", colours.faint), (plain(pathology_name(pathology.pathology), 40), colour),
+        (f"  {plain(pathology.evidence, 600)}", colours.text), (f"  {who}", colours.muted),
     )  # fmt: skip
 
 
@@ -61,9 +61,9 @@ def origin(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     """The scores of the checkpoint it branches from, and what was tried from there already."""
     colours, proposal = dress.palette, dossier.proposal
     table = Table.grid(padding=(0, 2, 0, 0))
-    for found in dossier.scores:
-        here = found.step == proposal.step
-        table.add_row(*_score_row(found, here, dress))
+    for checkpoint in dossier.scores:
+        here = checkpoint.step == proposal.step
+        table.add_row(*_score_row(checkpoint, here, dress))
     if not dossier.scores:
         table.add_row(_line(dress, ("no checkpoint has been scored there", colours.faint)))
     tried = _line(dress, (f"\nalso tried from #{proposal.parent}", colours.muted))
@@ -72,13 +72,14 @@ def origin(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
     return Group(table, tried, _siblings(dossier, dress))
 
 
-def _score_row(found: CheckpointScore, here: bool, dress: Appearance) -> list[Text]:
+def _score_row(checkpoint: CheckpointScore, here: bool, dress: Appearance) -> list[Text]:
     colours = dress.palette
     style = f"bold {colours.text}" if here else colours.muted
-    words = "branches from here" if here else "" if found.kept else "files deleted"
+    words = "branches from here" if here else "" if checkpoint.kept else "files deleted"
     cells = (
-        (f"{'▸' if here else ' '} step {found.step}", style), (score(found.value, found.low, found.high), style),
-        (f"n={found.n}", colours.muted), (words, colours.wait if here else colours.muted),
+        (f"{'▸' if here else ' '} step {checkpoint.step}", style),
+        (score(checkpoint.value, checkpoint.low, checkpoint.high), style),
+        (f"n={checkpoint.n}", colours.muted), (words, colours.wait if here else colours.muted),
     )  # fmt: skip
     return [_line(dress, cell) for cell in cells]
 
@@ -147,12 +148,12 @@ def values(dossier: ProposalDetail, space: Sequence[Row], width: int, dress: App
 def grouped(values: Values, known: Mapping[str, Row]) -> list[tuple[str, list[str]]]:
     """Parameter names by kind, in the order of the space; those the space does not know come last."""
     ordered = [n for n in known if n in values] + [n for n in values if n not in known]
-    found = []
+    groups = []
     for kind in (*ParameterKind, ""):
         names = [n for n in ordered if str(known.get(n, {}).get("kind", "")) == kind]
         if names:
-            found.append((str(kind) or "other", names))
-    return found
+            groups.append((str(kind) or "other", names))
+    return groups
 
 
 def _room(width: int) -> int:

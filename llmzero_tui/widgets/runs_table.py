@@ -116,10 +116,10 @@ def columns_for(width: int) -> list[RunColumn]:
     for column in COLUMNS:
         if width >= column.least:
             shown[column.name] = column
-    found = list(shown.values())
-    while found and sum(c.cells + GAP for c in found) > width - NAME_CELLS - 2:
-        found.remove(next((c for c in found if c.name in ("nodes", "age")), found[-1]))
-    return found
+    columns = list(shown.values())
+    while columns and sum(c.cells + GAP for c in columns) > width - NAME_CELLS - 2:
+        columns.remove(next((c for c in columns if c.name in ("nodes", "age")), columns[-1]))
+    return columns
 
 
 class RunsTable(ScrollView, can_focus=True):

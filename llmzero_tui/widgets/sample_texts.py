@@ -74,10 +74,10 @@ def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Appearan
 
 def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, dress: Appearance) -> Text:
     colours = dress.palette
-    found = snapshot.found if snapshot is not None and snapshot.view.comparing else None
+    others = snapshot.found if snapshot is not None and snapshot.view.comparing else None
     words = "one prompt, two completions"
-    if found is not None:
-        words = f"the same prompt was answered {found:,} more time{'' if found == 1 else 's'}"
+    if others is not None:
+        words = f"the same prompt was answered {others:,} more time{'' if others == 1 else 's'}"
     text.append(words, style=colours.text)
     if view.other_node is not None:
         step = f" step {view.other_step}" if view.other_step is not None else ""

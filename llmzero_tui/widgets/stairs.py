@@ -129,9 +129,9 @@ def _heads(
         label = plain(leg.stage.label or intent_name(leg.stage.intent), 40)
         rows["stage"].append(fit(f"{mark}#{leg.stage.node} {label}", width - 1) + " ", style=style)
         rows["until"].append(fit(f"step {leg.stage.start + leg.steps}", width), style=colours.muted)
-        found = narrow(score(leg.score.value, leg.score.low, leg.score.high)) if leg.score else "–"
+        measured = narrow(score(leg.score.value, leg.score.low, leg.score.high)) if leg.score else "–"
         best = here or index == count - 1
-        rows["validation"].append(fit(found, width), style=f"bold {colours.star}" if best else colours.text)
+        rows["validation"].append(fit(measured, width), style=f"bold {colours.star}" if best else colours.text)
     if first:
         rows["stage"].plain = "‹ earlier".ljust(NAME) + rows["stage"].plain[NAME:]
     return [dress.done(text) for text in rows.values()]

@@ -47,15 +47,15 @@ def lines_of(nodes: Nodes, folded: Set[int], shown: Set[int] | None = None) -> l
 
 def matching(nodes: Nodes, words: str) -> set[int]:
     """Nodes whose number, label, state or intent has `words` (in lower case), and the way to each."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for node in nodes.values():
         at: NodeRow | None = node if words in f"#{node.id} {node.label} {node.state} {node.intent}".lower() else None
-        while at is not None and at.id not in found:
-            found.add(at.id)
+        while at is not None and at.id not in numbers:
+            numbers.add(at.id)
             at = nodes.get(at.parent) if at.parent is not None else None
-    if found and nodes.root is not None:
-        found.add(nodes.root)
-    return found
+    if numbers and nodes.root is not None:
+        numbers.add(nodes.root)
+    return numbers
 
 
 def shortened(guide: str, cells: int) -> str:

@@ -191,15 +191,15 @@ def _boundaries(paint: _Paint) -> list[tuple[float, str]]:
     """Where segments begin, with the node's number; of many only those that have room."""
     if len(paint.picture.lines) != 1:
         return []
-    columns, free, found = paint.figure.columns, -1.0, []
+    columns, free, labels = paint.figure.columns, -1.0, []
     for bound in paint.picture.lines[0].trace.bounds:
         if not paint.picture.seen.first < bound.x < paint.picture.seen.last:
             continue
         x, label = paint.across.place(bound.x), f"#{bound.node}"
         if x * columns >= free:
-            found.append((x, label))
+            labels.append((x, label))
             free = x * columns + len(label) + 3
-    return found
+    return labels
 
 
 def _scores(paint: _Paint, line: DrawnCurve) -> None:
@@ -233,7 +233,7 @@ def _letters(paint: _Paint) -> None:
 
 def cut(points: list[tuple[float, float]], seen: AxisWindow) -> list[tuple[float, float]]:
     """A line within a window: what lies outside goes, and the ends are drawn to the window's edges."""
-    found: list[tuple[float, float]] = []
+    inside: list[tuple[float, float]] = []
     for (x, y), (to_x, to_y) in pairwise(points):
         if to_x < seen.first or x > seen.last:
             continue
@@ -241,11 +241,11 @@ def cut(points: list[tuple[float, float]], seen: AxisWindow) -> list[tuple[float
             edge = min(seen.last, max(seen.first, at))
             share = (edge - x) / (to_x - x) if to_x > x else 1.0
             place = (edge, y * (1 - share) + to_y * share)
-            if not found or found[-1] != place:
-                found.append(place)
+            if not inside or inside[-1] != place:
+                inside.append(place)
     if len(points) == 1 and seen.first <= points[0][0] <= seen.last:
-        found.append(points[0])
-    return found
+        inside.append(points[0])
+    return inside
 
 
 # ---- what the axes hold --------------------------------------------------------------------------------------------
@@ -265,17 +265,17 @@ def _enough(picture: PlotContent) -> bool:
 def _values(picture: PlotContent) -> Iterator[float]:
     """Every value that is drawn within the window."""
     seen, log, smoothing = picture.seen, picture.manner.log, picture.manner.smoothing
-    found: list[float] = []
+    values: list[float] = []
     for line in picture.lines:
         points = line.trace.points
         inside = [p for p in points if seen.first <= p.x <= seen.last]
         if smoothing is not Smoothing.AVERAGE:
-            found += [v for p in inside for v in ((p.low, p.high) if p.steps > 1 else (p.value,))]
+            values += [v for p in inside for v in ((p.low, p.high) if p.steps > 1 else (p.value,))]
         if smoothing is not Smoothing.RAW:
-            found += [y for _, y in cut([q for q in smooth(points) if drawable((q[1],), log=log)], seen)]
-        found += [y for _, y in cut(_average(line.trace.beyond, smoothing), seen)]
-        found += [v for c in line.trace.checks if seen.first <= c.x <= seen.last for v in (c.low, c.value, c.high)]
-    return (v for v in found if drawable((v,), log=log))
+            values += [y for _, y in cut([q for q in smooth(points) if drawable((q[1],), log=log)], seen)]
+        values += [y for _, y in cut(_average(line.trace.beyond, smoothing), seen)]
+        values += [v for c in line.trace.checks if seen.first <= c.x <= seen.last for v in (c.low, c.value, c.high)]
+    return (v for v in values if drawable((v,), log=log))
 
 
 def _quiet(picture: PlotContent, width: int, height: int, look: Appearance) -> list[Strip]:

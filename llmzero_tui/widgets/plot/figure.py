@@ -110,11 +110,11 @@ class PlotFigure:
 
 def _zigzag(spans: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
     """Spans (x, low, high) as one line, from each end to the nearer end of the next."""
-    found: list[tuple[float, float]] = []
+    zigzag: list[tuple[float, float]] = []
     for x, low, high in spans:
-        upward = not found or abs(found[-1][1] - low) <= abs(found[-1][1] - high)
-        found += [(x, low), (x, high)] if upward else [(x, high), (x, low)]
-    return found
+        upward = not zigzag or abs(zigzag[-1][1] - low) <= abs(zigzag[-1][1] - high)
+        zigzag += [(x, low), (x, high)] if upward else [(x, high), (x, low)]
+    return zigzag
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
@@ -128,5 +128,5 @@ def _style(colour: Colour, ground: Colour) -> Style:
     return Style(color=_colour(colour), bgcolor=_colour(ground))
 
 
-def _colour(found: Colour) -> Color | None:
-    return None if isinstance(found, str) else Color.from_rgb(*found)
+def _colour(colour: Colour) -> Color | None:
+    return None if isinstance(colour, str) else Color.from_rgb(*colour)

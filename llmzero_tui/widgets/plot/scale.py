@@ -70,8 +70,8 @@ def _ends(scale: AxisScale) -> tuple[float, float]:
 
 def _several(low: float, high: float, count: int) -> list[float]:
     """About `count` round values, and two at least: a single one does not say what lies between."""
-    found = rounds(low, high, count)
-    return found if len(found) > 1 or count >= MOST_TICKS else _several(low, high, 2 * count)
+    ticks = rounds(low, high, count)
+    return ticks if len(ticks) > 1 or count >= MOST_TICKS else _several(low, high, 2 * count)
 
 
 def value_label(value: float, step: float) -> str:
@@ -91,10 +91,10 @@ def _powers(low: float, high: float, count: int) -> list[float]:
     first, last = math.floor(low), math.ceil(high)
     leading = (1, 2, 5) if last - first <= 3 else (1,)
     every = max(1, (last - first) * len(leading) // max(1, 2 * count))
-    found = []
+    ticks = []
     for power in range(max(first, -307), min(last, 308) + 1, every):
-        found += [f * 10.0**power for f in leading if low <= math.log10(f) + power <= high]
-    return [v for v in found if math.isfinite(v)]
+        ticks += [f * 10.0**power for f in leading if low <= math.log10(f) + power <= high]
+    return [v for v in ticks if math.isfinite(v)]
 
 
 def rounds(low: float, high: float, count: int, *, whole: bool = False) -> list[float]:

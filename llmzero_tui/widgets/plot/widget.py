@@ -165,7 +165,7 @@ def composed(pictures: tuple[PlotContent, ...], width: int, height: int, dress: 
     grid = panels(len(pictures), width, height)
     if len(grid) == 1 and grid[0] == 1:
         return draw(replace(pictures[0], heading=""), width, height, dress)
-    found: list[Strip] = []
+    blocks_of_lines: list[Strip] = []
     rest, below, gap = list(pictures), height, Strip.blank(1, Style(bgcolor=dress.palette.surface))
     for place, across in enumerate(grid):
         rows = -(-below // (len(grid) - place))
@@ -174,8 +174,8 @@ def composed(pictures: tuple[PlotContent, ...], width: int, height: int, dress: 
         blocks = [draw(picture, each, rows, dress) for picture in rest[:across]]
         del rest[:across]
         for lines in zip(*blocks, strict=True):
-            found.append(Strip.join([part for line in lines for part in (line, gap)][:-1]))
-    return found
+            blocks_of_lines.append(Strip.join([part for line in lines for part in (line, gap)][:-1]))
+    return blocks_of_lines
 
 
 # ---- words ---------------------------------------------------------------------------------------------------------
