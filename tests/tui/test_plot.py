@@ -109,7 +109,7 @@ def text_of(
     [
         ([], DrawingStyle(), "no metrics yet"),
         ([0.25], DrawingStyle(), "step 1: .25"),
-        ([-1.0, -2.0], DrawingStyle(log=True), "nothing above 0 to draw on a log scale"),
+        ([-1.0, -2.0], DrawingStyle(log=True), "no values above 0 for a log scale"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_in_words(values: list[float], manner: DrawingStyle, words: str) -> None:
