@@ -173,7 +173,7 @@ async def test_a_pressed_key_becomes_the_key_in_footer_help_and_file(run: Path, 
         await until(pilot, lambda: isinstance(app.screen, HelpScreen), "the help")
         console = Console(width=120, record=True, file=io.StringIO())
         console.print(keys_table("run", app.look))
-        assert "^o" in next(line for line in console.export_text().splitlines() if "Go to what waits" in line)
+        assert "^o" in next(line for line in console.export_text().splitlines() if "Go to the proposals that" in line)
 
 
 async def test_backspace_gives_an_action_its_own_keys_again(runs: Path, file: Path) -> None:
