@@ -66,6 +66,11 @@ def get(name: str) -> Task:
     raise TaskNotFound(f'task {name!r} is unknown; nearest: {known}; or "my_task.py:MyTask"')
 
 
+def is_file(name: str) -> bool:
+    """Whether the name means a file of the user's, whose code `get` executes."""
+    return not name.startswith(reasoning_gym.PREFIX) and ".py:" in name
+
+
 def absolute(name: str) -> str:
     """The name with absolute paths in place of relative ones, so that it means the same in any working directory."""
     if name.startswith(reasoning_gym.PREFIX) or ":" not in name:

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.domain.space import Space
-from engine.errors import UserError, one_line, short_name
+from engine.errors import UserError, one_line
 from engine.host import machine, ollama_host
 from engine.host.model_files import ModelFiles, find_model
 from engine.host.weight_files import adapter_parameters
-from engine.run import advisor_check, model_check, prompt_check
+from engine.run import advisor_check, model_check, prompt_check, task_check
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
 from engine.run.strategies import check_packages
 from engine.words import counted
 from tasks import registry
-from tasks.base import Split, Task, TaskError, TaskNotFound
+from tasks.base import Task, TaskError, TaskNotFound
 
 WORKER_BYTES = 900 * 1024**2
 """What a trainer worker needs beside the model: Python, torch and TRL, measured at 450–800 MB."""
@@ -34,7 +34,7 @@ DATABASE_BYTES = 200 * 1024**2
 def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
     """Look at everything a run needs; `say` hears how far it is where that takes long."""
     found: list[CheckFinding] = []
-    task, prompts = _task(config, found, say)
+    task, prompts = task_check.look(config, found, say)
     model = model_check.look(config, task, found)
     space = _space(config, task, found)
     if task and model and space:
@@ -82,33 +82,6 @@ def _advisor_host(config: RunConfig) -> str:
         return ollama_host.asked(config.advisor.host) if config.advisor.kind != "rules" else config.advisor.host
     except UserError:
         return ""
-
-
-def _task(
-    config: RunConfig, found: list[CheckFinding], say: Callable[[str], None]
-) -> tuple[Task | None, tuple[prompt_check.PromptUse, ...]]:
-    """The task and the prompts that the run will use, once its verifier was tried on them."""
-    subject = "task.name"
-    prompts: tuple[prompt_check.PromptUse, ...] = ()
-    try:
-        task = registry.get(config.task.name)
-        prompts = prompt_check.used(config, task)
-        said = [*prompt_check.verifier(config, task, prompts, say)]
-    except (TaskNotFound, TaskError) as error:
-        found.append(CheckFinding("error", subject, one_line(str(error))))
-        return None, ()
-    except Exception as error:  # noqa: BLE001 - the task's own code may raise anything, and that is its author's finding
-        found.append(
-            CheckFinding("error", subject, f"{short_name(config.task.name)} fails: {one_line(repr(error))[:300]}")
-        )
-        return None, ()
-    found.append(CheckFinding("ok", subject, f"{task.name}: {task.summary}"))
-    found += said
-    if task.rows(Split.TRAIN) is not None:
-        counts = ", ".join(f"{len(task.rows(split) or ())} {split}" for split in Split)
-        found.append(CheckFinding("ok", "rows", counts))
-    found += [CheckFinding("warning", "rows", one_line(note)) for note in task.notes()]
-    return task, prompts
 
 
 def _space(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> Space | None:

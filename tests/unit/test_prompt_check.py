@@ -15,7 +15,7 @@ from engine.run import preflight, prompt_check
 from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding
 from tasks import registry
-from tasks.base import Split, split_of
+from tasks.base import Split, TaskError, split_of
 
 BASE = Path(__file__).resolve().parents[2] / "assets" / "tiny" / "dedup"
 REWARD = "MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return completion == row['answer'].strip()\n"
@@ -115,17 +115,40 @@ def test_a_verifier_that_rarely_fails_is_a_warning_or_an_error_as_the_run_file_s
     assert "TimeoutError: slow" in error.text
 
 
+def judged() -> list[str]:
+    """What the verifier of the folder's task is found to do, asked in this process."""
+    asked = config()
+    task = registry.get(asked.task.name)
+    return [each.text for each in prompt_check.verifier(asked, task, prompt_check.used(asked, task), print)]
+
+
 def test_a_verifier_that_hangs_or_is_slow_does_not_freeze_the_check(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prompt_check, "GRADER_SECONDS", 0.3)
     (folder / "reward.py").write_text("import time\ndef reward(completion, row):\n    time.sleep(99)\n")
-    [error] = findings(config(), "error")
-    assert "score of line " in error.text
-    assert "takes longer than 0.3 s" in error.text
+    with pytest.raises(TaskError, match=r"score of line .* takes longer than 0\.3 s"):
+        judged()
     monkeypatch.setattr(prompt_check, "CHECK_SECONDS", 0.2)
     (folder / "reward.py").write_text("import time\ndef reward(completion, row):\n    return time.sleep(.05) or 0.0\n")
-    assert any("prompts were scored in 0.2 s" in each.text for each in findings(config(), "warning"))
+    assert any("prompts were scored in 0.2 s" in text for text in judged())
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("import os\ndef reward(completion, row):\n    os._exit(3)\n", "exit status 3"),
+        ("import os\ndef reward(completion, row):\n    os._exit(0)\n", "exit status 0"),
+        ("import ctypes\ndef reward(completion, row):\n    ctypes.string_at(0)\n", "SIGSEGV"),
+        ("import os\nos._exit(4)\n", "exit status 4"),
+    ],
+)
+def test_code_that_ends_its_process_is_one_error_of_the_check(folder: Path, code: str, how: str) -> None:
+    (folder / "reward.py").write_text(code)
+    [error] = findings(config(), "error")
+    assert error.subject == "task.name"
+    assert error.text.startswith("rows.jsonl:reward.py:reward: its code ends the process that runs it")
+    assert how in error.text
 
 
 def test_duplicates_are_counted_and_the_splits_told(folder: Path) -> None:
