@@ -24,7 +24,21 @@ FINE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose complaints are one line, with the nearest known word."""
+    """argparse whose complaints are one line, with the nearest known word. A command's words and options may stand in
+    any order."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; where words are optional, those behind an option count too."""
+        optional = any(not each.option_strings and each.nargs in ("*", "?") for each in self._actions)
+        if self._mixing or not optional:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True  # argparse asks this method again, first for the options and then for the words
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""

@@ -182,6 +182,24 @@ def test_sql_from_a_file(ask: Ask, runs: Path, tmp_path: Path) -> None:
     assert json.loads(ask("sql", "--file", "q.sql", "--json")) == [{"run": "one", "n": 2}]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["one", "--json", "SELECT 1 AS x"],
+        ["--json", "one", "SELECT 1 AS x"],
+        ["one", "--seconds", "3", "SELECT 1 AS x", "--json"],
+        ["one", "--json", "--", "-- a comment\nSELECT 1 AS x"],
+    ],
+)
+def test_sql_takes_options_anywhere(ask: Ask, runs: Path, words: list[str]) -> None:
+    finished_run(runs, "one")
+    assert json.loads(ask("sql", *words)) == [{"x": 1}]
+
+
+def test_a_task_may_be_named_behind_an_option(ask: Ask) -> None:
+    assert ask("tasks", "--preview", "knights") == ask("tasks", "knights", "--preview")
+
+
 def test_what_json_has_no_word_for_becomes_null_or_text(ask: Ask, runs: Path) -> None:
     finished_run(runs, "one")
     question = (
