@@ -144,4 +144,4 @@ def test_every_kind_of_news_is_a_sentence() -> None:
     assert sentence(WAITING) == "knights-01: proposal #16 waits for you"
     assert sentence(News(Path(), "a", "finished")) == "a finished"
     assert sentence(News(Path(), "a", "stopped", reason="a human asked")) == "a stopped: a human asked"
-    assert sentence(News(Path(), "a", "lost")).startswith("a: the engine is gone")
+    assert sentence(News(Path(), "a", "lost")).startswith("a: the engine ended without a message")
