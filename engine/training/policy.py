@@ -103,12 +103,14 @@ def load_tokenizer(source: str) -> Any:
     """The tokenizer of `source`, padding on the left, with a pad token.
 
     Raises:
-        UserError: there is no loadable tokenizer, or it has neither an end nor a pad token.
+        UserError: there is no loadable tokenizer, it has no vocabulary, or neither an end nor a pad token.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(located(source), padding_side="left", truncation_side="left")
     except (OSError, ValueError) as error:
         raise UserError(f"no tokenizer in {source!r}: {one_line(str(error))[:300]}") from error
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # what Transformers makes of missing files
+        raise UserError(f"no tokenizer in {source!r}: its files (tokenizer.json, or what its class reads) are missing")
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {source!r} has no end-of-sequence token; completions could not end")
     if tokenizer.pad_token_id is None:

@@ -180,6 +180,13 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path: Path, case: str) -> None
     assert "\n" not in finding.text
 
 
+def test_a_model_without_its_tokenizer_is_an_error(tmp_path: Path) -> None:
+    where = copy(SHIPPED, tmp_path / "model", lambda model: (model / "tokenizer.json").unlink())
+    finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
+    assert finding.level == "error"
+    assert "no tokenizer in " in finding.text
+
+
 def test_pickled_weights_are_compared_and_counted(tmp_path: Path) -> None:
     where = copy(SHIPPED, tmp_path / "model", SOUND["pickled"])
     finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
