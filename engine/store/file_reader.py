@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import UserError
 from engine.store.base import check_kind, to_rows
 from engine.store.errors import DamagedDatabase, EngineGone
-from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters
+from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters, run_name
 from engine.store.query_process import AdHocQueries, QueryLimits, question
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class FileReader:
                 raise UserError(f"{path} has no tables yet: the run ended before it began")
         _versions[stamp] = self._version = version
         self._views = (HERE / "views.sql").read_text(encoding="utf-8")
+        self._name = run_name(path)
 
     @property
     def live(self) -> bool:
@@ -157,7 +158,7 @@ class FileReader:
     def _cursors(self, connection: duckdb.DuckDBPyConnection) -> Callable[[], duckdb.DuckDBPyConnection]:
         from engine.store.upgrade import as_of_now
 
-        return as_of_now(connection.cursor, self._version, self._views)
+        return as_of_now(connection.cursor, self._version, self._views, self._name)
 
     @contextmanager
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:

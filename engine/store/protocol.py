@@ -46,6 +46,11 @@ Parameters = Sequence[object] | Mapping[str, object]
 Header = dict[str, Any]
 
 
+def run_name(database: Path) -> str:
+    """What a run at rest is called: as the directory of its database is; "" for a copy, which lies anywhere."""
+    return database.absolute().parent.name if database.name == DATABASE_NAME else ""
+
+
 def default_limit(lane: str, limit: int | None) -> int | None:
     """The most rows of an answer; None is no limit."""
     return ADHOC_ROWS if limit is None and lane == "adhoc" else limit

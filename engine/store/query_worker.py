@@ -24,7 +24,7 @@ from engine.errors import UserError
 from engine.store.database import HERE, DatabaseInUse, open_database, schema_version
 from engine.store.errors import QueryError, one_line
 from engine.store.execute import QueryJob
-from engine.store.protocol import PREFIX, decode_parameters, frame
+from engine.store.protocol import PREFIX, decode_parameters, frame, run_name
 from engine.store.upgrade import as_of_now
 
 OVERHEAD_MB = 512
@@ -107,7 +107,8 @@ def _answer(request: dict[str, Any]) -> tuple[pa.Table, bool]:
                 each.unlink(missing_ok=True)  # open is enough: nothing is left of it however this process ends
         version = schema_version(connection, path)
         views = (HERE / "views.sql").read_text(encoding="utf-8")
-        connect = as_of_now(connection.cursor, version or 0, views)
+        name = "" if request.get("copy") else run_name(path)  # of a live run: its engine has written the name
+        connect = as_of_now(connection.cursor, version or 0, views, name)
         result = QueryJob().run(connect, request["sql"], decode_parameters(request["params"]), request["limit"])
         return result.table, result.truncated
     finally:

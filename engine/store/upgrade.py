@@ -44,25 +44,40 @@ def upgrade(connection: duckdb.DuckDBPyConnection, version: int) -> None:
 
 
 def as_of_now(
-    connect: Callable[[], duckdb.DuckDBPyConnection], version: int, views: str
+    connect: Callable[[], duckdb.DuckDBPyConnection], version: int, views: str, name: str
 ) -> Callable[[], duckdb.DuckDBPyConnection]:
-    """Connections that show a file of `version` with the tables and `views` of now, without writing to it."""
-    lacking = missing(version)
-    if not lacking:
-        return connect
+    """Connections that show a file of `version` with the tables and `views` of now, without writing to it.
+
+    Args:
+        name: what the run is called now, which its directory says; "" leaves the name as it is stored.
+    """
+    lacking = {table: _with(columns) for table, columns in missing(version).items()}
 
     def connected() -> duckdb.DuckDBPyConnection:
         cursor = connect()
-        (name,) = cursor.execute("SELECT current_database()").fetchone() or ("run",)
-        for table, columns in lacking.items():
-            new = ", ".join(f'CAST(NULL AS {kind}) AS "{column}"' for column, kind in columns.items())
-            cursor.execute(f'CREATE TEMP VIEW "{table}" AS SELECT *, {new} FROM "{name}".main."{table}"')  # noqa: S608
-        for statement in cursor.extract_statements(views):
+        shown = dict(lacking)
+        if name and _stored_name(cursor) not in (None, name):
+            literal = name.encode("utf-8", "replace").decode().replace("'", "''")
+            shown["runs"] = f"* REPLACE ('{literal}' AS name)" + lacking.get("runs", "*").removeprefix("*")
+        (database,) = cursor.execute("SELECT current_database()").fetchone() or ("run",)
+        for table, columns in shown.items():
+            cursor.execute(f'CREATE TEMP VIEW "{table}" AS SELECT {columns} FROM "{database}".main."{table}"')  # noqa: S608
+        for statement in cursor.extract_statements(views) if shown else ():
             if statement.type == duckdb.StatementType.CREATE:
                 cursor.execute(statement.query.replace("CREATE OR REPLACE", "CREATE OR REPLACE TEMP", 1))
         return cursor
 
     return connected
+
+
+def _with(columns: dict[str, str]) -> str:
+    return ", ".join(["*", *(f'CAST(NULL AS {kind}) AS "{column}"' for column, kind in columns.items())])
+
+
+def _stored_name(cursor: duckdb.DuckDBPyConnection) -> str | None:
+    """What the run was called when its engine last began; None before it ever did."""
+    row = cursor.execute("SELECT name FROM main.runs").fetchone()
+    return str(row[0]) if row else None
 
 
 def missing(version: int) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +17,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from engine.run.rundir import RunDirectory
+from engine.store.reader import open_run
 from engine.store.writer import Writer
 from llmzero_tui import cli
+from llmzero_tui.feeds.run import header
+from llmzero_tui.values.rows import run_of
 from tests.unit.cli_process import HOSTILE, finished_run, llmzero
 
 Ask = Callable[..., str]
@@ -194,6 +199,24 @@ def test_sql_from_a_file(ask: Ask, runs: Path, tmp_path: Path) -> None:
 def test_sql_takes_options_anywhere(ask: Ask, runs: Path, words: list[str]) -> None:
     finished_run(runs, "one")
     assert json.loads(ask("sql", *words)) == [{"x": 1}]
+
+
+@pytest.mark.parametrize("table", ["runs", "run_header", "current_state"])
+def test_sql_calls_a_copied_run_as_its_directory_is(ask: Ask, runs: Path, table: str) -> None:
+    shutil.copytree(finished_run(runs, "one").path, runs / "two")
+    rows = json.loads(ask("sql", f"SELECT name FROM {table}", "--json"))  # noqa: S608
+    assert sorted((row["run"], row["name"]) for row in rows) == [("one", "one"), ("two", "two")]
+
+
+def test_screens_call_a_moved_run_as_its_directory_is(runs: Path) -> None:
+    directory = finished_run(runs, "before")
+    moved = RunDirectory(directory.path.rename(runs / "after"))
+    stored = moved.database.read_bytes()
+    reader = open_run(moved.path)
+    row = header(reader, moved.path)
+    reader.close()
+    assert run_of(moved.path, row, live=False).name == "after"
+    assert moved.database.read_bytes() == stored
 
 
 def test_a_task_may_be_named_behind_an_option(ask: Ask) -> None:

@@ -43,6 +43,17 @@ def test_an_export_is_a_model_directory_with_its_strategy_and_card(tmp_path: Pat
     assert "evil" not in card
 
 
+def test_a_moved_run_is_exported_and_copied_under_its_new_name(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs", "before").path.rename(tmp_path / "runs" / "it's")
+    assert cli.main(["export", "it's", "--to", "best"]) == 0
+    card = (tmp_path / "best" / "README.md").read_text()
+    assert "it's" in card
+    assert "before" not in card
+    assert cli.main(["snapshot", "it's", "copy.duckdb"]) == 0
+    with duckdb.connect(str(tmp_path / "copy.duckdb"), read_only=True) as connection:
+        assert connection.sql("SELECT name FROM run_header").fetchall() == [("it's",)]
+
+
 @pytest.mark.parametrize("command", [["snapshot", "one", "there"], ["export", "one", "--to", "there"]])
 def test_what_is_there_is_not_overwritten(
     tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
