@@ -57,12 +57,21 @@ class JsonLines(RowsTask):
         for number, row in numbered:
             try:
                 item = self.item(row)
-                if self._answer is not None and row.get(self._answer, "") is None:
-                    raise ValueError(f'has null as its "{self._answer}"')
+                self._check_answer(row)
             except ValueError as error:
                 raise TaskError(f"task {self.name}: {self._place(number)} {error}".replace(" :", ":")) from error
             self._lines.setdefault(item.prompt, number)
         return [row for _, row in numbered]
+
+    def _check_answer(self, row: Row) -> None:
+        """Raises ValueError where a row has no answer and others have."""
+        if self._answer is None:
+            return
+        if self._answer not in row:
+            raise ValueError(f'has no "{self._answer}"')
+        value = row[self._answer]
+        if value is None or value != value:  # NaN
+            raise ValueError(f'has {json.dumps(value)} as its "{self._answer}"')
 
     def item(self, row: Row) -> Item:
         assert self._prompt is not None

@@ -2,7 +2,7 @@
 
 Asked by `engine.run.preflight`. What is used only at the end, the reranking and test prompts, is looked at as closely
 as the first training prompt: a row that cannot be used would otherwise end the run when its budget is spent. It must
-stay quick: all prompts are tokenized, all held-out ones scored, within `CHECK_SECONDS`.
+stay quick: all prompts are tokenized, and scored as far as `CHECK_SECONDS` allows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tasks.verdicts import verdicts
 
 JUNK = "I do not know: 42 #0 <answer>?</answer>"
 SAMPLED_PROMPTS = 64
-"""Training prompts that are scored, and all that are looked at of a task that draws its prompts."""
+"""Training prompts that are looked at of a task that draws its prompts."""
 DRAWN_PROMPTS = 4
 """Held-out prompts that are looked at of a task that draws them: some generators take seconds for one."""
 GRADER_SECONDS = 30.0
@@ -48,7 +48,9 @@ class PromptUse:
 
 
 def used(config: RunConfig, task: Task) -> tuple[PromptUse, ...]:
-    """The prompts that the run will use: every row of a file, a sample of what is drawn.
+    """What the run draws on, in the order it is scored: held-out prompts that it uses, training, other held-out rows.
+
+    Every row of a file, those of training in a random order; a sample of what is drawn.
 
     Raises:
         TaskError: the task yields fewer than the run file asks for.
@@ -62,7 +64,13 @@ def used(config: RunConfig, task: Task) -> tuple[PromptUse, ...]:
     )
     few = {use: n if rows is not None else min(n, DRAWN_PROMPTS) for use, _, n, _ in held_out}
     sets = [PromptUse(use, task.items(split, few[use], seed)) for use, split, _, seed in held_out]
-    return (PromptUse("training", rows or task.items(Split.TRAIN, SAMPLED_PROMPTS)), *sets)
+    training = random.Random(0).sample(rows, len(rows)) if rows else task.items(Split.TRAIN, SAMPLED_PROMPTS)
+    known = {item.prompt for each in sets for item in each.items}
+    spare = [
+        PromptUse(split.value, [item for item in task.rows(split) or () if item.prompt not in known])
+        for split in (Split.VALIDATION, Split.TEST)
+    ]
+    return (*sets, PromptUse("training", training), *(each for each in spare if each.items))
 
 
 # ---- what the verifier says -----------------------------------------------------------------------------------------
@@ -71,7 +79,7 @@ def used(config: RunConfig, task: Task) -> tuple[PromptUse, ...]:
 def verifier(
     config: RunConfig, task: Task, prompts: Sequence[PromptUse], say: Callable[[str], None]
 ) -> Iterator[CheckFinding]:
-    """An empty completion, junk and the right answer of every held-out prompt and of some training prompts.
+    """An empty completion, junk and the right answer of every prompt, within `CHECK_SECONDS`.
 
     Raises:
         TaskError: the verifier finds a right answer wrong, or fails on a row whatever is written, or too often.
@@ -107,11 +115,8 @@ def verifier(
 
 
 def _to_score(prompts: Sequence[PromptUse]) -> list[Item]:
-    """Every held-out prompt once, and some training prompts."""
-    training = list(prompts[0].items)
-    sample = random.Random(0).sample(training, min(SAMPLED_PROMPTS, len(training)))
-    held_out = {item.prompt: item for each in prompts[1:] for item in each.items}
-    return [*held_out.values(), *sample]
+    """Every prompt once."""
+    return list({item.prompt: item for each in prompts for item in each.items}.values())
 
 
 def _score(task: Task, item: Item) -> dict[str, Reward | TaskError]:

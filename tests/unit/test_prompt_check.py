@@ -82,11 +82,25 @@ def test_a_row_that_the_verifier_cannot_score_is_named(folder: Path, split: Spli
     valid = sum(split_of(f"D {word}=") is Split.VALIDATION for word in WORDS) + (split is Split.VALIDATION)
     asked = asked.model_copy(update={"evaluation": asked.evaluation.model_copy(update={"rerank_prompts": valid})})
     found = findings(asked, "error")
-    if split is Split.TRAIN:  # a sample of these is scored
-        assert len(found) <= 1
-        return
     assert "line 401 of rows.jsonl" in found[0].text
     assert "'int' object has no attribute 'strip'" in found[0].text
+
+
+def test_a_held_out_row_that_the_run_would_not_use_is_scored_too(folder: Path) -> None:
+    prompt = in_split(Split.TEST, "D abc")
+    rows(folder, {"prompt": prompt, "answer": 7})
+    asked = config(tests=8)
+    drawn = next(each for each in prompt_check.used(asked, registry.get(asked.task.name)) if each.use == "test")
+    assert prompt not in {item.prompt for item in drawn.items}
+    [error] = findings(asked, "error")
+    assert "line 401 of rows.jsonl" in error.text
+
+
+@pytest.mark.parametrize(("row", "says"), [({}, 'has no "answer"'), ({"answer": float("nan")}, "has NaN as its")])
+def test_a_training_row_without_an_answer_is_named(folder: Path, row: dict[str, object], says: str) -> None:
+    rows(folder, {"prompt": in_split(Split.TRAIN, "D abc"), **row})
+    [error] = findings(config(), "error")
+    assert f"line 401 of rows.jsonl {says}" in error.text
 
 
 def test_full_marks_for_junk_are_said(folder: Path) -> None:
