@@ -69,7 +69,7 @@ class PanelCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class PlotPanel:
+class EvidencePanel:
     """One diagram. `steps` draws staircases (parameters); `bars` are (step, low, high) intervals of the first line."""
 
     title: str
@@ -95,7 +95,7 @@ def sheets(evidence: Evidence) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def segment_sheet(evidence: Evidence, panels: Sequence[PlotPanel]) -> bytes:
+def segment_sheet(evidence: Evidence, panels: Sequence[EvidencePanel]) -> bytes:
     """Six panels of the segment's metrics."""
     node = evidence.parent
     title = f"Segment #{node.id}, steps 1 to {evidence.step}    red: #{node.id}    blue: best branch    grey: siblings"
@@ -116,7 +116,7 @@ def run_sheet(evidence: Evidence) -> bytes:
 # ---- what is drawn --------------------------------------------------------------------------------------------------
 
 
-def segment_panels(evidence: Evidence) -> list[PlotPanel]:
+def segment_panels(evidence: Evidence) -> list[EvidencePanel]:
     """The segment's curves beside those of other segments, moved so that equal total steps stand above each other."""
     node, tree = evidence.parent, evidence.tree
     best = {each.id for each in best_path(tree)}
@@ -132,11 +132,11 @@ def segment_panels(evidence: Evidence) -> list[PlotPanel]:
             given = [(s + shift, v) for s, v in evidence.others.get(node_id, {}).get(name, ())]
             colour = BEST if node_id in best else OTHER
             lines.append(PanelCurve(f"#{node_id}", [p for p in given if steps[0] <= p[0] <= steps[-1]], colour, 1.4))
-        panels.append(PlotPanel(title, tuple(lines)))
+        panels.append(EvidencePanel(title, tuple(lines)))
     return panels[:6]
 
 
-def validation_panel(evidence: Evidence) -> PlotPanel:
+def validation_panel(evidence: Evidence) -> EvidencePanel:
     """Every line of the tree, the one to here and the best one in colour, with 95% intervals on the line to here."""
     tree = evidence.tree
     path = tree.path(evidence.parent.id)
@@ -155,7 +155,7 @@ def validation_panel(evidence: Evidence) -> PlotPanel:
         for c in node.checkpoints:
             bars.append((node.start_steps + c.step, *c.score.interval))
     total = evidence.parent.start_steps + evidence.step
-    return PlotPanel("validation score (bars: 95%)", tuple(lines), "total steps", legend=True, bars=tuple(bars),
+    return EvidencePanel("validation score (bars: 95%)", tuple(lines), "total steps", legend=True, bars=tuple(bars),
                  marked=total)  # fmt: skip
 
 
@@ -171,10 +171,10 @@ def _scores(path: Sequence[Node], last_step: int | None) -> list[tuple[int, floa
     return sorted(found.items())
 
 
-def parameter_panels(evidence: Evidence) -> list[PlotPanel]:
+def parameter_panels(evidence: Evidence) -> list[EvidencePanel]:
     """The parameters that moved along the line to here, the most often moved first; else the first of the space."""
     path = [node for node in evidence.tree.path(evidence.parent.id) if node.transition]
-    panels: list[tuple[int, PlotPanel]] = []
+    panels: list[tuple[int, EvidencePanel]] = []
     for parameter in evidence.space:
         points: list[tuple[int, float | None]] = []
         for node in path:
@@ -184,20 +184,20 @@ def parameter_panels(evidence: Evidence) -> list[PlotPanel]:
         moves = sum(a[1] != b[1] for a, b in itertools.pairwise(points))
         if points and not parameter.fixed:
             title = f"{parameter.name} = {format_value(points[-1][1] or 0)}"
-            panels.append((moves, PlotPanel(title, (PanelCurve("", points),), "total steps", steps=True)))
+            panels.append((moves, EvidencePanel(title, (PanelCurve("", points),), "total steps", steps=True)))
     return [panel for _, panel in sorted(panels, key=lambda pair: -pair[0])]
 
 
 # ---- drawing and composing ------------------------------------------------------------------------------------------
 
 
-def draw(panel: PlotPanel, width: int, height: int) -> Image:
+def draw(panel: EvidencePanel, width: int, height: int) -> Image:
     """One panel as a picture of exactly this size."""
     with _DRAWING:
         return _draw(panel, width, height)
 
 
-def _draw(panel: PlotPanel, width: int, height: int) -> Image:
+def _draw(panel: EvidencePanel, width: int, height: int) -> Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -226,7 +226,7 @@ def _draw(panel: PlotPanel, width: int, height: int) -> Image:
     return picture if picture.size == (width, height) else picture.resize((width, height))
 
 
-def _lines(axes: Axes, panel: PlotPanel) -> None:
+def _lines(axes: Axes, panel: EvidencePanel) -> None:
     for i, line in reversed(list(enumerate(panel.lines))):  # the first one lies on top
         finite = line.finite
         if not finite:
@@ -260,7 +260,7 @@ def _ends(axes: Axes, line: PanelCurve) -> None:
         )  # fmt: skip
 
 
-def _scale(axes: Axes, panel: PlotPanel) -> None:
+def _scale(axes: Axes, panel: EvidencePanel) -> None:
     """A logarithmic axis where positive values span more than a factor of thirty; else with some room."""
     values = [value for line in panel.lines for _, value in line.finite]
     if not values:

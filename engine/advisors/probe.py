@@ -16,7 +16,7 @@ from typing import Any
 from engine.advisors.answers import BadAnswer, ModelAnswer, parse
 from engine.advisors.hostile import one_line
 from engine.advisors.ollama_client import ChatRequest, OllamaClient, OllamaFault
-from engine.advisors.plots import BEST, HERE, PanelCurve, PlotPanel, compose, draw
+from engine.advisors.plots import BEST, HERE, EvidencePanel, PanelCurve, compose, draw
 
 LETTERS = "ABCD"
 SCHEMA: dict[str, Any] = {
@@ -39,7 +39,7 @@ class Riddle:
     """A diagram, a question about it, four choices, the right one's letter."""
 
     name: str
-    panel: PlotPanel
+    panel: EvidencePanel
     question: str
     choices: tuple[str, str, str, str]
     right: str
@@ -135,7 +135,7 @@ def _trend(rng: random.Random) -> Riddle:
     }
     names = rng.sample(sorted(shapes), 4)
     right = rng.randrange(4)
-    panel = PlotPanel("reward", (PanelCurve("", _noisy(rng, shapes[names[right]], 0.02)), UNIT))
+    panel = EvidencePanel("reward", (PanelCurve("", _noisy(rng, shapes[names[right]], 0.02)), UNIT))
     return Riddle("Trend", panel, "What does the reward do?", _four(names), LETTERS[right])
 
 
@@ -143,7 +143,7 @@ def _spike(rng: random.Random) -> Riddle:
     steps = [8, 22, 38, 53]
     right = rng.randrange(4)
     points = [(s, v + (1.2 if s == steps[right] else 0)) for s, v in _noisy(rng, lambda _: 0.3, 0.05)]
-    panel = PlotPanel("gradient norm", (PanelCurve("", points),))
+    panel = EvidencePanel("gradient norm", (PanelCurve("", points),))
     return Riddle(
         "Spike", panel, "Near which step does the gradient norm spike?", _four(map(str, steps)), LETTERS[right]
     )
@@ -157,7 +157,7 @@ def _higher(rng: random.Random) -> Riddle:
     choices = ["red ends higher", "blue ends higher", "both end equal", "there is one curve only"]
     right = 0 if red_wins else 1
     order = rng.sample(range(4), 4)
-    panel = PlotPanel("validation score", lines, legend=True)
+    panel = EvidencePanel("validation score", lines, legend=True)
     return Riddle(
         "Compare", panel, "Which curve ends higher?", _four(choices[i] for i in order), LETTERS[order.index(right)]
     )
@@ -167,7 +167,7 @@ def _level(rng: random.Random) -> Riddle:
     levels = [0.1, 0.35, 0.6, 0.85]
     right = rng.randrange(4)
     points = _noisy(rng, lambda x: levels[right] + (0.5 - levels[right]) * (1 - x) ** 3, 0.01)
-    panel = PlotPanel("truncated completions", (PanelCurve("", points), UNIT))
+    panel = EvidencePanel("truncated completions", (PanelCurve("", points), UNIT))
     return Riddle("Level", panel, "At about which value does the curve end?", _four(map(str, levels)), LETTERS[right])
 
 
@@ -179,7 +179,7 @@ def _crossing(rng: random.Random) -> Riddle:
         PanelCurve("red", _noisy(rng, lambda x: 0.4 + 0.4 * (x - at), 0.004), HERE),
         PanelCurve("blue", _noisy(rng, lambda x: 0.4 - 0.3 * (x - at), 0.004), BEST),
     )
-    panel = PlotPanel("entropy", lines, legend=True)
+    panel = EvidencePanel("entropy", lines, legend=True)
     return Riddle("Crossing", panel, "Near which step do the two curves cross?", _four(map(str, steps)), LETTERS[right])
 
 

@@ -81,7 +81,7 @@ def test_the_line_here_and_the_best_one_are_drawn_with_intervals() -> None:
 )
 def test_no_curve_breaks_a_panel(points: list[tuple[int, float]]) -> None:
     assert plots.draw(
-        plots.PlotPanel("$x_{broken", (plots.PanelCurve("[/b]", points),), legend=True), 341, 300
+        plots.EvidencePanel("$x_{broken", (plots.PanelCurve("[/b]", points),), legend=True), 341, 300
     ).size == (
         341,
         300,
