@@ -114,7 +114,8 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
     strategy, labels = result.strategy, result.labels
     best = strategy.reported
     if not strategy.stages:
-        yield f"no strategy: {result.no_gain or 'nothing beats the base model yet'}"
+        standing = "nothing beats the base model yet" if best.base_validation else "the base model has not been scored"
+        yield f"no strategy: {result.no_gain or standing}"
         return
     names = list(strategy.stages[0].configuration)
     header = ["stage", "node", "steps", *(labels.get(name, name) for name in names), "Adam", "reference", "validation"]

@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.run.rundir import RunDirectory
+from engine.store.queries import load
 from engine.store.reader import open_run
 from engine.store.writer import Writer
 from llmzero_tui import cli
 from llmzero_tui.feeds.run import header
-from llmzero_tui.values.rows import run_of
+from llmzero_tui.values.rows import node_of, run_of
 from tests.unit.cli_process import HOSTILE, finished_run, llmzero
 
 Ask = Callable[..., str]
@@ -217,6 +218,18 @@ def test_screens_call_a_moved_run_as_its_directory_is(runs: Path) -> None:
     reader.close()
     assert run_of(moved.path, row, live=False).name == "after"
     assert moved.database.read_bytes() == stored
+
+
+@pytest.mark.parametrize(("live", "state"), [(True, "starting"), (False, "interrupted")])
+def test_a_base_that_was_not_scored_is_not_shown_as_finished(ask: Ask, runs: Path, live: bool, state: str) -> None:
+    directory = finished_run(runs, "one", state="failed")
+    with duckdb.connect(str(directory.database)) as connection:
+        connection.execute("DELETE FROM checkpoints; DELETE FROM evaluations; UPDATE runs SET best_node = NULL")
+    assert "no strategy: the base model has not been scored" in ask("show", "one")
+    reader = open_run(directory.path)
+    rows = reader.rows(load("ui_nodes"), ["[]"])
+    reader.close()
+    assert [node_of(row, live=live).state for row in rows] == [state, "finished"]
 
 
 def test_a_task_may_be_named_behind_an_option(ask: Ask) -> None:
