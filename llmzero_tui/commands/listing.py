@@ -51,8 +51,19 @@ def ls(options: argparse.Namespace) -> int:
     if not rows:
         note(f"no runs in {options.runs_dir}; `llmzero demo` makes one")
         return 0
-    header = ["run", "state", "task", "nodes", "steps", "best validation", "test", "budget", "started (UTC)"]
-    emit(*table(header, [_line(each) for each in rows], right={3, 4, 7}))
+    header = [
+        "run",
+        "state",
+        "task",
+        "nodes",
+        "steps",
+        "best validation",
+        "reranked",
+        "test",
+        "budget",
+        "started (UTC)",
+    ]
+    emit(*table(header, [_line(each) for each in rows], right={3, 4, 8}))
     for each in rows:
         reason = each.trouble or (each.summary.reason if each.summary else "")
         if not reason and each.state == "crashed":
@@ -89,14 +100,13 @@ def _line(listed: ListedRun) -> list[object]:
     state = f"{mark(listed.state).glyph} {listed.state}"
     facts = listed.summary
     if facts is None:
-        return [listed.directory.name, state, *[MISSING] * 7]
+        return [listed.directory.name, state, *[MISSING] * 8]
     spent = MISSING if facts.budget_fraction is None else f"{facts.budget_fraction:.0%}"
     if facts.eta_seconds is not None:
         spent += f", {duration(facts.eta_seconds)} left"
-    best = facts.best_reranked or facts.best_validation
-    test = facts.best_test
+    scores = (facts.best_validation, facts.best_reranked, facts.best_test)
     return [
         listed.directory.name, state, facts.task, facts.nodes, facts.steps,
-        score(best.value, *best.interval) if best else MISSING, score(test.value, *test.interval) if test else MISSING,
+        *(score(each.value, *each.interval) if each else MISSING for each in scores),
         spent, minute(facts.started),
     ]  # fmt: skip

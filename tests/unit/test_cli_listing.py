@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -53,6 +54,21 @@ def test_ls_lists_the_newest_run_first(ask: Ask, runs: Path) -> None:
         os.utime(directory.config, times)
     assert [line.split()[0] for line in ask("ls").splitlines()] == ["run", "new", "middle", "old"]
     assert [each["name"] for each in json.loads(ask("ls", "--json"))] == ["new", "middle", "old"]
+
+
+def test_ls_has_the_score_that_steers_beside_that_of_the_reranking(ask: Ask, runs: Path) -> None:
+    directory = finished_run(runs, "one")
+    writer = Writer(directory.database)
+    writer.insert(
+        "evaluations", node_id=1, step=4, path="segments/1/checkpoint-4", kind="reranking", split="validation", seed=2,
+        n=16, greedy=4, sampled=4, seconds=0.1, ts=datetime(2026, 3, 2, 9), policy="#1 step 4", members="[[1,4]]",
+    )  # fmt: skip
+    writer.update("runs", {"name": "one"}, policy="#1 step 4", members="[[1,4]]")
+    writer.close()
+    (facts,) = json.loads(ask("ls", "--json"))
+    head, line = ask("ls").splitlines()
+    for column, key in (("best validation", "best_validation"), ("reranked", "best_reranked")):
+        assert line[head.index(column) :].startswith(f"{facts[key]['value']:.3f}")
 
 
 def test_ls_as_json_has_the_promised_keys(ask: Ask, runs: Path) -> None:
