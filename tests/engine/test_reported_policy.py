@@ -154,7 +154,7 @@ def test_the_scores_that_decided_are_told_where_the_picked_policy_is_not_the_fir
     assert cli.main(["show", str(run.path)]) == 0
     told = capsys.readouterr().out
     assert sentence in told
-    assert f"picked {short} ({row['policy']}, n 320)" in told
+    assert f"selected {short} ({row['policy']}, n 320)" in told
     assert cli.main(["show", str(run.path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["best_reranked"] == decided.as_dict()
     assert cli.main(["ls", "--runs-dir", str(run.path.parent)]) == 0
