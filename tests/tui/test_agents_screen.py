@@ -157,7 +157,7 @@ async def test_the_list_the_totals_and_the_newest_call_are_on_screen(run: Path, 
     async with opened(run, size) as (_pilot, screen):
         assert "18 calls · 67% rules" in shown(screen, "#filters")
         assert "strategist" in shown(screen, "#calls")
-        assert "The line still climbs" in shown(screen, "#call")
+        assert "is still improving" in shown(screen, "#call")
         if size[0] >= 120:
             assert "2 failed: not json 1, stall 1" in shown(screen, "#filters")
             assert "strategist/1" in shown(screen, "#calls")
@@ -189,7 +189,7 @@ async def test_sections_unfold_and_fold(run: Path) -> None:
         await pilot.press("f", "tab", "home")
         await until(pilot, lambda: "You read training curves" in shown(screen, "#call"), "all unfolded")
         await pilot.press("f")
-        await until(pilot, lambda: "The line still climbs" not in shown(screen, "#call"), "all folded")
+        await until(pilot, lambda: "is still improving" not in shown(screen, "#call"), "all folded")
 
 
 async def test_a_call_streams_its_words_and_is_seen_to_be_unfinished(run: Path, engine: Engine) -> None:
@@ -282,7 +282,7 @@ async def test_a_call_can_be_copied(run: Path) -> None:
         kept = state_dir() / "clipboard.txt"
         await until(pilot, kept.exists, "a copy")
         text = kept.read_text()
-        assert "The line still climbs" in text
+        assert "is still improving" in text
         assert "You read training curves" in text
 
 
@@ -299,7 +299,7 @@ async def test_the_fifth_tab_has_the_calls_of_the_selected_node(run: Path, size:
         screen.look_at(5)
         await pilot.press("5")
         await until(pilot, lambda: "stall: the answer stopped for 30 s" in shown(screen, "#details"), "the calls")
-        assert "A reads every call" in shown(screen, "#details") or size == SIZES[0]
+        assert "A shows every call" in shown(screen, "#details") or size == SIZES[0]
         screen.look_at(15)
         await until(pilot, lambda: "no advisor was asked" in shown(screen, "#details"), "none")
 

@@ -225,7 +225,7 @@ async def test_a_live_run_is_not_deleted_and_the_refusal_names_who_holds_it(runs
         await until(pilot, lambda: "knights-01 ● training" in listed(app), "the live run")
         await on_run(app, pilot, "knights-01")
         await pilot.press("D")
-        await until(pilot, lambda: said(app, "knights-01 has a living engine"), "the refusal")
+        await until(pilot, lambda: said(app, "knights-01 has a running engine"), "the refusal")
         assert isinstance(app.screen, RunsScreen)
         lock = RunLock(RunDirectory(runs / "knights-00"), Holder(os.getpid(), "0", "2026-03-02T09:00:00Z"))
         try:

@@ -160,7 +160,7 @@ async def test_a_query_is_kept_under_a_name_and_found_again(run: Path) -> None:
         await pilot.press("f8")
         await modal(pilot, SaveQuery)
         await pilot.press(*"node", "space", *"count", "enter")
-        assert "once more replaces it" in str(pilot.app.screen.query_one("#wrong").render())
+        assert "again to replace it" in str(pilot.app.screen.query_one("#wrong").render())
         await pilot.press("enter")
         await back(pilot, screen)
 
@@ -364,7 +364,7 @@ async def test_a_file_is_replaced_only_when_enter_comes_twice(run: Path, tmp_pat
     async with opened(run) as (pilot, screen):
         await ask(pilot, screen, "SELECT 1 AS a")
         await name_file(pilot, screen, str(target))
-        assert "once more replaces it" in str(pilot.app.screen.query_one("#wrong").render())
+        assert "again to replace it" in str(pilot.app.screen.query_one("#wrong").render())
         await pilot.press("escape")
         await back(pilot, screen)
         assert target.read_text() == "precious"
