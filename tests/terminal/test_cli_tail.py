@@ -117,7 +117,7 @@ def test_a_headless_run_on_a_terminal_draws_tree_budget_and_best_and_leaves_its_
     extra = {"NO_COLOR": "1"} if colourless else {}
     terminal = Terminal(place, "run", str(path), "--headless", size=(80, 24), **extra)
     terminal.wait_for("of the budget ·")
-    terminal.wait_for("best .", seconds=120)
+    terminal.wait_for("best 0.", seconds=120)
     terminal.until(lambda: re.search(r"^  #1 .*(running|finished)", terminal.text, re.MULTILINE), "the tree", 120)
     said = terminal.rest()
     assert terminal.child.exitstatus == 0
