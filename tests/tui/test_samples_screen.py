@@ -141,7 +141,7 @@ async def test_keys_typed_into_the_search_are_letters(run: Path) -> None:
 async def test_nothing_found_says_how_to_go_on(run: Path) -> None:
     async with opened(run, node=5) as (pilot, screen):
         await press(pilot, screen, "slash", *"zzz")
-        assert "No completion is like that" in shown(screen, "#samples")
+        assert "No completion matches" in shown(screen, "#samples")
     async with opened(run, node=15) as (pilot, screen):
         assert "No completions of #15" in shown(screen, "#samples")
 
