@@ -184,7 +184,7 @@ async def test_a_prompt_that_occurs_once_is_said_to(run: Path, engine: Engine) -
         assert snapshot.full is not None
         assert snapshot.full.completion == "only here"
         assert snapshot.other is None
-        assert "answered nowhere else" in " ".join(shown(screen, "#samples").split())
+        assert "answered only here" in " ".join(shown(screen, "#samples").split())
         assert "answered 0 more times" in shown(screen, "#filters")
 
 
