@@ -40,7 +40,9 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        return "\n".join(self._screen.display)
+        """The screen, from the cells: pyte's own `display` fails where a wide character was half overwritten."""
+        rows, columns = range(self._screen.lines), range(self._screen.columns)
+        return "\n".join("".join(self._screen.buffer[y][x].data for x in columns) for y in rows)
 
     def send(self, keys: str) -> None:
         self.child.send(keys)

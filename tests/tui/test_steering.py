@@ -181,7 +181,7 @@ async def test_a_node_made_by_a_human_is_marked_in_the_tree_and_in_words(run: Pa
         await until(pilot, lambda: "✎" in text("#tree"), "the mark")
         line = next(line for line in text("#tree").splitlines() if "#11" in line)
         assert "lr↓ kl .01 ✎" in line
-        await until(pilot, lambda: "a human made this transition" in text("#details"), "the word")
+        await until(pilot, lambda: "a human made this proposal" in text("#details"), "the word")
 
 
 async def test_the_log_names_author_time_and_state_of_a_command(run: Path, engine: Engine) -> None:
