@@ -53,7 +53,7 @@ def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = {each["subject"]: each for each in json.loads(done.stdout)}
-    assert "of 32 validation prompts at T=1: ." in found["pass rate"]["text"]
+    assert "of 32 validation prompts at T=1: 0." in found["pass rate"]["text"]
     assert "of 4 groups of completions in 2 steps" in found["learning signal"]["text"]
     assert "the budget is about 20 segments of 10 steps: about " in found["time"]["text"]
     assert "a worker took " in found["peak memory"]["text"]
