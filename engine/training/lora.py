@@ -65,23 +65,21 @@ def load_policy(base: str, spec: LoraSpec, source: str, dtype: torch.dtype) -> A
 
 
 def load_soup(base: str, spec: LoraSpec, directories: Sequence[str], dtype: torch.dtype) -> Any:
-    """The policy whose weights are the mean of those in `directories`; one directory is simply loaded.
+    """The policy whose weights are the mean of those in `directories`, to be scored; of one directory, that policy.
 
     The mean is exact: the product of the stacked factors, [A1; …; An] and [B1 … Bn] / n, is the mean of the products,
-    which means of A and of B apart are not. The soup's rank is the sum of its members'; the base adds no factor.
+    which means of A and of B apart are not. The soup's rank is the sum of its members'; the base adds no factor. A soup
+    that was saved is loaded by its own rank.
 
     Raises: see `load_policy`.
     """
-    if len(directories) == 1:
-        return load_policy(base, spec, directories[0], dtype)
     kept = _keep(base, spec, dtype)
     states = [read_adapter(each) for each in directories if each != base]
     if not states:
         return load_policy(base, spec, base, dtype)
     state = {name: _stacked(name, states, len(directories)) for name in states[0]}
-    rank = next(tensor.shape[0] for name, tensor in state.items() if _is_a(name))
-    config = replace(_config(spec), r=rank, lora_alpha=spec.scaling * rank)
-    kept.model.add_adapter(SOUP, config)
+    rank = next((tensor.shape[0] for name, tensor in state.items() if _is_a(name)), spec.rank)
+    kept.model.add_adapter(SOUP, _config(spec.model_copy(update={"rank": rank})))
     _put(kept.model, state, SOUP, " and ".join(directories))
     kept.model.set_adapter(SOUP)
     return kept.model

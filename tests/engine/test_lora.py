@@ -179,6 +179,15 @@ def test_a_soup_is_exactly_the_mean_of_its_members(
         assert torch.allclose(delta, (mine[name] + its[name]) / len(members), atol=1e-6), name
 
 
+def test_a_saved_soup_scores_what_it_scored_when_it_was_made(
+    adapted: Build, parent: str, tiny_base: str, tmp_path: Path
+) -> None:
+    child = checkpoints(finished(run(adapted(parent=parent, configuration={"learning_rate": 5e-2}))))[-1].directory
+    made = evaluated(tiny_base, [child, parent], tmp_path / "soup")
+    again = evaluated(tiny_base, [str(tmp_path / "soup")])
+    assert score_of(again.evaluation) == score_of(made.evaluation)
+
+
 def test_a_merged_policy_answers_as_the_adapter_does(adapted: Build, tiny_base: str, parent: str) -> None:
     model = lora.load_policy(tiny_base, LORA, parent, torch.float32)
     tokens = torch.arange(3, 12)[None]
