@@ -17,6 +17,11 @@ class Fault(Exception):
     """A fault of the world (Ollama down, disk full, worker killed): typed, logged, shown, survived."""
 
 
+def last_line(text: str) -> str:
+    """What a process said last, in one line; "" when it said nothing."""
+    return one_line(text.strip().rpartition("\n")[2])
+
+
 def one_line(text: str) -> str:
     """`text` with line breaks and control characters replaced by spaces."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()

@@ -54,13 +54,14 @@ def edits(ask: Ask, config: RunConfig, space: Space, name: str, longest: int) ->
         UserError: a key that cannot change in a run was changed; one line.
     """
     [run] = ask("SELECT config, space FROM runs")
-    differing = edited(json.loads(run["config"]), config)
+    before, ranges_before = json.loads(run["config"]), Space.from_json(json.loads(run["space"]))
+    differing = edited(before, config)
     changed = {key: values for key, values in differing.items() if not key.startswith("space.")}
     for key, (old, new) in changed.items():
         _refuse(ask, key, old, new, name)
-    _check_length(json.loads(run["config"]), Space.from_json(json.loads(run["space"])), config, space, longest)
+    _check_length(before, ranges_before, config, space, longest)
     lines = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in changed.items()]
-    ranges = list(_ranges(ask, Space.from_json(json.loads(run["space"])), space))
+    ranges = list(_ranges(ask, ranges_before, space))
     return RunFileEdits(frozenset(changed), (*lines, *ranges))
 
 
@@ -82,8 +83,7 @@ def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
 def _check_length(before: dict[str, Any], ranges: Space, config: RunConfig, space: Space, longest: int) -> None:
     """Raises UserError where answers would be scored at another length than before: scores could not be compared."""
     known = before.get("evaluation", {}).get("max_completion_length")
-    largest = int(ranges["max_completion_length"].high) if "max_completion_length" in ranges else longest
-    old = longest if known is None else known or largest
+    old = longest if known is None else known or ranges.longest_completion(longest)
     new = config.evaluation_length(space, longest)
     if old != new:
         raise UserError(

@@ -134,6 +134,10 @@ class Space:
     def __hash__(self) -> int:
         return hash(self.parameters)
 
+    def longest_completion(self, otherwise: int) -> int:
+        """Tokens of the longest rollout that a run may have; `otherwise` where the space does not say."""
+        return int(self["max_completion_length"].high) if "max_completion_length" in self else otherwise
+
     def default(self) -> dict[str, Value]:
         """The untouched configuration."""
         return {p.name: p.default for p in self.parameters}

@@ -5,12 +5,8 @@ In processes of their own, because neither the face nor `engine.run.preflight` i
 
 from __future__ import annotations
 
-import json
-import subprocess
-from typing import Any
-
-from engine import own_packages
 from engine.errors import Fault, one_line
+from engine.run.child_answer import child_answer
 from engine.run.config import AdvisorSection
 from engine.run.findings import CheckFinding
 
@@ -24,7 +20,7 @@ def look(asked: AdvisorSection) -> CheckFinding:
         return CheckFinding("ok", "advisor", "rules")
     arguments = (asked.kind, asked.host, asked.model, str(asked.timeout_seconds))
     try:
-        answer = _answer("engine.advisors.factory", *arguments)
+        answer = child_answer("engine.advisors.factory", *arguments, seconds=ASK_SECONDS)
     except TimeoutError as silence:
         return CheckFinding("warning", "advisor", str(silence))
     except Fault as fault:
@@ -41,30 +37,9 @@ def models(host: str) -> dict[str, bool]:
         Fault: one line saying why there was no usable answer.
     """
     try:
-        answer = _answer("engine.advisors.inventory", host)
+        answer = child_answer("engine.advisors.inventory", host, seconds=ASK_SECONDS)
     except TimeoutError as silence:
         raise Fault(str(silence)) from silence
     if answer["error"]:
         raise Fault(answer["error"])
     return dict(answer["models"])
-
-
-def _answer(module: str, *arguments: str) -> dict[str, Any]:
-    """What a module of ours prints as JSON.
-
-    Raises:
-        TimeoutError: it said nothing in `ASK_SECONDS`.
-        Fault: its last words, where it printed no JSON.
-    """
-    command = [*own_packages.command(module), *arguments]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
-            timeout=ASK_SECONDS, check=False,
-        )  # fmt: skip
-        return dict(json.loads(done.stdout))
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"no answer in {ASK_SECONDS:g} s") from error
-    except ValueError as error:
-        said = one_line(done.stderr.strip().rpartition("\n")[2])[-200:]
-        raise Fault(said or f"it ended with {done.returncode}") from error

@@ -241,8 +241,7 @@ class RunConfig(RunFileSection):
 
     def evaluation_length(self, space: Space, otherwise: int = 0) -> int:
         """Tokens that an answer may have when it is scored; `otherwise` where neither key nor space say it."""
-        largest = int(space["max_completion_length"].high) if "max_completion_length" in space else otherwise
-        return self.evaluation.max_completion_length or largest
+        return self.evaluation.max_completion_length or space.longest_completion(otherwise)
 
     def to_toml(self) -> str:
         """The run file with every default written out; `parse` of it gives an equal configuration."""

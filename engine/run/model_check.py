@@ -6,15 +6,13 @@ from the headers of the files, and of a small model from its weights too.
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from engine import own_packages
-from engine.errors import Fault, UserError, one_line, short
+from engine.errors import Fault, UserError, short
 from engine.host.model_files import ModelFiles, find_model, is_shipped, note_on, read_model
+from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding
 from tasks.base import Task
@@ -63,18 +61,12 @@ def _compare(directory: Path) -> tuple[int, bool]:
     Raises:
         UserError: they do not. Fault: the comparison itself failed.
     """
-    command = [*own_packages.command("engine.training.compare"), str(directory)]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
-            timeout=COMPARE_SECONDS, check=False,
-        )  # fmt: skip
-        answer = json.loads(done.stdout)
-    except subprocess.TimeoutExpired as error:
+        answer = child_answer("engine.training.compare", str(directory), seconds=COMPARE_SECONDS)
+    except TimeoutError as error:
         raise Fault(f"{directory}: its weights were not compared in {COMPARE_SECONDS:g} s; a start does it") from error
-    except ValueError as error:
-        said = one_line(done.stderr.strip().rpartition("\n")[2])[-200:]
-        raise Fault(f"{directory}: its weights could not be compared ({said}); a start loads them") from error
+    except Fault as error:
+        raise Fault(f"{directory}: its weights could not be compared ({error}); a start loads them") from error
     if answer["problem"]:
         raise UserError(answer["problem"])
     return int(answer["parameters"]), bool(answer["read"])

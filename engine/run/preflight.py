@@ -159,9 +159,9 @@ def training_bytes(config: RunConfig, model: ModelFiles, space: Space | None, *,
         weights = half * model.parameters + lora * 20
     else:
         weights = model.parameters * (16 + half)
-    lengths = [int(space["max_completion_length"].high)] if space and "max_completion_length" in space else [512]
+    length = space.longest_completion(512) if space else 512
     batch = config.training.micro_batch or config.training.batch_size
-    logits = 3 * 4 * batch * lengths[0] * model.vocabulary
+    logits = 3 * 4 * batch * length * model.vocabulary
     return config.search.workers * (weights + logits + WORKER_BYTES)
 
 

@@ -165,7 +165,7 @@ def lengths(
         yield CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
         return
     scored = config.evaluation_length(space, task.max_completion_length)
-    trained = int(space["max_completion_length"].high) if "max_completion_length" in space else scored
+    trained = space.longest_completion(scored)
     longest = 0
     try:
         texts = _PromptTexts(task, model)

@@ -6,16 +6,14 @@ The file that `new` writes is made from the pydantic models themselves, so that 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine import own_packages
-from engine.errors import UserError, bounded, one_line
+from engine.errors import Fault, UserError, bounded, one_line
 from engine.run import launch, preflight
+from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig, load
 from engine.run.findings import CheckFinding, CheckReport
 from llmzero_tui.format import plain
@@ -61,15 +59,10 @@ def _dry_run(config: RunConfig) -> list[CheckFinding]:
     with tempfile.TemporaryDirectory(prefix="llmzero-check-") as where:
         path = Path(where) / "run.toml"
         path.write_text(preflight.resolve(config).to_toml(), encoding="utf-8")
-        done = subprocess.run(
-            [*own_packages.command("engine.run.dry_run"), str(path)], stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, encoding="utf-8", errors="replace", check=False,
-        )  # fmt: skip
-    try:
-        return [CheckFinding(**each) for each in json.loads(done.stdout)]
-    except (ValueError, TypeError):
-        said = one_line(done.stderr.strip().rpartition("\n")[2])[-300:]
-        return [CheckFinding("error", "dry run", said or f"it ended with {done.returncode}")]
+        try:
+            return [CheckFinding(**each) for each in child_answer("engine.run.dry_run", str(path))]
+        except (Fault, TypeError) as error:
+            return [CheckFinding("error", "dry run", str(error))]
 
 
 def load_run(path: Path) -> RunConfig:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine import own_packages
 from engine.analysis.strategy import TrainingStrategy, read_strategy, to_toml
-from engine.errors import UserError, one_line
+from engine.errors import UserError, last_line
 from engine.host.weight_files import is_adapter
 from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
@@ -94,7 +94,7 @@ def _merge(base: str, adapter: Path, output: Path, progress: Progress | None) ->
                     process.communicate()
                     raise CopyStopped("the export was stopped; nothing is left of it") from None
     if process.returncode:
-        why = one_line(said.strip().rpartition("\n")[2])[:300] or f"it ended with {process.returncode}"
+        why = last_line(said)[:300] or f"it ended with {process.returncode}"
         raise UserError(f"the adapter cannot be merged into {plain(base, 200)}: {why}")
     return sum(each.stat().st_size for each in output.iterdir() if each.is_file())
 
