@@ -33,6 +33,7 @@ from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
 from engine.domain.policy import BASE
 from engine.domain.space import Space
+from engine.domain.tree import NodeState
 from engine.errors import UserError
 from engine.executors.base import Executor
 from engine.run.config import RunConfig
@@ -254,13 +255,16 @@ class Controller:
     async def _score_base(self) -> str:
         """Why it could not be scored, or ""."""
         root = self._run.tree.root
+        self._run.set_state(root.id, NodeState.FINISHED)  # an earlier engine may have failed at it
         path = self._run.checkpoint_path(root.id, 0)
         spec = steering(self._config.evaluation.validation_prompts)
         answer = await self._evaluations.ask(self._jobs.evaluate("base", [path], spec))
         if isinstance(answer, SegmentEnded):
             self._run.event("error", "base", f"{answer.end}: {answer.detail}", root.id)
             _log.error("scoring the base failed: %s\n%s", answer.detail, answer.traceback)
-            return answer.detail or answer.end
+            why = answer.detail or answer.end
+            self._run.set_state(root.id, NodeState(answer.end), why)
+            return why
         self._run.score(root.id, 0, path, answer.evaluation, size=0)
         return ""
 

@@ -119,7 +119,7 @@ counts AS (
     SELECT count(*) FILTER (node_id > 0 AND state NOT IN ('proposed', 'rejected')) AS nodes,
         list(node_id ORDER BY node_id) FILTER (state = 'running') AS running,
         count(*) FILTER (state = 'queued') AS queued,
-        count(*) FILTER (state IN ('out-of-memory', 'nan', 'crashed', 'hung')) AS failed FROM nodes),
+        count(*) FILTER (node_id > 0 AND state IN ('out-of-memory', 'nan', 'crashed', 'hung')) AS failed FROM nodes),
 waiting AS (SELECT count(*) AS pending_proposals FROM proposals WHERE state = 'pending'),
 said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1),
 last AS (SELECT max(ts) AS last_ts FROM (SELECT last_event_ts AS ts FROM said UNION ALL SELECT ts FROM spent UNION ALL SELECT max(ts) FROM checkpoints))

@@ -10,10 +10,14 @@ import argparse
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from engine.errors import UserError
 from engine.run import launch
 from engine.run.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from llmzero_tui.text.headless import ToldBefore
 
 
 def terminal(options: argparse.Namespace) -> int:
@@ -26,7 +30,7 @@ def terminal(options: argparse.Namespace) -> int:
 def attach(options: argparse.Namespace) -> int:
     """Look at a run, live or over."""
     directory = launch.find_run(options.runs_dir, options.name)
-    return look(options, directory, headless=options.headless)
+    return look(options, directory)
 
 
 def is_terminal() -> bool:
@@ -34,13 +38,18 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def look(options: argparse.Namespace, directory: RunDirectory, *, headless: bool) -> int:
-    """The screens of a run where there is a terminal, its progress as text elsewhere."""
-    if not headless and is_terminal():
+def look(options: argparse.Namespace, directory: RunDirectory, before: ToldBefore | None = None) -> int:
+    """The screens of a run where there is a terminal, its progress as text elsewhere, without what it told `before`."""
+    if has_screens(options):
         return _screen(options, directory)
     from llmzero_tui.text.headless import follow
 
-    return follow(directory, as_json=options.json, ascii=options.ascii)
+    return follow(directory, as_json=options.json, ascii=options.ascii, before=before)
+
+
+def has_screens(options: argparse.Namespace) -> bool:
+    """Whether a run is shown on screens: where there is a terminal and `--headless` does not ask for text."""
+    return not options.headless and is_terminal()
 
 
 def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import Fault, UserError
 from engine.host import machine
@@ -18,10 +19,13 @@ from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
-from llmzero_tui.commands.look import is_terminal, look, way_back
+from llmzero_tui.commands.look import has_screens, look, way_back
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
+
+if TYPE_CHECKING:
+    from llmzero_tui.text.headless import ToldBefore
 
 DEMO_SEGMENT_STEPS = 30
 DEMO_NODES_PER_MINUTE = 4
@@ -43,6 +47,7 @@ def resume(options: argparse.Namespace) -> int:
     directory = launch.find_run(options.runs_dir, options.name)
     _check_settings(options)
     state = state_of(directory)
+    before = _told_before(directory) if state and not options.detach and not has_screens(options) else None
     if directory.holder() and state == "paused":
         note(order(directory, "resume", timeout=30.0))
     else:
@@ -55,7 +60,7 @@ def resume(options: argparse.Namespace) -> int:
         )  # a task or a model that is gone is one line, not a crash
         pid = launch.start_engine(directory)
         note(f"run {directory.name} goes on: engine {pid}")
-    return _after_start(options, directory)
+    return _after_start(options, directory, before)
 
 
 def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
@@ -101,19 +106,26 @@ def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     return _after_start(options, directory)
 
 
-def _after_start(options: argparse.Namespace, directory: RunDirectory) -> int:
+def _told_before(directory: RunDirectory) -> ToldBefore:
+    """What is not told again as text."""
+    from llmzero_tui.text.headless import told_before
+
+    return told_before(directory)
+
+
+def _after_start(options: argparse.Namespace, directory: RunDirectory, before: ToldBefore | None = None) -> int:
     if options.detach:
         if options.json:
             holder = directory.holder()
             emit(to_json({"name": directory.name, "path": str(directory.path), "pid": holder.pid if holder else None}))
         note(way_back(directory))
         return 0
-    return look(options, directory, headless=options.headless)
+    return look(options, directory, before)
 
 
 def _check_settings(options: argparse.Namespace) -> None:
     """Settings that are wrong are told before an engine is started for a terminal that would not open."""
-    if not options.headless and not options.detach and is_terminal():
+    if not options.detach and has_screens(options):
         from llmzero_tui.user.settings import load
 
         load()

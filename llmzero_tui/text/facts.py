@@ -80,15 +80,17 @@ def read_facts(reader: Reader, directory: RunDirectory) -> RunFacts:
     summary = summarise(reader)
     running = reader.rows(queries.load("cli_running")) if summary.live else []
     inbox = reader.rows(queries.load("ui_inbox")) if summary.state not in FINAL_STATES else []
-    nodes = [
-        {**row, "state": derived_node_state(row["state"], live=summary.live)}
-        for row in reader.rows(queries.load("cli_nodes"))
-    ]
+    nodes = [{**row, "state": _node_state(row, summary)} for row in reader.rows(queries.load("cli_nodes"))]
     return RunFacts(
         directory, summary, tuple(nodes),
         tuple(_running(row, summary) for row in running),
         tuple(row for row in inbox if row["waits"]),
     )  # fmt: skip
+
+
+def _node_state(row: Row, summary: RunSummary) -> str:
+    scored = row["parent_id"] is not None or row["best_n"] is not None
+    return derived_node_state(row["state"], live=summary.live, scored=scored)
 
 
 def headline(directory: RunDirectory, summary: RunSummary) -> Row:
@@ -223,14 +225,12 @@ class TreeBranch:
 
     @property
     def state(self) -> str:
-        if self.row["parent_id"] is None:
-            return "base"
         return str(self.row["state"]) + (", pruned" if self.row["pruned"] else "")
 
     @property
     def shown_state(self) -> str:
         """With its glyph."""
-        return self.state if self.row["parent_id"] is None else f"{mark(str(self.row['state'])).glyph} {self.state}"
+        return f"{mark(str(self.row['state'])).glyph} {self.state}"
 
 
 def branches(nodes: Sequence[Row], best: int | None) -> list[TreeBranch]:

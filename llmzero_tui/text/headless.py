@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -16,7 +17,7 @@ from typing import Any, Protocol, Self
 from engine.analysis.summary import FINAL_STATES, RunSummary
 from engine.run.rundir import RunDirectory
 from engine.store import queries
-from engine.store.reader import Reader
+from engine.store.reader import Reader, open_run
 from engine.words import counted, intent_name
 from llmzero_tui.format import mark, plain, to_ascii
 from llmzero_tui.text.facts import RunFacts, best_score, read_facts, status_line, waiting_words
@@ -47,15 +48,39 @@ class ProgressDisplay(Protocol):
         """Where the run stands now."""
 
 
-def follow(directory: RunDirectory, *, as_json: bool = False, ascii: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class ToldBefore:
+    """What a run had said when it was resumed, which is not said again: its latest event and the nodes' states."""
+
+    event: int = 0
+    nodes: Mapping[int, str] = field(default_factory=dict)
+
+
+def told_before(directory: RunDirectory) -> ToldBefore:
+    """All that the run holds now. Raises UserError, Fault: it cannot be read."""
+    reader = open_run(directory.path)
+    try:
+        nodes = {row["node_id"]: _told_state(row) for row in read_facts(reader, directory).nodes}
+        return ToldBefore(reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"] or 0, nodes)
+    finally:
+        reader.close()
+
+
+def follow(
+    directory: RunDirectory, *, as_json: bool = False, ascii: bool = False, before: ToldBefore | None = None
+) -> int:
     """Show a run until it is over, then its summary. Returns 0 when it finished or was stopped, 1 when it failed.
+
+    Args:
+        before: what is left out; without it everything is told from the run's beginning.
 
     Raises:
         Fault: the engine died. KeyboardInterrupt: the user has seen enough; the engine goes on.
     """
     try:
         with _display(ascii) as display:
-            state = RunWatch(directory, RunFollower(directory, display).look).until_over()
+            follower = RunFollower(directory, display, before or ToldBefore())
+            state = RunWatch(directory, follower.look).until_over()
     except KeyboardInterrupt:
         if directory.holder():
             sys.stderr.write("\n")  # below the ^C that the terminal shows
@@ -71,10 +96,14 @@ class RunFollower:
 
     directory: RunDirectory
     display: ProgressDisplay
+    before: ToldBefore = field(default_factory=ToldBefore)
     _state: str = ""
-    _nodes: dict[int, str] = field(default_factory=dict)
+    _nodes: dict[int, str] = field(init=False)
     _asked: set[int] = field(default_factory=set)
-    _event: int = 0
+    _event: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._nodes, self._event = dict(self.before.nodes), self.before.event
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the run's stored state."""
@@ -104,14 +133,12 @@ class RunFollower:
         self.display.line(f"{mark(state).glyph} {plain(state, 20)}{reason}")
 
     def _say_node(self, row: Row, best: int | None) -> None:
-        number, state = row["node_id"], str(row["state"])
+        number, state = row["node_id"], _told_state(row)
         before = self._nodes.get(number)
-        if number == 0:
-            state = "finished" if row["best_n"] else "waiting"
         if state == before:
             return
         self._nodes[number] = state
-        if state in WAITING or state == "waiting":
+        if state in WAITING:
             return
         if number == 0:
             self.display.line(f"{mark('finished').glyph} #0 base  validation {best_score(row)}")
@@ -142,6 +169,11 @@ class RunFollower:
             return
         self._asked.add(row["proposal_id"])
         self.display.line(f"{waiting_words(row)}: `llmzero attach {plain(self.directory.name, 60)}`")
+
+
+def _told_state(row: Row) -> str:
+    """The state of a node as far as a line is said of it: the base model's is said once it is scored."""
+    return str(row["state"]) if row["node_id"] or row["best_n"] else "proposed"
 
 
 class PlainDisplay:

@@ -118,13 +118,6 @@ def command_of(row: Row) -> CommandRow:
     )  # fmt: skip
 
 
-def _node_state(row: Row, *, live: bool) -> str:
-    """As `derived_node_state`; of the base model "starting" until it is scored, "interrupted" when that never was."""
-    if row["parent_id"] is None and not row["steps"]:
-        return "starting" if live else "interrupted"
-    return derived_node_state(row["state"], live=live)
-
-
 def node_of(row: Row, *, live: bool = True) -> NodeRow:
     """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
     steps, values = row["steps"] or (), row["scores"] or ()
@@ -136,7 +129,7 @@ def node_of(row: Row, *, live: bool = True) -> NodeRow:
         best = ShownScore(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
     return NodeRow(
         id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"],
-        state=_node_state(row, live=live),
+        state=derived_node_state(row["state"], live=live, scored=row["parent_id"] is not None or bool(steps)),
         intent=row["intent"], label=row["label"], trained=row["trained_steps"], planned=row["planned_steps"],
         start=row["start_steps"], pruned=row["pruned"],
         best=best, kept=tuple(row["kept"] or ()), scores=scores, human=bool(row["human"]), note=row["note"] or "",

@@ -7,7 +7,11 @@ from pathlib import Path
 from engine.advisors.rules import RulesAdvisor
 from engine.controller.loop import MAX_FAILURES
 from engine.run.config import parse
-from engine.training.events import SegmentEnd
+from engine.store.queries import load
+from engine.store.reader import open_run
+from engine.training.events import Evaluate, SegmentEnd, SegmentEnded
+from llmzero_tui.text.facts import read_facts, tree_lines
+from llmzero_tui.values.rows import node_of
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor, search
 
@@ -36,3 +40,34 @@ def test_a_run_that_only_fails_ends_and_a_resume_starts_counting_anew(tmp_path: 
     assert state == "finished"
     trained = live.rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
     assert len(trained) == 12 - MAX_FAILURES
+
+
+class NoEvaluation(SimulatedExecutor):
+    """Evaluations crash."""
+
+    async def _evaluate(self, job: Evaluate) -> None:
+        why = "the worker exited with code 7"
+        self._tell(SegmentEnded(job=job.job, end=SegmentEnd.CRASHED, steps=0, trainer_seconds=0.0, detail=why))
+
+
+def test_a_base_that_could_not_be_scored_has_crashed_wherever_it_is_shown_until_it_is_scored(tmp_path: Path) -> None:
+    config, where = parse(RUN_FILE), tmp_path / "broken"
+    state, directory = search(config, where, NoEvaluation(0.0), RulesAdvisor())
+    assert state == "failed"
+    reader = open_run(directory.path)
+    try:
+        drawn = node_of(reader.rows(load("ui_nodes"), ["[]"])[0], live=False)
+        _, line = tree_lines(facts := read_facts(reader, directory))
+        reason = reader.rows("SELECT reason FROM failures WHERE node_id = 0")[0]["reason"]
+    finally:
+        reader.close()
+    assert drawn.state == "crashed"
+    assert line.startswith("#0 base  ✗ crashed")
+    assert (facts.summary.nodes, facts.summary.failed_nodes) == (0, 0)
+    assert "code 7" in reason
+
+    state, _ = search(config, where, SimulatedExecutor(0.0), RulesAdvisor())
+    assert state == "finished"
+    assert live.rows(directory, "SELECT state, reason FROM nodes WHERE node_id = 0") == [
+        {"state": "finished", "reason": ""}
+    ]

@@ -88,6 +88,9 @@ def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(pl
     assert further.returncode == 0, further.stderr
     facts = json.loads(further.stdout)
     assert (facts["state"], facts["nodes"]) == ("finished", 3)
+    lines = further.stderr.splitlines()
+    assert any("#3" in line and "finished, 4 steps" in line for line in lines)
+    assert not any("#0 base" in line or "#1 " in line for line in lines), "what the first run told is not told again"
 
 
 def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(place: Path) -> None:
