@@ -34,8 +34,8 @@ def is_address(text: str) -> bool:
 def named(text: str) -> str:
     """The id that a text names ("owner/name"), or "" when it is none.
 
-    Taken are owner/name, the addresses of a model's pages on the hub, and the few old names without an owner; around
-    them spaces, quotes and slashes.
+    Taken are owner/name, the same with @main behind it, the addresses of a model's pages on the hub, and the few old
+    names without an owner; around them spaces, quotes and slashes.
 
     Raises:
         UserError: the text is an address of the hub, and of no model's main revision.
@@ -43,6 +43,7 @@ def named(text: str) -> str:
     given = text.strip(_PASTED)
     path = _path(given)
     parts = [part for part in re.split(r"[?#]", given if path is None else path)[0].split("/") if part]
+    parts, revision = _without_revision(parts)
     if path is None:
         if given.startswith(("/", ".", "~")) or (len(parts) > 2 and parts[2] not in _VIEWS):
             return ""
@@ -51,12 +52,22 @@ def named(text: str) -> str:
     found = _id(parts)
     if not found and path is not None:
         raise UserError(f"{short(given)} is an address of no model on the hub; a model has an owner and a name")
-    if found and parts[2:3] and parts[2] in _VIEWS[:5] and parts[3:4] not in ([], ["main"]):
+    if found and not revision and parts[2:3] and parts[2] in _VIEWS[:5]:
+        revision = "".join(parts[3:4])
+    if found and revision not in ("", "main"):
         raise UserError(
-            f"{short(given)} names the revision {short(parts[3])}, and only main can be taken from the hub; "
+            f"{short(given)} names the revision {short(revision)}, and only main can be taken from the hub; "
             "download the other one and give its directory"
         )
     return found
+
+
+def _without_revision(parts: list[str]) -> tuple[list[str], str]:
+    """A path without "@revision" behind the name, as the hub's own file systems write it, and that revision or ""."""
+    if len(parts) < 2 or "@" not in parts[1]:
+        return parts, ""
+    name, _, revision = parts[1].partition("@")
+    return [parts[0], name], "/".join([revision, *parts[2:]])
 
 
 def _path(given: str) -> str | None:

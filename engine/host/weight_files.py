@@ -19,8 +19,11 @@ from engine.errors import UserError, one_line
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 BIN, BIN_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 ADAPTER = "adapter_config.json"
+_FLOATS = ("F64", "F32", "F16", "BF16")
+"""Types of weights, as safetensors names them, that can be trained from; others hold quantized ones."""
 _LFS = b"version https://git-lfs"
 _LARGEST_HEADER = 100 * 1024 * 1024
+_QUANTIZED = "only weights in float32, float16 or bfloat16 can be trained: give the model that is not quantized"
 _OTHER_FORMS = ("*.safetensors", "*.gguf", "*.bin", "*.pth", "*.pt", "*.h5", "*.msgpack", "*.ckpt")
 
 
@@ -69,8 +72,10 @@ def read_weights(directory: Path) -> WeightFiles:
     Other files beside them (a second copy such as consolidated.safetensors) do not count.
 
     Raises:
-        UserError: one line; there are no such weights, a shard is missing, or a file is cut off or a pointer.
+        UserError: one line; there are no such weights, a shard is missing, a file is cut off or a pointer, or the
+            weights are quantized.
     """
+    _refuse_quantized(directory)
     for single, index in ((SAFE, SAFE_INDEX), (BIN, BIN_INDEX)):
         if (directory / single).is_file():
             return _read((directory / single,))
@@ -158,13 +163,37 @@ def _header(path: Path) -> dict[str, tuple[int, ...]]:
         if len(text) < length:
             raise UserError(_cut_off(path, size, 8 + length))
         entries = [(name, entry) for name, entry in json.loads(text).items() if name != "__metadata__"]
+        kinds = [(name, str(entry["dtype"]), entry["dtype"] in _FLOATS) for name, entry in entries]
         shapes = {name: _shape(entry) for name, entry in entries}
         end = 8 + length + _end(entry for _, entry in entries)
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is not a safetensors file: {one_line(str(error))[:200]}") from error
     if size != end:
         raise UserError(_cut_off(path, size, end))
+    refuse_integers(path, kinds)
     return shapes
+
+
+def refuse_integers(path: Path, kinds: Iterable[tuple[str, str, bool]]) -> None:
+    """Raises UserError for the first weight that is not floating, given each name, its type and whether that is one.
+
+    Buffers, whose names do not end with ".weight", may be of any type.
+    """
+    for name, kind, floating in kinds:
+        if not floating and name.endswith(".weight"):
+            raise UserError(f"{path}: {one_line(name)[:80]} is of type {kind[:20]}; {_QUANTIZED}")
+
+
+def _refuse_quantized(directory: Path) -> None:
+    """Raises UserError where config.json says so; one that cannot be read is told by whoever needs it."""
+    try:
+        asked = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return
+    if asked:
+        method = asked.get("quant_method") if isinstance(asked, dict) else None
+        how = f" ({one_line(method)[:40]})" if isinstance(method, str) else ""
+        raise UserError(f"{directory}: config.json says that it is quantized{how}; {_QUANTIZED}")
 
 
 def _cut_off(path: Path, size: int, wanted: int) -> str:

@@ -18,7 +18,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import UserError, one_line
-from engine.host.weight_files import WeightFiles, read_weights
+from engine.host.weight_files import WeightFiles, read_weights, refuse_integers
 from engine.training import policy
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
@@ -76,9 +76,11 @@ def _on_meta(weights: WeightFiles) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for path in weights.files:
         try:
-            tensors |= torch.load(path, map_location="meta", weights_only=True, mmap=True)
+            read = torch.load(path, map_location="meta", weights_only=True, mmap=True)
         except Exception as error:
             raise UserError(f"{path} cannot be read: {one_line(str(error))[:200]}") from error
+        refuse_integers(path, ((name, str(each.dtype), each.is_floating_point()) for name, each in read.items()))
+        tensors |= read
     return tensors
 
 

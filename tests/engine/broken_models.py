@@ -117,6 +117,8 @@ def _one_nan(where: Path) -> None:
     _weights(change)(where)
 
 
+_UP = "model.layers.1.mlp.up_proj.weight"
+
 BROKEN: dict[str, tuple[Break, str]] = {
     "compiled": (_prefixed("_orig_mod."), "every name begins with '_orig_mod.', as torch.compile names them"),
     "parallel": (_prefixed("module."), "every name begins with 'module.'"),
@@ -139,6 +141,12 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "consolidated only": (_consolidated, "there are consolidated.safetensors"),
     "pointer": (_pointer, "is a Git LFS pointer, not the weights; run `git lfs pull`"),
     "adapter": (_adapter, "holds an adapter of Qwen/Qwen3-0.6B"),
+    "quantized weights": (
+        _weights(lambda t: {**t, _UP: (t[_UP] * 20).to(torch.int8)}), f"{_UP} is of type I8; only weights in float32",
+    ),
+    "quantized by its config": (
+        _config(quantization_config={"quant_method": "gptq", "bits": 4}), "it is quantized (gptq); only weights in",
+    ),
     "pad outside": (_pad_outside, "pad token '<|pad|>' has the id 98, and the embedding has 98 rows"),
     "pickled in part": (_pickled_in_part, "missing model.norm.weight"),
 }  # fmt: skip

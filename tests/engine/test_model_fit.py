@@ -42,6 +42,14 @@ def test_a_model_that_does_not_fit_is_refused(case: str, tiny_base: str, tmp_pat
         assert words in ended(told).detail
 
 
+def test_quantized_weights_in_pytorchs_own_format_are_refused(tiny_base: str, tmp_path: Path) -> None:
+    where = copy(tiny_base, tmp_path / "model", SOUND["pickled"])
+    path = where / "pytorch_model.bin"
+    tensors = torch.load(path)
+    torch.save({**tensors, "model.norm.weight": tensors["model.norm.weight"].to(torch.uint8)}, path)
+    assert "model.norm.weight is of type torch.uint8; only weights in float32" in said_by_compare(where)
+
+
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_weights_that_mean_nothing_are_refused_before_and_at_the_start(
     case: str, tiny_base: str, tmp_path: Path, make_spec: Spec

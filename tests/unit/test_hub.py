@@ -38,7 +38,7 @@ def config(path: str) -> RunConfig:
         f"https://huggingface.co/{QWEN}/blob/main/config.json", f"https://huggingface.co/{QWEN}/discussions/3",
         f"https://huggingface.co/{QWEN}?library=transformers", f"https://huggingface.co/{QWEN}#quickstart",
         f"https://huggingface.co/{QWEN}.git", f"git@hf.co:{QWEN}.git", f"hf://{QWEN}", f"hf://models/{QWEN}",
-        f"https://huggingface.co/api/models/{QWEN}", f"https://hf-mirror.com/{QWEN}",
+        f"https://huggingface.co/api/models/{QWEN}", f"https://hf-mirror.com/{QWEN}", f"{QWEN}@main", f"hf://{QWEN}@main",
     ],
 )  # fmt: skip
 def test_every_pasted_form_is_the_id(text: str) -> None:
@@ -72,6 +72,8 @@ def test_what_is_no_id(text: str) -> None:
         ("https://huggingface.co/", "no model"),
         (f"https://huggingface.co/{QWEN}/tree/v2", "the revision 'v2'"),
         (f"{QWEN}/tree/v2", "the revision 'v2'"),
+        (f"{QWEN}@v2", "the revision 'v2'"),
+        (f"{QWEN}@refs/pr/3", "the revision 'refs/pr/3'"),
         ("https://huggingface.co/" + "x" * 4000, "no model"),
     ],
 )
