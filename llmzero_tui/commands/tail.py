@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.analysis.summary import FINAL_STATES
 from engine.run import launch
 from engine.run.rundir import RunDirectory
 from engine.store import queries
@@ -54,8 +55,8 @@ class TailPrinter:
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the stored state."""
+        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])  # read first: what is told below is no older
         facts = read_facts(reader, self.directory)
-        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])
         self._events(reader)
         for doing in self._phases.new(facts.summary.activity):
             about = f"#{doing.node} " if doing.node is not None else ""
@@ -63,7 +64,8 @@ class TailPrinter:
             self._say({"type": "activity", **asdict(doing)}, words)
         for each in facts.running:
             self._training(each)
-        self._standing(facts)
+        if not (reader.live and stored in FINAL_STATES):  # the last line: an engine that leaves may still log
+            self._standing(facts)
         self._begun = True
         sys.stdout.flush()
         return stored

@@ -51,21 +51,19 @@ class RunWatch:
     directory: RunDirectory
     look: Look
     _reader: Reader | None = None
+    _leaving: float | None = None
 
     def until_over(self) -> str:
         """Returns the run's last state: finished, stopped or failed. Raises Fault when its engine is gone before."""
         try:
             while (state := self._again()) is None:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(LOOK_SECONDS if self._leaving is None else 0.1)
         finally:
             self._let_go()
-        deadline = time.monotonic() + ENDING_SECONDS
-        while self.directory.holder() and time.monotonic() < deadline:
-            time.sleep(0.1)
         return state
 
     def _again(self) -> str | None:
-        """One look; the final state once the run has one."""
+        """One look; the final state once the run has one and its engine has left."""
         try:
             reader = self._reader = self._reader or open_run(self.directory.path)
             state = self.look(reader)
@@ -78,11 +76,16 @@ class RunWatch:
             reader = self._reader = open_run(self.directory.path)
             state = self.look(reader)
         if state in FINAL_STATES:
-            return state
+            return None if reader.live and not self._overdue() else state
         if not reader.live and self.directory.holder() is None:
             name = self.directory.name
             raise Fault(f"the engine of {name} is gone ({self.directory.log}); `llmzero resume {name}` goes on")
         return None
+
+    def _overdue(self) -> bool:
+        """Whether the engine of a run that is over has had its time to leave."""
+        self._leaving = self._leaving or time.monotonic()
+        return time.monotonic() - self._leaving > ENDING_SECONDS
 
     def _let_go(self) -> None:
         if self._reader is not None:

@@ -107,8 +107,8 @@ class RunFollower:
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the run's stored state."""
+        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])  # read first: what is told below is no older
         facts = read_facts(reader, self.directory)
-        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])
         self._say_state(stored, facts.summary)
         for row in facts.nodes:
             self._say_node(row, facts.summary.best_node)

@@ -20,10 +20,10 @@ from engine.store.writer import Writer
 ROOT = Path(__file__).parents[2]
 
 
-def run_row(writer: Writer, name: str = "run", state: str = "training") -> None:
-    """The one row of runs."""
+def run_row(writer: Writer, name: str = "", state: str = "training") -> None:
+    """The one row of runs, called as its directory is where nothing else is said."""
     writer.insert(
-        "runs", name=name, task="knights", model="base", strategy="llmzero", advisor="rules", state=state, reason="",
+        "runs", name=name or writer.path.parent.name, task="knights", model="base", strategy="llmzero", advisor="rules", state=state, reason="",
         config="{}", space="[]", seed=0, engine_version="0.1.0", created=datetime.now(UTC),
     )  # fmt: skip
 
@@ -116,7 +116,7 @@ def small_search(writer: Writer) -> None:
     )
     writer.insert("events", level="info", kind="state", message="finished", detail={})
     writer.insert("budget", steps=150, nodes=4, trainer_seconds=3.0, wall_seconds=9.0, fraction=0.5)
-    writer.update("runs", {"name": "run"}, best_node=3, best_step=50, best_path="segments/3/checkpoint-50")
+    writer.update_run(best_node=3, best_step=50, best_path="segments/3/checkpoint-50")
     writer.flush()
 
 

@@ -621,7 +621,7 @@ def test_a_killed_engine_is_a_fault_and_its_file_is_readable(tmp_path: Path) -> 
     assert (tmp_path / "engine.sock").exists()
     again = open_run(tmp_path)
     assert not again.live
-    assert again.rows("SELECT name FROM runs") == [{"name": "run"}]
+    assert again.rows("SELECT name FROM runs") == [{"name": tmp_path.name}]
     again.close()
 
 
@@ -675,14 +675,14 @@ def test_a_viewer_of_a_run_at_rest_does_not_stop_it_from_being_taken_up(tmp_path
     start_and_stop.server.close()
     start_and_stop.writer.close()
     viewer = open_run(tmp_path)
-    assert viewer.rows("SELECT name FROM runs") == [{"name": "run"}]
+    assert viewer.rows("SELECT name FROM runs") == [{"name": tmp_path.name}]
     with engine_process(tmp_path) as process:
         with pytest.raises(EngineGone, match=rf"taken up by process {process.pid}\b"):
             viewer.rows("SELECT name FROM runs")
         viewer.close()
         again = open_run(tmp_path)
         assert again.live
-        assert again.rows("SELECT name FROM runs") == [{"name": "run"}]
+        assert again.rows("SELECT name FROM runs") == [{"name": tmp_path.name}]
         again.close()
 
 

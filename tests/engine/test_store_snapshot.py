@@ -87,7 +87,7 @@ def test_a_copy_can_be_opened_as_a_run(tmp_path: Path) -> None:
         assert reader.rows("SELECT 1 AS x") == [{"x": 1}]
         reader.close()
     again = Writer(target)
-    assert again.rows("SELECT name FROM runs") == [{"name": "run"}]
+    assert again.rows("SELECT name FROM runs") == [{"name": tmp_path.name}]
     again.close()
 
 

@@ -54,7 +54,7 @@ def test_no_color_sends_no_colour_and_the_cursor_can_still_be_seen(runs: Path, t
         terminal = Terminal(tmp_path, "--runs-dir", str(runs), size=(120, 40), **extra)
         for words, keys in (
             ("newest first", "o"), ("by name", ","), ("kept in", "\x1b"), ("by name", "\r"), ("Search tree", "?"),
-            ("Let the proposal", "\x1b"), ("Search tree", ":"), ("SELECT", ""),
+            ("Approve the proposal", "\x1b"), ("Search tree", ":"), ("SELECT", ""),
         ):  # fmt: skip
             terminal.wait_for(words)
             terminal.send(keys)

@@ -96,7 +96,7 @@ def _watch_it_train(tmux: Tmux, directory: RunDirectory) -> None:
 
 def _prune_what_trains(tmux: Tmux, directory: RunDirectory) -> None:
     tmux.keys("x")
-    tmux.wait_for("what is cut")
+    tmux.wait_for("what is pruned")
     tmux.type("it was only a test")
     tmux.keys("Enter")
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = 1 AND pruned AND state = 'stopped'")

@@ -92,7 +92,7 @@ def test_it_paints_answers_keys_and_leaves(runs: Path, size: tuple[int, int]) ->
         program.child.send("\r")
         program.shows("Search tree")
         program.child.send("?")
-        program.shows("Let the proposal go ahead")
+        program.shows("Approve the proposal as it is")
         program.child.send("q")
         program.shows("Search tree")
         program.child.send("q")

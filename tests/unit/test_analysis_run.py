@@ -85,7 +85,7 @@ def test_a_soup_is_called_one_and_scored_as_one(writer: Writer) -> None:
         "evaluations", node_id=3, step=50, path="segments/soup", kind="soup", split="validation", seed=0, n=100,
         greedy=90, sampled=85, seconds=1.0,
     )  # fmt: skip
-    writer.update("runs", {"name": "run"}, best_path="segments/soup")
+    writer.update_run(best_path="segments/soup")
     writer.flush()
     strategy = read_strategy(writer.rows)
     best = strategy.reported
@@ -114,7 +114,7 @@ def test_a_run_without_any_score_has_an_empty_strategy(writer: Writer) -> None:
 
 def test_a_base_that_nothing_beats_is_the_result(writer: Writer) -> None:
     run_row(writer, state="finished")
-    writer.update("runs", {"name": "run"}, best_node=0, best_step=0, best_path="base")
+    writer.update_run(best_node=0, best_step=0, best_path="base")
     node_row(writer, 0)
     node_row(writer, 1, 0, 0)
     checkpoint_row(writer, 0, 0, 50, 50)
@@ -139,7 +139,7 @@ def test_the_summary_has_scores_with_n_and_interval(writer: Writer) -> None:
     summary = summarise(reader, now=last + timedelta(seconds=90))
     reader.close()
     assert (summary.name, summary.state, summary.live, summary.nodes, summary.failed_nodes) == (
-        "run", "finished", False, 4, 1,
+        writer.path.parent.name, "finished", False, 4, 1,
     )  # fmt: skip
     assert (summary.best_node, summary.best_step, summary.best_validation) == (3, 50, on_validation(100, 80, 70))
     assert (summary.best_test, summary.base_test) == (on_test(1000, 790, 790), on_test(1000, 120, 120))

@@ -49,7 +49,7 @@ BAD_FILES = {
     "range of a hyperparameter": (RUN_FILE + "[space.learning_rate]\nhigh = 10.0\n", ["learning_rate", "10"]),
     "too long for the model": (
         RUN_FILE + "[space.max_completion_length]\nhigh = 4000\n",
-        ["256 positions", "space.max_completion_length"],
+        ["256 positions", "evaluation.max_completion_length to at most 236"],
     ),
     "name": ('name = "../x"\n' + RUN_FILE, ["name = '../x'", "letters"]),
     "binary": ("\x00\x01", ["not TOML"]),
