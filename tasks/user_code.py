@@ -10,6 +10,7 @@ our packages are never theirs.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import hashlib
 import importlib
@@ -23,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from tasks.base import TaskError, TaskNotFound
 
@@ -31,6 +32,8 @@ OURS = ("engine", "tasks", "llmzero_tui")
 ROOT = Path(__file__).resolve().parent.parent
 IMPORT_SECONDS = 120.0
 """How long a file may take to be executed. Importing torch on a busy machine takes 20 s."""
+GRACE_SECONDS = 5.0
+"""How long an interrupted call may take to come to its end, where it is ended with its process otherwise."""
 _FOLDERS_ABOVE = 2
 
 
@@ -270,9 +273,22 @@ def _ctrl_c_known() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_last_words: TextIO | None = None
+
+
+def end_process_after_limits(last_words: TextIO) -> None:
+    """From now on a `time_limit` ends the process where nothing else can: in C, or in code that catches everything.
+
+    For a process that does nothing else. `last_words` gets faulthandler's "Timeout (…)!" and where every thread stood.
+    """
+    global _last_words
+    _last_words = last_words
+
+
 @contextlib.contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
-    """Interrupt what runs inside after `seconds`. In the main thread only: elsewhere there is no limit.
+    """Interrupt what runs inside after `seconds`. In the main thread only: elsewhere there is no limit. None inside
+    another.
 
     Raises:
         TaskError: one line, "… takes longer than 30 s".
@@ -286,11 +302,15 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
 
     handler = signal.signal(signal.SIGALRM, ring)
     remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again: a bare `except` may swallow one
+    if _last_words is not None:
+        faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True, file=_last_words)
     try:
         yield
     except CodeTimeout:
         raise TaskError(f"{what}: it takes longer than {seconds:g} s") from None
     finally:
+        if _last_words is not None:
+            faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
         if remaining:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.base import Task
+
 Level = Literal["ok", "warning", "error"]
 
 
@@ -19,9 +21,10 @@ class CheckFinding:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was found, in the order it was looked at."""
+    """What was found, in the order it was looked at, and the task where it could be loaded."""
 
     findings: tuple[CheckFinding, ...]
+    task: Task | None = None
 
     @property
     def errors(self) -> tuple[CheckFinding, ...]:

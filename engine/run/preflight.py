@@ -15,7 +15,7 @@ from engine.errors import UserError, one_line
 from engine.host import machine, ollama_host
 from engine.host.model_files import ModelFiles, find_model
 from engine.host.weight_files import adapter_parameters
-from engine.run import advisor_check, model_check, prompt_check, task_check
+from engine.run import advisor_check, model_check, prompt_check, task_check, task_loading
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
@@ -47,19 +47,22 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     found += _directory(config, runs_dir, model)
     found += _vllm(config, here)
     found.append(advisor_check.look(config.advisor))
-    return CheckReport(tuple(found))
+    return CheckReport(tuple(found), task)
 
 
-def resolve(config: RunConfig, *, settled: bool = False) -> RunConfig:
+def resolve(config: RunConfig, task: Task | None = None, *, settled: bool = False) -> RunConfig:
     """The same run with absolute paths in place of relative ones, so that it may go on from any working directory.
 
-    An empty model path becomes the base shipped with the task. `settled`: this was done before, when the run began.
+    An empty model path becomes the base shipped with the task.
+
+    Args:
+        task: the run's, where a check has loaded it. settled: this was done before, when the run began.
 
     Raises:
         UserError: no such task, or the task ships no base and the file names none.
     """
     try:
-        task = registry.get(config.task.name)
+        task = task or task_loading.load(config.task.name)
     except (TaskNotFound, TaskError) as error:
         raise UserError(f"task.name: {one_line(str(error))}") from error
     name = registry.absolute(config.task.name)

@@ -43,7 +43,7 @@ def check(options: argparse.Namespace) -> int:
     report = preflight.check(config, options.runs_dir, note)
     if options.dry_run and not report.errors:
         note("dry run: a worker scores the base and trains two GRPO steps …")
-        report = CheckReport((*report.findings, *_dry_run(config)))
+        report = CheckReport((*report.findings, *_dry_run(preflight.resolve(config, report.task))))
     show_findings(report.findings, as_json=options.json)
     if report.errors:
         first = report.errors[0]
@@ -58,7 +58,7 @@ def _dry_run(config: RunConfig) -> list[CheckFinding]:
     """What a worker measured. In a process of its own: the face imports nothing that runs."""
     with tempfile.TemporaryDirectory(prefix="llmzero-check-") as where:
         path = Path(where) / "run.toml"
-        path.write_text(preflight.resolve(config).to_toml(), encoding="utf-8")
+        path.write_text(config.to_toml(), encoding="utf-8")
         try:
             return [CheckFinding(**each) for each in child_answer("engine.run.dry_run", str(path))]
         except (Fault, TypeError) as error:

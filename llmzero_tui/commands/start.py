@@ -91,7 +91,7 @@ def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     report = preflight.check(asked, options.runs_dir, note)
     if report.errors:
         raise UserError(f"{report.errors[0].subject}: {report.errors[0].text}")
-    config = preflight.resolve(asked)
+    config = preflight.resolve(asked, report.task)
     for warning in report.warnings:
         note(f"warning: {warning.subject}: {plain(warning.text)}")
     directory = launch.create_run(config, options.runs_dir)

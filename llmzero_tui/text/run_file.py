@@ -19,9 +19,8 @@ from pydantic.fields import FieldInfo
 from engine.domain.parameters import Parameter, format_value
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
-from engine.run import config
+from engine.run import config, task_loading
 from engine.run.config import RunConfig, RunFileSection
-from tasks import registry
 from tasks.base import TaskError, TaskNotFound
 
 WIDTH = 110
@@ -35,7 +34,7 @@ def run_file_text(task: str, model: str) -> str:
         UserError: no such task.
     """
     try:
-        suggested = registry.get(task).space()
+        suggested = task_loading.load(task).space()
     except (TaskNotFound, TaskError) as error:
         raise UserError(one_line(str(error))) from error
     docs = docstrings(config)

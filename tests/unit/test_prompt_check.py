@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from engine import own_packages
 from engine.domain.space import Space
 from engine.host.model_files import read_model
-from engine.run import preflight, prompt_check
+from engine.run import launch, preflight, prompt_check
 from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding
 from tasks import registry
 from tasks.base import Split, TaskError, split_of
+from tests.unit.cli_process import llmzero
 
 BASE = Path(__file__).resolve().parents[2] / "assets" / "tiny" / "dedup"
 REWARD = "MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return completion == row['answer'].strip()\n"
@@ -163,6 +165,47 @@ def test_code_that_ends_its_process_is_one_error_of_the_check(folder: Path, code
     assert error.subject == "task.name"
     assert error.text.startswith("rows.jsonl:reward.py:reward: its code ends the process that runs it")
     assert how in error.text
+
+
+def test_code_that_never_returns_from_c_is_one_error_of_the_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = (
+        "from engine.run import prompt_check, task_check; from tasks import user_code; "
+        "prompt_check.GRADER_SECONDS = user_code.GRACE_SECONDS = 0.5; task_check.main()"
+    )
+    monkeypatch.setattr(own_packages, "command", lambda _: [sys.executable, "-c", quick])
+    (folder / "reward.py").write_text(
+        "import collections, itertools\ndef reward(completion, row):\n"
+        "    collections.deque(itertools.repeat(0), maxlen=0)\n"
+    )
+    [error] = findings(config(), "error")
+    assert error.subject == "task.name"
+    assert "its code does not return within 1 s (line 3 of reward.py); it must return or raise" in error.text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os\nos._exit(4)\n", "its code ends the process that runs it (exit status 4)"),
+        ("import os\ndef reward(completion, row):\n    os._exit(3)\n", "its code ends the process"),
+        ("import argparse\np = argparse.ArgumentParser()\np.add_argument('x')\np.parse_args()\n", "calls sys.exit(2)"),
+    ],
+)
+def test_tasks_names_what_the_code_of_a_file_does_to_its_process(folder: Path, code: str, words: str) -> None:
+    (folder / "reward.py").write_text(code)
+    done = llmzero("tasks", "rows.jsonl:reward.py:reward", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [["resume", "one"], ["new", "new.toml", "--task", "rows.jsonl:reward.py:reward"]])
+def test_a_resume_and_a_new_run_file_survive_code_that_ends_its_process(folder: Path, words: list[str]) -> None:
+    launch.create_run(preflight.resolve(config()).model_copy(update={"name": "one"}), folder / "runs")
+    (folder / "reward.py").write_text("import os\nos._exit(4)\n")
+    done = llmzero(*words, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "its code ends the process that runs it (exit status 4)" in done.stderr.splitlines()[-1]
 
 
 def test_duplicates_are_counted_and_the_splits_told(folder: Path) -> None:
