@@ -23,8 +23,9 @@ ROOT = Path(__file__).parents[2]
 def run_row(writer: Writer, name: str = "", state: str = "training") -> None:
     """The one row of runs, called as its directory is where nothing else is said."""
     writer.insert(
-        "runs", name=name or writer.path.parent.name, task="knights", model="base", strategy="llmzero", advisor="rules", state=state, reason="",
-        config="{}", space="[]", seed=0, engine_version="0.1.0", created=datetime.now(UTC),
+        "runs", name=name or writer.path.parent.name, task="knights", model="base", strategy="llmzero",
+        advisor="rules", state=state, reason="", config="{}", space="[]", seed=0, engine_version="0.1.0",
+        created=datetime.now(UTC),
     )  # fmt: skip
 
 
