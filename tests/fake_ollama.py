@@ -1,8 +1,9 @@
 """A stand-in for an Ollama server that speaks its wire protocol over real HTTP, and can be told how to misbehave.
 
 The shapes follow the `ollama` client's types and the published API: NDJSON streams in chunked encoding, `{"error"}`
-bodies, durations in nanoseconds. It knows no model: without a script it answers each role's schema with values drawn
-from a seeded generator. Nobody should read its advice as advice.
+bodies, durations in nanoseconds; what a real server 0.24 was seen to do with prompts, pictures and contexts is done
+here too (`limits`). It knows no model: without a script it answers each role's schema with values drawn from a seeded
+generator. Nobody should read its advice as advice.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,6 +40,7 @@ class Reply:
         error: with status 200, an `{"error"}` line after the first piece.
         stall: after how many pieces nothing more comes; the connection stays open. drop: the same, and it is closed.
         reason: done_reason of the last line. last: more fields of the last line, in place of what stands there.
+        done: False ends the stream without a last line, as a server does with an answer that repeats itself.
     """
 
     content: str = ""
@@ -52,6 +54,7 @@ class Reply:
     stall: int | None = None
     drop: int | None = None
     reason: str = "stop"
+    done: bool = True
     last: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,19 +90,35 @@ class Asked:
 
 @dataclass
 class Model:
-    """What /api/tags and /api/show say of a model."""
+    """What /api/tags and /api/show say of a model, and what it cannot do.
+
+    Attributes:
+        picture_tokens: what a picture takes. one_picture: more in a message are an error.
+        asserts: it dies where prompt and answer together pass num_ctx, as qwen2.5-vl did.
+        thinks_aloud: with a schema set its answer comes in `thinking`, as qwen3-vl's does.
+        loses_schema: with `think: false` it is held to no schema.
+    """
 
     name: str = "qwen3-vl:8b"
     capabilities: tuple[str, ...] = ("completion", "vision")
     size: int = 6_200_000_000
     context: int = 262_144
+    digest: str = "0" * 64
+    picture_tokens: int = 700
+    one_picture: bool = False
+    asserts: bool = False
+    thinks_aloud: bool = False
+    loses_schema: bool = False
 
 
 @dataclass
 class FakeOllama:
     """The server. `script` decides each chat's answer; `asked` keeps every request.
 
-    `serial` answers one chat after the other, as a server does that has room for one copy of its model.
+    `serial` answers one chat after the other, as a server does that has room for one copy of its model. `cuts` is a
+    server that knows no `truncate`: it shortens a prompt without a word. `ceiling`: it gives no longer context than
+    that, whatever num_ctx says. `loads` are the runner options for which the
+    model was loaded, one entry a load; `together` is the most chats that were ever open at once.
     """
 
     script: Script
@@ -107,12 +126,17 @@ class FakeOllama:
     asked: list[Asked] = field(default_factory=list)
     loaded: tuple[str, ...] = ()
     serial: bool = False
+    cuts: bool = False
+    ceiling: int = 1_000_000
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    together: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self.turn = threading.Lock()
         self.over = threading.Event()
         self.port = 0
+        self._open = 0
         self._server = self._listen()
 
     @property
@@ -159,6 +183,65 @@ class FakeOllama:
             self.asked.append(asked)
             return asked
 
+    @contextmanager
+    def chatting(self) -> Iterator[None]:
+        """Counts a chat while it is open."""
+        with self._lock:
+            self._open += 1
+            self.together = max(self.together, self._open)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
+
+    def load(self, options: Mapping[str, Any]) -> None:
+        """The model is loaded anew whenever what its runner is started with changes."""
+        runner = {name: options[name] for name in RUNNER if name in options}
+        with self._lock:
+            if not self.loads or self.loads[-1] != runner:
+                self.loads.append(runner)
+
+
+RUNNER = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
+TOO_LONG = "the input length exceeds the context length"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the server reads of a request: its tokens, and how many of its pictures."""
+
+    tokens: int
+    pictures: int
+
+
+def limits(fake: FakeOllama, model: Model, asked: Asked) -> tuple[Prompt, Reply | None]:
+    """What is read of a prompt, and the error instead of an answer where the model cannot take it."""
+    pictures = sum(len(message.get("images", ())) for message in asked.body.get("messages", ()))
+    words, most = len(asked.text) // 3, min(asked.body.get("options", {}).get("num_ctx", 4096), fake.ceiling)
+    marks = [int(number) for number in re.findall(r"\[img-(\d+)\]", asked.text)]
+    if wrong := [mark for mark in marks if mark >= pictures]:
+        return Prompt(0, 0), Reply(status=500, error=f"invalid image index: {wrong[0]}")
+    if model.one_picture and pictures > 1:
+        text = "this model only supports one image while more than one image requested"
+        return Prompt(0, 0), Reply(status=500, error=text)
+    seen = pictures + len(marks)
+    tokens = words + seen * model.picture_tokens
+    if tokens <= most:
+        return Prompt(tokens, seen), None
+    if asked.body.get("truncate") is False and not fake.cuts:
+        return Prompt(0, 0), Reply(status=400, error=TOO_LONG)
+    return Prompt(min(words, most // 2), 0), None  # pictures go first, then all but the first tokens and the end
+
+
+def spoken(model: Model, asked: Asked, reply: Reply) -> Reply:
+    """A reply as this model gives it."""
+    if model.loses_schema and asked.body.get("think") is False and "format" in asked.body:
+        return replace(reply, content=f"Let me see. {reply.content[:20]}")
+    if model.thinks_aloud and "format" in asked.body and reply.content:
+        return replace(reply, content="", thinking=reply.content)
+    return reply
+
 
 class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
@@ -204,10 +287,23 @@ class _Handler(BaseHTTPRequestHandler):
                 "model_info": {"qwen3vl.context_length": model.context}, "capabilities": list(model.capabilities),
             })  # fmt: skip
         elif self.path == "/api/chat":
-            with self.server_of.turn if self.server_of.serial else nullcontext():
-                self._chat(asked, self.server_of.script(asked))
+            with self.server_of.chatting(), self.server_of.turn if self.server_of.serial else nullcontext():
+                self._limited(model, asked)
         else:
             self._json(404, {"error": "not found"})
+
+    def _limited(self, model: Model, asked: Asked) -> None:
+        """Answer within what the model can do."""
+        options = asked.body.get("options", {})
+        self.server_of.load(options)
+        prompt, error = limits(self.server_of, model, asked)
+        reply = error or spoken(model, asked, self.server_of.script(asked))
+        answer = (len(reply.content) + len(reply.thinking)) // 3
+        if model.asserts and reply.status == 200 and prompt.tokens + answer > options.get("num_ctx", 4096):
+            self.server_of.loads.append({})
+            text = "llama runner process has terminated: GGML_ASSERT(n_tokens <= n_ctx) failed"
+            reply = Reply(status=500, error=text)
+        self._chat(asked, replace(reply, last={"prompt_eval_count": prompt.tokens, **reply.last}))
 
     def _chat(self, asked: Asked, reply: Reply) -> None:
         if reply.delay:
@@ -250,10 +346,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk(b"")
                 return
             self._line(_part(asked, message))
+        if not reply.done:
+            self._chunk(b"")
+            return
         took = int(1e9 * (time.monotonic() - begin))
         self._line(_part(asked, {"content": ""}) | {
             "done": True, "done_reason": reply.reason, "total_duration": took, "load_duration": 1_000_000,
-            "prompt_eval_count": len(asked.text) // 3, "prompt_eval_duration": took // 2,
+            "prompt_eval_duration": took // 2,
             "eval_count": (len(reply.content) + len(reply.thinking)) // 3, "eval_duration": took // 2, **reply.last,
         })  # fmt: skip
         self._chunk(b"")
@@ -305,7 +404,7 @@ def _part(asked: Asked, message: dict[str, str]) -> dict[str, Any]:
 
 def _tag(model: Model) -> dict[str, Any]:
     return {
-        "name": model.name, "model": model.name, "modified_at": CREATED, "size": model.size, "digest": "0" * 64,
+        "name": model.name, "model": model.name, "modified_at": CREATED, "size": model.size, "digest": model.digest,
         "details": {"format": "gguf", "family": "qwen3vl", "parameter_size": "8.8B", "quantization_level": "Q4_K_M"},
     }  # fmt: skip
 
@@ -395,6 +494,7 @@ def slow(seconds: float) -> Script:
 FAULTS = (
     "slow", "garbage", "not-an-object", "prose", "half", "cut off", "schema", "range", "empty", "http 400", "http 404",
     "http 500", "refused", "drop", "drop mid-stream", "stall", "stall mid-stream", "stream error", "hostile", "repeat",
+    "repetition", "too long",
 )  # fmt: skip
 
 
@@ -425,6 +525,8 @@ def misbehave(fault: str, asked: Asked, good: Sensible, fake: FakeOllama | None 
         "stall mid-stream": Reply(text, stall=2),
         "stream error": Reply(text, error="an error was encountered while running the model"),
         "hostile": Reply(json.dumps(_hostile(copy.deepcopy(answer)))),
+        "repetition": Reply(half, done=False),
+        "too long": Reply(status=400, error=TOO_LONG),
         "repeat": Reply(json.dumps(_repeat(copy.deepcopy(answer)))),
     }
     return replies[fault]

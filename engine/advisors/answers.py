@@ -20,7 +20,8 @@ Pathology = Literal[
     "gradient explosion", "off-policy drift", "reward hacking", "collapse", "plateau", "other",
 ]  # fmt: skip
 PATHOLOGIES: tuple[str, ...] = get_args(Pathology)
-Text = Annotated[str, Field(min_length=1, max_length=6000)]
+LONGEST_TEXT = 6000
+"""Characters of a text that are kept: a grammar does not bound them."""
 
 
 def _no_truth(value: object) -> object:
@@ -37,6 +38,7 @@ def _quotes(text: str) -> str:
     return text
 
 
+Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text[:LONGEST_TEXT])]
 Number = Annotated[FiniteFloat, BeforeValidator(_no_truth)]
 Reason = Annotated[Text, AfterValidator(_quotes)]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from engine.advisors.base import Diagnosis, Evidence, Series
 from engine.advisors.diagnosis import short
+from engine.advisors.fitting import fitted
 from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
 from engine.domain.score import Score
@@ -28,8 +29,10 @@ METRICS = (
 
 SIBLINGS = 6
 TRIED = 12
-NODES = 24
-"""At most so many lines of each sort, the most telling ones."""
+NODES = 8
+CHECKPOINTS = 12
+STAGES = 5
+"""At most so many lines, or columns, of each sort: the most telling ones, or the latest."""
 REASON = 160
 """Characters of what a human, or the engine, said of a node."""
 
@@ -50,26 +53,37 @@ def best_path(tree: Tree) -> tuple[Node, ...]:
     return tree.path(tree.best()[0].id) if scored else (tree.root,)
 
 
-def describe(evidence: Evidence, diagnoses: Sequence[Diagnosis] = (), *, ask: str = "", head: str = "") -> str:
+def describe(
+    evidence: Evidence,
+    diagnoses: Sequence[Diagnosis] = (),
+    *,
+    ask: str = "",
+    head: str = "",
+    reading: str = "",
+    characters: int = 0,
+) -> str:
     """Everything an advisor may weigh, as sections of text; sections without content are left out.
 
     Args:
         diagnoses: the computed signals.
         ask: what is wanted, under "Decision". head: stands there instead of the place to branch from.
+        reading: what the analyst said of the segment.
+        characters: the text is at most so long, see `fitted`; 0 is no limit.
     """
-    sections = (
-        ("Decision", "\n".join(filter(None, (ask, head or decision(evidence))))),
-        ("Metrics of the segment", metrics_table(evidence)),
-        ("Named signals, computed from the metrics", signals(diagnoses)),
-        ("Checkpoints with validation scores", checkpoints_table(evidence)),
-        ("Trajectory from the base to here", trajectory_table(evidence)),
-        ("Tried from here, and the results", tried_table(evidence)),
-        ("Best segments of the whole search", nodes_table(evidence)),
-        ("How parameters moved in this run, and what validation did", history_table(evidence)),
-        ("Rollouts of the segment", completions(evidence)),
-        ("Rejected earlier", one_line(evidence.feedback, 1500)),
-    )
-    return "\n\n".join(f"## {title}\n{body}" for title, body in sections if body)
+    sections = {
+        "The analyst's reading": reading,
+        "Decision": "\n".join(filter(None, (ask, head or decision(evidence)))),
+        "Metrics of the segment": metrics_table(evidence),
+        "Named signals, computed from the metrics": signals(diagnoses),
+        "Checkpoints with validation scores": checkpoints_table(evidence),
+        "Trajectory from the base to here": trajectory_table(evidence),
+        "Tried from here, and the results": tried_table(evidence),
+        "Best segments of the whole search": nodes_table(evidence),
+        "How parameters moved in this run, and what validation did": history_table(evidence),
+        "Rollouts of the segment": completions(evidence),
+        "Rejected earlier": one_line(evidence.feedback, 1500),
+    }
+    return fitted(sections, characters)
 
 
 def decision(evidence: Evidence) -> str:
@@ -223,7 +237,8 @@ def checkpoints_table(evidence: Evidence) -> str:
     offered = [(evidence.parent.id, evidence.step), *evidence.candidates]
     own = [(evidence.parent.id, c.step) for c in evidence.parent.checkpoints]
     rows = []
-    for node_id, step in dict.fromkeys([*offered, *own]):
+    places = list(dict.fromkeys([*offered, *own]))
+    for node_id, step in [*places[: len(set(offered))], *places[len(set(offered)) :][-CHECKPOINTS:]]:
         node = evidence.tree[node_id]
         score = score_at(node, step)
         if score is None:
@@ -238,8 +253,9 @@ def checkpoints_table(evidence: Evidence) -> str:
 
 
 def trajectory_table(evidence: Evidence) -> str:
-    """Every parameter along the path to the parent, and the score at the end of each stage."""
+    """Every parameter along the path to the parent, at the base and the latest stages, and the scores at their ends."""
     path = evidence.tree.path(evidence.parent.id)
+    path = path if len(path) <= STAGES + 1 else (path[0], *path[-STAGES:])
     heads = ("parameter", "kind", "allowed", *(f"#{node.id}" for node in path))
     rows = []
     for p in evidence.space:
@@ -317,7 +333,7 @@ def gain_text(tree: Tree, node: Node) -> str:
 def nodes_table(evidence: Evidence) -> str:
     """The best segments so far, wherever they are, with their configurations' differences from their parents."""
     trained = [node for node in evidence.tree if node.transition and node.best]
-    ranked = sorted(trained, key=lambda n: (-(n.best or _NOTHING).score.value, n.id))[: NODES // 3]
+    ranked = sorted(trained, key=lambda n: (-(n.best or _NOTHING).score.value, n.id))[:NODES]
     rows = []
     for node in ranked:
         best = node.best
@@ -378,9 +394,9 @@ def _mean_gain(gains: Sequence[float]) -> tuple[str, str]:
 
 
 def _line(path: Sequence[Node], name: str) -> list[str]:
-    """A parameter's values along a path, repeats left out."""
+    """A parameter's latest values along a path, repeats left out."""
     values = [format_value(n.configuration[name]) for n in path if name in n.configuration and n.transition]
-    return [v for i, v in enumerate(values) if i == 0 or v != values[i - 1]]
+    return [v for i, v in enumerate(values) if i == 0 or v != values[i - 1]][-STAGES:]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

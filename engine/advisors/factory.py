@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
@@ -20,12 +23,20 @@ _log = logging.getLogger(__name__)
 KINDS = ("auto", "ollama", "rules")
 
 
-def make(kind: str, *, host: str = "", model: str = "", timeout: float = 120.0) -> Advisor:
+def make(
+    kind: str,
+    *,
+    host: str = "",
+    model: str = "",
+    timeout: float = 120.0,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    spare_threads: int = 0,
+) -> Advisor:
     """The advisor for `advisor.kind`: "auto" takes a model that answers and sees, else the rules, whatever goes wrong.
 
     Args:
         host: address of the Ollama server; "" takes that of OLLAMA_HOST, else of this machine. timeout: seconds for one
-            answer.
+            answer. options, spare_threads: see `OllamaAdvisor`.
 
     Raises:
         UserError: an unknown kind; "ollama", and the server does not answer, lacks the model, or its client fails.
@@ -37,7 +48,8 @@ def make(kind: str, *, host: str = "", model: str = "", timeout: float = 120.0) 
     try:
         from engine.advisors.ollama import connect  # httpx and the client cost 0.2 s that runs by rules need not pay
 
-        advisor = connect(ollama_host.asked(host), model, timeout=timeout)
+        where = ollama_host.asked(host)
+        advisor = connect(where, model, timeout=timeout, options=options, spare_threads=spare_threads)
     except (Fault, UserError) as trouble:
         return _instead(kind, str(trouble))
     except Exception as error:  # noqa: BLE001  a library may raise anything where it is imported or set up

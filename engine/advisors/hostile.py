@@ -34,6 +34,17 @@ def quote(text: str, limit: int) -> str:
     return "".join(c if unicodedata.category(c) not in _UNSAFE else _spell(c) for c in spelt)
 
 
+_IMAGE_MARK = re.compile(r"\[(img(?:-\d+)?)\]")
+
+
+def without_image_marks(text: str) -> str:
+    """`text` without what an Ollama server takes for the place of a picture: "[img-3]" becomes "[ img-3 ]".
+
+    In a rollout or a data row such a mark would end the call, or show the model a picture twice.
+    """
+    return _IMAGE_MARK.sub(r"[ \1 ]", text)
+
+
 def storable(text: str) -> str:
     """`text` as it came, but for what no database or socket takes: lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")

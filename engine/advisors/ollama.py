@@ -1,26 +1,22 @@
 """The advisor that looks: a local language model reads the tables and the plots, in four roles.
 
-Asked by the controller in threads, for several expansions at a time. Whatever the model answers is parsed, repaired
-once, or given up as a Fault, after which the rules advise; it never decides by itself what the space allows.
+Asked by the controller in threads, for several expansions at a time. It says what is asked in each role and what an
+answer means; how a question is put to the server is `dialogue.py`. It never decides by itself what the space allows.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import re
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from engine.advisors import answers, placement, prompts
-from engine.advisors.answers import BadAnswer, ModelAnswer
+from engine.advisors import answers
+from engine.advisors.answers import ModelAnswer
 from engine.advisors.base import (
     Advice,
-    AdviceFailed,
     Advisor,
     AdvisorCall,
     Diagnosis,
@@ -29,26 +25,19 @@ from engine.advisors.base import (
     Selection,
     StopAdvice,
 )
+from engine.advisors.dialogue import Dialogue, RoleQuestion, UnusableAnswers
 from engine.advisors.evidence import describe, place, score_at, score_text
-from engine.advisors.hostile import clean, one_line, storable
+from engine.advisors.hostile import clean, one_line
 from engine.advisors.interpret import diagnoses, transition
-from engine.advisors.ollama_client import ChatReply, ChatRequest, ModelCard, OllamaClient, OllamaFault, as_sent
+from engine.advisors.ollama_client import ModelCard, OllamaClient, OllamaFault
 from engine.advisors.rules import look
 from engine.domain.space import UNCHANGED, Intent, KLReference, Transition
 from engine.errors import Fault
-from engine.host import machine
 
 PROPOSALS = 3
-ANSWER_TOKENS = 1600
-THINKING_TOKENS = 6000
-"""Room for an answer, and for one whose model thinks first although it was told not to."""
-
-IMAGE_TOKENS = 1500
-CHARACTERS_PER_TOKEN = 2.5
-"""Numbers and tables are dense: an estimate on the safe side."""
-
-LISTEN_SECONDS = 0.5
 REMEMBERED = 64
+PROPOSING, WATCHING, REVIEWING = 0, 1, 2
+"""Whose question goes first where several wait for the server: a worker may wait for a proposal."""
 T = TypeVar("T", bound=ModelAnswer)
 
 WANTED = {
@@ -77,18 +66,28 @@ class OllamaAdvisor(Advisor):
     deterministic = False
     slow = True
 
-    def __init__(self, client: OllamaClient, card: ModelCard, *, reason: str = "") -> None:
-        """`card` says what the model can do; without vision it gets no pictures, and `reason` should say so."""
+    def __init__(
+        self,
+        client: OllamaClient,
+        card: ModelCard,
+        *,
+        reason: str = "",
+        options: Mapping[str, Any] = MappingProxyType({}),
+        spare_threads: int = 0,
+    ) -> None:
+        """`card` says what the model can do; without vision it gets no pictures, and `reason` should say so.
+
+        Args:
+            options: of the server, as the user set them. spare_threads: what the training leaves of the CPU; 0 lets
+                the server choose.
+        """
         self.card = card
         self.sees = card.vision
         self.reason = reason
         self.listener: Listener | None = None
-        self._client = client
-        self._numbers = itertools.count(1)
+        self._dialogue = Dialogue(client, card, self._tell, options=options, spare_threads=spare_threads)
         self._lock = threading.Lock()
         self._readings: OrderedDict[tuple[int, int], AnalystReading] = OrderedDict()
-        self._bytes: int | None = None
-        self._constrains = True  # until the server says that it cannot
 
     # ---- the contract -----------------------------------------------------------------------------------------------
 
@@ -99,7 +98,7 @@ class OllamaAdvisor(Advisor):
             AdviceFailed: the server failed, or the strategist's answer was useless twice.
         """
         calls: list[AdvisorCall] = []
-        found = self._read(evidence, calls)
+        found = self._read(evidence, calls, PROPOSING)
         if evidence.intent is Intent.KEEP:
             return Advice(self.name, found, (self._keep(evidence),), tuple(calls), evidence.step)
         places = [(evidence.parent.id, evidence.step)]
@@ -110,9 +109,8 @@ class OllamaAdvisor(Advisor):
         )  # what only rises may begin low
         schema = answers.strategy_schema(evidence.space, places, most, before)
         head = f"Wanted: {WANTED[evidence.intent]}"
-        strategy = self._ask(
-            evidence, "strategist", self._text(evidence, found, head), schema, answers.StrategistAnswer, calls
-        )
+        text = self._text(evidence, found, head)
+        strategy = self._ask(evidence, "strategist", text, schema, answers.StrategistAnswer, calls, PROPOSING)
         proposals = tuple(transition(change, evidence) for change in strategy.proposals[:most])
         return Advice(self.name, found, proposals, tuple(calls), evidence.step)
 
@@ -121,7 +119,7 @@ class OllamaAdvisor(Advisor):
         if not evidence.metrics or self._remembered(evidence) is not None:
             return None
         calls: list[AdvisorCall] = []
-        found = self._read(evidence, calls)
+        found = self._read(evidence, calls, REVIEWING)
         return Advice(self.name, found, (), tuple(calls), evidence.step)
 
     def select(self, evidence: Evidence) -> Selection | None:
@@ -138,7 +136,7 @@ class OllamaAdvisor(Advisor):
         reading = self._remembered(evidence)
         text = self._text(evidence, reading.diagnoses if reading else look(evidence), "Wanted: the branch point.")
         schema = answers.selection_schema(places)
-        chosen = self._ask(evidence, "selector", text, schema, answers.SelectorAnswer, calls, offered)
+        chosen = self._ask(evidence, "selector", text, schema, answers.SelectorAnswer, calls, PROPOSING, offered)
         return Selection(chosen.node, chosen.step, clean(chosen.rationale, 1000), tuple(calls))
 
     def watch(self, evidence: Evidence, doubt: str) -> StopAdvice | None:
@@ -152,27 +150,35 @@ class OllamaAdvisor(Advisor):
             begun = place(evidence.tree[node.transition.parent], node.transition.step)
             lines.append(f"It began from {begun}{f', {score_text(before)}' if before else ''}.")
         lines.append(f"The comparator's doubt: {one_line(doubt, 500)}")
-        text = describe(evidence, look(evidence), head="\n".join(lines))
+        computed = look(evidence)
+
+        def text(characters: int) -> str:
+            return describe(evidence, computed, head="\n".join(lines), characters=characters)
+
         calls: list[AdvisorCall] = []
-        verdict = self._ask(evidence, "watcher", text, answers.verdict_schema(), answers.WatcherAnswer, calls)
+        verdict = self._ask(evidence, "watcher", text, answers.verdict_schema(), answers.WatcherAnswer, calls, WATCHING)
         return StopAdvice(verdict.stop, clean(verdict.rationale, 1000), tuple(calls))
 
     def cancel(self) -> None:
-        self._client.cancel()
+        self._dialogue.cancel()
 
     # ---- the analyst ------------------------------------------------------------------------------------------------
 
-    def _read(self, evidence: Evidence, calls: list[AdvisorCall]) -> tuple[Diagnosis, ...]:
+    def _read(self, evidence: Evidence, calls: list[AdvisorCall], urgency: int) -> tuple[Diagnosis, ...]:
         """What the analyst says of the parent's segment; the computed signals where it says nothing usable."""
         if not evidence.metrics:
             return () if evidence.intent is Intent.ROOT else look(evidence)
         if (known := self._remembered(evidence)) is not None:
             return known.diagnoses
         computed = look(evidence)
-        text = describe(evidence, computed)
+
+        def text(characters: int) -> str:
+            return describe(evidence, computed, characters=characters)
+
+        schema = answers.analysis_schema()
         try:
-            analysis = self._ask(evidence, "analyst", text, answers.analysis_schema(), answers.AnalystAnswer, calls)
-        except _UnusableAnswers:
+            analysis = self._ask(evidence, "analyst", text, schema, answers.AnalystAnswer, calls, urgency)
+        except UnusableAnswers:
             return computed
         reading = AnalystReading(diagnoses(analysis, evidence), clean(analysis.reading, 2000))
         with self._lock:
@@ -187,14 +193,14 @@ class OllamaAdvisor(Advisor):
             later = [key for key in self._readings if key[0] == evidence.parent.id and key[1] >= evidence.step]
             return self._readings[min(later)] if later else None
 
-    def _text(self, evidence: Evidence, found: Sequence[Diagnosis], head: str) -> str:
-        """The tables with the analyst's reading before them."""
-        text = describe(evidence, look(evidence) if evidence.metrics else (), ask=head)
-        reading = self._remembered(evidence)
-        if reading is None:
-            return text
-        said = "\n".join(f"- {d.pathology} (severity {d.severity:.1f}): {one_line(d.text, 400)}" for d in found)
-        return f"## The analyst's reading\n{one_line(reading.text, 2000)}\n{said}\n\n{text}"
+    def _text(self, evidence: Evidence, found: Sequence[Diagnosis], head: str) -> Callable[[int], str]:
+        """The tables with the analyst's reading before them, as a function of how long the text may be."""
+        computed = look(evidence) if evidence.metrics else ()
+        said, reading = "", self._remembered(evidence)
+        if reading is not None:
+            lines = (f"- {d.pathology} (severity {d.severity:.1f}): {one_line(d.text, 400)}" for d in found)
+            said = "\n".join((one_line(reading.text, 2000), *lines))
+        return lambda characters: describe(evidence, computed, ask=head, reading=said, characters=characters)
 
     def _keep(self, evidence: Evidence) -> Transition:
         reading = self._remembered(evidence)
@@ -208,187 +214,47 @@ class OllamaAdvisor(Advisor):
             expected="validation not lower at the end of the segment",
         )  # fmt: skip
 
-    # ---- one question -----------------------------------------------------------------------------------------------
+    # ---- asking -----------------------------------------------------------------------------------------------------
 
     def _ask(
         self,
         evidence: Evidence,
         role: str,
-        text: str,
+        text: Callable[[int], str],
         schema: dict[str, Any],
         model: type[T],
         calls: list[AdvisorCall],
+        urgency: int,
         check: Callable[[T], str] = lambda _: "",
     ) -> T:
-        """Ask, parse, and let the model repair its answer once. Every call is appended to `calls`.
-
-        Raises:
-            AdviceFailed: the server failed. _UnusableAnswers: the repaired answer was no use either.
-        """
-        prompt = prompts.load(role)
-        question = self._question(evidence, prompt, text, schema)
-        images = tuple(picture.file for picture in evidence.pictures) if question.images else ()
-        problem: BadAnswer | None = None
-        for _ in range(2):
-            try:
-                reply = self._call(question, prompt, images, calls, evidence.parent.id)
-            except AdviceFailed:
-                if question.schema is None or not _GRAMMAR.search(calls[-1].error):
-                    raise
-                self._constrains = False  # this server cannot hold this model to a schema; the prompt has it, too
-                question = replace(question, schema=None)
-                reply = self._call(question, prompt, images, calls, evidence.parent.id)
-            try:
-                return self._usable(reply, model, check)
-            except BadAnswer as bad:
-                problem = bad
-                calls[-1] = replace(calls[-1], error=f"{bad.kind}: {one_line(str(bad), 400)}")
-            question = replace(question, turns=repair(reply, problem))
-        raise _UnusableAnswers(f"the {role}'s answer is unusable: {problem}", tuple(calls))
-
-    def _usable(self, reply: ChatReply, model: type[T], check: Callable[[T], str]) -> T:
-        """Raises BadAnswer."""
-        try:
-            answer = answers.parse(reply.text, model)
-        except BadAnswer as bad:
-            if reply.reason == "length":
-                raise BadAnswer("cut off", f"the answer was truncated at its token limit; be brief. {bad}") from bad
-            raise
-        if wrong := check(answer):
-            raise BadAnswer("place", wrong)
-        return answer
-
-    def _question(self, evidence: Evidence, prompt: prompts.Prompt, text: str, schema: dict[str, Any]) -> ChatRequest:
-        system = prompt.filled(json.dumps(schema, ensure_ascii=False), prompts.read("prior").text)
-        images = tuple(picture.png for picture in evidence.pictures) if self.sees else ()
-        where = self._placement()
-        answer = ANSWER_TOKENS + (THINKING_TOKENS if self.card.thinking else 0)
-        tokens = context_tokens(len(system) + len(text), len(images), answer)
-        return ChatRequest(
-            model=self.card.name, system=system, text=text, images=images,
-            schema=schema if self._constrains else None,
-            options={
-                "num_ctx": min(tokens, self.card.context) if self.card.context else tokens, "num_predict": answer,
-                "temperature": 0.6 if prompt.role == "strategist" else 0.2,
-                "seed": (evidence.seed * 31 + len(evidence.feedback)) % 2**31, **where.options,
-            },
-            keep_alive=where.keep_alive, think=False if self.card.thinking else None,
+        """Ask in a role; every call is appended to `calls`. See `Dialogue.ask`."""
+        question = RoleQuestion(
+            role=role, text=text, schema=schema, model=model, check=check, urgency=urgency, node=evidence.parent.id,
+            pictures=evidence.pictures if self.sees else (),
+            seed=(evidence.seed * 31 + len(evidence.feedback)) % 2**31,
         )  # fmt: skip
-
-    def _call(
-        self,
-        question: ChatRequest,
-        prompt: prompts.Prompt,
-        images: tuple[str, ...],
-        calls: list[AdvisorCall],
-        node: int,
-    ) -> ChatReply:
-        """One HTTP call; its row is appended whatever happens. Raises AdviceFailed when no answer came."""
-        begin = time.monotonic()
-        call = AdvisorCall(
-            role=prompt.role, request=storable(as_sent(question, images)), response="", rationale="", milliseconds=0.0,
-            model=self.card.name, prompt_version=prompt.version, images=images,
-            key=f"{prompt.role}-{next(self._numbers)}", node=node,
-        )  # fmt: skip
-        self._tell(call)
-        try:
-            reply = self._client.chat(question, self._progress(call, begin))
-        except OllamaFault as fault:
-            calls.append(_ended(call, fault.reply or ChatReply(""), begin, one_line(str(fault), 500)))
-            raise AdviceFailed(one_line(str(fault), 500), tuple(calls)) from fault
-        calls.append(_ended(call, reply, begin, ""))
-        return reply
-
-    def _progress(self, call: AdvisorCall, begin: float) -> Callable[[str], None]:
-        """Tells the listener what the model writes, at most every LISTEN_SECONDS."""
-        last = begin
-
-        def on_text(text: str) -> None:
-            nonlocal last
-            at = time.monotonic()
-            if at - last >= LISTEN_SECONDS:
-                last = at
-                self._tell(
-                    replace(call, rationale=clean(partial_rationale(text), 4000), milliseconds=1000 * (at - begin))
-                )
-
-        return on_text
+        return self._dialogue.ask(question, calls)
 
     def _tell(self, call: AdvisorCall) -> None:
         if self.listener is not None:
             self.listener(call)
 
-    def _placement(self) -> placement.Placement:
-        """Mind the GPU's memory: asked before every call, because training takes and frees it."""
-        host = self._client.host
-        gpus = machine.gpus() if placement.is_local(host) else ()
-        if not gpus:
-            return placement.place(host, None, 0, 0)
-        try:
-            if self._bytes is None:
-                self._bytes = self._client.sizes().get(self.card.name, 0)
-            vram = sum(m.vram for m in self._client.loaded() if m.name == self.card.name)
-        except OllamaFault:
-            vram = 0  # the call itself will say what is wrong
-        return placement.place(host, min(gpu.free for gpu in gpus), self._bytes or 0, vram)
-
-
-class _UnusableAnswers(AdviceFailed):
-    """The model answered twice and neither answer could be used."""
-
-
-def repair(reply: ChatReply, problem: BadAnswer) -> tuple[tuple[str, str], ...]:
-    """The turns that quote the error and ask once more."""
-    asked = (
-        f"Your answer cannot be used: {one_line(str(problem), 800)}. Answer once more: one JSON object that follows "
-        "the schema, complete, and nothing before or after it."
-    )
-    said = storable(reply.text)[:4000]
-    return (("assistant", said), ("user", asked)) if said.strip() else (("user", asked),)
-
-
-def context_tokens(characters: int, images: int, answer: int) -> int:
-    """num_ctx for a prompt: an estimate on the safe side with room for a repair, in steps of 1024."""
-    tokens = characters / CHARACTERS_PER_TOKEN + images * IMAGE_TOKENS + 2 * answer + 512
-    return 1024 * max(4, -(-int(tokens) // 1024))
-
-
-_GRAMMAR = re.compile(r"^http (400|500): .*(format|grammar|schema)", re.IGNORECASE)
-"""What a server says that cannot make a grammar of a schema for this model ("… vocabulary required for format")."""
-_RATIONALE = re.compile(r'"(?:rationale|reading)"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
-
-
-def partial_rationale(text: str) -> str:
-    """The reasoning in an answer that is still being written."""
-    found = _RATIONALE.search(text)
-    if found is None:
-        return ""
-    try:
-        said: str = json.loads(f'"{found[1]}"', strict=False)
-    except ValueError:
-        return found[1]
-    return said
-
-
-def _ended(call: AdvisorCall, reply: ChatReply, begin: float, error: str) -> AdvisorCall:
-    """The row of a call that is over."""
-    said = f"<thinking>\n{reply.thinking}\n</thinking>\n{reply.text}" if reply.thinking else reply.text
-    return replace(
-        call, response=storable(said), rationale=clean(partial_rationale(reply.text), 4000), error=error,
-        milliseconds=1000 * (time.monotonic() - begin), prompt_tokens=reply.prompt_tokens,
-        completion_tokens=reply.completion_tokens,
-    )  # fmt: skip
-
 
 def connect(
-    host: str, model: str, *, timeout: float, stall: float | None = None, client: OllamaClient | None = None
+    host: str,
+    model: str,
+    *,
+    timeout: float,
+    stall: float | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    spare_threads: int = 0,
 ) -> OllamaAdvisor:
-    """The advisor for a model that the server has.
+    """The advisor for a model that the server has; see `OllamaAdvisor` for `options` and `spare_threads`.
 
     Raises:
         Fault: nothing answers, or the server lacks the model; one line.
     """
-    asked = client or OllamaClient(host, timeout=timeout, stall=stall or min(30.0, timeout))
+    asked = OllamaClient(host, timeout=timeout, stall=stall or min(30.0, timeout))
     try:
         card = asked.card(model)
     except OllamaFault as fault:
@@ -396,4 +262,5 @@ def connect(
             raise Fault(f"{host} has no model {model}; `ollama pull {model}`") from fault
         raise Fault(f"Ollama: {fault}") from fault
     sight = "sees plots" if card.vision else "has no vision: it gets tables only, no plots"
-    return OllamaAdvisor(asked, card, reason=f"{model} at {host} {sight}")
+    reason = f"{model} at {host} {sight}"
+    return OllamaAdvisor(asked, card, reason=reason, options=options, spare_threads=spare_threads)

@@ -1,23 +1,28 @@
 """One conversation with an Ollama server: a chat that streams, with every way it can fail as a typed fault.
 
-A thin layer over the `ollama` client: it adds a limit on the whole answer, one on silence within it, and cancelling
-from another thread. No retries and no judgement of the answer here; `ollama.py` is the only caller besides the probe.
+A thin layer over the `ollama` client: it adds a limit on the whole answer, one on silence within it, cancelling from
+another thread, and turns, because a server answers one request after the other. No retries and no judgement of the
+answer here; `dialogue.py` is the only caller besides the probe.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import re
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
 import pydantic
 
-from engine.advisors.hostile import one_line
+from engine.advisors.hostile import one_line, without_image_marks
+from engine.advisors.turns import Turns, TurnsClosed
 from engine.errors import Fault
 from engine.host.own_environment import without
 
@@ -37,7 +42,7 @@ T = TypeVar("T")
 
 
 class OllamaFault(Fault):
-    """A call that gave no answer. `kind` is a word or two for the row: refused, timeout, stall, http 500 …"""
+    """A call that gave no answer. `kind` is a word or two for the row: refused, timeout, too long, http 500 …"""
 
     def __init__(self, kind: str, message: str, reply: ChatReply | None = None) -> None:
         super().__init__(f"{kind}: {message}")
@@ -100,6 +105,7 @@ class OllamaClient:
         self._timeout = timeout
         self._stall = stall
         self._lock = threading.Lock()
+        self._turns = Turns()
         self._running: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = set()
         self._closed = False
 
@@ -109,6 +115,28 @@ class OllamaClient:
             self._closed = True
             for loop, task in self._running:
                 loop.call_soon_threadsafe(task.cancel)
+        self._turns.close()
+
+    @contextmanager
+    def turn(self, urgency: int) -> Iterator[None]:
+        """Wait until the server is ours: a second request would wait in its queue while the time-out runs.
+
+        Args:
+            urgency: lower goes first.
+
+        Raises:
+            OllamaFault: of kind "cancelled".
+        """
+        try:
+            with self._turns.turn(urgency):
+                yield
+        except TurnsClosed:
+            raise OllamaFault("cancelled", "the call was cancelled") from None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return self._turns.waiting
 
     def chat(self, question: ChatRequest, on_text: Callable[[str], None] = lambda _: None) -> ChatReply:
         """Ask, and read the answer as it streams in; `on_text` gets the text so far.
@@ -157,10 +185,10 @@ class OllamaClient:
 
     # ---- one call ---------------------------------------------------------------------------------------------------
 
-    def _call(self, ask: Callable[[ollama.AsyncClient], Awaitable[T]], seconds: float) -> T:
+    def _call(self, ask: Callable[[_Server], Awaitable[T]], seconds: float) -> T:
         return asyncio.run(self._guarded(ask, seconds))
 
-    async def _guarded(self, ask: Callable[[ollama.AsyncClient], Awaitable[T]], seconds: float) -> T:
+    async def _guarded(self, ask: Callable[[_Server], Awaitable[T]], seconds: float) -> T:
         """Run one call as a task that `cancel` can reach, and translate whatever goes wrong."""
         task = asyncio.create_task(self._connected(ask, seconds))
         entry = (asyncio.get_running_loop(), task)
@@ -176,11 +204,11 @@ class OllamaClient:
             with self._lock:
                 self._running.discard(entry)
 
-    async def _connected(self, ask: Callable[[ollama.AsyncClient], Awaitable[T]], seconds: float) -> T:
+    async def _connected(self, ask: Callable[[_Server], Awaitable[T]], seconds: float) -> T:
         limits = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
         try:
             # The server is here or near: a proxy of the environment has no business in between.
-            client = ollama.AsyncClient(
+            client = _Server(
                 host=self.host, timeout=limits, trust_env=False, follow_redirects=False,
                 verify=self.host.startswith("https"),  # loading certificates costs 60 ms a call, for nothing on http
             )  # fmt: skip
@@ -193,23 +221,22 @@ class OllamaClient:
             raise OllamaFault("timeout", f"no complete answer in {seconds:g} s") from error
 
     async def _chat(
-        self, client: ollama.AsyncClient, question: ChatRequest, partial: _PartialReply, on_text: Callable[[str], None]
+        self, client: _Server, question: ChatRequest, partial: _PartialReply, on_text: Callable[[str], None]
     ) -> None:
         """To the end of the answer. Waits for the first part as long as the call may take, then `stall` a part."""
-        stream: AsyncIterator[ollama.ChatResponse] = await client.chat(
-            model=question.model, messages=messages(question), stream=True, think=question.think,
-            format=question.schema, options=question.options, keep_alive=question.keep_alive,
-        )  # fmt: skip
+        stream = await client.answer(body(question))
         while True:
             try:
                 async with asyncio.timeout(self._stall if partial.begun else None):
                     part = await self._answer(anext(stream, None))
             except TimeoutError as error:
                 raise OllamaFault("stall", f"the answer stopped for {self._stall:g} s") from error
+            if part is None and partial.length:
+                raise OllamaFault("repetition", "the server ended an answer that repeats itself")
             if part is None:
                 raise OllamaFault("closed", "the stream ended before the answer was done")
             if partial.take(part):
-                on_text(partial.text)
+                on_text(partial.text or partial.thinking)
             if part.done:
                 return
             if partial.length > LONGEST_ANSWER:
@@ -246,7 +273,7 @@ class _PartialReply:
         self._prompt_tokens = _count(part.prompt_eval_count) or self._prompt_tokens
         self._completion_tokens = _count(part.eval_count) or self._completion_tokens
         self._reason = part.done_reason or self._reason
-        return bool(text)
+        return bool(text or thinking)
 
     @property
     def length(self) -> int:
@@ -264,29 +291,43 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value <= LARGEST_COUNT else 0
 
 
-def messages(question: ChatRequest) -> list[dict[str, Any]]:
-    """The messages of /api/chat; the client encodes the images."""
-    user: dict[str, Any] = {"role": "user", "content": question.text}
+class _Server(ollama.AsyncClient):
+    """The client with a chat whose body is ours: its own `chat` has no arguments for `truncate` and `shift`."""
+
+    async def answer(self, sent: dict[str, Any]) -> AsyncIterator[ollama.ChatResponse]:
+        """The parts of an answer as they stream in."""
+        return await self._request(ollama.ChatResponse, "POST", "/api/chat", json=sent, stream=True)
+
+
+def body(question: ChatRequest, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """The body of /api/chat; with `names` each image's file name stands in place of it.
+
+    A prompt longer than the context is refused, not cut without a word (`truncate`), and an answer that reaches its end
+    ends there (`shift`). Text in which the server would see a picture is broken up.
+    """
+    user: dict[str, Any] = {"role": "user", "content": without_image_marks(question.text)}
     if question.images:
-        user["images"] = list(question.images)
-    later = [{"role": role, "content": text} for role, text in question.turns]
-    return [{"role": "system", "content": question.system}, user, *later]
+        encoded = [base64.b64encode(image).decode() for image in question.images]
+        user["images"] = encoded if names is None else [f"<{name}>" for name in names]
+    later = [{"role": role, "content": without_image_marks(text)} for role, text in question.turns]
+    system = {"role": "system", "content": without_image_marks(question.system)}
+    sent: dict[str, Any] = {"model": question.model, "messages": [system, user, *later], "stream": True}
+    if question.think is not None:
+        sent["think"] = question.think
+    if question.schema is not None:
+        sent["format"] = question.schema
+    return sent | {
+        "options": question.options, "keep_alive": question.keep_alive, "truncate": False, "shift": False
+    }  # fmt: skip
 
 
 def as_sent(question: ChatRequest, names: Sequence[str]) -> str:
     """The request's body as JSON for the row: as it goes over the wire, with each image's file name in place of it."""
-    said = messages(question)
-    if question.images:
-        said[1]["images"] = [f"<{name}>" for name in names]
-    body: dict[str, Any] = {"model": question.model, "messages": said, "stream": True}
-    if question.think is not None:
-        body["think"] = question.think
-    if question.schema is not None:
-        body["format"] = question.schema
-    body |= {"options": question.options, "keep_alive": question.keep_alive}
-    return json.dumps(body, ensure_ascii=False)
+    return json.dumps(body(question, names), ensure_ascii=False)
 
 
+_TOO_LONG = re.compile(r"(exceeds|longer than) the (available )?context|GGML_ASSERT", re.IGNORECASE)
+"""What a server says of a prompt that does not fit; of a model that dies when prompt and answer together do not."""
 _TRANSPORT = (
     ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError,
     ValueError, pydantic.ValidationError, AttributeError, TypeError, RecursionError,
@@ -299,6 +340,8 @@ def _translated(error: Exception, host: str) -> OllamaFault:
     """A typed fault for what the client raised."""
     text = one_line(str(error) or type(error).__name__, 300)
     match error:
+        case ollama.ResponseError() if _TOO_LONG.search(str(error.error)):
+            return OllamaFault("too long", one_line(str(error.error), 300))
         case ollama.ResponseError() if error.status_code > 0:
             return OllamaFault(f"http {error.status_code}", one_line(str(error.error), 300))
         case ollama.ResponseError():
@@ -324,4 +367,5 @@ __all__ = [
     "OllamaClient",
     "OllamaFault",
     "as_sent",
+    "body",
 ]

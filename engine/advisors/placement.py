@@ -19,11 +19,13 @@ CONTEXT_FACTOR = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """`keep_alive` as Ollama takes it (0 frees the memory after the answer); `on_cpu` keeps all layers off the GPU."""
+    """`keep_alive` as Ollama takes it (0 frees the memory after the answer); `on_cpu` keeps all layers off the GPU;
+    `cpu` is whether the model surely runs on the CPU, for that or for want of a GPU."""
 
     keep_alive: float | str
     on_cpu: bool
     why: str
+    cpu: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -49,10 +51,10 @@ def place(host: str, free: int | None, model_bytes: int, loaded_vram: int) -> Pl
         model_bytes: size of the model's file, 0 when unknown. loaded_vram: what it holds on the GPU already.
     """
     if free is None or not is_local(host):
-        return Placement("10m", False, "the GPU is not shared with the training")
+        return Placement("10m", False, "the GPU is not shared with the training", is_local(host))
     need = int(model_bytes * CONTEXT_FACTOR) - loaded_vram
     if model_bytes and free - RESERVE >= need:
         return Placement(0, False, f"{free / 1e9:.1f} GB of GPU memory are free; the model needs {need / 1e9:.1f}")
     return Placement(
-        0, True, f"on the CPU: {free / 1e9:.1f} GB of GPU memory are free; the model needs {need / 1e9:.1f}"
+        0, True, f"on the CPU: {free / 1e9:.1f} GB of GPU memory are free; the model needs {need / 1e9:.1f}", True
     )

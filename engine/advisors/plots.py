@@ -294,6 +294,25 @@ def compose(title: str, pictures: Sequence[Image], columns: int) -> bytes:
             sheet.paste(picture, (left, top))
             left += picture.width
         top += max(p.height for p in row)
+    return _as_png(sheet)
+
+
+def stacked(pngs: Sequence[bytes]) -> bytes:
+    """Pictures one under the other as one PNG of at most SIDE pixels a side, for a model that takes a single one."""
+    from PIL import Image
+
+    pictures = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return _as_png(sheet)
+
+
+def _as_png(sheet: Image) -> bytes:
+    from PIL import Image
+
     sheet.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     sheet.quantize(96, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)  # a third of the bytes, same look

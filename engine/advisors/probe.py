@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.advisors.answers import BadAnswer, ModelAnswer, parse
+from engine.advisors.context import ContextWindow
 from engine.advisors.hostile import one_line
-from engine.advisors.ollama_client import ChatRequest, OllamaClient, OllamaFault
+from engine.advisors.ollama_client import ChatRequest, ModelCard, OllamaClient, OllamaFault
 from engine.advisors.plots import BEST, HERE, EvidencePanel, PanelCurve, compose, draw
 
 LETTERS = "ABCD"
@@ -73,15 +74,18 @@ def riddles(seed: int) -> tuple[Riddle, ...]:
     return tuple(make(rng) for make in (_trend, _spike, _higher, _level, _crossing))
 
 
-def probe(client: OllamaClient, model: str, seed: int = 0) -> Iterator[RiddleResult]:
-    """Ask every riddle. A call that fails counts as not read."""
+def probe(client: OllamaClient, card: ModelCard, seed: int = 0) -> Iterator[RiddleResult]:
+    """Ask every riddle, with the context length of a run: another would load the model anew. A call that fails counts
+    as not read."""
+    window = ContextWindow(card.context, thinks=card.thinking)
     for riddle in riddles(seed):
         question = ChatRequest(
-            model=model, system=SYSTEM, text=riddle.text, images=(riddle.png,), schema=SCHEMA,
-            options={"num_ctx": 8192, "num_predict": 4000, "temperature": 0.0, "seed": seed},
+            model=card.name, system=SYSTEM, text=riddle.text, images=(riddle.png,), schema=SCHEMA,
+            options={"num_ctx": window.length, "num_predict": window.answer, "temperature": 0.0, "seed": seed},
         )  # fmt: skip
         try:
-            given = parse(client.chat(question).text, RiddleChoice).answer.strip().upper()
+            reply = client.chat(question)
+            given = parse(reply.text or reply.thinking, RiddleChoice).answer.strip().upper()
         except (OllamaFault, BadAnswer) as problem:
             yield RiddleResult(riddle, "", one_line(str(problem), 160))
             continue
@@ -117,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         found = {"level": "warning", "text": f"{asked.model} has no vision"}
         if card.vision:
-            found = report(list(probe(client, asked.model, asked.seed)), asked.model)
+            found = report(list(probe(client, card, asked.seed)), asked.model)
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 

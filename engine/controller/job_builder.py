@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from engine.controller.run_state import RunState
 from engine.domain.prompt_sets import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
 from engine.domain.tree import Node, NodeState, Tree
+from engine.host import machine
 from engine.run.config import RunConfig
 from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SegmentSpec
 
@@ -43,6 +43,17 @@ def attempt(tree: Tree, transition: Transition) -> int:
     return sum(each is not None and each.repeats(transition) for each in begun)
 
 
+def worker_threads(config: RunConfig) -> int:
+    """CPU threads of one worker: the run file's, else its share of the cores."""
+    return config.training.threads or max(1, machine.cores() // config.search.workers)
+
+
+def spare_threads(config: RunConfig) -> int:
+    """CPU threads that the training leaves to a language model, at least 1; on a GPU it needs one a worker."""
+    taken = 1 if machine.gpus() else worker_threads(config)
+    return max(1, machine.cores() - taken * config.search.workers)
+
+
 class JobBuilder:
     """Builds jobs for one run."""
 
@@ -50,8 +61,7 @@ class JobBuilder:
         self._config = config
         self._space = space
         self._run = run
-        cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
-        self._threads = config.training.threads or max(1, (cores or 1) // config.search.workers)
+        self._threads = worker_threads(config)
 
     @property
     def checkpoints(self) -> int:

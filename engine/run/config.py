@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -118,6 +119,10 @@ class EvaluationSection(RunFileSection):
     """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
 
 
+LEAST_CONTEXT = 2048
+"""Tokens below which no question of an advisor fits."""
+
+
 class AdvisorSection(RunFileSection):
     """[advisor]: who diagnoses and proposes."""
 
@@ -131,6 +136,8 @@ class AdvisorSection(RunFileSection):
     """Seconds to wait for one answer before the rules advise instead."""
     wait_seconds: float = Field(default=0, ge=0, le=3600)
     """Seconds a free worker waits for an answer before the rules stand in; 0 takes 3% of a segment's time."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Any options of the Ollama server, e.g. {num_thread = 4, top_k = 20}; they go before what the engine would set."""
 
     @field_validator("host")
     @classmethod
@@ -139,6 +146,17 @@ class AdvisorSection(RunFileSection):
             return ollama_host.address(host) if host.strip() else ""
         except UserError as error:
             raise ValueError(str(error).partition(" is ")[2]) from error
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_plain(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not isfinite(value)):
+                raise ValueError(f"{short_name(name)} = {short(value)}; allowed: a number, a text, true or false")
+        length = options.get("num_ctx", LEAST_CONTEXT)
+        if isinstance(length, bool) or not isinstance(length, int) or length < LEAST_CONTEXT:
+            raise ValueError(f"num_ctx = {short(length)}; allowed: a whole number, at least {LEAST_CONTEXT}")
+        return options
 
 
 class GateSection(RunFileSection):

@@ -25,6 +25,7 @@ from pathlib import Path
 from engine.advisors.base import Advisor
 from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import read_strategy, to_toml
+from engine.controller.job_builder import spare_threads
 from engine.controller.loop import Controller
 from engine.controller.run_file_edits import edits
 from engine.controller.run_record import RunRecorder
@@ -133,8 +134,9 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
     """Put the rooms together, serve, and run the controller to its end."""
     asked = config.advisor
     advisor = await asyncio.to_thread(
-        make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds
-    )
+        make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds,
+        options=asked.options, spare_threads=spare_threads(config),
+    )  # fmt: skip
     executor = LocalExecutor(config.search.workers, directory.path, hang_seconds=config.training.hang_seconds)
     controller = assemble(config, directory, writer, advisor, executor)
     asked_to_end, loop = _end_by_signal(controller), asyncio.get_running_loop()

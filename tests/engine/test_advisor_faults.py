@@ -20,6 +20,7 @@ TIMEOUT = 4.0
 BLIND = Model(capabilities=("completion",))
 """Drawing plots would take most of the time of a long search."""
 KINDS = {
+    "repetition", "too long",
     "schema", "not json", "cut off", "empty", "place", "protocol", "http 400", "http 404", "http 500", "closed",
     "refused", "timeout", "stall", "server error",
 }  # fmt: skip

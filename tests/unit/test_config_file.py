@@ -58,6 +58,8 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         (LEAST + "[search]\nstrategy = 'best'\n", ["search.strategy = 'best'", "'llmzero'", "'random'"]),
         (LEAST + "[search]\nworkers = 'two'\n", ["search.workers = 'two'", "integer"]),
         (LEAST + "[search]\nsegment_steps = 1.5\n", ["segment_steps = 1.5"]),
+        (LEAST + "[advisor.options]\nnum_ctx = 5\n", ["advisor.options", "num_ctx = 5", "at least 2048"]),
+        (LEAST + "[advisor.options]\nstop = ['x']\n", ["stop = ['x']", "allowed: a number, a text, true or false"]),
         ("task = 'knights'\n", ["task = 'knights'", "must be a table, [task]"]),
         (LEAST + "[space]\nbeta = 3\n", ["space.beta = 3", "must be a table"]),
         (LEAST + "[gate]\nmode = 'x'\n[search]\nseed = -1\n", ["(and 1 more)"]),

@@ -42,7 +42,7 @@ def test_a_chat_sends_schema_options_images_and_turns_as_the_api_wants_them() ->
         (sent,) = fake.chats
     assert sent.body == {
         "model": "qwen3-vl:8b", "stream": True, "think": False, "format": schema, "keep_alive": 0,
-        "options": {"num_ctx": 8192, "seed": 3}, "tools": [],
+        "options": {"num_ctx": 8192, "seed": 3}, "truncate": False, "shift": False,
         "messages": [
             {"role": "system", "content": "be brief"},
             {"role": "user", "content": "what?", "images": [base64.b64encode(PNG).decode()]},
@@ -57,7 +57,7 @@ def test_a_streamed_answer_is_put_together_and_told_as_it_grows() -> None:
     with serving(says(content="abcdefgh", thinking="hm", parts=4)) as fake:
         reply = client(fake).chat(question(), seen.append)
     assert (reply.text, reply.thinking, reply.reason) == ("abcdefgh", "hm", "stop")
-    assert seen == ["ab", "abcd", "abcdef", "abcdefgh"]
+    assert seen == ["h", "hm", "ab", "abcd", "abcdef", "abcdefgh"]
     assert reply.prompt_tokens > 0
     assert reply.completion_tokens > 0
     assert reply.milliseconds > 0
