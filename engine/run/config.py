@@ -7,6 +7,7 @@ what needs the task, the model or the machine is checked in `engine.run.prefligh
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from math import isfinite
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from engine.domain.parameters import LORA_RATE
 from engine.domain.space import Space
 from engine.errors import UserError, one_line, short, short_name, short_path
+from engine.files import whole
 from engine.host import ollama_host
 from engine.run.strategies import SETTINGS
 
@@ -266,6 +268,9 @@ class RunConfig(RunFileSection):
         return tomli_w.dumps(self.model_dump(mode="json"))
 
 
+_NAME_LINE = re.compile(r"""^name[ \t]*=[ \t]*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
+
+
 def load(path: Path, *, default_name: str | None = None) -> RunConfig:
     """Read a run file. `default_name` names a run whose file gives no name.
 
@@ -293,6 +298,23 @@ def parse(text: str, *, source: str = "run file", default_name: str | None = Non
         return RunConfig.model_validate(data)
     except ValidationError as error:
         raise UserError(f"{source}: {explain(error, RunConfig)}") from error
+
+
+def rename(path: Path, name: str) -> bool:
+    """Let a run file name its run as its directory is called now; everything else in it stays as it is.
+
+    Returns:
+        Whether it does: one that is not there, or writes its name in a way of its own, is left alone.
+    """
+    if not path.is_file():
+        return False
+    text = path.read_text(encoding="utf-8")
+    changed = _NAME_LINE.sub(lambda _: tomli_w.dumps({"name": name}).rstrip(), text, count=1)
+    if tomllib.loads(changed) != {**tomllib.loads(text), "name": name}:
+        return False
+    with whole(path) as file:
+        file.write(changed.encode())
+    return True
 
 
 def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, Any]]:

@@ -206,6 +206,8 @@ def assemble(
     blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
     run.record.advisor(f"{advisor.name} text-only" if blind else advisor.name)
     run.flush()
+    if config.name != directory.name and run_file.rename(directory.config, directory.name):  # it was moved
+        config = config.model_copy(update={"name": directory.name})
     return Controller(config, space, run, strategy, advisor, executor)
 
 

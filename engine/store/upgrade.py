@@ -6,6 +6,7 @@ must never change or drop what is there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import duckdb
@@ -57,8 +58,7 @@ def as_of_now(
         cursor = connect()
         shown = dict(lacking)
         if name and _stored_name(cursor) not in (None, name):
-            literal = name.encode("utf-8", "replace").decode().replace("'", "''")
-            shown["runs"] = f"* REPLACE ('{literal}' AS name)" + lacking.get("runs", "*").removeprefix("*")
+            shown["runs"] = f"* REPLACE ({_named(name)})" + lacking.get("runs", "*").removeprefix("*")
         (database,) = cursor.execute("SELECT current_database()").fetchone() or ("run",)
         for table, columns in shown.items():
             cursor.execute(f'CREATE TEMP VIEW "{table}" AS SELECT {columns} FROM "{database}".main."{table}"')  # noqa: S608
@@ -68,6 +68,14 @@ def as_of_now(
         return cursor
 
     return connected
+
+
+def _named(name: str) -> str:
+    """What stands for the name in `runs`, and for the run file there, which has it too."""
+    called = name.encode("utf-8", "replace").decode()
+    literal, patch = (text.replace("'", "''") for text in (called, json.dumps({"name": called})))
+    renamed = f"CASE WHEN json_valid(config) THEN json_merge_patch(config, '{patch}') ELSE config END"
+    return f"'{literal}' AS name, CAST({renamed} AS VARCHAR) AS config"
 
 
 def _with(columns: dict[str, str]) -> str:

@@ -142,7 +142,7 @@ def _quote_log(directory: RunDirectory) -> None:
 
 
 def _changed(directory: RunDirectory) -> bool:
-    """Whether run.toml was edited since the run began."""
+    """Whether run.toml was edited since the run began; a name alone is none, the directory's counts."""
     from engine.store.reader import open_run
 
     reader = open_run(directory.path)
@@ -150,4 +150,4 @@ def _changed(directory: RunDirectory) -> bool:
         before = json.loads(reader.rows("SELECT config FROM runs")[0]["config"])
     finally:
         reader.close()
-    return bool(run_file.edited(before, run_file.load(directory.config)))
+    return bool(run_file.edited(before, run_file.load(directory.config)).keys() - {"name"})

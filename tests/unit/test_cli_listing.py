@@ -225,6 +225,12 @@ def test_sql_calls_a_copied_run_as_its_directory_is(ask: Ask, runs: Path, table:
     assert sorted((row["run"], row["name"]) for row in rows) == [("one", "one"), ("two", "two")]
 
 
+def test_the_run_file_of_a_copied_run_has_its_name_and_all_else(ask: Ask, runs: Path) -> None:
+    shutil.copytree(finished_run(runs, "one").path, runs / "two")
+    one, two = json.loads(ask("sql", "SELECT config FROM runs ORDER BY name", "--json"))
+    assert json.loads(two["config"]) == {**json.loads(one["config"]), "name": "two"}
+
+
 def test_screens_call_a_moved_run_as_its_directory_is(runs: Path) -> None:
     directory = finished_run(runs, "before")
     moved = RunDirectory(directory.path.rename(runs / "after"))
