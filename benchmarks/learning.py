@@ -23,7 +23,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HU
 
 from benchmarks import learning_report
 from benchmarks.learning_plan import GROUPS, Run, plan
-from engine.domain.space import Space
+from engine.domain.space import Space, Value
 from engine.training import events
 from engine.training.control import JobControl
 from engine.training.events import EvaluationSpec, SegmentEnd, SegmentSpec
@@ -111,7 +111,7 @@ def _measure_base(run: Run) -> Result:
     return Result(found.n, found.greedy, found.sampled, 0, 0.0)
 
 
-def configuration(run: Run, number: int) -> dict[str, float | int]:
+def configuration(run: Run, number: int) -> dict[str, Value]:
     """The task's suggested values with the stage's changes."""
     space = Space.build({}, registry.get(run.task).space(), batch_size=BATCH_SIZE)
     return {**space.default(), **run.stages[number].changes}

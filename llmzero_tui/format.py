@@ -137,9 +137,9 @@ def number(value: float | None) -> str:
     return f"{value:.3g}" if size < 1000 else f"{value:.0f}"
 
 
-def parameter(value: float | int | None) -> str:
-    """A hyperparameter's value as one writes it in the run file: 5e-5, 0.02, 64."""
-    return MISSING if value is None else format_value(value)
+def parameter(value: float | int | bool | str | None) -> str:
+    """A hyperparameter's value as one writes it in the run file: 5e-5, 0.02, 64, true, dr_grpo."""
+    return MISSING if value is None else plain(format_value(value), 40)
 
 
 def duration(seconds: float | None) -> str:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from engine.advisors.hostile import one_line
-from engine.domain.space import Configuration, KLReference, OptimizerState, Parameter, Space, Value
+from engine.domain.space import Configuration, KLReference, OptimizerState, Parameter, Space, Value, numeric
 
 Pathology = Literal[
     "healthy", "entropy collapse", "kl spike", "kl-bound plateau", "dead groups", "truncation", "rambling",
@@ -24,13 +24,6 @@ LONGEST_TEXT = 6000
 """Characters of a text that are kept: a grammar does not bound them."""
 
 
-def _no_truth(value: object) -> object:
-    """A truth value is no number, although Python takes it for one."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
 def _quotes(text: str) -> str:
     """Reasons rest on numbers of the evidence."""
     if not any(c.isdigit() for c in text):
@@ -39,7 +32,8 @@ def _quotes(text: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text[:LONGEST_TEXT])]
-Number = Annotated[FiniteFloat, BeforeValidator(_no_truth)]
+GivenValue = bool | FiniteFloat | Annotated[str, Field(max_length=100)]
+"""A value of a hyperparameter as a model writes it; whether the space allows it is checked by the planner."""
 Reason = Annotated[Text, AfterValidator(_quotes)]
 
 
@@ -73,7 +67,7 @@ class TransitionAnswer(ModelAnswer):
 
     node: int
     step: int
-    changes: dict[str, Number] = Field(max_length=32)
+    changes: dict[str, GivenValue] = Field(max_length=32)
     optimizer: OptimizerState = OptimizerState.KEEP
     reference: KLReference = KLReference.BASE
     rationale: Reason
@@ -203,10 +197,12 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 def _value(parameter: Parameter, before: Value | None) -> dict[str, Any]:
     """What a value may be; one that only rises begins where it is."""
-    floor = before if parameter.rising and before is not None else None
+    if parameter.categorical:
+        return {"enum": list(parameter.choices), "description": parameter.doc}
+    floor = numeric(before) if parameter.rising and before is not None else None
     kind = "integer" if parameter.integer else "number"
     if parameter.choices:
-        return {"type": kind, "enum": [c for c in parameter.choices if floor is None or c >= floor]}
+        return {"type": kind, "enum": [c for c in map(numeric, parameter.choices) if floor is None or c >= floor]}
     low = floor if floor is not None else 0 if parameter.zero else parameter.low
     text = f"{parameter.doc}; {parameter.allowed}"
     return {"type": kind, "minimum": low, "maximum": parameter.high, "description": text}

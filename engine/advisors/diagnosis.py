@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from engine.advisors.base import Diagnosis, Series, Signal
 from engine.domain.score import Score
-from engine.domain.space import Configuration, format_value
+from engine.domain.space import Configuration, format_value, numeric
 from engine.domain.tree import Checkpoint
 
 HEALTHY = "healthy"
@@ -244,7 +244,7 @@ def _kl_spike(segment: SegmentCurves) -> Diagnosis | None:
 
 def _kl_bound(segment: SegmentCurves) -> Diagnosis | None:
     kl, spread, limits = segment.curve("kl"), segment.curve("reward_std"), segment.thresholds
-    beta = segment.configuration.get("beta", 0)
+    beta = numeric(segment.configuration.get("beta", 0))
     if kl is None or spread is None or not segment.reward_flat or spread.recent <= 0:
         return None
     share = beta * kl.recent / spread.recent

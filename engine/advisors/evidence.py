@@ -17,7 +17,7 @@ from engine.advisors.fitting import fitted
 from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
 from engine.domain.score import Score
-from engine.domain.space import ParameterKind, Transition, format_value
+from engine.domain.space import ParameterKind, Space, Transition, format_value
 from engine.domain.tree import Checkpoint, Node, Tree
 
 METRICS = (
@@ -354,15 +354,17 @@ _NOTHING = Checkpoint(0, Score(1, 0, 0))
 
 
 def history_table(evidence: Evidence) -> str:
-    """For every parameter that moved: how often up and down, and the mean gain of validation that followed."""
-    moves = _moves(evidence.tree)
+    """For every parameter that moved: how often up and down, and the mean gain of validation that followed; for a
+    category how often it changed, in the place of up."""
+    moves = _moves(evidence.space, evidence.tree)
     rows = []
     for parameter in evidence.space:
         ups, downs = moves.get((parameter.name, True), []), moves.get((parameter.name, False), [])
         if not ups and not downs:
             continue
+        name = f"{parameter.name} (changed)" if parameter.categorical else parameter.name
         rows.append((
-            parameter.name, str(parameter.kind), *_mean_gain(ups), *_mean_gain(downs),
+            name, str(parameter.kind), *_mean_gain(ups), *_mean_gain(downs),
             " → ".join(_line(best_path(evidence.tree), parameter.name)),
         ))  # fmt: skip
     if not rows:
@@ -375,7 +377,7 @@ def history_table(evidence: Evidence) -> str:
     return f"{table(heads, rows)}\n{note}{f' Capacity parameters: {sorts}.' if sorts else ''}"
 
 
-def _moves(tree: Tree) -> dict[tuple[str, bool], list[float]]:
+def _moves(space: Space, tree: Tree) -> dict[tuple[str, bool], list[float]]:
     """(parameter, whether raised) → gains of the segments that did it. First segments have nothing to move from."""
     found: dict[tuple[str, bool], list[float]] = {}
     for node in tree:
@@ -384,8 +386,9 @@ def _moves(tree: Tree) -> dict[tuple[str, bool], list[float]]:
             continue
         before = tree[node.transition.parent].configuration
         for name, value in node.transition.changes.items():
-            if name in before and value != before[name]:
-                found.setdefault((name, value > before[name]), []).append(gained)
+            if name in before and name in space and value != before[name]:
+                raised = space[name].categorical or space[name].rank(value) > space[name].rank(before[name])
+                found.setdefault((name, raised), []).append(gained)
     return found
 
 

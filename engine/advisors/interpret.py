@@ -41,11 +41,19 @@ def transition(change: answers.TransitionAnswer, evidence: Evidence) -> Transiti
     )  # fmt: skip
 
 
-def coerced(space: Space, name: str, value: float) -> Value:
-    """Whole numbers of an integer parameter as int; a choice as it is written in the space."""
+def coerced(space: Space, name: str, value: Value) -> Value:
+    """Whole numbers of an integer parameter as int; a choice as it is written in the space; a text that says a number,
+    or the name of a choice, as that."""
     if name not in space:
         return value
     parameter = space[name]
+    if isinstance(value, str):
+        try:
+            return parameter.read(value)
+        except ValueError:
+            return value
+    if isinstance(value, bool) or parameter.categorical:
+        return value
     if parameter.choices:
         return next((c for c in parameter.choices if c == value), value)
     return parameter.coerce(value)

@@ -17,11 +17,15 @@ TASK = "task"
 
 @dataclass(frozen=True, slots=True)
 class MoveStep:
-    """A move of one parameter: a factor (log), a difference (linear), places (choices), a share of the range (TASK)."""
+    """A move of one parameter: a factor (log), a difference (linear), places (choices), a share of the range (TASK).
+
+    `to` instead names the value of a category.
+    """
 
     name: str
     by: float
     why: str
+    to: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,14 +347,15 @@ def apply(space: Space, configuration: Configuration, plan: MovePlan, least: int
     lead = {each for name in plan.lead for each in ([n for n, _ in _of_task(space)] if name == TASK else [name])}
 
     def take(name: str, value: Value, why: str) -> None:
-        falls = space[name].rising and value < configuration[name]
-        if name not in changes and value != configuration[name] and not falls:
+        falls = space[name].falls(configuration[name], value)
+        if name not in changes and value != configuration[name] and space[name].allows(value) and not falls:
             changes[name] = value
             before, after = format_value(configuration[name]), format_value(value)
             phrases.append(f"{name} {before}→{after} ({why})")
 
     for step in steps:
-        take(step.name, space.move(configuration, step.name, step.by), step.why)
+        to = space.move(configuration, step.name, step.by) if step.to is None else step.to
+        take(step.name, to, step.why)
     if plan.steps and (not changes or (lead and not lead & changes.keys())):
         return None
     for filler in FILLERS:

@@ -180,10 +180,14 @@ def parameter_panels(evidence: Evidence) -> list[EvidencePanel]:
         for node in path:
             value = node.configuration.get(parameter.name)
             if value is not None:
-                points += [(node.start_steps, value), (node.start_steps + max(1, node.steps), value)]
+                height = parameter.rank(value)
+                points += [(node.start_steps, height), (node.start_steps + max(1, node.steps), height)]
         moves = sum(a[1] != b[1] for a, b in itertools.pairwise(points))
         if points and not parameter.fixed:
-            title = f"{parameter.name} = {format_value(points[-1][1] or 0)}"
+            title = f"{parameter.name} = {format_value(path[-1].configuration.get(parameter.name, 0))}"
+            if parameter.categorical:
+                heights = dict.fromkeys(int(height) for _, height in points if height is not None and height >= 0)
+                title += f" ({', '.join(f'{i} {format_value(parameter.choices[i])}' for i in heights)})"
             panels.append((moves, EvidencePanel(title, (PanelCurve("", points),), "total steps", steps=True)))
     return [panel for _, panel in sorted(panels, key=lambda pair: -pair[0])]
 

@@ -11,13 +11,18 @@ from typing import Any
 
 def numbers(text: str | None) -> dict[str, Any]:
     """The names and numbers of a JSON object; nothing where there is none."""
+    return {name: value for name, value in values(text).items() if isinstance(value, int | float)}
+
+
+def values(text: str | None) -> dict[str, Any]:
+    """The names and values of a JSON object: numbers, texts and truth values; nothing where there is none."""
     try:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+    return {name: value for name, value in found.items() if isinstance(value, int | float | str)}
 
 
 def checkpoints(text: str | None) -> tuple[tuple[int, int], ...]:

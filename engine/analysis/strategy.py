@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from engine.analysis.json_text import numbers
+from engine.analysis.json_text import values
 from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows
 from engine.domain.score import Score, score_of
@@ -19,7 +19,7 @@ from engine.domain.score import Score, score_of
 FORMAT = 1
 """Version of the TOML's keys."""
 
-Values = dict[str, float | int]
+Values = dict[str, float | int | bool | str]
 
 STAGES = """
 SELECT b.*, c.greedy AS greedy_count, c.sampled AS sampled_count, c.outcomes
@@ -92,8 +92,8 @@ def _stage(row: dict[str, Any]) -> StrategyStage:
         start_steps=row["start_steps"],
         intent=row["intent"],
         label=row["label"],
-        configuration=numbers(row["configuration"]),
-        changes=numbers(row["changes"]),
+        configuration=values(row["configuration"]),
+        changes=values(row["changes"]),
         optimizer=row["optimizer"],
         reference=row["reference"],
         seed=row["seed"],

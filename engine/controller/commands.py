@@ -22,7 +22,13 @@ MOST = 1_000_000_000
 
 
 Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Changes = dict[str, Annotated[float, Field(ge=-MOST, le=MOST)] | Annotated[int, Field(ge=-MOST, le=MOST)]]
+Changes = dict[
+    str,
+    Annotated[bool, Field(strict=True)]
+    | Annotated[float, Field(ge=-MOST, le=MOST)]
+    | Annotated[int, Field(ge=-MOST, le=MOST)]
+    | Annotated[str, Field(max_length=100)],
+]
 
 
 class _CommandBody(BaseModel):

@@ -5,11 +5,10 @@ Used by the whole controller; nothing here changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.domain.space import Transition
+from engine.domain.space import Configuration, Transition, format_value
 
 HUMAN = "human"
 """Stands as the advisor of what a human made or edited; which human is in the command."""
@@ -39,6 +38,7 @@ class Decision:
     changes: str
 
 
-def in_words(changes: Mapping[str, float | int]) -> str:
+def in_words(changes: Configuration) -> str:
     """ "learning_rate 3e-05, beta 0", or "no change"."""
-    return ", ".join(f"{name} {value:g}" for name, value in changes.items()) or "no change"
+    words = (f"{n} {format_value(v) if isinstance(v, bool | str) else f'{v:g}'}" for n, v in changes.items())
+    return ", ".join(words) or "no change"

@@ -20,10 +20,12 @@ from engine.domain.parameters import (
     ParameterKind,
     ParameterScale,
     Value,
+    direction,
     format_value,
     nearest_names,
-    resolve,
+    numeric,
 )
+from engine.domain.ranges import resolve
 from engine.errors import short, short_name
 
 UNCHANGED = "continue"
@@ -105,7 +107,8 @@ class Space:
         """General defaults, replaced by the task's suggestion, replaced by the run file's [space.NAME] tables.
 
         Args:
-            settings: parameter → {"low", "high", "default"}, {"choices", "default"} or {"fixed"}, from the run file.
+            settings: parameter → {"low", "high", "default"}, {"choices", "default"} or {"fixed"}, from the run file;
+                a category has no low and high.
             suggested: the same from the task; a name unknown here becomes a parameter of the task's own, and may
                 also carry "label", "kind", "scale", "integer" and "doc". Any table may say "rising": true or false.
             batch_size: completions per GRPO step; group sizes must divide it.
@@ -187,12 +190,13 @@ class Space:
 
         `by` is a factor on a log scale, a difference on a linear one, a number of places among choices. On a log
         scale with `zero`, a move below the lowest positive value is 0, and a move up from 0 is to the default, or to
-        the geometric middle of the range when the default is 0.
+        the geometric middle of the range when the default is 0. The names of a category are a ring.
         """
         return self[name].moved(configuration[name], by)
 
-    def nearest(self, name: str, value: float) -> Value:
-        """The allowed value nearest to `value`, rounded to two significant digits on a log scale, else three."""
+    def nearest(self, name: str, value: Value) -> Value:
+        """The allowed value nearest to `value`, rounded to two significant digits on a log scale, else three; of a
+        category the value itself, or its first."""
         return self[name].nearest(value)
 
     def sample(self, rng: random.Random) -> dict[str, Value]:
@@ -208,7 +212,7 @@ class Space:
         ]
         if not moved:
             return UNCHANGED
-        arrows = [f"{p.label}{_arrow(before, value)}" for p, before, value in moved]
+        arrows = [f"{p.label}{direction(before, value)}" for p, before, value in moved]
         values = [
             arrow if p.name == "learning_rate" else f"{p.label} {_narrow(value)}"
             for arrow, (p, _, value) in zip(arrows, moved, strict=True)
@@ -252,7 +256,7 @@ class Space:
         same = transition.optimizer is OptimizerState.KEEP and transition.reference is KLReference.BASE
         if intent is Intent.CHANGE and not changed and same:
             return ["a change that changes nothing: give at least one value that differs from the parent's"]
-        if intent is Intent.ANNEAL and rate in changed and changed[rate] > parent.get(rate, math.inf):
+        if intent is Intent.ANNEAL and rate in changed and numeric(changed[rate]) > numeric(parent.get(rate, math.inf)):
             return [f"an anneal lowers learning_rate, but {changed[rate]!r} is above {parent[rate]!r}"]
         return []
 
@@ -263,7 +267,7 @@ class Space:
             f"{name} = {format_value(value)} is below the parent's {format_value(before)}, and {name} only rises; "
             f"rising = false in [space.{name}] lifts this"
             for name, value in transition.changes.items()
-            if self[name].rising and (before := parent.get(name)) is not None and value < before
+            if (before := parent.get(name)) is not None and self[name].falls(before, value)
         ]
 
 
@@ -284,10 +288,6 @@ def _narrow(value: Value) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
-def _arrow(before: Value | None, after: Value) -> str:
-    return "↑" if before is None or after > before else "↓"
-
-
 __all__ = [
     "LABEL_LENGTH",
     "UNCHANGED",
@@ -301,5 +301,7 @@ __all__ = [
     "Space",
     "Transition",
     "Value",
+    "direction",
     "format_value",
+    "numeric",
 ]

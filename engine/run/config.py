@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from engine.domain.parameters import LORA_RATE
+from engine.domain.hyperparameters import LORA_RATE
 from engine.domain.space import Space
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from engine.domain.space import Configuration, Parameter, ParameterScale, Space, Value
+from engine.domain.space import Configuration, Parameter, ParameterScale, Space, Value, numeric
 
 OFF = 0.1
 """Share of the axis that stands for "off", where a parameter allows 0."""
@@ -29,7 +29,7 @@ def decode(space: Space, point: Sequence[float]) -> dict[str, Value]:
         if p.choices:
             configuration[p.name] = p.choices[min(int(at * len(p.choices)), len(p.choices) - 1)]
         elif p.zero and at < OFF:
-            configuration[p.name] = 0.0
+            configuration[p.name] = p.coerce(0.0)
         elif p.scale is ParameterScale.LOG:
             at = (at - OFF) / (1 - OFF) if p.zero else at
             configuration[p.name] = p.nearest(math.exp(math.log(p.low) + at * math.log(p.high / p.low)))
@@ -43,6 +43,7 @@ def _place(p: Parameter, value: Value) -> float:
         return (p.choices.index(p.nearest(value)) + 0.5) / len(p.choices)
     if p.high == p.low:
         return 0.5
+    value = numeric(value)
     if p.zero and value == 0:
         return OFF / 2
     if p.scale is ParameterScale.LOG:

@@ -56,5 +56,5 @@ class RandomChanges(SearchStrategy):
         free = [p for p in self._space if not p.fixed]
         chosen = rng.sample(free, min(len(free), rng.randint(1, MOST_CHANGES)))
         drawn = {p.name: p.sample(rng) for p in chosen}
-        falling = {p.name for p in chosen if p.rising and drawn[p.name] < here[p.name]}
+        falling = {p.name for p in chosen if p.falls(here[p.name], drawn[p.name])}
         return {name: v for name, v in drawn.items() if name not in falling and v != here[name]}

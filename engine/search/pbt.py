@@ -88,6 +88,6 @@ class PBT(Peer):
             else:
                 by = 1.0 if p.choices else (factor - 1) * (p.high - p.low)
                 moved = p.moved(here[p.name], by if up else -by)
-            if not (p.rising and moved < here[p.name]):
+            if not p.falls(here[p.name], moved):
                 moved_to[p.name] = moved
         return self._space.changes(here, moved_to)

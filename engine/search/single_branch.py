@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 
-from engine.domain.space import Configuration, Intent, Space
+from engine.domain.space import Configuration, Intent, Space, numeric
 from engine.domain.tree import Node, NodeState
 from engine.run.strategies import AdaRFTSettings
 from engine.search.base import Expansion
@@ -67,7 +67,7 @@ class AdaRFT(SingleBranch):
         p, settings = self._difficulty, self._settings
         if p is None or tip.reward is None:
             return None
-        here = tip.configuration[p.name]
+        here = numeric(tip.configuration[p.name])
         by = settings.rate * (p.high - p.low) * math.tanh(settings.sensitivity * (tip.reward - settings.target))
         there = p.nearest(here + by)
         if there == here:

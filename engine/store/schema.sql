@@ -33,7 +33,7 @@ CREATE TABLE metrics (
 CREATE TABLE completions (
     seq BIGINT NOT NULL, node_id INTEGER NOT NULL, step INTEGER NOT NULL, prompt VARCHAR NOT NULL,
     completion VARCHAR NOT NULL, answer VARCHAR NOT NULL, reward DOUBLE NOT NULL, correct BOOLEAN NOT NULL,
-    truncated BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL, components VARCHAR, split VARCHAR
+    truncated BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL, components VARCHAR, split VARCHAR, model_prompt VARCHAR
 );
 CREATE TABLE evaluations (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
@@ -164,6 +164,7 @@ COMMENT ON COLUMN completions.truncated IS 'Whether it was cut at the longest al
 COMMENT ON COLUMN completions.ts IS 'When it was logged (UTC).';
 COMMENT ON COLUMN completions.components IS 'Parts of the reward before weighting, as a JSON object of name and value; NULL where they were not recorded.';
 COMMENT ON COLUMN completions.split IS 'train: sampled in training. validation: greedy, to one of the fixed validation prompts that every checkpoint of the run is asked. NULL in runs of version 1: train.';
+COMMENT ON COLUMN completions.model_prompt IS 'The prompt exactly as the model reads it, with the chat template and a system prompt; NULL where that is the prompt, and in runs before version 4.';
 COMMENT ON TABLE evaluations IS 'Re-evaluations of policies apart from the steering scores.';
 COMMENT ON COLUMN evaluations.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN evaluations.node_id IS 'Node of the policy; of a soup, its newest member.';

@@ -31,6 +31,9 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
         },
         "budget": {"waiting_seconds": "DOUBLE"},
     },
+    4: {
+        "completions": {"model_prompt": "VARCHAR"},
+    },
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""
 

@@ -97,8 +97,11 @@ ORDER BY stage;
 
 CREATE OR REPLACE VIEW trajectory_parameters AS
 SELECT n.node_id, n.parent_id, b.stage, n.start_steps, n.start_steps + n.trained_steps AS end_steps, e.key AS parameter,
-    TRY_CAST(e.value AS DOUBLE) AS value, TRY_CAST(json_extract(p.configuration, '$."' || e.key || '"') AS DOUBLE) AS parent_value,
-    json_exists(n.changes, '$."' || e.key || '"') AS changed, b.stage IS NOT NULL AS on_best_trajectory
+    TRY_CAST(json_extract_string(n.configuration, '$."' || e.key || '"') AS DOUBLE) AS value,
+    TRY_CAST(json_extract_string(p.configuration, '$."' || e.key || '"') AS DOUBLE) AS parent_value,
+    json_exists(n.changes, '$."' || e.key || '"') AS changed, b.stage IS NOT NULL AS on_best_trajectory,
+    json_extract_string(n.configuration, '$."' || e.key || '"') AS text,
+    json_extract_string(p.configuration, '$."' || e.key || '"') AS parent_text
 FROM nodes n CROSS JOIN json_each(n.configuration) e
 LEFT JOIN nodes p ON p.node_id = n.parent_id LEFT JOIN best_trajectory b ON b.node_id = n.node_id;
 
@@ -163,7 +166,7 @@ COMMENT ON VIEW policy_evaluations IS 'Every row of evaluations with the policy 
 COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it), what decided when it was picked (reranked_*: the steering and the fresh validation prompts together; leader_*: the same of the best on the steering prompts alone, where that is another), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
 COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*: what header, lists, exports and model cards show. One row.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the reported policy (of a soup, to its newest member): how many steps of each are used, and the score there.';
-COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory.';
+COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory; value is NULL for a category, whose name is in text.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';
 COMMENT ON VIEW failures IS 'Segments that ended by a fault, with the reason and the node that repaired them.';
 COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, reported policy, last event: run_header without the run file. One row.';

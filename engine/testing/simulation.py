@@ -17,7 +17,7 @@ from statistics import fmean
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
 from engine.domain.score import PromptSet, Score, outcomes_of
-from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition
+from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition, numeric
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
 
@@ -69,10 +69,10 @@ class World:
         self.hardness = [rng.random() for _ in range(self.prompts)]
 
     def step(self, skill: Skill, configuration: Configuration) -> Skill:
-        rate = configuration["learning_rate"]
+        rate = numeric(configuration["learning_rate"])
         best = self.best_rate * self.falls**-skill.deep
         bell = math.exp(-0.5 * (math.log(rate / best) / self.tolerance) ** 2)
-        heat = math.exp(-0.5 * ((configuration["temperature"] - self.warmth) / 0.25) ** 2)
+        heat = math.exp(-0.5 * ((numeric(configuration["temperature"]) - self.warmth) / 0.25) ** 2)
         deep = skill.deep + 0.035 * bell * heat * skill.deep * (1 - skill.deep)
         shallow = skill.shallow + 0.03 * min(1.5, rate / self.best_rate) * (1 - skill.shallow)
         if rate > self.limit:
@@ -81,7 +81,7 @@ class World:
 
     def accuracy(self, skill: Skill, configuration: Configuration) -> float:
         """True accuracy: noise of large steps costs up to some points, as annealing shows."""
-        noise = 0.04 * min(1.5, configuration["learning_rate"] / self.best_rate) * skill.deep
+        noise = 0.04 * min(1.5, numeric(configuration["learning_rate"]) / self.best_rate) * skill.deep
         return min(0.98, 0.08 + 0.2 * skill.shallow + 0.65 * skill.deep - noise)
 
     def score(self, accuracy: float, rng: random.Random) -> Score:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.domain.space import ParameterKind, Space
+from engine.domain.space import ParameterKind, Space, numeric
 from tasks.base import Item, Split, Task, TaskError, split_of
 
 MakeTask = Callable[[], Task]
@@ -136,7 +136,8 @@ class TaskConformance:
             [difficulty] = own
             assert (difficulty.kind, difficulty.integer, difficulty.rising) == (ParameterKind.CAPACITY, True, True)
             assert (difficulty.low, difficulty.high) == (task.levels.lowest, task.levels.highest)
-            assert task.configured({"difficulty": space.default()["difficulty"]}).difficulty == task.levels.default
+            start = numeric(space.default()["difficulty"])
+            assert task.configured({"difficulty": start}).difficulty == task.levels.default
 
     def test_a_cpu_second_is_enough_for_2000_scores(
         self, make_task: MakeTask, record_property: Callable[[str, object], None]

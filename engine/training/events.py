@@ -149,7 +149,7 @@ class SegmentSpec(WorkerMessage):
     parent: str
     optimizer: str | None
     reference: str
-    configuration: dict[str, float | int]
+    configuration: dict[str, bool | int | float | str]
     trl: dict[str, float | int | str | bool] = Field(default_factory=dict)
     steps: int = Field(ge=1)
     done: int = Field(default=0, ge=0, le=2**31 - 1)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from trl import GRPOConfig
 
+from engine.domain.space import Value, numeric
 from engine.errors import UserError
 from engine.training.events import SegmentSpec
 from engine.training.policy import use_bf16
@@ -35,8 +36,6 @@ _OURS = frozenset({
     "sync_ref_model", "log_completions",
 })
 # fmt: on
-
-Value = float | int | str | bool
 
 
 def task_for_training(task: Task, spec: SegmentSpec) -> Task:
@@ -60,7 +59,7 @@ def task_for_training(task: Task, spec: SegmentSpec) -> Task:
             raise UserError(
                 f"hyperparameter {name!r} is neither a field of trl.GRPOConfig nor one of task {task.name!r}{hint}"
             )
-    result: object = task.configured({name: spec.configuration[name] for name in names})
+    result: object = task.configured({name: numeric(spec.configuration[name]) for name in names})
     if not isinstance(result, Task):
         raise UserError(f"task {task.name!r}: configured() returned {type(result).__name__}, not a Task")
     return result
@@ -84,6 +83,20 @@ def hyperparameters(task: Task, spec: SegmentSpec) -> dict[str, Value]:
             raise UserError(f"{name} = {value!r} cannot be configured: the segment sets it")
         chosen[name] = _typed(name, value)
     _check(chosen, spec)
+    return _meant(chosen)
+
+
+CISPO_CAP = 5.0
+"""What cispo caps the policy ratio at (ScaleRL, arXiv 2510.13786). TRL takes epsilon_high for it, whose usual values
+would only make every update so many times smaller."""
+
+
+def _meant(chosen: dict[str, Value]) -> dict[str, Value]:
+    """The fields with what a value implies for others, so that each is valid whatever the others are."""
+    if chosen.get("loss_type") == "cispo":
+        chosen["epsilon_high"] = CISPO_CAP
+    if chosen.get("loss_type") == "luspo":
+        chosen["importance_sampling_level"] = "sequence"
     return chosen
 
 
@@ -157,6 +170,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int,
     fields: dict[str, Any] = {
         "gradient_checkpointing": accelerator and parameters > CHECKPOINTING_PARAMETERS,
         "dataloader_pin_memory": accelerator,
+        "use_bias_correction_kl": True,  # as TRL 1.16 has it, whatever a later one will
         **_vllm_fields(spec, chosen, longest_prompt),
         **chosen,
         "output_dir": spec.directory,

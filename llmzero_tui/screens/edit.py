@@ -18,7 +18,17 @@ from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from engine.domain.space import Intent, KLReference, OptimizerState, Parameter, ParameterKind, Space, Transition
+from engine.domain.space import (
+    Intent,
+    KLReference,
+    OptimizerState,
+    Parameter,
+    ParameterKind,
+    Space,
+    Transition,
+    Value,
+    format_value,
+)
 from llmzero_tui.format import parameter, plain
 from llmzero_tui.values.proposal_detail import ProposalRecord, became
 from llmzero_tui.values.snapshot import ProposalRow, Row, Values
@@ -80,7 +90,7 @@ class EditOutcome:
 class _FieldValues:
     """The values as they are read: what changes, and what is wrong by parameter."""
 
-    changes: dict[str, float | int] = field(default_factory=dict)
+    changes: dict[str, Value] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
 
 
@@ -122,13 +132,15 @@ class EditScreen(ModalScreen[EditOutcome | None]):
         """The parameters with a choice, as they stand on the screen."""
         return tuple(p for kind in ParameterKind for p in self._space if p.kind is kind and not p.fixed)
 
-    def _field(self, item: Parameter) -> Input:
-        return self.query_one(f"#value-{item.name}", Input)
+    def _field(self, item: Parameter) -> Input | Choice:
+        """The field of a parameter: to be typed, or with the names of a category to be walked."""
+        name = f"#value-{item.name}"
+        return self.query_one(name, Choice) if item.categorical else self.query_one(name, Input)
 
     def _choice(self, name: str) -> str:
         return self.query_one(f"#{name}", Choice).value
 
-    def _proposed(self, item: Parameter) -> float | int | None:
+    def _proposed(self, item: Parameter) -> Value | None:
         return self._subject.changes.get(item.name, self._subject.before.get(item.name))
 
     # ---- layout -----------------------------------------------------------------------------------------------------
@@ -170,6 +182,8 @@ class EditScreen(ModalScreen[EditOutcome | None]):
                 text = typed.get(item.name, parameter(self._proposed(item)))
                 if item.fixed:
                     yield Static(parameter(item.choices[0]), classes="old", markup=False)
+                elif item.categorical:
+                    yield Choice(tuple(map(format_value, item.choices)), text, id=f"value-{item.name}")
                 else:
                     yield Input(text, id=f"value-{item.name}", compact=True, select_on_focus=True)
                 yield Static(id=f"allowed-{item.name}", classes="allowed", markup=False)
@@ -251,7 +265,7 @@ class EditScreen(ModalScreen[EditOutcome | None]):
                 value = old
             else:
                 try:
-                    value = item.coerce(float(text))
+                    value = item.read(text)
                 except (ValueError, OverflowError):
                     fields.wrong[item.name] = (
                         f"{item.name} = {plain(text, 20)!r} is not a number; allowed: {item.allowed}"
@@ -340,7 +354,11 @@ class EditScreen(ModalScreen[EditOutcome | None]):
     def action_restore(self) -> None:
         """The values the form began with, before anything was typed."""
         for item in self._free:
-            self._field(item).value = parameter(self._proposed(item))
+            field, text = self._field(item), parameter(self._proposed(item))
+            if isinstance(field, Choice):
+                field.choose(text)
+            else:
+                field.value = text
         for name in ("optimizer", "reference"):
             self.query_one(f"#{name}", Choice).choose(getattr(self._subject, name))
         self._judge()

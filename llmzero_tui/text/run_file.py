@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from engine.domain.parameters import Parameter, format_value
+from engine.domain.hyperparameters import OPTIONAL
+from engine.domain.parameters import Parameter, Value, format_value
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
 from engine.run import config, task_loading
@@ -116,12 +117,21 @@ def _space(space: Space) -> Iterator[str]:
     )
     for parameter in space:
         yield from _parameter(parameter)
+    yield ""
+    yield from _comment(
+        "More hyperparameters, each TRL's own default until its table is here. A table, even an empty one, adds the "
+        "hyperparameter to the search; `fixed = VALUE` sets it."
+    )
+    for name, parameter in OPTIONAL.items():
+        if name not in space:
+            yield from _parameter(parameter)
 
 
 def _parameter(parameter: Parameter) -> Iterator[str]:
-    yield f"# [space.{parameter.name}]  # {parameter.doc}; {parameter.kind.value}"
+    source = f" ({parameter.source})" if parameter.source else ""
+    yield f"# [space.{parameter.name}]  # {parameter.doc}; {parameter.kind.value}{source}"
     if parameter.choices:
-        yield f"# choices = [{', '.join(map(str, parameter.choices))}]"
+        yield f"# choices = [{', '.join(map(_value, parameter.choices))}]"
     else:
         low = 0 if parameter.zero else parameter.low
         yield f"# low = {_value(low)}"
@@ -131,9 +141,8 @@ def _parameter(parameter: Parameter) -> Iterator[str]:
         yield "# rising = true"
 
 
-def _value(value: float) -> str:
-    text = format_value(value)
-    return f"0{text}" if text.startswith(".") else text
+def _value(value: Value) -> str:
+    return _toml(value) if isinstance(value, bool | str) else format_value(value)
 
 
 def _comment(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from engine.analysis.no_gain import no_gain
 from engine.analysis.reported import ReportedPolicy
 from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strategy
 from engine.analysis.summary import summarise
+from engine.domain.parameters import direction
 from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
@@ -137,7 +138,7 @@ def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str
     value, old = stage.configuration.get(name), before.configuration.get(name) if before else None
     if value is None or old is None or value == old:
         return parameter(value)
-    return parameter(value) + ("↑" if value > old else "↓")
+    return parameter(value) + direction(old, value)
 
 
 def _short(score: Score | None) -> str:

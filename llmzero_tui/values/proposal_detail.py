@@ -5,13 +5,12 @@ Made by their feeds, read by their screens. Immutable values and how rows become
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from llmzero_tui.format import parameter
 from llmzero_tui.values.nodes import ShownScore
-from llmzero_tui.values.rows import json_of, proposal_of
+from llmzero_tui.values.rows import proposal_of, values_of
 from llmzero_tui.values.snapshot import CommandRow, DiagnosisRow, ProposalRow, Row, RunRow, StageRow, Values
 
 PENDING = "pending"
@@ -173,10 +172,9 @@ def score_of(row: Row) -> CheckpointScore:
 
 
 def place_of(row: Row) -> BranchPoint:
-    values = json_of(row["configuration"], {})
     return BranchPoint(
         row["node_id"], row["step"], row["label"], row["state"], row["value"], row["low"], row["high"], row["n"],
-        {str(k): v for k, v in values.items() if isinstance(v, int | float)},
+        values_of(row["configuration"]),
     )  # fmt: skip
 
 
@@ -192,7 +190,7 @@ def differences(before: ProposalRow, after: ProposalRow) -> str:
 
 def _asked(proposal: ProposalRow) -> dict[str, str]:
     """Everything a proposal asks for, as text; a value it does not change is its parent's."""
-    values: Mapping[str, float | int] = {**proposal.configuration, **proposal.changes}
+    values: Values = {**proposal.configuration, **proposal.changes}
     asked = {name: parameter(value) for name, value in values.items()}
     return {
         **asked, "optimizer": proposal.optimizer, "reference": proposal.reference, "checkpoint": f"step {proposal.step}"

@@ -24,6 +24,7 @@ from llmzero_tui.values.snapshot import (
     RunRow,
     SampleRow,
     StageRow,
+    Values,
 )
 
 
@@ -35,15 +36,20 @@ def json_of(text: Any, default: Any) -> Any:
         return default
 
 
-def _values(text: Any) -> dict[str, float | int]:
+def values_of(text: Any) -> Values:
+    """Hyperparameters by name from a JSON column: numbers, names and truth values."""
     read = json_of(text, {})
-    return {str(k): v for k, v in read.items() if isinstance(v, int | float)} if isinstance(read, dict) else {}
+    return {str(k): v for k, v in read.items() if isinstance(v, int | float | str)} if isinstance(read, dict) else {}
+
+
+def _numbers(text: Any) -> dict[str, float | int]:
+    return {name: value for name, value in values_of(text).items() if isinstance(value, int | float)}
 
 
 def run_of(path: Path, row: Row, *, live: bool) -> RunRow:
     """The header from a row of run_header.sql. A run whose engine is gone without having said so is `crashed`."""
     settings = json_of(row["config"], {})
-    budget = _values(row["budget"]) or settings.get("budget", {})
+    budget = _numbers(row["budget"]) or settings.get("budget", {})
     state = derived_state(str(row["state"]), live=live)
     whose = row["best_node"], row["best_step"], row["best_policy"]
     best = test = reranked = None
@@ -69,7 +75,7 @@ def run_of(path: Path, row: Row, *, live: bool) -> RunRow:
 
 def sample_of(row: Row) -> SampleRow:
     """A row of `ui_samples`."""
-    return SampleRow(**{**row, "components": _values(row["components"])})
+    return SampleRow(**{**row, "components": _numbers(row["components"])})
 
 
 def said_of(row: Row) -> ModelRemark:
@@ -80,7 +86,7 @@ def said_of(row: Row) -> ModelRemark:
 def stage_of(row: Row) -> StageRow:
     return StageRow(
         node=row["node_id"], left_at=row["left_at"], state=row["state"], reason=row["reason"], intent=row["intent"],
-        label=row["label"], configuration=_values(row["configuration"]), changes=_values(row["changes"]),
+        label=row["label"], configuration=values_of(row["configuration"]), changes=values_of(row["changes"]),
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
         expected=row["expected"], advisor=row["advisor"], branch_step=row["branch_step"],
         planned=row["planned_steps"], trained=row["trained_steps"], start=row["start_steps"],
@@ -91,10 +97,10 @@ def stage_of(row: Row) -> StageRow:
 def proposal_of(row: Row) -> ProposalRow:
     return ProposalRow(
         id=row["proposal_id"], revision=row["revision"], node=row["node_id"], parent=row["parent_id"],
-        step=row["branch_step"], intent=row["intent"], label=row["label"], changes=_values(row["changes"]),
+        step=row["branch_step"], intent=row["intent"], label=row["label"], changes=values_of(row["changes"]),
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
         expected=row["expected"], advisor=row["advisor"], deadline=row["deadline"], created=row["created"],
-        configuration=_values(row["parent_configuration"]), waits=row["waits"],
+        configuration=values_of(row["parent_configuration"]), waits=row["waits"],
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmzero_tui.values.calls import CallLine
 
 Row = dict[str, Any]
-Values = Mapping[str, float | int]
+Values = Mapping[str, float | int | bool | str]
 TERMINAL = FINAL_STATES
 UNREAD = "unread"
 """State of a run whose header was not read yet."""
@@ -54,7 +54,7 @@ class RunRow:
     ended: datetime | None = None
     gate: str = ""
     live: bool = False
-    budget: Values = field(default_factory=dict)
+    budget: Mapping[str, float | int] = field(default_factory=dict)
     trainer_seconds: float = 0.0
     waiting_seconds: float = 0.0
     activity: tuple[WorkerActivity, ...] = ()
@@ -144,7 +144,7 @@ class SampleRow:
     reward: float
     correct: bool
     truncated: bool
-    components: Values = field(default_factory=dict)
+    components: Mapping[str, float | int] = field(default_factory=dict)
     split: str = "train"
 
 

@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from engine.domain.parameters import direction
 from engine.words import intent_name, pathology_name
 from llmzero_tui.format import HUMAN, MISSING, NOTE, bar, duration, parameter, plain, score
 from llmzero_tui.values.nodes import NodeRow
@@ -139,7 +140,7 @@ def changes(detail: NodeDetail, space: tuple[Row, ...], dress: Appearance) -> Re
         table.add_column(dress.done(Text(name)), no_wrap=True)
     for name, value in now.changes.items():
         old = before.configuration.get(name)
-        arrow = "↑" if old is not None and value > old else "↓"
+        arrow = direction(old, value)
         table.add_row(*(dress.done(t) for t in (
             Text(plain(name, 28), style=colours.text), Text(parameter(old), style=colours.muted),
             Text(arrow, style=colours.wait), Text(parameter(value), style=f"bold {colours.text}"),

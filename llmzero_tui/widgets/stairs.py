@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from engine.domain.space import Value, numeric
 from engine.words import intent_name
 from llmzero_tui.format import fit, narrow, parameter, plain, score
 from llmzero_tui.values.proposal_detail import PathStage
@@ -38,9 +39,14 @@ def layout(legs: Sequence[PathStage], chosen: int, width: int) -> tuple[int, lis
     return first, widths
 
 
-def stair(values: Sequence[float | int | None], widths: Sequence[int], line: str, label: str) -> list[list[Cell]]:
-    """Rows of (character, style) from the top: a level for each value (at most `ROWS`), a label where it changes."""
-    levels = sorted({v for v in values if v is not None})
+def stair(values: Sequence[Value | None], widths: Sequence[int], line: str, label: str) -> list[list[Cell]]:
+    """Rows of (character, style) from the top: a level for each value (at most `ROWS`), a label where it changes.
+
+    Numbers are levels by size, the names of a category in the order in which they come.
+    """
+    distinct = list(dict.fromkeys(v for v in values if v is not None))
+    named = any(isinstance(v, bool | str) for v in distinct)
+    levels = distinct if named else sorted(distinct, key=numeric)
     rows = max(1, min(ROWS, len(levels)))
     grid: list[list[Cell]] = [[(" ", "")] * sum(widths) for _ in range(rows)]
     place = {v: rows - 1 - (i * (rows - 1) // max(1, len(levels) - 1)) for i, v in enumerate(levels)}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from engine.advisors.base import Advisor
 from engine.domain.score import Score
+from engine.domain.space import Configuration
 from engine.executors.base import Executor
 from engine.run import daemon
 from engine.run.config import RunConfig
@@ -115,7 +116,7 @@ class SimulatedExecutor(Executor):
         spec = job.evaluation
         self._tell(events.EvaluationResult(job=job.job, split=spec.split, seed=spec.seed, evaluation=score))
 
-    def _score(self, skill: Skill, configuration: dict[str, float | int]) -> Evaluation:
+    def _score(self, skill: Skill, configuration: Configuration) -> Evaluation:
         score: Score = self._world.score(self._world.accuracy(skill, configuration), self._rng)
         return Evaluation(n=score.n, greedy=score.greedy, sampled=score.sampled, seconds=0.0)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.domain.score import Score
+from engine.domain.space import Configuration
 from engine.run.config import RunConfig, parse
 from engine.run.rundir import RunDirectory
 from engine.training import events
@@ -58,7 +59,7 @@ class Scripted(SimulatedExecutor):
             self.best = event.directory
         super()._tell(event)
 
-    def _score(self, skill: Any, configuration: dict[str, float | int]) -> Evaluation:
+    def _score(self, skill: Any, configuration: Configuration) -> Evaluation:
         if not self._flat:
             self._count += 1
         return _evaluation(64, self._count)

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from engine.domain.space import Space
+from engine.domain.space import Space, Value
 from engine.run import config
 from engine.store.protocol import SCHEMA_VERSION
 from tests.tui import sample_words
@@ -113,7 +113,7 @@ PROMPTS = (
 )
 
 
-def configuration(node: int) -> dict[str, float]:
+def configuration(node: int) -> dict[str, Value]:
     """Values of every parameter at `node`: the changes along its path over the defaults."""
     by_id = {s.node: s for s in SEGMENTS}
     path: list[Segment] = []

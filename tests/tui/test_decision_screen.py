@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from engine.domain.space import Parameter, ParameterKind, ParameterScale, Space
+from engine.domain.space import Parameter, ParameterKind, ParameterScale, Space, Value
 from llmzero_tui.app import LLMZeroApp
 from llmzero_tui.screens.branch_from import BranchFrom
 from llmzero_tui.screens.decision import DecisionScreen
@@ -315,7 +315,7 @@ def _many(count: int) -> Space:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_form_of_many_parameters_fits_any_screen(run: Path, engine: Engine, size: tuple[int, int]) -> None:
     space = _many(12)
-    before = {**DEFAULTS, **{f"task_knob_{i}": 1.0 for i in range(12)}}
+    before: dict[str, Value] = {**DEFAULTS, **{f"task_knob_{i}": 1.0 for i in range(12)}}
     sent: list[Any] = []
     async with deciding(run, size) as (pilot, screen):
         subject = EditSubject("Edit", 6, (50, 25), before, {}, "keep", "base", "a note " * 40)

@@ -12,7 +12,7 @@ from engine.advisors.base import Evidence
 from engine.advisors.diagnosis import diagnose
 from engine.advisors.moves import DESIGNS, REMEDIES
 from engine.advisors.rules import RulesAdvisor
-from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition
+from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition, numeric
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.words import pathology_name
 from tests.unit.test_diagnosis import CASES, variant
@@ -56,7 +56,7 @@ def first(question: Evidence) -> Transition:
 def moved(proposal: Transition, configuration: Mapping[str, float] | None = None) -> dict[str, int]:
     """Direction of every change: +1 or −1."""
     before = SPACE.default() | dict(configuration or {})
-    return {name: 1 if value > before[name] else -1 for name, value in proposal.changes.items()}
+    return {name: 1 if numeric(value) > numeric(before[name]) else -1 for name, value in proposal.changes.items()}
 
 
 DIRECTIONS = {
@@ -157,7 +157,7 @@ def test_the_first_four_roots_differ_and_span_the_learning_rate() -> None:
     for _ in range(len(DESIGNS)):
         found.append(first(replace(question, tried=tuple(found))))
     assert found[0].changes == {}
-    rates = [p.changes.get("learning_rate", 1e-4) for p in found[:4]]
+    rates = [numeric(p.changes.get("learning_rate", 1e-4)) for p in found[:4]]
     assert min(rates) < 1e-4 < max(rates)
     assert len({tuple(sorted(p.changes.items())) for p in found}) == len(DESIGNS)
     drawn = first(replace(question, tried=tuple(found)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
+from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.space import Space
 from engine.run import config
 from engine.run.config import RunConfig
@@ -26,6 +28,12 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def models() -> list[type[BaseModel]]:
     sections = [field.annotation for field in RunConfig.model_fields.values()]
     return [RunConfig, *(each for each in sections if isinstance(each, type) and issubclass(each, BaseModel))]
+
+
+def commented(text: str) -> dict[str, Any]:
+    """The tables of [space] in a part of a run file, the # taken away."""
+    space: dict[str, Any] = tomllib.loads("\n".join(line.removeprefix("# ") for line in text.splitlines()))["space"]
+    return space
 
 
 def test_every_key_of_the_run_file_has_a_docstring() -> None:
@@ -49,10 +57,21 @@ def test_a_new_file_explains_every_hyperparameter_of_the_task_and_its_tables_are
     text = run_file_text("knights", "")
     suggested = registry.get("knights").space()
     space = Space.build({}, suggested, batch_size=32)
-    commented = text[text.index("# [space.") :]
-    tables = tomllib.loads("\n".join(line.removeprefix("# ") for line in commented.splitlines()))["space"]
+    tables = commented(text[text.index("# [space.") : text.index("# More hyperparameters")])
     assert set(tables) == {parameter.name for parameter in space}
     assert Space.build(tables, suggested, batch_size=32) == space
+
+
+def test_a_new_file_explains_every_hyperparameter_that_is_off_and_its_tables_are_accepted() -> None:
+    text = run_file_text("knights", "")
+    more = text[text.index("# More hyperparameters") :]
+    tables = commented(more[more.index("# [space.") :])
+    assert set(tables) == set(OPTIONAL)
+    for name, parameter in OPTIONAL.items():
+        assert parameter.source, f"{name} says where it comes from"
+        assert f"# [space.{name}]  # {parameter.doc}; {parameter.kind} ({parameter.source})" in more
+        assert Space.build({name: tables[name]}, {}, batch_size=32)[name] == parameter
+        assert name not in Space.build({}, {}, batch_size=32)
 
 
 @pytest.mark.parametrize("task", registry.names())

@@ -44,7 +44,7 @@ def test_a_text_that_is_too_long_is_refused_with_its_length() -> None:
         row("approve", "not json", proposal_id=1, revision=1),
         row("approve", "[1]", proposal_id=1, revision=1),
         row("gate", '{"mode": "sometimes"}'),
-        row("edit", '{"changes": {"beta": "DROP TABLE nodes"}}', proposal_id=1, revision=1),
+        row("edit", '{"changes": {"beta": ["DROP TABLE nodes"]}}', proposal_id=1, revision=1),
         row("pause", '{"extra": 1}'),
         row("budget"),
         row("budget", '{"steps": -1}'),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.space import numeric
 from engine.run.config import load
 from tasks import registry
 from tests.unit.cli_process import ROOT, llmzero
@@ -25,7 +26,7 @@ def test_a_shipped_run_file_is_accepted_with_its_tasks_space(path: Path) -> None
     space = config.build_space(task.suggested_space())
     assert space["max_completion_length"].high <= task.max_completion_length, "an evaluation generates no more"
     groups = space["num_generations"].choices
-    assert all(config.training.batch_size % group == 0 for group in groups)
+    assert all(config.training.batch_size % numeric(group) == 0 for group in groups)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

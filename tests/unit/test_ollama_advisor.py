@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from engine.advisors import answers
 from engine.advisors.base import Advice, AdviceFailed, AdvisorCall, Evidence, PlotImage
 from engine.advisors.dialogue import partial_rationale
+from engine.advisors.interpret import coerced
 from engine.advisors.ollama import OllamaAdvisor, connect
-from engine.domain.space import Intent, KLReference
+from engine.domain.space import Intent, KLReference, Space, Value
 from engine.domain.tree import NodeState
 from engine.errors import Fault
 from engine.testing.advisors import assert_kept_promises
@@ -449,15 +451,48 @@ def test_what_only_rises_is_asked_for_from_where_it_is_except_for_first_segments
     assert [(each["minimum"], each["maximum"]) for each in ranges] == [(6, 12), (3, 12)]
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", '"soon"', "true", "null", "[1]"])
-def test_values_that_are_no_numbers_are_sent_back(value: str) -> None:
+def with_value(value: str) -> Callable[[Asked], Reply]:
+    """A good answer whose first value is this text."""
+
     def reply(asked: Asked) -> Reply:
         good = json.dumps(GOOD.answer(asked))
         return Reply(re.sub(r'"changes": \{"(\w+)": [^,}]+', rf'"changes": {{"\1": {value}', good, count=1))
 
-    with serving(first(reply)) as fake:
+    return reply
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "null", "[1]"])
+def test_values_that_are_none_are_sent_back(value: str) -> None:
+    with serving(first(with_value(value))) as fake:
         advice = advise(fake)
     assert [call.error.split(":")[0] for call in advice.calls] == ["", "schema", ""]
+
+
+@pytest.mark.parametrize("value", ['"soon"', "true"])
+def test_a_name_or_a_truth_for_a_number_is_for_the_planner_to_refuse(value: str) -> None:
+    with serving(first(with_value(value))) as fake:
+        advice = advise(fake)
+    given = evidence()
+    wrong = given.space.check_transition(given.parent.configuration, advice.proposals[0])
+    assert wrong[0].startswith(f"temperature = {json.loads(value)!r} is not allowed; allowed: ")
+
+
+def test_a_category_is_asked_for_by_its_names_and_taken_as_a_model_writes_it() -> None:
+    space = Space.build({"loss_type": {}, "mask_truncated_completions": {}}, batch_size=32)
+    schema = answers.strategy_schema(space, [(1, 50)], 1, space.default())
+    asked = schema["properties"]["proposals"]["items"]["properties"]["changes"]["properties"]
+    assert asked["loss_type"]["enum"] == ["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo"]
+    assert asked["mask_truncated_completions"]["enum"] == [False, True]
+    read: dict[str, Value] = {
+        "loss_type": "dr_grpo",
+        "mask_truncated_completions": "true",
+        "learning_rate": "1e-5",
+        "num_generations": 8.0,
+    }
+    taken = {name: coerced(space, name, value) for name, value in read.items()}
+    assert taken == {
+        "loss_type": "dr_grpo", "mask_truncated_completions": True, "learning_rate": 1e-5, "num_generations": 8,
+    }  # fmt: skip
 
 
 def test_a_failed_node_in_the_tree_does_not_disturb_the_tables() -> None:

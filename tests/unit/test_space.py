@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.space import Intent, OptimizerState, ParameterScale, Space, Transition, format_value
+from engine.domain.space import Intent, OptimizerState, ParameterScale, Space, Transition, Value, format_value, numeric
 from engine.errors import UserError
 
 KNIGHTS: dict[str, dict[str, Any]] = {
@@ -33,6 +33,7 @@ SPACES = [
     build(),
     build({"learning_rate": {"fixed": 3e-5}, "beta": {"low": 0.01}, "epsilon_high": {}}),
     build({"temperature": {"choices": [0.8, 1.0, 1.2]}, "beta": {"fixed": 0}}, batch_size=8),
+    build({"loss_type": {}, "scale_rewards": {"choices": ["none", "group"]}, "mask_truncated_completions": {}}),
 ]
 
 
@@ -86,6 +87,13 @@ def test_group_sizes_that_do_not_divide_the_batch_are_dropped_unless_asked_for()
         ({"num_generations": {"choices": [4], "low": 4}}, "gives choices and low; give one or the other"),
         ({"beta": {"low": 0.01, "default": 0}}, "default = 0 is not allowed; allowed: 0.01 to 0.1"),
         ({"difficulty": {"default": 99}}, "default = 99 is not allowed; allowed: a whole number, 6 to 12"),
+        ({"loss_type": {"fixed": "ppo"}}, "fixed = 'ppo' is not allowed; allowed: dapo, grpo, .*, luspo, vespo"),
+        ({"loss_type": {"choices": ["dapo", 3]}}, "choices = 3 is not allowed; allowed: dapo, grpo"),
+        ({"loss_type": {"choices": "dapo"}}, "choices = 'dapo' is not allowed; allowed: a list of its values"),
+        ({"loss_type": {"default": "luspo"}}, "default = 'luspo' is not allowed; allowed: dapo, grpo, dr_grpo"),
+        ({"loss_type": {"low": 1}}, "has no key 'low'; nearest: "),
+        ({"mask_truncated_completions": {"fixed": 1}}, "fixed = 1 is not allowed; allowed: false, true"),
+        ({"mask_truncated_completions": {"fixed": "true"}}, "fixed = 'true' is not allowed; allowed: false, true"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_the_key_the_value_and_what_is_allowed(
@@ -138,6 +146,7 @@ def test_nothing_the_helpers_return_leaves_the_range(space: Space, data: st.Data
         moved = space.apply(configuration, {parameter.name: value})
         assert space.violations(moved) == ()
         assert type(value) is int if parameter.integer else True
+        assert isinstance(value, bool | str) == parameter.categorical
 
 
 @given(st.sampled_from(SPACES), st.integers(0, 99), st.floats(1.01, 100))
@@ -146,8 +155,9 @@ def test_a_move_never_goes_the_other_way(space: Space, seed: int, factor: float)
     for parameter in space:
         before = configuration[parameter.name]
         up, down = (factor, 1 / factor) if parameter.scale is ParameterScale.LOG else (factor, -factor)
-        assert space.move(configuration, parameter.name, up) >= before
-        assert space.move(configuration, parameter.name, down) <= before
+        if not parameter.categorical:
+            assert numeric(space.move(configuration, parameter.name, up)) >= numeric(before)
+            assert numeric(space.move(configuration, parameter.name, down)) <= numeric(before)
 
 
 def test_moves_round_and_reach_off() -> None:
@@ -261,3 +271,54 @@ def test_a_run_file_may_let_a_rising_parameter_fall_or_keep_any_from_falling() -
     assert Space.from_json(space.to_json()) == space
     with pytest.raises(UserError, match=r"\[space.difficulty\] rising = 1 is not allowed; allowed: true, false"):
         rising_difficulty({"difficulty": {"rising": 1}})
+
+
+# ---- categories ----------------------------------------------------------------------------------------------------
+
+
+def test_a_category_takes_its_own_names_and_truth_values_only() -> None:
+    space = build({"loss_type": {"choices": ["dr_grpo", "luspo"]}, "mask_truncated_completions": {}})
+    loss, mask = space["loss_type"], space["mask_truncated_completions"]
+    assert (loss.default, loss.allowed, mask.default, mask.allowed) == (
+        "dr_grpo",
+        "dr_grpo, luspo",
+        False,
+        "false, true",
+    )
+    assert loss.allows("luspo")
+    assert not loss.allows("dapo")
+    assert not mask.allows(0)
+    assert not mask.allows("false")
+    assert space.trl(space.default())["loss_type"] == "dr_grpo"
+
+
+def test_a_change_of_a_category_is_checked_and_named() -> None:
+    space = build({"loss_type": {}, "mask_truncated_completions": {}})
+    before = space.default()
+
+    def change(**changes: Value) -> Transition:
+        return Transition(0, 50, Intent.CHANGE, changes, label="x", rationale="y")
+
+    assert space.check_transition(before, change(loss_type="dr_grpo", mask_truncated_completions=True)) == ()
+    [wrong] = space.check_transition(before, change(loss_type="ppo"))
+    assert wrong == "loss_type = 'ppo' is not allowed; allowed: dapo, grpo, dr_grpo, bnpo, cispo, sapo"
+    assert space.describe(before, {"loss_type": "dr_grpo", "mask_truncated_completions": True}) == (
+        "loss dr_grpo mask true"
+    )
+    long: dict[str, Value] = {"loss_type": "dr_grpo", "mask_truncated_completions": True, "learning_rate": 5e-5}
+    assert space.describe(before, long) == "loss→ mask→ lr↓"
+
+
+def test_moving_along_a_category_comes_round() -> None:
+    space = build({"scale_rewards": {}})
+    values = [space.move({"scale_rewards": "batch"}, "scale_rewards", by) for by in (-1, 0, 1, 2)]
+    assert values == ["group", "batch", "none", "group"]
+
+
+def test_what_a_human_types_is_read_as_the_parameter_writes_it() -> None:
+    space = build({"loss_type": {}, "mask_truncated_completions": {}})
+    assert space["mask_truncated_completions"].read(" true ") is True
+    assert space["loss_type"].read("dr_grpo") == "dr_grpo"
+    assert space["num_generations"].read("8") == 8
+    with pytest.raises(ValueError, match="could not convert"):
+        space["learning_rate"].read("fast")

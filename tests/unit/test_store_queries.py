@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -92,6 +93,25 @@ def test_parameters_are_listed_for_every_node(writer: Writer) -> None:
     assert [row for row in found if row[0] in (0, 1, 3, 4)] == [
         (0, 0.04, False, True), (1, 0.04, False, True), (3, 0.0, True, True), (4, 0.04, False, False),
     ]  # fmt: skip
+
+
+def test_the_name_of_a_category_is_its_text_and_its_value_is_null(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    small_search(writer)
+    [before] = writer.rows("SELECT configuration, changes FROM nodes WHERE node_id = 3")
+    configuration = {**json.loads(before["configuration"]), "loss_type": "dr_grpo", "mask_truncated_completions": True}
+    writer.update("nodes", {"node_id": 3}, configuration=configuration, changes={"loss_type": "dr_grpo"})
+    writer.flush()
+    rows = writer.rows(
+        "SELECT parameter, value, text, parent_text, changed FROM trajectory_parameters WHERE node_id = 3 "
+        "AND parameter IN ('beta', 'loss_type', 'mask_truncated_completions') ORDER BY parameter"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("beta", 0.0, "0.0", "0.04", False),
+        ("loss_type", None, "dr_grpo", None, True),
+        ("mask_truncated_completions", None, "true", None, False),
+    ]
+    writer.close()
 
 
 def test_cost_and_failures_are_summed_up(writer: Writer) -> None:
