@@ -18,7 +18,7 @@ from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
 from engine.domain.score import Score
 from engine.domain.space import ParameterKind, Space, Transition, format_value
-from engine.domain.tree import Checkpoint, Node, Tree
+from engine.domain.tree import Node, Tree
 
 METRICS = (
     "reward", "reward_std", "entropy", "kl", "completions/mean_length", "completions/clipped_ratio",
@@ -332,22 +332,15 @@ def gain_text(tree: Tree, node: Node) -> str:
 
 def nodes_table(evidence: Evidence) -> str:
     """The best segments so far, wherever they are, with their configurations' differences from their parents."""
-    trained = [node for node in evidence.tree if node.transition and node.best]
-    ranked = sorted(trained, key=lambda n: (-(n.best or _NOTHING).score.value, n.id))[:NODES]
-    rows = []
-    for node in ranked:
-        best = node.best
-        if best is None or node.transition is None:
-            continue
-        rows.append((
-            f"#{node.id}", f"#{node.parent}", str(best.step), short(best.score.value), interval(best.score),
-            gain_text(evidence.tree, node), changes_text(node.transition),
-        ))  # fmt: skip
+    trained = [(n, n.best, n.transition) for n in evidence.tree if n.transition and n.best]
+    trained.sort(key=lambda each: (-each[1].score.value, each[0].id))
+    rows = [
+        (f"#{node.id}", f"#{node.parent}", str(best.step), short(best.score.value), interval(best.score),
+         gain_text(evidence.tree, node), changes_text(transition))
+        for node, best, transition in trained[:NODES]
+    ]  # fmt: skip
     heads = ("node", "parent", "best step", "validation", "95%", "gain", "changes")
     return table(heads, rows) if len(rows) > 1 else ""
-
-
-_NOTHING = Checkpoint(0, Score(1, 0, 0))
 
 
 # ---- the prior: does capacity accumulate, does regularization oscillate? -------------------------------------------

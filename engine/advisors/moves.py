@@ -1,7 +1,7 @@
-"""What the rules advisor does about what: coordinated moves as data, and the arithmetic that applies them to a space.
+"""What the rules advisor does about what: coordinated moves as data.
 
-A plan names parameters that a space may lack or may have fixed; what cannot move is left out. Pure values: used by
-`rules` only, no evidence is read here.
+A plan names parameters that a space may lack or may have fixed; what cannot move is left out by `applying`, which has
+the arithmetic. Used by `rules` only, no evidence is read here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.domain.space import Configuration, KLReference, ParameterKind, ParameterScale, Space, Value, format_value
+from engine.domain.space import KLReference, Value
 
 TASK = "task"
 """In a plan: every capacity parameter that belongs to the task (difficulty), moved by a share of its range."""
@@ -19,13 +19,14 @@ TASK = "task"
 class MoveStep:
     """A move of one parameter: a factor (log), a difference (linear), places (choices), a share of the range (TASK).
 
-    `to` instead names the value of a category.
+    `to` instead names the value of a category. `clipping`: of no use while the policy ratio is not clipped.
     """
 
     name: str
     by: float
     why: str
     to: Value | None = None
+    clipping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,22 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             (
                 MoveStep("learning_rate", 0.4, "slower updates, so that entropy stops falling"),
                 MoveStep("temperature", 0.15, "more diverse rollouts"),
-                MoveStep("epsilon_high", 0.08, "lets rare tokens gain probability"),
+                MoveStep("epsilon_high", 0.08, "lets rare tokens gain probability", clipping=True),
             ),
             "entropy stays above its value at the end of this segment, and validation at T=1 does not fall",
             earlier=True,
+        ),
+        MovePlan(
+            "reward entropy",
+            (
+                MoveStep("entropy_coef", 3.0, "a bonus for entropy in the loss"),
+                MoveStep("use_adaptive_entropy", 0, "the bonus grows while entropy is below its target", to=True),
+                MoveStep("top_p", 0.1, "no likely tokens alone"),
+                MoveStep("learning_rate", 0.7, "smaller updates beside the new term"),
+            ),
+            "entropy stays above its value at the end of this segment, and validation at T=1 does not fall",
+            earlier=True,
+            lead=("entropy_coef", "use_adaptive_entropy"),
         ),
     ),
     "kl spike": (
@@ -86,6 +99,15 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             "kl restarts at 0 and reward leaves its plateau",
             reference=KLReference.BRANCH,
         ),
+        MovePlan(
+            "let the reference model follow the policy",
+            (
+                MoveStep("sync_ref_model", 0, "the KL penalty limits a step, no longer the distance", to=True),
+                MoveStep("learning_rate", 0.8, "smaller updates, because the KL penalty holds less"),
+            ),
+            "kl falls at each synchronization and reward leaves its plateau",
+            lead=("sync_ref_model",),
+        ),
     ),
     "dead groups": (
         MovePlan(
@@ -103,15 +125,17 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             "allow longer completions",
             (
                 MoveStep("max_completion_length", 1.6, "completions are truncated at the limit"),
+                MoveStep("mask_truncated_completions", 0, "a cut answer is not a wrong one", to=True),
                 MoveStep("learning_rate", 0.8, "smaller updates at the new length"),
             ),
             "fewer truncated completions, and validation rises",
-            lead=("max_completion_length",),
+            lead=("max_completion_length", "mask_truncated_completions"),
         ),
         MovePlan(
             "encourage shorter completions",
             (
                 MoveStep("temperature", -0.15, "a high temperature makes completions run into the limit"),
+                MoveStep("min_p", 2.0, "fewer of the unlikely tokens that lead astray"),
                 MoveStep("learning_rate", 0.7, "smaller steps"),
             ),
             "fewer truncated completions",
@@ -122,16 +146,22 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             "shorten completions first, lengthen them later",
             (
                 MoveStep("max_completion_length", 0.75, "length grew without a gain in reward"),
+                MoveStep("loss_type", 0, "a loss that does not favour long wrong completions", to="dr_grpo"),
+                MoveStep("scale_rewards", 0, "no weight by how alike the rewards of a group are", to="none"),
                 MoveStep("temperature", -0.1, "more focused completions"),
             ),
             "mean length falls and validation does not",
-            lead=("max_completion_length",),
+            lead=("max_completion_length", "loss_type", "scale_rewards"),
         ),
     ),
     "gradient explosion": (
         MovePlan(
             "stabilize the gradient",
-            (MoveStep("max_grad_norm", 0.5, "clip the remaining spikes"), SLOWER),
+            (
+                MoveStep("max_grad_norm", 0.5, "clip the remaining spikes"),
+                SLOWER,
+                MoveStep("warmup_steps", 5, "the learning rate rises once Adam has seen some gradients"),
+            ),
             "grad_norm stays below three times its average",
             earlier=True,
         ),
@@ -139,7 +169,16 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
     "off-policy drift": (
         MovePlan(
             "keep updates closer to the sampling policy",
-            (SLOWER, MoveStep("max_grad_norm", 0.7, "smaller updates"), MoveStep("beta", 1.6, "stronger KL penalty")),
+            (
+                MoveStep("num_iterations", -1, "fewer updates from the same rollouts"),
+                MoveStep("steps_per_generation", -1, "fresher rollouts"),
+                MoveStep("importance_sampling_level", 0, "a ratio of the completion varies less", to="sequence"),
+                MoveStep("delta", 2.0, "a bound on the ratio where the advantage is negative", clipping=True),
+                MoveStep("epsilon", -0.05, "ratios are clipped earlier", clipping=True),
+                SLOWER,
+                MoveStep("max_grad_norm", 0.7, "smaller updates"),
+                MoveStep("beta", 1.6, "stronger KL penalty"),
+            ),
             "clip ratio and log-probability difference return to their initial values",
         ),
     ),
@@ -205,7 +244,11 @@ EXPLORE: Sequence[MovePlan] = (
     ),
     MovePlan(
         "speed up learning",
-        (MoveStep("learning_rate", 1.8, "training is stable"), MoveStep("beta", 2.0, "stronger KL penalty")),
+        (
+            MoveStep("learning_rate", 1.8, "training is stable"),
+            MoveStep("num_iterations", 1, "more updates from the same rollouts"),
+            MoveStep("beta", 2.0, "stronger KL penalty"),
+        ),
         "validation rises faster than in the parent",
     ),
     MovePlan(
@@ -218,7 +261,11 @@ EXPLORE: Sequence[MovePlan] = (
     ),
     MovePlan(
         "refine",
-        (SLOWER, MoveStep("beta", 0.5, "smaller updates need a weaker KL penalty")),
+        (
+            SLOWER,
+            MoveStep("beta", 0.5, "smaller updates need a weaker KL penalty"),
+            MoveStep("top_entropy_quantile", -0.3, "updates only where the policy is undecided"),
+        ),
         "less noise between checkpoints, and validation not lower than the parent's",
     ),
     MovePlan(
@@ -326,55 +373,3 @@ FILLERS = (
     MoveStep("num_generations", -1, "more prompts per batch"),
 )
 """Added when a plan could move fewer than two parameters: a change is coordinated."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedPlan:
-    """A plan applied: the new values, and one phrase for each, "learning_rate 1e-4→4e-5 (slower updates)"."""
-
-    changes: dict[str, Value]
-    phrases: tuple[str, ...]
-
-
-def apply(space: Space, configuration: Configuration, plan: MovePlan, least: int = 0) -> AppliedPlan | None:
-    """The values that a plan gives, inside the space; fillers are added until `least` parameters change.
-
-    None when nothing can move, or nothing of what the plan is about.
-    """
-    changes: dict[str, Value] = {}
-    phrases: list[str] = []
-    steps = [each for step in plan.steps for each in _spread(space, step)]
-    lead = {each for name in plan.lead for each in ([n for n, _ in _of_task(space)] if name == TASK else [name])}
-
-    def take(name: str, value: Value, why: str) -> None:
-        falls = space[name].falls(configuration[name], value)
-        if name not in changes and value != configuration[name] and space[name].allows(value) and not falls:
-            changes[name] = value
-            before, after = format_value(configuration[name]), format_value(value)
-            phrases.append(f"{name} {before}→{after} ({why})")
-
-    for step in steps:
-        to = space.move(configuration, step.name, step.by) if step.to is None else step.to
-        take(step.name, to, step.why)
-    if plan.steps and (not changes or (lead and not lead & changes.keys())):
-        return None
-    for filler in FILLERS:
-        if changes and len(changes) < least and filler.name in space:
-            take(filler.name, space.move(configuration, filler.name, filler.by), filler.why)
-    return AppliedPlan({p.name: changes[p.name] for p in space if p.name in changes}, tuple(phrases))
-
-
-def _of_task(space: Space) -> list[tuple[str, float]]:
-    """The task's own capacity parameters with the width of their ranges."""
-    return [
-        (p.name, p.high - p.low)
-        for p in space
-        if p.trl is None and p.kind is ParameterKind.CAPACITY and p.scale is ParameterScale.LINEAR
-    ]
-
-
-def _spread(space: Space, step: MoveStep) -> list[MoveStep]:
-    """A step on TASK as steps of the parameters it stands for; nothing for a name the space lacks."""
-    if step.name == TASK:
-        return [MoveStep(name, step.by * width, step.why) for name, width in _of_task(space)]
-    return [step] if step.name in space else []

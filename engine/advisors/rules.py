@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+from engine.advisors.applying import apply
 from engine.advisors.base import Advice, Advisor, AdvisorCall, Diagnosis, Evidence
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
-from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan, apply
+from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan
 from engine.domain.score import Score
 from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
 from engine.domain.tree import Node, NodeState
@@ -25,6 +26,7 @@ PROPOSALS = 3
 
 ANNEAL_FACTORS = (0.3, 0.1, 0.5)
 RATE = "learning_rate"
+DECAY = "lr_scheduler_type"
 
 
 class RulesAdvisor(Advisor):
@@ -140,7 +142,11 @@ class _RulesQuestion:
                     f"{self.evidence.fraction_spent:.0%} of the budget is spent. {self._place()}. Anneal over the last "
                     f"{steps}: {RATE} {change} with Adam's state kept, for less noise at the end."
                 )
-                yield self._transition({RATE: rate}, why, self._at_least("higher by about 0.01 to 0.02"))
+                changes: dict[str, Value] = {RATE: rate}
+                if DECAY in space and space[DECAY].allows("linear") and here[DECAY] != "linear":
+                    changes[DECAY] = "linear"
+                    why += f" {DECAY} {here[DECAY]}→linear takes it down to 0."
+                yield self._transition(changes, why, self._at_least("higher by about 0.01 to 0.02"))
         why = f"The last {steps}. {self._place()}. {RATE} is already at its minimum."
         yield self._transition({}, why, self._at_least("not lower"))
 
@@ -161,8 +167,8 @@ class _RulesQuestion:
         )
 
     def _remedies(self) -> Iterator[Transition]:
-        """First choices for every diagnosis, then second choices."""
-        for choice in range(2):
+        """First choices for every diagnosis, then second ones, then third ones."""
+        for choice in range(max(map(len, REMEDIES.values()))):
             for diagnosis in self.diagnoses:
                 plans = REMEDIES.get(diagnosis.pathology, ())
                 if choice < len(plans):

@@ -257,7 +257,13 @@ class RunConfig(RunFileSection):
     def build_space(self, suggested: Mapping[str, Mapping[str, Any]]) -> Space:
         """What the search may change, from the task's suggestion and [space]. Raises UserError: see `Space.build`."""
         training = self.training
-        return Space.build(self.space, suggested, batch_size=training.batch_size, rate=training.lora.rate_factor)
+        space = Space.build(self.space, suggested, batch_size=training.batch_size, rate=training.lora.rate_factor)
+        if training.lora.rank and "sync_ref_model" in space and space["sync_ref_model"].allows(True):
+            raise UserError(
+                "[space.sync_ref_model] needs training.lora.rank = 0: TRL does not synchronize the reference of an "
+                "adapter; leave it out, or set fixed = false"
+            )
+        return space
 
     def evaluation_length(self, space: Space, otherwise: int = 0) -> int:
         """Tokens that an answer may have when it is scored; `otherwise` where neither key nor space say it."""

@@ -139,6 +139,7 @@ class SegmentTraining:
             callbacks=[_EachStep(self)],
         )
         trainer.remove_callback(PrinterCallback)
+        settings.schedule(trainer, spec)
         if spec.lora is not None and chosen.get("beta", 0.0):
             lora.set_reference(model, spec.reference, spec.base, spec.parent)
         return trainer

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from trl import GRPOConfig
 
+from engine.domain.hyperparameters import SYNC_STEPS
 from engine.domain.space import Value, numeric
 from engine.errors import UserError
 from engine.training.events import SegmentSpec
@@ -27,13 +28,13 @@ _FIELDS = {field.name: field for field in dataclasses.fields(GRPOConfig)}
 # fmt: off
 _OURS = frozenset({
     "output_dir", "max_steps", "seed", "data_seed",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "generation_batch_size",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size",
     "bf16", "fp16", "use_cpu", "use_vllm",
     "vllm_mode", "save_strategy", "report_to", "logging_steps",
-    "logging_strategy", "disable_tqdm", "auto_find_batch_size", "lr_scheduler_type",
-    "warmup_steps", "warmup_ratio", "num_train_epochs", "resume_from_checkpoint",
+    "logging_strategy", "disable_tqdm", "auto_find_batch_size",
+    "warmup_ratio", "num_train_epochs", "resume_from_checkpoint",
     "remove_unused_columns", "shuffle_dataset", "eval_strategy", "logging_nan_inf_filter",
-    "sync_ref_model", "log_completions",
+    "log_completions",
 })
 # fmt: on
 
@@ -97,6 +98,13 @@ def _meant(chosen: dict[str, Value]) -> dict[str, Value]:
         chosen["epsilon_high"] = CISPO_CAP
     if chosen.get("loss_type") == "luspo":
         chosen["importance_sampling_level"] = "sequence"
+    if chosen.get("sync_ref_model"):
+        chosen["sync_ref_model"] = bool(chosen.get("beta"))
+        chosen.setdefault("ref_model_sync_steps", SYNC_STEPS)
+    if chosen.get("warmup_steps") and chosen.get("lr_scheduler_type", "constant") == "constant":
+        chosen["lr_scheduler_type"] = "constant_with_warmup"
+    if chosen.get("delta") == 0:
+        del chosen["delta"]  # off, for TRL, is None
     return chosen
 
 
@@ -125,7 +133,7 @@ def _check(chosen: Mapping[str, Value], spec: SegmentSpec) -> None:
         raise UserError(f"temperature = {chosen['temperature']} must be above 0: rollouts of a group must differ")
     if _number(chosen, "beta", 0.0) < 0:
         raise UserError(f"beta = {chosen['beta']} must be 0 or more")
-    for name in ("max_completion_length", "num_iterations"):
+    for name in ("max_completion_length", "num_iterations", "steps_per_generation"):
         if _number(chosen, name, 1) < 1:
             raise UserError(f"{name} = {chosen[name]} must be at least 1")
 
@@ -145,13 +153,13 @@ def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Value]) -
         UserError: fewer prompts than one batch needs; TRL would train zero steps and say nothing.
     """
     group = int(_number(chosen, "num_generations", 8))
-    iterations = int(_number(chosen, "num_iterations", 1))
-    per_batch = spec.batch_size // group
-    items = task.items(Split.TRAIN, per_batch * math.ceil(spec.steps_left / iterations), spec.seed)
-    if len(items) < per_batch:
+    iterations, shared = (int(_number(chosen, name, 1)) for name in ("num_iterations", "steps_per_generation"))
+    together = spec.batch_size * shared // group
+    items = task.items(Split.TRAIN, together * math.ceil(spec.steps_left / (iterations * shared)), spec.seed)
+    if len(items) < together:
         raise UserError(
-            f"task {task.name}: {len(items)} training prompts are fewer than the {per_batch} of one batch"
-            f" (batch_size {spec.batch_size} / num_generations {group})"
+            f"task {task.name}: {len(items)} training prompts are fewer than the {together} of one generation"
+            f" (batch_size {spec.batch_size} × steps_per_generation {shared} / num_generations {group})"
         )
     return items
 
@@ -167,7 +175,9 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int,
         UserError: TRL refuses a value.
     """
     accelerator = torch.cuda.is_available()
+    accumulation = spec.batch_size // spec.micro_batch
     fields: dict[str, Any] = {
+        "lr_scheduler_type": "constant",
         "gradient_checkpointing": accelerator and parameters > CHECKPOINTING_PARAMETERS,
         "dataloader_pin_memory": accelerator,
         "use_bias_correction_kl": True,  # as TRL 1.16 has it, whatever a later one will
@@ -177,9 +187,9 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int,
         "max_steps": spec.steps_left,
         "seed": spec.seed % 2**32,
         "per_device_train_batch_size": spec.micro_batch,
-        "gradient_accumulation_steps": spec.batch_size // spec.micro_batch,
-        "lr_scheduler_type": "constant",
-        "warmup_steps": 0,
+        "gradient_accumulation_steps": accumulation,
+        # Ours counts GRPO steps, TRL's forward passes.
+        "steps_per_generation": accumulation * int(_number(chosen, "steps_per_generation", 1)),
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "save_strategy": "no",
@@ -199,3 +209,20 @@ def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Value], longest_prompt:
         return {}
     length = longest_prompt + int(_number(chosen, "max_completion_length", 256))
     return {"use_vllm": True, "vllm_mode": spec.vllm, "vllm_max_model_length": length}
+
+
+def schedule(trainer: Any, spec: SegmentSpec) -> None:
+    """Have the learning rate follow the schedule of the whole segment, also where it is taken up in its middle."""
+    if not spec.done:
+        return
+    create = trainer.create_scheduler
+
+    def taken_up(num_training_steps: int, optimizer: Any = None) -> Any:
+        scheduler = create(num_training_steps=spec.steps, optimizer=optimizer)
+        rates = [rate * at(spec.done) for rate, at in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
+        for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        scheduler.last_epoch, scheduler._last_lr = spec.done, rates
+        return scheduler
+
+    trainer.create_scheduler = taken_up

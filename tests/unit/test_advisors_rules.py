@@ -18,7 +18,7 @@ from engine.words import pathology_name
 from tests.unit.test_diagnosis import CASES, variant
 
 SPACE = Space.build(
-    {"epsilon_high": {}},
+    {"epsilon_high": {}, "num_iterations": {"default": 2}},
     {
         "learning_rate": {"low": 1e-5, "high": 5e-4, "default": 1e-4},
         "beta": {"low": 0.0, "high": 0.5, "default": 0.02},
@@ -67,7 +67,7 @@ DIRECTIONS = {
     "truncation": {"max_completion_length": 1, "learning_rate": -1},
     "rambling": {"max_completion_length": -1, "temperature": -1},
     "gradient explosion": {"max_grad_norm": -1, "learning_rate": -1},
-    "off-policy drift": {"learning_rate": -1, "max_grad_norm": -1, "beta": 1},
+    "off-policy drift": {"num_iterations": -1, "learning_rate": -1, "max_grad_norm": -1, "beta": 1},
     "reward hacking": {"beta": 1, "learning_rate": -1, "difficulty": 1},
     "collapse": {"learning_rate": -1, "beta": 1, "temperature": -1},
     "plateau": {"temperature": 1, "learning_rate": 1},
