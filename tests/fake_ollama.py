@@ -76,7 +76,7 @@ class Asked:
             words = {"You read the curves": "analyst", "You decide how": "strategist", "You choose from": "selector"}
             return next((role for start, role in words.items() if self.text.startswith(start)), "watcher")
         properties = (self.body.get("format") or {}).get("properties", {})
-        marks = {"findings": "analyst", "proposals": "strategist", "stop": "watcher", "answer": "probe"}
+        marks = {"reading": "analyst", "optimizer": "strategist", "stop": "watcher", "answer": "probe"}
         return next((role for key, role in marks.items() if key in properties), "selector")
 
     @property
@@ -438,8 +438,7 @@ class Sensible:
             case "analyst":
                 return {
                     "reading": "Reward rises from .30 to .33 over 50 steps while entropy falls to .49.",
-                    "findings": [{"pathology": "entropy collapse", "severity": 0.6,
-                                  "evidence": "entropy falls from 1.49 to .49", "metric": "entropy"}],
+                    "pathology": "entropy collapse", "severity": "clear", "metric": "entropy", "also": "none",
                 }  # fmt: skip
             case "strategist":
                 return self._strategy(asked, rng)
@@ -448,23 +447,38 @@ class Sensible:
             case "probe":
                 return {"answer": rng.choice(("A", "B", "C", "D"))}
         node, step = place(asked)
-        return {"rationale": f"#{node} at step {step} still rises.", "node": node, "step": step}
+        return {"rationale": f"#{node} at step {step} still rises.", "place": f"#{node} step {step}"}
 
     def _strategy(self, asked: Asked, rng: random.Random) -> dict[str, Any]:
-        change = asked.body["format"]["properties"]["proposals"]["items"]["properties"]["changes"]["properties"]
+        ranges = allowed(asked)
+        names = rng.sample(sorted(ranges), min(2, len(ranges)))
+        values = {name: _draw(ranges[name], rng) for name in names}
+        if "learning_rate" in ranges and "anneal" in asked.text.split("Wanted:")[-1][:40]:
+            values = {"learning_rate": ranges["learning_rate"][0]}
         node, step = place(asked)
-        proposals = []
-        for _ in range(asked.body["format"]["properties"]["proposals"]["maxItems"]):
-            names = rng.sample(sorted(change), min(2, len(change)))
-            values = {name: _draw(change[name], rng) for name in names}
-            if "learning_rate" in change and "anneal" in asked.text.split("wanted:")[-1][:40]:
-                values = {"learning_rate": change["learning_rate"]["minimum"]}
-            proposals.append({
-                "node": node, "step": step, "changes": values, "optimizer": "keep", "reference": "base",
-                "rationale": f"entropy fell to .49, so {' and '.join(names)} move together",
-                "expected": "entropy above .5 after the segment",
-            })  # fmt: skip
-        return {"rationale": "Entropy fell from 1.49 to .49 without gain.", "proposals": proposals}
+        return {
+            "rationale": f"Entropy fell from 1.49 to .49, so {' and '.join(names)} move together.",
+            "expected": "entropy above .5 after the segment", "place": f"#{node} step {step}", "optimizer": "keep",
+            "reference": "base", **values,
+        }  # fmt: skip
+
+
+def allowed(asked: Asked) -> dict[str, list[float]]:
+    """The hyperparameters with their choices, or their lowest and highest value, as the trajectory's table says."""
+    properties = asked.body["format"]["properties"]
+    found: dict[str, list[float]] = {}
+    for line in asked.text.splitlines():
+        cells = line.split(" | ")
+        if (
+            cells[0] in properties
+            and cells[0] not in found
+            and len(cells) > 3
+            and cells[1] in ("capacity", "regularization")
+        ):
+            numbers = re.findall(r"[\d.]+(?:e-?\d+)?", cells[2].replace("0 or", ""))
+            below = cells[-1] if "only rises" in cells[2] and "#0 step 0" not in asked.text else "0"
+            found[cells[0]] = [n for n in map(float, numbers) if n >= float(below or 0)] or [float(below)]
+    return found
 
 
 def place(asked: Asked) -> tuple[int, int]:
@@ -475,15 +489,13 @@ def place(asked: Asked) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _draw(schema: dict[str, Any], rng: random.Random) -> float | int:
-    if "enum" in schema:
-        choice: float | int = rng.choice(schema["enum"])
-        return choice
-    low, high = schema["minimum"], schema["maximum"]
-    if schema["type"] == "integer":
-        return rng.randint(int(low), int(high))
-    value = low + (high - low) * rng.random() ** 3
-    return float(f"{value:.3g}") if low < value < high else float(high)
+def _draw(given: list[float], rng: random.Random) -> float | int:
+    if len(given) != 2 or all(value == int(value) for value in given):
+        drawn = rng.choice(given)
+        return int(drawn) if drawn == int(drawn) else drawn
+    low, high = given
+    value = float(f"{low + (high - low) * rng.random() ** 3:.3g}")
+    return value if low < value < high else high
 
 
 def slow(seconds: float) -> Script:
@@ -512,7 +524,7 @@ def misbehave(fault: str, asked: Asked, good: Sensible, fake: FakeOllama | None 
         "prose": Reply("I would lower the learning rate a bit, since entropy collapsed."),
         "half": Reply(half),
         "cut off": Reply(half, reason="length"),
-        "schema": Reply(json.dumps({"rationale": 5, "proposals": "many", "findings": [], "node": "x", "stop": "?"})),
+        "schema": Reply(json.dumps({"rationale": 5, "reading": 5, "place": 5, "stop": "?"})),
         "range": Reply(json.dumps(_out_of_range(copy.deepcopy(answer)))),
         "empty": Reply("", thinking="The entropy collapses, so … wait, let me think again. " * 5),
         "http 400": Reply(status=400, error="invalid options: num_ctx"),
@@ -533,26 +545,24 @@ def misbehave(fault: str, asked: Asked, good: Sensible, fake: FakeOllama | None 
 
 
 def _out_of_range(answer: dict[str, Any]) -> dict[str, Any]:
-    for proposal in answer.get("proposals", ()):
-        proposal["changes"] = {"learning_rate": 1.0, "no_such_parameter": 3}
-    for finding in answer.get("findings", ()):
-        finding["severity"] = 7
-    return answer | ({"node": 999} if "node" in answer else {})
+    """Beyond what a grammar holds: it bounds neither numbers nor the length of a text."""
+    if "optimizer" in answer:
+        answer |= {"learning_rate": 1.0, "no_such_parameter": 3}
+    if "severity" in answer:
+        answer["severity"] = 321
+    return answer | ({"place": "#999 step 1"} if "place" in answer else {})
 
 
 def _hostile(answer: dict[str, Any]) -> dict[str, Any]:
-    for key in ("reading", "rationale"):
+    for key in ("reading", "rationale", "expected"):
         if key in answer:
             answer[key] = f"{answer[key]} {HOSTILE}"
-    for proposal in answer.get("proposals", ()):
-        proposal["rationale"] = proposal["expected"] = HOSTILE
-    for finding in answer.get("findings", ()):
-        finding["evidence"] = HOSTILE
     return answer
 
 
 def _repeat(answer: dict[str, Any]) -> dict[str, Any]:
     """The same transition every time it is asked."""
-    for proposal in answer.get("proposals", ()):
-        proposal["changes"] = {"temperature": 0.9}
+    if "optimizer" in answer:
+        words = ("rationale", "expected", "place", "optimizer", "reference")
+        answer = {name: answer[name] for name in words if name in answer} | {"temperature": 0.9}
     return answer

@@ -1,40 +1,78 @@
 """What a language model must answer, role by role: pydantic models, and the JSON schemas made from them and the space.
 
-The schema goes to the server (its grammar) and into the prompt; the model's text is parsed here and nowhere else. What
-is wrong with an answer is one line that the model can be shown.
+Both are small and flat, for small models. The schema goes to the server (its grammar) and into the prompt; the model's
+text is parsed here and nowhere else. What can be read is read, what lies out of range is brought into it, and only what
+is of no use is refused, in one line that the model can be shown.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    create_model,
+)
 
 from engine.advisors.hostile import one_line
-from engine.domain.space import Configuration, KLReference, OptimizerState, Parameter, Space, Value, numeric
+from engine.domain.space import KLReference, OptimizerState, Parameter, Space, Value
 
 Pathology = Literal[
     "healthy", "entropy collapse", "kl spike", "kl-bound plateau", "dead groups", "truncation", "rambling",
     "gradient explosion", "off-policy drift", "reward hacking", "collapse", "plateau", "other",
 ]  # fmt: skip
 PATHOLOGIES: tuple[str, ...] = get_args(Pathology)
+NONE = "none"
+SEVERITIES = {NONE: 0.0, "mild": 0.3, "clear": 0.6, "severe": 0.9}
+"""Words, because the grammar of a schema holds no number to its range; and what each stands for."""
 LONGEST_TEXT = 6000
 """Characters of a text that are kept: a grammar does not bound them."""
 
 
-def _quotes(text: str) -> str:
-    """Reasons rest on numbers of the evidence."""
-    if not any(c.isdigit() for c in text):
-        raise ValueError("must quote at least one number from the evidence")
-    return text
+def _no_truth(value: object) -> object:
+    """A truth value is no number, although Python takes it for one."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _pathology(value: object) -> object:
+    """A name of the list however it is written; what is none is "other"."""
+    name = " ".join(value.lower().replace("_", " ").split()) if isinstance(value, str) else value
+    return name if not isinstance(name, str) or name in (*PATHOLOGIES, NONE) else "other"
+
+
+def _severity(value: object) -> object:
+    """A word of the list, or a number that is brought into 0..1."""
+    if isinstance(value, str) and value.strip().lower() in SEVERITIES:
+        return SEVERITIES[value.strip().lower()]
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # the except is for this
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise ValueError(f"must be one of {', '.join(SEVERITIES)}")
+    return min(max(number, 0.0), 1.0)
+
+
+def _known(words: type[OptimizerState] | type[KLReference]) -> BeforeValidator:
+    """The first word stands for one that is unknown."""
+    known = [str(word) for word in words]
+    return BeforeValidator(lambda value: value if value in known else known[0])
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text[:LONGEST_TEXT])]
-GivenValue = bool | FiniteFloat | Annotated[str, Field(max_length=100)]
-"""A value of a hyperparameter as a model writes it; whether the space allows it is checked by the planner."""
-Reason = Annotated[Text, AfterValidator(_quotes)]
+Number = Annotated[FiniteFloat, BeforeValidator(_no_truth)]
 
 
 class ModelAnswer(BaseModel):
@@ -46,47 +84,57 @@ class ModelAnswer(BaseModel):
 T = TypeVar("T", bound=ModelAnswer)
 
 
-class DiagnosisAnswer(ModelAnswer):
-    """One thing that is wrong, or "healthy"."""
-
-    pathology: Pathology
-    severity: float = Field(ge=0, le=1, allow_inf_nan=False)
-    evidence: Text
-    metric: str = ""
-
-
 class AnalystAnswer(ModelAnswer):
-    """The analyst's."""
+    """The analyst's: the worst that is wrong or "healthy", how bad, in which metric, and what else."""
 
     reading: Text
-    findings: list[DiagnosisAnswer] = Field(min_length=1, max_length=6)
-
-
-class TransitionAnswer(ModelAnswer):
-    """One transition as a model proposes it; whether the space allows it is checked by the planner."""
-
-    node: int
-    step: int
-    changes: dict[str, GivenValue] = Field(max_length=32)
-    optimizer: OptimizerState = OptimizerState.KEEP
-    reference: KLReference = KLReference.BASE
-    rationale: Reason
-    expected: Text
+    pathology: Annotated[Pathology, BeforeValidator(_pathology)]
+    severity: Annotated[float, BeforeValidator(_severity)]
+    metric: str = ""
+    also: Annotated[Pathology | Literal["none"], BeforeValidator(_pathology)] = "none"
 
 
 class StrategistAnswer(ModelAnswer):
-    """The strategist's."""
+    """The strategist's: one transition; whether the space allows it is checked by the planner. See `strategist`."""
 
     rationale: Text
-    proposals: list[TransitionAnswer] = Field(min_length=1, max_length=8)
+    expected: str = ""
+    place: str = ""
+    optimizer: Annotated[OptimizerState, _known(OptimizerState)] = OptimizerState.KEEP
+    reference: Annotated[KLReference, _known(KLReference)] = KLReference.BASE
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The hyperparameters that it names, by name."""
+        own = [name for name in type(self).model_fields if name not in StrategistAnswer.model_fields]
+        return {name: value for name in own if (value := getattr(self, name)) is not None}
+
+
+def strategist(space: Space) -> type[StrategistAnswer]:
+    """The strategist's answer with a field for every hyperparameter of the space; null changes nothing."""
+    fields: dict[str, Any] = {p.name: (_given(p) | None, None) for p in space if not p.fixed}
+    return create_model("StrategistAnswer", __base__=StrategistAnswer, **fields)
+
+
+def _given(parameter: Parameter) -> Any:
+    """A value as a model may write it: a number whatever its range, or one of the names of a category."""
+    if not parameter.categorical:
+        return Number
+
+    def known(value: object) -> Value:
+        read = parameter.read(value) if isinstance(value, str) else value
+        if not parameter.allows(read):
+            raise ValueError(f"must be one of {parameter.allowed}")
+        return cast(Value, read)
+
+    return Annotated[Any, AfterValidator(known)]
 
 
 class SelectorAnswer(ModelAnswer):
     """The selector's."""
 
     rationale: Text
-    node: int
-    step: int
+    place: Text
 
 
 class WatcherAnswer(ModelAnswer):
@@ -139,53 +187,54 @@ def first_object(text: str) -> dict[str, Any]:
     return data
 
 
+# ---- places ------------------------------------------------------------------------------------------------------
+
+
+def place_name(place: tuple[int, int]) -> str:
+    """A (node, step) as a model reads and writes it: "#5 step 50"."""
+    return f"#{place[0]} step {place[1]}"
+
+
+def place_of(name: str) -> tuple[int, int] | None:
+    """The (node, step) of a name, or None."""
+    found = re.fullmatch(r"\D*(\d{1,9})\D+(\d{1,9})\D*", name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 # ---- schemas -----------------------------------------------------------------------------------------------------
 
 
-def analysis_schema() -> dict[str, Any]:
-    finding = _object(
-        pathology={"type": "string", "enum": list(PATHOLOGIES)},
-        severity={"type": "number", "minimum": 0, "maximum": 1},
-        evidence={"type": "string"},
-        metric={"type": "string"},
-    )
+def analysis_schema(metrics: Sequence[str]) -> dict[str, Any]:
+    """`metrics`: the names of those that are shown."""
     return _object(
-        reading={"type": "string"}, findings={"type": "array", "minItems": 1, "maxItems": 4, "items": finding}
-    )
+        reading=_TEXT, pathology=_words(PATHOLOGIES), severity=_words(SEVERITIES), metric=_words([*metrics, NONE]),
+        also=_words([*PATHOLOGIES[1:], NONE]),
+    )  # fmt: skip
 
 
-def strategy_schema(
-    space: Space, places: Sequence[tuple[int, int]], most: int, before: Configuration
-) -> dict[str, Any]:
-    """`places` are the (node, step) pairs on offer, `most` the proposals wanted, `before` the branch point's values."""
-    change = _object(
-        node={"type": "integer", "enum": sorted({node for node, _ in places})},
-        step={"type": "integer", "enum": sorted({step for _, step in places})},
-        changes={
-            "type": "object",
-            "properties": {p.name: _value(p, before.get(p.name)) for p in space if not p.fixed},
-            "additionalProperties": False,
-        },
-        optimizer={"type": "string", "enum": [str(o) for o in OptimizerState]},
-        reference={"type": "string", "enum": [str(r) for r in KLReference]},
-        rationale={"type": "string"},
-        expected={"type": "string"},
-    )
-    return _object(
-        rationale={"type": "string"}, proposals={"type": "array", "minItems": 1, "maxItems": most, "items": change}
-    )
+def strategy_schema(space: Space, places: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """`places`: the (node, step) pairs on offer. Hyperparameters may be left out; their ranges stand in the table."""
+    needed = {"rationale": _TEXT, "expected": _TEXT}
+    if len(places) > 1:
+        needed["place"] = _words(map(place_name, places))
+    schema = _object(**needed, optimizer=_words(OptimizerState), reference=_words(KLReference))
+    schema["properties"] |= {p.name: _value(p) for p in space if not p.fixed}
+    return schema
 
 
 def selection_schema(places: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    return _object(
-        rationale={"type": "string"},
-        node={"type": "integer", "enum": sorted({node for node, _ in places})},
-        step={"type": "integer", "enum": sorted({step for _, step in places})},
-    )
+    return _object(rationale=_TEXT, place=_words(map(place_name, places)))
 
 
 def verdict_schema() -> dict[str, Any]:
-    return _object(rationale={"type": "string"}, stop={"type": "boolean"})
+    return _object(rationale=_TEXT, stop={"type": "boolean"})
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+
+
+def _words(words: Any) -> dict[str, Any]:
+    return {"enum": [str(word) for word in words]}
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -195,14 +244,7 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _value(parameter: Parameter, before: Value | None) -> dict[str, Any]:
-    """What a value may be; one that only rises begins where it is."""
-    if parameter.categorical:
-        return {"enum": list(parameter.choices), "description": parameter.doc}
-    floor = numeric(before) if parameter.rising and before is not None else None
-    kind = "integer" if parameter.integer else "number"
+def _value(parameter: Parameter) -> dict[str, Any]:
     if parameter.choices:
-        return {"type": kind, "enum": [c for c in map(numeric, parameter.choices) if floor is None or c >= floor]}
-    low = floor if floor is not None else 0 if parameter.zero else parameter.low
-    text = f"{parameter.doc}; {parameter.allowed}"
-    return {"type": kind, "minimum": low, "maximum": parameter.high, "description": text}
+        return {"enum": list(parameter.choices)}
+    return {"type": "integer" if parameter.integer else "number"}

@@ -90,12 +90,16 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A named pathology (docs/search.md) or "healthy"; `severity` 0..1; `text` one line quoting the numbers."""
+    """A named pathology (docs/search.md) or "healthy"; `severity` 0..1; `text` one line quoting the numbers.
+
+    `advisor` is who says so where that is not the advisor that gives the advice: "rules" for computed signals.
+    """
 
     pathology: str
     severity: float
     text: str
     signals: tuple[Signal, ...] = ()
+    advisor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ Called by `ollama.py`. What a proposal says may still break the space; the plann
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.advisors import answers
 from engine.advisors.base import Diagnosis, Evidence, Signal
-from engine.advisors.diagnosis import consistent
+from engine.advisors.diagnosis import HEALTHY, consistent
 from engine.advisors.evidence import summarize
+from engine.advisors.founded import marked
 from engine.advisors.hostile import clean, one_line
 from engine.domain.space import (
     LABEL_LENGTH,
@@ -19,72 +21,77 @@ from engine.domain.space import (
     Intent,
     KLReference,
     OptimizerState,
+    Parameter,
     Space,
     Transition,
     Value,
 )
 
 
-def transition(change: answers.TransitionAnswer, evidence: Evidence) -> Transition:
-    """A proposal as a transition; what it says may still break the space, which the planner checks."""
-    known = (change.node, change.step) if change.node in evidence.tree.nodes else (evidence.parent.id, evidence.step)
-    before = evidence.tree[known[0]].configuration
-    changes = {
-        one_line(name, 60): coerced(evidence.space, name, value)
-        for name, value in change.changes.items()
-        if name not in before or value != before[name]
-    }
-    return Transition(
-        parent=change.node, step=change.step, intent=evidence.intent, changes=changes, optimizer=change.optimizer,
-        reference=change.reference, label=label(evidence, before, changes, change),
-        rationale=clean(change.rationale, 3000), expected=clean(change.expected, 1000),
+def transition(answer: answers.StrategistAnswer, evidence: Evidence, shown: str) -> Transition:
+    """A proposal as a transition; what it says may still break the space, which the planner checks.
+
+    Args:
+        shown: the evidence as text, against which the numbers of the rationale are held.
+    """
+    here = (evidence.parent.id, evidence.step)
+    node, step = here if not answer.place else answers.place_of(answer.place) or here
+    before = evidence.tree[node if node in evidence.tree.nodes else here[0]].configuration
+    floor = {} if evidence.intent is Intent.ROOT else before  # what only rises may begin low
+    values = {name: allowed(evidence.space[name], value, floor.get(name)) for name, value in answer.values.items()}
+    own = [value for value in values.values() if not isinstance(value, bool | str)]
+    given = Transition(
+        parent=node, step=step, intent=evidence.intent, changes=values, optimizer=answer.optimizer,
+        reference=answer.reference, expected=clean(answer.expected, 1000),
+        rationale=clean(marked(answer.rationale, shown, own), 3000),
     )  # fmt: skip
+    meant = evidence.space.canonical(before, given, at_base=node == evidence.tree.root.id)
+    return replace(meant, label=label(evidence.space, before, meant))
 
 
-def coerced(space: Space, name: str, value: Value) -> Value:
-    """Whole numbers of an integer parameter as int; a choice as it is written in the space; a text that says a number,
-    or the name of a choice, as that."""
-    if name not in space:
-        return value
-    parameter = space[name]
-    if isinstance(value, str):
-        try:
-            return parameter.read(value)
-        except ValueError:
-            return value
-    if isinstance(value, bool) or parameter.categorical:
-        return value
+def allowed(parameter: Parameter, value: Value, before: Value | None) -> Value:
+    """The value, or the nearest that the space allows; one that only rises is not below where it is."""
+    taken = parameter.coerce(value) if parameter.allows(value) else parameter.nearest(value)
     if parameter.choices:
-        return next((c for c in parameter.choices if c == value), value)
-    return parameter.coerce(value)
+        taken = next(choice for choice in parameter.choices if choice == taken)
+    return before if before is not None and parameter.falls(before, taken) else taken
 
 
-def label(
-    evidence: Evidence, before: Configuration, changes: dict[str, Value], change: answers.TransitionAnswer
-) -> str:
+def label(space: Space, before: Configuration, meant: Transition) -> str:
     """What changes, for the tree."""
-    text = evidence.space.describe(before, {n: v for n, v in changes.items() if n in evidence.space})
-    if changes and text == UNCHANGED:
-        text = "unknown parameter"
-    if text == UNCHANGED and evidence.intent is Intent.ROOT:
+    text = space.describe(before, meant.changes)
+    if text == UNCHANGED and meant.intent is Intent.ROOT:
         text = "as suggested"
-    if text == UNCHANGED and change.optimizer is OptimizerState.RESET:
+    if text == UNCHANGED and meant.optimizer is OptimizerState.RESET:
         text = "optimizer reset"
-    if change.reference is KLReference.BRANCH and len(text) + 5 <= LABEL_LENGTH:
+    if meant.reference is KLReference.BRANCH and len(text) + 5 <= LABEL_LENGTH:
         text = f"ref↺ {text}"
     return text
 
 
-def diagnoses(analysis: answers.AnalystAnswer, evidence: Evidence) -> tuple[Diagnosis, ...]:
-    """The findings that do not contradict each other, with our own numbers of the metrics they name."""
-    return consistent(_with_numbers(analysis, evidence))
+def diagnoses(
+    analysis: answers.AnalystAnswer, computed: Sequence[Diagnosis], evidence: Evidence, shown: str
+) -> tuple[Diagnosis, ...]:
+    """The model's findings that do not contradict each other, with our own numbers.
+
+    Args:
+        computed: the named signals, whose words stand for a second finding that is one of them.
+        shown: the evidence as text, against which the numbers of the reading are held.
+    """
+    reading = one_line(marked(analysis.reading, shown), 600)
+    main = Diagnosis(analysis.pathology, analysis.severity, reading, _signals(analysis.metric, evidence))
+    if analysis.also in (answers.NONE, analysis.pathology, HEALTHY):
+        return (main,)
+    known = next((d for d in computed if d.pathology == analysis.also), None)
+    also = known or Diagnosis(analysis.also, 0.0, reading)
+    return consistent([main, replace(also, severity=min(analysis.severity, ALSO))])
 
 
-def _with_numbers(analysis: answers.AnalystAnswer, evidence: Evidence) -> Iterator[Diagnosis]:
-    for finding in analysis.findings:
-        points = evidence.metrics.get(finding.metric, ())
-        found = summarize(points)
-        signals = (
-            () if found is None else (Signal(finding.metric, found.start, found.end, points[0][0], points[-1][0]),)
-        )
-        yield Diagnosis(finding.pathology, finding.severity, one_line(finding.evidence, 600), signals)
+ALSO = answers.SEVERITIES["mild"]
+"""Severity of a second finding, at most that of the first."""
+
+
+def _signals(metric: str, evidence: Evidence) -> tuple[Signal, ...]:
+    points = evidence.metrics.get(metric, ())
+    found = summarize(points)
+    return () if found is None else (Signal(metric, found.start, found.end, points[0][0], points[-1][0]),)

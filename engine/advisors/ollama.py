@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -26,7 +26,8 @@ from engine.advisors.base import (
     StopAdvice,
 )
 from engine.advisors.dialogue import Dialogue, RoleQuestion, UnusableAnswers
-from engine.advisors.evidence import describe, place, score_at, score_text
+from engine.advisors.evidence import METRICS, describe, place, score_at, score_text
+from engine.advisors.founded import marked
 from engine.advisors.hostile import clean, one_line
 from engine.advisors.interpret import diagnoses, transition
 from engine.advisors.ollama_client import ModelCard, OllamaClient, OllamaFault
@@ -34,15 +35,14 @@ from engine.advisors.rules import look
 from engine.domain.space import UNCHANGED, Intent, KLReference, Transition
 from engine.errors import Fault
 
-PROPOSALS = 3
 REMEMBERED = 64
 PROPOSING, WATCHING, REVIEWING = 0, 1, 2
 """Whose question goes first where several wait for the server: a worker may wait for a proposal."""
 T = TypeVar("T", bound=ModelAnswer)
 
 WANTED = {
-    Intent.ROOT: "a first segment from the base model, one of several that race. Propose one configuration that "
-    "differs in kind from the siblings in the tables; an empty `changes` is the suggested configuration.",
+    Intent.ROOT: "a first segment from the base model, one of several that race. Propose a configuration that "
+    "differs in kind from the siblings in the tables; naming no hyperparameter is the suggested configuration.",
     Intent.KEEP: "continue with the same settings.",
     Intent.CHANGE: "a coordinated change of several parameters that promises more than continuing unchanged.",
     Intent.ANNEAL: "anneal: the last steps of the best branch. Lower learning_rate (a third is usual) and keep Adam; "
@@ -103,16 +103,11 @@ class OllamaAdvisor(Advisor):
             return Advice(self.name, found, (self._keep(evidence),), tuple(calls), evidence.step)
         places = [(evidence.parent.id, evidence.step)]
         places += [p for p in evidence.candidates if p[0] == evidence.parent.id]
-        most = PROPOSALS if evidence.intent is Intent.CHANGE else 1
-        before = (
-            {} if evidence.intent is Intent.ROOT else evidence.parent.configuration
-        )  # what only rises may begin low
-        schema = answers.strategy_schema(evidence.space, places, most, before)
-        head = f"Wanted: {WANTED[evidence.intent]}"
-        text = self._text(evidence, found, head)
-        strategy = self._ask(evidence, "strategist", text, schema, answers.StrategistAnswer, calls, PROPOSING)
-        proposals = tuple(transition(change, evidence) for change in strategy.proposals[:most])
-        return Advice(self.name, found, proposals, tuple(calls), evidence.step)
+        schema = answers.strategy_schema(evidence.space, places)
+        text = self._text(evidence, found, f"Wanted: {WANTED[evidence.intent]}")
+        answer = self._ask(evidence, "strategist", text, schema, answers.strategist(evidence.space), calls, PROPOSING)
+        proposal = transition(answer, evidence, text(0))
+        return Advice(self.name, found, (proposal,), tuple(calls), evidence.step)
 
     def review(self, evidence: Evidence) -> Advice | None:
         """The analyst alone; None when it has looked already, or when there is nothing to look at."""
@@ -129,15 +124,16 @@ class OllamaAdvisor(Advisor):
             return None
 
         def offered(answer: answers.SelectorAnswer) -> str:
-            pairs = ", ".join(f"({node}, {step})" for node, step in places)
-            return "" if (answer.node, answer.step) in places else f"(node, step) must be one of {pairs}"
+            names = ", ".join(map(answers.place_name, places))
+            return "" if answers.place_of(answer.place) in places else f"place must be one of: {names}"
 
         calls: list[AdvisorCall] = []
         reading = self._remembered(evidence)
         text = self._text(evidence, reading.diagnoses if reading else look(evidence), "Wanted: the branch point.")
         schema = answers.selection_schema(places)
         chosen = self._ask(evidence, "selector", text, schema, answers.SelectorAnswer, calls, PROPOSING, offered)
-        return Selection(chosen.node, chosen.step, clean(chosen.rationale, 1000), tuple(calls))
+        node, step = answers.place_of(chosen.place) or places[0]
+        return Selection(node, step, clean(marked(chosen.rationale, text(0)), 1000), tuple(calls))
 
     def watch(self, evidence: Evidence, doubt: str) -> StopAdvice | None:
         """The watcher."""
@@ -167,20 +163,20 @@ class OllamaAdvisor(Advisor):
     def _read(self, evidence: Evidence, calls: list[AdvisorCall], urgency: int) -> tuple[Diagnosis, ...]:
         """What the analyst says of the parent's segment; the computed signals where it says nothing usable."""
         if not evidence.metrics:
-            return () if evidence.intent is Intent.ROOT else look(evidence)
+            return () if evidence.intent is Intent.ROOT else computed_signals(evidence)
         if (known := self._remembered(evidence)) is not None:
             return known.diagnoses
-        computed = look(evidence)
+        computed = computed_signals(evidence)
 
         def text(characters: int) -> str:
             return describe(evidence, computed, characters=characters)
 
-        schema = answers.analysis_schema()
+        schema = answers.analysis_schema([name for name in METRICS if evidence.metrics.get(name)])
         try:
             analysis = self._ask(evidence, "analyst", text, schema, answers.AnalystAnswer, calls, urgency)
         except UnusableAnswers:
             return computed
-        reading = AnalystReading(diagnoses(analysis, evidence), clean(analysis.reading, 2000))
+        reading = AnalystReading(diagnoses(analysis, computed, evidence, text(0)), clean(analysis.reading, 2000))
         with self._lock:
             self._readings[evidence.parent.id, evidence.step] = reading
             while len(self._readings) > REMEMBERED:
@@ -238,6 +234,11 @@ class OllamaAdvisor(Advisor):
     def _tell(self, call: AdvisorCall) -> None:
         if self.listener is not None:
             self.listener(call)
+
+
+def computed_signals(evidence: Evidence) -> tuple[Diagnosis, ...]:
+    """What the rules find in the curves, marked as theirs."""
+    return tuple(replace(diagnosis, advisor="rules") for diagnosis in look(evidence))
 
 
 def connect(

@@ -38,6 +38,7 @@ class AdvisorCallRecorder:
             self._writer.insert(
                 "diagnoses", node_id=node_id, call_id=call_id or 0, pathology=diagnosis.pathology,
                 severity=diagnosis.severity, evidence=diagnosis.text, signals=json.dumps(signals), step=advice.step,
+                advisor=diagnosis.advisor or advice.advisor,
             )  # fmt: skip
         return call_id
 

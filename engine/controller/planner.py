@@ -15,6 +15,7 @@ from engine.advisors.rules import RulesAdvisor
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.run_state import RunState
 from engine.domain.space import Intent, Space, Transition
+from engine.domain.tree import Tree
 from engine.errors import Fault
 from engine.search.base import Expansion
 
@@ -87,7 +88,8 @@ class Planner:
             made.failed(advisor, fault, evidence.parent.id)
             return None
         made.records.append((advice, evidence.parent.id))
-        for proposal in advice.proposals:
+        for given in advice.proposals:
+            proposal = self._canonical(given, evidence.tree)
             wrong = self.violations(proposal, evidence)
             if not wrong:
                 return proposal
@@ -139,7 +141,16 @@ class Planner:
     def repeats(self, proposal: Transition, of: Evidence | None = None) -> bool:
         """Whether the same is in the tree already, below the same place."""
         tree = self._run.tree if of is None else of.tree
-        return any(c.transition and c.transition.repeats(proposal) for c in tree.children(proposal.parent))
+        tried = (child.transition for child in tree.children(proposal.parent) if child.transition)
+        wanted = self._canonical(proposal, tree)
+        return any(self._canonical(each, tree).repeats(wanted) for each in tried)
+
+    def _canonical(self, proposal: Transition, tree: Tree) -> Transition:
+        """What is compared, trained and shown of a proposal; as it is where its parent is unknown."""
+        if proposal.parent not in tree.nodes:
+            return proposal
+        parent = tree[proposal.parent]
+        return self._space.canonical(parent.configuration, proposal, at_base=parent.id == tree.root.id)
 
 
 class _PlanAttempt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -184,6 +184,21 @@ class Space:
         if transition.step < 0:
             found.append(f"step = {transition.step} is not allowed; allowed: 0 or more")
         return tuple(found)
+
+    def canonical(self, parent_configuration: Configuration, transition: Transition, *, at_base: bool) -> Transition:
+        """The same transition without what means nothing, so that two that train the same are equal.
+
+        Left out are values that the parent has already, Adam's state and the reference at the base model (`at_base`),
+        which has no moments and is its own reference, and the reference where beta is 0.
+        """
+        known = {name: value for name, value in transition.changes.items() if name in self}
+        after = self.apply(parent_configuration, known)
+        changes = {name: after.get(name, value) for name, value in transition.changes.items()}
+        changes = {name: value for name, value in changes.items() if parent_configuration.get(name) != value}
+        optimizer = OptimizerState.KEEP if at_base else transition.optimizer
+        alone = at_base or after.get("beta") == 0
+        reference = KLReference.BASE if alone else transition.reference
+        return replace(transition, changes=changes, optimizer=optimizer, reference=reference)
 
     def move(self, configuration: Configuration, name: str, by: float) -> Value:
         """The value of `name` moved from its place in `configuration`, kept in the range and rounded.

@@ -1,4 +1,4 @@
--- The tables of a run (run.duckdb), version 3. Every table and column carries its meaning and unit as a COMMENT, so that
+-- The tables of a run (run.duckdb), version 5. Every table and column carries its meaning and unit as a COMMENT, so that
 -- DESCRIBE and duckdb_columns() are the documentation. All times are TIMESTAMP in UTC. One writer assigns every seq.
 -- No foreign keys: appends must never block. Paths are relative to the run's directory. What a version adds stands at the
 -- end of its table, may be NULL, and is named in upgrade.py.
@@ -50,7 +50,7 @@ CREATE TABLE agent_calls (
 CREATE TABLE diagnoses (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, call_id INTEGER NOT NULL, pathology VARCHAR NOT NULL,
     severity DOUBLE NOT NULL, evidence VARCHAR NOT NULL, signals VARCHAR NOT NULL, ts TIMESTAMP NOT NULL,
-    step INTEGER
+    step INTEGER, advisor VARCHAR
 );
 CREATE TABLE proposals (
     proposal_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, node_id INTEGER NOT NULL, parent_id INTEGER NOT NULL,
@@ -202,13 +202,14 @@ COMMENT ON COLUMN agent_calls.ts IS 'When it ended (UTC).';
 COMMENT ON TABLE diagnoses IS 'Named pathologies of segments with the numbers they rest on, of every look at a segment; current_diagnoses has those that count.';
 COMMENT ON COLUMN diagnoses.seq IS 'Position in the order of everything written to this file.';
 COMMENT ON COLUMN diagnoses.node_id IS 'Node that was diagnosed.';
-COMMENT ON COLUMN diagnoses.call_id IS 'Call that said so (agent_calls).';
+COMMENT ON COLUMN diagnoses.call_id IS 'Last call of the look at the segment that it came from (agent_calls).';
 COMMENT ON COLUMN diagnoses.pathology IS 'Its name, e.g. entropy collapse, KL spike, dead groups, truncation.';
 COMMENT ON COLUMN diagnoses.severity IS 'How bad, in [0, 1].';
 COMMENT ON COLUMN diagnoses.evidence IS 'The numbers and the steps, in words.';
 COMMENT ON COLUMN diagnoses.signals IS 'The same as a JSON list of {metric, baseline, value, steps}.';
 COMMENT ON COLUMN diagnoses.ts IS 'When it was said (UTC).';
 COMMENT ON COLUMN diagnoses.step IS 'Step of the segment up to which was looked; NULL in runs of version 1 and 2.';
+COMMENT ON COLUMN diagnoses.advisor IS 'Who said so: rules where a model gave no usable answer, else the advisor of that call; NULL in runs of version 1 to 4, where it is that of the call.';
 COMMENT ON TABLE proposals IS 'Transitions at the gate: what was proposed, and what became of it.';
 COMMENT ON COLUMN proposals.proposal_id IS 'Number of the proposal.';
 COMMENT ON COLUMN proposals.revision IS 'Grows with each edit; an approval names the revision it means.';

@@ -34,6 +34,7 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
     4: {
         "completions": {"model_prompt": "VARCHAR"},
     },
+    5: {"diagnoses": {"advisor": "VARCHAR"}},
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""
 

@@ -46,7 +46,7 @@ def running(directory: RunDirectory) -> Iterator[int]:
 
 
 class Mixed:
-    """Mostly sensible; some proposals break the space, some answers are useless, one call is lost."""
+    """Mostly sensible; some proposals are from nowhere, some answers are useless, one call is lost."""
 
     def __init__(self) -> None:
         self.good = Sensible()
@@ -91,7 +91,7 @@ def test_repairs_refusals_and_fallbacks_are_in_the_database(advised: RunDirector
     assert kinds["not json"] == 1
     assert "unfinished" not in kinds
     refused = live.rows(advised, "SELECT message FROM events WHERE kind = 'proposal refused'")
-    assert any("learning_rate = 1.0 is not allowed" in row["message"] for row in refused)
+    assert any("#999 step 1 is not a checkpoint that was offered" in row["message"] for row in refused)
 
 
 def test_every_call_of_the_model_has_its_costs_and_its_pictures(advised: RunDirectory) -> None:

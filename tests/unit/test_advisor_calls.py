@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.advisors.base import Advice, AdvisorCall, Diagnosis
 from engine.controller.run_state import RunState
+from engine.store.queries import load as sql
 from tests.unit.test_run_state import begin, reload
 
 CALL = AdvisorCall("strategist", "{}", "", "", 0.0, model="qwen3-vl:8b", key="strategist-1", node=0)
@@ -67,6 +68,17 @@ def test_of_several_looks_at_a_segment_the_one_that_saw_most_counts(tmp_path: Pa
     assert in_force(run_state) == [("truncation", 30), ("plateau", 30)]
     run_state.calls.record(Advice("ollama", (plateau,), (), (CALL,), step=30), 0)
     assert in_force(run_state) == [("plateau", 30)]
+    run_state.close()
+
+
+def test_every_diagnosis_is_told_under_the_name_of_who_said_it(tmp_path: Path) -> None:
+    """Signals that the rules computed were once told under the name of a model whose answers were refused."""
+    run_state = begin(tmp_path / "run")
+    computed = Diagnosis("truncation", 0.7, "36% of the completions are truncated", advisor="rules")
+    run_state.calls.record(Advice("ollama", (computed, Diagnosis("plateau", 0.3, "flat")), (), (CALL,), step=30), 0)
+    run_state.flush()
+    told = [(row["pathology"], row["advisor"], row["model"]) for row in run_state.rows(sql("ui_diagnoses"), (0,))]
+    assert told == [("truncation", "rules", ""), ("plateau", "ollama", "qwen3-vl:8b")]
     run_state.close()
 
 

@@ -12,9 +12,9 @@ from benchmarks.advisor_requests import DOCS, ROLES, requests
 from engine.advisors.prompts import read
 
 DIGESTS = {
-    "analyst/2": "f79362b9f6a0273d",
-    "strategist/1": "67c18abded70a553",
-    "selector/1": "39e87566af0035b4",
+    "analyst/3": "57d9f92c94179145",
+    "strategist/2": "2c3c350b33ff3eb8",
+    "selector/2": "4e86e2433f906663",
     "watcher/2": "a934ccf2068451e6",
     "prior/1": "0baddbddd75d3ee9",
 }

@@ -19,8 +19,9 @@ from engine.advisors.ollama import OllamaAdvisor, connect
 from engine.advisors.ollama_client import OllamaClient, OllamaFault
 from engine.advisors.plots import sheets
 from engine.advisors.probe import probe
+from engine.domain.tree import Tree
 from tests.fake_ollama import TOO_LONG, Asked, FakeOllama, Model, Reply, Sensible, serving
-from tests.unit.advice_cases import evidence
+from tests.unit.advice_cases import SPACE, collapsing, evidence, node
 
 GOOD = Sensible()
 SEES = ("completion", "vision")
@@ -37,6 +38,27 @@ def seen() -> Evidence:
     given = evidence()
     names = ("a.png", "b.png")
     return evidence(pictures=tuple(PlotImage(n, p) for n, p in zip(names, sheets(given), strict=True)))
+
+
+def grown(depth: int, children: int) -> Evidence:
+    """A change is wanted at the end of a line of `depth` segments, each with so many siblings that were tried."""
+    base, tree = SPACE.default(), Tree(evidence().tree.root)
+    line, number = 0, 1
+    for stage in range(depth):
+        for child in range(children):
+            values = {
+                "learning_rate": 1e-5 * (1 + (stage * 7 + child) % 40),
+                "max_completion_length": 24 + stage + child,
+            }
+            scores = tuple(0.1 + 0.002 * (stage + child + i) for i in range(5))
+            tree.add(node(number, line, 50 if stage else 0, 50 * stage, values, scores, base | values))
+            number += 1
+        line = number - children
+    tried = tuple(child.transition for child in tree.children(line) if child.transition)
+    others = {n: collapsing() for n in range(max(1, line - 30), line)}
+    bare = evidence(tree=tree, parent=tree[line], tried=tried, others=others, candidates=((line, 40), (line, 30)))
+    names = ("a.png", "b.png")
+    return replace(bare, pictures=tuple(PlotImage(n, p) for n, p in zip(names, sheets(bare), strict=True)))
 
 
 def contexts(fake: FakeOllama) -> list[int]:
@@ -116,6 +138,22 @@ def test_the_evidence_is_fitted_to_a_model_with_a_short_context() -> None:
             assert text_tokens(len(asked.text)) + 900 * len(pictures) <= 4096 - asked.body["options"]["num_predict"]
             assert "## Decision" in asked.text
             assert "## Metrics of the segment" in asked.text
+
+
+@pytest.mark.parametrize("depth", [3, 60])
+def test_a_prompt_with_its_pictures_is_below_six_thousand_tokens_at_any_size_of_the_tree(depth: int) -> None:
+    given = grown(depth, children=6)
+    with serving() as fake:
+        asked = advisor(fake)
+        asked.advise(given)
+        asked.select(given)
+        asked.watch(given, "collapsed at once: 0.1")
+        for chat in fake.chats:
+            pictures = [base64.b64decode(each) for each in chat.body["messages"][1].get("images", ())]
+            assert text_tokens(len(chat.text)) + picture_tokens(pictures) <= PROMPT_TOKENS
+            for title in ("Decision", "Metrics of the segment", "Trajectory from the base to here"):
+                assert f"## {title}\n" in chat.text
+            assert len(pictures) == 2
 
 
 def test_a_server_that_cuts_prompts_in_silence_is_found_by_its_count() -> None:

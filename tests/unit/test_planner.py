@@ -12,7 +12,7 @@ from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evi
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.planner import PlannedTransition, Planner
 from engine.controller.run_state import RunState
-from engine.domain.space import Configuration, Intent, Space, Transition
+from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition
 from engine.domain.tree import NodeState
 from engine.errors import Fault
 from engine.run.rundir import RunDirectory
@@ -120,6 +120,14 @@ async def test_after_a_fault_the_rules_advise_at_once_and_the_call_is_kept(run_s
 async def test_a_repeat_of_a_sibling_is_refused(run_state: RunState) -> None:
     propose(run_state, Transition(1, 50, Intent.CHANGE, {"temperature": 0.9}, label="x", rationale="1"))
     planned = await plan(run_state, Scripted(proposing({"temperature": 0.9}), proposing({"temperature": 0.8})))
+    assert "repeats a transition already tried from here" in planned.refusals[0]
+    assert dict(planned.transition.changes) == {"temperature": 0.8}
+
+
+async def test_a_first_segment_that_differs_in_what_means_nothing_at_the_base_is_a_repeat(run_state: RunState) -> None:
+    root = Expansion(0, 0, Intent.ROOT, 50, "a first segment")
+    same = proposing({}, optimizer=OptimizerState.RESET, reference=KLReference.BRANCH)
+    planned = await plan(run_state, Scripted(same, proposing({"temperature": 0.8})), root)
     assert "repeats a transition already tried from here" in planned.refusals[0]
     assert dict(planned.transition.changes) == {"temperature": 0.8}
 
