@@ -203,6 +203,27 @@ def _comparing(commands: Any) -> None:
         "--against", choices=("seconds", "steps", "tokens"), default="seconds", help="compute of the curves"
     )
     compare.add_argument("--list", action="store_true", help="list the cells and their state, without running anything")
+    replay = _command(
+        commands, "replay", "replay:replay_schedule", "train a schedule again on seeds that its search never saw"
+    )
+    replay.add_argument("strategy", metavar="STRATEGY", help="a strategy.toml, or a run: its best trajectory")
+    replay.add_argument("--model", metavar="MODEL", help="another base: a directory or a hub id")
+    replay.add_argument("--task", metavar="TASK", help="another task")
+    replay.add_argument("--seeds", type=_some, default=3, metavar="N", help="unseen seeds (default: 3)")
+    replay.add_argument("--seed", type=_count, action="append", metavar="SEED", help="this seed; may be repeated")
+    replay.add_argument(
+        "--scale", action="append", metavar="NAME=FACTOR", help="a factor on a hyperparameter, in place of the rule"
+    )
+    replay.add_argument("--without", action="append", metavar="NAME", help="leave a hyperparameter at its default")
+    replay.add_argument(
+        "--set", action="append", metavar="KEY=VALUE", help="a key of the run file, e.g. training.lora.rank=16"
+    )
+    replay.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
+    replay.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by so much")
+    replay.add_argument(
+        "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
+    )
+    replay.add_argument("--check", action="store_true", help="say what is carried over and how; runs nothing")
 
 
 def _steering(commands: Any) -> None:

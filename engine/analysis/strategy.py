@@ -6,7 +6,9 @@ only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import tomli_w
@@ -15,9 +17,13 @@ from engine.analysis.json_text import values
 from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows
 from engine.domain.score import Score, score_of
+from engine.host.model_files import portable
 
-FORMAT = 1
-"""Version of the TOML's keys."""
+FORMAT = 2
+"""Version of the TOML's keys. 2: with what a replay needs of the run file, and how it was found."""
+
+REPLAYED = ("task", "model", "evaluation", "space", "training")
+"""Tables of the run file that a replay trains under."""
 
 Values = dict[str, float | int | bool | str]
 
@@ -61,6 +67,10 @@ class TrainingStrategy:
     engine_version: str
     reported: ReportedPolicy
     stages: tuple[StrategyStage, ...]
+    found_by: Mapping[str, Any] = field(default_factory=dict)
+    """Strategy, advisor, run seed, GRPO steps and nodes of the search."""
+    run_file: Mapping[str, Any] = field(default_factory=dict)
+    """The tables of the run file that a replay trains under, and search.segment_steps."""
 
     @property
     def steps(self) -> int:
@@ -78,7 +88,24 @@ def read_strategy(rows: Rows) -> TrainingStrategy:
         engine_version=header["engine_version"],
         reported=reported(header),
         stages=tuple(_stage(row) for row in rows(STAGES) if row["node_id"] != 0),
+        found_by={
+            "strategy": header["strategy"],
+            "advisor": header["advisor"],
+            "seed": header["seed"],
+            "steps": header["steps"] or 0,
+            "nodes": header["nodes"],
+        },
+        run_file=_run_file(json.loads(header["config"] or "{}")),
     )
+
+
+def _run_file(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a replay needs of a run file; a base that came with the program is named so that other machines know it."""
+    needed: dict[str, Any] = {name: config[name] for name in REPLAYED if name in config}
+    if path := needed.get("model", {}).get("path"):
+        needed["model"] = {**needed["model"], "path": portable(path)}
+    steps = config.get("search", {}).get("segment_steps")
+    return {**needed, **({"search": {"segment_steps": steps}} if steps else {})}
 
 
 def _score(row: dict[str, Any]) -> Score | None:
@@ -117,18 +144,21 @@ def to_toml(strategy: TrainingStrategy) -> str:
         "format": FORMAT,
         "run": strategy.run,
         "task": strategy.task,
-        "base": strategy.base,
+        "base": portable(strategy.base),
         "engine_version": strategy.engine_version,
         "policy": best.kind,
         "policy_name": best.policy,
         "members": [list(member) for member in best.members],
         "path": best.path,
         "steps": strategy.steps,
+        "found_by": dict(strategy.found_by),
+        "run_file": dict(strategy.run_file),
         "scores": {name: score.as_dict() for name, score in scores.items() if score is not None},
         "stage": [_stage_table(stage) for stage in strategy.stages],
     }
     note = (
         "# A GRPO training strategy found by LLMZero: its stages in order, each from the last step of the one before.\n"
+        "# `llmzero replay FILE` trains it again on seeds that the search never saw, with plain GRPO beside it.\n"
     )
     return note + tomli_w.dumps(document, multiline_strings=False)
 

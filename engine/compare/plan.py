@@ -28,7 +28,7 @@ class StrategyEntry(RunFileSection):
 
     strategy: str
     """A strategy of the run file: llmzero, continue, …"""
-    settings: dict[str, int | float] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
     """The strategy's own settings, as [search.settings] of a run file."""
     seeds: list[int] | None = None
     """Seeds of this strategy, where it does not get all of the plan's."""
@@ -107,7 +107,7 @@ class ComparisonCell:
     def run_name(self) -> str:
         """Name of the run's directory."""
         task = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.task.partition(":")[0]).stem).strip("._-")[:16]
-        return f"{self.plan[:12]}-{task}-{self.strategy}-{self.seed}-{self.settings_hash[:6]}"[:64]
+        return f"{self.plan[:12].rstrip('-._')}-{task}-{self.strategy}-{self.seed}-{self.settings_hash[:6]}"[:64]
 
     def config(self) -> RunConfig:
         """The run file. Raises UserError: one line with the cell, the key and what is allowed."""

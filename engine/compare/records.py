@@ -43,7 +43,7 @@ def load(path: Path) -> list[Line]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # not splitlines: a text may hold U+2028
         try:
             record = json.loads(line)
         except json.JSONDecodeError:

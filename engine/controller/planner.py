@@ -123,6 +123,7 @@ class Planner:
         changes = dict(expansion.changes or {})
         transition = Transition(
             parent=expansion.parent, step=expansion.step, intent=expansion.intent, changes=changes,
+            optimizer=expansion.optimizer, reference=expansion.reference,
             label=self._space.describe(parent, changes), rationale=expansion.reason,
         )  # fmt: skip
         return PlannedTransition(transition, Advice("search", (), (transition,)), ())

@@ -28,6 +28,7 @@ class ModelFiles:
         vocabulary: size of the vocabulary: rows of the embedding.
         positions: the longest prompt and completion together, in tokens.
         directory: where the files lie. shapes: of its tensors by name; empty where their headers do not say.
+        width: hidden size.
     """
 
     architecture: str
@@ -38,6 +39,7 @@ class ModelFiles:
     unknown_id: int | None = None
     directory: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    width: int = 0
 
     def count(self, text: str) -> int | None:
         """Tokens of a text; None without a tokenizer."""
@@ -69,6 +71,12 @@ def shipped_base(name: str) -> Path:
 def is_shipped(directory: Path) -> bool:
     """Whether a base came with the program, whose tests have loaded it."""
     return directory.is_relative_to(BASES.resolve())
+
+
+def portable(path: str) -> str:
+    """A shipped base as run files call it, "assets/tiny/NAME"; every other path or hub id as it is."""
+    directory = Path(path)
+    return BASE_PREFIX + directory.name if directory.is_absolute() and is_shipped(directory) else path
 
 
 def find_model(path: str, task: Task | None, *, settled: bool = False) -> str:
@@ -173,6 +181,7 @@ def _read(directory: Path) -> ModelFiles:
         unknown_id=unknown,
         directory=directory,
         shapes=weights.shapes,
+        width=_integer(inner.get("hidden_size") or inner.get("n_embd")),
     )
 
 

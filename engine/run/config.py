@@ -74,7 +74,7 @@ class SearchSection(RunFileSection):
 
     strategy: Literal[
         "llmzero", "continue", "fixed", "grid", "random", "topk", "tpe", "cmaes", "asha", "hyperband", "pbt", "adarft",
-        "skill", "keep-only", "random-changes",
+        "skill", "keep-only", "random-changes", "replay",
     ] = "llmzero"  # fmt: skip
     """llmzero, or what it is compared with: docs/compare.md tells each."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
@@ -86,7 +86,7 @@ class SearchSection(RunFileSection):
     """Segments trained at the same time."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
-    settings: dict[str, int | float] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
     """More of the strategy's own settings by name, e.g. race_segments = 4; engine/run/strategies.py explains each."""
     comparator: Literal["on", "shadow", "off"] = "on"
     """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -143,6 +144,28 @@ class AdaRFTSettings(StrategySettings):
     """How quickly the change grows with the distance from the target, inside tanh."""
 
 
+class ScheduleStage(StrategySettings):
+    """One stage of a schedule: so many GRPO steps under one configuration."""
+
+    steps: int = Field(ge=1, le=10_000_000)
+    """GRPO steps."""
+    configuration: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """Hyperparameters; those not named stay as in the stage before, at first at the default."""
+    optimizer: Literal["keep", "reset"] = "keep"
+    """Whether Adam's state of the stage before is kept."""
+    reference: Literal["base", "branch point"] = "base"
+    """Which policy the KL penalty is measured against."""
+    rationale: str = ""
+    """Why, as the search wrote it."""
+
+
+class ReplaySettings(StrategySettings):
+    """replay: a recorded schedule, trained again. `llmzero replay` writes these from a strategy file."""
+
+    stages: tuple[ScheduleStage, ...] = Field(min_length=1, max_length=10_000)
+    """The stages in order, as [[search.settings.stages]]."""
+
+
 SETTINGS: Mapping[str, type[StrategySettings]] = {
     "llmzero": LLMZeroSettings,
     "keep-only": LLMZeroSettings,
@@ -159,6 +182,7 @@ SETTINGS: Mapping[str, type[StrategySettings]] = {
     "hyperband": HyperbandSettings,
     "pbt": PBTSettings,
     "adarft": AdaRFTSettings,
+    "replay": ReplaySettings,
 }
 """By the strategy's name in the run file."""
 

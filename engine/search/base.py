@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from engine.domain.space import Configuration, Intent
+from engine.domain.space import Configuration, Intent, KLReference, OptimizerState
 from engine.domain.tree import Tree
 
 LEAST_SHARE, LEAST_STEPS = 1 / 4, 8
@@ -64,6 +64,7 @@ class Expansion:
         failed: for REPAIR, the node whose place is tried once more.
         changes: when not None the strategy itself says what changes (baselines): no advisor is asked, and the
             rationale is `reason`.
+        optimizer, reference: what the strategy says of them, where it says what changes.
     """
 
     parent: int
@@ -74,6 +75,8 @@ class Expansion:
     candidates: tuple[tuple[int, int], ...] = ()
     failed: int | None = None
     changes: Configuration | None = None
+    optimizer: OptimizerState = OptimizerState.KEEP
+    reference: KLReference = KLReference.BASE
 
 
 class SearchStrategy(ABC):

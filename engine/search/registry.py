@@ -20,6 +20,7 @@ from engine.search.halving import ASHA, Hyperband
 from engine.search.llmzero import LLMZero
 from engine.search.nulls import KeepOnly, RandomChanges
 from engine.search.pbt import PBT
+from engine.search.replay import Replay
 from engine.search.single_branch import AdaRFT, SkillOptimization
 from engine.search.topk import TopK
 from engine.search.tpe import TPE
@@ -51,6 +52,7 @@ PEERS: Mapping[str, Callable[[StrategyRequest], SearchStrategy]] = {
     "adarft": lambda a: AdaRFT(a.segment_steps, a.space, a.settings),
     "skill": lambda a: SkillOptimization(a.segment_steps),
     "fixed": lambda a: FixedConfiguration(a.segment_steps),
+    "replay": lambda a: Replay(a.segment_steps, a.space, a.settings),
 }
 NAMES = (*OURS, *PEERS)
 

@@ -10,6 +10,7 @@ import os
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from engine.compare import plan as plans
 from engine.compare import records
@@ -40,7 +41,7 @@ def compare(options: argparse.Namespace) -> int:
         )
     if options.list:
         return _list(cells, results, as_json=options.json)
-    return _run(options, cells, results)
+    return work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
 
 
 def _wanted(cell: ComparisonCell, only: list[str] | None) -> bool:
@@ -49,16 +50,25 @@ def _wanted(cell: ComparisonCell, only: list[str] | None) -> bool:
     return not only or any(set(each.split("/")) <= parts for each in only)
 
 
-def _run(options: argparse.Namespace, cells: list[ComparisonCell], results: Path) -> int:
+def work_off(
+    cells: list[ComparisonCell],
+    runs_dir: Path,
+    results: Path,
+    *,
+    jobs: int,
+    nice: int,
+    keep: Literal["none", "best", "all"],
+) -> int:
+    """Run what is not done yet and say how it goes; the exit code."""
     from engine.compare.work import ComparisonRunner
 
-    _check(cells, options.runs_dir)
-    if options.nice:
-        os.nice(options.nice)  # inherited by every engine and its workers
+    _check(cells, runs_dir)
+    if nice:
+        os.nice(nice)  # inherited by every engine and its workers
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} of {len(cells)} cells are done, {len(standing.stale)} stale; results in {results}")
     signal.signal(signal.SIGTERM, _interrupt)
-    work = ComparisonRunner(cells, options.runs_dir, results, options.jobs, options.keep, note)
+    work = ComparisonRunner(cells, runs_dir, results, jobs, keep, note)
     failed = work.run()
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} of {len(cells)} cells are done, {failed} failed here")

@@ -29,6 +29,12 @@ def note(line: str) -> None:
     sys.stderr.flush()
 
 
+def remarks(*lines: str) -> None:
+    """Remarks on stderr whose columns stay as they are; what others wrote in them is clean already."""
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.flush()
+
+
 def table(
     header: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[int] = (), indents: Sequence[int] = ()
 ) -> list[str]:

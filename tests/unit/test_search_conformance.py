@@ -22,11 +22,19 @@ from engine.testing.simulation import SPACE
 from engine.testing.strategies import SEGMENT_STEPS, CheckedStrategy, StrategyConformance
 
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
+SCHEDULE = (
+    {"steps": 40, "configuration": {"learning_rate": 2e-4}},
+    {"steps": 7, "configuration": {"max_completion_length": 48}, "optimizer": "reset"},
+    {"steps": 60, "reference": "branch point"},
+    {"steps": 100},
+)
+SETTINGS = {"replay": {"stages": SCHEDULE}}
+"""Of the strategies that cannot do without."""
 INSTALLED = [name for name in NAMES if name not in EXTRAS or importlib.util.find_spec(EXTRAS[name])]
 
 
 def strategy(name: str) -> SearchStrategy:
-    return make(name, seed=3, segment_steps=SEGMENT_STEPS, space=SPACE)
+    return make(name, seed=3, segment_steps=SEGMENT_STEPS, space=SPACE, **SETTINGS.get(name, {}))
 
 
 class TestShippedStrategies(StrategyConformance):

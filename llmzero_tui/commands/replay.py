@@ -1,0 +1,206 @@
+"""`llmzero replay`: the schedule that a search found, trained again on seeds that it never saw, beside plain GRPO.
+
+The seeds are ordinary runs, worked off as the cells of a comparison: what is done is not run again, and the command may
+be ended and given again at will.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.analysis.strategy import read_strategy, to_toml
+from engine.compare import plan as plans
+from engine.compare import records, replay
+from engine.compare import statistics as stats
+from engine.compare.plan import ComparisonCell
+from engine.compare.replay import PLAIN, REPLAY, CarriedParameter, StrategyFile, TargetChanges
+from engine.domain.parameters import format_value
+from engine.errors import Fault, UserError, short
+from engine.host.model_files import ModelFiles, find_model, read_model
+from engine.run import launch, task_loading
+from engine.run.config import RunConfig, explain
+from engine.store.reader import open_run
+from engine.words import counted
+from llmzero_tui.commands.compare import work_off
+from llmzero_tui.format import plain
+from llmzero_tui.text.output import emit, remarks, table
+from llmzero_tui.values.answers import to_json
+from tasks.base import Task, TaskError, TaskNotFound
+
+
+def replay_schedule(options: argparse.Namespace) -> int:
+    """Say what is carried over and how, train, and say what came out."""
+    strategy = _read(options.strategy, options.runs_dir)
+    changes = TargetChanges(
+        model=options.model or "", task=options.task or "", settings=dict(map(_setting, options.set or ())),
+        scale=dict(map(_factor, options.scale or ())), without=tuple(options.without or ()),
+    )  # fmt: skip
+    seeds = _seeds(strategy, options)
+    base = replay.run_file(strategy, changes)
+    parameters = _carried(strategy, base, changes)
+    cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds)))
+    results = options.runs_dir / f"{cells[0].plan}.jsonl"
+    if not options.json:
+        remarks(*_announcement(strategy, cells, parameters))
+    if options.check:
+        return 0
+    code = work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
+    standing = records.standing(cells, records.load(results))
+    outcome = _outcome(strategy, cells, stats.group(list(standing.done.values())))
+    emit(*([to_json(outcome)] if options.json else _result_lines(outcome)))
+    return code
+
+
+# ---- what is replayed ---------------------------------------------------------------------------------------------
+
+
+def _read(name: str, runs_dir: Path) -> StrategyFile:
+    """A strategy file, or the best trajectory of a run."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            return replay.parse(path.read_text(encoding="utf-8-sig"), name)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text file (UTF-8)"
+            raise UserError(f"{name}: cannot be read: {reason}") from error
+    directory = launch.find_run(runs_dir, name)
+    reader = open_run(directory.path)
+    try:
+        strategy = read_strategy(reader.rows)
+    finally:
+        reader.close()
+    if not strategy.stages:
+        raise UserError(f"run {plain(strategy.run)} has nothing better than its base: there is no schedule to replay")
+    return replay.parse(to_toml(strategy), name)
+
+
+def _seeds(strategy: StrategyFile, options: argparse.Namespace) -> list[int]:
+    if options.seed:
+        replay.check_seeds(strategy, options.seed)
+        return list(dict.fromkeys(options.seed))
+    return replay.unseen_seeds(strategy, options.seeds)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE of a run file; a value that is no TOML is a text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {short(text)}: give KEY=VALUE, e.g. training.lora.rank=16")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _factor(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        factor = float(value) if equals else 0.0
+    except ValueError:
+        factor = 0.0
+    if not replay.is_factor(factor):
+        raise UserError(f"--scale {short(text)}: give NAME=FACTOR with a factor above 0, e.g. learning_rate=0.5")
+    return name.strip(), factor
+
+
+# ---- how it is carried over ---------------------------------------------------------------------------------------
+
+
+def _carried(strategy: StrategyFile, base: dict[str, Any], changes: TargetChanges) -> list[CarriedParameter]:
+    source, target = _config(strategy.run_file | {"task": base["task"]}), _config(base)
+    try:
+        task = task_loading.load(target.task.name)
+    except (TaskNotFound, TaskError) as error:
+        raise UserError(f"task.name: {error}") from error
+    space = target.build_space(task.space())
+    models = (_model(strategy.base, task), _model(target.model.path, task))
+    return replay.carried(
+        strategy, space, replay.facts(models[0], task, source), replay.facts(models[1], task, target), changes
+    )
+
+
+def _config(data: dict[str, Any]) -> RunConfig:
+    try:
+        return RunConfig.model_validate({**data, "name": "replay"})
+    except ValidationError as error:
+        raise UserError(explain(error, RunConfig)) from error
+
+
+def _model(path: str, task: Task) -> ModelFiles | None:
+    """None where its files are not here: the rules that need them then change nothing."""
+    try:
+        return read_model(find_model(path, task))
+    except (UserError, Fault):
+        return None
+
+
+def _announcement(
+    strategy: StrategyFile, cells: Sequence[ComparisonCell], parameters: Sequence[CarriedParameter]
+) -> Iterator[str]:
+    seeds = sorted({cell.seed for cell in cells})
+    stages, steps = counted(len(strategy.stage), "stage"), counted(strategy.steps, "step")
+    yield f"replay of {plain(strategy.run)}: {stages}, {steps}; seeds {', '.join(map(str, seeds))}; {len(cells)} runs"
+    rows = [
+        (p.name, _values([before for before, _ in p.values]), _values([after for _, after in p.values]), p.why)
+        for p in parameters
+    ]
+    yield from table(("hyperparameter", "found", "trained", "rule"), rows)
+
+
+def _values(values: Sequence[Any]) -> str:
+    """The values of the stages, those alike told once."""
+    told = [format_value(value) for value in values]
+    return " → ".join(each for i, each in enumerate(told) if i == 0 or told[i - 1] != each)
+
+
+# ---- what came out ------------------------------------------------------------------------------------------------
+
+
+def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: stats.Lines) -> dict[str, Any]:
+    task = cells[0].task
+    found: dict[str, Any] = {"run": strategy.run, "steps": strategy.steps}
+    scores = {which: stats.scores_by_seed(lines.get((task, which), {})) for which in (REPLAY, PLAIN)}
+    measured = [line for which in (REPLAY, PLAIN) for line in lines.get((task, which), {}).values()]
+    if measured:
+        found["base"] = stats.score(measured[0]["base"]).as_dict()
+    if "test" in strategy.scores:
+        found["searched"] = strategy.scores["test"]
+    for which, by_seed in scores.items():
+        if by_seed:
+            mean = stats.mean(list(by_seed.values()))
+            found[which] = {"mean": mean.value, "interval": mean.interval, "seeds": by_seed}
+    gain = stats.paired(scores[REPLAY], scores[PLAIN])
+    if gain is not None:
+        found["difference"] = {"mean": gain.value, "interval": gain.interval, "seeds": gain.n}
+    return found
+
+
+NAMES = {"base": "base model", "searched": "searched policy", REPLAY: "its schedule again", PLAIN: "plain GRPO"}
+
+
+def _result_lines(outcome: dict[str, Any]) -> Iterator[str]:
+    rows = []
+    for which, name in NAMES.items():
+        each = outcome.get(which)
+        if each is None:
+            rows.append((name, "not measured", ""))
+        elif "mean" in each:
+            over = f"mean of {counted(len(each['seeds']), 'seed')}"
+            rows.append((name, f"{each['mean']:.3f}{_interval(each['interval'])}", over))
+        else:
+            rows.append((name, f"{each['value']:.3f}{_interval((each['low'], each['high']))}", f"n {each['n']:.0f}"))
+    yield from table(("policy", "test score [95% interval]", "of"), rows)
+    if (gain := outcome.get("difference")) is not None:
+        seeds = counted(gain["seeds"], "seed")
+        difference = f"{gain['mean']:+.3f}{_interval(gain['interval'], '+')}"
+        yield f"its schedule less plain GRPO, paired over {seeds}: {difference}"
+
+
+def _interval(ends: Sequence[float] | None, sign: str = "") -> str:
+    return f" [{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]" if ends else ""
