@@ -63,7 +63,8 @@ class Replay(Peer):
         begun = [c for c in lineage.tree.children(tip.id) if c.transition is not None]
         if len(begun) >= MOST_CHILDREN or not lineage.grows(tip):
             return None
-        same = not changed and stage.optimizer == OptimizerState.KEEP and stage.reference == KLReference.BASE
+        kept = OptimizerState(stage.optimizer) is OptimizerState.KEEP
+        same = not changed and kept and KLReference(stage.reference) is KLReference.BASE
         if same and lineage.continuation_closed(tip):
             return None
         return Intent.KEEP if same else Intent.CHANGE

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +29,7 @@ SCHEDULE = (
     {"steps": 60, "reference": "branch point"},
     {"steps": 100},
 )
-SETTINGS = {"replay": {"stages": SCHEDULE}}
+SETTINGS: dict[str, dict[str, Any]] = {"replay": {"stages": SCHEDULE}}
 """Of the strategies that cannot do without."""
 INSTALLED = [name for name in NAMES if name not in EXTRAS or importlib.util.find_spec(EXTRAS[name])]
 
