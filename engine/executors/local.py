@@ -18,6 +18,7 @@ from engine import own_packages
 from engine.executors.base import Executor
 from engine.executors.processes import Process, without_launcher
 from engine.executors.slot import WorkerJob, WorkerSlot
+from engine.host import threads
 from engine.training import events
 from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 
@@ -31,7 +32,7 @@ class LocalExecutor(Executor):
         hang_seconds: a running job that says nothing for so long is killed and ends HUNG. Not counted while paused.
         setup_seconds: the same for the time before a job's first event, when models are loaded and vLLM starts.
         env: environment variables set for the workers besides this process's own; what a launcher of several
-            processes told this one is left out.
+            processes told this one is left out, and a bound on spinning is set where it says nothing of it.
         command: what to start instead of the trainer worker (for tests).
 
     Raises:
@@ -57,7 +58,8 @@ class LocalExecutor(Executor):
         self.setup_seconds = setup_seconds
         self.paused = False
         self._events: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
-        self._environment = {**without_launcher(os.environ), **(env or {})}
+        inherited = without_launcher(os.environ)
+        self._environment = {**inherited, **threads.waiting(inherited), **(env or {})}
         self._command = tuple(command or own_packages.command("engine.training.worker"))
         self._slots = [WorkerSlot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
