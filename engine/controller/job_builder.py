@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from engine.controller.run_state import RunState
 from engine.domain.prompt_sets import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
 from engine.domain.tree import Node, NodeState, Tree
-from engine.host import machine
+from engine.host import machine, threads
+from engine.host.model_files import parameters
 from engine.run.config import RunConfig
 from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SegmentSpec
 
 READ_PROMPTS = 8
 """So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
 all through a run, so that two checkpoints can be compared on one prompt."""
+
+OPTIMIZERS: Mapping[str, Literal["", "adamw_8bit", "paged_adamw_8bit"]] = {
+    "adamw": "", "adamw-8bit": "adamw_8bit", "paged-adamw-8bit": "paged_adamw_8bit",
+}  # fmt: skip
+"""TRL's name of each optimizer of the run file."""
 
 
 def steering(prompts: int) -> EvaluationSpec:
@@ -43,14 +50,14 @@ def attempt(tree: Tree, transition: Transition) -> int:
     return sum(each is not None and each.repeats(transition) for each in begun)
 
 
-def worker_threads(config: RunConfig) -> int:
-    """CPU threads of one worker: the run file's, else its share of the cores."""
-    return config.training.threads or max(1, machine.cores() // config.search.workers)
+def worker_threads(config: RunConfig, base: str) -> int:
+    """CPU threads of one worker: the run file's, else by the size of the base (an absolute path or a hub id)."""
+    return threads.of_worker(config.training.threads, config.search.workers, parameters(base), machine.cores())
 
 
 def spare_threads(config: RunConfig) -> int:
     """CPU threads that the training leaves to a language model, at least 1; on a GPU it needs one a worker."""
-    taken = 1 if machine.gpus() else worker_threads(config)
+    taken = 1 if machine.gpus() else worker_threads(config, config.model.path)
     return max(1, machine.cores() - taken * config.search.workers)
 
 
@@ -61,7 +68,7 @@ class JobBuilder:
         self._config = config
         self._space = space
         self._run = run
-        self._threads = worker_threads(config)
+        self._threads = worker_threads(config, run.base)
 
     @property
     def checkpoints(self) -> int:
@@ -98,6 +105,8 @@ class JobBuilder:
             batch_size=config.training.batch_size,
             micro_batch=self.micro_batch(),
             precision=config.training.precision,
+            dtype=config.training.dtype,
+            optim=OPTIMIZERS[config.training.optimizer],
             vllm=config.training.vllm,
             threads=self._threads,
             on_error=config.task.on_error,
@@ -105,8 +114,9 @@ class JobBuilder:
         )
 
     def _as_long(self, spec: EvaluationSpec) -> EvaluationSpec:
-        """With the length of answers that holds for the run."""
-        return spec.model_copy(update={"max_completion_length": self._config.evaluation_length(self._space)})
+        """With the length of answers, and how many are asked for at once, that hold for the run."""
+        length, at_once = self._config.evaluation_length(self._space), self._config.evaluation.batch_size
+        return spec.model_copy(update={"max_completion_length": length, "batch_size": at_once})
 
     def _lora(self) -> LoraSpec | None:
         lora = self._config.training.lora
@@ -140,6 +150,7 @@ class JobBuilder:
             evaluation=self._as_long(spec),
             save_to=str(save_to) if save_to else None,
             precision=self._config.training.precision,
+            dtype=self._config.training.dtype,
             threads=self._threads,
             on_error=self._config.task.on_error,
             lora=self._lora(),

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import UserError, one_line, short_name, short_path
+from engine.domain.memory import LayerSizes
+from engine.errors import Fault, UserError, one_line, short_name, short_path
 from engine.host import hub
 from engine.host.weight_files import adapter_line, has_weights, is_adapter, read_weights
 from tasks.base import Task
@@ -29,6 +30,7 @@ class ModelFiles:
         positions: the longest prompt and completion together, in tokens.
         directory: where the files lie. shapes: of its tensors by name; empty where their headers do not say.
         width: hidden size.
+        layers: sizes of its decoder.
     """
 
     architecture: str
@@ -40,6 +42,7 @@ class ModelFiles:
     directory: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     width: int = 0
+    layers: LayerSizes = field(default_factory=LayerSizes)
 
     def count(self, text: str) -> int | None:
         """Tokens of a text; None without a tokenizer."""
@@ -163,6 +166,14 @@ def read_model(where: str) -> ModelFiles:
     return _read(directory)
 
 
+def parameters(where: str) -> int:
+    """Weights of a model by the headers of its files; 0 where they do not say, or it is not on this machine yet."""
+    try:
+        return read_weights(Path(where) if Path(where).is_absolute() else hub.cached(where)).parameters
+    except (UserError, Fault):
+        return 0
+
+
 def _read(directory: Path) -> ModelFiles:
     if is_adapter(directory):
         raise UserError(adapter_line(directory))
@@ -182,6 +193,20 @@ def _read(directory: Path) -> ModelFiles:
         directory=directory,
         shapes=weights.shapes,
         width=_integer(inner.get("hidden_size") or inner.get("n_embd")),
+        layers=layer_sizes(inner),
+    )
+
+
+def layer_sizes(config: Mapping[str, Any]) -> LayerSizes:
+    """What a config.json (its text part) says of the decoder, under the names that Transformers uses."""
+    hidden, heads = _integer(config.get("hidden_size")), _integer(config.get("num_attention_heads"))
+    head = _integer(config.get("head_dim")) or (hidden // heads if heads else 0)
+    return LayerSizes(
+        layers=_integer(config.get("num_hidden_layers")),
+        hidden=hidden,
+        intermediate=_integer(config.get("intermediate_size")) or 4 * hidden,
+        query=heads * head,
+        key_value=(_integer(config.get("num_key_value_heads")) or heads) * head,
     )
 
 

@@ -117,6 +117,9 @@ class EvaluationSection(RunFileSection):
     max_completion_length: int = Field(default=0, ge=0, le=131_072)
     """Tokens that an answer may have when it is scored, the same all through a run; 0 takes the largest
     max_completion_length of the space."""
+    batch_size: int = Field(default=0, ge=0, le=100_000)
+    """Prompts answered at once, halved for as long as memory runs out; 0 takes 256, or as many as keep their keys and
+    values below 4 GiB. Sampled answers depend on it."""
     soup: bool = True
     """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
 
@@ -214,6 +217,12 @@ class TrainingSection(RunFileSection):
     """Who generates the completions: "off" Transformers, "colocate" vLLM in the worker, "server" a vLLM server."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the weights in the forward pass; "auto" is bf16 on a GPU that has it, else fp32."""
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    """How weights are kept. "auto": fp32 where they are trained, and for a base under an adapter what precision gives.
+    bf16 halves weights, gradients and Adam's moments; updates below 1/256 of a weight are rounded away."""
+    optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = "adamw"
+    """8 bits a moment instead of 32, by bitsandbytes (`make setup EXTRAS=8bit`); paged: moved to the CPU's memory where
+    the GPU's is full."""
     hang_seconds: float = Field(default=900, gt=0)
     """A worker that says nothing for so long is taken for hung and replaced."""
     resume_when_free: bool = True
@@ -222,7 +231,8 @@ class TrainingSection(RunFileSection):
     """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume goes on from its
     last checkpoint."""
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads of one worker; 0 shares the cores among the workers."""
+    """CPU threads of one worker; 0 gives a model of less than 20M parameters one, and shares the cores among the
+    workers for a larger one."""
     keep_checkpoints: int = Field(default=8, ge=1)
     """Scored checkpoints kept on disk beside the incumbent's path and what is in flight; others are deleted."""
     lora: LoraSection = LoraSection()

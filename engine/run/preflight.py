@@ -12,10 +12,9 @@ from pathlib import Path
 
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
-from engine.host import machine, ollama_host
-from engine.host.model_files import ModelFiles, find_model
-from engine.host.weight_files import adapter_parameters
-from engine.run import advisor_check, model_check, prompt_check, task_check, task_loading
+from engine.host import machine, ollama_host, threads
+from engine.host.model_files import find_model
+from engine.run import advisor_check, memory_check, model_check, prompt_check, task_check, task_loading
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
@@ -24,12 +23,6 @@ from engine.words import counted
 from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
 
-WORKER_BYTES = 900 * 1024**2
-"""What a trainer worker needs beside the model: Python, torch and TRL, measured at 450–800 MB."""
-
-DATABASE_BYTES = 200 * 1024**2
-"""What a run's database, logs and plots may take on the disk."""
-
 
 def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
     """Look at everything a run needs; `say` hears how far it is where that takes long."""
@@ -37,14 +30,15 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     task, prompts = task_check.look(config, found, say)
     model = model_check.look(config, task, found)
     space = _space(config, task, found)
-    if task and model and space:
-        found += prompt_check.lengths(config, task, model, space, prompts)
+    longest = prompt_check.lengths(config, task, model, space, prompts, found) if task and model and space else 0
     here = machine.inspect()
+    sizes = memory_check.sizes(config, model, space, longest, gpu=bool(here.gpus)) if model else None
     found += _strategy(config)
     found += _budget(config, here)
-    if model:
-        found += _memory(config, model, space, here)
-    found += _directory(config, runs_dir, model)
+    found += memory_check.memory(config, sizes, here) if sizes else ()
+    found += _directory(config, runs_dir)
+    found.append(memory_check.disk(config, sizes, runs_dir))
+    found += _optimizer(config)
     found += _vllm(config, here)
     found.append(advisor_check.look(config.advisor))
     return CheckReport(tuple(found), task)
@@ -126,55 +120,11 @@ def _budget(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
         )
     if not here.gpus and search.workers > here.cores:
         yield CheckFinding("warning", "search.workers", f"{search.workers} workers share {here.cores} cores")
+    elif warning := threads.oversubscribed(config.training.threads, search.workers, here.cores):
+        yield CheckFinding("warning", "training.threads", f"{config.training.threads}: {warning}")
 
 
-def _memory(config: RunConfig, model: ModelFiles, space: Space | None, here: machine.Machine) -> Iterator[CheckFinding]:
-    if not model.parameters:
-        yield CheckFinding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
-        return
-    need = training_bytes(config, model, space, on_gpu=bool(here.gpus))
-    if here.gpus:
-        where, has, free = here.gpus[0].name, here.gpus[0].memory, here.gpus[0].free
-    else:
-        where, has, free = "this machine", here.memory, here.available
-    if not has:
-        yield CheckFinding("warning", "memory", f"the driver does not say what memory {where} has")
-        return
-    workers = f"{config.search.workers} worker{'s' if config.search.workers > 1 else ''}"
-    text = f"about {gib(need)} for {workers}; {where} has {gib(has)}, {gib(free)} of it free"
-    if need > has:
-        text += "; a smaller model, training.micro_batch, fewer search.workers or a shorter completion helps"
-        yield CheckFinding("error", "memory", text)
-    else:
-        yield CheckFinding("warning" if need > free else "ok", "memory", text)
-
-
-def training_bytes(config: RunConfig, model: ModelFiles, space: Space | None, *, on_gpu: bool) -> int:
-    """Estimate of what all workers need at the same time, in bytes.
-
-    Weights, gradients and Adam's two moments in fp32, the reference beside them, and the logits of one micro-batch
-    three times (forward, softmax, gradient). With an adapter only that has gradients, moments and a copy as reference;
-    the base lies there once, in the type it computes in. An estimate: activations of long completions come on top.
-    """
-    precision = config.training.precision
-    half = 2 if precision == "bf16" or (on_gpu and precision == "auto") else 4
-    if lora := _adapter(config, model):
-        weights = half * model.parameters + lora * 20
-    else:
-        weights = model.parameters * (16 + half)
-    length = space.longest_completion(512) if space else 512
-    batch = config.training.micro_batch or config.training.batch_size
-    logits = 3 * 4 * batch * length * model.vocabulary
-    return config.search.workers * (weights + logits + WORKER_BYTES)
-
-
-def _adapter(config: RunConfig, model: ModelFiles) -> int:
-    """Weights of the run's adapter; 0 without one."""
-    lora = config.training.lora
-    return adapter_parameters(model.shapes, lora.rank, lora.target) if lora.rank else 0
-
-
-def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> Iterator[CheckFinding]:
+def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
     existing = next(each for each in (runs_dir.absolute(), *runs_dir.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield CheckFinding(
@@ -189,15 +139,13 @@ def _directory(config: RunConfig, runs_dir: Path, model: ModelFiles | None) -> I
             "name",
             f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name",
         )
-    free = machine.disk_free(runs_dir)
-    checkpoint = 12 * (_adapter(config, model) or model.parameters) if model else 0
-    kept = config.training.keep_checkpoints + config.search.workers * config.evaluation.checkpoints + 4
-    need = checkpoint * kept + DATABASE_BYTES
-    text = (
-        f"{gib(free)} free, about {gib(need)} needed: {kept} checkpoints of {gib(checkpoint)} (weights and optimizer), "
-        f"and {gib(DATABASE_BYTES)} for the database and logs"
-    )
-    yield CheckFinding("warning" if free < need else "ok", "disk", text)
+
+
+def _optimizer(config: RunConfig) -> Iterator[CheckFinding]:
+    if config.training.optimizer != "adamw" and machine.version("bitsandbytes") is None:
+        install = machine.install_command("8bit")
+        text = f'"{config.training.optimizer}" needs bitsandbytes, which is not installed; `{install}`, or "adamw"'
+        yield CheckFinding("error", "training.optimizer", text)
 
 
 def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
@@ -211,8 +159,3 @@ def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
         yield CheckFinding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
     else:
         yield CheckFinding("ok", "training.vllm", f"vLLM {installed}, {config.training.vllm}")
-
-
-def gib(size: int) -> str:
-    """A number of bytes for people: "6.2 GB", "340 MB"."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

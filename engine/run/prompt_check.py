@@ -158,12 +158,18 @@ class _LongestPrompt:
 
 
 def lengths(
-    config: RunConfig, task: Task, model: ModelFiles, space: Space, prompts: Sequence[PromptUse]
-) -> Iterator[CheckFinding]:
-    """Prompts and completions against what the model can hold and its tokenizer can say."""
+    config: RunConfig,
+    task: Task,
+    model: ModelFiles,
+    space: Space,
+    prompts: Sequence[PromptUse],
+    found: list[CheckFinding],
+) -> int:
+    """Prompts and completions against what the model can hold and its tokenizer can say, told to `found`; tokens of the
+    longest prompt, 0 where they cannot be counted."""  # fmt: skip
     if model.tokenizer is None:
-        yield CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with")
-        return
+        found.append(CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with"))
+        return 0
     scored = config.evaluation_length(space, task.max_completion_length)
     trained = space.longest_completion(scored)
     longest = 0
@@ -171,16 +177,17 @@ def lengths(
         texts = _PromptTexts(task, model)
         for each in prompts:
             completion = trained if each.use == "training" else scored
-            found = _longest(texts, each.items, model.positions - completion if model.positions else 0)
-            longest = max(longest, found.tokens)
-            if model.positions and found.tokens + completion > model.positions:
-                yield _too_long(task, each.use, found, completion, model.positions)
-                return
+            most = _longest(texts, each.items, model.positions - completion if model.positions else 0)
+            longest = max(longest, most.tokens)
+            if model.positions and most.tokens + completion > model.positions:
+                found.append(_too_long(task, each.use, most, completion, model.positions))
+                return longest
     except UserError as error:
-        yield CheckFinding("error", "model.path", str(error))
-        return
+        found.append(CheckFinding("error", "model.path", str(error)))
+        return longest
     text = f"prompts of up to {longest} tokens, completions of up to {trained}, {scored} when they are scored"
-    yield CheckFinding("ok", "max_completion_length", text)
+    found.append(CheckFinding("ok", "max_completion_length", text))
+    return longest
 
 
 def _too_long(task: Task, use: str, found: _LongestPrompt, completion: int, positions: int) -> CheckFinding:

@@ -64,7 +64,7 @@ def load_optimizer(optimizer: Any, directory: str) -> None:
     path = Path(directory) / OPTIMIZER
     if not path.is_file():
         raise UserError(f"{str(path)!r} does not exist: choose optimizer = reset, or a checkpoint that has it")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     ours = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     try:
         optimizer.load_state_dict(state)

@@ -16,8 +16,10 @@ import torch
 from transformers import GenerationConfig
 
 from engine.chat import chat_of, continuation, plain_prompt
+from engine.domain.memory import evaluation_batch, sequence_bytes
 from engine.domain.score import outcomes_of
 from engine.errors import UserError
+from engine.host.model_files import layer_sizes
 from engine.training.events import Evaluation, EvaluationSpec
 from engine.training.policy import check_answers, free_memory
 from engine.training.rewards import Grader, Rollout, as_sample, clean
@@ -58,7 +60,8 @@ def evaluate(
     with _untouched(model, spec.seed), _autocast(model, bf16):
         check_answers(model, "the policy")
         grader = Grader(task, on_error)
-        answers = _ScoredAnswers(model, tokenizer, grader, items, prompts, length, spec.batch_size, beat)
+        at_once = spec.batch_size or _batch(model, max(map(len, prompts)) + length, bf16)
+        answers = _ScoredAnswers(model, tokenizer, grader, items, prompts, length, at_once, beat)
         beat(0, len(items))
         greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
@@ -185,6 +188,13 @@ class _ScoredAnswers:
                     raise
             self.batch_size = max(1, min(self.batch_size, len(prompts)) // 2)
             free_memory()
+
+
+def _batch(model: Any, tokens: int, bf16: bool) -> int:
+    """Prompts that are answered at once, by the sizes of the model alone: a score must not depend on what else runs."""
+    config = model.config.get_text_config()
+    compute = 2 if bf16 else model.dtype.itemsize
+    return evaluation_batch(sequence_bytes(layer_sizes(config.to_dict()), config.vocab_size, tokens, compute))
 
 
 def _generate(

@@ -23,6 +23,8 @@ MOST_PROMPTS = 100_000
 """The longest prompt set an evaluation may have, as in the run file."""
 
 
+Precision = Literal["auto", "fp32", "bf16"]
+
 MANIFEST = "manifest.json"
 """Written last into the directory of a checkpoint: one without it is not complete."""
 
@@ -90,14 +92,14 @@ class EvaluationSpec(WorkerMessage):
     """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too.
 
     `samples`: of how many prompts, the first ones, the greedy completion is told in full. `batch_size`: prompts that
-    are answered at once, halved for as long as memory runs out. `max_completion_length`: tokens of an answer at most,
-    0 takes the task's.
+    are answered at once, 0 as many as memory allows; halved for as long as it runs out. `max_completion_length`:
+    tokens of an answer at most, 0 takes the task's.
     """
 
     split: Literal["validation", "test"] = "validation"
     n: int = Field(ge=1, le=MOST_PROMPTS)
     seed: int = 0
-    batch_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=0, ge=0)
     samples: int = Field(default=0, ge=0)
     max_completion_length: int = Field(default=0, ge=0)
 
@@ -136,6 +138,8 @@ class SegmentSpec(WorkerMessage):
         checkpoint_every: steps between checkpoints (each is scored); the last step always has one.
         batch_size: completions per GRPO step. micro_batch: completions per forward pass; divides batch_size.
         precision: "auto" is bf16 on an accelerator that has it and fp32 on a CPU.
+        dtype: how weights are kept; "auto" is fp32, and for a base under an adapter what `precision` gives.
+        optim: TRL's name of the optimizer; "" is torch's AdamW.
         threads: CPU threads for torch, 0 leaves torch's default.
         samples_every: steps between Samples events; the first step has one too.
         on_error: what a completion that the task cannot score does: "zero" counts as 0, "fail" ends the segment.
@@ -159,7 +163,9 @@ class SegmentSpec(WorkerMessage):
     evaluation: EvaluationSpec
     batch_size: int = Field(ge=2)
     micro_batch: int = Field(ge=1)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
+    dtype: Precision = "auto"
+    optim: Literal["", "adamw_8bit", "paged_adamw_8bit"] = ""
     vllm: Literal["off", "colocate", "server"] = "off"
     threads: int = Field(default=0, ge=0)
     samples_every: int = Field(default=5, ge=1)
@@ -196,7 +202,8 @@ class Evaluate(WorkerMessage):
     directories: list[str] = Field(min_length=1)
     evaluation: EvaluationSpec
     save_to: str | None = None
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
+    dtype: Precision = "auto"
     threads: int = Field(default=0, ge=0)
     on_error: Literal["fail", "zero"] = "zero"
     lora: LoraSpec | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -17,13 +17,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import UserError, one_line
 from engine.host.weight_files import adapter_line, is_adapter, read_weights
+from engine.training.events import Precision
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
 
 _DEFAULT_THREADS = torch.get_num_threads()
 _ASKED = 8
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 def use_threads(threads: int) -> None:
@@ -43,9 +42,12 @@ def use_bf16(precision: Precision) -> bool:
     return precision == "bf16"
 
 
-def base_dtype(precision: Precision) -> torch.dtype:
-    """Of a base under an adapter, whose own weights do not change: what the forward passes compute in."""
-    return torch.bfloat16 if use_bf16(precision) else torch.float32
+def weights_dtype(dtype: Precision, precision: Precision, *, frozen: bool) -> torch.dtype:
+    """How weights are kept: as asked, else in float32, and where they do not change (`frozen`: the base under an
+    adapter) in what the forward passes compute in."""
+    if dtype == "auto":
+        dtype = "bf16" if frozen and use_bf16(precision) else "fp32"
+    return torch.bfloat16 if dtype == "bf16" else torch.float32
 
 
 def located(source: str) -> str:
@@ -158,13 +160,15 @@ def check_answers(model: Any, what: str) -> None:
         raise UserError(f"{what}: its logits are the same whatever the prompt{named}")
 
 
-def load_soup(directories: Sequence[str]) -> Any:
-    """The policy whose weights are the mean of those in `directories`; one directory is simply loaded.
+def load_soup(directories: Sequence[str], dtype: torch.dtype = torch.float32) -> Any:
+    """The policy whose weights are the mean, taken in float32, of those in `directories`; one is simply loaded.
 
     Raises:
         UserError: a directory cannot be loaded, or the policies are not of one shape.
         NotFinite: a weight of one of them is not finite.
     """
+    if len(directories) == 1:
+        return load_model(directories[0], dtype)
     model = load_model(directories[0])
     with torch.no_grad():
         for directory in directories[1:]:
@@ -176,7 +180,7 @@ def load_soup(directories: Sequence[str]) -> Any:
                 weight.add_(other[name])
         for weight in model.parameters():
             weight.div_(len(directories))
-    return model
+    return model.to(dtype)
 
 
 def drop_repeated_hooks(model: Any) -> None:

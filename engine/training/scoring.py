@@ -55,9 +55,10 @@ def run_evaluation(
 
 def _load(request: events.Evaluate) -> Any:
     """The policy that is scored."""
+    dtype = policy.weights_dtype(request.dtype, request.precision, frozen=request.lora is not None)
     if request.lora is None:
-        return policy.load_soup(request.directories)
-    return lora.load_soup(request.base, request.lora, request.directories, policy.base_dtype(request.precision))
+        return policy.load_soup(request.directories, dtype)
+    return lora.load_soup(request.base, request.lora, request.directories, dtype)
 
 
 def _score(request: events.Evaluate, beat: ProgressCallback) -> events.EvaluationResult:

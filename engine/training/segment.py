@@ -147,9 +147,10 @@ class SegmentTraining:
     def _load(self) -> Any:
         """The policy that the segment starts from."""
         spec = self.spec
+        dtype = policy.weights_dtype(spec.dtype, spec.precision, frozen=spec.lora is not None)
         if spec.lora is None:
-            return policy.load_model(spec.parent)
-        return lora.load_policy(spec.base, spec.lora, spec.parent, policy.base_dtype(spec.precision))
+            return policy.load_model(spec.parent, dtype)
+        return lora.load_policy(spec.base, spec.lora, spec.parent, dtype)
 
     def _check_prompts(self, model: Any, practice: Task, texts: list[str], completion: int) -> int:
         """Tokens of the longest training prompt; evaluation prompts are checked here too, before any step."""

@@ -15,6 +15,7 @@ import torch
 from trl import GRPOConfig
 
 from engine.domain.hyperparameters import SYNC_STEPS
+from engine.domain.memory import CHECKPOINTING_PARAMETERS
 from engine.domain.space import Value, numeric
 from engine.errors import UserError
 from engine.training.events import SegmentSpec
@@ -22,14 +23,13 @@ from engine.training.policy import use_bf16
 from tasks.base import Item, Split, Task
 
 HIGHEST_LEARNING_RATE = 0.1
-CHECKPOINTING_PARAMETERS = 100_000_000
 
 _FIELDS = {field.name: field for field in dataclasses.fields(GRPOConfig)}
 # fmt: off
 _OURS = frozenset({
     "output_dir", "max_steps", "seed", "data_seed",
     "per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size",
-    "bf16", "fp16", "use_cpu", "use_vllm",
+    "bf16", "fp16", "optim", "use_cpu", "use_vllm",
     "vllm_mode", "save_strategy", "report_to", "logging_steps",
     "logging_strategy", "disable_tqdm", "auto_find_batch_size",
     "warmup_ratio", "num_train_epochs", "resume_from_checkpoint",
@@ -197,6 +197,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int,
         "disable_tqdm": True,
         "use_cpu": not accelerator,
         "bf16": use_bf16(spec.precision),
+        **({"optim": spec.optim} if spec.optim else {}),
     }
     try:
         return GRPOConfig(**fields)

@@ -19,7 +19,7 @@ from engine.host import machine, ollama_host
 from engine.run import advisor_check
 from engine.run.config import AdvisorSection
 from engine.run.findings import CheckFinding
-from engine.run.preflight import gib
+from engine.run.memory_check import gib
 from llmzero_tui.commands.runfile import show_findings
 
 PACKAGES = ("torch", "trl", "transformers", "duckdb", "textual")

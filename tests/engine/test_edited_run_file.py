@@ -50,9 +50,10 @@ EDITED: dict[str, Any] = {
     "advisor.host": "http://127.0.0.1:1", "advisor.timeout_seconds": 60.0, "advisor.wait_seconds": 2.0,
     "advisor.options": {"num_thread": 2},
     "gate.mode": "timeout", "gate.seconds": 60.0, "training.batch_size": 64, "training.micro_batch": 8,
-    "training.vllm": "colocate", "training.precision": "fp32", "training.hang_seconds": 100.0,
+    "training.vllm": "colocate", "training.precision": "fp32", "training.dtype": "bf16", "training.hang_seconds": 100.0,
     "training.stop_seconds": 30.0, "training.threads": 1, "training.keep_checkpoints": 3,
-    "training.resume_when_free": False, "evaluation.max_completion_length": 16,
+    "training.resume_when_free": False, "evaluation.max_completion_length": 16, "evaluation.batch_size": 64,
+    "training.optimizer": "adamw-8bit",
     "training.lora.rank": 8, "training.lora.alpha": 4.0, "training.lora.dropout": 0.1,
     "training.lora.target": ["q_proj"],
 }  # fmt: skip

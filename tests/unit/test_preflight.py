@@ -250,16 +250,6 @@ def test_the_memory_of_a_gpu_counts_where_there_is_one(monkeypatch: pytest.Monke
     assert (finding.level, "Test GPU" in finding.text) == ("ok", True)
 
 
-def test_memory_grows_with_workers_and_with_the_longest_completion() -> None:
-    model = model_files.ModelFiles("x", 600_000_000, 150_000, 4096)
-    one = preflight.training_bytes(config(), model, None, on_gpu=False)
-    two = preflight.training_bytes(config("[search]\nworkers = 2\n"), model, None, on_gpu=False)
-    assert two == 2 * one
-    assert one > 600_000_000 * 20
-    fewer = preflight.training_bytes(config("[training]\nmicro_batch = 4\n"), model, None, on_gpu=False)
-    assert fewer < one
-
-
 def test_a_budget_that_pays_for_no_segment_is_an_error() -> None:
     assert found(config("[budget]\nsteps = 10\n"), "budget.steps").level == "error"
 
@@ -487,16 +477,6 @@ def test_an_adapter_is_counted_as_peft_counts_it(target: str | list[str]) -> Non
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules=target, task_type="CAUSAL_LM"))
     trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     assert adapter_parameters(model_files.read_model(str(base)).shapes, 4, target) == trained
-
-
-def test_an_adapter_takes_a_fraction_of_the_memory() -> None:
-    shapes = {f"layers.{i}.q_proj.weight": (4096, 4096) for i in range(400)}
-    model = model_files.ModelFiles("x", 8_000_000_000, 150_000, 4096, shapes=shapes)
-    small = "[training]\nmicro_batch = 2\nprecision = 'bf16'\n"
-    full = preflight.training_bytes(config(small), model, None, on_gpu=True)
-    lora = preflight.training_bytes(config(small + "[training.lora]\nrank = 16\n"), model, None, on_gpu=True)
-    assert full > 8_000_000_000 * 16
-    assert 8_000_000_000 * 2 < lora < 8_000_000_000 * 4
 
 
 def test_default_learning_rates_of_an_adapter_are_ten_times_those_of_full_training() -> None:

@@ -1,0 +1,160 @@
+"""How much memory and disk the training of a model takes, computed from its sizes before anything is loaded.
+
+Used by `engine.run.memory_check` for a run file, by evaluations for the size of a batch, and by
+benchmarks/real_models.py, which holds the estimates against real runs. Pure arithmetic in bytes: nothing is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+PROCESS_BYTES = 700 * 1024**2
+"""A worker beside the model on a CPU: Python, torch, TRL."""
+CUDA_BYTES = 1200 * 1024**2
+"""The same on a GPU: CUDA's context, its libraries' workspaces, what the allocator cannot use."""
+CHECKPOINTING_PARAMETERS = 100_000_000
+"""Above so many weights activations are computed again in the backward pass, on a GPU."""
+EVALUATION_PROMPTS = 256
+"""Prompts that an evaluation answers at once, at most."""
+EVALUATION_BYTES = 4 * 1024**3
+"""What the prompts that an evaluation answers at once may take for their keys, values and logits."""
+_EIGHT_BIT = 2.1  # bytes of two moments of 8 bits, with their scales
+_ADAPTER = 4  # bytes of a weight of an adapter, which stays in fp32
+_TILE_TOKENS, _TILE_VOCABULARY = 4096, 32_768  # TRL's head works in tiles: the logits are never there as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSizes:
+    """Sizes of a decoder; 0 where they are not known.
+
+    Attributes:
+        layers: how many. hidden: width between layers. intermediate: width of the gated layer.
+        query, key_value: width of all query heads, and of all key heads, together.
+    """
+
+    layers: int = 0
+    hidden: int = 0
+    intermediate: int = 0
+    query: int = 0
+    key_value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSizes:
+    """What decides the memory of a worker.
+
+    Attributes:
+        parameters, vocabulary, layers: of the model. adapter: weights of the adapter, 0 where all are trained.
+        weight, compute: bytes of a weight of the model, and of what is computed.
+        eight_bit: whether Adam's moments have 8 bits. penalty: whether a KL penalty is possible.
+        batch, micro_batch: completions of a step and of a pass. prompt, completion: tokens of the longest.
+        scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit.
+        gpu: whether it lies on one.
+    """
+
+    parameters: int
+    vocabulary: int
+    layers: LayerSizes
+    adapter: int = 0
+    weight: int = 4
+    compute: int = 4
+    eight_bit: bool = False
+    penalty: bool = False
+    batch: int = 32
+    micro_batch: int = 32
+    prompt: int = 128
+    completion: int = 512
+    scored: int = 512
+    prompts: int = 0
+    gpu: bool = False
+
+    @property
+    def trained(self) -> int:
+        """Weights that are trained."""
+        return self.adapter or self.parameters
+
+    @property
+    def trained_weight(self) -> int:
+        """Bytes of one of them."""
+        return _ADAPTER if self.adapter else self.weight
+
+    @property
+    def moments(self) -> int:
+        """Bytes of the optimizer's state; torch's AdamW keeps it in the type of the weights."""
+        return int(self.trained * (_EIGHT_BIT if self.eight_bit else 2 * self.trained_weight))
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes of a checkpoint on disk: weights (or the adapter) and the optimizer's state."""
+        return self.trained * self.trained_weight + self.moments
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes of one worker. A step, and an evaluation or a rollout, are not at the same time: the larger counts.
+
+    Attributes:
+        weights: with the adapter and the copies that autocast makes. reference: 0 where no KL penalty is possible.
+        optimizer: Adam's moments. gradients, activations, logits: of one forward and backward pass.
+        generation: keys, values and logits of a step's rollouts or of an evaluation's prompts.
+        process: what is there without a model.
+    """
+
+    weights: int
+    reference: int
+    optimizer: int
+    gradients: int
+    activations: int
+    logits: int
+    generation: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """Bytes at the worst moment."""
+        step = self.gradients + self.activations + self.logits
+        return self.weights + self.reference + self.optimizer + self.process + max(step, self.generation)
+
+    def parts(self) -> Mapping[str, int]:
+        """The parts by name."""
+        return asdict(self)
+
+
+def estimate(of: TrainingSizes) -> MemoryEstimate:
+    """What one worker takes of the memory that the model lies in."""
+    copies = of.parameters * of.compute if of.compute < of.weight else 0
+    tokens = of.micro_batch * (of.prompt + of.completion)
+    trained = of.trained * of.trained_weight
+    rollouts = of.batch * sequence_bytes(of.layers, of.vocabulary, of.prompt + of.completion, of.compute)
+    one = sequence_bytes(of.layers, of.vocabulary, of.prompt + of.scored, of.compute)
+    return MemoryEstimate(
+        weights=of.parameters * of.weight + copies + (trained if of.adapter else 0),
+        reference=trained if of.penalty else 0,
+        optimizer=of.moments,
+        gradients=trained,
+        activations=tokens * _activations(of),
+        logits=3 * 4 * min(tokens, _TILE_TOKENS) * min(of.vocabulary, _TILE_VOCABULARY),
+        generation=max(rollouts, one * (of.prompts or evaluation_batch(one))),
+        process=CUDA_BYTES if of.gpu else PROCESS_BYTES,
+    )
+
+
+def sequence_bytes(layers: LayerSizes, vocabulary: int, tokens: int, compute: int) -> int:
+    """Of one sequence while it is generated: keys and values of all its tokens, and the logits of the last one in fp32
+    as scored, sorted, exponentiated and drawn from."""
+    return tokens * layers.layers * 2 * layers.key_value * compute + 4 * 4 * vocabulary
+
+
+def evaluation_batch(sequence: int) -> int:
+    """Prompts that an evaluation answers at once when each takes so many bytes."""
+    return max(1, min(EVALUATION_PROMPTS, EVALUATION_BYTES // max(1, sequence)))
+
+
+def _activations(of: TrainingSizes) -> int:
+    """Bytes that a token leaves for the backward pass: what norms (in fp32), attention and the gated layer keep."""
+    sizes = of.layers
+    layer = 4 * 6 * sizes.hidden + of.compute * (2 * sizes.hidden + 4 * sizes.query + 4 * sizes.intermediate)
+    if of.gpu and of.parameters > CHECKPOINTING_PARAMETERS:
+        return of.compute * sizes.hidden * sizes.layers + layer
+    return layer * sizes.layers

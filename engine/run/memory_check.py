@@ -1,0 +1,120 @@
+"""What `engine.run.preflight` finds of memory and disk: what a run file takes of a model, against what there is.
+
+The arithmetic is `engine.domain.memory`; here the run file, the model's files and the machine are read for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.domain.memory import TrainingSizes, estimate
+from engine.domain.space import Space
+from engine.host import machine
+from engine.host.model_files import ModelFiles
+from engine.host.weight_files import adapter_parameters
+from engine.run.config import RunConfig
+from engine.run.findings import CheckFinding
+from engine.words import counted
+
+DATABASE_BYTES = 200 * 1024**2
+"""What a run's database, logs and plots may take on the disk."""
+VLLM_SHARE = 0.3
+"""Of a GPU that vLLM takes in colocate mode, by TRL's default."""
+_LENGTH = 512  # tokens of a completion where no space says it
+
+
+def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int, *, gpu: bool) -> TrainingSizes:
+    """Of a run file. `prompt`: tokens of its longest prompt, with the chat template."""
+    training, lora = config.training, config.training.lora
+    adapter = adapter_parameters(model.shapes, lora.rank, lora.target) if lora.rank else 0
+    half = training.precision == "bf16" or (gpu and training.precision == "auto")
+    short = training.dtype == "bf16" or (training.dtype == "auto" and bool(adapter) and half)
+    completion = space.longest_completion(_LENGTH) if space else _LENGTH
+    return TrainingSizes(
+        parameters=model.parameters, vocabulary=model.vocabulary, layers=model.layers, adapter=adapter,
+        weight=2 if short else 4, compute=2 if half or short else 4, eight_bit=training.optimizer != "adamw",
+        penalty=space is None or _penalty(space), batch=training.batch_size,
+        micro_batch=training.micro_batch or training.batch_size, prompt=prompt, completion=completion,
+        scored=config.evaluation_length(space, _LENGTH) if space else completion,
+        prompts=config.evaluation.batch_size, gpu=gpu,
+    )  # fmt: skip
+
+
+def _penalty(space: Space) -> bool:
+    """Whether a segment of this space can have a KL penalty, and so a reference beside the policy."""
+    if "beta" not in space:
+        return False
+    beta = space["beta"]
+    return any(beta.choices) if beta.choices else beta.high > 0
+
+
+def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Iterator[CheckFinding]:
+    """What the workers take, on the machine's memory or on each of its GPUs."""
+    if not of.parameters:
+        yield CheckFinding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
+        return
+    one, workers = estimate(of), config.search.workers
+    if here.gpus:
+        smallest = min(here.gpus, key=lambda gpu: gpu.memory)
+        where, has, free = smallest.name, smallest.memory, min(gpu.free for gpu in here.gpus)
+        workers = -(-workers // len(here.gpus))
+    else:
+        where, has, free = "this machine", here.memory, here.available
+    if not has:
+        yield CheckFinding("warning", "memory", f"the driver does not say what memory {where} has")
+        return
+    need = workers * one.total
+    text = f"about {gib(need)} for {counted(workers, 'worker')}"
+    if here.gpus and config.training.vllm == "colocate":
+        need += int(VLLM_SHARE * has)
+        text += f" and {gib(int(VLLM_SHARE * has))} for vLLM"
+    text += " on each GPU" if len(here.gpus) > 1 else ""
+    names = {"weights": "weights", "optimizer": "optimizer", "activations": "activations", "generation": "generation"}
+    largest = max(names, key=lambda name: one.parts()[name])
+    text += f", most of it {names[largest]}; {where} has {gib(has)}, {gib(free)} of it free"
+    if need > has:
+        text += "; " + _remedy(config, largest)
+        yield CheckFinding("error", "memory", text)
+    else:
+        yield CheckFinding("warning" if need > free else "ok", "memory", text)
+
+
+def _remedy(config: RunConfig, largest: str) -> str:
+    """What takes most of the memory can be made smaller."""
+    match largest:
+        case "activations":
+            return "a smaller training.micro_batch or shorter completions help"
+        case "generation":
+            return "a smaller evaluation.batch_size, training.batch_size or shorter completions help"
+    if not config.training.lora.rank:
+        return (
+            'an adapter ([training.lora] rank = 16), training.dtype = "bf16" or training.optimizer = "adamw-8bit" helps'
+        )
+    return 'a smaller model, training.dtype = "bf16" or fewer search.workers help'
+
+
+def disk(config: RunConfig, of: TrainingSizes | None, runs_dir: Path) -> CheckFinding:
+    """What the run's directory grows to, at most, against what is free."""
+    free = machine.disk_free(runs_dir)
+    checkpoint, kept = of.checkpoint if of else 0, kept_checkpoints(config)
+    need = checkpoint * kept + DATABASE_BYTES
+    text = (
+        f"{gib(free)} free, about {gib(need)} needed: {kept} checkpoints of {gib(checkpoint)} (weights and optimizer), "
+        f"and {gib(DATABASE_BYTES)} for the database and logs"
+    )
+    return CheckFinding("warning" if free < need else "ok", "disk", text)
+
+
+def kept_checkpoints(config: RunConfig) -> int:
+    """Checkpoints on disk at the same time, at most: those that are kept, or all that the budget trains and a soup."""
+    search, budget, each = config.search, config.budget, config.evaluation.checkpoints
+    kept = config.training.keep_checkpoints + search.workers * each + 4
+    segments = [budget.nodes] if budget.nodes else []
+    segments += [-(-budget.steps // search.segment_steps)] if budget.steps else []
+    return min([kept, *(count * each + 1 for count in segments)])
+
+
+def gib(size: int) -> str:
+    """A number of bytes for people: "6.2 GB", "340 MB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
