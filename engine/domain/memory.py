@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-PROCESS_BYTES = 700 * 1024**2
+PROCESS_BYTES = 900 * 1024**2
 """A worker beside the model on a CPU: Python, torch, TRL."""
 CUDA_BYTES = 1200 * 1024**2
 """The same on a GPU: CUDA's context, its libraries' workspaces, what the allocator cannot use."""

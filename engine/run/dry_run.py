@@ -99,11 +99,11 @@ async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, job
             case events.SegmentEnded():
                 if told.end is not events.SegmentEnd.FINISHED:
                     raise DryRunFailed(f"the first GRPO steps ended as {told.end}: {told.detail}")
-                measured.memory, measured.gpu = max(map(_peak, executor.pids), default=0), told.gpu_bytes
+                measured.memory, measured.gpu = max(map(peak_bytes, executor.pids), default=0), told.gpu_bytes
                 return measured
 
 
-def _peak(pid: int) -> int:
+def peak_bytes(pid: int) -> int:
     """Highest resident memory of a process, in bytes; 0 where the system does not say."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
