@@ -96,18 +96,27 @@ def cached(hub_id: str) -> Path:
     Raises:
         UserError: the hub has no such model, or cannot be asked. Fault: it has, and this machine has not.
     """
+    if (found := here(hub_id)) is not None:
+        return found
+    _ask(hub_id)
+    raise not_here(hub_id)
+
+
+def here(hub_id: str) -> Path | None:
+    """The same without asking the hub: None where this machine has not got the model.
+
+    Raises:
+        UserError: the hub allows that name to nobody.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     try:
         found = try_to_load_from_cache(hub_id, "config.json")
-    except ValueError as error:  # a name that the hub allows to nobody
+    except ValueError as error:
         raise UserError(
             f"{short_name(hub_id)}: no such directory, and no model of the hub can have that name"
         ) from error
-    if isinstance(found, str):
-        return Path(found).parent
-    _ask(hub_id)
-    raise not_here(hub_id)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def not_here(hub_id: str) -> Fault:

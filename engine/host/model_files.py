@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.domain.memory import LayerSizes
-from engine.errors import Fault, UserError, one_line, short_name, short_path
+from engine.errors import UserError, one_line, short_name, short_path
 from engine.host import hub
 from engine.host.weight_files import adapter_line, has_weights, is_adapter, read_weights
 from tasks.base import Task
@@ -169,8 +169,9 @@ def read_model(where: str) -> ModelFiles:
 def parameters(where: str) -> int:
     """Weights of a model by the headers of its files; 0 where they do not say, or it is not on this machine yet."""
     try:
-        return read_weights(Path(where) if Path(where).is_absolute() else hub.cached(where)).parameters
-    except (UserError, Fault):
+        directory = Path(where) if Path(where).is_absolute() else hub.here(where)
+        return read_weights(directory).parameters if directory else 0
+    except UserError:
         return 0
 
 

@@ -222,7 +222,9 @@ def longest(model: Path) -> CheckFinding:
     asked = config()
     task = registry.get(asked.task.name)
     space = Space.build({}, task.space(), batch_size=32)
-    [finding] = prompt_check.lengths(asked, task, read_model(str(model)), space, prompt_check.used(asked, task))
+    found: list[CheckFinding] = []
+    prompt_check.lengths(asked, task, read_model(str(model)), space, prompt_check.used(asked, task), found)
+    [finding] = found
     return finding
 
 
