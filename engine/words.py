@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 
 def counted(number: float, thing: str, things: str = "") -> str:
     """ "1 node", "2 nodes", "0 nodes"; `things` is the plural where an s does not make it."""
@@ -21,6 +24,19 @@ def intent_name(stored: str) -> str:
 def pathology_name(stored: str) -> str:
     """A pathology as it is read: the stored "dead groups" are "zero-std groups"."""
     return PATHOLOGIES.get(stored, stored)
+
+
+def advisor_state(
+    answered: datetime | None, failing: datetime | None, say: Callable[[datetime], str] = "{:%H:%M}".format
+) -> str:
+    """ "last answer 13:59 UTC", "failing since 14:03 UTC, last answer 13:59"; "" where no model was asked.
+
+    Args:
+        say: how a time is written.
+    """
+    if failing is None:
+        return f"last answer {say(answered)} UTC" if answered else ""
+    return f"failing since {say(failing)} UTC, {f'last answer {say(answered)}' if answered else 'no answer yet'}"
 
 
 def sentence(text: str) -> str:

@@ -21,7 +21,7 @@ SPENDING = frozenset({"starting", "training", "paused"})
 
 AS_STORED = (
     "name", "reason", "task", "model", "strategy", "advisor", "nodes", "pending_proposals", "created", "started",
-    "ended",
+    "ended", "advisor_answered", "advisor_failing",
 )  # fmt: skip
 """Facts that are shown as the header of the run has them."""
 
@@ -48,7 +48,8 @@ class RunSummary:
     limits of now by name (steps, nodes, minutes, gpu_hours; 0 is none), `budget_fraction` is the share of the nearest
     one that is spent, None before the first row of the budget; for `eta_seconds` see `eta`; `activity` is what
     workers do between steps. Times are UTC without a zone; `age_seconds` is the time since the last row of the log,
-    budget or scores, None where there is none.
+    budget or scores, None where there is none. `advisor_answered` is when the model that advises last gave a usable
+    answer, `advisor_failing` since when it gives none.
     """
 
     name: str
@@ -82,6 +83,8 @@ class RunSummary:
     started: datetime | None
     ended: datetime | None
     age_seconds: float | None
+    advisor_answered: datetime | None = None
+    advisor_failing: datetime | None = None
     activity: tuple[WorkerActivity, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:

@@ -125,6 +125,10 @@ counts AS (
         count(*) FILTER (node_id > 0 AND state IN ('out-of-memory', 'nan', 'crashed', 'hung')) AS failed FROM nodes),
 waiting AS (SELECT count(*) AS pending_proposals FROM proposals WHERE state = 'pending'),
 said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1),
+asked AS (SELECT ts, error FROM agent_calls WHERE model <> '' AND error <> 'unfinished' AND NOT starts_with(error, 'cancelled')),
+answered AS (SELECT max(ts) FILTER (error = '') AS advisor_answered FROM asked),
+advising AS (SELECT advisor_answered, (SELECT min(ts) FROM asked WHERE error <> '' AND (advisor_answered IS NULL OR ts > advisor_answered)) AS advisor_failing
+    FROM answered),
 last AS (SELECT max(ts) AS last_ts FROM (SELECT last_event_ts AS ts FROM said UNION ALL SELECT ts FROM spent UNION ALL SELECT max(ts) FROM checkpoints))
 SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts.*, waiting.*,
     spent.steps, spent.trainer_seconds, spent.wall_seconds, spent.waiting_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
@@ -135,9 +139,9 @@ SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts
     score_high(best_value, p.n, p.effective_n) AS best_high, (p.test_greedy + 2 * p.test_sampled) / (3.0 * p.test_n) AS test_value,
     score_low(test_value, p.test_n, p.test_effective_n) AS test_low, score_high(test_value, p.test_n, p.test_effective_n) AS test_high,
     COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n)),
-    said.*, last.last_ts, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version, r.activity,
+    said.*, last.last_ts, advising.*, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version, r.activity,
     coalesce(r.budget, CAST(TRY(json_extract(r.config, '$.budget')) AS VARCHAR)) AS budget, r.config, r.space
-FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN waiting CROSS JOIN last
+FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN waiting CROSS JOIN last CROSS JOIN advising
 LEFT JOIN spent ON true LEFT JOIN said ON true;
 
 CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget, gate, spent_ts, last_ts, best_outcomes, test_outcomes, base_outcomes, base_test_outcomes,
@@ -164,7 +168,7 @@ COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its 
 COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% intervals; those of value are clustered by prompt.';
 COMMENT ON VIEW policy_evaluations IS 'Every row of evaluations with the policy it measured, in old runs too: rows with one policy_key are of one policy.';
 COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it), what decided when it was picked (reranked_*: the steering and the fresh validation prompts together; leader_*: the same of the best on the steering prompts alone, where that is another), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
-COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*: what header, lists, exports and model cards show. One row.';
+COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*, when the model that advises last answered and since when it fails (advisor_answered, advisor_failing): what header, lists, exports and model cards show. One row.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the reported policy (of a soup, to its newest member): how many steps of each are used, and the score there.';
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory; value is NULL for a category, whose name is in text.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';

@@ -23,6 +23,7 @@ from engine.run.memory_check import gib
 from llmzero_tui.commands.runfile import show_findings
 
 PACKAGES = ("torch", "trl", "transformers", "duckdb", "textual")
+WITHOUT_PLOTS = 'or advisor.kind = "ollama" for advice without plots'
 LEAST_MEMORY = 2 * machine.GIB
 LEAST_DISK = 2 * machine.GIB
 
@@ -99,10 +100,13 @@ def _ollama(host: str, model: str) -> CheckFinding:
         return CheckFinding("warning", "ollama", f"{error}; the rules advisor is used; start Ollama and {pull}")
     names = [f"{name} (sees)" if sees else name for name, sees in models.items()]
     text = f"{host} has {', '.join(names[:8]) or 'no model'}"
-    if not any(models.values()):
-        return CheckFinding("warning", "ollama", f"{text}; none has vision: {pull}")
-    if not {model, f"{model}:latest"} & models.keys():
+    name = next((name for name in (model, f"{model}:latest") if name in models), None)
+    if name is None:
         return CheckFinding("warning", "ollama", f"{text}; not {model}: {pull}, or set advisor.model")
+    if not models[name]:
+        seeing = next((name for name, sees in models.items() if sees), "")
+        remedy = f"set advisor.model = {seeing!r}" if seeing else f"`ollama pull {AdvisorSection().model}`"
+        return CheckFinding("warning", "ollama", f"{text}; {model} has no vision: {remedy}, {WITHOUT_PLOTS}")
     return CheckFinding("ok", "ollama", text)
 
 

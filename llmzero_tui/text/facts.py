@@ -15,7 +15,7 @@ from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from engine.words import counted, intent_name
+from engine.words import advisor_state, counted, intent_name
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
 from llmzero_tui.text.output import table
 from llmzero_tui.values.rows import json_of
@@ -183,7 +183,7 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
     """What the run is, how far, how good, what trains and what waits."""
     summary = facts.summary
     yield f"{facts.name}  {state_words(summary)}"
-    yield f"task {plain(summary.task)} · model {plain(summary.model)} · advisor {plain(summary.advisor)}"
+    yield f"task {plain(summary.task)} · model {plain(summary.model)} · advisor {advisor_words(summary)}"
     yield f"began {minute(summary.started)} UTC · {counted(summary.nodes, 'node')} · {spent_words(summary)}"
     yield f"spent {limit_words(summary)}"
     yield " · ".join(filter(None, [best_words(summary), test_words(summary)]))
@@ -192,6 +192,12 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
     yield from (f"{mark('running').glyph} {words}" for words in activity_words(summary))
     yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
     yield from map(waiting_words, facts.waiting)
+
+
+def advisor_words(summary: RunSummary) -> str:
+    """Who advises, and whether it answers."""
+    state = advisor_state(summary.advisor_answered, summary.advisor_failing, minute)
+    return ", ".join(filter(None, [plain(summary.advisor), state]))
 
 
 def minute(time: datetime | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from engine.analysis.activity import doings
 from engine.analysis.summary import derived_node_state, derived_state
 from engine.domain.score import score_of
+from engine.words import advisor_state
 from llmzero_tui.values.decided import decision
 from llmzero_tui.values.nodes import NodeRow, ShownScore
 from llmzero_tui.values.snapshot import (
@@ -62,7 +63,8 @@ def run_of(path: Path, row: Row, *, live: bool) -> RunRow:
         reranked = ShownScore(decided.value, *decided.interval, decided.n, *whose)
     return RunRow(
         path=path, name=row["name"], state=state, task=row["task"], model=row["model"], advisor=row["advisor"],
-        reason=row["reason"], nodes=row["nodes"], best=best, test=test, reranked=reranked,
+        advisor_state=advisor_state(row["advisor_answered"], row["advisor_failing"]), reason=row["reason"],
+        nodes=row["nodes"], best=best, test=test, reranked=reranked,
         decision=decision(row["best_policy"], decided, row["leader_policy"], score_of(row, "leader_")),
         steps=row["steps"] or 0,
         limit=int(budget.get("steps", 0)), budget=budget, spent=row["budget_fraction"] or 0.0,

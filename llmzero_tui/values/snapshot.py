@@ -32,7 +32,8 @@ class RunRow:
     """The header of a run. `best` is the validation score of the policy that it reports, `test` that policy's test
     score, `reranked` the score by which it was picked at the end, and `decision` says against what. `spent` is a
     fraction of the budget of now, whose limits are `budget` (steps, nodes, minutes, gpu_hours; 0 is none) and in
-    steps `limit`; times are UTC; `eta` is seconds, None when unknown."""
+    steps `limit`; `advisor_state` says whether a model that advises answers; times are UTC; `eta` is
+    seconds, None when unknown."""
 
     path: Path
     name: str
@@ -40,6 +41,7 @@ class RunRow:
     task: str = ""
     model: str = ""
     advisor: str = ""
+    advisor_state: str = ""
     reason: str = ""
     nodes: int = 0
     best: ShownScore | None = None

@@ -77,10 +77,19 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
         left.append(f"  {plain(alone, 40)}", style=colours.live)
     left.append_text(_scores(run, wide, dress))
     right = _age(snapshot, now, lost, frozen, wide, dress)
-    advisor = f"   {plain(run.advisor, 20)} advisor"
-    if wide and left.cell_len + right.cell_len + cell_len(advisor) < width:  # scores are never cut for it
-        right.append(advisor, style=colours.muted)
+    right.append_text(_advisor(run, width - left.cell_len - right.cell_len if wide else 0, dress))
     return row(left, right, width)
+
+
+def _advisor(run: RunRow, room: int, dress: Appearance) -> Text:
+    """Who advises and whether it answers, as far as there is room: scores are never cut for it."""
+    name, failing = f"   {plain(run.advisor, 20)} advisor", run.advisor_state.startswith("failing")
+    state = f", {run.advisor_state}" if run.advisor_state else ""
+    short = state.partition(", last")[0].partition(", no")[0] if failing else ""
+    for words in (name + state, name + short, name):
+        if cell_len(words) < room:
+            return Text(words, style=dress.palette.warn if failing else dress.palette.muted)
+    return Text()
 
 
 def _scores(run: RunRow, wide: bool, dress: Appearance) -> Text:

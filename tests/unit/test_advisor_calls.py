@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Advice, AdvisorCall, Diagnosis
 from engine.controller.run_state import RunState
 from engine.store.queries import load as sql
+from engine.words import advisor_state
 from tests.unit.test_run_state import begin, reload
 
 CALL = AdvisorCall("strategist", "{}", "", "", 0.0, model="qwen3-vl:8b", key="strategist-1", node=0)
@@ -80,6 +82,40 @@ def test_every_diagnosis_is_told_under_the_name_of_who_said_it(tmp_path: Path) -
     told = [(row["pathology"], row["advisor"], row["model"]) for row in run_state.rows(sql("ui_diagnoses"), (0,))]
     assert told == [("truncation", "rules", ""), ("plateau", "ollama", "qwen3-vl:8b")]
     run_state.close()
+
+
+def header(run_state: RunState) -> tuple[bool, bool]:
+    """Whether the model has ever answered, and whether it fails now."""
+    run_state.flush()
+    (row,) = run_state.rows(sql("run_header"))
+    return row["advisor_answered"] is not None, row["advisor_failing"] is not None
+
+
+def test_the_header_says_whether_the_model_that_advises_answers(tmp_path: Path) -> None:
+    run_state = begin(tmp_path / "run")
+    rules = replace(CALL, model="", key="")
+    run_state.calls.record(Advice("rules", (), (), (rules,)), 0)
+    assert header(run_state) == (False, False)
+    run_state.calls.grows(CALL, "ollama")
+    assert header(run_state) == (False, False), "it is still writing"
+    run_state.calls.record(Advice("ollama", (), (), (replace(CALL, error="refused: nothing answers"),)), 0)
+    assert header(run_state) == (False, True)
+    run_state.calls.record(Advice("ollama", (), (), (replace(CALL, key="strategist-2"),)), 0)
+    assert header(run_state) == (True, False)
+    cancelled = replace(CALL, key="strategist-3", error="cancelled: the run ends")
+    run_state.calls.record(Advice("ollama", (), (), (cancelled,)), 0)
+    assert header(run_state) == (True, False)
+    run_state.calls.record(Advice("ollama", (), (), (replace(CALL, key="strategist-4", error="stall: 30 s"),)), 0)
+    assert header(run_state) == (True, True)
+    run_state.close()
+
+
+def test_the_state_of_an_advisor_is_told_in_words() -> None:
+    answered, failing = datetime(2026, 11, 29, 13, 59), datetime(2026, 11, 29, 14, 3)
+    assert advisor_state(None, None) == ""
+    assert advisor_state(answered, None) == "last answer 13:59 UTC"
+    assert advisor_state(answered, failing) == "failing since 14:03 UTC, last answer 13:59"
+    assert advisor_state(None, failing) == "failing since 14:03 UTC, no answer yet"
 
 
 def test_diagnoses_of_an_older_version_are_all_told_but_for_a_healthy_one_beside_others(tmp_path: Path) -> None:

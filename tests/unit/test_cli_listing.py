@@ -139,6 +139,26 @@ def test_a_runs_directory_may_come_from_the_environment(tmp_path: Path) -> None:
     assert "one" in llmzero("ls", cwd=tmp_path, LLMZERO_RUNS="other").stdout
 
 
+def test_show_says_since_when_the_model_that_advises_fails(ask: Ask, runs: Path) -> None:
+    directory = finished_run(runs, "one")
+    assert "advisor rules\n" in ask("show", "one")
+    writer = Writer(directory.database)
+    writer.update("runs", {"name": "one"}, advisor="ollama")
+    for call, (hour, error) in enumerate(
+        [(13, ""), (14, "refused: nothing answers"), (15, "refused: nothing answers")]
+    ):
+        writer.insert(
+            "agent_calls", call_id=call, node_id=1, advisor="ollama", role="strategist", model="m", prompt_version="",
+            request="{}", response="", rationale="", images="[]", prompt_tokens=0, completion_tokens=0,
+            milliseconds=1.0, error=error, ts=datetime(2026, 11, 29, hour),
+        )  # fmt: skip
+    writer.close()
+    state = "failing since 2026-11-29 14:00 UTC, last answer 2026-11-29 13:00"
+    assert f"advisor ollama, {state}\n" in ask("show", "one")
+    (listed,) = json.loads(ask("ls", "--json"))
+    assert listed["advisor_failing"] == "2026-11-29T14:00:00+00:00"
+
+
 def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
     finished_run(runs, "one")
     text = ask("show", "on")

@@ -31,13 +31,23 @@ def test_doctor_says_what_to_pull(tmp_path: Path) -> None:
     with serving(None, BLIND) as fake:
         found = finding(tmp_path, "ollama", "--host", fake.host)
         assert found["level"] == "warning"
-        assert "none has vision: `ollama pull qwen3-vl:8b`" in found["text"]
+        assert "not qwen3-vl:8b: `ollama pull qwen3-vl:8b`" in found["text"]
         other = finding(tmp_path, "ollama", "--host", fake.host, "--model", "gemma3:4b")
         assert "`ollama pull gemma3:4b`" in other["text"]
         host = fake.host
     down = finding(tmp_path, "ollama", "--host", host)
     assert "nothing answers at" in down["text"]
     assert "start Ollama" in down["text"]
+
+
+def test_doctor_does_not_have_a_model_pulled_that_is_there_and_has_no_sight(tmp_path: Path) -> None:
+    with serving(None, BLIND) as fake:
+        found = finding(tmp_path, "ollama", "--host", fake.host, "--model", "qwen3:8b")
+    assert found["level"] == "warning"
+    assert "qwen3:8b has no vision: `ollama pull qwen3-vl:8b`, or advisor.kind = " in found["text"]
+    with serving(None, BLIND, SEEING) as fake:
+        found = finding(tmp_path, "ollama", "--host", fake.host, "--model", "qwen3:8b")
+    assert "qwen3:8b has no vision: set advisor.model = 'qwen3-vl:8b', or " in found["text"]
 
 
 def test_doctor_asks_what_the_engine_asks(tmp_path: Path) -> None:
