@@ -252,6 +252,10 @@ def _asking(commands: Any) -> None:
     _command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
     show = _command(commands, "show", "listing:show", "one run as text")
     show.add_argument("name", metavar="RUN")
+    dynamics = _command(
+        commands, "dynamics", "dynamics:parameter_dynamics", "whether hyperparameters accumulate, oscillate or stay"
+    )
+    dynamics.add_argument("names", nargs="+", metavar="RUN")
     tail = _command(commands, "tail", "tail:tail", "follow the log of a run and its training")
     tail.add_argument("name", metavar="RUN")
     tail.add_argument(

@@ -105,6 +105,18 @@ SELECT n.node_id, n.parent_id, b.stage, n.start_steps, n.start_steps + n.trained
 FROM nodes n CROSS JOIN json_each(n.configuration) e
 LEFT JOIN nodes p ON p.node_id = n.parent_id LEFT JOIN best_trajectory b ON b.node_id = n.node_id;
 
+CREATE OR REPLACE VIEW parameter_moves AS
+SELECT t.node_id, t.parent_id, t.stage, n.intent, t.parameter, t.parent_value, t.value,
+    CAST(sign(t.value - t.parent_value) AS INTEGER) AS direction, t.on_best_trajectory, n.advisor
+FROM trajectory_parameters t JOIN nodes n ON n.node_id = t.node_id
+WHERE n.intent IN ('change', 'anneal') AND n.state NOT IN ('rejected', 'proposed') AND t.value <> t.parent_value;
+
+CREATE OR REPLACE VIEW parameter_dynamics AS
+SELECT parameter, count(*) AS changes, count(*) FILTER (direction > 0) AS ups, count(*) FILTER (direction < 0) AS downs,
+    ups / changes AS up_share, score_low(up_share, changes, changes) AS up_low, score_high(up_share, changes, changes) AS up_high,
+    arg_min(parent_value, stage) FILTER (on_best_trajectory) AS best_from, arg_max(value, stage) FILTER (on_best_trajectory) AS best_to
+FROM parameter_moves GROUP BY parameter ORDER BY parameter;
+
 CREATE OR REPLACE VIEW cost AS
 SELECT advisor, role, model, count(*) AS calls, count(*) FILTER (error <> '') AS errors,
     CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens, CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
@@ -171,6 +183,8 @@ COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that
 COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*, when the model that advises last answered and since when it fails (advisor_answered, advisor_failing): what header, lists, exports and model cards show. One row.';
 COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the reported policy (of a soup, to its newest member): how many steps of each are used, and the score there.';
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory; value is NULL for a category, whose name is in text.';
+COMMENT ON VIEW parameter_moves IS 'One row a change of a hyperparameter by a transition of the search (first segments and repairs left out): from which value to which, and the direction, 1 or -1.';
+COMMENT ON VIEW parameter_dynamics IS 'Per hyperparameter: how often it was changed, up and down, the share of ups with its 95% Wilson interval, and its way along the best trajectory. `llmzero dynamics` adds reversals with a null.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';
 COMMENT ON VIEW failures IS 'Segments that ended by a fault, with the reason and the node that repaired them.';
 COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, reported policy, last event: run_header without the run file. One row.';

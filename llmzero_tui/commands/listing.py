@@ -17,9 +17,10 @@ from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
 from engine.store.reader import ask_run
 from llmzero_tui.format import MISSING, duration, mark, plain, score
+from llmzero_tui.text.dynamics import dynamics_lines
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
 from llmzero_tui.text.output import emit, note, table
-from llmzero_tui.text.summary import read_result, result_lines, stages_as_dicts, strategy_lines
+from llmzero_tui.text.summary import read_result, result_as_dict, result_lines, strategy_lines
 from llmzero_tui.values.answers import to_json
 
 Row = dict[str, Any]
@@ -78,10 +79,12 @@ def show(options: argparse.Namespace) -> int:
     directory = launch.find_run(options.runs_dir, options.name)
     facts, result = ask_run(directory.path, lambda reader: (read_facts(reader, directory), read_result(reader)))
     if options.json:
-        emit(to_json({**facts.as_dict(), "stages": stages_as_dicts(result.strategy)}))
+        emit(to_json({**facts.as_dict(), **result_as_dict(result)}))
         return 0
     emit(*head_lines(facts), "", *tree_lines(facts))
     emit("", *result_lines(result.strategy.reported), "", *strategy_lines(result))
+    if any(each.transitions for each in result.dynamics):
+        emit("", *dynamics_lines(result.dynamics))
     return 0
 
 

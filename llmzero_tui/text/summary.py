@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from engine.analysis.dynamics import ParameterDynamics, dynamics, read_moves
 from engine.analysis.no_gain import no_gain
 from engine.analysis.reported import ReportedPolicy
 from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strategy
@@ -42,7 +43,7 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
     finally:
         reader.close()
     if as_json:
-        emit(to_json({**summary.as_dict(), "stages": stages_as_dicts(result.strategy)}))
+        emit(to_json({**summary.as_dict(), **result_as_dict(result)}))
         return
     reason = f": {plain(summary.reason, 200)}" if summary.reason else ""
     emit("", f"{directory.name}  {mark(summary.state).glyph} {summary.state}{reason}")
@@ -56,16 +57,18 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What a run has to show: its strategy, or, where there is none, `no_gain` says what was learnt; `labels` are the
-    short names of the hyperparameters."""
+    short names of the hyperparameters; `dynamics` what each of them did over the run's transitions."""
 
     strategy: TrainingStrategy
     no_gain: str
     labels: Labels
+    dynamics: list[ParameterDynamics]
 
 
 def read_result(reader: Reader) -> RunResult:
     """The result of the run as it stands. Raises UserError when it has not begun."""
-    return RunResult(read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader))
+    moved = dynamics([read_moves(reader.rows)])
+    return RunResult(read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader), moved)
 
 
 def result_lines(best: ReportedPolicy) -> Iterator[str]:
@@ -156,7 +159,15 @@ def parameter_labels(reader: Reader) -> Labels:
         return {}  # a run of another version: the long names do
 
 
-def stages_as_dicts(strategy: TrainingStrategy) -> list[dict[str, Any]]:
+def result_as_dict(result: RunResult) -> dict[str, Any]:
+    """The stages and the dynamics for scripts."""
+    return {
+        "stages": _stages_as_dicts(result.strategy),
+        "dynamics": [each.as_dict() for each in result.dynamics],
+    }
+
+
+def _stages_as_dicts(strategy: TrainingStrategy) -> list[dict[str, Any]]:
     """The stages for scripts."""
     return [
         {

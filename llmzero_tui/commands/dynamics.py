@@ -1,0 +1,37 @@
+"""`llmzero dynamics`: whether hyperparameters accumulate, oscillate or stay, over the transitions of many runs."""
+
+from __future__ import annotations
+
+import argparse
+
+from engine.analysis.dynamics import RunMoves, dynamics, read_moves
+from engine.run import launch
+from engine.store.reader import open_run
+from engine.words import counted
+from llmzero_tui.format import plain
+from llmzero_tui.text.dynamics import NOTE, dynamics_lines
+from llmzero_tui.text.output import emit
+from llmzero_tui.values.answers import to_json
+
+
+def parameter_dynamics(options: argparse.Namespace) -> int:
+    """One table a search strategy: runs of `random-changes` are the null beside ours."""
+    groups: dict[str, list[RunMoves]] = {}
+    for name in dict.fromkeys(options.names):
+        reader = open_run(launch.find_run(options.runs_dir, name).path)
+        try:
+            moves = read_moves(reader.rows)
+        finally:
+            reader.close()
+        groups.setdefault(moves.strategy, []).append(moves)
+    found = {strategy: dynamics(runs) for strategy, runs in groups.items()}
+    if options.json:
+        emit(to_json({strategy: [each.as_dict() for each in rows] for strategy, rows in found.items()}))
+        return 0
+    for strategy, rows in found.items():
+        runs = groups[strategy]
+        changes = sum(run.transitions for run in runs)
+        emit(f"{plain(strategy)}: {counted(len(runs), 'run')}, {counted(changes, 'transition')}")
+        emit(*dynamics_lines(rows), "")
+    emit(NOTE)
+    return 0

@@ -1,0 +1,52 @@
+"""Parameter dynamics as text: a table with intervals and the null, and what the columns are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.analysis.dynamics import ParameterDynamics
+from engine.words import counted
+from llmzero_tui.format import MISSING, plain, share
+from llmzero_tui.text.output import table
+
+HEADER = (
+    "hyperparameter",
+    "kind",
+    "changes",
+    "up",
+    "share up [95%]",
+    "net on best path",
+    "monotonic",
+    "reversals",
+    "p",
+    "verdict",
+)
+NOTE = (
+    "up: changes that raise the value; net on best path: octaves on a logarithmic scale, else shares of the range; "
+    "reversals: changes that take back the one before on their branch, of those that have one, and what shuffled "
+    "directions give; p: how often they give as many"
+)
+
+
+def dynamics_lines(found: Sequence[ParameterDynamics]) -> Iterator[str]:
+    """The table; without any change one line."""
+    transitions = max((each.transitions for each in found), default=0)
+    moved = [each for each in found if each.ups + each.downs]
+    if not moved:
+        yield f"no hyperparameter was changed in {counted(transitions, 'transition')}"
+        return
+    yield from table(HEADER, [_row(each) for each in moved], right={2, 3})
+    if still := [plain(each.parameter) for each in found if not each.ups + each.downs]:
+        yield f"never changed in {counted(transitions, 'transition')}: {', '.join(still)}"
+
+
+def _row(each: ParameterDynamics) -> list[str]:
+    changes, (low, high) = each.ups + each.downs, each.up_interval
+    reversals = f"{each.reversals}/{each.pairs} ({each.expected_reversals:.1f})" if each.pairs else MISSING
+    return [
+        plain(each.parameter), plain(each.kind), str(changes), str(each.ups),
+        f"{share(each.ups / changes)} [{share(low)}, {share(high)}]",
+        MISSING if each.monotonicity is None else f"{each.drift:+.2f}",
+        MISSING if each.monotonicity is None else f"{each.monotonicity:.2f}", reversals,
+        MISSING if each.p is None else f"{each.p:.3f}", each.verdict,
+    ]  # fmt: skip
