@@ -96,6 +96,7 @@ class JobBuilder:
             optimizer=str(parent) if carries or node.steps else None,
             reference=run.base if reference is None else str(run.checkpoint_path(*reference)),
             configuration=dict(node.configuration),
+            trl=dict(config.trl),
             steps=node.planned_steps,
             done=node.steps,
             seed=seed,

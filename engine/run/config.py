@@ -6,7 +6,6 @@ what needs the task, the model or the machine is checked in `engine.run.prefligh
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,13 +14,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from engine.domain.hyperparameters import LORA_RATE
+from engine.domain.hyperparameters import GENERAL, LORA_RATE, OPTIONAL
 from engine.domain.space import Space
+from engine.domain.trl_fields import OWNED
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
+from engine.run.mistakes import explain
 from engine.run.strategies import SETTINGS
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -263,6 +264,21 @@ class RunConfig(RunFileSection):
     advisor: AdvisorSection = AdvisorSection()
     gate: GateSection = GateSection()
     training: TrainingSection = TrainingSection()
+    trl: dict[str, JsonValue] = Field(default_factory=dict)
+    """Other fields of trl.GRPOConfig by TRL's names, for every segment, such as adam_beta2 = 0.95. `check` holds
+    them against TRL; those that the engine sets itself are refused."""
+
+    @field_validator("trl")
+    @classmethod
+    def _trl_is_not_ours(cls, table: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name, value in table.items():
+            if name in GENERAL or name in OPTIONAL:
+                raise ValueError(
+                    f"{short_name(name)} is a hyperparameter: [space.{name}] fixed = {short(value)} sets it"
+                )
+            if name in OWNED:
+                raise ValueError(f"{short_name(name)} cannot be set here: {OWNED[name]}")
+        return table
 
     def build_space(self, suggested: Mapping[str, Mapping[str, Any]]) -> Space:
         """What the search may change, from the task's suggestion and [space]. Raises UserError: see `Space.build`."""
@@ -363,34 +379,3 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in table.items():
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return found
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
-    errors = error.errors(include_url=False)
-    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
-    key = ".".join(short_name(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        line = f"unknown key {key}{_nearest(first['loc'], model)}"
-    elif first["type"] == "missing":
-        line = f"{key} is missing"
-    elif key == "name" and first["type"] == "string_pattern_mismatch":
-        line = f"name = {short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
-    elif first["type"] in ("model_type", "dict_type"):
-        line = f"{key} = {short(first['input'])}: must be a table, [{key}]"
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {short(first['input'])}"
-        line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return one_line(line) + more
-
-
-def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """The known keys beside an unknown one: the nearest, or all of them."""
-    fields: Any = model.model_fields
-    for part in location[:-1]:
-        fields = fields[part].annotation.model_fields
-    known = sorted(fields)
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"

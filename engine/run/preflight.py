@@ -6,15 +6,17 @@ imports no torch and changes nothing on disk.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.domain.space import Space
-from engine.errors import UserError, one_line
+from engine.errors import Fault, UserError, one_line, short
 from engine.host import machine, ollama_host, threads
 from engine.host.model_files import find_model
 from engine.run import advisor_check, memory_check, model_check, prompt_check, task_check, task_loading
+from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
@@ -22,6 +24,9 @@ from engine.run.strategies import check_packages
 from engine.words import counted
 from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
+
+TRL_SECONDS = 120.0
+"""For a process that imports TRL; some seconds on a quiet machine."""
 
 
 def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
@@ -33,6 +38,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     longest = prompt_check.lengths(config, task, model, space, prompts, found) if task and model and space else 0
     here = machine.inspect()
     sizes = memory_check.sizes(config, model, space, longest, gpu=bool(here.gpus)) if model else None
+    found += _trl(config)
     found += _strategy(config)
     found += _budget(config, here)
     found += memory_check.memory(config, sizes, here) if sizes else ()
@@ -92,6 +98,19 @@ def _space(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> S
     names = ", ".join(f"{each.name} {each.allowed}" for each in varied)
     found.append(CheckFinding("ok", "space", names or "nothing varies: every hyperparameter is fixed"))
     return space
+
+
+def _trl(config: RunConfig) -> Iterator[CheckFinding]:
+    """The [trl] table, by TRL's own fields in a process that imports it."""
+    if not config.trl:
+        return
+    try:
+        answer = child_answer("engine.training.trl_table", json.dumps(config.trl), seconds=TRL_SECONDS)
+    except (TimeoutError, Fault) as error:
+        yield CheckFinding("warning", "trl", f"TRL could not be asked about the table ({error}); a segment does it")
+        return
+    words = ", ".join(f"{name} = {short(value)}" for name, value in config.trl.items())
+    yield CheckFinding("error" if answer["problem"] else "ok", "trl", answer["problem"] or words)
 
 
 def _strategy(config: RunConfig) -> Iterator[CheckFinding]:

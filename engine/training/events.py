@@ -10,7 +10,7 @@ import math
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from engine.domain.score import PromptSet, Score
 
@@ -132,7 +132,7 @@ class SegmentSpec(WorkerMessage):
         optimizer: directory that holds `optimizer.pt` of the parent checkpoint, or None to start Adam anew.
         reference: model directory whose policy the KL penalty is measured against (base, or the branch point).
         configuration: value of every hyperparameter by its name in `engine.domain.space`.
-        trl: extra fields of trl.GRPOConfig resolved from the configuration (TRL's name → value).
+        trl: fields of trl.GRPOConfig that the run file sets in [trl] (TRL's name → value).
         steps: GRPO steps of this segment, those done among them. seed: of data order and sampling, one per segment.
         directory: where checkpoints are written: `checkpoint-<step>/` each with `manifest.json` written last.
         checkpoint_every: steps between checkpoints (each is scored); the last step always has one.
@@ -154,7 +154,7 @@ class SegmentSpec(WorkerMessage):
     optimizer: str | None
     reference: str
     configuration: dict[str, bool | int | float | str]
-    trl: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    trl: dict[str, JsonValue] = Field(default_factory=dict)
     steps: int = Field(ge=1)
     done: int = Field(default=0, ge=0, le=2**31 - 1)
     seed: int

@@ -16,7 +16,8 @@ from trl import GRPOConfig
 
 from engine.domain.hyperparameters import SYNC_STEPS
 from engine.domain.memory import CHECKPOINTING_PARAMETERS
-from engine.domain.space import Value, numeric
+from engine.domain.space import numeric
+from engine.domain.trl_fields import OWNED
 from engine.errors import UserError
 from engine.training.events import SegmentSpec
 from engine.training.policy import use_bf16
@@ -25,18 +26,8 @@ from tasks.base import Item, Split, Task
 HIGHEST_LEARNING_RATE = 0.1
 
 _FIELDS = {field.name: field for field in dataclasses.fields(GRPOConfig)}
-# fmt: off
-_OURS = frozenset({
-    "output_dir", "max_steps", "seed", "data_seed",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size",
-    "bf16", "fp16", "optim", "use_cpu", "use_vllm",
-    "vllm_mode", "save_strategy", "report_to", "logging_steps",
-    "logging_strategy", "disable_tqdm", "auto_find_batch_size",
-    "warmup_ratio", "num_train_epochs", "resume_from_checkpoint",
-    "remove_unused_columns", "shuffle_dataset", "eval_strategy", "logging_nan_inf_filter",
-    "log_completions",
-})
-# fmt: on
+Fields = dict[str, Any]
+"""Values of trl.GRPOConfig by name."""
 
 
 def task_for_training(task: Task, spec: SegmentSpec) -> Task:
@@ -66,13 +57,13 @@ def task_for_training(task: Task, spec: SegmentSpec) -> Task:
     return result
 
 
-def hyperparameters(task: Task, spec: SegmentSpec) -> dict[str, Value]:
+def hyperparameters(task: Task, spec: SegmentSpec) -> Fields:
     """The fields of GRPOConfig that the configuration and `spec.trl` set, checked.
 
     Raises:
         UserError: an unknown field, one that the segment itself sets, or a value that TRL would train on in vain.
     """
-    chosen: dict[str, Value] = {"max_completion_length": task.max_completion_length}
+    chosen: Fields = {"max_completion_length": task.max_completion_length}
     chosen |= {name: value for name, value in spec.configuration.items() if name in _FIELDS}
     chosen |= spec.trl
     for name, value in chosen.items():
@@ -80,8 +71,8 @@ def hyperparameters(task: Task, spec: SegmentSpec) -> dict[str, Value]:
             near = difflib.get_close_matches(name, _FIELDS, n=1)
             hint = f"; nearest: {near[0]}" if near else ""
             raise UserError(f"trl.GRPOConfig has no field {name!r}{hint}")
-        if name in _OURS:
-            raise UserError(f"{name} = {value!r} cannot be configured: the segment sets it")
+        if name in OWNED:
+            raise UserError(f"{name} = {value!r} cannot be configured: {OWNED[name]}")
         chosen[name] = _typed(name, value)
     _check(chosen, spec)
     return _meant(chosen)
@@ -92,7 +83,7 @@ CISPO_CAP = 5.0
 would only make every update so many times smaller."""
 
 
-def _meant(chosen: dict[str, Value]) -> dict[str, Value]:
+def _meant(chosen: Fields) -> Fields:
     """The fields with what a value implies for others, so that each is valid whatever the others are."""
     if chosen.get("loss_type") == "cispo":
         chosen["epsilon_high"] = CISPO_CAP
@@ -108,7 +99,7 @@ def _meant(chosen: dict[str, Value]) -> dict[str, Value]:
     return chosen
 
 
-def _typed(name: str, value: Value) -> Value:
+def _typed(name: str, value: Any) -> Any:
     """JSON knows no difference between 8 and 8.0; TRL does."""
     kind = str(_FIELDS[name].type)
     if isinstance(value, float) and "int" in kind and "float" not in kind:
@@ -118,7 +109,7 @@ def _typed(name: str, value: Value) -> Value:
     return value
 
 
-def _check(chosen: Mapping[str, Value], spec: SegmentSpec) -> None:
+def _check(chosen: Mapping[str, Any], spec: SegmentSpec) -> None:
     group = _number(chosen, "num_generations", 8)
     if group < 2:
         raise UserError(f"num_generations = {group:g} is too small: GRPO compares at least 2 completions a prompt")
@@ -138,14 +129,14 @@ def _check(chosen: Mapping[str, Value], spec: SegmentSpec) -> None:
             raise UserError(f"{name} = {chosen[name]} must be at least 1")
 
 
-def _number(chosen: Mapping[str, Value], name: str, default: float) -> float:
+def _number(chosen: Mapping[str, Any], name: str, default: float) -> float:
     value = chosen.get(name, default)
-    if isinstance(value, bool | str) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError(f"{name} = {value!r} is not a finite number")
     return value
 
 
-def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Value]) -> list[Item]:
+def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Any]) -> list[Item]:
     """Training prompts for every step of the segment, drawn with the segment's seed.
 
     Raises:
@@ -164,7 +155,7 @@ def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Value]) -
     return items
 
 
-def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int, longest_prompt: int) -> Any:
+def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, longest_prompt: int) -> Any:
     """trl.GRPOConfig of the segment. TRL's defaults that do harm here are overridden (bf16 on a CPU, linear decay).
 
     Args:
@@ -205,7 +196,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Value], parameters: int,
         raise UserError(f"TRL refuses the configuration: {' '.join(str(error).split())[:300]}") from error
 
 
-def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Value], longest_prompt: int) -> dict[str, Any]:
+def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Any], longest_prompt: int) -> dict[str, Any]:
     if spec.vllm == "off":
         return {}
     length = longest_prompt + int(_number(chosen, "max_completion_length", 256))

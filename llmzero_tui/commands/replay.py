@@ -24,7 +24,8 @@ from engine.domain.parameters import format_value
 from engine.errors import Fault, UserError, short
 from engine.host.model_files import ModelFiles, find_model, read_model
 from engine.run import launch, task_loading
-from engine.run.config import RunConfig, explain
+from engine.run.config import RunConfig
+from engine.run.mistakes import explain
 from engine.store.reader import open_run
 from engine.words import counted
 from llmzero_tui.commands.compare import work_off

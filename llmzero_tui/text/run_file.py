@@ -51,6 +51,7 @@ def run_file_text(task: str, model: str) -> str:
         section = field.annotation
         if isinstance(section, type) and issubclass(section, RunFileSection):
             lines += ["", *_section(name, section, docs, given)]
+    lines += ["", *_comment(docs["RunConfig"]["trl"]), "[trl]"]
     lines += ["", *_space(Space.build({}, suggested, batch_size=config.TrainingSection().batch_size))]
     return "\n".join(lines) + "\n"
 

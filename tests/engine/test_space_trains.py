@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from trl import GRPOConfig
 
 from engine.domain.hyperparameters import NAMES, OPTIONAL
 from engine.domain.space import Value
+from engine.domain.trl_fields import OWNED
 from engine.testing.executors import Spec
-from engine.training import settings
+from engine.training import settings, trl_table
 from tasks import registry
 from tests.engine.training_runs import checkpoints, finished, metrics, run
 
@@ -38,7 +44,7 @@ def test_a_segment_trains_with_all_numbers_at_an_end_of_their_ranges(make_spec: 
     assert all("loss" in each for each in told)
 
 
-def fields(make_spec: Spec, **configuration: Value) -> dict[str, Value]:
+def fields(make_spec: Spec, **configuration: Value) -> dict[str, Any]:
     spec = make_spec(configuration=configuration)
     return settings.hyperparameters(registry.get(spec.task), spec)
 
@@ -61,6 +67,33 @@ def test_a_value_that_is_off_is_off_for_trl(make_spec: Spec) -> None:
 def test_the_kl_gradient_does_not_depend_on_trls_default(make_spec: Spec) -> None:
     args = settings.grpo_config(make_spec(), {"num_generations": 4, "beta": 0.04}, parameters=1, longest_prompt=9)
     assert args.use_bias_correction_kl is True
+
+
+def test_a_field_of_the_trl_table_reaches_the_optimizer(make_spec: Spec) -> None:
+    spec = make_spec(steps=1, trl={"adam_beta2": 0.95})
+    saved = checkpoints(finished(run(spec)))[-1].directory
+    state = torch.load(Path(saved) / "optimizer.pt", weights_only=True)
+    assert state["param_groups"][0]["betas"] == (0.9, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"adam_beta2": 0.95, "optim": "adamw_torch", "repetition_penalty": 1}, ""),
+        ({"adam_beta": 0.95}, "trl.adam_beta is no field of trl.GRPOConfig; nearest: adam_beta"),
+        ({"adam_beta2": "fast"}, "trl.adam_beta2 = 'fast' is not allowed; TRL wants float"),
+        ({"optim": "adamw_9bit"}, "trl: TRL refuses the table: adamw_9bit is not a valid OptimizerNames"),
+    ],
+)
+def test_a_trl_table_is_held_against_trls_own_fields(table: dict[str, Any], words: str) -> None:
+    found = trl_table.problem(table)
+    assert found.startswith(words)
+    assert bool(found) is bool(words)
+    assert "\n" not in found
+
+
+def test_every_field_that_the_engine_owns_is_one_of_trls() -> None:
+    assert set(OWNED) - {field.name for field in dataclasses.fields(GRPOConfig)} == set()
 
 
 def test_rollouts_of_one_generation_serve_several_steps(make_spec: Spec) -> None:

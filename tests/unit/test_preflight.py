@@ -487,3 +487,9 @@ def test_default_learning_rates_of_an_adapter_are_ten_times_those_of_full_traini
     assert [(rate.low, rate.default, rate.high) for rate in rates] == [
         (1e-6, 3e-6, 1e-4), (1e-5, 3e-5, 1e-3), (1e-5, 1e-4, 1e-3)
     ]  # fmt: skip
+
+
+def test_a_field_that_trl_does_not_have_is_an_error_of_the_check(tmp_path: Path) -> None:
+    finding = found(config("[trl]\nadam_beta = 0.95\n"), "trl", tmp_path)
+    assert finding.level == "error"
+    assert finding.text.startswith("trl.adam_beta is no field of trl.GRPOConfig; nearest: adam_beta")

@@ -1,0 +1,56 @@
+"""The fields of trl.GRPOConfig that the engine sets itself, and what a run file says instead.
+
+Read by the run file ([trl] refuses them by name) and by the worker. Data only: which other fields there are, TRL itself
+is asked (`engine.training.trl_table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_RUN = "the engine sets it"
+
+OWNED: Mapping[str, str] = {
+    "output_dir": _RUN,
+    "max_steps": "search.segment_steps sets it",
+    "num_train_epochs": "search.segment_steps says how long a segment is",
+    "seed": "search.seed sets it",
+    "data_seed": "search.seed sets it",
+    "per_device_train_batch_size": "training.micro_batch sets it",
+    "gradient_accumulation_steps": "training.batch_size over training.micro_batch sets it",
+    "generation_batch_size": "training.batch_size and [space.steps_per_generation] set it",
+    "auto_find_batch_size": "the engine halves micro_batch where memory runs out",
+    "bf16": "training.precision sets it",
+    "fp16": "training.precision sets it",
+    "optim": "training.optimizer sets it",
+    "use_cpu": _RUN,
+    "use_vllm": "training.vllm sets it",
+    "vllm_mode": "training.vllm sets it",
+    "chat_template_kwargs": "model.chat_template_kwargs sets it",
+    "reward_weights": "the task gives one reward",
+    "model_init_kwargs": "the engine loads the model",
+    "trust_remote_code": "the engine loads the model",
+    "disable_tqdm": _RUN,
+    "logging_steps": "every step is logged",
+    "logging_strategy": "every step is logged",
+    "logging_first_step": "every step is logged",
+    "logging_nan_inf_filter": _RUN,
+    "log_completions": "completions are in the run's database",
+    "report_to": "metrics are in the run's database",
+    "remove_unused_columns": _RUN,
+    "shuffle_dataset": "the engine draws the prompts of a segment",
+    "dataloader_drop_last": _RUN,
+    "do_train": _RUN,
+    "do_eval": "the engine scores checkpoints: [evaluation]",
+    "do_predict": _RUN,
+    "eval_strategy": "the engine scores checkpoints: [evaluation]",
+    "eval_steps": "the engine scores checkpoints: [evaluation]",
+    "save_strategy": "evaluation.checkpoints sets it",
+    "save_steps": "evaluation.checkpoints sets it",
+    "save_total_limit": "training.keep_checkpoints sets it",
+    "save_only_model": _RUN,
+    "load_best_model_at_end": "the search decides what is trained on",
+    "resume_from_checkpoint": "the engine resumes segments",
+    "push_to_hub": "`llmzero export` writes the policy",
+}
+"""Field → what sets it."""
