@@ -103,12 +103,15 @@ class UserCode:
             TaskError: it called sys.exit, or raised what is no Exception, such as a KeyboardInterrupt of its own.
             Interrupted: by Ctrl+C.
         """
+        process = os.getpid()
         with _apart(self.path), self._with_its_modules(), _ctrl_c_known():
             try:
                 yield
             except (Exception, ProcessInterrupted, CodeTimeout):
                 raise
             except SystemExit as error:
+                if os.getpid() != process:  # a child that the code forked: it must not go on as ours
+                    os._exit(error.code if isinstance(error.code, int) else 1)
                 hint = '; read options in `if __name__ == "__main__":` only' if error.code == 2 else ""
                 raise TaskError(f"it calls sys.exit({error.code!r:.80}){hint}") from error
             except BaseException as error:
@@ -209,8 +212,9 @@ def _place(name: str) -> str | None:
 
 @contextlib.contextmanager
 def _apart(path: Path) -> Iterator[None]:
-    """Descriptors 0 and 1 become nothing and stderr, for Python and for C alike; sys.argv holds the file alone."""
-    argv, streams = sys.argv, (sys.stdin, sys.stdout)
+    """Descriptors 0 and 1 become nothing and stderr, for Python and for C alike; sys.argv holds the file alone, and the
+    working directory is what it was when the code is done."""
+    argv, streams, here = sys.argv, (sys.stdin, sys.stdout, sys.stderr), _working_directory()
     _flush()
     kept = [_duplicate(0), _duplicate(1)]
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  a descriptor is wanted
@@ -218,12 +222,14 @@ def _apart(path: Path) -> Iterator[None]:
     with contextlib.suppress(OSError):  # a process without stderr
         os.dup2(2, 1)
     sys.argv = [str(path)]
-    sys.stdin, sys.stdout = io.StringIO(), sys.stderr
+    sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _users_stream(), _users_stream()
     try:
         yield
     finally:
         _flush()
-        sys.argv, (sys.stdin, sys.stdout) = argv, streams
+        sys.argv, (sys.stdin, sys.stdout, sys.stderr) = argv, streams
+        if here and _working_directory() != here:
+            os.chdir(here)
         for number, copy in enumerate(kept):
             if copy is None:
                 with contextlib.suppress(OSError):
@@ -231,6 +237,27 @@ def _apart(path: Path) -> Iterator[None]:
             else:
                 os.dup2(copy, number)
                 os.close(copy)
+
+
+class _OpenStream(io.TextIOWrapper):
+    """Stays open for whoever has kept it (a logging handler), whatever the code closes."""
+
+    def close(self) -> None:
+        self.flush()
+
+
+@functools.cache
+def _users_stream() -> _OpenStream:
+    """What code of the user's has as stdout and stderr."""
+    return _OpenStream(open(2, "wb", closefd=False), "utf-8", "backslashreplace", line_buffering=True)
+
+
+def _working_directory() -> str:
+    """ "" where it is gone."""
+    try:
+        return os.getcwd()  # noqa: PTH109  asked around every call
+    except OSError:
+        return ""
 
 
 def _duplicate(descriptor: int) -> int | None:

@@ -83,18 +83,11 @@ class ClosingEvaluations:
         seconds = await asyncio.gather(*(self._score("reranking", c.policy, c.path, spec) for c in candidates))
         scored = [(joined(c.validation, second), c) for c, second in zip(candidates, seconds, strict=True)]
         best, winner = max(scored, key=lambda pair: pair[0].value)
-        told = self._told()
         for score, candidate in scored:
             ahead = "picked" if candidate is winner else f"the selected policy leads by {best.minus(score)}"
             policy = candidate.policy
-            if (line := f"{policy.name}: {score}; {ahead}") not in told:
-                self._run.event("info", "reranking", line, policy.node)
+            self._run.event_of_this_end("reranking", f"{policy.name}: {score}; {ahead}", policy.node)
         return winner
-
-    def _told(self) -> set[str]:
-        """What an engine that was killed at this end of the run has told: nothing was trained since."""
-        since = "SELECT message FROM events WHERE kind = 'reranking' AND ts >= (SELECT max(ts) FROM checkpoints)"
-        return {row["message"] for row in self._run.rows(since)}
 
     def _checkpoints(self) -> list[PolicyCandidate]:
         candidates = []

@@ -352,7 +352,7 @@ class Controller:
             return await self._fail(str(fault))
         if winner is None:
             return await self._leave()
-        self._run.event("info", "winner", winner.name, winner.node, members=winner.members)
+        self._run.event_of_this_end("winner", winner.name, winner.node, members=winner.members)
         return self._end("finished", await self._learnt() if winner == BASE else "the budget is spent")
 
     async def _learnt(self) -> str:

@@ -45,7 +45,7 @@ def take_up(run: RunState, node_id: int, why: str) -> None:
     done = max((c.step for c in node.checkpoints if c.kept), default=0)
     if done >= node.planned_steps:  # all is there but the word that it ended
         run.set_state(node_id, NodeState.FINISHED)
-        run.event("info", "requeued", f"#{node_id} had trained all of its {done} steps", node_id)
+        run.event("warning", "requeued", f"#{node_id}: {why}; it had trained all of its {done} steps", node_id)
         return
     how = f"it continues from step {done} of {node.planned_steps}" if done else "it starts again"
     run.requeue(node_id, done, step_seconds(run, node_id, done), f"{why}; {how}")

@@ -272,6 +272,13 @@ class RunState:
         """One line for the log: level info, warning or error."""
         self.record.event(level, kind, message, node_id, **detail)
 
+    def event_of_this_end(self, kind: str, message: str, node_id: int, **detail: object) -> None:
+        """One line of how the search ended, unless an engine that was killed at this end, with nothing trained since,
+        has told it."""
+        told = "SELECT 1 FROM events WHERE kind = ? AND message = ? AND ts >= (SELECT max(ts) FROM checkpoints)"
+        if not self._writer.rows(told, (kind, message)):
+            self.event("info", kind, message, node_id, **detail)
+
     # ---- what was written -----------------------------------------------------------------------------------------
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:

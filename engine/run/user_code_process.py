@@ -10,10 +10,11 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tasks.base import TaskError
 
 END_SECONDS = 10.0
 """How long the child may take to end after its answer; threads of the user's may keep it."""
+POLL_SECONDS = 0.2
 _HUNG = re.compile(r"Timeout \((\d+):(\d+):(\d+)")
 _PLACE = re.compile(r'File "(.*)", line (\d+) in ')
 
@@ -51,7 +53,7 @@ def ask(module: str, question: str, name: str, say: Tell) -> Any:
             with contextlib.suppress(BrokenPipeError):  # it is gone already: its exit status says more
                 child.stdin.write(question)
                 child.stdin.close()
-            for line in child.stdout:
+            for line in _lines(child):
                 try:
                     answer = json.loads(line)
                 except ValueError:
@@ -64,6 +66,24 @@ def ask(module: str, question: str, name: str, say: Tell) -> Any:
         finally:
             _end(child)
     raise TaskError(f"{short_name(name)}: its code {_how(code, last_words, name)}; it must return or raise")
+
+
+def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+    """What it says until it ends; a process that its code has forked may keep the pipe open for longer."""
+    assert child.stdout is not None
+    pipe, rest = child.stdout.fileno(), b""
+    while True:
+        gone = child.poll() is not None
+        if not select.select([pipe], [], [], 0.0 if gone else POLL_SECONDS)[0]:
+            if gone:
+                break
+            continue
+        if not (read := os.read(pipe, 1 << 16)):
+            break
+        *lines, rest = (rest + read).split(b"\n")
+        yield from (line.decode("utf-8", "replace") for line in lines)
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -125,7 +125,8 @@ class RunFeed:
         before = self._last.writing if self._last else ()
         grown |= {w.node for w in before if w.node is not None and w.call not in {x.call for x in writing}}
         new = tuple(event_of(r) for r in reader.rows(sql("ui_events"), (self._event_seq,)))
-        events = ((self._last.events if self._last else ()) + new)[-EVENTS_KEPT:]
+        known = self._last.events if self._last and self._event_seq else ()
+        events = (known + new)[-EVENTS_KEPT:]
         self._event_seq = events[-1].seq if events else 0
         times = [t for t in (self._metric_time, row["spent_ts"], events[-1].ts if events else None) if t]
         return RunSnapshot(

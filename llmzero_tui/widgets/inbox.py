@@ -123,7 +123,7 @@ class Inbox(OptionList, inherit_bindings=False):
 def _waits(proposal: ProposalRow, now: datetime) -> str:
     """How long it has waited, or how long until it goes ahead by itself."""
     if not proposal.waits:
-        return "next when a worker is free"
+        return "starts by itself"
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
         return f"starts in {duration(left)}" if left > 0 else "starts now"

@@ -207,8 +207,10 @@ def samples(rows: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) -
 def log(
     events: tuple[EventRow, ...], commands: tuple[CommandRow, ...], width: int, dress: Appearance
 ) -> RenderableType:
-    """What happened, newest first, the humans' commands among it."""
-    newest: list[EventRow | CommandRow] = sorted((*events, *commands), key=lambda entry: entry.ts, reverse=True)
+    """What happened, newest first, the humans' commands among it; the event that repeats one of them is left out."""
+    answered = {f"{command.kind}: {command.message}" for command in commands}
+    told = (event for event in events if event.kind != "command" or event.message not in answered)
+    newest: list[EventRow | CommandRow] = sorted((*told, *commands), key=lambda entry: entry.ts, reverse=True)
     if not newest:
         return _line(dress, ("nothing yet", dress.palette.faint))
     parts: list[RenderableType] = []
@@ -236,7 +238,8 @@ def _happened(event: EventRow, dress: Appearance) -> Text:
     words = plain(event.message, 300)
     place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
     glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
-    return _line(dress, (glyph, colour), (place, colours.muted), (words, colour))
+    kind = f"{plain(event.kind, 30)}: "
+    return _line(dress, (glyph, colour), (place, colours.muted), (kind, colours.muted), (words, colour))
 
 
 def _commanded(command: CommandRow, dress: Appearance) -> Text:

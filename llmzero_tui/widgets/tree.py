@@ -7,6 +7,7 @@ curves were not read yet.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -114,9 +115,10 @@ class SearchTree(ScrollView, can_focus=True):
         if self._filter:
             words = f"/{self._filter} · esc shows all"
         else:
-            proposed = sum(n.state == "proposed" for n in self._known.values())
-            words = counted(max(0, len(self._known) - 1 - proposed), "node")
-            words += f" · {proposed} proposed" if proposed else ""
+            states = Counter(n.state for n in self._known.values())
+            never = [state for state in ("proposed", "rejected") if states[state]]  # as the header counts
+            words = counted(max(0, len(self._known) - 1 - sum(states[state] for state in never)), "node")
+            words += "".join(f" · {states[state]} {state}" for state in never)
         if (words, look(self)) != self._counted:  # to set a title draws the whole panel
             self._counted = (words, look(self))
             self.border_subtitle = look(self).title(words)

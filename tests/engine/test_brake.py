@@ -73,6 +73,9 @@ def test_nothing_waits_or_trains_in_a_run_that_the_brake_has_ended(tmp_path: Pat
     assert live.rows(directory, "SELECT node_id, state FROM nodes WHERE state IN ('proposed', 'running')") == []
     withdrawn = live.rows(directory, "SELECT DISTINCT reason FROM proposals WHERE state = 'superseded'")
     assert withdrawn == [{"reason": "the run failed"}]
+    lost = live.rows(directory, "SELECT node_id FROM proposals WHERE state = 'superseded' ORDER BY node_id")
+    told = "SELECT node_id FROM events WHERE kind = 'withdrawn' AND message LIKE '%was withdrawn: the run failed'"
+    assert live.rows(directory, f"{told} ORDER BY node_id") == lost, "each stands in the log"
 
 
 def test_a_resume_trains_some_more_before_it_stops_again(tmp_path: Path) -> None:

@@ -148,7 +148,9 @@ def assert_whole(directory: RunDirectory, undisturbed: RunDirectory) -> None:
     for table, key in ONCE.items():
         twice = live.rows(directory, f"SELECT {key} FROM {table} GROUP BY ALL HAVING count(*) > 1")  # noqa: S608
         assert twice == [], f"{table}: {twice}"
-    told = "SELECT message FROM events WHERE kind = 'reranking'"
+    told = (
+        "SELECT kind, node_id, message FROM events WHERE kind IN ('ended', 'checkpoint deleted', 'reranking', 'winner')"
+    )
     assert live.rows(directory, f"{told} GROUP BY ALL HAVING count(*) > 1") == []
     trained = "SELECT parent_id, branch_step, changes, seed FROM nodes WHERE state <> 'rejected' AND parent_id >= 0"
     assert live.rows(directory, f"{trained} GROUP BY ALL HAVING count(*) > 1") == []

@@ -103,6 +103,8 @@ def test_a_gone_engine_is_opened_anew_from_the_file(run: Path) -> None:
     snapshot = feed.read(RunView())
     assert snapshot.run.state == "crashed"
     assert len(snapshot.nodes) == len(SEGMENTS) + 1
+    numbers = [event.seq for event in snapshot.events]
+    assert numbers == sorted(set(numbers)), "no event is shown twice"
 
 
 def test_a_directory_without_a_run_is_a_users_mistake(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tasks import registry, user_code
 from tasks.base import Item, Split, TaskError
 from tasks.user_code import time_limit
 from tasks.verdicts import plain_number, verdicts
-from tests.unit.cli_process import RUN_FILE, llmzero
+from tests.unit.cli_process import RUN_FILE, environment, llmzero
 
 REWARD = "def reward(completion, row):\n    return completion == row['answer']\n"
 JUNK = "junk of some length"
@@ -163,6 +164,22 @@ def test_what_a_file_prints_never_stands_in_the_data(project: Path) -> None:
     for line in ("loading the grader", "scored", "straight to the descriptor", "by C"):
         assert line in done.stderr
     assert json.loads(llmzero("tasks", "rows.jsonl:reward.py:reward", "--json", cwd=project).stdout)
+
+
+def test_what_a_file_closes_changes_or_forks_is_its_own(project: Path) -> None:
+    fork = "def reward(completion, row):\n    if os.fork() == 0:\n        sys.exit()\n    os.wait()\n"
+    code = f"import os, sys, signal\nsys.stdout.close()\nsys.stderr.close()\nos.chdir('/')\n{fork}"
+    write(project, f"{code}    print('after')\n    return completion == row['answer']\n")
+    done = llmzero("check", "run.toml", "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "after" in done.stderr
+    left = "import os, time\nif os.fork() == 0:\n    time.sleep(60)\n    os._exit(0)\nos._exit(4)\n"
+    write(project, left + REWARD)
+    said = project / "said"
+    with said.open("w") as file:  # no pipe, which the child of the code would keep open
+        command = [sys.executable, "-m", "llmzero_tui.cli", "check", "run.toml"]
+        subprocess.run(command, cwd=project, env=environment(), stdout=file, stderr=file, timeout=50, check=False)
+    assert "its code ends the process that runs it (exit status 4)" in said.read_text()
 
 
 @pytest.mark.parametrize(
