@@ -92,7 +92,7 @@ class Task(ABC):
         difficulty: highest level of the training items; None trains on the target distribution.
         kind: what sort of task it is, for the list of tasks: "tiny", "data set", "generator" or "yours".
         size: how many items there are, in words, for the list of tasks.
-        chat: whether a prompt is a user's message, put through the chat template of the model where it has one.
+        chat: whether the prompts want the chat template of a model: `check` warns where it has none.
         suggested_model: a model that real use of this task may begin with, for the list of tasks; None when
             `default_model` is one.
     """

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from engine.chat import ChatFormat
 from engine.controller.run_state import RunState
 from engine.domain.prompt_sets import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
@@ -115,9 +116,10 @@ class JobBuilder:
         )
 
     def _as_long(self, spec: EvaluationSpec) -> EvaluationSpec:
-        """With the length of answers, and how many are asked for at once, that hold for the run."""
+        """With what holds for the whole run: length of answers, how many at once, form of the prompts."""
         length, at_once = self._config.evaluation_length(self._space), self._config.evaluation.batch_size
-        return spec.model_copy(update={"max_completion_length": length, "batch_size": at_once})
+        chat = ChatFormat.of(self._config.model)
+        return spec.model_copy(update={"max_completion_length": length, "batch_size": at_once, "chat": chat})
 
     def _lora(self) -> LoraSpec | None:
         lora = self._config.training.lora

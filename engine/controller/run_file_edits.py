@@ -20,6 +20,9 @@ Ask = Callable[[str], list[dict[str, Any]]]
 REFUSED = {
     "task.name": "the tree is of that task",
     "model.path": "the tree starts from that model; where it was moved, a link at its old place will do",
+    "model.chat": "the tree was trained on prompts of that form",
+    "model.system_prompt": "the tree was trained on prompts of that form",
+    "model.chat_template_kwargs": "the tree was trained on prompts of that form",
     "search.strategy": "the tree was grown by that strategy",
     "search.seed": "the prompts and the first segments follow from it",
     "search.roots": "the first segments were chosen by it",
@@ -72,7 +75,7 @@ def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
         raise UserError(
             f"run.toml: name = {short(new)}: a run is called as its directory is, {name}; rename the directory instead"
         )
-    why = REFUSED.get(key, "")
+    why = next((why for known, why in REFUSED.items() if key == known or key.startswith(f"{known}.")), "")
     if key == MEASURED and ask("SELECT 1 FROM evaluations WHERE split = 'test' LIMIT 1"):
         why = "the base was measured on them already"
     if why:

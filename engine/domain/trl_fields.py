@@ -54,3 +54,10 @@ OWNED: Mapping[str, str] = {
     "push_to_hub": "`llmzero export` writes the policy",
 }
 """Field → what sets it."""
+
+TEMPLATE_ARGUMENTS = frozenset({
+    "messages", "conversation", "chat_template", "tools", "documents", "add_generation_prompt",
+    "continue_final_message", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict",
+    "return_assistant_tokens_mask", "tokenizer_kwargs",
+})  # fmt: skip
+"""Arguments of transformers' apply_chat_template that are no variables of a template."""

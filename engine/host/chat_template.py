@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.chat import continuation
+from engine.chat import ChatFormat
 from engine.errors import UserError, one_line
 
 
@@ -20,7 +20,7 @@ class ChatTemplate:
     """One model's template. Raises UserError when it cannot be read."""
 
     def __init__(self, source: str, tokens: Mapping[str, str]) -> None:
-        from jinja2 import TemplateError
+        from jinja2 import TemplateError, meta
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         self.begin = tokens.get("bos_token", "")
@@ -35,14 +35,15 @@ class ChatTemplate:
         except TemplateError as error:
             raise UserError(f"the model's chat template cannot be read: {one_line(str(error))[:200]}") from error
         self._tokens = tokens
+        self.names = frozenset(meta.find_undeclared_variables(environment.parse(source)))
+        """The variables that it asks for."""
 
-    def text(self, messages: Sequence[Mapping[str, str]]) -> str:
+    def text(self, messages: Sequence[Mapping[str, str]], chat: ChatFormat) -> str:
         """What the policy reads. Raises UserError when the template refuses the messages."""
-        asked = continuation(messages)
+        asked = {**self._tokens, "tools": None, **chat.asked(messages)}
+        del asked["continue_final_message"]  # transformers' own, which no template knows
         try:
-            return self._template.render(
-                messages=messages, add_generation_prompt=asked["add_generation_prompt"], tools=None, **self._tokens
-            )
+            return self._template.render(messages=messages, **asked)
         except Exception as error:  # a template raises what it wants
             said = one_line(f"{type(error).__name__}: {error}")[:200]
             raise UserError(f"the model's chat template fails: {said}") from error

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from engine.domain.hyperparameters import GENERAL, LORA_RATE, OPTIONAL
 from engine.domain.space import Space
-from engine.domain.trl_fields import OWNED
+from engine.domain.trl_fields import OWNED, TEMPLATE_ARGUMENTS
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
@@ -49,6 +49,25 @@ class ModelSection(RunFileSection):
 
     path: str = ""
     """A directory or a hub id such as "Qwen/Qwen3-0.6B"; empty takes the base shipped with the task."""
+    chat: bool = True
+    """Whether prompts go through the model's chat template, where it has one; false gives them as plain text."""
+    system_prompt: str = Field(default="", max_length=100_000)
+    """Content of a system message before every prompt that does not begin with one; empty for none."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """More variables of the chat template, e.g. {enable_thinking = false}."""
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _kwargs_are_the_templates(cls, table: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if taken := sorted(table.keys() & TEMPLATE_ARGUMENTS):
+            raise ValueError(f"{taken[0]} is set by the engine; give variables of the template only")
+        return table
+
+    @model_validator(mode="after")
+    def _chat_is_on(self) -> Self:
+        if not self.chat and (self.system_prompt or self.chat_template_kwargs):
+            raise ValueError("system_prompt and chat_template_kwargs need chat = true")
+        return self
 
 
 class BudgetSection(RunFileSection):

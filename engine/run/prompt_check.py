@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from engine.chat import chat_of, plain_prompt
+from engine.chat import ChatFormat, plain_prompt
 from engine.domain.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
@@ -35,6 +35,8 @@ CHECK_SECONDS = 60.0
 """How long scoring may take altogether; what is left then is not scored, and said."""
 TOLERATED = 0.1
 """Share of the completions that the verifier may fail on, where `task.on_error` is "zero"."""
+SHOWN = 600
+"""Characters of the first prompt that are shown."""
 _CHUNK = 512
 _SILENT_SECONDS = 5.0
 
@@ -174,7 +176,10 @@ def lengths(
     trained = space.longest_completion(scored)
     longest = 0
     try:
-        texts = _PromptTexts(task, model)
+        texts = _PromptTexts(config, task, model)
+        first = prompts[0].items[0]
+        found += texts.remarks(first)
+        found.append(CheckFinding("ok", "prompt", texts.shown(first)))
         for each in prompts:
             completion = trained if each.use == "training" else scored
             most = _longest(texts, each.items, model.positions - completion if model.positions else 0)
@@ -214,15 +219,35 @@ def _longest(texts: _PromptTexts, items: Sequence[Item], room: int) -> _LongestP
 class _PromptTexts:
     """Prompts as the policy reads them, counted in tokens."""
 
-    def __init__(self, task: Task, model: ModelFiles) -> None:
+    def __init__(self, config: RunConfig, task: Task, model: ModelFiles) -> None:
         self._task = task
         self._model = model
-        self._template = read_template(model.directory)
+        self._chat = ChatFormat.of(config.model)
+        self._template = read_template(model.directory) if self._chat.chat else None
         model.tokenizer.no_padding()  # some files ask for it
         model.tokenizer.no_truncation()
         begin = self._template.begin if self._template else ""
         first = model.tokenizer.encode("a").ids[:1]
         self._twice = begin if begin and first == [model.tokenizer.token_to_id(begin)] else ""
+
+    def shown(self, item: Item) -> str:
+        """A prompt exactly as the policy reads it, line ends and all written out; of a long one head and tail."""
+        text = repr(self._text(item))
+        return text if len(text) <= SHOWN else f"{text[: SHOWN * 2 // 3]} … {text[-SHOWN // 3 :]}"
+
+    def remarks(self, first: Item) -> Iterator[CheckFinding]:
+        """What of [model] has no effect on the prompts, or ought to have one."""
+        chat, template = self._chat, self._template
+        if template is None and chat.chat and (self._task.chat or first.messages):
+            text = "the model has no chat template, and the task's prompts are chats: it reads them as plain text"
+            yield CheckFinding("warning", "model.chat", f"{text}; an instruct model has one")
+        for key, value in (("system_prompt", chat.system_prompt), ("chat_template_kwargs", chat.chat_template_kwargs)):
+            if value and template is None:
+                yield CheckFinding("error", f"model.{key}", "needs a chat template, and the model has none")
+        if template is not None:
+            for name in sorted(set(chat.chat_template_kwargs) - template.names):
+                text = f"{name} has no effect: the model's chat template does not ask for it"
+                yield CheckFinding("warning", "model.chat_template_kwargs", text)
 
     def count(self, items: Sequence[Item]) -> list[int]:
         """Tokens of each prompt. Raises UserError for one that the tokenizer or the chat template cannot say."""
@@ -239,10 +264,9 @@ class _PromptTexts:
         return counts
 
     def _text(self, item: Item) -> str:
-        messages = chat_of(item, self._task)
-        if self._template is None or not messages:
+        if self._template is None:
             return plain_prompt(item, self._task)
         try:
-            return self._template.text(messages).removeprefix(self._twice)
+            return self._template.text(self._chat.messages(item), self._chat).removeprefix(self._twice)
         except UserError as error:
             raise UserError(f"{self._task.where(item)}: {error}") from error

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from transformers import GenerationConfig
 
-from engine.chat import chat_of, continuation, plain_prompt
+from engine.chat import ChatFormat, plain_prompt
 from engine.domain.memory import evaluation_batch, sequence_bytes
 from engine.domain.score import outcomes_of
 from engine.errors import UserError
@@ -41,7 +41,7 @@ def evaluate(
 
     Args:
         model: a causal language model of transformers, on any device, in any mode.
-        tokenizer: its tokenizer; prompts are taken as plain text, as in training.
+        tokenizer: its tokenizer.
         bf16: generate under bf16 autocast.
         on_error: see `Grader`; "zero" raises too when most completions cannot be scored.
         beat: called before the first and after each batch with how many prompts are done, and of how many: a long
@@ -54,7 +54,8 @@ def evaluate(
     """
     began = time.perf_counter()
     items = task.items(Split(spec.split), spec.n, spec.seed)
-    prompts = encode(tokenizer, prompt_texts(tokenizer, task, items), task)
+    texts = prompt_texts(tokenizer, task, items, spec.chat)
+    prompts = encode(tokenizer, texts, task)
     length = spec.max_completion_length or task.max_completion_length
     check_positions(model, prompts, length, "evaluation")
     with _untouched(model, spec.seed), _autocast(model, bf16):
@@ -69,30 +70,30 @@ def evaluate(
     right, right_sampled = ([bool(r.reward.correct) for r in rollouts] for rollouts in (greedy, sampled))
     return Evaluation(
         n=len(items), greedy=sum(right), sampled=sum(right_sampled), seconds=time.perf_counter() - began,
-        samples=[as_sample(rollout, spec.split) for rollout in greedy[: spec.samples]],
+        samples=[as_sample(each, spec.split, text) for each, text in zip(greedy[: spec.samples], texts, strict=False)],
         outcomes=outcomes_of(right, right_sampled), errors=grader.failed, first_error=clean(grader.first),
     )  # fmt: skip
 
 
-def prompt_texts(tokenizer: Any, task: Task, items: Sequence[Item]) -> list[str]:
-    """What the policy reads: a chat through the chat template of the tokenizer, a prompt of a task with `chat` as a
-    user's message through it, any other prompt as it is; all as they are where there is no template.
+def prompt_texts(tokenizer: Any, task: Task, items: Sequence[Item], chat: ChatFormat) -> list[str]:
+    """What the policy reads: a prompt through the chat template of the tokenizer, as it is where there is none or
+    `chat.chat` is off.
 
     The template's begin token is left out where the tokenizer adds its own.
 
     Raises:
         UserError: a chat of several messages, or one that the template refuses.
     """
-    template = getattr(tokenizer, "chat_template", None) is not None
+    template = chat.chat and getattr(tokenizer, "chat_template", None) is not None
     begin = tokenizer.bos_token
     twice = bool(begin) and tokenizer(text="a")["input_ids"][:1] == [tokenizer.bos_token_id]
 
     def text_of(item: Item) -> str:
-        messages = chat_of(item, task)
-        if not template or not messages:
+        if not template:
             return plain_prompt(item, task)
+        messages = chat.messages(item)
         try:
-            text: str = tokenizer.apply_chat_template(messages, tokenize=False, **continuation(messages))
+            text: str = tokenizer.apply_chat_template(messages, tokenize=False, **chat.asked(messages))
         except Exception as error:  # a template raises what it wants, for a role that it does not know, say
             said = f"{type(error).__name__}: {error}"
             raise UserError(

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
+from engine.chat import ChatFormat
 from engine.domain.score import PromptSet, Score
 
 LARGEST = 2**31 - 1
@@ -48,8 +49,9 @@ class WorkerMessage(BaseModel):
 
 
 class CompletionSample(WorkerMessage):
-    """One completion; text is cut at 4,000 characters. `split`: a rollout of training, or an answer to one of the
-    validation prompts that every checkpoint is asked. `components` are the parts of the reward before weighting."""
+    """One completion; of longer texts the first and the last 2,000 characters. `split`: a rollout of training, or an
+    answer to one of the validation prompts that every checkpoint is asked. `components` are the parts of the reward
+    before weighting. `model_prompt`: what the policy read, where that is not the prompt."""
 
     prompt: str
     completion: str
@@ -59,6 +61,7 @@ class CompletionSample(WorkerMessage):
     truncated: bool
     components: dict[str, float] = Field(default_factory=dict)
     split: Literal["train", "validation", "test"] = "train"
+    model_prompt: str | None = None
 
 
 class Evaluation(WorkerMessage):
@@ -93,7 +96,7 @@ class EvaluationSpec(WorkerMessage):
 
     `samples`: of how many prompts, the first ones, the greedy completion is told in full. `batch_size`: prompts that
     are answered at once, 0 as many as memory allows; halved for as long as it runs out. `max_completion_length`:
-    tokens of an answer at most, 0 takes the task's.
+    tokens of an answer at most, 0 takes the task's. `chat`: how prompts reach the policy, in training too.
     """
 
     split: Literal["validation", "test"] = "validation"
@@ -102,6 +105,7 @@ class EvaluationSpec(WorkerMessage):
     batch_size: int = Field(default=0, ge=0)
     samples: int = Field(default=0, ge=0)
     max_completion_length: int = Field(default=0, ge=0)
+    chat: ChatFormat = ChatFormat()
 
 
 class LoraSpec(WorkerMessage):

@@ -16,19 +16,21 @@ from engine.training.failures import is_out_of_memory
 from tasks.base import Item, Reward, Task, TaskError
 from tasks.verdicts import verdicts
 
-TEXT_LENGTH = 4000
+END_LENGTH = 2000
+"""Characters that are kept of a text at either end."""
 NOTHING = Reward(False, 0.0)
 """What a completion earns that could not be scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion of a training step with its verdict."""
+    """One completion with its verdict; `model_prompt` is what the policy read, "" where that is not kept."""
 
     item: Item
     completion: str
     reward: Reward
     truncated: bool
+    model_prompt: str = ""
 
 
 class Grader:
@@ -80,9 +82,12 @@ class TaskReward:
 
     __name__ = "total"
 
-    def __init__(self, grader: Grader, items: Sequence[Item], end_ids: frozenset[int]) -> None:
+    def __init__(
+        self, grader: Grader, items: Sequence[Item], model_prompts: Sequence[str], end_ids: frozenset[int]
+    ) -> None:
         self.grader = grader
         self._items = items
+        self._model_prompts = model_prompts
         self._end_ids = end_ids
         self.rollouts: list[Rollout] = []
 
@@ -100,8 +105,8 @@ class TaskReward:
         failed = self.grader.failed - before
         self.grader.refuse_most(failed, len(rewards), "of one step")
         self.rollouts = [
-            Rollout(item, text, reward, not ids or ids[-1] not in self._end_ids)
-            for item, text, reward, ids in zip(items, completions, rewards, completion_ids, strict=True)
+            Rollout(self._items[i], text, reward, not ids or ids[-1] not in self._end_ids, self._model_prompts[i])
+            for i, text, reward, ids in zip(index, completions, rewards, completion_ids, strict=True)
         ]
         self._log_means(log_metric)
         if self.grader.failed:
@@ -120,7 +125,7 @@ class TaskReward:
 
 
 def pick_samples(rollouts: Sequence[Rollout]) -> list[CompletionSample]:
-    """The best, the worst and one truncated rollout, each once, texts cut at 4,000 characters."""
+    """The best, the worst and one truncated rollout, each once."""
     if not rollouts:
         return []
     best = max(rollouts, key=lambda r: r.reward.total)
@@ -129,11 +134,11 @@ def pick_samples(rollouts: Sequence[Rollout]) -> list[CompletionSample]:
     cut = next((r for r in rollouts if r.truncated and r not in chosen), None)
     if cut is not None:
         chosen.append(cut)
-    return [as_sample(rollout) for rollout in chosen]
+    return [as_sample(rollout, "train", rollout.model_prompt) for rollout in chosen]
 
 
-def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"] = "train") -> CompletionSample:
-    """A rollout as it is told, with its texts cut."""
+def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"], model_prompt: str) -> CompletionSample:
+    """A rollout as it is told; `model_prompt` is what the policy read."""
     return CompletionSample(
         prompt=clean(rollout.item.prompt),
         completion=clean(rollout.completion),
@@ -143,9 +148,13 @@ def as_sample(rollout: Rollout, split: Literal["train", "validation", "test"] = 
         truncated=rollout.truncated,
         components={clean(str(name)): float(value) for name, value in rollout.reward.components.items()},
         split=split,
+        model_prompt=clean(model_prompt) if model_prompt not in ("", rollout.item.prompt) else None,
     )
 
 
 def clean(text: str) -> str:
-    """A text as it is told: cut, and without lone surrogates, which no JSON line can carry."""
-    return text[:TEXT_LENGTH].encode("utf-8", "replace").decode("utf-8")
+    """A text as it is told: of a long one head and tail, where the answer is, and without lone surrogates, which no
+    JSON line can carry."""
+    if (beyond := len(text) - 2 * END_LENGTH) > 0:
+        text = f"{text[:END_LENGTH]}\n[… {beyond:,} characters left out …]\n{text[-END_LENGTH:]}"
+    return text.encode("utf-8", "replace").decode("utf-8")

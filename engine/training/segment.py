@@ -120,7 +120,7 @@ class SegmentTraining:
         policy.check_tokens(model, self._tokenizer, spec.base)
         self._beat("reading the prompts")
         items = settings.training_items(practice, spec, chosen)
-        texts = prompt_texts(self._tokenizer, practice, items)
+        texts = prompt_texts(self._tokenizer, practice, items, spec.evaluation.chat)
         longest = self._check_prompts(model, practice, texts, int(chosen["max_completion_length"]))
         if spec.lora is None:
             if chosen.get("beta", 0.0):
@@ -128,7 +128,7 @@ class SegmentTraining:
             # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
             model.config._name_or_path = policy.located(spec.reference)
         grader = Grader(practice, spec.on_error)
-        self._rewards = TaskReward(grader, items, frozenset(self._end_and_pad(model)))
+        self._rewards = TaskReward(grader, items, texts, frozenset(self._end_and_pad(model)))
         self._beat("building the trainer" if spec.vllm == "off" else "starting vLLM")
         trainer = GRPOTrainer(
             model=model,
@@ -161,7 +161,7 @@ class SegmentTraining:
         held_out = self._task.items(Split(scored.split), scored.n, scored.seed)
         check_positions(
             model,
-            encode(self._tokenizer, prompt_texts(self._tokenizer, self._task, held_out), self._task),
+            encode(self._tokenizer, prompt_texts(self._tokenizer, self._task, held_out, scored.chat), self._task),
             scored.max_completion_length or self._task.max_completion_length,
             "evaluation",
         )

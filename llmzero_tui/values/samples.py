@@ -38,7 +38,8 @@ class CompletionLine:
 
 @dataclass(frozen=True, slots=True)
 class CompletionDetail:
-    """A completion to read. The texts may be cut; the lengths are those of the whole."""
+    """A completion to read. The texts may be cut; the lengths are those of the whole. `model_prompt`: what the policy
+    read, None where that is the prompt or was not recorded."""
 
     seq: int
     node: int
@@ -55,6 +56,8 @@ class CompletionDetail:
     truncated: bool
     split: str
     ts: datetime
+    model_prompt: str | None = None
+    model_prompt_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,8 @@ def title(full: CompletionDetail | None) -> str:
 def reading(
     full: CompletionDetail | None, dress: Appearance, apart: tuple[Span, ...], side: str, _width: int
 ) -> RenderableType:
-    """A completion in full: verdict and reward by component, prompt, completion, expected answer.
+    """A completion in full: verdict and reward by component, prompt, completion, expected answer, the prompt with its
+    chat template.
 
     While comparing, `side` is sample or against: completions come first, to stand side by side; what both have in
     common is on one side only.
@@ -109,7 +110,14 @@ def reading(
     prompt = _body("prompt", full.prompt, full.prompt_length, full, dress)
     completion = _body("completion", full.completion, full.completion_length, full, dress, apart)
     answer = _body("expected answer", full.answer, full.answer_length, full, dress)
-    order = {"": (prompt, completion, answer), "sample": (completion, prompt, answer), "against": (completion,)}
+    read: tuple[RenderableType, ...] = ()
+    if full.model_prompt is not None:
+        read = _body("prompt as the model reads it", full.model_prompt, full.model_prompt_length, full, dress)
+    order = {
+        "": (prompt, completion, answer, read),
+        "sample": (completion, prompt, answer, read),
+        "against": (completion,),
+    }
     return Group(*parts, *(text for body in order[side] for text in body))
 
 
@@ -121,7 +129,7 @@ def _body(
     heading = dress.done(Text(f"\n{name}", style=colours.faint))
     if not text:
         return heading, Text("(nothing)", style=colours.faint)
-    style = colours.muted if name == "prompt" else colours.text
+    style = colours.muted if name.startswith("prompt") else colours.text
     return heading, prose(text, length, dress, style, where=f"table completions, seq {full.seq}", apart=apart)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from trl import GRPOConfig, GRPOTrainer
 from engine.training import events, policy, settings
 from engine.training.control import JobControl
 from engine.training.events import SegmentEnd
+from engine.training.rewards import clean
 from tasks import registry
 from tasks.base import Split
 from tests.engine.conftest import Spec, score_of, spec_builder
@@ -345,3 +347,28 @@ def test_vllm_gets_the_context_length_that_the_prompts_need(make_spec: Spec) -> 
     args = settings.grpo_config(make_spec(vllm="colocate"), chosen, parameters=314_000, longest_prompt=9)
     assert (args.use_vllm, args.vllm_mode, args.vllm_max_model_length) == (True, "colocate", 29)
     assert args.vllm_gpu_memory_utilization == 0.4
+
+
+def test_what_the_model_reads_is_told_where_it_is_not_the_prompt(
+    make_spec: Spec, tiny_base: str, tmp_path: Path
+) -> None:
+    base = tmp_path / "templated"
+    shutil.copytree(tiny_base, base)
+    (base / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}>")
+    spec = make_spec(steps=1, base=str(base), parent=str(base), reference=str(base))
+    evaluation = spec.evaluation.model_copy(update={"samples": 1})
+    told = finished(run(spec.model_copy(update={"evaluation": evaluation})))
+    trained = [s for line in told if isinstance(line, events.CompletionSamples) for s in line.samples]
+    [scored] = checkpoints(told)[-1].evaluation.samples
+    for sample in (*trained, scored):
+        assert sample.model_prompt == f"{sample.prompt}>"
+    plain = [s for line in run(make_spec(steps=1)) if isinstance(line, events.CompletionSamples) for s in line.samples]
+    assert {sample.model_prompt for sample in plain} == {None}
+
+
+def test_a_long_text_is_told_with_head_and_tail() -> None:
+    text = "a" * 3000 + "b" * 3000 + "#### 18"
+    kept = clean(text)
+    assert kept.startswith("a" * 2000 + "\n[… 2,007 characters left out …]\n")
+    assert kept.endswith("b#### 18")
+    assert clean("x" * 4000) == "x" * 4000

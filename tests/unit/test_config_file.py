@@ -50,6 +50,10 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
     [
         (LEAST + "[serch]\n", ["unknown key serch", "did you mean search?"]),
         (LEAST + "[search]\nsegmentsteps = 3\n", ["search.segmentsteps", "did you mean segment_steps?"]),
+        (LEAST + "[model]\nchat = 'maybe'\n", ["model.chat = 'maybe'", "boolean"]),
+        (LEAST + "[model]\nchat = false\nsystem_prompt = 'x'\n", ["system_prompt", "need chat = true"]),
+        (LEAST + "[model]\nsystem_prompt = 3\n", ["model.system_prompt = 3", "string"]),
+        (LEAST + "[model.chat_template_kwargs]\ntokenize = true\n", ["tokenize is set by the engine"]),
         (LEAST + "[trl]\nmax_steps = 3\n", ["trl", "max_steps cannot be set here: search.segment_steps sets it"]),
         (LEAST + "[trl]\nlearning_rate = 1e-5\n", ["is a hyperparameter: [space.learning_rate] fixed = 1e-05 sets it"]),
         (LEAST + "[trl]\nloss_type = 'dapo'\n", ["loss_type is a hyperparameter: [space.loss_type] fixed = 'dapo'"]),

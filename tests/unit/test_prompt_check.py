@@ -13,7 +13,7 @@ from engine import own_packages
 from engine.domain.space import Space
 from engine.host.model_files import read_model
 from engine.run import launch, preflight, prompt_check
-from engine.run.config import RunConfig, parse
+from engine.run.config import ModelSection, RunConfig, parse
 from engine.run.findings import CheckFinding
 from tasks import registry
 from tasks.base import Split, TaskError, split_of
@@ -224,7 +224,7 @@ def longest(model: Path) -> CheckFinding:
     space = Space.build({}, task.space(), batch_size=32)
     found: list[CheckFinding] = []
     prompt_check.lengths(asked, task, read_model(str(model)), space, prompt_check.used(asked, task), found)
-    [finding] = found
+    [finding] = [each for each in found if each.subject in ("max_completion_length", "model.path")]
     return finding
 
 
@@ -238,7 +238,7 @@ def test_prompts_are_measured_with_the_chat_template(folder: Path) -> None:
     (folder / "model" / "chat_template.jinja").write_text("{{ raise_exception('no such role') }}")
     finding = longest(folder / "model")
     assert finding.level == "error"
-    assert "line 401 of rows.jsonl: the model's chat template fails: ValueError: no such role" in finding.text
+    assert "of rows.jsonl: the model's chat template fails: ValueError: no such role" in finding.text
 
 
 def test_a_chat_that_the_model_cannot_read_is_named(folder: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_chat_that_the_model_cannot_read_is_named(folder: Path) -> None:
     rows(folder, {"prompt": messages, "answer": "ab"})
     finding = longest(BASE)
     assert finding.level == "error"
-    assert "no chat template for line 401 of rows.jsonl, a chat of system, user" in finding.text
+    assert "no chat template is applied, and line 401 of rows.jsonl is a chat of system, user" in finding.text
 
 
 def test_looking_at_the_prompts_imports_no_torch() -> None:
@@ -255,3 +255,44 @@ def test_looking_at_the_prompts_imports_no_torch() -> None:
 
     code = "import sys, engine.run.prompt_check, engine.run.preflight; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- as the model reads them ----------------------------------------------------------------------------------------
+
+
+def with_template(tmp_path: Path) -> Path:
+    """The shipped model with a chat template of characters that it knows."""
+    model = tmp_path / "model"
+    shutil.copytree(BASE, model)
+    source = "{% for m in messages %}{{ m.content }}{% endfor %}{% if loud %}={% endif %}"
+    (model / "chat_template.jinja").write_text(source)
+    return model
+
+
+def test_the_check_shows_the_first_prompt_exactly_as_the_model_reads_it(folder: Path) -> None:
+    plain = next(each.text for each in findings(config(), "ok") if each.subject == "prompt")
+    assert plain in {repr(f"D {word}=") for word in WORDS}
+    model = with_template(folder)
+    asked = config(model=model, extra="").model_copy(
+        update={"model": ModelSection(path=str(model), system_prompt="D ", chat_template_kwargs={"loud": True})}
+    )
+    read = next(each.text for each in findings(asked, "ok") if each.subject == "prompt")
+    assert read == repr(f"D {plain[1:-1]}=")
+
+
+def test_what_a_template_does_not_ask_for_is_a_warning_and_what_needs_one_an_error(folder: Path) -> None:
+    model = with_template(folder)
+    odd = config().model_copy(
+        update={"model": ModelSection(path=str(model), chat_template_kwargs={"enable_thinking": False})}
+    )
+    [warning] = [each for each in findings(odd, "warning") if each.subject == "model.chat_template_kwargs"]
+    assert warning.text == "enable_thinking has no effect: the model's chat template does not ask for it"
+    bare = config().model_copy(update={"model": ModelSection(path=str(BASE), system_prompt="x")})
+    [error] = findings(bare, "error")
+    assert (error.subject, error.text) == ("model.system_prompt", "needs a chat template, and the model has none")
+
+
+def test_a_chat_task_on_a_model_without_a_template_is_a_warning(folder: Path) -> None:
+    (folder / "reward.py").write_text(f"CHAT = True\n{REWARD}")
+    [warning] = [each for each in findings(config(), "warning") if each.subject == "model.chat"]
+    assert "no chat template, and the task's prompts are chats" in warning.text
