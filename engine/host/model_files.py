@@ -15,7 +15,7 @@ from typing import Any
 from engine.domain.memory import LayerSizes
 from engine.errors import UserError, one_line, short_name, short_path
 from engine.host import hub
-from engine.host.weight_files import adapter_line, has_weights, is_adapter, read_weights
+from engine.host.weight_files import adapter_line, gone, has_weights, is_adapter, read_weights
 from tasks.base import Task
 from tasks.tiny import BASE_PREFIX, BASES
 
@@ -105,6 +105,9 @@ def find_model(path: str, task: Task | None, *, settled: bool = False) -> str:
     directory = _directory(wanted)
     if directory is not None and (not hub_id or _holds_model(directory)):
         return str(directory)
+    if (file := _file(wanted)) and not hub.is_address(wanted):
+        how = _GGUF if file.suffix == ".gguf" else "give the directory that it lies in"
+        raise UserError(f"{short_path(wanted)} is a file: {how}")
     if hub_id:
         return hub_id
     if task and wanted == shipped:
@@ -113,6 +116,22 @@ def find_model(path: str, task: Task | None, *, settled: bool = False) -> str:
         f"{short_path(wanted)}: no such directory; give a Transformers model directory or a hub id, "
         "which has an owner: Qwen/Qwen3-0.6B"
     )
+
+
+_GGUF = "GGUF cannot be trained; give the Transformers directory that it was made from"
+
+
+def _file(wanted: str) -> Path | None:
+    """The weights' own file, where a path names that; a file of another kind may bear a hub id's name."""
+    try:
+        path = Path(wanted).expanduser()
+        return (
+            path
+            if path.suffix in (".safetensors", ".bin", ".gguf", ".json", ".pt", ".pth") and path.is_file()
+            else None
+        )
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def _directory(wanted: str) -> Path | None:
@@ -215,6 +234,10 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        if dangling := gone(path):
+            raise UserError(dangling) from error
+        if packed := sorted(path.parent.glob("*.gguf")):
+            raise UserError(f"{short_path(path.parent)} holds {short_name(packed[0].name)}: {_GGUF}") from error
         below = sorted(each.parent.name for each in path.parent.glob(f"*/{path.name}"))
         hint = (
             f"; there is one in its {below[-1]}: give that" if below else "; it must be a Transformers model directory"

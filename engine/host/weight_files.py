@@ -107,9 +107,19 @@ def adapter_line(directory: Path) -> str:
     )
 
 
+def gone(path: Path) -> str:
+    """One line where a file is a link to what is not there, as in a copy of the hub's cache without blobs, or ""."""
+    if path.is_symlink() and not path.exists():
+        where = one_line(str(path.readlink()))[-80:]
+        return f"{path} is a link to {where}, which is not there; copy what it points to (cp -L)"
+    return ""
+
+
 def _nothing(directory: Path) -> str:
     if is_adapter(directory):
         return adapter_line(directory)
+    if dangling := next((line for name in (SAFE, SAFE_INDEX, BIN, BIN_INDEX) if (line := gone(directory / name))), ""):
+        return dangling
     others = sorted({path.name for form in _OTHER_FORMS for path in directory.glob(form)})
     there = f"; there are {', '.join(one_line(name)[:80] for name in others[:3])}" if others else ""
     how = ", which Transformers does not load by itself: convert them" if others else ""

@@ -164,6 +164,28 @@ def test_broken_model_files_are_errors(tmp_path: Path, name: str, content: bytes
     assert word in finding.text
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_link_to_a_file_that_is_gone_is_named(tmp_path: Path, name: str) -> None:
+    where = model_copy(tmp_path)
+    (where / name).unlink()
+    (where / name).symlink_to("../../blobs/0123")
+    finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
+    assert finding.level == "error"
+    assert f"{name} is a link to ../../blobs/0123, which is not there" in finding.text
+
+
+def test_a_file_of_weights_and_a_directory_of_gguf_are_named(tmp_path: Path) -> None:
+    where = model_copy(tmp_path)
+    finding = found(config(f'[model]\npath = "{where}/model.safetensors"\n'), "model.path")
+    assert finding.text.endswith("model.safetensors is a file: give the directory that it lies in")
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    (packed / "a-Q4_K_M.gguf").touch()
+    for path in (packed, packed / "a-Q4_K_M.gguf"):
+        finding = found(config(f'[model]\npath = "{path}"\n'), "model.path")
+        assert (finding.level, "GGUF cannot be trained" in finding.text) == ("error", True)
+
+
 def test_a_directory_that_is_no_model_is_an_error(tmp_path: Path) -> None:
     finding = found(config(f'[model]\npath = "{tmp_path}"\n'), "model.path")
     assert (finding.level, "no config.json" in finding.text) == ("error", True)
