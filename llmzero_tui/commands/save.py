@@ -1,11 +1,13 @@
-"""`llmzero snapshot` and `llmzero export`: a copy of a run's database, and its best policy as a model directory.
+"""`llmzero snapshot`, `export` and `report`: a copy of a run's database, its best policy as a model directory, and a
+document about it.
 
-Both read only, from a live run too, and write what they make whole or not at all; neither overwrites anything.
+All read only, from a live run too, and write what they make whole or not at all; none overwrites anything.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from engine.run import launch
 from engine.words import counted
@@ -21,6 +23,17 @@ def snapshot(options: argparse.Namespace) -> int:
     run = launch.find_run(options.runs_dir, options.name)
     copied = copy(run.path, options.file, options.storage_version or READ_BY_MOST)
     note(f"wrote {options.file}: {counted(copied.rows, 'row')}, storage version {copied.storage_version}")
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write one document about one or several runs."""
+    from llmzero_tui.files.report.writing import save_reports
+
+    names = list(dict.fromkeys(options.names))
+    output = options.to or Path(f"{names[0]}-report")
+    written = save_reports([launch.find_run(options.runs_dir, name) for name in names], output)
+    note(str(written))
     return 0
 
 

@@ -19,6 +19,9 @@ from engine.store.reader import OpenRun, Reader
 from llmzero_tui.files.exporting import FORMATS, ExportTarget, Progress, WrittenFile, rows_word, save_answer
 from llmzero_tui.values.answers import EVERY_ROW
 
+LONG = ("policy", "database", "report")
+"""What takes longer than a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExportKind:
@@ -59,6 +62,13 @@ def ways(node: int | None) -> tuple[ExportKind, ...]:
             "Every stage with every value.",
             "-strategy.toml",
             suffixes=(".toml",),
+        ),
+        ExportKind(
+            "report",
+            "a document about the run: HTML, Markdown, figures",
+            "A directory that is made.",
+            "-report",
+            directory=True,
         ),
     ]
     if node is not None:
@@ -117,13 +127,17 @@ def errand(way: ExportKind, run: Path, node: int | None, place: ExportTarget, op
             from llmzero_tui.files.policy import save_policy
 
             return save_policy(RunDirectory(run), place.path, progress)
+        if way.name == "report":
+            from llmzero_tui.files.report.writing import save_reports
+
+            return save_reports([RunDirectory(run)], place.path)
         reader = opener(run)
         try:
             return _from_reader(way, reader, node, place)
         finally:
             reader.close()
 
-    return ExportJob(way.what, work, long=way.name in ("policy", "database"), stoppable=way.name == "policy")
+    return ExportJob(way.what, work, long=way.name in LONG, stoppable=way.name == "policy")
 
 
 def _from_reader(way: ExportKind, reader: Reader, node: int | None, place: ExportTarget) -> WrittenFile:

@@ -31,13 +31,18 @@ NOTE = (
 def dynamics_lines(found: Sequence[ParameterDynamics]) -> Iterator[str]:
     """The table; without any change one line."""
     transitions = max((each.transitions for each in found), default=0)
-    moved = [each for each in found if each.ups + each.downs]
-    if not moved:
+    rows = dynamics_rows(found)
+    if not rows:
         yield f"no hyperparameter was changed in {counted(transitions, 'transition')}"
         return
-    yield from table(HEADER, [_row(each) for each in moved], right={2, 3})
+    yield from table(HEADER, rows, right={2, 3})
     if still := [plain(each.parameter) for each in found if not each.ups + each.downs]:
         yield f"never changed in {counted(transitions, 'transition')}: {', '.join(still)}"
+
+
+def dynamics_rows(found: Sequence[ParameterDynamics]) -> list[list[str]]:
+    """The table's rows: hyperparameters that were changed."""
+    return [_row(each) for each in found if each.ups + each.downs]
 
 
 def _row(each: ParameterDynamics) -> list[str]:

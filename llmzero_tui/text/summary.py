@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.analysis.dynamics import ParameterDynamics, dynamics, read_moves
 from engine.analysis.no_gain import no_gain
+from engine.analysis.plain_grpo import PlainGRPO, read_plain
 from engine.analysis.reported import ReportedPolicy
 from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strategy
 from engine.analysis.summary import summarise
@@ -57,22 +58,40 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What a run has to show: its strategy, or, where there is none, `no_gain` says what was learnt; `labels` are the
-    short names of the hyperparameters; `dynamics` what each of them did over the run's transitions."""
+    short names of the hyperparameters; `dynamics` what each of them did over the run's transitions; `plain` is the
+    default configuration's own branch."""
 
     strategy: TrainingStrategy
     no_gain: str
     labels: Labels
     dynamics: list[ParameterDynamics]
+    plain: PlainGRPO | None
 
 
 def read_result(reader: Reader) -> RunResult:
     """The result of the run as it stands. Raises UserError when it has not begun."""
     moved = dynamics([read_moves(reader.rows)])
-    return RunResult(read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader), moved)
+    return RunResult(
+        read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader), moved, read_plain(reader.rows)
+    )
 
 
 def result_lines(best: ReportedPolicy) -> Iterator[str]:
     """Base and reported policy, on validation and test, with counts and intervals."""
+    header, rows = result_rows(best)
+    yield from table(header, rows, right={2, 4, 5, 6})
+    if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
+        yield decided
+    if best.kind != "base" and best.policy and best.base_test and best.test:
+        times = best.test.value / best.base_test.value if best.base_test.value else None
+        ratio = f", {times:.1f} times the base" if times else ""
+        yield f"test {share(best.base_test.value)} → {share(best.test.value)}{ratio}"
+    if best.policy:
+        yield from test_lines(best)
+
+
+def result_rows(best: ReportedPolicy) -> tuple[list[str], list[list[str]]]:
+    """The same scores as the header and the rows of a table."""
     policy = best.policy if best.kind != "base" else ""
     scores = [
         ("base", "validation", best.base_validation),
@@ -81,15 +100,7 @@ def result_lines(best: ReportedPolicy) -> Iterator[str]:
         (policy, "test", best.test),
     ]
     rows = [[plain(who, 200), split, *measure(score)] for who, split, score in scores if who and score]
-    yield from table(["policy", "split", "score", "95% interval", "greedy", "T=1", "n"], rows, right={2, 4, 5, 6})
-    if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
-        yield decided
-    if policy and best.base_test and best.test:
-        times = best.test.value / best.base_test.value if best.base_test.value else None
-        ratio = f", {times:.1f} times the base" if times else ""
-        yield f"test {share(best.base_test.value)} → {share(best.test.value)}{ratio}"
-    if best.policy:
-        yield from test_lines(best)
+    return ["policy", "split", "score", "95% interval", "greedy", "T=1", "n"], rows
 
 
 def test_lines(best: ReportedPolicy) -> Iterator[str]:
@@ -137,6 +148,22 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
         yield f"{plain(best.policy, 200)}: the mean of the weights of these checkpoints"
 
 
+def plain_grpo_line(result: RunResult) -> str:
+    """The default configuration's own branch beside the reported policy; "" where nothing beats the base."""
+    if not result.strategy.stages:
+        return ""
+    plain_grpo, steps = result.plain, result.strategy.steps
+    if plain_grpo is None:
+        return "plain GRPO: no segment trained the default configuration; `llmzero replay` does"
+    told = f"validation {_short(plain_grpo.validation)} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
+    if plain_grpo.steps == steps:
+        return f"plain GRPO, the default configuration for as many steps: {told}"
+    return (
+        f"plain GRPO, the default configuration as far as it was trained here: {told}; "
+        f"the policy has {steps}, `llmzero replay` trains both for as many"
+    )
+
+
 def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str:
     value, old = stage.configuration.get(name), before.configuration.get(name) if before else None
     if value is None or old is None or value == old:
@@ -164,6 +191,7 @@ def result_as_dict(result: RunResult) -> dict[str, Any]:
     return {
         "stages": _stages_as_dicts(result.strategy),
         "dynamics": [each.as_dict() for each in result.dynamics],
+        "plain_grpo": result.plain.as_dict() if result.plain else None,
     }
 
 

@@ -1,0 +1,128 @@
+"""The figures of a report by matplotlib, imported late: the tree over GRPO steps, the best score against what was
+spent, hyperparameters along the best trajectory. The same rows give the same picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llmzero_tui.files.report.facts import Row, RunReport
+from llmzero_tui.format import plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BEST, OTHER = "#b35900", "#8a97a6"
+"""Colours that hold on white, in grey print, and for eyes that tell red and green badly."""
+SUFFIXES = ("svg", "png")
+
+
+def draw(report: RunReport) -> dict[str, bytes]:
+    """Name of a file → its bytes, for every figure that the run has something for."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"svg.hashsalt": "llmzero", "font.size": 8, "axes.spines.top": False,
+                                "axes.spines.right": False})  # fmt: skip
+    found: dict[str, bytes] = {}
+    if len(report.scores) > 1:
+        found |= _written("tree", _tree(report.scores))
+        found |= _written("best", _best_so_far(report.scores))
+    if any(row["stage"] is not None for row in report.parameters):
+        found |= _written("parameters", _parameters(report.parameters))
+    return found
+
+
+def _written(name: str, figure: Figure) -> dict[str, bytes]:
+    import matplotlib.pyplot as plt
+
+    files = {}
+    for suffix in SUFFIXES:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=130, metadata={"Date": None} if suffix == "svg" else None)
+        files[f"{name}.{suffix}"] = buffer.getvalue()
+    plt.close(figure)
+    return files
+
+
+def _axes(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+    return figure, axes
+
+
+def _tree(scores: Sequence[Row]) -> Figure:
+    """Every segment as a line from the checkpoint it branched off, validation score over GRPO steps from the base."""
+    figure, axes = _axes(8, 3.8)
+    axis = axes[0][0]
+    at = {(row["node_id"], row["step"]): row for row in scores}
+    for node in dict.fromkeys(row["node_id"] for row in scores):
+        own = sorted((row for row in scores if row["node_id"] == node), key=lambda row: row["step"])
+        start = at.get((own[0]["parent_id"], own[0]["branch_step"]))
+        points = [*([start] if start else []), *own]
+        on_best = own[0]["stage"] is not None
+        axis.plot(
+            [row["total_steps"] for row in points], [row["value"] for row in points], marker="o", markersize=2.5,
+            color=BEST if on_best else OTHER, linewidth=2 if on_best else 0.9, zorder=3 if on_best else 2,
+        )  # fmt: skip
+        if on_best:
+            last = own[-1]
+            axis.annotate(f"#{node}", (last["total_steps"], last["value"]), textcoords="offset points", xytext=(3, 4))
+            axis.fill_between(
+                [row["total_steps"] for row in points], [row["value_low"] for row in points],
+                [row["value_high"] for row in points], color=BEST, alpha=0.15, linewidth=0,
+            )  # fmt: skip
+    axis.set_xlabel("GRPO steps from the base model")
+    axis.set_ylabel("validation score")
+    return figure
+
+
+def _best_so_far(scores: Sequence[Row]) -> Figure:
+    """The best validation score so far against GRPO steps and trainer seconds spent in the whole run."""
+    figure, axes = _axes(8, 2.6, columns=2)
+    for axis, key, words in zip(
+        axes[0], ("spent_steps", "spent_seconds"), ("GRPO steps spent", "trainer seconds spent"), strict=True
+    ):
+        best, xs, ys = 0.0, [], []
+        for row in scores:
+            best = max(best, row["value"])
+            xs.append(row[key])
+            ys.append(best)
+        axis.step(xs, ys, where="post", color=BEST)
+        axis.scatter([row[key] for row in scores], [row["value"] for row in scores], s=5, color=OTHER)
+        axis.set_xlabel(words)
+    axes[0][0].set_ylabel("best validation so far")
+    return figure
+
+
+def _parameters(rows: Sequence[Row]) -> Figure:
+    """A panel a hyperparameter: its value along the best trajectory, other segments in grey."""
+    by_name: Mapping[str, list[Row]] = {
+        name: [row for row in rows if row["parameter"] == name] for name in dict.fromkeys(r["parameter"] for r in rows)
+    }
+    columns = 3
+    lines = -(-len(by_name) // columns)
+    figure, axes = _axes(8, 1.5 * lines + 0.3, columns, lines)
+    flat = [axis for line in axes for axis in line]
+    for axis, (name, own) in zip(flat, by_name.items(), strict=False):
+        _panel(axis, name, own)
+    for axis in flat[len(by_name) :]:
+        axis.set_axis_off()
+    figure.supxlabel("GRPO steps from the base model")
+    return figure
+
+
+def _panel(axis: Axes, name: str, rows: Sequence[Row]) -> None:
+    for row in sorted(rows, key=lambda each: each["stage"] is not None):
+        on_best = row["stage"] is not None
+        axis.plot(
+            [row["start_steps"], row["end_steps"]], [row["value"]] * 2, color=BEST if on_best else OTHER,
+            linewidth=2.2 if on_best else 0.9,
+        )  # fmt: skip
+    values = [row["value"] for row in rows]
+    if min(values) > 0 and max(values) / min(values) >= 5:
+        axis.set_yscale("log")
+    axis.set_title(plain(name, 40), loc="left", fontsize=8)

@@ -1,0 +1,248 @@
+"""The report as Markdown, and as one HTML file: sections of one run, or of several one after the other.
+
+Whatever a model, an advisor or a human wrote is shown as text, never as Markdown or HTML of the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.host.model_files import portable
+from engine.words import counted, intent_name
+from llmzero_tui.files.report.facts import Row, RunReport
+from llmzero_tui.format import MISSING, duration, parameter, plain, score
+from llmzero_tui.text.dynamics import HEADER as DYNAMICS
+from llmzero_tui.text.dynamics import NOTE as DYNAMICS_NOTE
+from llmzero_tui.text.dynamics import dynamics_rows
+from llmzero_tui.text.summary import plain_grpo_line, result_rows, test_lines
+from llmzero_tui.values.decided import decision
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&]|^[-+=]|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))")
+CAPTIONS = {
+    "tree": "Every segment from the checkpoint it branched off; the best trajectory with its 95% interval.",
+    "best": "The best validation score so far, and every score, against what was spent.",
+    "parameters": "Hyperparameters along the best trajectory; other segments in grey.",
+}
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #8885; }
+h3 { font-size: 1rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #8884; text-align: left; vertical-align: top; font-size: 13px;
+  white-space: nowrap; }
+pre { background: #8881; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px; }
+code { font-size: 12px; }
+img { max-width: 100%; background: #fff; } p.caption, .note { color: #777; font-size: 13px; }
+"""
+
+
+def escape(text: object, limit: int = 400) -> str:
+    """Foreign text on one line of Markdown, every sign of which stands for itself."""
+    return _SPECIAL.sub(r"\\\1", plain(text, limit))
+
+
+def block(text: object, limit: int = 2000) -> str:
+    """Foreign text as a code block, fenced longer than any fence in it."""
+    body = plain(text, limit, lines=True)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", body)), default=0))
+    return f"{fence}text\n{body}\n{fence}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Cells are foreign text."""
+    lines = [[escape(cell) for cell in row] for row in (header, *rows)]
+    lines.insert(1, ["---"] * len(header))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def markdown(reports: Sequence[RunReport], figures: Sequence[Mapping[str, str]]) -> str:
+    """The page. `figures`: per run, name of the figure → the file that shows it."""
+    parts = [part for report, drawn in zip(reports, figures, strict=True) for part in _run(report, drawn)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _run(report: RunReport, figures: Mapping[str, str]) -> Iterator[str]:
+    yield from _head(report)
+    yield from _result(report)
+    for name, file in figures.items():
+        yield f"![{name}]({file})"
+        yield f"*{CAPTIONS[name]}*"
+    yield from _schedule(report)
+    yield from _decisions(report)
+    yield from _dynamics(report)
+    yield from _cost(report)
+    yield from _written(report)
+    yield from _humans(report)
+    yield from _environment(report)
+
+
+def _head(report: RunReport) -> Iterator[str]:
+    summary = report.summary
+    reason = f": {escape(summary.reason)}" if summary.reason else ""
+    yield f"# {escape(summary.name)}"
+    yield (
+        f"GRPO on the task {escape(summary.task)} from {escape(portable(summary.model))}; "
+        f"search {escape(summary.strategy)}, advisor {escape(summary.advisor)}; {escape(summary.state)}{reason}. "
+        f"{counted(summary.steps, 'GRPO step')}, {counted(summary.nodes, 'segment')}, {duration(summary.wall_seconds)}."
+    )
+
+
+def _result(report: RunReport) -> Iterator[str]:
+    best = report.result.strategy.reported
+    yield "## Result"
+    header, rows = result_rows(best)
+    yield table(header, rows)
+    yield (
+        "A score is (greedy + 2 · T=1) / 3 of the accuracies; 95% intervals are clustered by prompt. Validation scores "
+        "steered the search, so that the best of them is optimistic; test prompts steered nothing."
+    )
+    if not report.result.strategy.stages:
+        yield escape(report.result.no_gain or "Nothing beats the base model yet.", 600)
+    if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
+        yield escape(decided, 600)
+    if best.policy:
+        yield from (escape(line, 600) for line in test_lines(best))
+    if line := plain_grpo_line(report.result):
+        yield escape(line, 600)
+
+
+def _schedule(report: RunReport) -> Iterator[str]:
+    stages = report.result.strategy.stages
+    if not stages:
+        return
+    yield "## Schedule"
+    names = list(stages[0].configuration)
+    rows = [
+        [
+            number, f"#{stage.node}", stage.steps, *(parameter(stage.configuration.get(name)) for name in names),
+            stage.optimizer, stage.reference,
+            score(stage.validation.value, *stage.validation.interval) if stage.validation else MISSING,
+        ]
+        for number, stage in enumerate(stages, 1)
+    ]  # fmt: skip
+    yield table(["stage", "node", "steps", *names, "Adam", "KL reference", "validation [95%]"], rows)
+
+
+def _decisions(report: RunReport) -> Iterator[str]:
+    if not report.decisions:
+        return
+    yield "## Decisions"
+    yield "Every segment in the order of its proposal: why it was begun, what was expected, and what came of it."
+    for row in report.decisions:
+        yield from _decision(row)
+
+
+def _decision(row: Row) -> Iterator[str]:
+    star = " · on the best trajectory" if row["stage"] is not None else ""
+    label, intent = plain(row["label"]), intent_name(row["intent"])
+    yield f"### #{row['node_id']} {escape(label)}{'' if label == intent else f' · {intent}'}{star}"
+    who = f"by {escape(row['advisor'])}"
+    if row["decided_by"]:
+        who += f", decided by {escape(row['decided_by'])}"
+    before = score(row["before_value"], row["before_low"], row["before_high"])
+    after = score(row["value"], row["value_low"], row["value_high"])
+    reason = f": {escape(row['reason'])}" if row["reason"] else ""
+    yield (
+        f"From #{row['parent_id']} step {row['branch_step']}, {who}; {escape(row['state'])}{reason} after "
+        f"{row['trained_steps']} of {counted(row['planned_steps'], 'step')}. "
+        f"Validation {escape(before)} → {escape(after)}." + (" Pruned by a human." if row["pruned"] else "")
+    )
+    if row["rationale"]:
+        yield block(row["rationale"])
+    if row["expected"]:
+        yield f"Expected: {escape(row['expected'])}"
+    if row["note"]:
+        yield f"Note of a human: {escape(row['note'])}"
+
+
+def _dynamics(report: RunReport) -> Iterator[str]:
+    yield "## Parameter dynamics"
+    rows = dynamics_rows(report.dynamics)
+    if not rows:
+        yield "No hyperparameter was changed by a transition."
+        return
+    yield table(DYNAMICS, rows)
+    yield f"{escape(DYNAMICS_NOTE, 1000)}."
+
+
+def _cost(report: RunReport) -> Iterator[str]:
+    cost = report.cost
+    trainer, used = cost["trainer_seconds"] or 0.0, cost["used_seconds"] or 0.0
+    yield "## Cost"
+    rows = [
+        ["trainer time, all segments", duration(trainer)],
+        ["of it on the best trajectory", f"{duration(used)} ({used / trainer:.0%})" if trainer else MISSING],
+        ["of it in branches that were not used", f"{duration(trainer - used)}" if trainer else MISSING],
+        ["reranking and test at the end", duration(cost["closing_seconds"] or 0.0)],
+        ["whole run, pauses left out", duration(cost["wall_seconds"])],
+        ["waiting for a human", duration(cost["waiting_seconds"] or 0.0)],
+        ["stopped early", f"{counted(cost['stopped'], 'segment')}, {cost['saved_steps'] or 0} steps not trained"],
+    ]
+    yield table(["what", "how much"], rows)
+    if report.advice:
+        names = ("advisor", "role", "model", "calls", "errors", "prompt_tokens", "completion_tokens", "seconds")
+        yield table(
+            [name.replace("_", " ") for name in names], [[_cell(row[name]) for name in names] for row in report.advice]
+        )
+
+
+def _cell(value: object) -> object:
+    return f"{value:.1f}" if isinstance(value, float) else value
+
+
+def _written(report: RunReport) -> Iterator[str]:
+    if not report.samples:
+        return
+    yield "## Samples"
+    yield "Validation prompts, answered by the base model and by the reported policy."
+    for pair in report.samples:
+        yield f"### answer {escape(pair.answer, 200)}" if pair.answer else "### prompt"
+        yield block(pair.prompt)
+        for who, row in (("base", pair.before), ("policy", pair.after)):
+            cut = ", truncated" if row["truncated"] else ""
+            yield f"{who}: {'correct' if row['correct'] else 'wrong'}{cut}"
+            yield block(row["completion"])
+
+
+def _humans(report: RunReport) -> Iterator[str]:
+    yield "## What humans did"
+    if not report.humans:
+        yield "Nothing: no command was given to this run."
+        return
+    rows = [
+        [f"{row['ts']:%Y-%m-%d %H:%M:%S}", row["author"], row["kind"],
+         MISSING if row["node_id"] is None else f"#{row['node_id']}", row["state"] or MISSING, row["message"] or ""]
+        for row in report.humans
+    ]  # fmt: skip
+    yield table(["time (UTC)", "who", "command", "node", "outcome", "message"], rows)
+
+
+def _environment(report: RunReport) -> Iterator[str]:
+    header = report.header
+    yield "## Run file and version"
+    version, begun = escape(header["engine_version"]), f"{header['created']:%Y-%m-%d %H:%M} UTC"
+    yield f"llmzero {version}; begun {begun}; seed {header['seed']}."
+    yield block(json.dumps(json.loads(header["config"] or "{}"), indent=1, ensure_ascii=False), 20_000)
+
+
+def as_html(text: str, title: str, images: Mapping[str, bytes]) -> str:
+    """The page in one file: images of `images` stand in it as data, nothing is asked of a network."""
+    from markdown_it import MarkdownIt
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    for name, data in images.items():
+        encoded = base64.b64encode(data).decode("ascii")
+        body = body.replace(f'src="{html.escape(name)}"', f'src="data:image/svg+xml;base64,{encoded}"')
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(plain(title))}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{STYLE}</style></head>\n'
+        f"<body>\n{body}</body></html>\n"
+    )

@@ -1,0 +1,135 @@
+"""`llmzero report` on real databases: one file without a network, the numbers of `show`, no text as markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from engine.run.rundir import RunDirectory
+from engine.store.writer import Writer
+from llmzero_tui.files.report.page import block, escape, table
+from tests.engine.store_engine import node_row, run_row, small_search
+from tests.unit.cli_process import llmzero
+
+HOSTILE = '<script>alert(1)</script> | **bold** [x](javascript:alert(1)) ```\n# heading \x1b[31m\u202e <img src="http://x/y.png">'
+
+
+class Page(HTMLParser):
+    """Tags, addresses and cells of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.cells: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory whose runs/ holds a run that found something, with hostile text in every foreign column."""
+    run = tmp_path / "runs" / "found"
+    run.mkdir(parents=True)
+    writer = Writer(run / "run.duckdb")
+    small_search(writer)
+    writer.update("nodes", {"node_id": 3}, rationale=HOSTILE, expected=HOSTILE, note=HOSTILE, label="<b>x</b>")
+    writer.update_run(state="finished", reason=HOSTILE, config=json.dumps({"task": {"name": HOSTILE}}))
+    for node, text in ((0, "wrong"), (3, HOSTILE)):
+        writer.insert(
+            "completions", node_id=node, step=50 if node else 0, prompt=HOSTILE, completion=text, answer="a",
+            reward=1.0, correct=bool(node), truncated=False, split="validation",
+        )  # fmt: skip
+    writer.close()
+    RunDirectory(run).config.write_text("", encoding="utf-8")
+    return tmp_path
+
+
+def written(place: Path, *words: str) -> Path:
+    done = llmzero("report", *words, "-o", "out", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    return place / "out"
+
+
+def test_a_report_is_one_html_file_without_the_network_and_a_markdown_with_its_figures(place: Path) -> None:
+    out = written(place, "found")
+    assert {path.suffix for path in out.iterdir()} == {".html", ".md", ".svg", ".png"}
+    page = Page((out / "report.html").read_text(encoding="utf-8"))
+    assert page.addresses
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
+    assert "default-src 'none'" in (out / "report.html").read_text(encoding="utf-8")
+    markdown = (out / "report.md").read_text(encoding="utf-8")
+    assert all((out / name).is_file() for name in re.findall(r"!\[\w+\]\((\S+)\)", markdown))
+
+
+def test_the_numbers_are_those_of_show(place: Path) -> None:
+    shown = json.loads(llmzero("show", "found", "--json", cwd=place).stdout)
+    page = Page((written(place, "found") / "report.html").read_text(encoding="utf-8"))
+    for name in ("best_validation", "best_test", "base_validation", "base_test"):
+        assert f"{shown[name]['value']:.3f}" in page.cells
+        assert f"{shown[name]['low']:.3f}–{shown[name]['high']:.3f}" in page.cells
+        assert str(shown[name]["n"]) in page.cells
+    for stage in shown["stages"]:
+        assert f"#{stage['node']}" in page.cells
+        assert str(stage["steps"]) in page.cells
+
+
+def test_hostile_text_is_shown_and_never_markup(place: Path) -> None:
+    text = (written(place, "found") / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"script", "b", "strong", "a", "iframe"} & set(page.tags)
+    assert page.tags.count("h1") == 1
+    assert "&lt;script&gt;" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_several_runs_stand_in_one_document(place: Path) -> None:
+    run = place / "runs" / "second"
+    run.mkdir()
+    writer = Writer(run / "run.duckdb")
+    run_row(writer, state="failed")
+    node_row(writer, 0)
+    writer.close()
+    RunDirectory(run).config.write_text("", encoding="utf-8")
+    page = Page((written(place, "found", "second") / "report.html").read_text(encoding="utf-8"))
+    assert page.tags.count("h1") == 2
+
+
+def test_nothing_is_overwritten_and_an_unknown_run_is_one_line(place: Path) -> None:
+    (place / "out").mkdir()
+    done = llmzero("report", "found", "-o", "out", cwd=place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "exists and is not overwritten" in done.stderr
+    assert llmzero("report", "nowhere", cwd=place).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [("0.189", "0.189"), ("1. one", "1\\. one"), ("- x", "\\- x"), ("1e-4", "1e-4"), ("a|b", "a\\|b")],
+)
+def test_every_sign_of_a_foreign_text_stands_for_itself(text: str, same: str) -> None:
+    assert escape(text) == same
+
+
+def test_a_fence_is_longer_than_any_in_the_text_and_a_cell_holds_no_line() -> None:
+    assert block("a ```` b").startswith("`````text\n")
+    assert table(["x"], [["a\nb"]]).count("\n") == 2
