@@ -9,22 +9,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks import constraints
-from tasks.answers import boxed_answer, number_after_marker
+from tasks.answers import bold_answer, boxed_answer, number_after_marker, said, same_mathematics, stated_number
 from tasks.base import Item, Levels, Reward, TaskError, TaskNotFound
 from tasks.rows import Row, RowsTask, read_json_lines
 
 FOLDER = "LLMZERO_DATASETS"
 """Environment variable: a folder with NAME/train.jsonl and, where there is one, NAME/test.jsonl."""
-_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
-_LONGEST_ANSWER = 300
-_ENDLESS = re.compile(r"\^.*\^|\^\{?[0-9]{3}|[0-9]{30}|!.*!|[0-9]{3}!")
 
 
 class HubTask(RowsTask):
@@ -79,7 +75,7 @@ def _cached_files(dataset: str, split: str) -> list[str]:
 
 
 class Gsm8k(HubTask):
-    """Grade-school word problems; the answer is the number after the only `####`, or in the last `\\boxed{}`."""
+    """Grade-school word problems; the answer is the number after the only `####`, or in another usual form."""
 
     name = "gsm8k"
     summary = "grade-school word problems (GSM8K), a number as the answer"
@@ -95,17 +91,16 @@ class Gsm8k(HubTask):
         return Item(question.strip() + self.instruction, number, {"worked": worked})
 
     def score(self, completion: str, item: Item) -> Reward:
-        found = number_after_marker(completion) or boxed_answer(completion)
-        number = (found or "").replace(",", "").removeprefix("$")
-        correct = _NUMBER.fullmatch(number) is not None and Decimal(number) == Decimal(item.answer)
-        return Reward(correct, float(correct), {"answer": float(correct), "format": float(found is not None)})
+        number = stated_number(completion)
+        correct = number is not None and Decimal(number) == Decimal(item.answer)
+        return Reward(correct, float(correct), {"answer": float(correct), "format": float(number is not None)})
 
     def gold(self, item: Item) -> str:
         return str(item.data["worked"])
 
 
 class Math(HubTask):
-    """Competition mathematics in five levels; the answer is in the last `\\boxed{}` and compared by math-verify."""
+    """Competition mathematics in five levels; the answer in the last `\\boxed{}`, or in bold, by math-verify."""
 
     name = "math"
     summary = "competition mathematics (MATH), levels 1 to 5"
@@ -131,31 +126,12 @@ class Math(HubTask):
         return int(item.data["level"])
 
     def score(self, completion: str, item: Item) -> Reward:
-        answer = boxed_answer(completion)
+        answer = boxed_answer(completion) or bold_answer(completion)
         correct = answer is not None and same_mathematics(answer, item.answer)
         return Reward(correct, float(correct), {"answer": float(correct), "format": float(answer is not None)})
 
     def gold(self, item: Item) -> str:
         return str(item.data["worked"])
-
-
-def same_mathematics(answer: str, gold: str) -> bool:
-    """Whether two LaTeX answers mean the same: by text, then by math-verify, for answers small enough to be safe.
-
-    math-verify parses LaTeX by a grammar and does not evaluate it as code. Towers of powers and long numbers, with
-    which a simplification may never end, are not given to it; each call has a limit of 3 s besides.
-    """
-    if "".join(answer.split()) == "".join(gold.split()):
-        return bool(answer)
-    if not answer or len(answer) > _LONGEST_ANSWER or _ENDLESS.search(answer):
-        return False
-    import math_verify
-
-    limit = 3 if threading.current_thread() is threading.main_thread() else None  # its timer needs the main thread
-    given, found = (
-        math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=limit, raise_on_error=False) for text in (gold, answer)
-    )
-    return bool(given and found) and bool(math_verify.verify(given, found, timeout_seconds=limit, raise_on_error=False))
 
 
 class IfEval(HubTask):
@@ -180,8 +156,9 @@ class IfEval(HubTask):
         return Item(prompt, "; ".join(names), {"constraints": wanted})
 
     def score(self, completion: str, item: Item) -> Reward:
-        kept = [constraints.holds(name, given, completion) for name, given in item.data["constraints"]]
-        spoken = constraints.is_an_answer(completion)
+        answer = said(completion)
+        kept = [constraints.holds(name, given, answer) for name, given in item.data["constraints"]]
+        spoken = constraints.is_an_answer(answer)
         correct = spoken and all(kept)
         share = sum(kept) / len(kept) if spoken else 0.0
         return Reward(correct, 1.0 if correct else 0.5 * share, {"constraints": share})

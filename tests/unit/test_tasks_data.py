@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tasks import constraints, registry
-from tasks.answers import boxed_answer, number_after_marker, tagged_answer
+from tasks.answers import boxed_answer, number_after_marker, same_mathematics, tagged_answer
 from tasks.arithmetic import NotArithmetic, reaches, read
 from tasks.base import Item, Split, TaskError, TaskNotFound
-from tasks.huggingface import FOLDER, TASKS, same_mathematics
+from tasks.huggingface import FOLDER, TASKS
 from tasks.rows import RowsTask
 from tasks.verdicts import verdicts
 
