@@ -18,7 +18,7 @@ from engine.advisors.factory import make
 from engine.run.config import parse
 from engine.store.reader import open_run
 from tests.engine.simulated import SimulatedExecutor, search
-from tests.fake_ollama import serving, slow
+from tests.fake_ollama import pass_test, serving, slow
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmark-advisor-idle.md"
 RUN = """
@@ -57,6 +57,7 @@ def measure(policy: str, wait: float, nodes: int, answer: float, segment: float)
     with serving(slow(answer)) as fake, tempfile.TemporaryDirectory() as where:
         fake.serial = True
         executor = SimulatedExecutor(segment)
+        pass_test(fake)
         advisor = make("ollama", host=fake.host, model="qwen3-vl:8b", timeout=120)
         _, directory = search(parse(RUN.format(nodes=nodes, wait=wait)), Path(where) / "idle", executor, advisor)
         reader = open_run(directory.path)

@@ -16,11 +16,15 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from engine.advisors import qualification
+from engine.advisors.probe import cases, riddles
 
 CREATED = "2026-11-22T12:00:00.000000Z"
 HOSTILE = (
@@ -103,7 +107,7 @@ class Model:
     capabilities: tuple[str, ...] = ("completion", "vision")
     size: int = 6_200_000_000
     context: int = 262_144
-    digest: str = "0" * 64
+    digest: str = field(default_factory=lambda: uuid.uuid4().hex)
     picture_tokens: int = 700
     one_picture: bool = False
     asserts: bool = False
@@ -419,11 +423,22 @@ def serving(script: Script | None = None, *models: Model) -> Iterator[FakeOllama
         fake.close()
 
 
+def pass_test(fake: FakeOllama) -> None:
+    """Have it remembered that the server's models have passed the test, so that no run asks for it."""
+    for model in fake.models:
+        qualification.keep(model.digest, qualification.Qualification(5, 5, 3, 3, 0.0, 0.0))
+
+
 # ---- answers ---------------------------------------------------------------------------------------------------------
 
 
+RIGHT = {riddle.text: riddle.right for riddle in (*riddles(qualification.SEED), *cases(qualification.SEED))}
+"""The test that a model has to pass, as one knows it who has the key."""
+
+
 class Sensible:
-    """Answers every role within its schema; values are drawn from a generator seeded by the request's number."""
+    """Answers every role within its schema, and the test right; values are drawn from a generator seeded by the
+    request's number."""
 
     def __init__(self, seed: int = 0, **how: Any) -> None:
         self.seed = seed
@@ -445,7 +460,7 @@ class Sensible:
             case "watcher":
                 return {"rationale": "Validation is .03 below where it began and still falls.", "stop": True}
             case "probe":
-                return {"answer": rng.choice(("A", "B", "C", "D"))}
+                return {"answer": RIGHT.get(asked.body["messages"][1]["content"], "A")}
         node, step = place(asked)
         return {"rationale": f"#{node} at step {step} still rises.", "place": f"#{node} step {step}"}
 

@@ -206,6 +206,12 @@ class Advisor(ABC):
         """The run ends: whatever is being asked raises a Fault soon. From any thread."""
 
 
+def shown_name(advisor: Advisor) -> str:
+    """Who advises, as the header shows it: a model without sight gets tables and no plots."""
+    blind = advisor.slow and not advisor.sees
+    return f"{advisor.name} text-only" if blind else advisor.name
+
+
 __all__ = [
     "Advice",
     "AdviceFailed",
@@ -221,4 +227,5 @@ __all__ = [
     "Series",
     "Signal",
     "StopAdvice",
+    "shown_name",
 ]

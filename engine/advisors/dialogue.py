@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from engine.advisors import answers, placement, prompts
+from engine.advisors import answers, placement, prompts, qualification
 from engine.advisors.answers import BadAnswer, ModelAnswer
 from engine.advisors.base import AdviceFailed, AdvisorCall, Listener, PlotImage
 from engine.advisors.context import ContextWindow, picture_tokens, text_length, text_tokens
@@ -83,6 +83,12 @@ class Dialogue:
     def cancel(self) -> None:
         """Nothing is wanted any more, from any thread."""
         self._client.cancel()
+
+    def examine(self) -> qualification.Qualification:
+        """Test the model, loaded as it is for the questions of the run. Raises Untested where a call fails."""
+        where = self._placement()
+        options = {"num_ctx": self._window.length, **self._threads(where), **where.options, **self._options}
+        return qualification.examine(self._client, self._card, options)
 
     def ask(self, asked: RoleQuestion[T], calls: list[AdvisorCall]) -> T:
         """Ask, parse, and let the model repair its answer once. Every call is appended to `calls`.

@@ -46,7 +46,11 @@ def make(
     if kind not in KINDS:
         raise UserError(f"advisor.kind = {short(kind)} is unknown; allowed: {', '.join(KINDS)}")
     try:
-        from engine.advisors.ollama import connect  # httpx and the client cost 0.2 s that runs by rules need not pay
+        from engine.advisors.ollama import connect
+        from engine.advisors.qualification import kept
+        from engine.advisors.qualified import (
+            QualifiedAdvisor,
+        )  # httpx and the client cost 0.2 s that runs by rules need not pay
 
         where = ollama_host.asked(host)
         advisor = connect(where, model, timeout=timeout, options=options, spare_threads=spare_threads)
@@ -59,7 +63,7 @@ def make(
         return RulesAdvisor(
             f'{model} has no vision, so the rules advisor is used; advisor.kind = "ollama" uses it without plots'
         )
-    return advisor
+    return QualifiedAdvisor(advisor, kept(advisor.card.digest), must=kind == "auto", timeout=timeout)
 
 
 def _instead(kind: str, why: str) -> RulesAdvisor:
@@ -73,7 +77,12 @@ def main() -> int:
     kind, host, model, seconds = sys.argv[1:5]
     try:
         advisor = make(kind, host=host, model=model, timeout=float(seconds))
-        found = {"name": advisor.name, "sees": advisor.sees, "text": advisor.reason, "error": ""}
+        found = {
+            "name": advisor.name,
+            "sees": advisor.sees and advisor.name != "rules",
+            "text": advisor.reason,
+            "error": "",
+        }
     except UserError as mistake:
         found = {"name": "", "sees": False, "text": "", "error": str(mistake)}
     sys.stdout.write(json.dumps(found) + "\n")

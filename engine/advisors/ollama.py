@@ -31,6 +31,7 @@ from engine.advisors.founded import marked
 from engine.advisors.hostile import clean, one_line
 from engine.advisors.interpret import diagnoses, transition
 from engine.advisors.ollama_client import ModelCard, OllamaClient, OllamaFault
+from engine.advisors.qualification import Qualification
 from engine.advisors.rules import look
 from engine.domain.space import UNCHANGED, Intent, KLReference, Transition
 from engine.errors import Fault
@@ -155,6 +156,10 @@ class OllamaAdvisor(Advisor):
         verdict = self._ask(evidence, "watcher", text, answers.verdict_schema(), answers.WatcherAnswer, calls, WATCHING)
         return StopAdvice(verdict.stop, clean(verdict.rationale, 1000), tuple(calls))
 
+    def examine(self) -> Qualification:
+        """Test the model with what a run would load it with. Raises Untested where a call fails."""
+        return self._dialogue.examine()
+
     def cancel(self) -> None:
         self._dialogue.cancel()
 
@@ -257,7 +262,7 @@ def connect(
     """
     asked = OllamaClient(host, timeout=timeout, stall=stall or min(30.0, timeout))
     try:
-        card = asked.card(model)
+        card = replace(asked.card(model), digest=asked.digest(model))
     except OllamaFault as fault:
         if fault.kind == "http 404":
             raise Fault(f"{host} has no model {model}; `ollama pull {model}`") from fault

@@ -37,6 +37,7 @@ LONGEST_ANSWER = 200_000
 LARGEST_COUNT = 2**31 - 1
 """The highest count of tokens that is believed; what a server says beyond it, or below 0, stands for unknown."""
 
+LONGEST_NANOSECONDS = 86_400 * 10**9
 CONNECT_SECONDS = 5.0
 T = TypeVar("T")
 
@@ -75,16 +76,20 @@ class ChatReply:
     completion_tokens: int = 0
     reason: str = ""  # why it ended: "stop", "length"
     milliseconds: float = 0.0
+    prompt_seconds: float = 0.0  # the server's, for reading the prompt and for writing
+    answer_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What /api/show says of a model. `context` is its longest context in tokens, 0 when unknown."""
+    """What /api/show says of a model. `context` is its longest context in tokens, 0 when unknown; `digest` is "" until
+    it is asked for, see `OllamaClient.digest`."""
 
     name: str
     vision: bool
     thinking: bool
     context: int
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,16 @@ class OllamaClient:
             return tuple(LoadedModel(m.model or "", int(m.size or 0), int(m.size_vram or 0)) for m in found.models)
 
         return self._call(ps, min(timeout, self._timeout))
+
+    def digest(self, model: str, timeout: float = 5.0) -> str:
+        """What tells the model's weights from others', "" when the server does not say."""
+
+        async def tags(client: ollama.AsyncClient) -> str:
+            found = await self._answer(client.list())
+            names = (model, f"{model}:latest")
+            return next((m.digest or "" for m in found.models if m.model in names), "")
+
+        return self._call(tags, min(timeout, self._timeout))
 
     def sizes(self, timeout: float = 5.0) -> dict[str, int]:
         """The models on the server's disk with their sizes in bytes."""
@@ -263,6 +278,7 @@ class _PartialReply:
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self._reason = ""
+        self._prompt_seconds = self._answer_seconds = 0.0
 
     def take(self, part: ollama.ChatResponse) -> bool:
         """Add a part; whether it brought text."""
@@ -273,6 +289,8 @@ class _PartialReply:
         self._prompt_tokens = _count(part.prompt_eval_count) or self._prompt_tokens
         self._completion_tokens = _count(part.eval_count) or self._completion_tokens
         self._reason = part.done_reason or self._reason
+        self._prompt_seconds = _count(part.prompt_eval_duration, LONGEST_NANOSECONDS) / 1e9
+        self._answer_seconds = _count(part.eval_duration, LONGEST_NANOSECONDS) / 1e9
         return bool(text or thinking)
 
     @property
@@ -282,13 +300,13 @@ class _PartialReply:
     def reply(self) -> ChatReply:
         return ChatReply(
             self.text, self.thinking, self._prompt_tokens, self._completion_tokens, self._reason,
-            1000 * (time.monotonic() - self._begin),
+            1000 * (time.monotonic() - self._begin), self._prompt_seconds, self._answer_seconds,
         )  # fmt: skip
 
 
-def _count(value: object) -> int:
+def _count(value: object, most: int = LARGEST_COUNT) -> int:
     """A server's count as a number that every table can hold; 0 for what is none."""
-    return value if isinstance(value, int) and 0 <= value <= LARGEST_COUNT else 0
+    return value if isinstance(value, int) and 0 <= value <= most else 0
 
 
 class _Server(ollama.AsyncClient):

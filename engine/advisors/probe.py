@@ -1,22 +1,20 @@
-"""Can a model read our plots? Five diagrams with known answers, drawn like those of the evidence.
+"""Can a model read our plots, and decide plain cases? Diagrams like those of the evidence, and tables, with answers.
 
-`llmzero doctor --probe-vision` asks and counts; nothing is logged in a run. Chance is one in four.
+`qualification.py` asks and counts; nothing is logged in a run. Chance is one in four.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from engine.advisors.answers import BadAnswer, ModelAnswer, parse
 from engine.advisors.context import ContextWindow
 from engine.advisors.hostile import one_line
-from engine.advisors.ollama_client import ChatRequest, ModelCard, OllamaClient, OllamaFault
+from engine.advisors.ollama_client import ChatReply, ChatRequest, ModelCard, OllamaClient, OllamaFault
 from engine.advisors.plots import BEST, HERE, EvidencePanel, PanelCurve, compose, draw
 
 LETTERS = "ABCD"
@@ -24,9 +22,10 @@ SCHEMA: dict[str, Any] = {
     "type": "object", "properties": {"answer": {"type": "string", "enum": list(LETTERS)}}, "required": ["answer"],
 }  # fmt: skip
 SYSTEM = (
-    "You read a diagram of a training run and answer a question with four choices. Answer with one JSON object and "
-    'nothing else: {"answer": "A"}, "B", "C" or "D".'
+    "You read a diagram or a table of a GRPO training run (reinforcement learning of a language model) and answer a "
+    'question with four choices. Answer with one JSON object and nothing else: {"answer": "A"}, "B", "C" or "D".'
 )
+ANSWER_TOKENS = 200
 UNIT = PanelCurve("", [(1, 0.0), (60, 1.0)], "#ffffff", 0.0)
 """Draws nothing and makes the axis run from 0 to 1."""
 
@@ -37,17 +36,17 @@ class RiddleChoice(ModelAnswer):
 
 @dataclass(frozen=True, slots=True)
 class Riddle:
-    """A diagram, a question about it, four choices, the right one's letter."""
+    """A diagram or none, a question, four choices, the right one's letter."""
 
     name: str
-    panel: EvidencePanel
+    panel: EvidencePanel | None
     question: str
     choices: tuple[str, str, str, str]
     right: str
 
     @property
-    def png(self) -> bytes:
-        return compose(self.name, [draw(self.panel, 1024, 640)], 1)
+    def images(self) -> tuple[bytes, ...]:
+        return () if self.panel is None else (compose(self.name, [draw(self.panel, 1024, 640)], 1),)
 
     @property
     def text(self) -> str:
@@ -57,11 +56,14 @@ class Riddle:
 
 @dataclass(frozen=True, slots=True)
 class RiddleResult:
-    """What a model said to a riddle; `given` is "" when it gave no usable answer, and `error` says why."""
+    """What a model said to a riddle; `given` is "" when it gave no usable answer, and `error` says why; `lost` is a
+    call that failed, which says nothing of the model."""
 
     riddle: Riddle
     given: str
     error: str = ""
+    lost: bool = False
+    reply: ChatReply = field(default_factory=lambda: ChatReply(""))
 
     @property
     def right(self) -> bool:
@@ -74,56 +76,62 @@ def riddles(seed: int) -> tuple[Riddle, ...]:
     return tuple(make(rng) for make in (_trend, _spike, _higher, _level, _crossing))
 
 
-def probe(client: OllamaClient, card: ModelCard, seed: int = 0) -> Iterator[RiddleResult]:
-    """Ask every riddle, with the context length of a run: another would load the model anew. A call that fails counts
-    as not read."""
+CASES = (
+    ("Collapse",
+     "entropy | start 1.52 | end 0.21\nvalidation | start 0.34 | end 0.29\nreward | start 0.40 | end 0.41\n"
+     "learning_rate 2e-4, temperature 0.7",
+     ("lower the learning rate and raise the temperature", "raise the learning rate", "lower the temperature",
+      "shorten the completions")),
+    ("Truncation",
+     "truncated completions | start 0.08 | end 0.61\ncompletion length | start 41 | end 63 of at most 64\n"
+     "validation | start 0.22 | end 0.31\nentropy | start 1.31 | end 1.27",
+     ("allow longer completions", "allow shorter completions only", "raise the KL coefficient",
+      "lower the temperature to 0")),
+    ("Explosion",
+     "gradient norm | start 0.6 | end 48\nKL | start 0.01 | end 3.9\nvalidation | start 0.37 | end 0.05\n"
+     "entropy | start 1.42 | end 1.38",
+     ("go back to an earlier checkpoint with a lower learning rate", "continue unchanged", "raise the learning rate",
+      "turn gradient clipping off")),
+)  # fmt: skip
+"""Name, table, and what may help, of which the first is right."""
+
+
+def cases(seed: int) -> tuple[Riddle, ...]:
+    """Three decisions that no textbook leaves open, as tables without a diagram."""
+    rng, found = random.Random(seed), []
+    for name, table, remedies in CASES:
+        order = rng.sample(range(4), 4)
+        choices = _four(remedies[i] for i in order)
+        found.append(Riddle(name, None, f"{table}\nWhat helps most?", choices, LETTERS[order.index(0)]))
+    return tuple(found)
+
+
+def probe(
+    client: OllamaClient, card: ModelCard, asked: Sequence[Riddle], options: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[RiddleResult]:
+    """Ask riddles, with the context length of a run: another would load the model anew.
+
+    Args:
+        options: of the server, as a run would send them.
+    """
     window = ContextWindow(card.context, thinks=card.thinking)
-    for riddle in riddles(seed):
+    tokens = window.answer if card.thinking else ANSWER_TOKENS
+    for riddle in asked:
         question = ChatRequest(
-            model=card.name, system=SYSTEM, text=riddle.text, images=(riddle.png,), schema=SCHEMA,
-            options={"num_ctx": window.length, "num_predict": window.answer, "temperature": 0.0, "seed": seed},
+            model=card.name, system=SYSTEM, text=riddle.text, images=riddle.images, schema=SCHEMA,
+            think=False if card.thinking else None,
+            options={"num_ctx": window.length, **options, "num_predict": tokens, "temperature": 0.0, "seed": 0},
         )  # fmt: skip
         try:
-            reply = client.chat(question)
-            given = parse(reply.text or reply.thinking, RiddleChoice).answer.strip().upper()
-        except (OllamaFault, BadAnswer) as problem:
-            yield RiddleResult(riddle, "", one_line(str(problem), 160))
-            continue
-        yield RiddleResult(riddle, given if given in LETTERS and len(given) == 1 else "", "")
-
-
-def report(answers: Sequence[RiddleResult], model: str) -> dict[str, str]:
-    """The outcome as a level and a line. Below three of five the plots are noise to the model."""
-    right = sum(answered.right for answered in answers)
-    each = ", ".join(
-        f"{a.riddle.name.lower()} {'right' if a.right else a.error or f'wrong ({a.given} for {a.riddle.right})'}"
-        for a in answers
-    )
-    return {
-        "level": "ok" if right >= 3 else "warning",
-        "text": f"{model} reads {right} of {len(answers)} plots: {each}",
-    }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m engine.advisors.probe HOST MODEL`: the report as JSON on stdout."""
-    parser = argparse.ArgumentParser(prog="engine.advisors.probe", description=__doc__)
-    parser.add_argument("host")
-    parser.add_argument("model")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one answer")
-    asked = parser.parse_args(arguments)
-    client = OllamaClient(asked.host, timeout=asked.timeout, stall=min(60.0, asked.timeout))
-    try:
-        card = client.card(asked.model)
-    except OllamaFault as fault:
-        found = {"level": "warning", "text": f"{asked.model} cannot be asked: {fault}"}
-    else:
-        found = {"level": "warning", "text": f"{asked.model} has no vision"}
-        if card.vision:
-            found = report(list(probe(client, card, asked.seed)), asked.model)
-    sys.stdout.write(json.dumps(found) + "\n")
-    return 0
+            with client.turn(0):
+                reply = client.chat(question)
+            given = parse(reply.text if reply.text.strip() else reply.thinking, RiddleChoice).answer.strip().upper()
+        except OllamaFault as fault:
+            yield RiddleResult(riddle, "", one_line(str(fault), 160), lost=True)
+        except BadAnswer as problem:
+            yield RiddleResult(riddle, "", one_line(str(problem), 160), reply=reply)
+        else:
+            yield RiddleResult(riddle, given if given in LETTERS and len(given) == 1 else "", reply=reply)
 
 
 def _noisy(rng: random.Random, shape: Callable[[float], float], noise: float, n: int = 60) -> list[tuple[int, float]]:
@@ -190,7 +198,3 @@ def _crossing(rng: random.Random) -> Riddle:
 def _four(choices: Any) -> tuple[str, str, str, str]:
     a, b, c, d = choices
     return str(a), str(b), str(c), str(d)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

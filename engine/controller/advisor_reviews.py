@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
-from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall
+from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, shown_name
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.run_state import RunState
 from engine.domain.space import Intent
@@ -33,13 +33,20 @@ class AdvisorReviews:
         self._to_review: int | None = None
         self._reviewing = False
         self._spared: set[int] = set()
+        self._told = ""
 
     def start(self) -> None:
         """From inside the event loop, once."""
         self._loop = asyncio.get_running_loop()
         self._advisor.listener = self._hear
-        if self._advisor.reason:
-            self._run.event("info", "advisor", f"{self._advisor.name}: {self._advisor.reason}")
+        self.tell()
+
+    def tell(self) -> None:
+        """Say who advises and why, once and whenever that changes: a model may turn out not to qualify."""
+        if (reason := self._advisor.reason) and reason != self._told:
+            self._told = reason
+            self._run.event("info", "advisor", f"{self._advisor.name}: {reason}")
+            self._run.record.advisor(shown_name(self._advisor))
 
     async def cancel(self, reason: str) -> None:
         """Nothing is wanted any more; rows of calls in progress say so."""
@@ -65,6 +72,7 @@ class AdvisorReviews:
 
     def ended(self, node_id: int) -> None:
         """A segment has ended: it is to be reviewed when the advisor has time; the newest one only."""
+        self.tell()
         if self._advisor.slow and self._run.tree[node_id].state is NodeState.FINISHED:
             self._to_review = node_id
 

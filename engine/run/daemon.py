@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from engine.advisors.base import Advisor
+from engine.advisors.base import Advisor, shown_name
 from engine.advisors.factory import make as make_advisor
 from engine.analysis.strategy import read_strategy, to_toml
 from engine.controller.job_builder import spare_threads
@@ -203,8 +203,7 @@ def assemble(
         run = RunState.begin(writer, directory, base, space.default())
         for note in task.notes():
             run.event("warning", "task", note)
-    blind = advisor.slow and not advisor.sees  # the header says it: such a model gets tables and no plots
-    run.record.advisor(f"{advisor.name} text-only" if blind else advisor.name)
+    run.record.advisor(shown_name(advisor))
     run.flush()
     if config.name != directory.name and run_file.rename(directory.config, directory.name):  # it was moved
         config = config.model_copy(update={"name": directory.name})

@@ -111,9 +111,12 @@ def _ollama(host: str, model: str) -> CheckFinding:
 
 
 def _probe(host: str, model: str) -> CheckFinding:
-    """How many of five plots the model reads right. Asked in a process of its own: the face imports no advisors."""
-    command = [*own_packages.command("engine.advisors.probe"), host, model]
-    sys.stderr.write("asking the model to read five plots …\n")
+    """How many plots the model reads right, how many cases it decides, and how fast it is.
+
+    Asked in a process of its own: the face imports no advisors.
+    """
+    command = [*own_packages.command("engine.advisors.qualification"), host, model]
+    sys.stderr.write("testing the model on five plots and three cases …\n")
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     try:
         finding = json.loads(done.stdout)

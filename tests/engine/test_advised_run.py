@@ -18,7 +18,7 @@ from engine.run import launch
 from engine.run.config import parse
 from engine.run.rundir import RunDirectory
 from tests.engine import live
-from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, serving
+from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, pass_test, serving
 
 ADVISED = """
 [advisor]
@@ -31,6 +31,7 @@ wait_seconds = {wait}
 
 
 def create(where: Path, fake: FakeOllama, name: str = "advised", **settings: object) -> RunDirectory:
+    pass_test(fake)
     given = {"kind": "auto", "timeout": 20, "wait": 60} | settings
     advised = ADVISED.format(host=fake.host, **given)
     text = live.SMALL.format(**{**live.DEFAULTS, **settings}) + advised

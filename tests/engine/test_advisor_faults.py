@@ -14,7 +14,7 @@ from engine.run.config import RunConfig, parse
 from engine.store.reader import open_run
 from engine.training.events import SegmentEnd, SegmentSpec
 from tests.engine.simulated import SimulatedExecutor, search
-from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, serving
+from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, pass_test, serving
 
 TIMEOUT = 4.0
 BLIND = Model(capabilities=("completion",))
@@ -82,6 +82,7 @@ def survived(tmp_path: Path, nodes: int, seed: int, calls: int, model: Model, wa
     chaos = Chaos(seed)
     with serving(chaos, model) as fake:
         chaos.fake = fake
+        pass_test(fake)
         executor = fail_sometimes(seed, 0.05 if wait else 0.5)
         advisor = make("ollama", host=fake.host, model="qwen3-vl:8b", timeout=TIMEOUT if wait == 0 else 1.0)
         state, directory = search(config(nodes, seed, wait), tmp_path / "chaos", executor, advisor)
@@ -133,6 +134,7 @@ def test_a_doubted_segment_is_stopped_or_spared_by_the_watcher(tmp_path: Path) -
     ends = {}
     for stop in (True, False):
         with serving(watcher(stop), BLIND) as fake:
+            pass_test(fake)
             executor = SimulatedExecutor(0.6, collapses=lambda job: int(job.job) >= 8)
             advisor = make("ollama", host=fake.host, model="qwen3-vl:8b", timeout=20)
             _, directory = search(config(12, 5, 0), tmp_path / str(stop), executor, advisor)

@@ -52,7 +52,7 @@ def llmzero(*arguments: str | Path, cwd: Path, timeout: float = 60, **extra: str
 
 def environment(**extra: str) -> dict[str, str]:
     """What the command line may know of its surroundings: none of the user's settings, and no first start."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "XDG_STATE_HOME") if name in os.environ}
     places = {**dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), _home()), **extra}
     toured = Path(places["XDG_STATE_HOME"]) / "llmzero" / "tour-shown"
     if not toured.parent.exists():  # a test of the first start makes it, empty

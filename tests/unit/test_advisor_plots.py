@@ -103,7 +103,7 @@ def test_riddles_have_four_choices_and_answers_that_move_with_the_seed() -> None
     for riddle in riddles(0):
         assert len(set(riddle.choices)) == 4
         assert riddle.right in LETTERS
-        assert max(opened(riddle.png).size) == 1024
+        assert max(opened(riddle.images[0]).size) == 1024
 
 
 def test_the_probe_counts_right_answers_and_survives_failures() -> None:
@@ -120,7 +120,7 @@ def test_the_probe_counts_right_answers_and_survives_failures() -> None:
 
     with serving(script) as fake:
         client = OllamaClient(fake.host, timeout=5, stall=1)
-        found = list(probe(client, client.card("qwen3-vl:8b"), seed=3))
+        found = list(probe(client, client.card("qwen3-vl:8b"), riddles(3)))
         assert all(len(asked.body["messages"][1]["images"]) == 1 for asked in fake.chats)
     assert [answered.right for answered in found] == [True, False, False, True, False]
     assert [answered.error.split(":")[0] for answered in found] == [

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.advisors.probe import riddles
-from tests.fake_ollama import Asked, Model, Reply, serving
+from tests.fake_ollama import Asked, Model, Reply, Sensible, serving
 from tests.unit.cli_process import llmzero, run_file
 
+GOOD = Sensible()
 BLIND, SEEING = Model("qwen3:8b", ("completion",)), Model("qwen3-vl:8b")
 
 
@@ -56,7 +56,7 @@ def test_doctor_asks_what_the_engine_asks(tmp_path: Path) -> None:
         done = llmzero("doctor", "--json", "--host", bare, cwd=tmp_path, ALL_PROXY="socks5://127.0.0.1:9")
     found = {each["subject"]: each for each in json.loads(done.stdout)}
     assert (found["ollama"]["level"], found["advisor"]["level"]) == ("ok", "ok")
-    assert found["advisor"]["text"] == f"qwen3-vl:8b at {fake.host} sees plots"
+    assert found["advisor"]["text"] == f"qwen3-vl:8b at {fake.host} sees plots; it is tested before it is first asked"
 
 
 def test_doctor_names_a_host_that_is_no_address(tmp_path: Path) -> None:
@@ -66,23 +66,42 @@ def test_doctor_names_a_host_that_is_no_address(tmp_path: Path) -> None:
     assert "OLLAMA_HOST" in finding(tmp_path, "ollama", OLLAMA_HOST="http://[")["text"]
 
 
-def test_doctor_counts_the_plots_that_a_model_reads(tmp_path: Path) -> None:
-    rights = [riddle.right for riddle in riddles(0)]
-
+def test_doctor_tests_a_model_and_remembers_the_outcome(tmp_path: Path) -> None:
     def script(asked: Asked) -> Reply:
-        return Reply(json.dumps({"answer": rights[asked.number] if asked.number else "\x1b[31mE"}))
+        return Reply('{"answer": "\x1b[31mE"}'.replace("\x1b", "\\u001b")) if asked.number == 0 else GOOD(asked)
 
-    with serving(script) as fake:
+    with serving(script, SEEING) as fake:
         found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host)
+        assert len(fake.chats) == 8
+        later = finding(tmp_path, "advisor", "--host", fake.host)
     assert found["level"] == "ok"
-    assert found["text"].startswith("qwen3-vl:8b reads 4 of 5 plots: trend wrong ( for")
+    assert found["text"].startswith("qwen3-vl:8b reads 4 of 5 plots, decides 3 of 3 cases: trend wrong ( for")
+    assert " tokens a second: an answer takes about " in found["text"]
+    assert "reads 4 of 5 plots, decides 3 of 3 cases" in later["text"]
 
 
-def test_a_model_without_sight_is_not_probed(tmp_path: Path) -> None:
+def test_doctor_says_that_a_model_does_not_qualify_and_that_the_rules_advise(tmp_path: Path) -> None:
+    with serving(lambda _: Reply('{"answer": "E"}'), SEEING) as fake:
+        found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host)
+        later = finding(tmp_path, "advisor", "--host", fake.host)
+    assert found["level"] == later["level"] == "warning"
+    assert "the mark is 3 of 5 plots and 2 of 3 cases" in found["text"]
+    assert "the rules advisor is used instead" in later["text"]
+
+
+def test_a_model_that_cannot_be_tested_says_why(tmp_path: Path) -> None:
+    with serving(lambda _: Reply(status=500, error="runner died"), SEEING) as fake:
+        found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host)
+        assert len(fake.chats) == 1
+    assert found["text"] == "qwen3-vl:8b could not be tested: http 500: runner died"
+
+
+def test_a_model_without_sight_is_tested_on_the_cases_alone(tmp_path: Path) -> None:
     with serving(None, BLIND) as fake:
         found = finding(tmp_path, "vision", "--probe-vision", "--host", fake.host, "--model", "qwen3:8b")
-        assert fake.chats == []
-    assert found == {"level": "warning", "subject": "vision", "text": "qwen3:8b has no vision"}
+        assert len(fake.chats) == 3
+    assert found["level"] == "warning"
+    assert found["text"].startswith("qwen3:8b has no vision, decides 3 of 3 cases: ")
 
 
 def test_check_says_whether_the_advisor_of_a_run_file_answers(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from engine.advisors.context import PROMPT_TOKENS, ContextWindow, picture_tokens
 from engine.advisors.ollama import OllamaAdvisor, connect
 from engine.advisors.ollama_client import OllamaClient, OllamaFault
 from engine.advisors.plots import sheets
-from engine.advisors.probe import probe
+from engine.advisors.probe import probe, riddles
 from engine.domain.tree import Tree
 from tests.fake_ollama import TOO_LONG, Asked, FakeOllama, Model, Reply, Sensible, serving
 from tests.unit.advice_cases import SPACE, collapsing, evidence, node
@@ -78,7 +78,7 @@ def test_roles_repairs_and_the_probe_load_the_model_once() -> None:
         asked.select(seen())
         asked.watch(evidence(), "collapsed at once: 0.1")
         client = OllamaClient(fake.host, timeout=5, stall=5)
-        list(probe(client, client.card("qwen3-vl:8b")))
+        list(probe(client, client.card("qwen3-vl:8b"), riddles(0)))
         assert len(fake.chats) == 5 + 5
         assert len(set(contexts(fake))) == 1
         assert len(fake.loads) == 1
