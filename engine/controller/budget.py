@@ -31,12 +31,16 @@ NOT_BEGUN = (NodeState.PROPOSED, NodeState.QUEUED, NodeState.REJECTED)
 
 @dataclass(frozen=True, slots=True)
 class SpentBudget:
-    """Consumption so far: GRPO steps, segments begun, trainer seconds over all workers, wall seconds of work."""
+    """Consumption so far: GRPO steps, segments begun, trainer seconds over all workers, wall seconds of work.
+
+    `to_come`: what the segments that train have before them, in segments; they are begun, and not spent that far.
+    """
 
     steps: int = 0
     nodes: int = 0
     trainer_seconds: float = 0.0
     wall_seconds: float = 0.0
+    to_come: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class BudgetLimits:
         if limits.steps:
             shares.append(spent.steps / limits.steps)
         if limits.nodes:
-            shares.append(spent.nodes / limits.nodes)
+            shares.append((spent.nodes - spent.to_come) / limits.nodes)
         if limits.gpu_hours:
             shares.append(spent.trainer_seconds / (3600 * limits.gpu_hours))
         if limits.minutes:
@@ -139,7 +143,8 @@ class BudgetTracker:
         change = ", ".join(f"{name} {_limit(before, name)} → {_limit(limits, name)}" for name in names)
         self._run.event("info", "budget", f"{change} (by {author})", author=author)
         spent = self._sums.fraction(self.spent)
-        left = f"{spent:.0%} of it is spent" if spent < 1 else "it is spent: the run ends after the segments in flight"
+        room = spent < 1 and self.left(()).steps > 0
+        left = f"{spent:.0%} of it is spent" if room else "it is spent: the run ends after the segments in flight"
         return f"budget {change}; {left}"
 
     def _limits_at_start(self) -> BudgetSection:
@@ -195,6 +200,7 @@ class BudgetTracker:
             nodes=len(begun),
             trainer_seconds=self._segments.trainer_seconds,
             wall_seconds=self._wall_seconds,
+            to_come=sum(1 - node.steps / node.planned_steps for node in begun if node.state is NodeState.RUNNING),
         )
 
     @property

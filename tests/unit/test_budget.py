@@ -55,6 +55,7 @@ def test_nothing_is_left_beyond_a_limit() -> None:
         (SpentBudget(steps=50), 0.5),
         (SpentBudget(steps=10, nodes=3), 0.75),
         (SpentBudget(steps=300), 1.0),
+        (SpentBudget(steps=10, nodes=4, to_come=0.6), 0.85),
     ],
 )
 def test_the_fraction_is_of_the_nearest_limit(spent: SpentBudget, fraction: float) -> None:
