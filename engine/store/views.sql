@@ -137,7 +137,7 @@ counts AS (
         count(*) FILTER (node_id > 0 AND state IN ('out-of-memory', 'nan', 'crashed', 'hung')) AS failed FROM nodes),
 waiting AS (SELECT count(*) AS pending_proposals FROM proposals WHERE state = 'pending'),
 said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1),
-asked AS (SELECT ts, error FROM agent_calls WHERE model <> '' AND error <> 'unfinished' AND NOT starts_with(error, 'cancelled')),
+asked AS (SELECT ts, error FROM agent_calls WHERE model <> '' AND (SELECT advisor FROM runs) <> 'rules' AND error <> 'unfinished' AND NOT starts_with(error, 'cancelled')),
 answered AS (SELECT max(ts) FILTER (error = '') AS advisor_answered FROM asked),
 advising AS (SELECT advisor_answered, (SELECT min(ts) FROM asked WHERE error <> '' AND (advisor_answered IS NULL OR ts > advisor_answered)) AS advisor_failing
     FROM answered),

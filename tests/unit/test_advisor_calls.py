@@ -92,7 +92,7 @@ def header(run_state: RunState) -> tuple[bool, bool]:
 
 
 def test_the_header_says_whether_the_model_that_advises_answers(tmp_path: Path) -> None:
-    run_state = begin(tmp_path / "run")
+    run_state = begin(tmp_path / "run", advisor="ollama")
     rules = replace(CALL, model="", key="")
     run_state.calls.record(Advice("rules", (), (), (rules,)), 0)
     assert header(run_state) == (False, False)
@@ -107,6 +107,13 @@ def test_the_header_says_whether_the_model_that_advises_answers(tmp_path: Path) 
     assert header(run_state) == (True, False)
     run_state.calls.record(Advice("ollama", (), (), (replace(CALL, key="strategist-4", error="stall: 30 s"),)), 0)
     assert header(run_state) == (True, True)
+    run_state.close()
+
+
+def test_the_header_of_a_run_with_the_rules_says_nothing_of_a_model(tmp_path: Path) -> None:
+    run_state = begin(tmp_path / "run")
+    run_state.calls.record(Advice("ollama", (), (), (CALL,)), 0)
+    assert header(run_state) == (False, False)
     run_state.close()
 
 

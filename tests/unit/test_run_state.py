@@ -28,11 +28,11 @@ from engine.training.events import (
 CONFIGURATION = {"learning_rate": 1e-4, "num_generations": 8}
 
 
-def begin(path: Path) -> RunState:
+def begin(path: Path, advisor: str = "rules") -> RunState:
     path.mkdir(parents=True, exist_ok=True)
     writer = Writer(path / "run.duckdb")
     writer.insert(
-        "runs", name=path.name, task="knights", model="base", strategy="llmzero", advisor="rules", state="starting",
+        "runs", name=path.name, task="knights", model="base", strategy="llmzero", advisor=advisor, state="starting",
         reason="", config="{}", space="[]", seed=0, engine_version="0", created=now(),
     )  # fmt: skip
     return RunState.begin(writer, RunDirectory(path), "base", CONFIGURATION)
