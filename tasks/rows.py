@@ -108,6 +108,13 @@ def read_json_lines(path: Path, what: str) -> list[dict[str, Any]]:
     return [row for _, row in numbered_json_lines(path, what)]
 
 
+_OTHER_KINDS = {
+    codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", b"\x1f\x8b": "compressed by gzip",
+    b"(\xb5/\xfd": "compressed by zstd", b"PK\x03\x04": "a zip archive", b"PAR1": "a Parquet file",
+}  # fmt: skip
+"""How files begin that people give for JSON lines."""
+
+
 def numbered_json_lines(path: Path, what: str) -> list[tuple[int, dict[str, Any]]]:
     """The objects of a file of JSON lines with the number of their line; empty lines are skipped.
 
@@ -121,8 +128,9 @@ def numbered_json_lines(path: Path, what: str) -> list[tuple[int, dict[str, Any]
         content = path.read_bytes()
     except OSError as error:
         raise TaskError(f"{what}: {str(path)!r} cannot be read: {error.strerror or error}") from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise TaskError(f"{what}: {str(path)!r} is UTF-16; save it as UTF-8")
+    for begin, kind in _OTHER_KINDS.items():
+        if content.startswith(begin):
+            raise TaskError(f"{what}: {str(path)!r} is {kind}; give one JSON object a line, as UTF-8")
     lines = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
     rows = []
     for number, line in enumerate(lines, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
 import sys
 import time
@@ -282,6 +283,21 @@ def test_a_line_that_cannot_be_used_is_named(own: Path, line: bytes, message: st
         lines(own, line).items(Split.TRAIN, 1)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ('{"prompt": "a"}'.encode("utf-16"), "UTF-16"),
+        (gzip.compress(b'{"prompt": "a"}'), "compressed by gzip"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+    ],
+    ids=["utf-16", "gzip", "parquet"],
+)
+def test_a_file_of_another_kind_is_named(own: Path, content: bytes, kind: str) -> None:
+    (own / "words.jsonl").write_bytes(content)
+    with pytest.raises(TaskError, match=f"words.jsonl' is {kind}; give one JSON object a line, as UTF-8"):
+        registry.get("words.jsonl:reward.py:reward").items(Split.TRAIN, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n \n", codecs.BOM_UTF8])
