@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, shown_name
 from engine.controller.evidence_builder import EvidenceBuilder
@@ -24,7 +24,15 @@ _log = logging.getLogger(__name__)
 class AdvisorReviews:
     """One advisor's side questions."""
 
-    def __init__(self, run: RunState, advisor: Advisor, evidence_builder: EvidenceBuilder) -> None:
+    def __init__(
+        self,
+        run: RunState,
+        advisor: Advisor,
+        evidence_builder: EvidenceBuilder,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`leads` says whether the advisor is still to be asked."""
+        self._leads = leads
         self._run = run
         self._advisor = advisor
         self._evidence = evidence_builder
@@ -81,7 +89,7 @@ class AdvisorReviews:
 
         Called when no advice is in the making: proposals come first.
         """
-        if self._to_review is None or self._reviewing:
+        if self._to_review is None or self._reviewing or not self._leads():
             return
         node_id, self._to_review = self._to_review, None
         self._reviewing = True
@@ -104,7 +112,7 @@ class AdvisorReviews:
 
     def watches(self, node_id: int) -> bool:
         """Whether the advisor has a watcher that was not asked about this segment yet."""
-        return type(self._advisor).watch is not Advisor.watch and node_id not in self._spared
+        return type(self._advisor).watch is not Advisor.watch and node_id not in self._spared and self._leads()
 
     async def spares(self, node_id: int, doubt: str) -> str | None:
         """Whether the watcher lets a doubted segment train on: its reason, or None when the comparator's word stands.

@@ -18,6 +18,7 @@ from engine.advisors.base import Advisor
 from engine.analysis.no_gain import learnt
 from engine.controller import commands, recovery, retention
 from engine.controller.activity import ActivityRecorder
+from engine.controller.advisor_lead import AdvisorLead
 from engine.controller.advisor_reviews import AdvisorReviews
 from engine.controller.budget import BudgetTracker
 from engine.controller.closing_evaluations import ClosingEvaluations, EvaluationFailed
@@ -74,10 +75,11 @@ class Controller:
         self._wake_event = asyncio.Event()
         self._jobs = JobBuilder(config, space, run)
         evidence_builder = EvidenceBuilder(run, space, seed=config.search.seed, draws=advisor.sees)
-        self._reviews = AdvisorReviews(run, advisor, evidence_builder)
+        lead = AdvisorLead(run, advisor, may_lose=config.advisor.kind == "auto")
+        self._reviews = AdvisorReviews(run, advisor, evidence_builder, lead.holds)
         self._segments = RunningSegments(config.search, run, executor, self._jobs, self._reviews)
         self._pause = RunPause(run, executor, self._segments, resume_when_free=config.training.resume_when_free)
-        planner = Planner(run, space, advisor, evidence_builder)
+        planner = Planner(run, space, advisor, evidence_builder, lead.holds)
         self._proposals = ProposalQueue(
             run, space, strategy, planner, recovery.gate(run, config.gate), run_seed=config.search.seed,
             slow_advisor=advisor.slow, wake=self.wake, workers=config.search.workers, patience=self._patience,

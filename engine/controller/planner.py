@@ -7,7 +7,7 @@ to the rules at once. Every advice on the way is kept, so that every call become
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence
@@ -39,7 +39,16 @@ class PlannedTransition:
 class Planner:
     """Asks the advisor of the run, and the embedded rules when that fails."""
 
-    def __init__(self, run: RunState, space: Space, advisor: Advisor, evidence_builder: EvidenceBuilder) -> None:
+    def __init__(
+        self,
+        run: RunState,
+        space: Space,
+        advisor: Advisor,
+        evidence_builder: EvidenceBuilder,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`leads` says whether the run's advisor is still to be asked."""
+        self._leads = leads
         self._run = run
         self._space = space
         self._advisor = advisor
@@ -60,7 +69,7 @@ class Planner:
             return self._strategys_own(expansion)
         made = _PlanAttempt()
         advisor = self._advisor
-        if by_rules or (advisor.slow and expansion.intent is Intent.KEEP):
+        if by_rules or (advisor.slow and expansion.intent is Intent.KEEP) or not self._leads():
             advisor = self._rules
         elif expansion.intent is Intent.CHANGE and expansion.candidates:
             expansion = await self._select(expansion, fraction_spent, made)

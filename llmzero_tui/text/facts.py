@@ -49,13 +49,15 @@ class RunningNode:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One look at a run: its summary, its nodes (rows of cli_nodes), what trains, and what waits for the human."""
+    """One look at a run: its summary, its nodes (rows of cli_nodes), what trains, what waits for the human, and what
+    the advisors' changes gained (rows of advisor_record)."""
 
     directory: RunDirectory
     summary: RunSummary
     nodes: tuple[Row, ...]
     running: tuple[RunningNode, ...]
     waiting: tuple[Row, ...]
+    record: tuple[Row, ...] = ()
 
     def as_dict(self) -> Row:
         """For `show --json`: those of `ls --json`, and the tree, what trains, what waits."""
@@ -85,6 +87,7 @@ def read_facts(reader: Reader, directory: RunDirectory) -> RunFacts:
         directory, summary, tuple(nodes),
         tuple(_running(row, summary) for row in running),
         tuple(row for row in inbox if row["waits"]),
+        tuple(reader.rows("SELECT * FROM advisor_record")),
     )  # fmt: skip
 
 
@@ -184,6 +187,8 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
     summary = facts.summary
     yield f"{facts.name}  {state_words(summary)}"
     yield f"task {plain(summary.task)} · model {plain(summary.model)} · advisor {advisor_words(summary)}"
+    if any(row["answers"] for row in facts.record):
+        yield f"advice {' · '.join(map(record_words, facts.record))}"
     yield f"began {minute(summary.started)} UTC · {counted(summary.nodes, 'node')} · {spent_words(summary)}"
     yield f"spent {limit_words(summary)}"
     yield " · ".join(filter(None, [best_words(summary), test_words(summary)]))
@@ -192,6 +197,17 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
     yield from (f"{mark('running').glyph} {words}" for words in activity_words(summary))
     yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
     yield from map(waiting_words, facts.waiting)
+
+
+def record_words(row: Row) -> str:
+    """What an advisor's changes gained, and how many answers of a model could be used."""
+    words = [plain(row["advisor"], 20)]
+    if row["answers"]:
+        words.append(f"{row['valid']} of {counted(row['answers'], 'answer')} usable")
+    if row["trained"]:
+        gain = f"{row['gain']:+.3f} ± {1.96 * row['gain_error']:.3f}".replace("-", "−")
+        words.append(f"{counted(row['trained'], 'change')} trained, mean gain {gain}")
+    return ", ".join(words)
 
 
 def advisor_words(summary: RunSummary) -> str:

@@ -153,6 +153,7 @@ def test_show_says_since_when_the_model_that_advises_fails(ask: Ask, runs: Path)
             milliseconds=1.0, error=error, ts=datetime(2026, 11, 29, hour),
         )  # fmt: skip
     writer.close()
+    assert "\nadvice ollama, 1 of 1 answer usable" in ask("show", "one")
     state = "failing since 2026-11-29 14:00 UTC, last answer 2026-11-29 13:00"
     assert f"advisor ollama, {state}\n" in ask("show", "one")
     (listed,) = json.loads(ask("ls", "--json"))

@@ -87,6 +87,14 @@ def speakers(planned: PlannedTransition) -> list[str]:
     return [advice.advisor for advice, _ in planned.records]
 
 
+async def test_an_advisor_that_lost_the_lead_is_not_asked(run_state: RunState) -> None:
+    advisor = Scripted()
+    sight = EvidenceBuilder(run_state, SPACE, seed=0, draws=False)
+    planned = await Planner(run_state, SPACE, advisor, sight, lambda: False).plan(CHANGE, 0.5)
+    assert speakers(planned) == ["rules"]
+    assert advisor.asked == []
+
+
 async def test_a_valid_proposal_is_taken_at_once(run_state: RunState) -> None:
     planned = await plan(run_state, Scripted(proposing({"temperature": 0.9})))
     assert (planned.advice.advisor, dict(planned.transition.changes)) == ("ollama", {"temperature": 0.9})
