@@ -259,7 +259,7 @@ def _kl_bound(segment: SegmentCurves) -> Diagnosis | None:
 
 
 def _dead_groups(segment: SegmentCurves) -> Diagnosis | None:
-    curve = segment.curve("frac_reward_zero_std")
+    curve = segment.curve("dynamic_sampling/zero_std", "frac_reward_zero_std")  # the first counts before refilling
     if curve is None or curve.recent < segment.thresholds.dead_groups:
         return None
     text = f"{curve.recent:.0%} of the groups have zero reward std and give no gradient: {curve.text()}"

@@ -98,6 +98,8 @@ class JobBuilder:
             reference=run.base if reference is None else str(run.checkpoint_path(*reference)),
             configuration=dict(node.configuration),
             trl=dict(config.trl),
+            overlong_penalty=config.training.overlong_penalty,
+            dynamic_sampling=config.training.dynamic_sampling,
             steps=node.planned_steps,
             done=node.steps,
             seed=seed,

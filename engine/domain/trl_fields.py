@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.domain.hyperparameters import GENERAL, OPTIONAL
+from engine.errors import short, short_name
+
 _RUN = "the engine sets it"
 
 OWNED: Mapping[str, str] = {
@@ -61,3 +64,10 @@ TEMPLATE_ARGUMENTS = frozenset({
     "return_assistant_tokens_mask", "tokenizer_kwargs",
 })  # fmt: skip
 """Arguments of transformers' apply_chat_template that are no variables of a template."""
+
+
+def not_in_table(name: str, value: object) -> str:
+    """Why a field cannot stand in [trl], and what stands for it; "" where it can, as far as it is one of TRL's."""
+    if name in GENERAL or name in OPTIONAL:
+        return f"{name} is a hyperparameter: [space.{name}] fixed = {short(value)} sets it"
+    return f"{short_name(name)} cannot be set here: {OWNED[name]}" if name in OWNED else ""

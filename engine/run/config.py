@@ -16,9 +16,9 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from engine.domain.hyperparameters import GENERAL, LORA_RATE, OPTIONAL
+from engine.domain.hyperparameters import LORA_RATE
 from engine.domain.space import Space
-from engine.domain.trl_fields import OWNED, TEMPLATE_ARGUMENTS
+from engine.domain.trl_fields import TEMPLATE_ARGUMENTS, not_in_table
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
@@ -233,6 +233,10 @@ class TrainingSection(RunFileSection):
     """Completions in one GRPO step; every group size of the space divides it."""
     micro_batch: int = Field(default=0, ge=0)
     """Completions in one forward pass; divides batch_size; 0 takes the whole batch."""
+    dynamic_sampling: int = Field(default=0, ge=0, le=16)
+    """Times that groups of equal rewards are sampled anew, from other prompts, before a step (DAPO); 0 is off."""
+    overlong_penalty: float = Field(default=0, ge=0, lt=1)
+    """Share of max_completion_length at whose end a rollout's reward falls, by 1 at the limit (DAPO: 0.2); 0 is off."""
     vllm: Literal["off", "colocate", "server"] = "off"
     """Who generates the completions: "off" Transformers, "colocate" vLLM in the worker, "server" a vLLM server."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -291,12 +295,8 @@ class RunConfig(RunFileSection):
     @classmethod
     def _trl_is_not_ours(cls, table: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name, value in table.items():
-            if name in GENERAL or name in OPTIONAL:
-                raise ValueError(
-                    f"{short_name(name)} is a hyperparameter: [space.{name}] fixed = {short(value)} sets it"
-                )
-            if name in OWNED:
-                raise ValueError(f"{short_name(name)} cannot be set here: {OWNED[name]}")
+            if why := not_in_table(name, value):
+                raise ValueError(why)
         return table
 
     def build_space(self, suggested: Mapping[str, Mapping[str, Any]]) -> Space:

@@ -49,9 +49,9 @@ class WorkerMessage(BaseModel):
 
 
 class CompletionSample(WorkerMessage):
-    """One completion; of longer texts the first and the last 2,000 characters. `split`: a rollout of training, or an
-    answer to one of the validation prompts that every checkpoint is asked. `components` are the parts of the reward
-    before weighting. `model_prompt`: what the policy read, where that is not the prompt."""
+    """One completion; of long texts both ends. `split`: a rollout of training, or an answer to a validation prompt that
+    every checkpoint is asked. `components`: the parts of the reward before weighting. `model_prompt`: what the policy
+    read, where that is not the prompt."""
 
     prompt: str
     completion: str
@@ -175,6 +175,8 @@ class SegmentSpec(WorkerMessage):
     samples_every: int = Field(default=5, ge=1)
     on_error: Literal["fail", "zero"] = "zero"
     lora: LoraSpec | None = None
+    overlong_penalty: float = Field(default=0.0, ge=0, lt=1)
+    dynamic_sampling: int = Field(default=0, ge=0)
 
     @property
     def steps_left(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engine.training.events import CompletionSample
@@ -72,24 +72,70 @@ class Grader:
             raise TaskError(f"{self.first}; so it went with {failed} of {scored} completions {what}")
 
 
+@dataclass(frozen=True, slots=True)
+class OverlongPenalty:
+    """Soft overlong punishment (DAPO, arXiv 2503.14476): over the last `margin` tokens before `limit` the reward falls
+    by up to 1."""
+
+    limit: int
+    margin: int
+
+    def of(self, reward: Reward, length: int) -> Reward:
+        """The reward of a completion of so many tokens, with its penalty as a component."""
+        penalty = max(-1.0, min(0.0, (self.limit - self.margin - length) / self.margin))
+        return replace(reward, total=reward.total + penalty, components={**reward.components, "overlong": penalty})
+
+
 class TaskReward:
     """The reward function handed to GRPOTrainer. Keeps the rollouts of the latest generation.
 
     TRL logs it as `rewards/total/…`; besides, the share of correct rollouts is logged as `rewards/correct/mean`, every
     named component as `rewards/<component>/mean`, and, once there was one, the completions of the step that could not
     be scored as `rewards/errors`.
+
+    Attributes:
+        rollouts: those of the latest generation. judged: what `judge` said of the rollouts to come, where it was asked
+            before.
     """
 
     __name__ = "total"
 
     def __init__(
-        self, grader: Grader, items: Sequence[Item], model_prompts: Sequence[str], end_ids: frozenset[int]
+        self,
+        grader: Grader,
+        items: Sequence[Item],
+        model_prompts: Sequence[str],
+        end_ids: frozenset[int],
+        penalty: OverlongPenalty | None = None,
     ) -> None:
         self.grader = grader
-        self._items = items
-        self._model_prompts = model_prompts
+        self._items = list(items)
+        self._model_prompts = list(model_prompts)
         self._end_ids = end_ids
+        self._penalty = penalty
         self.rollouts: list[Rollout] = []
+        self.judged: list[Rollout] = []
+        self._failed = 0  # as last logged
+
+    def add(self, item: Item, model_prompt: str) -> int:
+        """One more prompt; its index."""
+        self._items.append(item)
+        self._model_prompts.append(model_prompt)
+        return len(self._items) - 1
+
+    def judge(
+        self, completions: Sequence[str], completion_ids: Sequence[Sequence[int]], index: Sequence[int]
+    ) -> list[Rollout]:
+        """The verdicts on some completions. Raises TaskError when most of them cannot be scored."""
+        before = self.grader.failed
+        rewards = self.grader(completions, [self._items[i] for i in index], completion_ids)
+        self.grader.refuse_most(self.grader.failed - before, len(rewards), "of one step")
+        if self._penalty is not None:
+            rewards = [self._penalty.of(reward, len(ids)) for reward, ids in zip(rewards, completion_ids, strict=True)]
+        return [
+            Rollout(self._items[i], text, reward, not ids or ids[-1] not in self._end_ids, self._model_prompts[i])
+            for i, text, reward, ids in zip(index, completions, rewards, completion_ids, strict=True)
+        ]
 
     def __call__(
         self,
@@ -99,18 +145,12 @@ class TaskReward:
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float]:
-        items = [self._items[i] for i in index]
-        before = self.grader.failed
-        rewards = self.grader(completions, items, completion_ids)
-        failed = self.grader.failed - before
-        self.grader.refuse_most(failed, len(rewards), "of one step")
-        self.rollouts = [
-            Rollout(self._items[i], text, reward, not ids or ids[-1] not in self._end_ids, self._model_prompts[i])
-            for i, text, reward, ids in zip(index, completions, rewards, completion_ids, strict=True)
-        ]
+        self.rollouts = self.judged or self.judge(completions, completion_ids, index)
+        self.judged = []
         self._log_means(log_metric)
         if self.grader.failed:
-            log_metric("rewards/errors", failed)
+            log_metric("rewards/errors", self.grader.failed - self._failed)
+            self._failed = self.grader.failed
         return [float(rollout.reward.total) for rollout in self.rollouts]
 
     def _log_means(self, log_metric: Callable[[str, float], None]) -> None:

@@ -21,6 +21,7 @@ from engine.errors import Fault
 from engine.training import events, failures, lora, policy, settings
 from engine.training.checkpoint import load_optimizer, write_checkpoint
 from engine.training.control import JobControl
+from engine.training.dynamic_sampling import RefillingTrainer, SparePrompts
 from engine.training.evaluate import check_positions, encode, end_ids, evaluate, prompt_texts
 from engine.training.events import SegmentEnd, SegmentSpec
 from engine.training.failures import NotFinite
@@ -127,17 +128,22 @@ class SegmentTraining:
                 policy.check_source(spec.reference)
             # TRL loads the KL reference from this name. Left alone it would be the parent: an implicit reset.
             model.config._name_or_path = policy.located(spec.reference)
-        grader = Grader(practice, spec.on_error)
-        self._rewards = TaskReward(grader, items, texts, frozenset(self._end_and_pad(model)))
+        grader, ends = Grader(practice, spec.on_error), frozenset(self._end_and_pad(model))
+        self._rewards = TaskReward(grader, items, texts, ends, settings.overlong_penalty(spec, chosen))
         self._beat("building the trainer" if spec.vllm == "off" else "starting vLLM")
-        trainer = GRPOTrainer(
-            model=model,
-            args=settings.grpo_config(spec, chosen, model.num_parameters(), longest),
-            train_dataset=Dataset.from_dict({"prompt": texts, "index": list(range(len(items)))}),
-            reward_funcs=self._rewards,
-            processing_class=self._tokenizer,
-            callbacks=[_EachStep(self)],
-        )
+        arguments = {
+            "model": model,
+            "args": settings.grpo_config(spec, chosen, model.num_parameters(), longest),
+            "train_dataset": Dataset.from_dict({"prompt": texts, "index": list(range(len(items)))}),
+            "processing_class": self._tokenizer,
+            "callbacks": [_EachStep(self)],
+        }
+        if spec.dynamic_sampling:
+            spare = SparePrompts(practice, self._tokenizer, spec.evaluation.chat, spec.seed, longest)
+            rounds = spec.dynamic_sampling
+            trainer = RefillingTrainer(rewards=self._rewards, spare=spare, rounds=rounds, **arguments)
+        else:
+            trainer = GRPOTrainer(reward_funcs=self._rewards, **arguments)
         trainer.remove_callback(PrinterCallback)
         settings.schedule(trainer, spec)
         if spec.lora is not None and chosen.get("beta", 0.0):

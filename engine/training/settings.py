@@ -21,6 +21,7 @@ from engine.domain.trl_fields import OWNED
 from engine.errors import UserError
 from engine.training.events import SegmentSpec
 from engine.training.policy import use_bf16
+from engine.training.rewards import OverlongPenalty
 from tasks.base import Item, Split, Task
 
 HIGHEST_LEARNING_RATE = 0.1
@@ -153,6 +154,12 @@ def training_items(task: Task, spec: SegmentSpec, chosen: Mapping[str, Any]) -> 
             f" (batch_size {spec.batch_size} × steps_per_generation {shared} / num_generations {group})"
         )
     return items
+
+
+def overlong_penalty(spec: SegmentSpec, chosen: Mapping[str, Any]) -> OverlongPenalty | None:
+    """What rollouts lose near the longest length, None where that is off."""
+    limit = int(_number(chosen, "max_completion_length", 256))
+    return OverlongPenalty(limit, max(1, round(spec.overlong_penalty * limit))) if spec.overlong_penalty else None
 
 
 def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, longest_prompt: int) -> Any:

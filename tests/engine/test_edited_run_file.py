@@ -55,7 +55,9 @@ EDITED: dict[str, Any] = {
     "training.resume_when_free": False, "evaluation.max_completion_length": 16, "evaluation.batch_size": 64,
     "training.optimizer": "adamw-8bit",
     "training.lora.rank": 8, "training.lora.alpha": 4.0, "training.lora.dropout": 0.1,
-    "training.lora.target": ["q_proj"],
+    "training.lora.target": ["q_proj"], "training.dynamic_sampling": 2, "training.overlong_penalty": 0.2,
+    "trl": {"adam_beta2": 0.95},
+    "model.chat": False, "model.system_prompt": "Be brief.", "model.chat_template_kwargs": {"enable_thinking": False},
 }  # fmt: skip
 """Every key with another value than the run began with."""
 
@@ -111,16 +113,17 @@ def test_every_key_of_the_run_file_is_edited_here_and_documented() -> None:
 @pytest.mark.parametrize("key", EDITED)
 def test_an_edited_key_is_taken_over_and_told_or_refused_by_name(begun: Path, tmp_path: Path, key: str) -> None:
     config = with_value(key, EDITED[key])
+    [(name, value)] = flat({key: EDITED[key]}).items()
     if documented()[key] == "refused":
         with pytest.raises(UserError) as refusal:
             resumed(begun, tmp_path, config)
-        assert str(refusal.value).startswith(f"run.toml: {key} = ")
+        assert str(refusal.value).startswith(f"run.toml: {name} = ")
         assert "\n" not in str(refusal.value)
         return
     directory = resumed(begun, tmp_path, config)
     [line] = told(directory)
-    assert line.startswith(f"run.toml: {key} ")
-    assert line.endswith(f"→ {EDITED[key]!r}" if isinstance(EDITED[key], str) else f"→ {EDITED[key]}")
+    assert line.startswith(f"run.toml: {name} ")
+    assert line.endswith(f"→ {value!r}" if isinstance(value, str) else f"→ {value}")
     assert json.loads(live.rows(directory, "SELECT config FROM runs")[0]["config"]) == config.model_dump(mode="json")
 
 
