@@ -243,9 +243,42 @@ def _steering(commands: Any) -> None:
             help="seconds to wait for the engine's answer (default: "
             f"{'60 beyond training.stop_seconds' if word == 'stop' else '30'})",
         )
+    _deciding(commands)
     resume = _command(commands, "resume", "start:resume", "continue a run after a pause, a stop, a crash or a reboot")
     resume.add_argument("name", metavar="RUN")
     _attachment(resume)
+
+
+def _deciding(commands: Any) -> None:
+    """What a human can do on the screen, for scripts."""
+    whose = {
+        "approve": "let a proposal train", "reject": "turn a proposal down",
+        "edit": "let a proposal train with other values", "prune": "exclude a node and all below it",
+        "branch": "propose a transition of your own from a checkpoint", "gate": "whether proposals wait for a human",
+        "budget": "change the limits of a run", "note": "write a note on a node",
+    }  # fmt: skip
+    made = {}
+    for word, text in whose.items():
+        made[word] = each = _command(commands, word, f"steer:{word}", text)
+        each.add_argument("name", metavar="RUN")
+        each.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for the engine (default: 30)")
+    for word in ("approve", "reject"):
+        made[word].add_argument("node", nargs="?", type=_node, metavar="NODE", help="where it waits, if several wait")
+    for word in ("edit", "prune", "branch", "note"):
+        made[word].add_argument("node", type=_node, metavar="NODE")
+    for word in ("edit", "branch"):
+        made[word].add_argument("values", nargs="*", metavar="NAME=VALUE", help="hyperparameters that change")
+        made[word].add_argument("--optimizer", choices=("keep", "reset"), help="Adam's state")
+        made[word].add_argument("--reference", choices=("base", "branch-point"), help="reference of the KL penalty")
+    made["branch"].add_argument(
+        "--step", type=_count, metavar="STEP", help="of the checkpoint (default: the last kept)"
+    )
+    for word in ("edit", "branch", "reject", "prune"):
+        made[word].add_argument("--reason", default="", metavar="TEXT", help="why, for the log and the advisor")
+    made["gate"].add_argument("mode", choices=("auto", "timeout", "manual"))
+    for limit in ("steps", "nodes", "minutes", "gpu-hours"):
+        made["budget"].add_argument(f"--{limit}", type=_limit, metavar="N", help="0 is no limit")
+    made["note"].add_argument("text", metavar="TEXT", help="an empty text takes it away")
 
 
 def _asking(commands: Any) -> None:
@@ -333,6 +366,23 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text[:7]) > 100_000:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 0 to 100000")
     return int(text)
+
+
+def _node(text: str) -> int:
+    """A node as it is written on the screen, "#12", or its number."""
+    return _count(text.removeprefix("#"))
+
+
+def _limit(text: str) -> int | float:
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number, 0 to 1e9")
+    return value
 
 
 def _some(text: str) -> int:

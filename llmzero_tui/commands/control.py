@@ -1,6 +1,7 @@
 """`llmzero pause` and `llmzero stop`: a command is a row, and its answers are rows; nothing is said to be done before.
 
-Used by `resume` as well. Waits for the engine's word, and says so when it does not come in time.
+`order` is used by `resume` and by the commands of `steer` as well. It waits for the engine's word, and says so when
+that does not come in time.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine.errors import Fault, UserError
 from engine.run import config as run_file
@@ -93,12 +95,13 @@ def state_of(directory: RunDirectory) -> str:
 
 
 def order(
-    directory: RunDirectory, kind: str, timeout: float, meanwhile: Callable[[Reader], None] = lambda _: None
-) -> str:
+    directory: RunDirectory, kind: str, timeout: float, meanwhile: Callable[[Reader], None] = lambda _: None, *,
+    fields: Mapping[str, Any] | None = None, payload: Mapping[str, Any] | None = None,
+) -> str:  # fmt: skip
     """Insert a command and wait for the engine's answer, at most `timeout` seconds. Returns the answer.
 
     Args:
-        meanwhile: called between two looks.
+        meanwhile: called between two looks. fields: node, proposal and revision. payload: what else belongs to it.
 
     Raises:
         UserError: the run is not live, or the engine refuses. Fault: no answer in time.
@@ -108,7 +111,7 @@ def order(
         raise _not_running(directory)
     reader = open_run(directory.path)
     try:
-        command = reader.command(kind)
+        command = reader.command(kind, **(fields or {}), payload=payload)
         deadline = time.monotonic() + timeout
         while True:
             state, message, reader = _answer(reader, directory, command)

@@ -1,0 +1,145 @@
+"""`llmzero approve`, `edit`, `reject`, `prune`, `branch`, `gate`, `budget`, `note`: a script as the human.
+
+Each is one command row, and the engine's own answer is what is printed; a refusal is one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.errors import UserError, short
+from engine.run import launch
+from engine.run.rundir import RunDirectory
+from engine.store.queries import load
+from engine.store.reader import open_run
+from llmzero_tui.commands.control import order
+from llmzero_tui.format import plain
+from llmzero_tui.text.output import emit
+from llmzero_tui.values.answers import to_json
+
+PENDING = "SELECT proposal_id, revision, node_id, changes FROM proposals WHERE state = 'pending' ORDER BY node_id"
+
+
+def approve(options: argparse.Namespace) -> int:
+    """Let a proposal train as it is."""
+    return _on_proposal(options, "approve", {})
+
+
+def reject(options: argparse.Namespace) -> int:
+    """Turn a proposal down."""
+    return _on_proposal(options, "reject", {"reason": options.reason})
+
+
+def edit(options: argparse.Namespace) -> int:
+    """Let a proposal train with other values; those not named stay as proposed."""
+    return _on_proposal(options, "edit", _choices(options), _values(options.values))
+
+
+def prune(options: argparse.Namespace) -> int:
+    """Exclude a node and all below it."""
+    return _order(options, "prune", {"node_id": options.node}, {"reason": options.reason})
+
+
+def branch(options: argparse.Namespace) -> int:
+    """A transition of your own from a kept checkpoint."""
+    directory = launch.find_run(options.runs_dir, options.name)
+    step = options.step if options.step is not None else _last_kept(directory, options.node)
+    payload = {"parent": options.node, "step": step, "changes": _values(options.values), **_choices(options)}
+    return _order(options, "expand", {}, payload)
+
+
+def gate(options: argparse.Namespace) -> int:
+    """Whether proposals wait for a human."""
+    return _order(options, "gate", {}, {"mode": options.mode})
+
+
+def budget(options: argparse.Namespace) -> int:
+    """New limits; those not given stay."""
+    given = {name: getattr(options, name) for name in ("steps", "nodes", "minutes", "gpu_hours")}
+    if not (limits := {name: value for name, value in given.items() if value is not None}):
+        raise UserError("give at least one of --steps, --nodes, --minutes, --gpu-hours; 0 is no limit")
+    return _order(options, "budget", {}, limits)
+
+
+def note(options: argparse.Namespace) -> int:
+    """A note on a node; an empty text takes it away."""
+    return _order(options, "annotate", {"node_id": options.node}, {"text": options.text})
+
+
+# ---- proposals ----------------------------------------------------------------------------------------------------
+
+
+def _on_proposal(
+    options: argparse.Namespace, kind: str, payload: Mapping[str, Any], values: Mapping[str, Any] | None = None
+) -> int:
+    """`values` are written over what the proposal changes; None sends no changes."""
+    found = _proposal(launch.find_run(options.runs_dir, options.name), options.node)
+    if values is not None:
+        payload = {**payload, "changes": {**json.loads(found["changes"] or "{}"), **values}}
+    return _order(options, kind, {"proposal_id": found["proposal_id"], "revision": found["revision"]}, payload)
+
+
+def _proposal(directory: RunDirectory, node: int | None) -> dict[str, Any]:
+    """The proposal that waits at a node; without a node the only one that waits."""
+    reader = open_run(directory.path)
+    try:
+        waiting = reader.rows(PENDING)
+    finally:
+        reader.close()
+    fitting = [row for row in waiting if node is None or row["node_id"] == node]
+    if len(fitting) == 1:
+        return fitting[0]
+    there = ", ".join(f"#{row['node_id']}" for row in waiting) or "none"
+    what = "several proposals wait" if fitting else "no proposal waits" + ("" if node is None else f" at #{node}")
+    raise UserError(f"run {directory.name}: {what}; waiting: {there}" + ("; name its node" if fitting else ""))
+
+
+def _last_kept(directory: RunDirectory, node: int) -> int:
+    reader = open_run(directory.path)
+    try:
+        rows = reader.rows(load("ui_branch"), (node,))
+    finally:
+        reader.close()
+    if not rows:
+        raise UserError(
+            f"run {directory.name}: #{node} has no checkpoint whose files are kept; `llmzero show` lists nodes"
+        )
+    return int(rows[0]["step"])
+
+
+# ---- what is sent -------------------------------------------------------------------------------------------------
+
+
+def _values(words: Iterable[str]) -> dict[str, Any]:
+    """NAME=VALUE of hyperparameters; a value that is no TOML is a text, as in loss_type=dapo."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"{short(word)}: give NAME=VALUE, e.g. learning_rate=5e-5")
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name.strip()] = value.strip()
+    return found
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """Adam, KL reference and reason, as far as they are given."""
+    reference = "branch point" if options.reference == "branch-point" else options.reference
+    given = {"optimizer": options.optimizer, "reference": reference, "rationale": options.reason}
+    return {name: value for name, value in given.items() if value}
+
+
+def _order(options: argparse.Namespace, kind: str, fields: Mapping[str, Any], payload: Mapping[str, Any]) -> int:
+    directory = launch.find_run(options.runs_dir, options.name)
+    answer = order(directory, kind, options.timeout or 30.0, fields=fields, payload=payload)
+    if options.json:
+        emit(to_json({"run": directory.name, "command": kind, "answer": answer}))
+    else:
+        emit(f"{plain(directory.name, 60)}: {answer}")
+    return 0
