@@ -79,7 +79,8 @@ def read_result(reader: Reader) -> RunResult:
 def result_lines(best: ReportedPolicy) -> Iterator[str]:
     """Base and reported policy, on validation and test, with counts and intervals."""
     header, rows = result_rows(best)
-    yield from table(header, rows, right={2, 4, 5, 6})
+    if rows:
+        yield from table(header, rows, right={2, 4, 5, 6})
     if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
         yield decided
     if best.kind != "base" and best.policy and best.base_test and best.test:

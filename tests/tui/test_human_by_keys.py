@@ -42,11 +42,17 @@ def done(run: Path, kind: str, count: int = 1) -> bool:
     return len([r for r in found if r["state"] == "done"]) >= count
 
 
-async def pending(pilot: Pilot[int], screen: RunScreen, count: int = 1) -> None:
-    def there() -> bool:
-        return screen.snapshot is not None and screen.snapshot.waiting >= count
+async def pending(pilot: Pilot[int], screen: RunScreen) -> None:
+    """Until a proposal waits on screen, and none that is answered already."""
 
-    await until(pilot, there, f"{count} proposals wait")
+    def there() -> bool:
+        if screen.snapshot is None:
+            return False
+        shown = {p.node for p in screen.snapshot.inbox if p.waits}
+        still = rows(screen.snapshot.run.path, "SELECT node_id FROM proposals WHERE state = 'pending'")
+        return bool(shown) and shown <= {row["node_id"] for row in still}
+
+    await until(pilot, there, "a proposal waits")
 
 
 async def to_decision(pilot: Pilot[int], screen: RunScreen) -> DecisionScreen:

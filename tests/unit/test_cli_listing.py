@@ -268,7 +268,9 @@ def test_a_base_that_was_not_scored_is_not_shown_as_finished(ask: Ask, runs: Pat
     directory = finished_run(runs, "one", state="failed")
     with duckdb.connect(str(directory.database)) as connection:
         connection.execute("DELETE FROM checkpoints; DELETE FROM evaluations; UPDATE runs SET best_node = NULL")
-    assert "no strategy: the base model has not been scored" in ask("show", "one")
+    shown = ask("show", "one")
+    assert "no strategy: the base model has not been scored" in shown
+    assert "95% interval" not in shown, "no table without a score"
     reader = open_run(directory.path)
     rows = reader.rows(load("ui_nodes"), ["[]"])
     reader.close()
