@@ -6,8 +6,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from rich.console import Console
 
+from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.samples import PAGE, SamplesView
+from llmzero_tui.widgets.appearance import Appearance
+from llmzero_tui.widgets.sample_texts import reading
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import PROMPTS
 from tests.tui.sample_words import FIXED
@@ -99,6 +103,24 @@ def test_components_may_be_missing_or_strange(run: Path, engine: Engine, compone
     assert full.split == "train"
 
 
+def test_what_the_model_read_is_shown_below_the_completion(run: Path, engine: Engine) -> None:
+    engine.writer.insert(
+        "completions", node_id=RUNNING, step=99, prompt="2+2=", completion="4", answer="4", reward=1.0, correct=True,
+        truncated=False, components=None, split=None, model_prompt="<|user|>2+2=<|model|>",
+    )  # fmt: skip
+    engine.writer.flush()
+    full = feed_of(run).read(SamplesView(RUNNING, step=99)).full
+    assert full is not None
+    assert (full.prompt, full.model_prompt) == ("2+2=", "<|user|>2+2=<|model|>")
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(reading(full, Appearance(palette("llmzero-dark")), (), "", 100))
+    text = capture.get()
+    assert (
+        text.index("expected answer") < text.index("prompt as the model reads it") < text.index("<|user|>2+2=<|model|>")
+    )
+
+
 def test_a_fixed_prompt_was_answered_at_every_checkpoint(run: Path) -> None:
     feed = feed_of(run)
     mine = feed.read(SamplesView(5, split="validation", step=50)).full
@@ -117,7 +139,7 @@ def test_a_fixed_prompt_was_answered_at_every_checkpoint(run: Path) -> None:
 def test_a_run_of_the_first_schema_has_samples_too(run: Path) -> None:
     with duckdb.connect(str(run / "run.duckdb")) as con:
         con.execute("DELETE FROM completions WHERE split = 'validation'")
-        for column in ("components", "split"):
+        for column in ("components", "split", "model_prompt"):
             con.execute(f"ALTER TABLE completions DROP COLUMN {column}")
         con.execute("ALTER TABLE nodes DROP COLUMN note")
         con.execute("ALTER TABLE runs DROP COLUMN budget")
