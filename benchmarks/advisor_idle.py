@@ -18,7 +18,7 @@ from engine.advisors.factory import make
 from engine.run.config import parse
 from engine.store.reader import open_run
 from tests.engine.simulated import SimulatedExecutor, search
-from tests.fake_ollama import pass_test, serving, slow
+from tests.fake_answers import pass_test, serving, slow
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmark-advisor-idle.md"
 RUN = """

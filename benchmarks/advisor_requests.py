@@ -17,7 +17,8 @@ from pathlib import Path
 from engine.advisors import plots
 from engine.advisors.base import PlotImage
 from engine.advisors.ollama import connect
-from tests.fake_ollama import Asked, serving
+from tests.fake_answers import serving
+from tests.fake_ollama import Asked
 from tests.unit.advice_cases import evidence
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -318,7 +318,7 @@ def _asking(commands: Any) -> None:
     tasks.add_argument("name", nargs="?", metavar="NAME")
     tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
     doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
-    doctor.add_argument("--probe-vision", action="store_true", help="have the model read five plots with known answers")
+    doctor.add_argument("--probe-vision", action="store_true", help="test and time the model on plots and plain cases")
     doctor.add_argument("--host", metavar="URL", help="the Ollama server to ask; default: the run file's default")
     doctor.add_argument("--model", metavar="NAME", help="the model to look for and to probe")
 

@@ -98,6 +98,7 @@ class Dialogue:
         """
         turns: Turns = ()
         problem: BadAnswer | None = None
+        think = self._think
         for _ in range(2):
             reply = self._answer(asked, turns, calls)
             try:
@@ -105,9 +106,10 @@ class Dialogue:
             except BadAnswer as bad:
                 problem = bad
             calls[-1] = replace(calls[-1], error=f"{problem.kind}: {one_line(str(problem), 400)}")
-            if problem.kind in ("empty", "not json"):
-                self._think = None  # with some models `think: false` breaks the schema
+            if self._constrains and problem.kind in ("empty", "not json"):
+                self._think = None  # with some models `think: false` breaks the schema: from now on, if this helps
             turns = repair(reply, problem)
+        self._think = think
         raise UnusableAnswers(f"the {asked.role}'s answer is unusable: {problem}", tuple(calls))
 
     def _answer(self, asked: RoleQuestion[T], turns: Turns, calls: list[AdvisorCall]) -> ChatReply:

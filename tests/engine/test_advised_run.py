@@ -18,7 +18,8 @@ from engine.run import launch
 from engine.run.config import parse
 from engine.run.rundir import RunDirectory
 from tests.engine import live
-from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, pass_test, serving
+from tests.fake_answers import FAULTS, Sensible, misbehave, pass_test, serving
+from tests.fake_ollama import Asked, FakeOllama, Model, Reply
 
 ADVISED = """
 [advisor]

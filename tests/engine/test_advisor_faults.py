@@ -14,7 +14,8 @@ from engine.run.config import RunConfig, parse
 from engine.store.reader import open_run
 from engine.training.events import SegmentEnd, SegmentSpec
 from tests.engine.simulated import SimulatedExecutor, search
-from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Sensible, misbehave, pass_test, serving
+from tests.fake_answers import FAULTS, Sensible, misbehave, pass_test, serving
+from tests.fake_ollama import Asked, FakeOllama, Model, Reply
 
 TIMEOUT = 4.0
 BLIND = Model(capabilities=("completion",))

@@ -8,7 +8,8 @@ from engine.advisors.factory import make
 from engine.run.config import parse
 from engine.store.reader import open_run
 from tests.engine.simulated import SimulatedExecutor, search
-from tests.fake_ollama import Model, Reply, pass_test, serving, slow
+from tests.fake_answers import pass_test, serving, slow
+from tests.fake_ollama import Model, Reply
 
 RUN = """
 name = "slow"

@@ -13,7 +13,8 @@ from PIL import Image
 from engine.advisors import plots
 from engine.advisors.ollama_client import OllamaClient
 from engine.advisors.probe import LETTERS, probe, riddles
-from tests.fake_ollama import Asked, Reply, serving
+from tests.fake_answers import serving
+from tests.fake_ollama import Asked, Reply
 from tests.unit.advice_cases import at_root, evidence
 
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.fake_ollama import Asked, Model, Reply, Sensible, serving
+from tests.fake_answers import Sensible, serving
+from tests.fake_ollama import Asked, Model, Reply
 from tests.unit.cli_process import llmzero, run_file
 
 GOOD = Sensible()

@@ -20,7 +20,8 @@ from engine.controller import commands
 from engine.errors import UserError
 from engine.store.writer import Writer
 from engine.training import events
-from tests.fake_ollama import FakeOllama, Reply, serving
+from tests.fake_answers import serving
+from tests.fake_ollama import FakeOllama, Reply
 
 QUESTION = ChatRequest(model="qwen3-vl:8b", system="be brief", text="what?")
 HUGE = 2**31

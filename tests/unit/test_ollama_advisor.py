@@ -19,7 +19,8 @@ from engine.domain.space import Intent, KLReference, Space
 from engine.domain.tree import NodeState
 from engine.errors import Fault
 from engine.testing.advisors import assert_kept_promises
-from tests.fake_ollama import FAULTS, Asked, FakeOllama, Model, Reply, Script, Sensible, misbehave, serving
+from tests.fake_answers import FAULTS, Sensible, misbehave, serving
+from tests.fake_ollama import Asked, FakeOllama, Model, Reply, Script
 from tests.unit.advice_cases import at_root, evidence
 
 PICTURE = PlotImage("segments/5/plots/curves.png", b"\x89PNG fake")

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from engine.advisors.ollama_client import LONGEST_ANSWER, ChatReply, ChatRequest, OllamaClient, OllamaFault, as_sent
-from tests.fake_ollama import Asked, FakeOllama, Model, Script, serving
+from tests.fake_answers import serving
+from tests.fake_ollama import Asked, FakeOllama, Model, Script
 from tests.fake_ollama import Reply as Says
 
 PNG = b"\x89PNG\r\n\x1a\n not really"

@@ -20,7 +20,8 @@ from engine.advisors.ollama_client import OllamaClient, OllamaFault
 from engine.advisors.plots import sheets
 from engine.advisors.probe import probe, riddles
 from engine.domain.tree import Tree
-from tests.fake_ollama import TOO_LONG, Asked, FakeOllama, Model, Reply, Sensible, serving
+from tests.fake_answers import Sensible, serving
+from tests.fake_ollama import TOO_LONG, Asked, FakeOllama, Model, Reply
 from tests.unit.advice_cases import SPACE, collapsing, evidence, node
 
 GOOD = Sensible()
@@ -205,6 +206,15 @@ def test_a_model_that_loses_the_schema_without_its_thoughts_is_asked_with_them()
         advice = advisor(fake).advise(evidence())
         assert [asked.body.get("think") for asked in fake.chats] == [False, None, None]
     assert [call.error.split(":")[0] for call in advice.calls] == ["not json", "", ""]
+
+
+def test_a_model_that_gives_no_json_either_way_is_not_left_to_think_for_the_rest_of_the_run() -> None:
+    def script(asked: Asked) -> Reply:
+        return Reply("no") if asked.role == "analyst" else GOOD(asked)
+
+    with serving(script, Model(capabilities=THINKS)) as fake:
+        advisor(fake).advise(evidence())
+        assert [asked.body.get("think") for asked in fake.chats] == [False, None, False]
 
 
 def test_an_answer_that_repeats_itself_is_named_so() -> None:

@@ -21,7 +21,8 @@ from engine.run.config import AdvisorSection, RunConfig, parse
 from engine.run.findings import CheckFinding
 from tasks import registry
 from tests.engine.broken_models import BROKEN, SOUND, copy
-from tests.fake_ollama import Model, serving
+from tests.fake_answers import serving
+from tests.fake_ollama import Model
 from tests.unit.cli_process import RUN_FILE
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ from engine.advisors.base import AdviceFailed
 from engine.advisors.factory import make
 from engine.advisors.probe import cases
 from engine.advisors.qualification import Qualification
-from tests.fake_ollama import RIGHT, Asked, Model, Reply, Script, Sensible, serving
+from tests.fake_answers import RIGHT, Sensible, serving
+from tests.fake_ollama import Asked, Model, Reply, Script
 from tests.unit.advice_cases import evidence
 
 GOOD = Sensible()
