@@ -50,6 +50,8 @@ class ComparisonPlan(RunFileSection):
     """Tasks, most wanted first."""
     seeds: list[int] = Field(min_length=1)
     """Seeds; cells with the first one are run first."""
+    replays: int = Field(default=0, ge=0, le=100)
+    """How often the schedule that a cell found is trained again, each time on a seed that no search saw."""
     strategies: dict[str, StrategyEntry] = Field(min_length=1)
     """Strategies by label, most wanted first."""
     run: dict[str, Any] = Field(default_factory=dict)

@@ -120,7 +120,8 @@ def run_file(strategy: StrategyFile, changes: TargetChanges) -> dict[str, Any]:
     for key, value in (changes.settings or {}).items():
         over = merged(over, _nested(key, value))
     segment = min(data.get("search", {}).get("segment_steps", SEGMENT_STEPS), strategy.steps)
-    own = {"budget": {"steps": strategy.steps}, "search": {"segment_steps": segment}, "advisor": {"kind": "rules"}}
+    search = {"segment_steps": segment, "comparator": "off"}  # a schedule is trained as it is
+    own = {"budget": {"steps": strategy.steps}, "search": search, "advisor": {"kind": "rules"}}
     return merged(merged(data, over), own)
 
 

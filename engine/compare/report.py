@@ -14,6 +14,7 @@ from functools import cached_property
 from engine.compare import statistics as stats
 from engine.compare.plan import ComparisonCell
 from engine.compare.records import Line, PlanProgress
+from engine.compare.replays import AWAY, SUFFIX
 
 Row = tuple[str, ...]
 
@@ -34,6 +35,7 @@ class ComparisonReport:
 
     Attributes:
         references: strategy → the strategy it is held against, where that is not the plan's first.
+        replayed: what was measured of the replays of these cells; None where the plan wants none.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ComparisonReport:
     cells: Sequence[ComparisonCell]
     standing: PlanProgress
     references: Mapping[str, str] = field(default_factory=dict)
+    replayed: PlanProgress | None = None
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
@@ -62,7 +65,8 @@ class ComparisonReport:
 
     def tables(self) -> list[TextTable]:
         """All tables, the most important first."""
-        return [self._scores(), self._differences(), self._improvements(), self._compute(), self._runs()]
+        replays = [] if self.replayed is None else [self._replays(self.replayed)]
+        return [self._scores(), *replays, self._differences(), self._improvements(), self._compute(), self._runs()]
 
     # ---- the tables -----------------------------------------------------------------------------------------------
 
@@ -83,6 +87,26 @@ class ComparisonReport:
         }
         header = ("strategy", *(f"{task} (up to {planned[task]} seeds)" for task in self.tasks))
         return TextTable("Test scores", note, header, tuple(rows))
+
+    def _replays(self, replayed: PlanProgress) -> TextTable:
+        lines = stats.group(list(replayed.done.values()))
+        rows = []
+        for strategy in self.strategies:
+            for task in self.tasks:
+                again = stats.scores_by_seed(lines.get((task, strategy + SUFFIX), {}))
+                if not again:
+                    continue
+                origins = {seed % AWAY for seed in again}
+                found = stats.scores_by_seed(self.lines.get((task, strategy), {}))
+                searched = [value for seed, value in found.items() if seed in origins]
+                rows.append((strategy, task, _mean(searched), _mean(list(again.values()))))
+        note = (
+            "Of the cells that were replayed: the test score of the policy that was searched, and of the same schedule "
+            "trained again on a seed that no search saw, each a mean over seeds [95% t interval] (how many)."
+        )
+        return TextTable(
+            "The schedule again on unseen seeds", note, ("strategy", "task", "searched", "again"), tuple(rows)
+        )
 
     def _differences(self) -> TextTable:
         rows = []

@@ -14,7 +14,8 @@ from typing import Literal
 
 from engine.compare import plan as plans
 from engine.compare import records
-from engine.compare.plan import ComparisonCell
+from engine.compare.plan import ComparisonCell, ComparisonPlan
+from engine.compare.replays import replay_cells
 from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.errors import UserError
 from engine.run import preflight
@@ -35,13 +36,26 @@ def compare(options: argparse.Namespace) -> int:
     results = options.results or options.file.with_suffix(".jsonl")
     refuse_files_of_runs(results)
     if options.report or options.to:
-        against = {label: entry.against for label, entry in plan.strategies.items()}
-        return _report(
-            options, ComparisonReport(plan.name, _command(options), cells, _standing(cells, results), against)
-        )
+        return _report(options, _reported(options, plan, cells, results))
     if options.list:
         return _list(cells, results, as_json=options.json)
-    return work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
+    code = work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
+    if again := _replays(plan, cells, results):
+        code |= work_off(again, options.runs_dir, results, jobs=options.jobs, nice=0, keep=options.keep)  # nice already
+    return code
+
+
+def _replays(plan: ComparisonPlan, cells: list[ComparisonCell], results: Path) -> list[ComparisonCell]:
+    """The replays of what is measured by now."""
+    return list(replay_cells(cells, _standing(cells, results).done, plan.replays))
+
+
+def _reported(
+    options: argparse.Namespace, plan: ComparisonPlan, cells: list[ComparisonCell], results: Path
+) -> ComparisonReport:
+    against = {label: entry.against for label, entry in plan.strategies.items()}
+    replayed = _standing(_replays(plan, cells, results), results) if plan.replays else None
+    return ComparisonReport(plan.name, _command(options), cells, _standing(cells, results), against, replayed)
 
 
 def _wanted(cell: ComparisonCell, only: list[str] | None) -> bool:

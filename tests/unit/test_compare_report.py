@@ -12,6 +12,7 @@ import pytest
 from engine.compare import records
 from engine.compare.outcomes import pack
 from engine.compare.plan import ComparisonCell, cells, load
+from engine.compare.replays import replay_cells
 from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
 from llmzero_tui.text.comparison import report_lines
@@ -138,3 +139,50 @@ def test_the_terminal_shows_tables_and_curves(tmp_path: Path) -> None:
     assert "0.667 [0.667, 0.667] (4)" in text
     assert "chain: best validation score so far" in text
     assert "\x1b" not in text
+
+
+def searched_line(cell: ComparisonCell) -> records.Line:
+    """A cell whose best policy stands 30 steps into the second of two stages, beside a branch that was left."""
+    nodes = [
+        {"id": 0, "intent": "base", "steps": 0},
+        {"id": 1, "parent": 0, "branch_step": 0, "intent": "root", "steps": 50, "changes": {"learning_rate": 2e-4}},
+        {"id": 2, "parent": 1, "branch_step": 25, "intent": "change", "steps": 50, "changes": {"beta": 0.01}},
+        {"id": 3, "parent": 1, "branch_step": 50, "intent": "change", "steps": 50, "changes": {"temperature": 0.9},
+         "optimizer": "reset", "reference": "branch point"},
+    ]  # fmt: skip
+    return {**line_of(cell, 60), "best": {"node": 3, "step": 30, "soup": False}, "nodes": nodes}
+
+
+def test_the_schedule_of_a_measured_cell_is_trained_again_on_a_seed_far_from_the_plans(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, PLAN.replace('name = "small"', 'name = "small"\nreplays = 2'))
+    ours = next(cell for cell in plan if cell.strategy == "ours")
+    standing = records.standing(plan, [searched_line(ours)])
+    again = list(replay_cells(plan, standing.done, replays=2))
+    assert [cell.key for cell in again] == [("ladder", "ours.replay", 10_001), ("ladder", "ours.replay", 20_001)]
+    config = again[0].config()
+    assert (config.budget.steps, config.search.strategy, config.search.comparator) == (80, "replay", "off")
+    first, second = config.search.settings["stages"]
+    assert (first["steps"], first["configuration"], first["optimizer"]) == (50, {"learning_rate": 2e-4}, "keep")
+    assert (second["steps"], second["configuration"]) == (30, {"temperature": 0.9})
+    assert (second["optimizer"], second["reference"]) == ("reset", "branch point")
+
+
+def test_nothing_is_replayed_of_a_cell_that_found_nothing(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    line = {**searched_line(plan[0]), "best": {"node": 0, "step": 0, "soup": False}}
+    assert list(replay_cells(plan, records.standing(plan, [line]).done, replays=3)) == []
+
+
+def test_both_columns_stand_in_one_table(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    lines = [searched_line(cell) for cell in plan if cell.strategy == "ours" and cell.task == "ladder"]
+    standing = records.standing(plan, lines)
+    again = list(replay_cells(plan, standing.done, replays=1))
+    replayed = records.standing(again, [line_of(cell, correct) for cell, correct in zip(again, (45, 54), strict=False)])
+    report = ComparisonReport("small", "the command", plan, standing, replayed=replayed)
+    (table,) = [each for each in report.tables() if each.title.startswith("The schedule again")]
+    (row,) = table.rows
+    assert row[:2] == ("ours", "ladder")
+    assert row[2].endswith("(2)")
+    assert row[2].startswith("0.667")
+    assert row[3].startswith("0.550")
