@@ -7,7 +7,6 @@ curves were not read yet.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -20,12 +19,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from engine.words import counted, intent_name
+from engine.words import intent_name
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, narrow, plain, share
 from llmzero_tui.values.nodes import NodeRow, Nodes, ShownScore
 from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.appearance import Appearance, cell, look
-from llmzero_tui.widgets.tree_lines import TreeLine, lines_of, matching, shortened
+from llmzero_tui.widgets.tree_lines import TreeLine, count_words, lines_of, matching, shortened
 
 SCORED = frozenset({"finished", "stopped", "early-stopped", "running", "interrupted"})
 SCORE_CELLS = 4
@@ -112,13 +111,7 @@ class SearchTree(ScrollView, can_focus=True):
 
     def _count(self) -> None:
         """How many nodes there are, or how they are filtered."""
-        if self._filter:
-            words = f"/{self._filter} · esc shows all"
-        else:
-            states = Counter(n.state for n in self._known.values())
-            never = [state for state in ("proposed", "rejected") if states[state]]  # as the header counts
-            words = counted(max(0, len(self._known) - 1 - sum(states[state] for state in never)), "node")
-            words += "".join(f" · {states[state]} {state}" for state in never)
+        words = f"/{self._filter} · esc shows all" if self._filter else count_words(self._known)
         if (words, look(self)) != self._counted:  # to set a title draws the whole panel
             self._counted = (words, look(self))
             self.border_subtitle = look(self).title(words)

@@ -5,9 +5,11 @@ Used by the search tree. Pure: ten thousand lines are a few milliseconds, a line
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
+from engine.words import counted
 from llmzero_tui.values.nodes import NodeRow, Nodes
 
 GUIDE_CELLS = 2
@@ -64,3 +66,11 @@ def shortened(guide: str, cells: int) -> str:
         return guide
     keep = max(GUIDE_CELLS, (cells - 2) // GUIDE_CELLS * GUIDE_CELLS)
     return "… " + guide[-keep:]
+
+
+def count_words(nodes: Nodes) -> str:
+    """ "8 nodes · 1 proposed · 1 rejected": those that train or have trained, as the header counts, and the others."""
+    states = Counter(node.state for node in nodes.values())
+    never = [state for state in ("proposed", "rejected") if states[state]]
+    begun = max(0, len(nodes) - 1 - sum(states[state] for state in never))
+    return counted(begun, "node") + "".join(f" · {states[state]} {state}" for state in never)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.format import MARKS, ending, mark
 from llmzero_tui.styles.themes import palette
-from llmzero_tui.values.snapshot import EventRow, RunSnapshot, RunView
+from llmzero_tui.values.snapshot import CommandRow, EventRow, RunSnapshot, RunView
 from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.header import _first as header_line
 from llmzero_tui.widgets.legend import RUNS, SIGNS, STATES, marks_table
+from llmzero_tui.widgets.node_texts import log
 from llmzero_tui.widgets.panes import tree_cells
+from llmzero_tui.widgets.tree_lines import count_words
 from tests.tui.sample_run import NOW
 
 
@@ -72,6 +76,32 @@ def test_a_run_that_failed_says_why_with_its_latest_errors(snapshot: RunSnapshot
     state, reason, causes = found
     assert (state, reason) == ("failed", "trouble 4")
     assert [event.message for event in causes] == ["trouble 3", "trouble 2", "trouble 1"]
+
+
+def test_the_tree_counts_as_the_header_does(snapshot: RunSnapshot) -> None:
+    some = next(node for node in snapshot.nodes.values() if node.state == "finished" and node.id)
+    more = snapshot.nodes.changed(
+        [replace(some, id=900, state="rejected"), replace(some, id=901, state="proposed")], ()
+    )
+    words = count_words(more).split(" · ")
+    assert words[0] == f"{snapshot.run.nodes} nodes"
+    assert words[-1] == "1 rejected"
+    assert int(words[1].removesuffix(" proposed")) >= 1
+
+
+def test_what_a_human_did_stands_in_the_log_once_and_every_entry_says_what_it_is(snapshot: RunSnapshot) -> None:
+    asked = CommandRow(1, "approve", 6, 3, "ada", NOW, "done", "#6 approved", NOW)
+    events = (
+        EventRow(1, "info", "command", 6, "approve: #6 approved", NOW),
+        EventRow(2, "info", "checkpoint deleted", 2, "#2 step 10", NOW),
+        EventRow(3, "info", "command", 5, "approve: #5 approved", NOW),
+    )
+    console = Console(width=100, file=StringIO())
+    console.print(log(events, (asked,), 100, Appearance(palette("llmzero-dark"))))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("#6 approved") == 1
+    assert "checkpoint deleted: #2 step 10" in text
+    assert "command: approve: #5 approved" in text, "of older commands only the event is read"
 
 
 def test_a_panel_without_metrics_says_what_is_awaited(snapshot: RunSnapshot) -> None:
