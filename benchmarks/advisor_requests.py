@@ -16,6 +16,7 @@ from pathlib import Path
 
 from engine.advisors import plots
 from engine.advisors.base import PlotImage
+from engine.advisors.context import CHARACTERS_PER_TOKEN, PICTURE_PATCH, picture_tokens, text_tokens
 from engine.advisors.ollama import connect
 from tests.fake_answers import serving
 from tests.fake_ollama import Asked
@@ -39,6 +40,24 @@ def requests() -> dict[str, Asked]:
         return {asked.role: asked for asked in fake.chats}
 
 
+def parts(asked: Asked) -> dict[str, int]:
+    """What a request is made of and the tokens that each part takes, as the engine estimates them on the safe side."""
+    system, user = asked.body["messages"]
+    schema = json.dumps(asked.body["format"], ensure_ascii=False)
+    found = {"instructions": text_tokens(len(system["content"]) - len(schema)), "schema": text_tokens(len(schema))}
+    for section in user["content"].removeprefix("## ").split("\n\n## "):
+        found[section.partition("\n")[0]] = text_tokens(len(section) + 5)
+    found["pictures"] = picture_tokens([base64.b64decode(image) for image in user["images"]])
+    return found
+
+
+def costs(asked: Asked) -> str:
+    """The parts of a request as a table, with their sum."""
+    found = parts(asked)
+    rows = [*found.items(), ("**all**", sum(found.values()))]
+    return "\n".join(("| part | tokens |", "|---|---|", *(f"| {part} | {tokens:,} |" for part, tokens in rows)))
+
+
 def shown(asked: Asked) -> str:
     """A role's request for a reader: what the model is told, and the body with the pictures named."""
     system, user = asked.body["messages"]
@@ -53,6 +72,13 @@ def shown(asked: Asked) -> str:
 
 `POST /api/chat`, {len(asked.raw):,} bytes: [{asked.role}.request.json]({asked.role}.request.json), sha256 {digest}…
 What each role decides: [advisors.md](../advisors.md).
+
+## What it takes
+
+Estimated as the engine does before it asks: {CHARACTERS_PER_TOKEN} characters a token of text,
+{PICTURE_PATCH} × {PICTURE_PATCH} pixels a token of pictures.
+
+{costs(asked)}
 
 ## System
 

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from benchmarks.advisor_requests import DOCS, ROLES, requests
+from benchmarks.advisor_requests import DOCS, ROLES, costs, parts, requests
+from engine.advisors.context import PROMPT_TOKENS
 from engine.advisors.prompts import read
 
 DIGESTS = {
@@ -39,6 +40,8 @@ def test_the_pages_show_the_requests_of_today() -> None:
         kept = (DOCS / "advisors" / f"{role}.request.json").read_bytes()
         digest = hashlib.sha256(kept).hexdigest()[:16]
         assert f"{len(kept):,} bytes" in page
+        assert sum(parts(asked).values()) <= PROMPT_TOKENS
+        assert costs(asked).rpartition("| pictures")[0] in page
         assert digest in page
         assert without_pictures(json.loads(kept)) == without_pictures(asked.body)
 
