@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 
 from engine.controller.run_state import RunState
+from engine.domain.memory import EVALUATION_PROMPTS
 from engine.executors.base import Executor
-from engine.training.events import Evaluate, EvaluationResult, Event, SegmentEnded
+from engine.training.events import Evaluate, EvaluationResult, Event, SegmentEnd, SegmentEnded
+from engine.words import counted
 
 MOST_WORKERS = 3
-"""Workers that may die with one evaluation before it counts as failed."""
+"""Workers that may die with one evaluation, or find no memory for it, before it counts as failed."""
 
 
 class EvaluationRequests:
@@ -26,13 +28,20 @@ class EvaluationRequests:
 
     async def ask(self, job: Evaluate) -> EvaluationResult | SegmentEnded:
         """The answer to an evaluation, once a worker is free. When the worker dies with it another one is asked,
-        MOST_WORKERS in all: nothing is known against the policy."""
+        MOST_WORKERS in all: nothing is known against the policy. So it is when memory ran out, with fewer prompts at a
+        time."""
         async with self._free:
             answer = await self._once(job)
             for _ in range(MOST_WORKERS - 1):
-                if isinstance(answer, EvaluationResult) or not answer.worker_lost:
+                if isinstance(answer, EvaluationResult):
                     break
-                self._run.event("warning", "evaluation", f"{job.job}: {answer.detail}; it will be scored again")
+                again = "it will be scored again"
+                if answer.end is SegmentEnd.OUT_OF_MEMORY:
+                    job = _with_fewer_prompts(job)
+                    again += f", {counted(job.evaluation.batch_size, 'prompt')} at a time"
+                elif not answer.worker_lost:
+                    break
+                self._run.event("warning", "evaluation", f"{job.job}: {answer.detail}; {again}")
                 answer = await self._once(job)
             return answer
 
@@ -49,3 +58,9 @@ class EvaluationRequests:
         self._answers[job.job] = future
         await self._executor.submit(job)
         return await future
+
+
+def _with_fewer_prompts(job: Evaluate) -> Evaluate:
+    """The same evaluation with an eighth of the prompts at a time."""
+    at_once = max(1, min(job.evaluation.batch_size or EVALUATION_PROMPTS, job.evaluation.n) // 8)
+    return job.model_copy(update={"evaluation": job.evaluation.model_copy(update={"batch_size": at_once})})

@@ -6,6 +6,9 @@ when; nothing is trained twice under two numbers.
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine.controller.gate import ProposalGate
@@ -43,13 +46,30 @@ def take_up(run: RunState, node_id: int, why: str) -> None:
     """Queue a segment that was cut off: it goes on from its last checkpoint, within its plan."""
     node = run.tree[node_id]
     done = max((c.step for c in node.checkpoints if c.kept), default=0)
-    if done >= node.planned_steps:  # all is there but the word that it ended
+    unscored = [step for step in _unscored(run, node) if done < step <= node.steps]
+    done = max([done, *unscored])
+    if done >= node.planned_steps and not unscored:  # all is there but the word that it ended
         run.set_state(node_id, NodeState.FINISHED)
         run.event("warning", "requeued", f"#{node_id}: {why}; it had trained all of its {done} steps", node_id)
         return
     how = f"it continues from step {done} of {node.planned_steps}" if done else "it starts again"
     run.requeue(node_id, done, step_seconds(run, node_id, done), f"{why}; {how}")
     run.event("warning", "requeued", f"#{node_id}: {why}; {how}", node_id)
+
+
+def _unscored(run: RunState, node: Node) -> Iterator[int]:
+    """Steps of checkpoints that a worker has saved when it was asked to end, without scoring them."""
+    for manifest in run.directory.segment(node.id).glob(f"checkpoint-*/{MANIFEST}"):
+        record = json.loads(manifest.read_text(encoding="utf-8"))
+        if record.get("evaluation", True) is None:
+            yield int(record["step"])
+
+
+def drop_unscored(run: RunState, node_id: int) -> None:
+    """Delete what lies in the directory of a segment that has ended and is none of its checkpoints."""
+    for step in list(_unscored(run, run.tree[node_id])):
+        if all(checkpoint.step != step for checkpoint in run.tree[node_id].checkpoints):
+            shutil.rmtree(run.checkpoint_path(node_id, step), ignore_errors=True)
 
 
 def _settle_proposals(run: RunState) -> None:

@@ -248,6 +248,8 @@ class RunningSegments:
             reason = f"{reason}; {event.detail}" if reason else event.detail
         self._run.set_state(node_id, state, reason)
         self._failures = [*self._failures, state] if state.failed else []
+        if state is NodeState.FINISHED:
+            recovery.drop_unscored(self._run, node_id)
         level = "error" if state.failed else "info"
         self._run.event(level, "ended", f"{state}: {reason}" if reason else state.value, node_id)
         if state.failed:

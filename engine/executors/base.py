@@ -42,7 +42,8 @@ class Executor(ABC):
 
         Args:
             within: seconds after which the worker is killed if it has not come to the end of its step; a segment that
-                is still being set up is ended at once. Its end is `end` all the same. None waits as long as it takes.
+                is still being set up is ended at once, and a checkpoint is saved without being scored. Its end is
+                `end` all the same. None waits as long as it takes.
         """
 
     @abstractmethod

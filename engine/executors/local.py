@@ -108,7 +108,7 @@ class LocalExecutor(Executor):
             raise ValueError(
                 f"a segment is stopped as {SegmentEnd.STOPPED} or {SegmentEnd.EARLY_STOPPED}, not as {end}"
             )
-        request = events.Stop.model_validate({"job": job, "end": end})
+        request = events.Stop.model_validate({"job": job, "end": end, "unscored": within is not None})
         for slot in self._slots:
             if slot.job is not None and slot.job.name == job and slot.job.is_segment:
                 slot.stop = request

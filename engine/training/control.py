@@ -16,6 +16,7 @@ class JobControl:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._stops: dict[str, SegmentEnd] = {}
+        self._unscored: set[str] = set()
         self._paused = False
 
     def take(self, request: Stop | Pause | Continue) -> None:
@@ -23,6 +24,8 @@ class JobControl:
         with self._changed:
             if isinstance(request, Stop):
                 self._stops.setdefault(request.job, request.end)
+                if request.unscored:
+                    self._unscored.add(request.job)
             else:
                 self._paused = isinstance(request, Pause)
             self._changed.notify_all()
@@ -32,10 +35,16 @@ class JobControl:
         with self._changed:
             return self._stops.get(job)
 
+    def gives_up_scoring(self, job: str) -> bool:
+        """Whether `job` was asked to end without scoring what it has trained."""
+        with self._changed:
+            return job in self._unscored
+
     def forget(self, job: str) -> None:
         """Drop a stop that came too late for an earlier job of this name. Called when a job is received."""
         with self._changed:
             self._stops.pop(job, None)
+            self._unscored.discard(job)
 
     def hold(self, job: str) -> float:
         """Wait while paused, unless `job` is asked to stop. Returns the seconds waited."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from engine.chat import ChatFormat, plain_prompt
 from engine.domain.memory import evaluation_batch, sequence_bytes
@@ -44,8 +44,9 @@ def evaluate(
         tokenizer: its tokenizer.
         bf16: generate under bf16 autocast.
         on_error: see `Grader`; "zero" raises too when most completions cannot be scored.
-        beat: called before the first and after each batch with how many prompts are done, and of how many: a long
-            evaluation is not taken for a hang. Each prompt is answered twice, each answer is half of it.
+        beat: called before the first and after each batch, and at most once a second within one, with how many prompts
+            are done, and of how many: a long evaluation is not taken for a hang. Each prompt is answered twice, each
+            answer is half of it. What it raises ends the evaluation.
 
     Raises:
         TaskError: the task yields too few items or its verdict is unusable.
@@ -162,6 +163,7 @@ class _ScoredAnswers:
     length: int
     batch_size: int
     beat: Callable[[int, int], None]
+    done: int = 0
 
     def all(self, *, sample: bool) -> list[Rollout]:
         """An answer to every prompt, in their order. Prompts of like length share a batch, the longest come first."""
@@ -176,14 +178,17 @@ class _ScoredAnswers:
             rewards = self.grader(texts, items, ids)
             self.grader.refuse_most(self.grader.failed, self.grader.scored, "of an evaluation")
             answers |= zip(batch, map(Rollout, items, texts, rewards, cut), strict=True)
-            self.beat((sample * len(order) + len(answers)) // 2, len(order))
+            self.done = (sample * len(order) + len(answers)) // 2
+            self.beat(self.done, len(order))
         return [answers[i] for i in range(len(order))]
 
     def _generate(self, prompts: Sequence[list[int]], sample: bool) -> list[tuple[str, list[int], bool]]:
         """Answers to the first `batch_size` of some prompts, or to fewer of them where memory runs out."""
         while True:
             try:
-                return _generate(self.model, self.tokenizer, prompts[: self.batch_size], self.length, sample)
+                each_second = _EachSecond(lambda: self.beat(self.done, len(self.items)))
+                first = prompts[: self.batch_size]
+                return _generate(self.model, self.tokenizer, first, self.length, sample, each_second)
             except torch.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise
@@ -199,7 +204,7 @@ def _batch(model: Any, tokens: int, bf16: bool) -> int:
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[list[int]], length: int, sample: bool
+    model: Any, tokenizer: Any, prompts: Sequence[list[int]], length: int, sample: bool, each_token: StoppingCriteria
 ) -> list[tuple[str, list[int], bool]]:
     """A completion of each prompt, its tokens, and whether it was cut at the longest allowed length."""
     ends = end_ids(model, tokenizer)
@@ -219,11 +224,27 @@ def _generate(
         disable_compile=True,
         **settings,
     )
+    heard = StoppingCriteriaList([each_token])
     with torch.no_grad(), _own_generation_config(model, config):
-        rows = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
+        told = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, stopping_criteria=heard)
+    rows = told[:, width:].tolist()
     said = [_until_end(row, ends) for row in rows]
     texts: list[str] = tokenizer.batch_decode(said, skip_special_tokens=True)
     return [(text, kept, len(kept) == len(row)) for text, kept, row in zip(texts, said, rows, strict=True)]
+
+
+class _EachSecond(StoppingCriteria):  # type: ignore[misc]  # transformers has no types
+    """Calls back between two tokens, at most once a second; ends nothing by itself."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._last = time.monotonic()
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        if time.monotonic() - self._last >= 1:
+            self._last = time.monotonic()
+            self._call()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:

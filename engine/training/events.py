@@ -216,11 +216,16 @@ class Evaluate(WorkerMessage):
 
 
 class Stop(WorkerMessage):
-    """End the running segment after the step in progress, with a checkpoint; `end` says who asked."""
+    """End the running segment after the step in progress, with a checkpoint; `end` says who asked.
+
+    `unscored`: the checkpoint is saved and not scored, and a scoring under way is given up; a segment that goes on from
+    it later scores it if that was its last.
+    """
 
     kind: Literal["stop"] = "stop"
     job: str
     end: Literal[SegmentEnd.STOPPED, SegmentEnd.EARLY_STOPPED]
+    unscored: bool = False
 
 
 class Pause(WorkerMessage):

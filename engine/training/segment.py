@@ -68,6 +68,10 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
     return survives
 
 
+class _ScoringGivenUp(Exception):
+    """The segment is to end without scoring what it has trained."""
+
+
 class SegmentTraining:
     """The state of one segment while it trains.
 
@@ -93,6 +97,8 @@ class SegmentTraining:
         """Train until the last step or a stop. Raises whatever goes wrong; see `failures`."""
         policy.use_threads(self.spec.threads)
         policy.free_memory()
+        if not self.spec.steps_left:
+            return self._score_last()
         self._trainer = self._build()
         if self.spec.optimizer is not None:
             self._beat("loading the optimizer's state")
@@ -243,25 +249,59 @@ class SegmentTraining:
         spec, trainer = self.spec, self._trainer
         assert self._task is not None
         policy.check_finite(trainer.model, f"step {step}")
-        evaluation = evaluate(
-            trainer.model,
-            self._tokenizer,
-            self._task,
-            spec.evaluation,
-            bf16=policy.use_bf16(spec.precision),
-            on_error=spec.on_error,
-            beat=lambda done, total: self._beat("scoring", done, total),
-        )
+        evaluation = self._evaluation(trainer.model)
         self._beat("saving the checkpoint")
         directory = Path(spec.directory) / f"checkpoint-{step}"
         record = spec.model_dump(
             mode="json", include={"job", "task", "base", "parent", "reference", "configuration", "trl", "seed"}
         )
-        record |= {"step": step, "evaluation": evaluation.model_dump(mode="json", exclude={"samples"})}
+        scored = evaluation.model_dump(mode="json", exclude={"samples"}) if evaluation else None
+        record |= {"step": step, "evaluation": scored}
         size = write_checkpoint(directory, trainer.model, self._tokenizer, trainer.optimizer, record)
+        self._tell_checkpoint(step, str(directory), size, evaluation)
+
+    def _evaluation(self, model: Any) -> events.Evaluation | None:
+        """What a policy scores; None where the segment was asked to end without it, also while it is scored."""
+        spec = self.spec
+        assert self._task is not None
+        try:
+            return evaluate(
+                model,
+                self._tokenizer,
+                self._task,
+                spec.evaluation,
+                bf16=policy.use_bf16(spec.precision),
+                on_error=spec.on_error,
+                beat=self._scoring,
+            )
+        except _ScoringGivenUp:
+            return None
+
+    def _scoring(self, done: int, total: int) -> None:
+        if self._control.gives_up_scoring(self.spec.job):
+            raise _ScoringGivenUp
+        self._beat("scoring", done, total)
+
+    def _tell_checkpoint(self, step: int, directory: str, size: int, evaluation: events.Evaluation | None) -> None:
+        """An unscored checkpoint is told to nobody: it lies there for whoever goes on with this segment."""
+        if evaluation is None:
+            self._end = SegmentEnd.STOPPED
+            return
         self._emit(
-            events.CheckpointSaved(job=spec.job, step=step, directory=str(directory), bytes=size, evaluation=evaluation)
+            events.CheckpointSaved(job=self.spec.job, step=step, directory=directory, bytes=size, evaluation=evaluation)
         )
+
+    def _score_last(self) -> SegmentEnd:
+        """All steps were trained by an earlier worker, which was stopped before the last checkpoint was scored."""
+        spec = self.spec
+        self._task = registry.get(spec.task)
+        self._tokenizer = policy.load_tokenizer(spec.base)
+        self._beat("loading the model")
+        model = self._load().to(policy.device())
+        self.begin()
+        size = sum(path.stat().st_size for path in Path(spec.parent).iterdir())
+        self._tell_checkpoint(spec.steps, spec.parent, size, self._evaluation(model))
+        return self._end
 
     def _beat(self, phase: str, done: int = 0, total: int = 0) -> None:
         self._emit(events.Heartbeat(phase=phase, done=done, total=total))

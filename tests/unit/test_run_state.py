@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.advisors.base import Advice, AdvisorCall, Diagnosis, Signal
+from engine.controller import recovery
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.run_record import now
 from engine.controller.run_state import RunState
@@ -158,6 +159,45 @@ def test_a_segment_that_had_trained_all_its_steps_is_finished(tmp_path: Path) ->
     again = reload(run_state)
     assert (again.tree[node].state, again.tree[node].steps) == (NodeState.FINISHED, 10)
     again.close()
+
+
+def unscored(run_state: RunState, node: int, step: int) -> None:
+    """A checkpoint as a worker saves it that was asked to end without scoring it."""
+    path = run_state.checkpoint_path(node, step)
+    path.mkdir(parents=True)
+    (path / MANIFEST).write_text(json.dumps({"step": step, "evaluation": None}))
+
+
+@pytest.mark.parametrize("step", [7, 10])
+def test_a_segment_goes_on_from_a_checkpoint_that_was_not_scored(tmp_path: Path, step: int) -> None:
+    run_state, node = in_flight(tmp_path / "run", steps=step)
+    unscored(run_state, node, step)
+    run_state.set_state(node, NodeState.STOPPED, "the run was stopped")
+    again = reload(run_state)
+    assert (again.tree[node].state, again.tree[node].steps) == (NodeState.QUEUED, step)
+    again.flush()
+    assert again.rows("SELECT max(step) AS last FROM metrics") == [{"last": step}]
+    scored(again, node, step, 40)
+    assert reload(again).tree[node].state is (NodeState.FINISHED if step == 10 else NodeState.QUEUED)
+
+
+def test_a_checkpoint_beyond_the_steps_that_were_told_is_not_taken(tmp_path: Path) -> None:
+    run_state, node = in_flight(tmp_path / "run", steps=7)
+    unscored(run_state, node, 8)
+    again = reload(run_state)
+    assert again.tree[node].steps == 5
+    again.close()
+
+
+def test_an_unscored_checkpoint_goes_when_its_segment_has_ended(tmp_path: Path) -> None:
+    run_state, node = in_flight(tmp_path / "run", steps=10)
+    unscored(run_state, node, 7)
+    scored(run_state, node, 10, 40)
+    recovery.drop_unscored(run_state, node)
+    assert [path.name for path in sorted(run_state.directory.segment(node).iterdir())] == [
+        "checkpoint-10", "checkpoint-5",
+    ]  # fmt: skip
+    run_state.close()
 
 
 def test_a_segment_stopped_by_a_human_stays_stopped(tmp_path: Path) -> None:
