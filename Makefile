@@ -15,7 +15,7 @@ DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-real check lint format bench
+.PHONY: help setup demo test test-slow test-real check lint format bench bench-gpu
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
@@ -63,3 +63,7 @@ check: format lint test  ## the whole loop before a commit
 
 bench: $(DEV_STAMP)  ## overhead against a bare TRL script, and how fast the terminal is
 	@for each in advisor_idle advisor_requests learning overhead tui; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each || exit 1; done
+
+bench-gpu:  ## ten minutes on a GPU: memory, step time, switches, a search; GPU=--cpu for a smoke run without one
+	@$(MAKE) --no-print-directory setup EXTRAS=real
+	$(BIN)/python -m benchmarks.gpu $(GPU)

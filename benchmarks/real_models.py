@@ -215,14 +215,16 @@ def row(case: Case, found: Measured) -> str:
     """A line of the table of what was measured."""
     of = sizes(case)
     expected, taken = estimate(of).total, found.gpu or found.peak
+    step, bare = (found.step_wall, found.bare_wall) if found.gpu else (found.step_cpu, found.bare_cpu)
     return (
         f"| {case.name} | {gib(taken)} | {gib(expected)} ({expected / taken - 1:+.0%}) | {gib(found.checkpoint)} | "
-        f"{gib(of.checkpoint)} | {found.switch:.1f} | {found.step_cpu:.2f} | {found.bare_cpu:.2f} | "
-        f"{found.step_cpu / found.bare_cpu:.2f} |"
+        f"{gib(of.checkpoint)} | {found.switch:.1f} | {step:.2f} | {bare:.2f} | {step / bare:.2f} |"
     )
 
 
-HEAD = """| | peak memory | estimate | checkpoint | estimate | switch, s | CPU s a step | bare TRL | ratio |
+HEAD = f"""| | peak memory | estimate | checkpoint | estimate | switch, s | {
+    "s a step" if torch.cuda.is_available() else "CPU s a step"
+} | bare TRL | ratio |
 |---|---|---|---|---|---|---|---|---|"""
 
 # Config and number of parameters of the models of the Qwen3 family, by their published config.json.

@@ -69,6 +69,7 @@ class RunSummary:
     budget_fraction: float | None
     eta_seconds: float | None
     trainer_seconds: float
+    evaluation_seconds: float
     wall_seconds: float
     best_policy: str | None
     best_node: int | None
@@ -140,6 +141,12 @@ def derived_node_state(state: str, *, live: bool, scored: bool) -> str:
     return "interrupted" if state == "running" and not live else state
 
 
+def evaluation_share(evaluation_seconds: float, trainer_seconds: float) -> float:
+    """Share of the workers' time that went into scoring policies, set-up left out; 0 before anything was done."""
+    worked = evaluation_seconds + trainer_seconds
+    return evaluation_seconds / worked if worked > 0 else 0.0
+
+
 def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
     """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's.
 
@@ -168,6 +175,7 @@ def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
             minutes=float(budget.get("minutes") or 0),
         ),
         trainer_seconds=row["trainer_seconds"] or 0.0,
+        evaluation_seconds=row["evaluation_seconds"],
         wall_seconds=wall or 0.0,
         best_policy=best.policy or None,
         best_node=best.node,

@@ -212,7 +212,7 @@ class RunState:
         self._writer.insert(
             "checkpoints", node_id=node_id, step=step, path=self.relative(path), bytes=size, n=score.n,
             greedy=score.greedy, sampled=score.sampled, value=score.value, kept=True,
-            outcomes=score.outcomes or None, effective_n=score.effective_n,
+            outcomes=score.outcomes or None, effective_n=score.effective_n, seconds=evaluation.seconds,
         )  # fmt: skip
         self._completions(evaluation.samples, node_id, step)
         self._unscored(evaluation, node_id, step)

@@ -24,7 +24,8 @@ CREATE TABLE nodes (
 CREATE TABLE checkpoints (
     seq BIGINT PRIMARY KEY, node_id INTEGER NOT NULL, step INTEGER NOT NULL, path VARCHAR NOT NULL,
     bytes BIGINT NOT NULL, n INTEGER NOT NULL, greedy INTEGER NOT NULL, sampled INTEGER NOT NULL,
-    value DOUBLE NOT NULL, kept BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL, outcomes VARCHAR, effective_n DOUBLE
+    value DOUBLE NOT NULL, kept BOOLEAN NOT NULL, ts TIMESTAMP NOT NULL, outcomes VARCHAR, effective_n DOUBLE,
+    seconds DOUBLE
 );
 CREATE TABLE metrics (
     seq BIGINT NOT NULL, node_id INTEGER NOT NULL, step INTEGER NOT NULL, name VARCHAR NOT NULL,
@@ -143,6 +144,7 @@ COMMENT ON COLUMN checkpoints.value IS 'Score that steers the search, in [0, 1]:
 COMMENT ON COLUMN checkpoints.kept IS 'Whether its files still exist; the score stays when they are deleted.';
 COMMENT ON COLUMN checkpoints.ts IS 'When it was scored (UTC).';
 COMMENT ON COLUMN checkpoints.outcomes IS 'A digit for each prompt in order: 0 neither answer correct, 1 the greedy one, 2 the sampled one, 3 both. All checkpoints of a run with the same n answer the same prompts. NULL in runs of version 1 and 2.';
+COMMENT ON COLUMN checkpoints.seconds IS 'Time it took to score it, in seconds; NULL in runs before version 6.';
 COMMENT ON COLUMN checkpoints.effective_n IS 'Prompts scored 0 or 1 that would make value as sure, p(1-p)/SE^2 clustered by prompt; its interval is that of scores. NULL in runs of version 1 and 2: n.';
 COMMENT ON TABLE metrics IS 'Training metrics, one row per value.';
 COMMENT ON COLUMN metrics.seq IS 'Position in the order of everything written to this file.';

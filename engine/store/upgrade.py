@@ -35,6 +35,7 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
         "completions": {"model_prompt": "VARCHAR"},
     },
     5: {"diagnoses": {"advisor": "VARCHAR"}},
+    6: {"checkpoints": {"seconds": "DOUBLE"}},
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""
 

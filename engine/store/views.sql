@@ -145,6 +145,8 @@ counts AS (
         list(node_id ORDER BY node_id) FILTER (state = 'running') AS running,
         count(*) FILTER (state = 'queued') AS queued,
         count(*) FILTER (node_id > 0 AND state IN ('out-of-memory', 'nan', 'crashed', 'hung')) AS failed FROM nodes),
+scoring AS (SELECT coalesce(sum(seconds), 0) AS evaluation_seconds
+    FROM (SELECT seconds FROM checkpoints UNION ALL SELECT seconds FROM evaluations)),
 waiting AS (SELECT count(*) AS pending_proposals FROM proposals WHERE state = 'pending'),
 said AS (SELECT message AS last_event, ts AS last_event_ts FROM events ORDER BY seq DESC LIMIT 1),
 asked AS (SELECT ts, error FROM agent_calls WHERE model <> '' AND (SELECT advisor FROM runs) <> 'rules' AND error <> 'unfinished' AND NOT starts_with(error, 'cancelled')),
@@ -153,7 +155,7 @@ advising AS (SELECT advisor_answered, (SELECT min(ts) FROM asked WHERE error <> 
     FROM answered),
 last AS (SELECT max(ts) AS last_ts FROM (SELECT last_event_ts AS ts FROM said UNION ALL SELECT ts FROM spent UNION ALL SELECT max(ts) FROM checkpoints))
 SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts.*, waiting.*,
-    spent.steps, spent.trainer_seconds, spent.wall_seconds, spent.waiting_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
+    spent.steps, spent.trainer_seconds, scoring.evaluation_seconds, spent.wall_seconds, spent.waiting_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
     p.policy AS best_policy, p.kind AS best_kind, p.members AS best_members, p.picked AS best_picked,
     p.node_id AS best_node, p.step AS best_step, p.path AS best_path,
     p.n AS best_n, p.greedy AS best_greedy, p.sampled AS best_sampled, p.outcomes AS best_outcomes, p.effective_n AS best_effective_n,
@@ -163,7 +165,7 @@ SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts
     COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n)),
     said.*, last.last_ts, advising.*, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version, r.activity,
     coalesce(r.budget, CAST(TRY(json_extract(r.config, '$.budget')) AS VARCHAR)) AS budget, r.config, r.space
-FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN waiting CROSS JOIN last CROSS JOIN advising
+FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN scoring CROSS JOIN waiting CROSS JOIN last CROSS JOIN advising
 LEFT JOIN spent ON true LEFT JOIN said ON true;
 
 CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget, gate, spent_ts, last_ts, best_outcomes, test_outcomes, base_outcomes, base_test_outcomes,

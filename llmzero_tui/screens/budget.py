@@ -15,6 +15,7 @@ from textual.containers import Grid, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from engine.analysis.summary import evaluation_share
 from llmzero_tui.format import plain
 from llmzero_tui.values.snapshot import RunRow
 from llmzero_tui.widgets.appearance import look
@@ -68,7 +69,9 @@ class BudgetScreen(ModalScreen[Limits | None]):
     def on_mount(self) -> None:
         dress, colours = look(self), look(self).palette
         self.query_one(".dialog").border_title = dress.title("Budget")
-        words = "The run ends at whichever limit is reached first; 0 is no limit."
+        share = evaluation_share(self._run.evaluation_seconds, self._run.trainer_seconds)
+        words = "The run ends at whichever limit is reached first; 0 is no limit.\n"
+        words += f"Evaluation took {share:.0%} of the workers' time."
         self.query_one("#words", Static).update(Text(words, style=colours.muted))
         line = Text()
         for key, label in (("enter", "Send"), ("↑↓", "Fields"), ("esc", "Cancel")):

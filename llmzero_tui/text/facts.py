@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.analysis.summary import FINAL_STATES, RunSummary, derived_node_state, summarise
+from engine.analysis.summary import FINAL_STATES, RunSummary, derived_node_state, evaluation_share, summarise
 from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
 from engine.store import queries
@@ -154,6 +154,11 @@ def limit_words(summary: RunSummary) -> str:
     return ", ".join(parts) or "no limits known"
 
 
+def scoring_words(evaluation_seconds: float, trainer_seconds: float) -> str:
+    """ "evaluation took 12% of the workers' time"."""
+    return f"evaluation took {evaluation_share(evaluation_seconds, trainer_seconds):.0%} of the workers' time"
+
+
 def running_words(running: RunningNode) -> str:
     """ "#13 keep  step 31/50  reward .67  kl .0027", between two steps with what goes on."""
     metrics = "".join(f"  {SHORT[name]} {number(value)}" for name, value in running.metrics.items())
@@ -190,7 +195,7 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
     if any(row["answers"] for row in facts.record):
         yield f"advice {' · '.join(map(record_words, facts.record))}"
     yield f"began {minute(summary.started)} UTC · {counted(summary.nodes, 'node')} · {spent_words(summary)}"
-    yield f"spent {limit_words(summary)}"
+    yield f"spent {limit_words(summary)}; {scoring_words(summary.evaluation_seconds, summary.trainer_seconds)}"
     yield " · ".join(filter(None, [best_words(summary), test_words(summary)]))
     if summary.state not in FINAL_STATES:
         yield f"data {age(summary.age_seconds)} old"

@@ -58,6 +58,7 @@ class RunRow:
     live: bool = False
     budget: Mapping[str, float | int] = field(default_factory=dict)
     trainer_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
     waiting_seconds: float = 0.0
     activity: tuple[WorkerActivity, ...] = ()
 

@@ -221,7 +221,7 @@ def _root(rows: _Rows) -> None:
         START,
     )
     rows.add("checkpoints", rows.next(), 0, 0, "", 0, n, greedy, sampled, (greedy + 2 * sampled) / (3 * n),
-             True, START, None, None)  # fmt: skip
+             True, START, None, None, None)  # fmt: skip
 
 
 def _rationale(segment: Segment) -> str:
@@ -258,7 +258,7 @@ def _node(rows: _Rows, segment: Segment, depth: int, begun: datetime, rng: rando
             n, greedy, sampled = scored(value)
             rows.add("checkpoints", rows.next(), segment.node, step, f"segments/{segment.node}/checkpoint-{step}",
                      3_700_000, n, greedy, sampled, (greedy + 2 * sampled) / (3 * n), segment.node != 7,
-                     begun + timedelta(seconds=step), None, None)  # fmt: skip
+                     begun + timedelta(seconds=step), None, None, None)  # fmt: skip
 
 
 def _texts(rows: _Rows, segment: Segment, begun: datetime) -> None:
