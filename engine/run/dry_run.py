@@ -36,6 +36,8 @@ from tasks.base import TaskError, TaskNotFound
 
 STEPS = 2
 PROMPTS = 64
+MOST_EVALUATION = 0.15
+"""Share of the time above which evaluation is said to cost much."""
 FINALISTS = 5
 """Policies that the end of a run scores again on validation prompts, at most; two are scored on the test."""
 
@@ -116,7 +118,7 @@ def peak_bytes(pid: int) -> int:
 
 
 def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding]:
-    """One line each for pass rate, learning signal, time and memory."""
+    """One line each for pass rate, learning signal, time, evaluation's share of it, and memory."""
     base = measured.base
     low, high = wilson(base.sampled, base.n)
     rate = f"the base solves {base.sampled} of {base.n} validation prompts at T=1: {_ratio(base.sampled / base.n)}"
@@ -126,7 +128,10 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     alike = sum(measured.alike) / len(measured.alike)
     text = f"{alike:.0%} of {counted(groups, 'group')} of completions in {STEPS} steps had no signal (equal rewards)"
     yield CheckFinding("ok" if alike < 1 else "warning", "learning signal", text + ("" if alike < 1 else _NO_SIGNAL))
-    yield CheckFinding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {_estimate(config, measured)}")
+    times = _times(config, measured)
+    estimate = _estimate(config, times, measured.gpu > 0)
+    yield CheckFinding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {estimate}")
+    yield _evaluation(times.evaluation_share)
     workers = counted(config.search.workers, "worker")
     memory = f"a worker took {_size(measured.memory)}"
     if measured.gpu:
@@ -138,6 +143,13 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
 _NO_SIGNAL = "; if it stays so nothing is learnt: easier or harder prompts, partial rewards, or larger groups"
 
 
+def _evaluation(share: float) -> CheckFinding:
+    text = f"about {share:.0%} of the workers' time goes into scoring policies"
+    if share <= MOST_EVALUATION:
+        return CheckFinding("ok", "evaluation", text)
+    return CheckFinding("warning", "evaluation", f"{text}; fewer prompts or checkpoints, or longer segments, cost less")
+
+
 def _group(config: RunConfig) -> int:
     space = config.build_space(registry.get(config.task.name).space())
     return int(space.default().get("num_generations", 8))
@@ -147,8 +159,25 @@ def _unscored(base: events.Evaluation) -> str:
     return f"; the task could not score {counted(base.errors, 'answer')}: {base.first_error}" if base.errors else ""
 
 
-def _estimate(config: RunConfig, measured: DryRunResult) -> str:
-    """How long the whole budget takes, or what fits into it."""
+@dataclass(frozen=True, slots=True)
+class _BudgetTime:
+    """What a budget pays for, in seconds of workers: `ends` before and after the search, `scoring` of one segment."""
+
+    segments: int
+    segment: float
+    scoring: float
+    ends: float
+
+    @property
+    def work(self) -> float:
+        return self.segments * self.segment + self.ends
+
+    @property
+    def evaluation_share(self) -> float:
+        return (self.segments * self.scoring + self.ends) / self.work
+
+
+def _times(config: RunConfig, measured: DryRunResult) -> _BudgetTime:
     budget, search, sizes = config.budget, config.search, config.evaluation
     a_prompt = measured.base.seconds / measured.base.n
     scoring = sizes.checkpoints * sizes.validation_prompts * a_prompt
@@ -158,10 +187,16 @@ def _estimate(config: RunConfig, measured: DryRunResult) -> str:
     counts += [math.ceil(budget.steps / search.segment_steps)] if budget.steps else []
     for seconds, at_once in ((60 * budget.minutes, search.workers), (3600 * budget.gpu_hours, 1)):
         counts += [max(1, int(at_once * seconds / segment))] if seconds else []
-    segments = min(counts)
-    whole = segments * segment / min(search.workers, segments) + ends
-    of = f"{counted(segments, 'segment')} of {counted(search.segment_steps, 'step')}"
-    return f"the budget is about {of}: about {_span(whole)}, {_span(ends)} of it before and after the search"
+    return _BudgetTime(min(counts), segment, scoring, ends)
+
+
+def _estimate(config: RunConfig, times: _BudgetTime, gpu: bool) -> str:
+    """How long the whole budget takes, or what fits into it."""
+    search = config.search
+    whole = times.segments * times.segment / min(search.workers, times.segments) + times.ends
+    of = f"{counted(times.segments, 'segment')} of {counted(search.segment_steps, 'step')}"
+    text = f"the budget is about {of}: about {_span(whole)}, {_span(times.ends)} of it before and after the search"
+    return f"{text}; {times.work / 3600:.2g} GPU-hours" if gpu else text
 
 
 def _ratio(value: float) -> str:

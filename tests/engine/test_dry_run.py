@@ -84,6 +84,17 @@ def test_what_cannot_be_done_is_one_line(task: str, words: str, tiny_base: str) 
     assert "\n" not in finding.text
 
 
+@pytest.mark.parametrize(("steps", "level", "share"), [(10, "warning", "32%"), (200, "ok", "2%")])
+def test_evaluation_that_costs_much_is_a_warning_with_its_share(steps: int, level: str, share: str) -> None:
+    """2.4 s of scoring in segments and 12 s of closing evaluations beside 30 or 600 s of steps."""
+    base = Evaluation(n=32, greedy=3, sampled=4, seconds=0.8)
+    measured = dry_run.DryRunResult(base, setup=0.0, steps=[9.0, 1.0], alike=[0.5, 0.25], memory=1)
+    text = FILE.replace("segment_steps = 10", f"segment_steps = {steps}")
+    run = parse(text.format(task="knights", model="", budget="steps = 0\nnodes = 3"), default_name="dry")
+    finding = by_subject(list(dry_run.findings(run, measured)))["evaluation"]
+    assert (finding.level, share in finding.text) == (level, True), finding.text
+
+
 @pytest.mark.parametrize(
     ("budget", "says"),
     [
@@ -101,6 +112,7 @@ def test_the_estimate_counts_every_limit(budget: str, says: str) -> None:
     )
     found = by_subject(list(dry_run.findings(config("knights", budget=budget), measured)))
     assert says in found["time"].text
+    assert found["time"].text.endswith(" GPU-hours")
     assert found["pass rate"].text.startswith(
         "the base solves 4 of 32 validation prompts at T=1: 0.12 [0.05, 0.28]; 3 greedily"
     )
