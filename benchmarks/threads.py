@@ -153,10 +153,8 @@ def main() -> None:
         wall, cpu = measured(case, arguments.steps)
         rows.append((case, wall, cpu))
         print(case, f"{wall:.2f} s a step, {cpu:.2f} CPU s", flush=True)
-    text = report(rows, load)
-    if arguments.write:
-        arguments.write.write_text(text, encoding="utf-8")
-    print(text)
+        if arguments.write:  # after each case: one that is cut off leaves what it has measured
+            arguments.write.write_text(report(rows, load), encoding="utf-8")
 
 
 if __name__ == "__main__":

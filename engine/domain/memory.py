@@ -21,6 +21,7 @@ EVALUATION_BYTES = 4 * 1024**3
 """What the prompts that an evaluation answers at once may take for their keys, values and logits."""
 _EIGHT_BIT = 2.1  # bytes of two moments of 8 bits, with their scales
 _ADAPTER = 4  # bytes of a weight of an adapter, which stays in fp32
+_BESIDE = 1.2  # what the backward pass needs for itself, and the allocator leaves unused: docs/real-models.md
 _TILE_TOKENS, _TILE_VOCABULARY = 4096, 32_768  # TRL's head works in tiles: the logits are never there as a whole
 
 
@@ -133,7 +134,7 @@ def estimate(of: TrainingSizes) -> MemoryEstimate:
         reference=trained if of.penalty else 0,
         optimizer=of.moments,
         gradients=trained,
-        activations=tokens * _activations(of),
+        activations=int(_BESIDE * tokens * _activations(of)),
         logits=3 * 4 * min(tokens, _TILE_TOKENS) * min(of.vocabulary, _TILE_VOCABULARY),
         generation=max(rollouts, one * (of.prompts or evaluation_batch(one))),
         process=CUDA_BYTES if of.gpu else PROCESS_BYTES,
