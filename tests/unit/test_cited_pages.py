@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TEXTS = (".py", ".md", ".toml", ".sql", ".tcss", ".sh", ".yml", ".txt", "")
-MADE = {"PAGE.md"}
-"""Stands for a page that a user names."""
+MADE = {"PAGE.md", "report.md", "gpu.md"}
+"""Pages that a command writes where its user says: of a comparison, of runs, of a look at a GPU."""
 
 
 def listed() -> list[Path]:
