@@ -147,6 +147,8 @@ class SegmentSpec(WorkerMessage):
         threads: CPU threads for torch, 0 leaves torch's default.
         samples_every: steps between Samples events; the first step has one too.
         on_error: what a completion that the task cannot score does: "zero" counts as 0, "fail" ends the segment.
+        overlong_penalty: share of the longest length over whose end the reward falls, 0 is off.
+        dynamic_sampling: rounds in which groups of equal rewards are sampled again, 0 is off.
         lora: the adapter that is trained on the base, or None to train all weights. `parent` and `reference` are then
             adapters, or the base.
     """
@@ -374,32 +376,15 @@ class WorkerLeaving(WorkerMessage):
 
 
 Event = Annotated[
-    WorkerReady
-    | SegmentStarted
-    | JobProgress
-    | StepMetrics
-    | CompletionSamples
-    | RewardErrors
-    | CheckpointSaved
-    | EvaluationResult
-    | SegmentEnded
-    | LibraryWarning,
+    WorkerReady | SegmentStarted | JobProgress | StepMetrics | CompletionSamples | RewardErrors | CheckpointSaved
+    | EvaluationResult | SegmentEnded | LibraryWarning,
     Field(discriminator="kind"),
-]
+]  # fmt: skip
 
 # What crosses the pipe: every Event but Progress, and what executors keep to themselves.
 Line = Annotated[
-    WorkerReady
-    | SegmentStarted
-    | StepMetrics
-    | CompletionSamples
-    | RewardErrors
-    | CheckpointSaved
-    | EvaluationResult
-    | SegmentEnded
-    | LibraryWarning
-    | Heartbeat
-    | WorkerLeaving,
+    WorkerReady | SegmentStarted | StepMetrics | CompletionSamples | RewardErrors | CheckpointSaved | EvaluationResult
+    | SegmentEnded | LibraryWarning | Heartbeat | WorkerLeaving,
     Field(discriminator="kind"),
-]
+]  # fmt: skip
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
