@@ -9,7 +9,9 @@ import os
 import re
 import urllib.error
 import urllib.request
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import IO
 
 from engine.errors import Fault, UserError, short, short_name
 
@@ -51,13 +53,13 @@ def named(text: str) -> str:
         parts = parts[parts.index("models") + 1 :]
     found = _id(parts)
     if not found and path is not None:
-        raise UserError(f"{short(given)} is an address of no model on the hub; a model has an owner and a name")
+        raise UserError(f"{short(given)} is not the address of a model on the hub; a model has an owner and a name")
     if found and not revision and parts[2:3] and parts[2] in _VIEWS[:5]:
         revision = "".join(parts[3:4])
     if found and revision not in ("", "main"):
         raise UserError(
-            f"{short(given)} names the revision {short(revision)}, and only main can be taken from the hub; "
-            "download the other one and give its directory"
+            f"{short(given)} names the revision {short(revision)}, and only main can be used from the hub; "
+            "download that revision and give its directory"
         )
     return found
 
@@ -124,20 +126,44 @@ def not_here(hub_id: str) -> Fault:
     return Fault(f"{hub_id} is not on this machine: it is downloaded when the run starts, and not checked before")
 
 
+class _TokenStaysAtHome(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, and sends the user's token to no other host than the hub."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        """The next request, with the token where the host is the same."""
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None:
+            following.method = req.get_method()
+            if (following.type, following.host) == (req.type, req.host):
+                following.unredirected_hdrs.update(req.unredirected_hdrs)
+        return following
+
+
 def _ask(hub_id: str) -> None:
-    """Whether the hub has a model; raises UserError when it says no, or cannot be asked."""
+    """Whether the hub has a model for this user; raises UserError when it says no, or cannot be asked.
+
+    The token is the one that huggingface_hub would send: HF_TOKEN, or that of `hf auth login`.
+    """
+    from huggingface_hub.utils import build_hf_headers
+
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     request = urllib.request.Request(f"{endpoint}/{hub_id}/resolve/main/config.json", method="HEAD")
+    for name, value in build_hf_headers().items():
+        request.add_unredirected_header(name.capitalize(), value)
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         raise UserError(
             f"{short_name(hub_id)}: no such directory, not in the hub's cache here, and HF_HUB_OFFLINE is set"
         )
     try:
-        urllib.request.urlopen(request, timeout=3).close()
+        urllib.request.build_opener(_TokenStaysAtHome).open(request, timeout=3).close()
     except urllib.error.HTTPError as error:
         if error.code not in (401, 403, 404):
             raise Fault(f"{hub_id}: the hub answers {error.code}; whether it has the model is unknown") from error
         why = "and the hub shows no such model (a gated one needs HF_TOKEN)"
+        if request.has_header("Authorization"):
+            why = "and the hub shows no such model to your token (access to a gated one is requested on its page)"
         raise UserError(f"{short_name(hub_id)}: no such directory, {why}") from error
     except (OSError, ValueError) as error:
         why = "and the hub cannot be reached to look for it there"

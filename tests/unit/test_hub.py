@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from engine.errors import UserError
+from engine.errors import Fault, UserError
 from engine.host import hub, model_files
 from engine.run import preflight
 from engine.run.config import RunConfig, parse
@@ -66,15 +70,15 @@ def test_what_is_no_id(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("https://huggingface.co/datasets/openai/gsm8k", "no model"),
-        ("https://huggingface.co/spaces/a/b", "no model"),
+        ("https://huggingface.co/datasets/openai/gsm8k", "not the address of a model"),
+        ("https://huggingface.co/spaces/a/b", "not the address of a model"),
         ("https://huggingface.co/Qwen", "an owner and a name"),
-        ("https://huggingface.co/", "no model"),
+        ("https://huggingface.co/", "not the address of a model"),
         (f"https://huggingface.co/{QWEN}/tree/v2", "the revision 'v2'"),
         (f"{QWEN}/tree/v2", "the revision 'v2'"),
         (f"{QWEN}@v2", "the revision 'v2'"),
         (f"{QWEN}@refs/pr/3", "the revision 'refs/pr/3'"),
-        ("https://huggingface.co/" + "x" * 4000, "no model"),
+        ("https://huggingface.co/" + "x" * 4000, "not the address of a model"),
     ],
 )
 def test_an_address_of_something_else_is_said(text: str, words: str) -> None:
@@ -88,7 +92,7 @@ def test_an_empty_directory_or_a_file_of_that_name_does_not_change_the_meaning(t
     (tmp_path / "gpt2").write_text("a file")
     for text, meant in ((QWEN, QWEN), ("gpt2", "openai-community/gpt2")):
         assert preflight.resolve(config(text)).model.path == meant
-        assert "what is here under that name holds no model" in model_files.note_on(text, meant)
+        assert "the local directory of that name holds no model" in model_files.note_on(text, meant)
 
 
 def test_a_model_directory_of_that_name_is_taken_and_said(tmp_path: Path) -> None:
@@ -105,3 +109,61 @@ def test_the_run_file_of_a_run_means_the_hub_wherever_it_is_resumed(tmp_path: Pa
     begun = preflight.resolve(config(QWEN))
     shutil.copytree(SHIPPED, tmp_path / QWEN)
     assert preflight.resolve(begun, settled=True).model.path == QWEN
+
+
+@contextmanager
+def server(status: int, location: str = "") -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A hub that shows a file to those with a token and sends others away: its address, and (path, token) as asked."""
+    asked: list[tuple[str, str]] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            token = self.headers.get("Authorization", "")
+            asked.append((self.path, token))
+            moved = bool(location) and not self.path.startswith("/moved")
+            self.send_response(status if moved else 200 if token else 401)
+            if moved:
+                self.send_header("Location", location)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing on stderr."""
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=serving.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{serving.server_port}", asked
+    finally:
+        serving.shutdown()
+        thread.join()
+        serving.server_close()
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """The hub may be asked; nobody is logged in."""
+    for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    return monkeypatch
+
+
+def test_a_gated_model_is_shown_to_the_token_that_the_hubs_own_client_would_send(online: pytest.MonkeyPatch) -> None:
+    with server(302, "/moved/config.json") as (address, asked):
+        online.setenv("HF_ENDPOINT", address)
+        with pytest.raises(UserError, match="a gated one needs HF_TOKEN"):
+            hub.cached("owner/gated")
+        online.setenv("HF_TOKEN", "hf_secret")
+        with pytest.raises(Fault, match="it is downloaded when the run starts"):
+            hub.cached("owner/gated")
+    assert asked[-1] == ("/moved/config.json", "Bearer hf_secret")
+
+
+def test_the_token_goes_to_no_other_host(online: pytest.MonkeyPatch) -> None:
+    with server(200) as (elsewhere, asked), server(302, f"{elsewhere}/moved") as (address, _):
+        online.setenv("HF_ENDPOINT", address)
+        online.setenv("HF_TOKEN", "hf_secret")
+        with pytest.raises(UserError, match="no such model to your token"):
+            hub.cached("owner/gated")
+    assert asked == [("/moved", "")]
