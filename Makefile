@@ -40,7 +40,7 @@ demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the termi
 	$(BIN)/llmzero demo
 
 test: $(DEV_STAMP)  ## every test that needs no GPU and less than a minute
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile  # three on two cores: many tests wait for other processes
 
 test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
 	$(BIN)/python -m pytest -m slow
