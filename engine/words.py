@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+
+from engine.domain.parameters import Configuration, Value, format_value
 
 
 def counted(number: float, thing: str, things: str = "") -> str:
@@ -37,6 +39,18 @@ def advisor_state(
     if failing is None:
         return f"last answer {say(answered)} UTC" if answered else ""
     return f"failing since {say(failing)} UTC, {f'last answer {say(answered)}' if answered else 'no answer yet'}"
+
+
+def values_text(values: Mapping[str, Value]) -> str:
+    """Hyperparameters by their names: "learning_rate 5e-5, beta 0.02"."""
+    return ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
+
+
+def change_text(changes: Configuration, label: str, room: int = 200) -> str:
+    """What a segment changes, by the names of the hyperparameters: "beta 0.02". Its label where that needs more than
+    `room` characters, or where it changes none: "continue", "base"."""
+    names = values_text(changes)
+    return names if names and len(names) <= room else label
 
 
 def sentence(text: str) -> str:

@@ -147,7 +147,7 @@ class StyledApp(HostApp):
     def _saved(self, event: Saved) -> None:
         """One write at a time; what changed meanwhile goes into the next."""
         if event.error:
-            words = f"not kept for the next time: {plain(event.error, 300)}"
+            words = f"not saved: {plain(event.error, 300)}"
             self.notify(words, severity="error", timeout=10, markup=False)
         self._saving = bool(self._unsaved)
         if self._saving:

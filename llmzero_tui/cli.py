@@ -149,7 +149,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="llmzero",
         description="Tree search over GRPO training strategies, watched and steered from the terminal. "
-        "Without a command: the terminal on the list of runs.",
+        "Without a command: the terminal interface on the list of runs.",
         epilog="Settings of the terminal (theme, notifications, keys): the comma key, or config.toml in "
         "$XDG_CONFIG_HOME/llmzero (LLMZERO_CONFIG names another file); docs/terminal.md lists all of them.",
         allow_abbrev=False,
@@ -189,7 +189,7 @@ def _comparing(commands: Any) -> None:
     compare = _command(commands, "compare", "compare:compare", "compare strategies over tasks and seeds")
     compare.add_argument("file", type=Path, metavar="PLAN.toml")
     compare.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
-    compare.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by so much")
+    compare.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by this much")
     compare.add_argument(
         "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
     )
@@ -219,7 +219,7 @@ def _comparing(commands: Any) -> None:
         "--set", action="append", metavar="KEY=VALUE", help="a key of the run file, e.g. training.lora.rank=16"
     )
     replay.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
-    replay.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by so much")
+    replay.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by this much")
     replay.add_argument(
         "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
     )
@@ -227,7 +227,7 @@ def _comparing(commands: Any) -> None:
 
 
 def _steering(commands: Any) -> None:
-    attach = _command(commands, "attach", "look:attach", "the terminal on one run")
+    attach = _command(commands, "attach", "look:attach", "the terminal interface on one run")
     attach.add_argument("name", metavar="RUN")
     attach.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
@@ -339,10 +339,16 @@ def _common(parser: argparse.ArgumentParser, *, defaults: bool) -> None:
 
     runs = Path(os.environ.get("LLMZERO_RUNS") or "runs")
     parser.add_argument(
-        "--runs-dir", type=Path, default=default(runs), metavar="DIR", help="where runs live (LLMZERO_RUNS; ./runs)"
+        "--runs-dir",
+        type=Path,
+        default=default(runs),
+        metavar="DIR",
+        help="directory of the runs (LLMZERO_RUNS; ./runs)",
     )
-    parser.add_argument("--json", action="store_true", default=default(False), help="lists and findings as JSON")
-    parser.add_argument("-v", "--verbose", action="store_true", default=default(False), help="say more about an error")
+    parser.add_argument("--json", action="store_true", default=default(False), help="output as JSON")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=default(False), help="print more about an error"
+    )
 
 
 def _attachment(parser: argparse.ArgumentParser) -> None:

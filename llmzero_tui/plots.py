@@ -44,7 +44,7 @@ def show(pictures: Sequence[Path]) -> str:
         return "no plots of this node: they are drawn when a model with vision reviews it"
     program = viewer()
     if program is None:
-        return "no viewer here; the plots are " + " ".join(map(str, pictures))
+        return "no image viewer found; the plots are " + " ".join(map(str, pictures))
     for picture in pictures:
         subprocess.Popen(
             [program, str(picture.resolve())], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -120,7 +120,7 @@ class ComparisonReport:
                     gain = (f"{found.value:+.3f}", f"{found.relative:+.1%}", interval, p, str(found.n))
                     rows.append((ours, other, task, *gain))
         note = (
-            "Test score of the first less that of the second, seed by seed: mean, as a share of the other's mean, 95% "
+            "Test score of the first minus that of the second, seed by seed: mean, as a share of the other's mean, 95% "
             "bootstrap interval over seeds, and Wilcoxon's p (with three seeds it cannot be below .25)."
         )
         header = ("strategy", "against", "task", "difference", "relative", "95% interval", "p", "seeds")
@@ -153,7 +153,7 @@ class ComparisonReport:
                     rows.append((strategy, task, *(f"{value:,.0f}" for value in means), str(len(spent))))
         note = (
             "Means over seeds. Total seconds are those of the engine with evaluation and advice. Seconds depend on "
-            "what else the machine did: where it did much, compare steps and tokens."
+            "the other load of the machine; where it was high, compare steps and tokens."
         )
         header = ("strategy", "task", "GRPO steps", "generated tokens", "trainer s", "total s", "segments", "seeds")
         return TextTable("Compute", note, header, tuple(rows))
@@ -221,7 +221,7 @@ def _summary(report: ComparisonReport) -> Iterator[str]:
     yield "strategies have the same start, budget, validation prompts, checkpoint selection and reranking."
     yield f"Code: {', '.join(revisions) or 'none yet'}. Advisor: {', '.join(sorted(_advisors(report))) or 'none yet'}."
     if len(revisions) > 1:
-        yield "**Runs of several revisions stand in these tables**; the last table says which is of which."
+        yield "**These tables mix runs of several revisions**; the last table lists the revision of each."
     if standing.stale:
         stale = sorted({f"{line['task']}/{line['strategy']}/{line['seed']}" for line in standing.stale})
         yield f"Stale, left out (other settings than the plan's now): {', '.join(stale)}."

@@ -191,7 +191,7 @@ class ComparisonRunner:
         self._failures += 1
         self.tell(f"failed {cell.title}: {why}")
         if self._failures >= MOST_FAILURES:
-            raise Fault(f"{self._failures} cells failed one after the other, the last {cell.title}: {why}")
+            raise Fault(f"{self._failures} cells failed in a row, the last {cell.title}: {why}")
 
     def _stop_engines(self) -> None:
         """Ask the engines to end and wait: an interrupted segment is trained again by a resume."""

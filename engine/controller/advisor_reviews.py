@@ -153,5 +153,5 @@ class AdvisorReviews:
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (bug := task.exception()) is not None:
-            _log.error("a review failed with a bug", exc_info=bug)
+            _log.error("a review failed because of a bug", exc_info=bug)
             self._run.event("error", "bug", f"a review: {bug!r}")

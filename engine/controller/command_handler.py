@@ -18,6 +18,7 @@ from engine.domain.proposals import Proposal, in_words
 from engine.domain.space import Configuration, Intent, KLReference, Space, Transition
 from engine.domain.tree import NodeState
 from engine.errors import UserError, one_line
+from engine.words import change_text
 
 
 class CommandHandler:
@@ -79,7 +80,7 @@ class CommandHandler:
                 if proposal.revision != revision:
                     raise UserError(
                         f"proposal {proposal_id} of #{proposal.node} is at revision {proposal.revision} now "
-                        f"({in_words(proposal.transition.changes)}), you saw revision {revision}; look again"
+                        f"({in_words(proposal.transition.changes)}), you saw revision {revision}; review it again"
                     )
                 return proposal
         gone = self._run.decided.get(proposal_id)
@@ -118,7 +119,7 @@ class CommandHandler:
         )
         self._run.edit(proposal, transition, self._space.apply(parent, transition.changes))
         self._proposals.close(self._run.proposals[proposal.node], "edited", author, "edited and approved")
-        return f"#{proposal.node} edited: {transition.label}"
+        return f"#{proposal.node} edited: {change_text(transition.changes, transition.label)}"
 
     def _expand(self, command: commands.ExpandCommand, author: str) -> str:
         tree = self._run.tree
@@ -141,7 +142,7 @@ class CommandHandler:
             node.configuration,
         )
         proposal = self._proposals.add_human(transition, self._segment_steps, author)
-        return f"#{proposal.node} queued: {transition.label}"
+        return f"#{proposal.node} queued: {change_text(transition.changes, transition.label)}"
 
     def _checked(self, transition: Transition, parent: Configuration) -> Transition:
         """The transition with its label. Raises UserError with everything the space finds wrong."""

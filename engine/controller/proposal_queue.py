@@ -24,7 +24,7 @@ from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import NodeState
 from engine.run.config import AdvisorSection
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
-from engine.words import intent_name
+from engine.words import change_text, intent_name
 
 PATIENCE_SHARE, LEAST_PATIENCE = 0.03, 1.0
 """A free worker waits for an advice this share of a segment's time, and at least so many seconds."""
@@ -212,7 +212,7 @@ class ProposalQueue:
             self._propose(planning, planning.task.result())
         for proposal in list(self._run.proposals.values()):
             if not self._open(proposal.transition.parent, proposal.transition.step):
-                self.close(proposal, "superseded", "engine", f"#{proposal.transition.parent} is closed now")
+                self.close(proposal, "superseded", "engine", f"#{proposal.transition.parent} is closed")
             elif proposal.node in self._wanted and self.gate.opens(proposal, now()):
                 self._run.decide(proposal, "approved", self.gate.mode, self.gate.reason)
 
@@ -221,7 +221,8 @@ class ProposalQueue:
         self._wanted.discard(proposal.node)
         self._run.decide(proposal, state, by, reason)
         if state == "superseded":  # its node is not drawn any more: the log says what became of it
-            text = f"#{proposal.node} {proposal.transition.label} was withdrawn: {reason}"
+            what = change_text(proposal.transition.changes, proposal.transition.label)
+            text = f"#{proposal.node} {what} was withdrawn: {reason}"
             self._run.event("info", "withdrawn", text, proposal.node)
 
     def add_human(self, transition: Transition, steps: int, author: str) -> Proposal:
@@ -317,7 +318,8 @@ class ProposalQueue:
                 continue
             planning.state = AdviceState.LATE
             self._run.event(
-                "info", "advisor late", f"no answer in {waited:.1f} s with a worker free: the rules advisor answers",
+                "info", "advisor late",
+                f"no answer in {waited:.1f} s while a worker was free: the rules advisor answers",
                 planning.expansion.parent,
             )  # fmt: skip
             self._plan(planning.expansion, left, AdviceState.STAND_IN)

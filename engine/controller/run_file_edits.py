@@ -18,8 +18,8 @@ from engine.run.config import RunConfig, edited
 Ask = Callable[[str], list[dict[str, Any]]]
 
 REFUSED = {
-    "task.name": "the tree is of that task",
-    "model.path": "the tree starts from that model; where it was moved, a link at its old place will do",
+    "task.name": "the tree was grown on that task",
+    "model.path": "the tree starts from that model; if it was moved, put a link at its old place",
     "model.chat": "the tree was trained on prompts of that form",
     "model.system_prompt": "the tree was trained on prompts of that form",
     "model.chat_template_kwargs": "the tree was trained on prompts of that form",
@@ -28,7 +28,7 @@ REFUSED = {
     "search.roots": "the first segments were chosen by it",
     "evaluation.validation_prompts": "scores on other prompts could not be compared",
     "evaluation.batch_size": "sampled answers depend on it: scores could not be compared",
-    "training.batch_size": "a step would be another one",
+    "training.batch_size": "a step would mean something else",
     "training.optimizer": "the optimizer's state in the checkpoints is of that one",
     "training.lora.rank": "checkpoints of the tree would not fit",
     "training.lora.alpha": "checkpoints of the tree would mean another policy",
@@ -73,15 +73,15 @@ def edits(ask: Ask, config: RunConfig, space: Space, name: str, longest: int) ->
 def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
     if key == "name" and new != name:
         raise UserError(
-            f"run.toml: name = {short(new)}: a run is called as its directory is, {name}; rename the directory instead"
+            f"run.toml: name = {short(new)}: a run has the name of its directory, {name}; rename the directory instead"
         )
     why = next((why for known, why in REFUSED.items() if key == known or key.startswith(f"{known}.")), "")
     if key == MEASURED and ask("SELECT 1 FROM evaluations WHERE split = 'test' LIMIT 1"):
         why = "the base was measured on them already"
     if why:
         raise UserError(
-            f"run.toml: {key} = {short(new)} cannot change in a run, where it is {short(old)}: {why}; "
-            "put it back, or start a new run"
+            f"run.toml: {key} = {short(new)} cannot change during a run, where it is {short(old)}: {why}; "
+            "restore it, or start a new run"
         )
 
 
@@ -93,7 +93,7 @@ def _check_length(before: dict[str, Any], ranges: Space, config: RunConfig, spac
     if old != new:
         raise UserError(
             f"run.toml: evaluation.max_completion_length = {config.evaluation.max_completion_length}: answers would be "
-            f"scored with up to {new} tokens, and have been with {old}: scores could not be compared; set it to {old}"
+            f"scored with up to {new} tokens instead of {old}, and scores could not be compared; set it to {old}"
         )
 
 
@@ -101,7 +101,7 @@ def _ranges(ask: Ask, old: Space, new: Space) -> Iterator[str]:
     """A line for each hyperparameter whose range is another one. Raises UserError for what the tree does not allow."""
     names, known = {p.name for p in new}, {p.name for p in old}
     for name in sorted(names ^ known):
-        what = "cannot come into a run" if name in names else "cannot be taken out of a run"
+        what = "cannot be added during a run" if name in names else "cannot be removed during a run"
         raise UserError(f"run.toml: [space.{name}] {what}, whose segments all have the same hyperparameters")
     tree = [
         (row["node_id"], json.loads(row["configuration"]))
@@ -112,8 +112,8 @@ def _ranges(ask: Ask, old: Space, new: Space) -> Iterator[str]:
         for node_id, configuration in tree:
             if not parameter.allows(value := configuration.get(parameter.name)):
                 raise UserError(
-                    f"run.toml: [space.{parameter.name}] leaves out {short(value)}, which #{node_id} has; "
-                    f"allowed would be {parameter.allowed}; widen it, or start a new run"
+                    f"run.toml: [space.{parameter.name}] excludes {short(value)}, which #{node_id} has; "
+                    f"it allows {parameter.allowed}; widen it, or start a new run"
                 )
         if parameter.default != before.default:
             raise UserError(

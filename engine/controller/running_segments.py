@@ -90,7 +90,7 @@ class RunningSegments:
         if len(self._failures) < limit:
             return ""
         last = self._failures[-1]
-        return f"{limit} segments failed one after the other, the last as {last}; see engine.log and the events"
+        return f"{limit} segments failed in a row, the last as {last}; see engine.log and the events"
 
     def missing_bytes(self) -> int:
         """Disk space that lacks for the checkpoints of a segment on every worker; see `retention`."""
@@ -157,7 +157,7 @@ class RunningSegments:
             case events.LibraryWarning():
                 self._warned(event)
             case events.EvaluationResult():
-                raise ValueError(f"an answer nobody waits for: {event.job}")
+                raise ValueError(f"an answer to an unknown job: {event.job}")
 
     def _warned(self, event: events.LibraryWarning) -> None:
         """A library's warning: an event, the first of its kind in the run; the worker's log has all."""
@@ -187,7 +187,7 @@ class RunningSegments:
         if verdict is None:
             return
         if self._mode == "shadow":
-            self._run.event("info", "would stop", f"comparator in shadow: {verdict.text}", node_id)
+            self._run.event("info", "would stop", f"comparator (shadow mode): {verdict.text}", node_id)
             return
         if self._reviews is None or not self._reviews.watches(node_id):
             await self._stop_early(node_id, verdict.text)
@@ -208,12 +208,14 @@ class RunningSegments:
         if spared is None:
             await self._stop_early(node_id, doubt)
         else:
-            self._run.event("info", "spared", f"the watcher lets it train on: {spared}; the doubt: {doubt}", node_id)
+            self._run.event(
+                "info", "spared", f"the watcher lets it continue: {spared}; the comparator: {doubt}", node_id
+            )
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._doubted.discard(task)
         if not task.cancelled() and (bug := task.exception()) is not None:
-            _log.error("stopping a segment ended by a bug", exc_info=bug)
+            _log.error("stopping a segment failed because of a bug", exc_info=bug)
             self._run.event("error", "bug", f"stopping a segment: {bug!r}")
 
     def _curve(self, node: Node) -> list[tuple[int, Score]]:

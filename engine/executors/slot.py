@@ -121,7 +121,7 @@ class WorkerSlot:
             try:
                 line = events.LINE.validate_json(raw)
             except ValidationError:
-                return f"the worker wrote a line that is no event: {printable(raw)!r}"
+                return f"the worker wrote a line that is not an event: {printable(raw)!r}"
             wrong = self._take(line)
             if wrong:
                 return wrong
@@ -154,7 +154,7 @@ class WorkerSlot:
             self.accepting = False
             return ""
         if job is None or not job.sent or line.job != job.name:
-            return f"the worker told of job {line.job!r}, which it does not have"
+            return f"the worker reported job {line.job!r}, which it does not have"
         job.under_way = True
         if isinstance(line, events.StepMetrics):
             job.steps = line.step

@@ -162,11 +162,11 @@ def note_on(path: str, where: str) -> str:
         return ""
     if where != hub_id:
         return (
-            f"{short_path(where)} is taken, not the model of that name on the hub; "
+            f"{short_path(where)} is used, not the model of that name on the hub; "
             f"https://huggingface.co/{short_name(hub_id)} means that one, and ./… the directory"
         )
     if Path(hub_id).exists() or Path(path.strip()).exists():
-        return f"the hub's {short_name(hub_id)} is taken: what is here under that name holds no model"
+        return f"the hub's {short_name(hub_id)} is used: the local directory of that name holds no model"
     return ""
 
 
@@ -240,7 +240,9 @@ def _json(path: Path) -> dict[str, Any]:
             raise UserError(f"{short_path(path.parent)} holds {short_name(packed[0].name)}: {_GGUF}") from error
         below = sorted(each.parent.name for each in path.parent.glob(f"*/{path.name}"))
         hint = (
-            f"; there is one in its {below[-1]}: give that" if below else "; it must be a Transformers model directory"
+            f"; there is one in its {below[-1]}: give that one"
+            if below
+            else "; it must be a Transformers model directory"
         )
         raise UserError(f"{short_path(path.parent)} has no {path.name}{hint}") from error
     except (OSError, ValueError) as error:

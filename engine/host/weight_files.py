@@ -207,7 +207,7 @@ def _refuse_quantized(directory: Path) -> None:
 
 
 def _cut_off(path: Path, size: int, wanted: int) -> str:
-    how = "is cut off" if size < wanted else "is longer than its header says"
+    how = "is truncated" if size < wanted else "is longer than its header says"
     return f"{path} {how}: {size:,} bytes instead of {wanted:,}; download or copy it again"
 
 

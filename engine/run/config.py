@@ -38,7 +38,7 @@ class TaskSection(RunFileSection):
     """[task]: what is trained for."""
 
     name: str = Field(min_length=1)
-    """A name that `llmzero tasks` lists, or a file of yours: "my_task.py:MyTask"."""
+    """A name that `llmzero tasks` lists, or your own file: "my_task.py:MyTask"."""
     on_error: Literal["zero", "fail"] = "zero"
     """A completion that the task cannot score, once the run has begun: "zero" counts it as 0, shows how many there are,
     and fails when they are most of a step; "fail" ends the segment at the first."""
@@ -78,7 +78,7 @@ class BudgetSection(RunFileSection):
     gpu_hours: float = Field(default=0, ge=0)
     """Hours of trainer time, summed over workers."""
     minutes: float = Field(default=0, ge=0)
-    """Wall-clock minutes since the engine began, pauses and downtime left out."""
+    """Wall-clock minutes since the engine began, excluding pauses and downtime."""
     nodes: int = Field(default=0, ge=0)
     """Segments, failed ones included."""
 
@@ -96,7 +96,7 @@ class SearchSection(RunFileSection):
         "llmzero", "continue", "fixed", "grid", "random", "topk", "tpe", "cmaes", "asha", "hyperband", "pbt", "adarft",
         "skill", "keep-only", "random-changes", "replay",
     ] = "llmzero"  # fmt: skip
-    """llmzero, or what it is compared with: docs/compare.md tells each."""
+    """llmzero, or a strategy to compare it with: docs/compare.md describes each."""
     segment_steps: int = Field(default=50, ge=1, le=100_000)
     """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
     less than a quarter of a segment, or fewer than eight steps."""
@@ -105,14 +105,14 @@ class SearchSection(RunFileSection):
     workers: int = Field(default=1, ge=1, le=64)
     """Segments trained at the same time."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Start of every random draw of the run; the same seed gives the same prompts and the same first segments."""
+    """Seed of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """More of the strategy's own settings by name, e.g. race_segments = 4; engine/run/strategies.py explains each."""
     comparator: Literal["on", "shadow", "off"] = "on"
-    """Stops collapsing segments early; "shadow" writes down what it would have stopped and stops nothing."""
+    """Stops collapsing segments early; "shadow" logs what it would have stopped and stops nothing."""
     no_signal: Literal["auto", "pause", "stop", "go-on"] = "auto"
-    """What is done when every group of completions of the first segments got equal rewards, so that nothing can be
-    learnt: pause, stop as failed, or go on; auto pauses where the gate waits for a human, and stops elsewhere."""
+    """What happens when every group of completions of the first segments got equal rewards, so that nothing can be
+    learned: pause, stop as failed, or continue; auto pauses where the gate waits for a human, and stops elsewhere."""
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
@@ -133,7 +133,7 @@ class EvaluationSection(RunFileSection):
     test_prompts: int = Field(default=1024, ge=8, le=100_000)
     """Prompts of the test set: a policy is measured on it once, when it is picked to be reported."""
     checkpoints: int = Field(default=2, ge=1, le=100)
-    """Checkpoints a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
+    """Checkpoints of a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
     max_completion_length: int = Field(default=0, ge=0, le=131_072)
     """Tokens that an answer may have when it is scored, the same all through a run; 0 takes the largest
     max_completion_length of the space."""
@@ -158,9 +158,9 @@ class AdvisorSection(RunFileSection):
     host: str = ""
     """Address of the Ollama server, e.g. "127.0.0.1:11434"; empty: the environment's OLLAMA_HOST, else this machine."""
     timeout_seconds: float = Field(default=120, gt=0, le=3600)
-    """Seconds to wait for one answer before the rules advise instead."""
+    """Seconds to wait for one answer before the rules advisor answers instead."""
     wait_seconds: float = Field(default=0, ge=0, le=3600)
-    """Seconds a free worker waits for an answer before the rules stand in; 0 takes 3% of a segment's time."""
+    """Seconds a free worker waits for an answer before the rules advisor answers instead; 0: 3% of a segment's time."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Any options of the Ollama server, e.g. {num_thread = 4, top_k = 20}; they go before what the engine would set."""
 
@@ -248,11 +248,11 @@ class TrainingSection(RunFileSection):
     """8 bits a moment instead of 32, by bitsandbytes (`make setup EXTRAS=8bit`); paged: moved to the CPU's memory where
     the GPU's is full."""
     hang_seconds: float = Field(default=900, gt=0)
-    """A worker that says nothing for so long is taken for hung and replaced."""
+    """A worker that is silent for this long is considered hung and replaced."""
     resume_when_free: bool = True
-    """Whether a run that paused itself because the disk was full goes on by itself once there is room."""
+    """Whether a run that paused because the disk was full continues by itself once there is room."""
     stop_seconds: float = Field(default=60, gt=0, le=86_400)
-    """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume goes on from its
+    """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume continues from its
     last checkpoint."""
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of one worker; 0 gives a model of less than 20M parameters one, and shares the cores among the
@@ -267,7 +267,7 @@ class TrainingSection(RunFileSection):
         if self.micro_batch and self.batch_size % self.micro_batch:
             raise ValueError(
                 f"micro_batch = {self.micro_batch} does not divide batch_size = {self.batch_size}; "
-                "take a divisor, or 0 for the whole batch"
+                "use a divisor, or 0 for the whole batch"
             )
         return self
 

@@ -55,7 +55,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LEAVE_SECONDS = 10.0
 """After the second SIGTERM for an orderly end."""
 
-MOVED = "its directory was moved or deleted while it trained; `llmzero resume` goes on where it is now"
+MOVED = "its directory was moved or deleted while it trained; `llmzero resume` continues it at its new place"
 PLACE_SECONDS = 1.0
 """Between two looks whether it was."""
 SETTLE_SECONDS = 2.0
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
             _log.error("%s", line)
             tell.say(line)
             return 1
-        _log.exception("the engine ended by a bug")
+        _log.exception("the engine ended because of a bug")
         tell.say(f"{BY_A_BUG} ({type(bug).__name__}); its traceback is in {options.run_dir}/engine.log")
         raise
 
@@ -105,7 +105,7 @@ class _ReadyLine:
             with os.fdopen(descriptor, "wb", buffering=0) as pipe:  # nothing is left for close() to write
                 pipe.write((line.replace("\n", " ") + "\n").encode(errors="replace"))
         except BrokenPipeError:
-            _log.warning("whoever started the engine is gone; it goes on")
+            _log.warning("the process that started the engine is gone; the engine continues")
 
 
 def _serve(directory: RunDirectory, tell: _ReadyLine) -> int:
@@ -171,7 +171,7 @@ def _end_by_signal(controller: Controller) -> asyncio.Event:
 
     def end() -> None:
         if asked_to_end.is_set():  # the second time: whatever still hangs then must not hold the process
-            _log.warning("asked to end again: leaving at once")
+            _log.warning("asked to end a second time: exiting at once")
             loop.call_later(LEAVE_SECONDS, os._exit, 1)
         asked_to_end.set()
         controller.shut_down()
@@ -269,7 +269,7 @@ async def settle(directory: RunDirectory, writer: Writer, asked_to_end: asyncio.
             if asked_to_end.is_set():
                 _log.error("the end of the run was not written: %s", fault)
                 return
-            _log.warning("the end of the run cannot be written, it waits: %s", fault)
+            _log.warning("the end of the run cannot be written yet, retrying: %s", fault)
         with suppress(TimeoutError):
             await asyncio.wait_for(asked_to_end.wait(), SETTLE_SECONDS)
 

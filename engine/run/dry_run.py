@@ -133,14 +133,14 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     yield CheckFinding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {estimate}")
     yield _evaluation(times.evaluation_share)
     workers = counted(config.search.workers, "worker")
-    memory = f"a worker took {_size(measured.memory)}"
+    memory = f"a worker used {_size(measured.memory)}"
     if measured.gpu:
         memory += f", and {_size(measured.gpu)} of the GPU"
     whole = f"{workers} take {_size(config.search.workers * measured.memory)}" if config.search.workers > 1 else ""
     yield CheckFinding("ok", "peak memory", f"{memory}; {whole}" if whole else memory)
 
 
-_NO_SIGNAL = "; if it stays so nothing is learnt: easier or harder prompts, partial rewards, or larger groups"
+_NO_SIGNAL = "; if this persists, nothing is learned: use easier or harder prompts, partial rewards, or larger groups"
 
 
 def _evaluation(share: float) -> CheckFinding:

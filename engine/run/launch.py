@@ -29,7 +29,7 @@ READY_SECONDS = 60.0
 LEAVE_SECONDS = 10.0
 """For a daemon that does not serve to end by itself."""
 
-BY_A_BUG = "the engine ended by a bug"
+BY_A_BUG = "the engine ended because of a bug"
 """How the word of a daemon begins whose log says more."""
 
 MISTAKE = 2
@@ -57,7 +57,8 @@ def create_run(config: RunConfig, runs_dir: Path) -> RunDirectory:
         directory.path.mkdir()
     except FileExistsError as error:
         raise UserError(
-            f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name"
+            f"run {config.name} exists in {runs_dir}; "
+            f"`llmzero resume {config.name}` continues it, or choose another name"
         ) from error
     except OSError as error:
         raise _not_writable(runs_dir, error) from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.domain.memory import TrainingSizes, estimate
-from engine.domain.space import Space, numeric
+from engine.domain.space import Space
 from engine.host import machine
 from engine.host.model_files import ModelFiles
 from engine.host.weight_files import adapter_parameters
@@ -34,17 +34,11 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
     return TrainingSizes(
         parameters=model.parameters, vocabulary=model.vocabulary, layers=model.layers, adapter=adapter,
         weight=2 if short else 4, compute=2 if half or short else 4, eight_bit=training.optimizer != "adamw",
-        penalty=space is None or _penalty(space), batch=training.batch_size * _shared(space),
+        penalty=space is None or _penalty(space), batch=training.batch_size,
         micro_batch=training.micro_batch or training.batch_size, prompt=prompt, completion=completion,
         scored=config.evaluation_length(space, _LENGTH) if space else completion,
         prompts=config.evaluation.batch_size, gpu=gpu,
     )  # fmt: skip
-
-
-def _shared(space: Space | None) -> int:
-    """Steps whose rollouts may be generated together."""
-    name = "steps_per_generation"
-    return int(max(map(numeric, space[name].choices))) if space is not None and name in space else 1
 
 
 def _penalty(space: Space) -> bool:
@@ -68,7 +62,7 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
     else:
         where, has, free = "this machine", here.memory, here.available
     if not has:
-        yield CheckFinding("warning", "memory", f"the driver does not say what memory {where} has")
+        yield CheckFinding("warning", "memory", f"the driver does not report the memory of {where}")
         return
     need = workers * one.total
     text = f"about {gib(need)} for {counted(workers, 'worker')}"

@@ -21,7 +21,7 @@ SUBJECT = "model.path"
 COMPARE_SECONDS = 300.0
 """For a process that imports torch and reads headers; some seconds on a quiet machine."""
 
-_UNREAD = "; too large to be loaded here: whether its weights are finite, a start or --dry-run says"
+_UNREAD = "; too large to be loaded here: a start or --dry-run checks whether its weights are finite"
 
 
 def look(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> ModelFiles | None:
@@ -64,9 +64,13 @@ def _compare(directory: Path) -> tuple[int, bool]:
     try:
         answer = child_answer("engine.training.compare", str(directory), seconds=COMPARE_SECONDS)
     except TimeoutError as error:
-        raise Fault(f"{directory}: its weights were not compared in {COMPARE_SECONDS:g} s; a start does it") from error
+        raise Fault(
+            f"{directory}: its weights were not compared in {COMPARE_SECONDS:g} s; the start of a run compares them"
+        ) from error
     except Fault as error:
-        raise Fault(f"{directory}: its weights could not be compared ({error}); a start loads them") from error
+        raise Fault(
+            f"{directory}: its weights could not be compared ({error}); the start of a run loads them"
+        ) from error
     if answer["problem"]:
         raise UserError(answer["problem"])
     return int(answer["parameters"]), bool(answer["read"])

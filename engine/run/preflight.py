@@ -96,7 +96,7 @@ def _space(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> S
         return None
     varied = [each for each in space if len(each.choices) != 1 and (each.choices or each.low < each.high)]
     names = ", ".join(f"{each.name} {each.allowed}" for each in varied)
-    found.append(CheckFinding("ok", "space", names or "nothing varies: every hyperparameter is fixed"))
+    found.append(CheckFinding("ok", "space", names or "nothing to search: every hyperparameter is fixed"))
     return space
 
 
@@ -147,7 +147,7 @@ def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
     existing = next(each for each in (runs_dir.absolute(), *runs_dir.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield CheckFinding(
-            "error", "runs directory", f"{runs_dir}: {existing} is not a directory that you may write to"
+            "error", "runs directory", f"{runs_dir}: {existing} is not a directory that you can write to"
         )
         return
     if reason := lacks_locks(existing):
@@ -156,7 +156,8 @@ def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
         yield CheckFinding(
             "error",
             "name",
-            f"run {config.name} exists in {runs_dir}; `llmzero resume {config.name}` goes on, or choose another name",
+            f"run {config.name} exists in {runs_dir}; "
+            f"`llmzero resume {config.name}` continues it, or choose another name",
         )
 
 

@@ -111,7 +111,7 @@ def verifier(
             if text in ("", JUNK) and isinstance(reward, Reward) and reward.correct
         ]
     if errors:
-        text = f"the verifier failed on {len(errors)} completions of {3 * len(items)}; in the run such count as 0"
+        text = f"the verifier failed on {len(errors)} completions of {3 * len(items)}; in the run they count as 0"
         yield CheckFinding("warning", "task.name", one_line(f"{text}; the first: {errors[0]}"))
     yield from _generous(task, generous)
 
@@ -128,7 +128,7 @@ def _score(task: Task, item: Item) -> dict[str, Reward | TaskError]:
         completions = list(dict.fromkeys(["", JUNK, item.answer if gold is None else gold]))
         found = dict(zip(completions, verdicts(task, completions, [item] * len(completions)), strict=True))
     if gold is not None and isinstance(right := found[gold], Reward) and not right.correct:
-        raise TaskError(f"task {task.name} finds its own right answer {gold!r:.80} wrong for {task.where(item)}")
+        raise TaskError(f"task {task.name} scores its own reference answer {gold!r:.80} wrong for {task.where(item)}")
     return found
 
 
@@ -144,7 +144,7 @@ def _generous(task: Task, found: Sequence[tuple[Item, str]]) -> Iterator[CheckFi
         if items:
             more = f" and {len(items) - 1} more" if len(items) > 1 else ""
             rows = f"{task.where(items[0])}{more}"
-            yield CheckFinding("warning", "task.name", f"the verifier gives full marks to {name} for {rows}")
+            yield CheckFinding("warning", "task.name", f"the verifier gives the full reward to {name} for {rows}")
 
 
 # ---- how long they are ----------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def lengths(
     except UserError as error:
         found.append(CheckFinding("error", "model.path", str(error)))
         return longest
-    text = f"prompts of up to {longest} tokens, completions of up to {trained}, {scored} when they are scored"
+    text = f"prompts of up to {longest} tokens, completions of up to {trained}, {scored} in evaluations"
     found.append(CheckFinding("ok", "max_completion_length", text))
     return longest
 
@@ -201,7 +201,7 @@ def _too_long(task: Task, use: str, found: _LongestPrompt, completion: int, posi
     key = "[space.max_completion_length] high" if use == "training" else "evaluation.max_completion_length"
     most = positions - found.tokens
     remedy = f"set {key} to at most {most}, or " if most > 0 else ""
-    text = f"{row} {positions} positions ({task.where(found.item)}{more}); {remedy}leave such rows out"
+    text = f"{row} {positions} positions ({task.where(found.item)}{more}); {remedy}remove such rows"
     return CheckFinding("error", "max_completion_length", text)
 
 
@@ -256,7 +256,7 @@ class _PromptTexts:
         for item, text, encoding in zip(items, texts, self._model.tokenizer.encode_batch(texts), strict=True):
             ids = encoding.ids
             if not ids:
-                raise UserError(f"its tokenizer makes nothing of {self._task.where(item)}")
+                raise UserError(f"its tokenizer gives no tokens for {self._task.where(item)}")
             beyond = 0 < self._model.vocabulary <= max(ids)
             if (beyond or self._model.unknown_id in ids) and (unknown := self._model.unknown(text)):
                 raise UserError(f"its tokenizer does not know {unknown!r:.40} of {self._task.where(item)}")

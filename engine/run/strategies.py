@@ -29,20 +29,20 @@ class LLMZeroSettings(StrategySettings):
     """llmzero, and its nulls keep-only and random-changes. Starting values with a reason (docs/search.md), not laws."""
 
     race_segments: int = Field(default=4, ge=1, le=1000)
-    """Segments after which one root run goes on; fewer when the budget is under six times as many."""
+    """Segments after which one root run continues; fewer when the budget is under six times as many."""
     drop_errors: float = Field(default=2.0, ge=0, le=100)
     """Standard errors by which a root run must trail (the base after one segment, the best from the third on) to be
     dropped; two always reach the second segment's end."""
     trial_segments: int = Field(default=2, ge=1, le=1000)
-    """Segments that a change is measured over before the search may go on from it."""
+    """Segments that a change is measured over before the search may continue from it."""
     earn_errors: float = Field(default=2.0, ge=0, le=100)
     """Standard errors by which a change must lead what continued unchanged, before the search follows it."""
     children: int = Field(default=4, ge=1, le=1000)
     """Segments that may begin from one node."""
     exploration: float = Field(default=1.0, ge=0, le=1000)
-    """C of the confidence bound; what is left of the budget times this is used."""
+    """C of the confidence bound, multiplied by the share of the budget that is left."""
     explore_share: float = Field(default=1 / 3, ge=0, le=1)
-    """Share of the steps after the race that may go beside the main branch while that could go on."""
+    """Share of the steps after the race that may be spent beside the main branch while it can continue."""
     stalled_share: float = Field(default=0.5, ge=0, le=1)
     """The same while the main branch stalls."""
     stall_segments: int = Field(default=2, ge=1, le=1000)
@@ -52,7 +52,7 @@ class LLMZeroSettings(StrategySettings):
     anneal_share: float = Field(default=0.1, ge=0, le=0.5)
     """Share of the budget kept for the annealed end, at least half a segment, at most two."""
     anneal_from: int = Field(default=6, ge=1, le=100_000)
-    """Segments of budget from which on there is an annealed end at all."""
+    """Smallest budget, in segments, that has an annealed end."""
 
 
 class RootRunSettings(StrategySettings):
@@ -63,7 +63,7 @@ class RootRunSettings(StrategySettings):
 
 
 class ContinueSettings(StrategySettings):
-    """continue: a race of constants, the winner trained on and annealed late."""
+    """continue: a race of constants; the winner continues and is annealed late."""
 
     constants: int = Field(default=4, ge=1, le=64)
     """Configurations that race; fewer when the budget is under two segments for each."""
@@ -76,10 +76,10 @@ class ContinueSettings(StrategySettings):
 
 
 class TopKSettings(StrategySettings):
-    """topk: one segment each, the best k trained on in turn."""
+    """topk: one segment each; the best k continue in turn."""
 
     k: int = Field(default=3, ge=1, le=64)
-    """Configurations that are trained on."""
+    """Configurations that continue."""
     first_share: float = Field(default=0.5, gt=0, lt=1)
     """Share of the budget that first segments take, one for each configuration."""
 
@@ -108,14 +108,14 @@ class ASHASettings(StrategySettings):
     """asha: asynchronous successive halving."""
 
     eta: int = Field(default=3, ge=2, le=10)
-    """The best 1/eta of a rung go on, to eta times as many segments."""
+    """The best 1/eta of a rung continue, to eta times as many segments."""
 
 
 class HyperbandSettings(StrategySettings):
     """hyperband: brackets of successive halving."""
 
     eta: int = Field(default=2, ge=2, le=10)
-    """The best 1/eta of a rung go on, to eta times as many segments."""
+    """The best 1/eta of a rung continue, to eta times as many segments."""
     most_segments: int = Field(default=4, ge=1, le=1000)
     """Segments of one configuration at most."""
 
@@ -124,7 +124,7 @@ class PBTSettings(StrategySettings):
     """pbt: population based training."""
 
     population: int = Field(default=4, ge=2, le=64)
-    """Lines side by side."""
+    """Members trained side by side."""
     quantile: float = Field(default=0.25, gt=0, le=0.5)
     """Share of the population that is replaced after each segment, and share it is replaced from; at least one."""
     factor: float = Field(default=1.25, gt=1, le=10)

@@ -110,7 +110,7 @@ def _waiting(
         if len(continuations[root_run.id]) == rung and _sure(
             lineage, root_run, known, late, rung, continuations, drop_errors
         ):
-            reason = f"#{root_run.id} advances whatever the {len(late)} still in training score, so it continues"
+            reason = f"#{root_run.id} advances whatever the {len(late)} still in training will score, so it continues"
             return RootRace(tuple(survivors), next=end, reason=reason)
     return RootRace(tuple(survivors))
 

@@ -59,7 +59,7 @@ def open_database(
         str(path).encode()
     except UnicodeEncodeError as error:
         # DuckDB takes names of files as UTF-8 only.
-        raise UserError(f"{str(path)!a}: the name is no valid UTF-8: rename the run's directory") from error
+        raise UserError(f"{str(path)!a}: the name is not valid UTF-8: rename the run's directory") from error
     try:
         connection = duckdb.connect(str(path), read_only=read_only, config=settings)
         for name, value in shut.items():
@@ -116,7 +116,7 @@ def open_error(path: Path, error: duckdb.Error) -> UserError:
         if path.stat().st_size == 0:
             return DamagedDatabase(path, "it is empty")
     if "not a valid DuckDB" in text:
-        return DamagedDatabase(path, "it is no DuckDB database")
+        return DamagedDatabase(path, "it is not a DuckDB database")
     return DamagedDatabase(path, one_line(text.replace(f' "{path}"', "")))
 
 
@@ -148,12 +148,12 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | N
         if not tables:
             return None
         if lacking := {"meta", "runs", "nodes", "events"} - tables:
-            raise DamagedDatabase(path, f"it is no run's database, it has no table {min(lacking)}")
+            raise DamagedDatabase(path, f"it is not a run's database: it has no table {min(lacking)}")
         row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     except duckdb.Error as error:
         raise DamagedDatabase(path, one_line(error)) from error
     if row is None or not str(row[0]).isdecimal():
-        raise DamagedDatabase(path, "it does not say its schema version")
+        raise DamagedDatabase(path, "it has no schema version")
     if (version := int(row[0])) > SCHEMA_VERSION:
         raise UserError(
             f"{path} has schema version {version}, but this llmzero reads up to {SCHEMA_VERSION}: install a newer one"

@@ -117,7 +117,7 @@ def authorise(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
     """
     statements = cursor.extract_statements(sql)
     if len(statements) != 1:
-        raise QueryError(f"only reading is allowed, one statement at a time: this text has {len(statements)}")
+        raise QueryError(f"only reading is allowed, one statement at a time; this text has {len(statements)}")
     try:
         kind = statements[0].type
     except ValueError:

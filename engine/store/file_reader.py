@@ -55,7 +55,7 @@ def check_file(path: Path) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be opened: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise DamagedDatabase(path, "it is a directory" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+        raise DamagedDatabase(path, "it is a directory" if stat.S_ISDIR(status.st_mode) else "it is not a regular file")
 
 
 class FileReader:
@@ -134,7 +134,9 @@ class FileReader:
         author: str | None = None,
     ) -> int:
         check_kind(kind)
-        raise UserError(f"the run is not live, nobody would take the command {kind!r}: `llmzero resume` first")
+        raise UserError(
+            f"the run is not running, so nothing would carry out the command {kind!r}: `llmzero resume` first"
+        )
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         from engine.store.execute import QueryJob, export_tables
@@ -193,4 +195,4 @@ class FileReader:
         try:
             yield
         except DatabaseInUse as error:
-            raise EngineGone(f"the run was taken up by process {error.pid}: open it again") from error
+            raise EngineGone(f"the run was resumed by process {error.pid}: open it again") from error

@@ -55,7 +55,7 @@ def main() -> None:
                 stream.write_table(table)
             replies.flush()
         except DatabaseInUse as error:
-            _reply(replies, {"type": "gone", "error": f"the run was taken up by process {error.pid}: open it again"})
+            _reply(replies, {"type": "gone", "error": f"the run was resumed by process {error.pid}: open it again"})
         except UserError as error:
             _reply(replies, {"type": "query", "error": _limit_reached(error, request) or str(error)})
 

@@ -83,12 +83,12 @@ def why_silent(run: str, pid: int, gone: EngineGone) -> UserError:
         process = psutil.Process(pid)
         state, user, name = process.status(), process.username(), process.name()
     except psutil.Error:
-        return UserError(f"{run}: process {pid} holds it and cannot be asked")
+        return UserError(f"{run}: process {pid} has it open and cannot be queried")
     who = f"{run}: its engine, process {pid},"
     if isinstance(gone.__cause__, PermissionError):
         return EngineUnreachable(f"{who} belongs to {user}: only that user can look at the run while it trains")
     if state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
-        return EngineUnreachable(f"{who} is stopped: `kill -CONT {pid}` lets it go on")
+        return EngineUnreachable(f"{who} is stopped: `kill -CONT {pid}` continues it")
     if isinstance(gone.__cause__, TimeoutError):
         return UserError(f"{who} does not answer (it is {state}); `kill {pid}` ends it")
     return UserError(f"{run}: process {pid} ({name}) holds its database, and no engine answers: end that program")

@@ -201,7 +201,7 @@ def listen(path: Path) -> socket.socket:
     try:
         if path.is_symlink() or path.exists():
             if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise UserError(f"{path} is in the way: move the file, the engine's socket goes there")
+                raise UserError(f"{path} is in the way of the engine's socket: move the file")
             path.unlink()
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with reachable(path) as name:
@@ -210,5 +210,5 @@ def listen(path: Path) -> socket.socket:
             Path(name).chmod(0o600)
         listening.listen(64)
     except OSError as error:
-        raise UserError(f"{path}: no socket can be made here: {error.strerror}") from error
+        raise UserError(f"{path}: no socket can be created here: {error.strerror}") from error
     return listening

@@ -50,7 +50,7 @@ def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY
     if target.exists() or target.is_symlink():
         raise UserError(f"{target} exists and is not overwritten: choose another name")
     if not target.parent.is_dir():
-        raise UserError(f"{target.parent} is no directory: make it first")
+        raise UserError(f"{target.parent} is not a directory: create it first")
     if not isinstance(source, Path):
         return _write(source, target, storage_version)
     reader = open_run(source)

@@ -73,7 +73,7 @@ class SocketReader:
             self._socket.close()
             raise UserError(
                 f"the engine of {socket_path.parent.name} (process {self.pid}) has schema version {version}, this "
-                f"llmzero {SCHEMA_VERSION}: `kill {self.pid}` ends it safely, then `llmzero resume` goes on"
+                f"llmzero {SCHEMA_VERSION}: `kill {self.pid}` ends it safely, then `llmzero resume` continues it"
             )
 
     @property

@@ -62,7 +62,7 @@ def located(source: str) -> str:
     try:
         return str(snapshot_download(source, allow_patterns=files, ignore_patterns=["consolidated*", "original/*"]))
     except (OSError, ValueError) as error:
-        raise UserError(f"model {source!r} is not to be had from the hub: {one_line(str(error))[:300]}") from error
+        raise UserError(f"model {source!r} cannot be downloaded from the hub: {one_line(str(error))[:300]}") from error
 
 
 def load_model(source: str, dtype: torch.dtype = torch.float32) -> Any:

@@ -69,7 +69,7 @@ class Grader:
     def refuse_most(self, failed: int, scored: int, what: str) -> None:
         """Raises TaskError when more than half of `scored` failed: such rewards are the grader's, not the policy's."""
         if 2 * failed > scored:
-            raise TaskError(f"{self.first}; so it went with {failed} of {scored} completions {what}")
+            raise TaskError(f"{self.first}; {failed} of {scored} completions {what} failed like this")
 
 
 @dataclass(frozen=True, slots=True)

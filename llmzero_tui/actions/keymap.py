@@ -87,9 +87,9 @@ def _key(name: str, key: str) -> str:
     """A key by Textual's name. What every screen needs stays where it is, unless the action has it by itself."""
     normal = normal_key(key)
     if normal in RESERVED and normal not in _defaults(name):
-        raise ValueError(f"{name} = {key!r}: this key moves, chooses or leaves on every screen; take another")
+        raise ValueError(f"{name} = {key!r}: this key moves, chooses or leaves on every screen; choose another")
     if name in WHILE_TYPING and key_to_character(normal) is not None:
-        raise ValueError(f"{name} = {key!r}: it must work while you type; take a function key or one with ctrl")
+        raise ValueError(f"{name} = {key!r}: it must work while you type; choose a function key or one with ctrl")
     return normal
 
 

@@ -32,7 +32,7 @@ def compare(options: argparse.Namespace) -> int:
     plan = plans.load(options.file)
     cells = [cell for cell in plans.cells(plan) if _wanted(cell, options.only)]
     if not cells:
-        raise UserError(f"{options.file}: no cell is called {', '.join(options.only)}; try --list")
+        raise UserError(f"{options.file}: no cell is named {', '.join(options.only)}; --list shows the cells")
     results = options.results or options.file.with_suffix(".jsonl")
     refuse_files_of_runs(results)
     if options.report or options.to:

@@ -120,10 +120,10 @@ def order(
             if state == "refused":
                 raise UserError(f"run {name}: {plain(message)}")
             if time.monotonic() > deadline:
-                how = "taken and not done" if state == "taken" else "sent and not taken"
+                how = "accepted but not done" if state == "taken" else "sent but not accepted"
                 holder = directory.holder()
                 end = f"; `kill {holder.pid}`, twice, ends it at once" if holder and kind == "stop" else ""
-                raise Fault(f"{kind} is {how} after {timeout:g} s; `llmzero show {name}` tells when it is{end}")
+                raise Fault(f"{kind} is {how} after {timeout:g} s; `llmzero show {name}` shows when it is{end}")
             meanwhile(reader)
             time.sleep(POLL_SECONDS)
     finally:
@@ -133,7 +133,7 @@ def order(
 def _not_running(directory: RunDirectory) -> UserError:
     """Says so. Raises UserError, Damaged: its state cannot be read."""
     state = state_of(directory) or "not begun"
-    return UserError(f"run {directory.name} is not running ({state}); `llmzero resume {directory.name}` goes on")
+    return UserError(f"run {directory.name} is not running ({state}); `llmzero resume {directory.name}` continues it")
 
 
 def _answer(reader: Reader, directory: RunDirectory, command: int) -> tuple[str, str, Reader]:

@@ -46,7 +46,7 @@ def examine(options: argparse.Namespace) -> Iterator[CheckFinding]:
     enough = free >= LEAST_DISK
     text = f"{gib(free)} free for {options.runs_dir}"
     yield CheckFinding(
-        "ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or --runs-dir DIR")
+        "ok" if enough else "warning", "disk", text + ("" if enough else "; free some, or choose another --runs-dir")
     )
     yield from _gpus(here)
     yield from _packages()
@@ -133,5 +133,5 @@ def _terminal() -> CheckFinding:
     if encoding != "UTF8":
         return CheckFinding("warning", "terminal", f"{encoding}, {colours}; set LC_ALL=C.UTF-8, or use --ascii")
     if os.environ.get("TERM", "dumb") == "dumb":
-        return CheckFinding("warning", "terminal", "TERM says dumb or nothing: text only; set TERM=xterm-256color")
+        return CheckFinding("warning", "terminal", "TERM is unset or dumb: text only; set TERM=xterm-256color")
     return CheckFinding("ok", "terminal", f"UTF-8, {colours}{', NO_COLOR' if os.environ.get('NO_COLOR') else ''}")

@@ -68,7 +68,7 @@ def ls(options: argparse.Namespace) -> int:
     for each in rows:
         reason = each.trouble or (each.summary.reason if each.summary else "")
         if not reason and each.state == "crashed":
-            reason = "its engine is gone; `llmzero resume` goes on"
+            reason = "its engine is gone; `llmzero resume` continues it"
         if reason:
             note(f"{each.directory.name}: {plain(reason, 200)}")
     return 0

@@ -70,4 +70,4 @@ def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
 
 def way_back(directory: RunDirectory) -> str:
     """How to come back to a run that goes on."""
-    return f"detached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back"
+    return f"detached: run {directory.name} continues; `llmzero attach {directory.name}` returns to it"

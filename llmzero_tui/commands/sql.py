@@ -93,7 +93,7 @@ def _format(options: argparse.Namespace) -> str:
     asked = options.format or ("json" if options.json else None)
     kind = asked or FORMATS.get(options.output.suffix if options.output else "", "table")
     if kind == "parquet" and options.output is None and sys.stdout.isatty():
-        raise UserError("parquet is not for a terminal; give -o FILE.parquet")
+        raise UserError("parquet cannot be shown in a terminal; give -o FILE.parquet")
     return str(kind)
 
 
@@ -103,7 +103,9 @@ def _ask(directory: RunDirectory, asked: SqlRequest) -> pa.Table:
     try:
         answer = interruptible(reader, lambda: reader.query(asked.text, lane="adhoc", limit=asked.rows))
         if reader.truncated:
-            note(f"llmzero: {directory.name}: cut at {counted(answer.num_rows, 'row')}; add LIMIT, or aggregate")
+            note(
+                f"llmzero: {directory.name}: truncated after {counted(answer.num_rows, 'row')}; add LIMIT, or aggregate"
+            )
         return answer
     finally:
         reader.close()

@@ -59,7 +59,7 @@ def resume(options: argparse.Namespace) -> int:
             run_file.load(directory.config), settled=True
         )  # a task or a model that is gone is one line, not a crash
         pid = launch.start_engine(directory)
-        note(f"run {directory.name} goes on: engine {pid}")
+        note(f"run {directory.name} continues: engine {pid}")
     return _after_start(options, directory, before)
 
 

@@ -17,8 +17,8 @@ from tasks import reasoning_gym, registry
 TEXT = 200
 MORE = (
     f"{reasoning_gym.PREFIX}NAME  any safe generator of reasoning_gym, such as {reasoning_gym.PREFIX}chain_sum",
-    "my_task.py:MyTask  a class in a file of yours",
-    "data.jsonl:reward.py:function  prompts of yours with a reward function",
+    "my_task.py:MyTask  a class in your own file",
+    "data.jsonl:reward.py:function  your own prompts with a reward function",
 )
 
 

@@ -36,7 +36,7 @@ def delete_run(path: Path, runs_dir: Path) -> None:
     try:
         shutil.rmtree(grave)  # removes links, not what they point to
     except OSError as error:
-        raise UserError(f"{path.name} is deleted but for what is left in {grave}: {error.strerror}") from error
+        raise UserError(f"{path.name} is deleted except for what is left in {grave}: {error.strerror}") from error
 
 
 def _check(path: Path, runs_dir: Path) -> None:
@@ -44,7 +44,7 @@ def _check(path: Path, runs_dir: Path) -> None:
     if path.is_symlink():
         raise UserError(f"{path.name} is a link to {path.readlink()}: not deleted; remove the link yourself")
     if path.parent.resolve() != runs_dir.resolve():
-        raise UserError(f"{path} does not lie in {runs_dir}: not deleted")
+        raise UserError(f"{path} is not in {runs_dir}: not deleted")
     if database.is_symlink() or not database.is_file():
         raise UserError(f"{path} has no run.duckdb: not a run, not deleted")
     try:

@@ -39,26 +39,26 @@ class ExportKind:
 
 def ways(node: int | None) -> tuple[ExportKind, ...]:
     """What can be written while a node is selected."""
-    formats = f"The name says the format: {', '.join(FORMATS)}"
+    formats = f"The file name sets the format: {', '.join(FORMATS)}"
     kinds = [
         ExportKind(
             "policy",
             "the best policy: model, strategy and card",
-            "A directory that is made. Its weights are copied.",
+            "A new directory. The weights are copied.",
             "-policy",
             directory=True,
         ),
         ExportKind(
             "database",
             "the database as of now, for other tools",
-            "A DuckDB file of its own.",
+            "A self-contained DuckDB file.",
             "-snapshot.duckdb",
             suffixes=(".duckdb", ".db"),
             replaceable=False,
         ),
         ExportKind(
             "strategy",
-            "the best trajectory as TOML, to be replayed",
+            "the best trajectory as TOML, for replay",
             "Every stage with every value.",
             "-strategy.toml",
             suffixes=(".toml",),
@@ -74,7 +74,7 @@ def ways(node: int | None) -> tuple[ExportKind, ...]:
     if node is not None:
         kinds += [
             ExportKind("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),
-            ExportKind("line", f"the metrics of the way from the base to node {node}", formats, f"-line{node}.csv",
+            ExportKind("line", f"the metrics of the trajectory to node {node}", formats, f"-line{node}.csv",
                 suffixes=tuple(FORMATS)),
         ]  # fmt: skip
     kinds.append(

@@ -71,7 +71,7 @@ def format_of(path: Path) -> str:
     """The format that a file's name says. Raises UserError for a name that says none."""
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise UserError(f"{plain(path.name, 80)!r} does not say its format; allowed: {', '.join(FORMATS)}")
+        raise UserError(f"{plain(path.name, 80)!r} has no known format; allowed: {', '.join(FORMATS)}")
     return kind
 
 
@@ -93,15 +93,15 @@ def target(text: str, *, suffixes: tuple[str, ...] = (), directory: bool = False
     try:
         path = Path(text).expanduser()
         if path.name in ("", ".."):
-            raise UserError(f"{text[:80]} is no name for a file")
+            raise UserError(f"{text[:80]} is not a file name")
         if suffixes and path.suffix.lower() not in suffixes:
             raise UserError(f"{path.name[:80]!r} must end in {' or '.join(suffixes)}")
         if not path.parent.is_dir():
-            raise UserError(f"{short_path(path.parent)} is no directory")
+            raise UserError(f"{short_path(path.parent)} is not a directory")
         if path.is_dir() and not directory:
             raise UserError(f"{short_path(path)} is a directory; name a file in it")
     except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{text[:80]} is no name for a file: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"{text[:80]} is not a file name: {getattr(error, 'strerror', None) or error}") from error
     return path
 
 
@@ -136,7 +136,7 @@ def whole_directory(output: Path) -> Iterator[Path]:
     if output.exists():
         raise UserError(f"{short_path(output)} exists and is not overwritten; choose another name")
     if not output.name:
-        raise UserError(f"{short_path(output)} is no name for a file")
+        raise UserError(f"{short_path(output)} is not a file name")
     place: Path | None = None
     try:
         place = Path(tempfile.mkdtemp(dir=output.parent, prefix=".llmzero-"))
@@ -265,5 +265,5 @@ def copy_directory(source: Path, output: Path, leave_out: tuple[str, ...], progr
                 outgoing.write(piece)
                 done += len(piece)
                 if progress is not None and progress(done, total):
-                    raise CopyStopped("the copy was stopped; nothing is left of it")
+                    raise CopyStopped("the copy was stopped and removed")
     return done

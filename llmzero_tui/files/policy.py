@@ -92,7 +92,7 @@ def _merge(base: str, adapter: Path, output: Path, progress: Progress | None) ->
                 if progress is not None and progress(0, 0):
                     process.kill()
                     process.communicate()
-                    raise CopyStopped("the export was stopped; nothing is left of it") from None
+                    raise CopyStopped("the export was stopped and removed") from None
     if process.returncode:
         why = last_line(said)[:300] or f"it ended with {process.returncode}"
         raise UserError(f"the adapter cannot be merged into {plain(base, 200)}: {why}")

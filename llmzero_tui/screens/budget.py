@@ -70,7 +70,7 @@ class BudgetScreen(ModalScreen[Limits | None]):
         dress, colours = look(self), look(self).palette
         self.query_one(".dialog").border_title = dress.title("Budget")
         share = evaluation_share(self._run.evaluation_seconds, self._run.trainer_seconds)
-        words = "The run ends at whichever limit is reached first; 0 is no limit.\n"
+        words = "The run ends at whichever limit is reached first; 0 means no limit.\n"
         words += f"Evaluation took {share:.0%} of the workers' time."
         self.query_one("#words", Static).update(Text(words, style=colours.muted))
         line = Text()
@@ -90,8 +90,8 @@ class BudgetScreen(ModalScreen[Limits | None]):
             text = self.query_one(f"#limit-{name}", Input).value.strip()
             if text == _text(self._now(name)):
                 continue
-            kind = "a whole number from 0 on" if name in WHOLE else "a number from 0 on"
-            wrong = f"{name} = {plain(text, 20)!r} is not allowed; allowed: {kind}, 0 is no limit"
+            kind = "a whole number of at least 0" if name in WHOLE else "a number of at least 0"
+            wrong = f"{name} = {plain(text, 20)!r} is not allowed; allowed: {kind}, 0 means no limit"
             try:
                 value = float(text or "0")
             except ValueError:

@@ -17,7 +17,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from engine.words import intent_name
+from engine.words import change_text, intent_name
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.format import duration, plain
@@ -175,7 +175,8 @@ class DecisionScreen(FeedScreen):
         if dossier is None:
             return Text("")
         proposal = dossier.proposal
-        left = Text.assemble((f"#{proposal.node} {plain(proposal.label, 40)}", f"bold {colours.text}"))
+        changed = change_text(proposal.changes, proposal.label, max(0, width - 76))
+        left = Text.assemble((f"#{proposal.node} {plain(changed, 200)}", f"bold {colours.text}"))
         words = plain(f"{intent_name(proposal.intent)} from #{proposal.parent} step {proposal.step}", 80)
         left.append(f"  {words} · {_maker(dossier.standing)}", style=colours.muted)
         return row(left, _waits(dossier.standing, now, self), width)

@@ -29,6 +29,7 @@ from engine.domain.space import (
     Value,
     format_value,
 )
+from engine.words import change_text
 from llmzero_tui.format import parameter, plain
 from llmzero_tui.values.proposal_detail import ProposalRecord, became
 from llmzero_tui.values.snapshot import ProposalRow, Row, Values
@@ -320,9 +321,9 @@ class EditScreen(ModalScreen[EditOutcome | None]):
         if wrong:
             text = Text(f"✗ {plain(wrong, 200)}", style=colours.bad)
         else:
-            words = edited.label if edited.changes else "continue: no hyperparameter changes"
+            words = change_text(edited.changes, "continue: no hyperparameter changes")
             how = "sends a custom proposal  " if self._over else "sends  "
-            text = Text.assemble((how, colours.muted), (plain(words, 40), f"bold {colours.text}"))
+            text = Text.assemble((how, colours.muted), (plain(words, 200), f"bold {colours.text}"))
             text.append(f"  from #{self._subject.node} step {edited.step}", style=colours.muted)
         self.query_one("#verdict", Static).update(dress.done(text))
 

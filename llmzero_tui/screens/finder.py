@@ -115,7 +115,7 @@ class Finder(ModalScreen[str | None]):
     def _preview(self) -> None:
         dress, place = look(self), self.query_one(OptionList).highlighted
         if place is None or place >= len(self._shown):
-            words = self._empty if not self._entries else "nothing has all these words"
+            words = self._empty if not self._entries else "no entry has all these words"
             shown = Text(words, style=dress.palette.muted)
         else:
             entry = self._shown[place]

@@ -90,7 +90,7 @@ class SettingsScreen(KeyedScreen):
         dress = look(self)
         colours = dress.palette
         title = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("settings", colours.muted))
-        title.append(f"  kept in {plain(short(stored.path()), 200)}", style=colours.muted)
+        title.append(f"  saved in {plain(short(stored.path()), 200)}", style=colours.muted)
         self.query_one("#title", Static).update(dress.done(title))
         for each in self.query(Setting):
             each.show(self._value(each.key))

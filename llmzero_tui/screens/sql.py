@@ -91,7 +91,7 @@ class SqlScreen(KeyedScreen):
         self._title()
         self.editor.border_title = "Query"
         self.grid.border_title = "Rows"
-        self._say("f5 or ^r runs it · reading only · esc to the rows", look(self).palette.muted)
+        self._say("f5 or ^r runs it · read-only · esc to the rows", look(self).palette.muted)
         self.editor.focus()
         self.refresh_keys()
 
@@ -203,7 +203,7 @@ class SqlScreen(KeyedScreen):
 
     @on(Forgotten)
     def _forgotten(self, event: Forgotten) -> None:
-        self.notify(f"the history is not kept: {plain(event.why, 300)}", severity="warning", markup=False)
+        self.notify(f"the history is not saved: {plain(event.why, 300)}", severity="warning", markup=False)
 
     # ---- rows -------------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class SqlScreen(KeyedScreen):
                 self._export(answer, place)
 
         rows = "every row; the query is run again" if answer.cut else f"{answer.rows:,} rows"
-        words = f"{rows}. The name says the format: {', '.join(FORMATS)}"
+        words = f"{rows}. The file name sets the format: {', '.join(FORMATS)}"
         name = f"{file_name(self._path.name)}.csv"
         self.app.push_screen(AskFile("Export the rows", words, name, suffixes=tuple(FORMATS)), write)
 

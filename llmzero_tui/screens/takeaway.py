@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine.words import change_text
 from llmzero_tui.format import parameter, plain, score
 from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.screens.host import HostApp
@@ -118,7 +119,8 @@ def node_text(snapshot: RunSnapshot, stage: StageRow) -> str:
     """A node as a colleague can read it in a message."""
     node = snapshot.nodes.get(stage.node)
     lines = [
-        f"{snapshot.run.name} #{stage.node} {stage.label}, {stage.state}, {stage.trained} of {stage.planned} steps"
+        f"{snapshot.run.name} #{stage.node} {change_text(stage.changes, stage.label)}, {stage.state}, "
+        f"{stage.trained} of {stage.planned} steps"
     ]
     if node is not None and node.parent is not None:
         lines.append(f"from #{node.parent} step {node.branch_step}, {stage.start} steps into the trajectory")

@@ -58,16 +58,16 @@ CARDS = (
     ),
     TourCard(
         "What waits for you",
-        "Before a node is trained it is proposed. What waits for you stands here, on every "
-        "screen size.\n\n{inbox} goes there; {approve} approves, {edit} edits, {reject} rejects. How much waits is "
-        "the gate's mode, in the palette.",
+        "Before a node is trained it is proposed. Proposals that wait for you are listed here, on "
+        "every screen size.\n\n{inbox} goes there; {approve} approves, {edit} edits, {reject} rejects. The gate's "
+        "mode, in the palette, sets which proposals wait.",
         "#inbox",
         "inbox",
         ("right", "middle"),
     ),
     TourCard(
         "The keys",
-        "This line names the keys that do something now.\n\n{help} lists all of them, ^p finds everything "
+        "This line shows the keys that work now.\n\n{help} lists all of them, ^p finds everything "
         "by its name, {settings} changes the keys, the colours and how you are notified.",
         "#keys",
         "tree",

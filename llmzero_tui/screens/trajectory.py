@@ -16,7 +16,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from engine.words import counted, intent_name
+from engine.words import change_text, counted, intent_name
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
@@ -136,9 +136,8 @@ class TrajectoryScreen(FeedScreen):
         for index, leg in enumerate(legs):
             stage = leg.stage
             head = Text.assemble((_heading(index, len(legs)), f"bold {colours.wait}"))
-            head.append(
-                f"  #{stage.node} {plain(stage.label or intent_name(stage.intent), 40)}  ", style=f"bold {colours.text}"
-            )
+            words = change_text(stage.changes, stage.label or intent_name(stage.intent))
+            head.append(f"  #{stage.node} {plain(words, 200)}  ", style=f"bold {colours.text}")
             head.append_text(dress.state(stage.state))
             if index:
                 place = f"{intent_name(stage.intent)} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
@@ -148,8 +147,8 @@ class TrajectoryScreen(FeedScreen):
             lines += [diagnosis(d, dress) for d in (dict.fromkeys(legs[index - 1].diagnoses) if index else ())]
             lines.append(dress.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
             if stage.expected:
-                words = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
-                lines.append(dress.done(words))
+                hope = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
+                lines.append(dress.done(hope))
             lines.append(Text(""))
         return Group(*lines)
 

@@ -15,7 +15,7 @@ from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from engine.words import advisor_state, counted, intent_name
+from engine.words import advisor_state, change_text, counted, intent_name
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
 from llmzero_tui.text.output import table
 from llmzero_tui.values.rows import json_of
@@ -38,6 +38,7 @@ class RunningNode:
     label: str
     step: int
     planned: int
+    changed: str
     metrics: Mapping[str, float]
     doing: str = ""
 
@@ -105,7 +106,10 @@ def _running(row: Row, summary: RunSummary) -> RunningNode:
     metrics = json_of(row["metrics"], {})
     told = {name: metrics[name] for name in SHORT if isinstance(metrics.get(name), int | float)}
     doing = next((each.words for each in summary.activity if each.node == row["node_id"]), "")
-    return RunningNode(row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], told, plain(doing, 80))
+    changed = change_text(json_of(row["changes"], {}), row["label"])
+    return RunningNode(
+        row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], changed, told, plain(doing, 80)
+    )
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
@@ -160,10 +164,10 @@ def scoring_words(evaluation_seconds: float, trainer_seconds: float) -> str:
 
 
 def running_words(running: RunningNode) -> str:
-    """ "#13 keep  step 31/50  reward .67  kl .0027", between two steps with what goes on."""
+    """ "#13 beta 0.02  step 31/50  reward .67  kl .0027", between two steps with what goes on."""
     metrics = "".join(f"  {SHORT[name]} {number(value)}" for name, value in running.metrics.items())
     doing = f"  {running.doing}" if running.doing else ""
-    return f"#{running.node} {plain(running.label, 40)}  step {running.step}/{running.planned}{doing}{metrics}"
+    return f"#{running.node} {plain(running.changed, 200)}  step {running.step}/{running.planned}{doing}{metrics}"
 
 
 def activity_words(summary: RunSummary) -> list[str]:
@@ -173,7 +177,7 @@ def activity_words(summary: RunSummary) -> list[str]:
 
 def waiting_words(row: Row) -> str:
     """A proposal that waits for the human."""
-    return f"? #{row['node_id']} {plain(row['label'], 40)} waits for you"
+    return f"? #{row['node_id']} {plain(change_text(json_of(row['changes'], {}), row['label']), 200)} waits for you"
 
 
 def status_line(summary: RunSummary) -> str:

@@ -79,7 +79,7 @@ class RunWatch:
             return None if reader.live and not self._overdue() else state
         if not reader.live and self.directory.holder() is None:
             name = self.directory.name
-            raise Fault(f"the engine of {name} is gone ({self.directory.log}); `llmzero resume {name}` goes on")
+            raise Fault(f"the engine of {name} is gone ({self.directory.log}); `llmzero resume {name}` continues it")
         return None
 
     def _overdue(self) -> bool:

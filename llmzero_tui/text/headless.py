@@ -18,12 +18,13 @@ from engine.analysis.summary import FINAL_STATES, RunSummary
 from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader, open_run
-from engine.words import counted, intent_name
+from engine.words import change_text, counted, intent_name
 from llmzero_tui.format import mark, plain, to_ascii
 from llmzero_tui.text.facts import RunFacts, best_score, read_facts, status_line, waiting_words
 from llmzero_tui.text.following import LongPhases, RunWatch
 from llmzero_tui.text.output import note
 from llmzero_tui.text.summary import show_summary
+from llmzero_tui.values.rows import json_of
 
 STATUS_SECONDS = 15.0
 """Between two lines of progress where lines stay, as in a log file."""
@@ -84,7 +85,7 @@ def follow(
     except KeyboardInterrupt:
         if directory.holder():
             sys.stderr.write("\n")  # below the ^C that the terminal shows
-            note(f"detached: run {directory.name} goes on; `llmzero attach {directory.name}` comes back")
+            note(f"detached: run {directory.name} continues; `llmzero attach {directory.name}` returns to it")
         raise
     show_summary(directory, as_json=as_json)
     return 1 if state == "failed" else 0
@@ -149,13 +150,13 @@ class RunFollower:
 
     def _say_started(self, row: Row) -> None:
         where = f"#{row['parent_id']}" + (f" step {row['branch_step']}" if row["branch_step"] else "")
-        label, intent = plain(row["label"], 40), plain(intent_name(row["intent"]), 20)
+        label, intent = _change(row), plain(intent_name(row["intent"]), 20)
         head = f"{mark('running').glyph} #{row['node_id']} {label}  from {where}, {intent}"
         self.display.line(f"{head}, {counted(row['planned_steps'], 'step')}")
         self.display.line(f"    {plain(row['rationale'], 200)}")
 
     def _say_ended(self, row: Row, *, best: bool) -> None:
-        state, label = plain(row["state"], 20), plain(row["label"], 40)
+        state, label = plain(row["state"], 20), _change(row)
         text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {counted(row['trained_steps'], 'step')}"
         if row["best_n"]:
             text += f", validation {best_score(row)}"
@@ -212,3 +213,8 @@ def _display(ascii: bool) -> ProgressDisplay:
     from llmzero_tui.text.board import ProgressBoard
 
     return ProgressBoard(ascii)
+
+
+def _change(row: Row) -> str:
+    """What a row of `cli_nodes` changes."""
+    return plain(change_text(json_of(row["changes"], {}), row["label"]), 200)

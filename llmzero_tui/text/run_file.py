@@ -41,7 +41,7 @@ def run_file_text(task: str, model: str) -> str:
     docs = docstrings(config)
     given = {"task.name": task, "model.path": model}
     lines = [
-        "# A run of LLMZero. Every key stands here with its meaning and its default; leave out what you do not change.",
+        "# A run of LLMZero. Every key is listed with its meaning and its default; leave out those you do not change.",
         "# `llmzero check FILE` says what is wrong with it, `llmzero run FILE` starts it.",
         "",
         *_comment(docs["RunConfig"]["name"]),
@@ -113,8 +113,8 @@ def _toml(value: object) -> str:
 
 def _space(space: Space) -> Iterator[str]:
     yield from _comment(
-        "What the search may change. These are the ranges in force for this task; take the # away from a table to "
-        "change one. `fixed = VALUE` takes a hyperparameter out of the search."
+        "What the search may change. These are the ranges in force for this task; uncomment a table to change it. "
+        "`fixed = VALUE` removes a hyperparameter from the search."
     )
     for parameter in space:
         yield from _parameter(parameter)

@@ -6,7 +6,6 @@ Used by `show` and at the end of a run without screens. Every score stands with 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,15 +20,12 @@ from engine.domain.parameters import direction
 from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
-from engine.words import counted
+from engine.words import counted, values_text
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
 from llmzero_tui.values.decided import decision
-
-SPACE = "SELECT space FROM runs"
-Labels = dict[str, str]
 
 
 def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
@@ -57,13 +53,11 @@ def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run has to show: its strategy, or, where there is none, `no_gain` says what was learnt; `labels` are the
-    short names of the hyperparameters; `dynamics` what each of them did over the run's transitions; `plain` is the
-    default configuration's own branch."""
+    """What a run has to show: its strategy, or, where there is none, `no_gain` says what was learnt; `dynamics` what
+    each hyperparameter did over the run's transitions; `plain` is the default configuration's own branch."""
 
     strategy: TrainingStrategy
     no_gain: str
-    labels: Labels
     dynamics: list[ParameterDynamics]
     plain: PlainGRPO | None
 
@@ -71,9 +65,7 @@ class RunResult:
 def read_result(reader: Reader) -> RunResult:
     """The result of the run as it stands. Raises UserError when it has not begun."""
     moved = dynamics([read_moves(reader.rows)])
-    return RunResult(
-        read_strategy(reader.rows), no_gain(reader.rows), parameter_labels(reader), moved, read_plain(reader.rows)
-    )
+    return RunResult(read_strategy(reader.rows), no_gain(reader.rows), moved, read_plain(reader.rows))
 
 
 def result_lines(best: ReportedPolicy) -> Iterator[str]:
@@ -126,15 +118,16 @@ def measure(score: Score | None) -> list[str]:
 
 
 def strategy_lines(result: RunResult) -> Iterator[str]:
-    """The stages with the value of every hyperparameter; an arrow marks what a stage changed."""
-    strategy, labels = result.strategy, result.labels
+    """The stages with the value of every hyperparameter that changes along them, an arrow where it does; the others."""
+    strategy = result.strategy
     best = strategy.reported
     if not strategy.stages:
         standing = "nothing beats the base model yet" if best.base_validation else "the base model has not been scored"
         yield f"no strategy: {result.no_gain or standing}"
         return
-    names = list(strategy.stages[0].configuration)
-    header = ["stage", "node", "steps", *(labels.get(name, name) for name in names), "Adam", "reference", "validation"]
+    first = strategy.stages[0].configuration
+    names = [name for name in first if any(s.configuration.get(name) != first[name] for s in strategy.stages)]
+    header = ["stage", "node", "steps", *names, "optimizer", "reference", "validation"]
     rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(best.base_validation)]]
     before: StrategyStage | None = None
     for number, stage in enumerate(strategy.stages, 1):
@@ -145,6 +138,8 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
     if best.kind == "soup":
         rows.append(["soup", "", "0", *[""] * len(names), "", "", _short(best.validation)])
     yield from table(header, rows, right={2})
+    if still := values_text({name: value for name, value in first.items() if name not in names}):
+        yield f"{'in every stage' if len(strategy.stages) > 1 else 'with'}: {still}"
     if best.kind == "soup":
         yield f"{plain(best.policy, 200)}: the mean of the weights of these checkpoints"
 
@@ -176,15 +171,6 @@ def _short(score: Score | None) -> str:
     if score is None:
         return MISSING
     return interval_text(score.value, *score.interval)
-
-
-def parameter_labels(reader: Reader) -> Labels:
-    """Short names of the hyperparameters, from the run's own space."""
-    try:
-        space: list[dict[str, Any]] = json.loads(reader.rows(SPACE)[0]["space"])
-        return {str(each["name"]): str(each["label"]) for each in space}
-    except (ValueError, KeyError, TypeError, IndexError):
-        return {}  # a run of another version: the long names do
 
 
 def result_as_dict(result: RunResult) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Notifier:
 
     def _queue(self, job: _NotificationJob) -> None:
         if self._jobs.qsize() >= BACKLOG:
-            self._failed(f"{job.words[0]}: {BACKLOG} calls of it wait already; one is left out")
+            self._failed(f"{job.words[0]}: {BACKLOG} of its calls are already waiting; this one is skipped")
             return
         self._jobs.put(job)
         with self._lock:
@@ -132,7 +132,7 @@ def call(words: Sequence[str], environment: dict[str, str]) -> str:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return f"not done after {HOOK_SECONDS:.0f} seconds: ended"
+            return f"not done after {HOOK_SECONDS:.0f} seconds: killed"
         if code == 0:
             return ""
         said.seek(0)

@@ -121,7 +121,7 @@ def _keys(value: Any) -> dict[str, tuple[str, ...]]:
     for name, given in flat.items():
         words = [given] if isinstance(given, str) else given
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"{one_line(str(name))[:60]} wants a key, or a list of keys")
+            raise ValueError(f"{one_line(str(name))[:60]} needs a key, or a list of keys")
         flat[name] = tuple(words)
     TerminalSettings(keys=flat).keymap  # noqa: B018 - refuses keys that cannot work
     return flat

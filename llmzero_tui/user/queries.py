@@ -84,9 +84,9 @@ def save(name: str, words: str, text: str, *, overwrite: bool) -> Path:
     """
     name, words = name.strip(), " ".join(words.split())
     if not NAME.fullmatch(name):
-        raise UserError(f"{name[:50]!r} is no name for a query; allowed: letters, digits, blanks and . _ + -, up to 40")
+        raise UserError(f"{name[:50]!r} is not a query name; allowed: letters, digits, blanks and . _ + -, up to 40")
     if not words:
-        raise UserError("a query needs a line that says what it answers")
+        raise UserError("a query needs one line that says what it answers")
     path = own_dir() / f"{name}.sql"
     if path.exists() and not overwrite:
         raise UserError(f"{short(path)} exists")

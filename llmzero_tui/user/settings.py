@@ -142,7 +142,7 @@ def template() -> str:
     from llmzero_tui.text.run_file import docstrings
 
     docs = docstrings(preferences)["TerminalSettings"]
-    lines = ["# Settings of LLMZero's terminal. docs/terminal.md tells more; the comma key changes them on screen.", ""]
+    lines = ["# Settings of LLMZero's terminal. See docs/terminal.md; the comma key changes them on screen.", ""]
     for name in NAMES:
         if name != "keys":
             lines += [f"# {docs[name]}", f"# {name} = {toml(getattr(TerminalSettings(), name))}"]

@@ -58,7 +58,7 @@ class CallSection:
 
 @dataclass(frozen=True, slots=True)
 class CallDetail:
-    """A call to be read: its line, its sections and the pictures it was shown (files relative to the run)."""
+    """A call to be read: its line, its sections and the pictures shown to the model (files relative to the run)."""
 
     line: CallLine
     sections: tuple[CallSection, ...]
@@ -144,11 +144,11 @@ def whole_of(row: Row) -> CallDetail:
         sections.append(CallSection("rationale", title, rationale or "…", row["rationale_length"], "rationale", True))
     if images:
         text = "\n".join(images)
-        sections.append(CallSection("images", "pictures it was shown", text, len(text), "images", True))
+        sections.append(CallSection("images", "pictures shown to the model", text, len(text), "images", True))
     if row["response"]:
         text = pretty(row["response"])
         grown = len(text) - len(row["response"])
-        title = "response, as it came"
+        title = "raw response"
         sections.append(
             CallSection("response", title, text, row["response_length"] + grown, "response", not rationale)
         )  # fmt: skip
@@ -163,7 +163,7 @@ def pretty(text: str) -> str:
 
 
 def _request(text: str, length: int) -> Iterable[CallSection]:
-    """What was sent: each message, what went with them, the form asked of the answer. One piece if it is no JSON."""
+    """What was sent: each message, what went with them, the requested response format. One piece if it is no JSON."""
     body = json_of(text, None)
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(messages, list):
@@ -175,7 +175,7 @@ def _request(text: str, length: int) -> Iterable[CallSection]:
         said = message if isinstance(message, dict) else {"content": message}
         content = _text(said.get("content", ""))
         yield CallSection(f"message-{index}", f"sent as {said.get('role', 'text')}", content, len(content), "request")
-    for key, title in (("format", "form asked of the answer"), ("options", "sent with")):
+    for key, title in (("format", "requested response format"), ("options", "sent with")):
         value: Any = body.get(key) if key == "format" else {k: v for k, v in body.items() if k not in _APART}
         if value:
             shown = _text(value)

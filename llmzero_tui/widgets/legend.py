@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from engine.domain.hyperparameters import GENERAL, OPTIONAL
 from llmzero_tui.format import HUMAN, NOTE
 from llmzero_tui.widgets.appearance import Appearance
 
@@ -34,6 +35,8 @@ RUNS = {
     "damaged": "its database cannot be opened; the reason is shown beside it",
     "unreadable": "its files cannot be read now; the reason is shown beside it",
 }
+LABELS = "in labels of the tree: " + ", ".join(f"{p.label} {p.name}" for p in (*GENERAL.values(), *OPTIONAL.values()))
+"""The short labels of hyperparameters, for which there is no room in a row of the tree; all else has their names."""
 SIGNS = {
     "run": (
         ("★", "star", "the policy that the run reports"),
@@ -41,8 +44,7 @@ SIGNS = {
         (HUMAN, "wait", "made or edited by a human"), (NOTE, "live", "has a note"),
         ("◆", "line", "in a plot: a validation score with its 95% interval"),
         ("┊", "muted", "in a plot: start of a segment"), ("▁▃▆", "trail", "the reward during the segment"),
-        ("lr kl", "muted", "short names in labels: lr learning_rate, kl beta, temp temperature, length "
-         "max_completion_length, group num_generations, grad max_grad_norm, clip epsilon_high"),
+        ("lr kl", "muted", LABELS),
         ("trunc", "muted", "short names of metrics: trunc truncated completions, 0-std zero-std groups, clip ratio"),
         ("▸", "wait", "the metric under the cursor"), ("+", "muted", "after a label: nodes below it are collapsed"),
     ),
@@ -55,9 +57,7 @@ SIGNS = {
         ("▸", "wait", "a value that changes; the checkpoint it branches from"),
         ("→", "live", "a value that changed earlier on this trajectory"), ("━──", "warn", "severity of a diagnosis"),
     ),
-    "trajectory": (("━──", "warn", "severity of a diagnosis"),
-        ("lr kl", "muted", "short names in labels: lr learning_rate, kl beta, temp temperature, length "
-         "max_completion_length, group num_generations, grad max_grad_norm, clip epsilon_high"),),
+    "trajectory": (("━──", "warn", "severity of a diagnosis"), ("lr kl", "muted", LABELS)),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from engine.domain.space import Value, numeric
-from engine.words import intent_name
+from engine.words import intent_name, values_text
 from llmzero_tui.format import fit, narrow, parameter, plain, score
 from llmzero_tui.values.proposal_detail import PathStage
 from llmzero_tui.values.snapshot import Row
@@ -19,6 +19,7 @@ from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.proposal_text import grouped
 
 NAME = 13
+"""Least cells before the first stage; more where a hyperparameter that changes has a longer name."""
 LEAST = 17
 ROWS = 4
 """Most lines of one staircase; more values than that share lines."""
@@ -26,10 +27,20 @@ ROWS = 4
 Cell = tuple[str, str]
 
 
+def changing(legs: Sequence[PathStage]) -> list[str]:
+    """The hyperparameters that change along a path."""
+    last = legs[-1].stage.configuration if legs else {}
+    return [name for name in last if len({leg.stage.configuration.get(name) for leg in legs}) > 1]
+
+
+def _name_width(legs: Sequence[PathStage]) -> int:
+    return max([NAME, *(len(name) + 1 for name in changing(legs))])
+
+
 def layout(legs: Sequence[PathStage], chosen: int, width: int) -> tuple[int, list[int]]:
     """The first leg shown and the width of each that is: in proportion to steps, and around the chosen one when not
     all of them fit."""
-    room = max(LEAST, width - NAME)
+    room = max(LEAST, width - _name_width(legs))
     count = max(1, min(len(legs), room // LEAST))
     first = max(0, min(len(legs) - count, chosen - count // 2))
     shown = legs[first : first + count]
@@ -90,30 +101,26 @@ def staircases(
     known: dict[str, Row] = {str(p.get("name")): p for p in space}
     first, widths = layout(legs, chosen, width)
     shown = legs[first : first + len(widths)]
-    lines = _heads(shown, widths, first, chosen, len(legs), dress)
-    last = legs[-1].stage.configuration
-    moving = {n for n in last if len({leg.stage.configuration.get(n) for leg in legs}) > 1}
-    for kind, names in grouped({n: last[n] for n in last if n in moving}, known):
+    name_width = _name_width(legs)
+    lines = _heads(shown, widths, first, chosen, len(legs), name_width, dress)
+    last, moving = legs[-1].stage.configuration, changing(legs)
+    for kind, names in grouped({n: last[n] for n in moving}, known):
         lines.append(dress.done(Text(f"\n{kind}", style=f"italic {colours.muted}")))
         for name in names:
             values = [leg.stage.configuration.get(name) for leg in shown]
-            lines += _named(name, known.get(name, {}), stair(values, widths, colours.line, colours.text), dress)
-    still = [f"{_label(n, known.get(n, {}))} {parameter(last[n])}" for n in last if n not in moving]
+            lines += _named(fit(plain(name, 60), name_width), stair(values, widths, colours.line, colours.text), dress)
+    still = values_text({n: last[n] for n in last if n not in moving})
     if still:
-        lines.append(dress.done(Text(f"\nnever changed: {plain(', '.join(still), 600)}", style=colours.muted)))
+        lines.append(dress.done(Text(f"\nnever changed: {plain(still, 600)}", style=colours.muted)))
     return Group(*lines)
 
 
-def _label(name: str, known: Row) -> str:
-    return plain(known.get("label") or name, NAME - 1)
-
-
-def _named(name: str, known: Row, grid: list[list[Cell]], dress: Appearance) -> list[Text]:
+def _named(name: str, grid: list[list[Cell]], dress: Appearance) -> list[Text]:
     """A staircase with the parameter's name before its first value."""
     rows = []
     at = next((i for i, row in enumerate(grid) if row[0][0] != " "), 0)
     for index, row in enumerate(grid):
-        text = Text(fit(_label(name, known) if index == at else "", NAME), style=dress.palette.text, no_wrap=True)
+        text = Text(name if index == at else " " * len(name), style=dress.palette.text, no_wrap=True)
         for character, style in row:
             text.append(character, style=style)
         rows.append(dress.done(text))
@@ -121,12 +128,18 @@ def _named(name: str, known: Row, grid: list[list[Cell]], dress: Appearance) -> 
 
 
 def _heads(
-    shown: Sequence[PathStage], widths: Sequence[int], first: int, chosen: int, count: int, dress: Appearance
+    shown: Sequence[PathStage],
+    widths: Sequence[int],
+    first: int,
+    chosen: int,
+    count: int,
+    name_width: int,
+    dress: Appearance,
 ) -> list[RenderableType]:
     """Which stage, until which step, and the score there with its interval."""
     colours = dress.palette
     rows: Mapping[str, Text] = {
-        n: Text(fit(n, NAME), style=colours.muted, no_wrap=True) for n in ("stage", "until", "validation")
+        n: Text(fit(n, name_width), style=colours.muted, no_wrap=True) for n in ("stage", "until", "validation")
     }
     for index, (leg, width) in enumerate(zip(shown, widths, strict=True), first):
         here = index == chosen
@@ -139,5 +152,5 @@ def _heads(
         best = here or index == count - 1
         rows["validation"].append(fit(measured, width), style=f"bold {colours.star}" if best else colours.text)
     if first:
-        rows["stage"].plain = "‹ earlier".ljust(NAME) + rows["stage"].plain[NAME:]
+        rows["stage"].plain = "‹ earlier".ljust(name_width) + rows["stage"].plain[name_width:]
     return [dress.done(text) for text in rows.values()]

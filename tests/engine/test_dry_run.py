@@ -56,7 +56,7 @@ def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path
     assert "of 32 validation prompts at T=1: 0." in found["pass rate"]["text"]
     assert "of 4 groups of completions in 2 steps" in found["learning signal"]["text"]
     assert "the budget is about 20 segments of 10 steps: about " in found["time"]["text"]
-    assert "a worker took " in found["peak memory"]["text"]
+    assert "a worker used " in found["peak memory"]["text"]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["run-file.toml", "tmp"]
     assert not list((tmp_path / "tmp").glob("llmzero-*"))
 
@@ -117,4 +117,4 @@ def test_the_estimate_counts_every_limit(budget: str, says: str) -> None:
         "the base solves 4 of 32 validation prompts at T=1: 0.12 [0.05, 0.28]; 3 greedily"
     )
     assert found["learning signal"].text.startswith("38% of 4 groups")
-    assert found["peak memory"].text == "a worker took 900 MB, and 2.0 GB of the GPU; 2 workers take 1.8 GB"
+    assert found["peak memory"].text == "a worker used 900 MB, and 2.0 GB of the GPU; 2 workers take 1.8 GB"

@@ -175,7 +175,7 @@ def test_a_range_may_leave_out_what_no_segment_has(begun: Path, tmp_path: Path) 
 
 
 def test_a_range_that_leaves_out_what_a_segment_has_is_refused(begun: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"\[space\.learning_rate\] leaves out .*, which #0 has"):
+    with pytest.raises(UserError, match=r"\[space\.learning_rate\] excludes .*, which #0 has"):
         resumed(begun, tmp_path, with_value("space.learning_rate", {"fixed": 3.3e-5}))
 
 

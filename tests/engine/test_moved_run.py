@@ -16,8 +16,11 @@ def test_a_run_that_is_moved_while_it_trains_says_so_and_is_resumed_there(tmp_pa
     try:
         assert live.wait_for_end(moved) == "stopped"
         reason = live.rows(moved, "SELECT reason FROM runs")[0]["reason"]
-        assert reason == "its directory was moved or deleted while it trained; `llmzero resume` goes on where it is now"
-        assert "ended by a bug" not in moved.log.read_text(encoding="utf-8")
+        assert (
+            reason
+            == "its directory was moved or deleted while it trained; `llmzero resume` continues it at its new place"
+        )
+        assert "because of a bug" not in moved.log.read_text(encoding="utf-8")
         live.start(moved)
         assert live.wait_for_end(moved) == "finished"
     finally:

@@ -677,7 +677,7 @@ def test_a_viewer_of_a_run_at_rest_does_not_stop_it_from_being_taken_up(tmp_path
     viewer = open_run(tmp_path)
     assert viewer.rows("SELECT name FROM runs") == [{"name": tmp_path.name}]
     with engine_process(tmp_path) as process:
-        with pytest.raises(EngineGone, match=rf"taken up by process {process.pid}\b"):
+        with pytest.raises(EngineGone, match=rf"resumed by process {process.pid}\b"):
             viewer.rows("SELECT name FROM runs")
         viewer.close()
         again = open_run(tmp_path)

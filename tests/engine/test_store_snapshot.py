@@ -97,7 +97,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.duckdb").write_text("mine")
     with pytest.raises(UserError, match="not overwritten"):
         snapshot(tmp_path, tmp_path / "mine.duckdb")
-    with pytest.raises(UserError, match="is no directory"):
+    with pytest.raises(UserError, match="is not a directory"):
         snapshot(tmp_path, tmp_path / "missing" / "x.duckdb")
     assert (tmp_path / "mine.duckdb").read_text() == "mine"
 

@@ -43,7 +43,7 @@ def clear_the_editor(terminal: Terminal) -> None:
 def test_a_copy_reaches_the_terminal_and_a_file_and_cannot_break_out(program: Terminal, tmp_path: Path) -> None:
     program.wait_for("Search tree")
     program.send(":")
-    program.wait_for("reading only")
+    program.wait_for("read-only")
     clear_the_editor(program)
     program.until(lambda: "FROM nodes" not in program.text, "an empty editor")
     program.send(f"\x1b[200~{QUERY}\x1b[201~")
@@ -77,7 +77,7 @@ def test_a_node_with_a_hostile_rationale_is_copied_harmlessly(program: Terminal,
 def test_leaving_while_a_query_runs_stops_it(program: Terminal) -> None:
     program.wait_for("Search tree")
     program.send(":")
-    program.wait_for("reading only")
+    program.wait_for("read-only")
     clear_the_editor(program)
     program.until(lambda: "FROM nodes" not in program.text, "an empty editor")
     program.send(

@@ -51,7 +51,7 @@ def test_only_the_way_back_is_left_of_a_run_that_goes_on(tmp_path: Path) -> None
             terminal = Terminal(tmp_path, "attach", "goes-on")
             terminal.wait_for("#0 base")
             terminal.send("q")
-            way_back = "detached: run goes-on goes on; `llmzero attach goes-on` comes back\r\n"
+            way_back = "detached: run goes-on continues; `llmzero attach goes-on` returns to it\r\n"
             assert after_the_screen(terminal) == way_back
     finally:
         lock.release()

@@ -70,7 +70,7 @@ def _edit_the_proposal(tmux: Tmux, directory: RunDirectory) -> None:
     tmux.keys("Down", "Down", "Down")
     tmux.wait_for("step size of Adam")
     tmux.type("7e-5")
-    tmux.wait_for("sends  lr↓")
+    tmux.wait_for("sends  learning_rate 7e-5")
     tmux.keys("Enter")
     done = (
         "SELECT 1 FROM command_results r JOIN commands c USING (command_id) WHERE c.kind = 'edit' AND r.state = 'done'"

@@ -127,10 +127,10 @@ def test_a_request_is_cut_into_its_messages(run: Path) -> None:
     assert whole is not None
     titles = [s.title for s in whole.sections]
     assert titles == [
-        "rationale", "pictures it was shown", "response, as it came", "sent as system", "sent as user",
-        "form asked of the answer", "sent with",
+        "rationale", "pictures shown to the model", "raw response", "sent as system", "sent as user",
+        "requested response format", "sent with",
     ]  # fmt: skip
-    assert [s.title for s in whole.sections if s.open] == ["rationale", "pictures it was shown"]
+    assert [s.title for s in whole.sections if s.open] == ["rationale", "pictures shown to the model"]
     assert MODEL in next(s for s in whole.sections if s.title == "sent with").text
 
 

@@ -98,7 +98,7 @@ def revise(engine: Engine, **values: object) -> None:
 async def test_a_proposal_is_shown_with_all_that_bears_on_it(run: Path, engine: Engine) -> None:
     async with deciding(run) as (pilot, screen):
         about = shown(screen, "#about")
-        assert "#16 kl .02" in about
+        assert "#16 beta 0.02" in about
         assert "change from #6 step 50 · the rules advisor" in about
         assert "waits for you 1m28s" in about
         why = text_of(screen, "#why")
@@ -118,13 +118,13 @@ async def test_a_proposal_is_shown_with_all_that_bears_on_it(run: Path, engine: 
             assert parameter.name in values
         assert "1 of 7 hyperparameters change" in values
         await pilot.press("n")
-        await until(pilot, lambda: "#15 lr↓ clip↑" in shown(screen, "#about"), "the next proposal")
+        await until(pilot, lambda: "#15 learning_rate" in shown(screen, "#about"), "the next proposal")
         origin = text_of(screen, "#origin")
         assert "#13 continue" in origin
         assert "#14 temp↓ G 16" in origin
         assert "stopped" in origin
         await pilot.press("p")
-        await until(pilot, lambda: "#16 kl .02" in shown(screen, "#about"), "the one before")
+        await until(pilot, lambda: "#16 beta 0.02" in shown(screen, "#about"), "the one before")
 
 
 async def test_everything_is_there_at_80_by_24(run: Path, engine: Engine) -> None:
@@ -191,7 +191,7 @@ def test_what_changed_is_named_by_value() -> None:
         (_stands(SEEN, "approved", "timeout", "", "running"), "approved by the gate: timeout; #16 is training"),
         (_stands(SEEN, "approved", "ann", "", "queued"), "approved by ann; #16 waits for a worker"),
         (_stands(SEEN, "rejected", "ann", "too bold"), "rejected by ann: too bold"),
-        (_stands(SEEN, "superseded", "engine", "#6 is closed now"), "withdrawn by the engine: #6 is closed now"),
+        (_stands(SEEN, "superseded", "engine", "#6 is closed"), "withdrawn by the engine: #6 is closed"),
         (_stands(_after(revision=2, changes={"beta": 0.01}), "edited", "ann", "", "queued"),
          "edited and approved by ann; #16 waits for a worker · learning_rate 5e-5 → 1e-4, beta 0 → 0.01"),
     ],
@@ -349,7 +349,7 @@ async def test_values_are_judged_as_they_are_typed(run: Path, engine: Engine) ->
         assert form.query_one("#value-learning_rate").has_class("-wrong")
         assert not engine.commands
         await pilot.press("backspace", *"2e-5")
-        assert "sends  lr↓ kl .02" in shown(form, "#verdict")
+        assert "sends  learning_rate 2e-5, beta 0.02" in shown(form, "#verdict")
         assert form.query_one("#value-learning_rate").has_class("-changed")
 
 
@@ -394,7 +394,7 @@ async def test_what_was_typed_outlives_the_screen_and_an_edit_that_came_too_late
 
 
 async def test_hostile_words_are_text(run: Path, engine: Engine) -> None:
-    revise(engine, rationale=HOSTILE, expected=HOSTILE, label="[b]x[/b]", advisor="[/foo]")
+    revise(engine, rationale=HOSTILE, expected=HOSTILE, label="[b]x[/b]", changes="{}", advisor="[/foo]")
     engine.writer.update("nodes", {"node_id": 6}, reason=HOSTILE)
     engine.writer.flush()
     async with deciding(run) as (pilot, screen):

@@ -129,7 +129,7 @@ def test_the_list_shows_every_run_and_what_is_wrong_with_one(runs: Path) -> None
     assert found["knights-00"].test is not None
     assert found["knights-01"].state == "crashed"
     assert found["broken"].state == "damaged"
-    assert found["broken"].reason == "damaged: it is no DuckDB database"
+    assert found["broken"].reason == "damaged: it is not a DuckDB database"
 
 
 def test_a_run_at_rest_is_read_once(runs: Path) -> None:

@@ -245,5 +245,5 @@ async def test_a_file_that_cannot_be_written_is_told_and_the_setting_holds_for_n
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await opened(pilot, app)
         await pilot.press("right")
-        await until(pilot, lambda: any("not kept for the next time" in n.message for n in app._notifications), "told")
+        await until(pilot, lambda: any("not saved" in n.message for n in app._notifications), "told")
         assert app.theme == "llmzero-light"

@@ -146,7 +146,7 @@ async def test_a_query_is_kept_under_a_name_and_found_again(run: Path) -> None:
         await pilot.press("f8")
         await modal(pilot, SaveQuery)
         await pilot.press(*"../x", "enter")
-        assert "is no name for a query" in str(pilot.app.screen.query_one("#wrong").render())
+        assert "is not a query name" in str(pilot.app.screen.query_one("#wrong").render())
         pilot.app.screen.query_one("#name", Input).value = "node count"
         await pilot.press("enter")
         await back(pilot, screen)

@@ -139,7 +139,7 @@ async def test_the_budget_shows_what_is_spent_and_sends_what_differs(run: Path, 
 @pytest.mark.parametrize(
     ("field", "text", "words"),
     [
-        ("steps", "-1", "steps = '-1' is not allowed; allowed: a whole number from 0 on"),
+        ("steps", "-1", "steps = '-1' is not allowed; allowed: a whole number of at least 0"),
         ("steps", "1.5", "steps = '1.5' is not allowed"),
         ("minutes", "nan", "minutes = 'nan' is not allowed"),
         ("gpu_hours", "[/b]", "gpu_hours = '[/b]' is not allowed"),

@@ -100,7 +100,7 @@ async def test_a_long_copy_shows_how_far_it_is_and_can_be_stopped(
         await until(pilot, lambda: isinstance(pilot.app.screen, ProgressScreen) and shown, "the progress")
         await until(pilot, lambda: "of 41.9 MB" in str(pilot.app.screen.query_one("#words").render()), "the figures")
         await pilot.press("x")
-        await until_told(pilot, "the copy was stopped; nothing is left of it")
+        await until_told(pilot, "the copy was stopped and removed")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen), "the dialog goes by itself")
     assert [p.name for p in tmp_path.iterdir() if "best" in p.name or p.name.startswith(".llmzero")] == []
 

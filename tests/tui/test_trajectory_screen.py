@@ -81,7 +81,9 @@ async def test_the_best_path_first_and_that_to_the_node_one_came_from(run: Path)
             "the best trajectory  0.637 [0.58, 0.69] #13 step 25 n=256 after 175 steps  #0 → #1 → #5 → #10 → #13"
             in about(screen)
         )
-        await until(pilot, lambda: "never changed: lr 1e-4" in text_of(screen, "#stairs"), "room for the staircases")
+        await until(
+            pilot, lambda: "never changed: learning_rate 1e-4" in text_of(screen, "#stairs"), "room for the staircases"
+        )
         await pilot.press("t")
         await until(pilot, lambda: about(screen).rstrip().endswith("#0 → #1 → #5 → #11"), "the other path")
         await until(pilot, lambda: "└ 5e-5 ─" in text_of(screen, "#stairs"), "its staircases")
@@ -100,7 +102,7 @@ async def test_the_stage_under_the_cursor_is_the_one_that_is_read(run: Path) -> 
         await pilot.press("left", "left", "h")
         assert "▸#1 lr 1e-4" in text_of(screen, "#stairs")
         told = text_of(screen, "#told").splitlines()
-        assert told[0].startswith("2/5  #1 lr 1e-4  ✓ finished  root from #0 step 0 · rules")
+        assert told[0].startswith("2/5  #1 learning_rate 1e-4  ✓ finished  root from #0 step 0 · rules")
         assert any("restore exploration" in line for line in told)
         await pilot.press("l")
         assert text_of(screen, "#told").startswith("3/5  #5 continue")

@@ -60,7 +60,8 @@ def test_the_board_tells_state_budget_scores_training_waiting_and_the_tree(facts
     for words in (
         "knights-01  ● training", "42% of the budget · 14m00s, 19m20s left", "630 of 1500 steps, 14 of 40 minutes",
         "best 0.637 [0.58, 0.69] (#13 step 25, n 256)", "● #13 continue  step 31/50  reward .672  kl .0027",
-        "? #15 lr↓ clip↑ waits for you: `llmzero attach knights-01`", "\n#0 base", "        #13 continue",
+        "? #15 learning_rate 5e-5, epsilon_high 0.28 waits for you: `llmzero attach knights-01`",
+        "\n#0 base", "        #13 continue",
         "✂ early-stopped",
     ):  # fmt: skip
         assert words in text, text

@@ -168,7 +168,8 @@ def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
     assert "\n  #1 lr↑" in text
     assert "0.750 [" in text
     assert "test 0.250 → 0.750, 3.0 times the base" in text
-    assert re.search(r"^1 +#1 +4 +2e-4 ", text, re.MULTILINE)
+    assert re.search(r"^1 +#1 +4 ", text, re.MULTILINE)
+    assert "\nwith: learning_rate 2e-4" in text
     assert json.loads(ask("show", "one", "--json"))["tree"][1]["label"] == "lr↑"
 
 

@@ -113,7 +113,7 @@ def test_the_page_names_what_is_missing_stale_or_of_several_revisions(tmp_path: 
     assert "Not measured yet: 12 runs" in page
     assert "Stale, left out (other settings than the plan's now): chain/grid/4" in page
     assert "Code: abc1234, def5678" in page
-    assert "Runs of several revisions" in page
+    assert "mix runs of several revisions" in page
     assert "| fixed | grid | ladder | +0.000 |" in page
 
 

@@ -70,12 +70,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (replace(Path.touch), "it is empty"),
     "text": (
         replace(lambda path: path.write_text("no database\n" * 2000, encoding="utf-8")),
-        "it is no DuckDB database",
+        "it is not a DuckDB database",
     ),
-    "foreign": (replace(foreign), "it is no run's database, it has no table events"),
-    "version": (no_version, "it does not say its schema version"),
+    "foreign": (replace(foreign), "it is not a run's database: it has no table events"),
+    "version": (no_version, "it has no schema version"),
     "directory": (replace(Path.mkdir), "it is a directory"),
-    "fifo": (replace(os.mkfifo), "it is no regular file"),
+    "fifo": (replace(os.mkfifo), "it is not a regular file"),
     "dangling": (replace(lambda path: path.symlink_to("nothing")), "it is a link to nothing"),
 }
 
@@ -161,7 +161,7 @@ def test_an_engine_that_goes_while_its_run_is_asked_leaves_no_run_unreadable(tmp
 
 def test_an_engine_makes_no_tables_in_a_foreign_database(tmp_path: Path) -> None:
     foreign(tmp_path / "run.duckdb")
-    with pytest.raises(DamagedDatabase, match="no run's database"):
+    with pytest.raises(DamagedDatabase, match="not a run's database"):
         Writer(tmp_path / "run.duckdb")
     with duckdb.connect(str(tmp_path / "run.duckdb")) as file:
         assert file.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("mine",)]
@@ -171,7 +171,7 @@ def test_a_stopped_engine_is_named_with_what_to_do(tmp_path: Path, capsys: pytes
     run = finished_run(tmp_path / "runs", "bad")
     with engine_process(run.path) as engine:
         lock = RunLock(run, Holder(engine.pid, "0", "2026-03-02T09:00:00+00:00"))
-        words = f"bad: its engine, process {engine.pid}, is stopped: `kill -CONT {engine.pid}` lets it go on"
+        words = f"bad: its engine, process {engine.pid}, is stopped: `kill -CONT {engine.pid}` continues it"
         try:
             engine.send_signal(signal.SIGSTOP)
             for command in COMMANDS:

@@ -62,7 +62,7 @@ def test_a_link_to_a_run_is_refused(run: Path, tmp_path: Path) -> None:
 
 
 def test_what_lies_elsewhere_is_refused(run: Path, tmp_path: Path) -> None:
-    refused(run, tmp_path, "does not lie in")
+    refused(run, tmp_path, "is not in")
     refused(run / "segments", run, r"has no run\.duckdb")
 
 

@@ -144,8 +144,8 @@ async def test_a_killed_worker_is_a_crash_that_names_the_signal(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ("garbage", "a line that is no event: 'Downloading ·[31mshards: 100%'"),
-        ("other job", 'told of job "someone else\'s", which it does not have'),
+        ("garbage", "a line that is not an event: 'Downloading ·[31mshards: 100%'"),
+        ("other job", 'reported job "someone else\'s", which it does not have'),
     ],
 )
 async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, task: str, says: str) -> None:

@@ -112,9 +112,9 @@ def test_a_writing_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     ("text", "wrong"),
     [
         ("", "no file name"), ("a\x1b[31m.csv", "printable"), ("a\nb.csv", "printable"),
-        ("no/where.csv", "no directory"),
-        ("x.exe", "must end in"), ("/", "no name"), ("..", "no name"), ("sub.csv", "is a directory"),
-        ("x" * 300 + ".csv", "no name"), ("~nobody-of-this-name/x.csv", "no"),
+        ("no/where.csv", "not a directory"),
+        ("x.exe", "must end in"), ("/", "not a file name"), ("..", "not a file name"), ("sub.csv", "is a directory"),
+        ("x" * 300 + ".csv", "not a file name"), ("~nobody-of-this-name/x.csv", "no"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_no_file_is_refused_in_one_line(

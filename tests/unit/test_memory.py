@@ -89,12 +89,6 @@ def test_a_step_and_an_evaluation_are_not_at_the_same_time() -> None:
     assert small.total < long.total
 
 
-def test_rollouts_that_are_generated_together_are_counted_together() -> None:
-    shared = "fixed = 0.0\n[space.steps_per_generation]\nchoices = [1, 4]"
-    assert of("[training]\nmicro_batch = 4\n", beta=shared).batch == 4 * of("[training]\nmicro_batch = 4\n").batch
-    assert of("[training]\nmicro_batch = 4\n", beta=shared).micro_batch == 4
-
-
 def test_an_evaluation_of_long_answers_asks_fewer_prompts_at_once() -> None:
     short, long = (sequence_bytes(QWEN_8B.layers, QWEN_8B.vocabulary, n, 2) for n in (128, 4096))
     assert evaluation_batch(long) * long <= EVALUATION_BYTES < (evaluation_batch(long) + 1) * long

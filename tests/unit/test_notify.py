@@ -116,7 +116,7 @@ def _gone(pid: int) -> bool:
 
 def test_a_command_that_hangs_is_ended_with_its_children(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "HOOK_SECONDS", 1.0)
-    assert call(("sh", "-c", f"sleep 600 & echo $! > {home / 'child'}; wait"), {}) == "not done after 1 seconds: ended"
+    assert call(("sh", "-c", f"sleep 600 & echo $! > {home / 'child'}; wait"), {}) == "not done after 1 seconds: killed"
     child = home / "child"
     until(lambda: not child.exists() or _gone(int(child.read_text())), "the command's own child has ended")
 
@@ -142,7 +142,7 @@ def test_too_many_at_a_time_are_left_out_and_told(home: Path) -> None:
         notifier.tell(News(Path(), "a", "waiting", node))
     gate.touch()
     assert said
-    assert all("32 calls of it wait already" in line for line in said)
+    assert all("32 of its calls are already waiting" in line for line in said)
 
 
 def test_every_kind_of_news_is_a_sentence() -> None:

@@ -94,7 +94,7 @@ GOOD = "return Reward(completion == '1', 1.0)"
 @pytest.mark.parametrize(
     ("score", "words"),
     [
-        ("return Reward(completion == '2', 0.0)", ["own right answer", "'1'", "wrong"]),
+        ("return Reward(completion == '2', 0.0)", ["own reference answer", "'1'", "wrong"]),
         ("raise ZeroDivisionError('by\\n\\x1b[31mzero')", ["score raised ZeroDivisionError", "item"]),
     ],
 )

@@ -108,15 +108,15 @@ def test_a_training_row_without_an_answer_is_named(folder: Path, row: dict[str, 
 def test_full_marks_for_junk_are_said(folder: Path) -> None:
     (folder / "reward.py").write_text("MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return 1.0\n")
     texts = [each.text for each in findings(config(), "warning")]
-    assert any("full marks to an empty completion for line " in text and " more" in text for text in texts)
-    assert any("full marks to junk" in text for text in texts)
+    assert any("full reward to an empty completion for line " in text and " more" in text for text in texts)
+    assert any("full reward to junk" in text for text in texts)
 
 
 def test_an_answer_that_is_empty_gives_full_marks_to_nothing(folder: Path) -> None:
     rows(folder, {"prompt": in_split(Split.TEST, "D "), "answer": " "})
     every = sum(split_of(f"D {word}=") is Split.TEST for word in WORDS) + 1
     texts = [each.text for each in findings(config(tests=every), "warning")]
-    assert "the verifier gives full marks to an empty completion for line 401 of rows.jsonl" in texts
+    assert "the verifier gives the full reward to an empty completion for line 401 of rows.jsonl" in texts
 
 
 def test_a_verifier_that_rarely_fails_is_a_warning_or_an_error_as_the_run_file_says(folder: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_saved_query_comes_back_with_its_explanation_on_top() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".hidden", "x" * 41, "a\x1b[31m", "a\nb", "-x"])
 def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no name for a query") as refused:
+    with pytest.raises(UserError, match="is not a query name") as refused:
         queries.save(name, "words", "SELECT 1", overwrite=True)
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.rglob("*.sql"))

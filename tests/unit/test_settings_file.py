@@ -46,7 +46,7 @@ WRONG = (
     ('[keys]\nrun.approve = "x"', "keys: run.approve and run.prune are both on 'x'; give one another key"),
     ('[keys]\nrun.approve = "j"', "keys: run.approve = 'j': this key moves, chooses or leaves on every screen"),
     ('[keys]\nrun.approve = "a b"', "keys: 'a b' is no key; write a character, or a name"),
-    ("[keys]\nrun.approve = [1]", "keys: run.approve wants a key, or a list of keys"),
+    ("[keys]\nrun.approve = [1]", "keys: run.approve needs a key, or a list of keys"),
     ('[keys]\nsql.run_query = "Q"', "keys: sql.run_query = 'Q': it must work while you type"),
     ("theme = ", "not TOML: "),
     ("a = [" * 3000, "not TOML: "),

@@ -382,7 +382,7 @@ def test_files_that_cannot_be_a_run_are_refused_in_one_line(tmp_path: Path) -> N
     text = tmp_path / "run.duckdb"
     text.write_text("this is no database\n" * 1000)
     for path in (text, tmp_path / "missing" / "run.duckdb"):
-        with pytest.raises(UserError, match=r"cannot be opened|it is no DuckDB database") as caught:
+        with pytest.raises(UserError, match=r"cannot be opened|it is not a DuckDB database") as caught:
             Writer(path)
         assert "\n" not in str(caught.value)
 

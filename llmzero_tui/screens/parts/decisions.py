@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from engine.errors import Fault, UserError
+from engine.words import change_text
 from llmzero_tui.format import plain, share
 from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.values.snapshot import CommandRow, ProposalRow
@@ -178,7 +179,7 @@ class DecisionController:
                 self.tell("reject", proposal_id=proposal.id, revision=proposal.revision,
                           payload={"reason": reason})  # fmt: skip
 
-        title = f"Reject #{proposal.node} {plain(proposal.label, 30)}"
+        title = f"Reject #{proposal.node} {plain(change_text(proposal.changes, proposal.label, 40), 40)}"
         self.screen.app.push_screen(AskText(title, "Reason (optional)", button="Reject"), send)
 
     def action_edit(self) -> None:
