@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from engine.training.rewards import clean
 from tasks import registry
 from tasks.base import Split
 from tests.engine.conftest import Spec, score_of, spec_builder
-from tests.engine.training_runs import Line, checkpoints, distance, ended, finished, metrics, run
+from tests.engine.training_runs import HeldAnHour, Line, checkpoints, distance, ended, finished, metrics, run
 
 
 def adam_steps(directory: str | Path) -> set[float]:
@@ -289,18 +290,20 @@ def test_a_stop_of_another_job_is_none_of_our_business(make_spec: Spec) -> None:
     finished(run(make_spec(), control))
 
 
-def test_a_pause_holds_between_steps_and_costs_no_trainer_time(make_spec: Spec) -> None:
-    control = JobControl()
+def test_a_pause_holds_between_steps_and_costs_no_trainer_time(
+    make_spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = HeldAnHour()
+    monkeypatch.setattr("engine.training.segment.time", SimpleNamespace(perf_counter=lambda: control.now))
 
     def pause(line: Line) -> None:
         if isinstance(line, events.StepMetrics) and line.step == 2:
             control.take(events.Pause())
-            threading.Timer(0.7, control.take, [events.Continue()]).start()
 
-    began = time.perf_counter()
     told = finished(run(make_spec(steps=4), control, pause))
-    assert time.perf_counter() - began > 0.7
-    assert metrics(told)[2]["step_seconds"] < 0.5
+    assert control.held_for == [0, 0, 3600, 0], "before the first step, and between steps"
+    assert [values["step_seconds"] for values in metrics(told)] == [0, 0, 0, 0]
+    assert ended(told).trainer_seconds == 0
 
 
 def test_a_paused_segment_can_be_stopped(make_spec: Spec) -> None:

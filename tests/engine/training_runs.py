@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,31 @@ def run(
 
     run_segment(spec, emit, control or JobControl())
     return told
+
+
+class HeldAnHour(JobControl):
+    """A pause that goes on until the segment waits in it, and lasts an hour on a clock that stands still otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.held_for: list[float] = []
+
+    def hold(self, job: str) -> float:
+        began = self.now
+        with self._changed:  # the hour cannot pass before the segment waits
+            passing = threading.Thread(target=self._pass)
+            passing.start()
+            super().hold(job)
+            self.held_for.append(self.now - began)
+        passing.join()
+        return self.held_for[-1]
+
+    def _pass(self) -> None:
+        with self._changed:
+            if self._paused:
+                self.now += 3600
+                self.take(events.Continue())
 
 
 def ended(told: Sequence[Line]) -> events.SegmentEnded:

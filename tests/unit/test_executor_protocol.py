@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -189,14 +189,20 @@ async def test_a_worker_that_leaves_is_replaced_and_loses_no_job(
 async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot, "_FIRST_PAUSE", 0.05)
-    spawned: list[float] = []
+    tried: list[str | float] = []
+
+    async def pause(seconds: float) -> None:
+        tried.append(seconds)
+        await asyncio.sleep(0)
 
     class Counted(LocalExecutor):
         def spawn(self, slot: Any) -> Any:
-            spawned.append(time.monotonic())
+            tried.append("spawn")
             return super().spawn(slot)
 
+    monkeypatch.setattr(slot, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": pause}))
+    monkeypatch.setattr(slot, "_FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(slot, "_LONGEST_PAUSE", 3.0)
     monkeypatch.setattr(sys.modules[__name__], "LocalExecutor", Counted)
     async with workers(tmp_path, mode="dies at start") as executor:
         await executor.submit(segment("fine"))
@@ -206,10 +212,8 @@ async def test_a_worker_that_cannot_start_crashes_the_job_and_is_tried_less_and_
             "the worker exited with code 1 before it was ready;"
             " last line of worker-0.log: ModuleNotFoundError: No module named 'trl'"
         )
-        await until(lambda: len(spawned) >= 5)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(spawned)]
-    assert gaps[3] >= 0.4  # 0.05, 0.1, 0.2, 0.4 …
-    assert gaps[0] < gaps[3]
+        await until(lambda: len(tried) >= 10)
+    assert tried[:10] == ["spawn", 0.5, "spawn", 1.0, "spawn", 2.0, "spawn", 3.0, "spawn", 3.0]
 
 
 async def test_a_program_that_does_not_exist_crashes_the_job(tmp_path: Path) -> None:
@@ -303,15 +307,16 @@ async def test_an_evaluation_is_a_job_like_any_other(tmp_path: Path) -> None:
         assert (ended.job, ended.end) == ("e", SegmentEnd.CRASHED)
 
 
-async def test_closing_ends_busy_workers_at_once(tmp_path: Path) -> None:
+async def test_closing_ends_busy_workers_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for grace in ("_GOODBYE_SECONDS", "_LAST_MOMENTS"):  # longer than the job: waited for, it would end by itself
+        monkeypatch.setattr(slot, grace, 3600.0)
     async with workers(tmp_path, capacity=2) as executor:
         await executor.submit(segment("silent"))
         await event(executor, "ready")
-        pids = executor.pids
-        began = time.monotonic()
+        processes = [each.process for each in executor._slots]
         await executor.close()
-        assert time.monotonic() - began < 5
-        assert not any(psutil.pid_exists(pid) for pid in pids)
+        assert [each and each.returncode for each in processes] == [-signal.SIGKILL] * 2
+        assert not any(psutil.pid_exists(each.pid) for each in processes if each)
 
 
 async def test_waiting_with_a_timeout_loses_no_event(tmp_path: Path) -> None:
