@@ -215,7 +215,7 @@ def test_ranges_that_change_the_length_of_scored_answers_are_refused_with_the_re
 ) -> None:
     ranges = {"low": 24, "high": 128, "default": 64}
     config = with_value("space.max_completion_length", ranges)
-    with pytest.raises(UserError, match=r"scored with up to 128 tokens, and have been with 64: .*; set it to 64$"):
+    with pytest.raises(UserError, match=r"scored with up to 128 tokens instead of 64, and .*; set it to 64$"):
         resumed(begun, tmp_path, config)
     kept = config.evaluation.model_copy(update={"max_completion_length": 64})
     [key, space] = told(resumed(begun, tmp_path / "again", config.model_copy(update={"evaluation": kept})))
