@@ -117,6 +117,7 @@ def report(rows: list[tuple[Case, float, float]], load: float) -> str:
         f"{'one busy process' if case.beside else 'nothing'} | {wall:.2f} | {cpu:.2f} |"
         for case, wall, cpu in rows
     )
+    missing = f"; cut off after {len(rows)} of {len(cases())} cases" if len(rows) < len(cases()) else ""
     return f"""# CPU threads of a worker
 
 `training.threads = 0`, the default, gives a model of less than {threads.SMALL_PARAMETERS / 1e6:.0f}M parameters one
@@ -130,7 +131,7 @@ which takes the core from any other process. Where the environment says nothing 
 {table}
 
 tiny: 0.3M parameters, all weights, 32 completions of up to 64 tokens; 135M: SmolLM2-135M-Instruct, an adapter of
-rank 8, 8 completions of up to 24 tokens. One run each. Written by `python -m benchmarks.threads`.
+rank 8, 8 completions of up to 24 tokens. One run each{missing}. Written by `python -m benchmarks.threads`.
 
 Machine: {machine.cores()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
 Load average when it began {load:.1f}: above 0.5 other processes shared the cores, and "nothing" is not a quiet machine.

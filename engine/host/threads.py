@@ -2,7 +2,7 @@
 
 Asked by the controller when it builds a job, by the executor's environment and by `check`. A model of less than
 SMALL_PARAMETERS gains nothing from a second thread and loses much where another process wants the core
-(`python -m benchmarks.threads` measures it).
+(docs/benchmark-threads.md).
 """
 
 from __future__ import annotations
