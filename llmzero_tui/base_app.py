@@ -20,8 +20,7 @@ from llmzero_tui.format import plain
 from llmzero_tui.repaint import Repaint
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.screens.host import HostApp
-from llmzero_tui.styles.colourless import ColourlessFilter
-from llmzero_tui.styles.themes import PREFIX, THEMES, palette, theme_after
+from llmzero_tui.styles.themes import PREFIX, THEMES, ColourlessFilter, palette, theme_after
 from llmzero_tui.widgets.appearance import Appearance
 
 if TYPE_CHECKING:

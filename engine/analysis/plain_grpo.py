@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from engine.analysis.json_text import values
-from engine.analysis.rows import Rows
+from engine.analysis.rows import Rows, values
 from engine.domain.score import Score, score_of
 
 NODES = "SELECT node_id, parent_id, branch_step, configuration, start_steps FROM nodes ORDER BY node_id"

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.analysis.json_text import checkpoints
-from engine.analysis.rows import Rows, only_row
+from engine.analysis.rows import Rows, checkpoints, only_row
 from engine.domain.prompt_sets import steering_prompts
 from engine.domain.score import PromptSet, Score, score_of
 from engine.store import queries

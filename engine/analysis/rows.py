@@ -1,7 +1,11 @@
-"""What the questions about a run have in common: how rows are asked for, and the one row of the run itself."""
+"""Rows of a run as the analysis reads them: how they are asked for, the one row of the run itself, and JSON columns.
+
+Of a column that another version or another hand wrote, what can be read is read; the analysis never fails for it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,3 +20,27 @@ def only_row(found: list[dict[str, Any]]) -> dict[str, Any]:
     if not found:
         raise UserError("the run has not begun: its engine has not written anything about it yet")
     return found[0]
+
+
+def numbers(text: str | None) -> dict[str, Any]:
+    """The names and numbers of a JSON object; nothing where there is none."""
+    return {name: value for name, value in values(text).items() if isinstance(value, int | float)}
+
+
+def values(text: str | None) -> dict[str, Any]:
+    """The names and values of a JSON object: numbers, texts and truth values; nothing where there is none."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, int | float | str)}
+
+
+def checkpoints(text: str | None) -> tuple[tuple[int, int], ...]:
+    """The pairs (node, step) of a JSON list; none where it is no list of such pairs."""
+    try:
+        return tuple((int(node), int(step)) for node, step in json.loads(text or "[]"))
+    except (ValueError, TypeError, RecursionError):
+        return ()

@@ -13,9 +13,8 @@ from typing import Any
 
 import tomli_w
 
-from engine.analysis.json_text import values
 from engine.analysis.reported import ReportedPolicy, read_header, reported
-from engine.analysis.rows import Rows
+from engine.analysis.rows import Rows, values
 from engine.domain.score import Score, score_of
 from engine.host.model_files import portable
 

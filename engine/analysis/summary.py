@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from engine.analysis.activity import WorkerActivity, doings
-from engine.analysis.json_text import numbers
 from engine.analysis.reported import TestMeasurement, read_header, reported
+from engine.analysis.rows import numbers
 from engine.domain.score import Score
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})

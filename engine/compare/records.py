@@ -1,7 +1,8 @@
 """What the cells of a comparison measured, as JSON lines: one line a cell, small, committed as evidence.
 
 A cell with a line is done and never run again. Lines are only added; of two for the same cell and settings the later
-one counts. A line that was cut off by a crash is left out.
+one counts. A line that a crash truncated is left out. Here, too: which prompts a policy got right, packed for a line,
+and which code measured.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import string
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +87,49 @@ def standing(cells: Sequence[ComparisonCell], lines: Iterable[Line]) -> PlanProg
             pending.append(cell)
         stale += [line for key, line in measured.items() if key != cell.settings_hash]
     return PlanProgress(done, tuple(pending), tuple(stale))
+
+
+ALPHABET = string.ascii_letters + string.digits + "-_"
+
+
+def pack(outcomes: str) -> str:
+    """Three digits of base 4 as one character, the last ones filled up with zeros."""
+    padded = outcomes + "0" * (-len(outcomes) % 3)
+    return "".join(ALPHABET[int(padded[i : i + 3], 4)] for i in range(0, len(padded), 3))
+
+
+def unpack(packed: str, n: int) -> str:
+    """The digits of `n` prompts. Raises ValueError for what `pack` did not write."""
+    if len(packed) != -(-n // 3):
+        raise ValueError(f"{len(packed)} characters cannot be the outcomes of {n} prompts")
+    numbers = [ALPHABET.index(each) for each in packed]
+    return "".join(f"{number // 16}{number // 4 % 4}{number % 4}" for number in numbers)[:n]
+
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("engine", "tasks")
+"""What a result depends on; a change elsewhere does not make a commit "modified"."""
+
+
+def revision() -> str:
+    """E.g. "3f9ae61", "3f9ae61+modified" where the sources differ from the commit, "0.1.0" outside a checkout."""
+    commit = _git("rev-parse", "--short=10", "HEAD") if (ROOT / ".git").exists() else ""
+    if not commit:
+        return version("llmzero-tui")
+    return f"{commit}+modified" if _git("status", "--porcelain", "--", *SOURCES) else commit
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *words],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from engine.compare.outcomes import unpack
-from engine.compare.records import Line
+from engine.compare.records import Line, unpack
 from engine.domain.score import PromptSet, Score
 
 Against = Literal["seconds", "steps", "tokens"]

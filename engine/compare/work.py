@@ -22,7 +22,7 @@ from engine.analysis.reported import read_header
 from engine.compare import records
 from engine.compare.collect import collect
 from engine.compare.plan import ComparisonCell
-from engine.compare.revision import revision
+from engine.compare.records import revision
 from engine.errors import Fault, UserError
 from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory

@@ -11,7 +11,7 @@ from dataclasses import replace
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.viewed import ViewFeed
+from llmzero_tui.feeds.source import ViewFeed
 from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, CallDetail, called_of, totals_of, whole_of
 from llmzero_tui.values.rows import run_of
 

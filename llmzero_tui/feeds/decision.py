@@ -11,7 +11,7 @@ from dataclasses import replace
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
-from llmzero_tui.feeds.viewed import ViewFeed
+from llmzero_tui.feeds.source import ViewFeed
 from llmzero_tui.values.proposal_detail import (
     BranchPoint,
     DecisionSnapshot,

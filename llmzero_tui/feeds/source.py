@@ -1,15 +1,19 @@
 """A run's database as every feed reads it: kept open while an engine serves it, let go after every look otherwise.
 
-Used by the feeds from one worker thread at a time. While a viewer held the file of a run, no engine could take the run
-up again; so a file is never kept. Never writes.
+`ViewFeed` is the base of the feeds of one run's screens (decision, trajectory, samples, agents). Used by the feeds from
+one worker thread at a time. While a viewer held the file of a run, no engine could take the run up again; so a file is
+never kept. Never writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from engine.store.reader import OpenRun, Reader, open_run
 
@@ -76,3 +80,42 @@ def stamp(path: Path) -> Stamp:
     except OSError:
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
+
+
+ViewT = TypeVar("ViewT")
+SnapshotT = TypeVar("SnapshotT", bound=Any)
+"""A frozen dataclass with `taken`, the time of the look."""
+
+
+@dataclass
+class ViewFeed(ABC, Generic[ViewT, SnapshotT]):
+    """Snapshots of a run for one screen; `clock` and `opener` are what tests replace."""
+
+    path: Path
+    clock: Callable[[], datetime]
+    opener: OpenRun = open_run
+
+    def __post_init__(self) -> None:
+        self._source = Source(self.path, self.opener)
+        self._last: SnapshotT | None = None
+        self._view: ViewT | None = None
+
+    def read(self, view: ViewT, *, quick: bool = False) -> SnapshotT:
+        """One look. Raises Fault when the engine went away under it, UserError when there is no such run; the look
+        after it takes nothing of what was read before for granted."""
+        last = self._last
+        if last is not None and self._view == view and self._source.resting:
+            return replace(last, taken=self.clock())
+        self._last = None
+        with self._source.reader() as reader:
+            snapshot = self._look(reader, view, last)
+        self._last, self._view = snapshot, view
+        return snapshot
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        self._source.close()
+
+    @abstractmethod
+    def _look(self, reader: Reader, view: ViewT, last: SnapshotT | None) -> SnapshotT:
+        """Read what `view` asks for; what is as in `last` need not be read again."""

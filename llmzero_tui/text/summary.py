@@ -25,7 +25,7 @@ from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
-from llmzero_tui.values.decided import decision
+from llmzero_tui.values.standing import decision
 
 
 def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:

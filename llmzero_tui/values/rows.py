@@ -14,7 +14,6 @@ from engine.analysis.activity import doings
 from engine.analysis.summary import derived_node_state, derived_state
 from engine.domain.score import score_of
 from engine.words import advisor_state
-from llmzero_tui.values.decided import decision
 from llmzero_tui.values.nodes import NodeRow, ShownScore
 from llmzero_tui.values.snapshot import (
     CommandRow,
@@ -27,6 +26,7 @@ from llmzero_tui.values.snapshot import (
     StageRow,
     Values,
 )
+from llmzero_tui.values.standing import decision
 
 
 def json_of(text: Any, default: Any) -> Any:

@@ -1,10 +1,12 @@
-"""Where a run or a node stands, in words for panels that have nothing else to show: what is awaited, or what failed.
+"""Where a run or a node stands, in words: what is awaited, what failed, and why a run reports the policy it reports.
 
-Read by the run screen and its panels. Pure values; foreign text in it is made harmless by whoever draws it.
+Read by screens, panels, lists and exports. Pure values; foreign text in it is made harmless by whoever draws it.
 """
 
 from __future__ import annotations
 
+from engine.domain.score import Score
+from llmzero_tui.format import plain, score
 from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.snapshot import EventRow, RunSnapshot
 
@@ -40,3 +42,18 @@ def without_training(snapshot: RunSnapshot, node: NodeRow | None) -> str:
     if node.state == "interrupted":
         return "its engine ended before the first step: resume continues it"
     return "it ended before its first step"
+
+
+def decision(policy: str, reranked: Score | None, leader: str, leader_reranked: Score | None) -> str:
+    """ "#2 step 10 was selected with 0.812 [0.77, 0.85] (n 320) on steering and fresh validation prompts together; …";
+    "" where nothing was picked so. `leader` is the best on the steering prompts alone, "" where that is the policy."""
+    if reranked is None:
+        return ""
+    text = f"{plain(policy, 120)} was selected with {_told(reranked)} on steering and fresh validation prompts together"
+    if leader_reranked is None:
+        return text
+    return f"{text}; {plain(leader, 120)}, the best on the steering prompts, has {_told(leader_reranked)}"
+
+
+def _told(measured: Score) -> str:
+    return f"{score(measured.value, *measured.interval)} (n {measured.n})"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.compare import records
-from engine.compare.outcomes import pack, unpack
 from engine.compare.plan import ComparisonCell, cells, load, merged
+from engine.compare.records import pack, unpack
 from engine.errors import UserError
 
 PLAN = """

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from engine.compare import records
-from engine.compare.outcomes import pack
 from engine.compare.plan import ComparisonCell, cells, load
+from engine.compare.records import pack
 from engine.compare.replays import replay_cells
 from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed

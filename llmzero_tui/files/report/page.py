@@ -19,7 +19,7 @@ from llmzero_tui.text.dynamics import HEADER as DYNAMICS
 from llmzero_tui.text.dynamics import NOTE as DYNAMICS_NOTE
 from llmzero_tui.text.dynamics import dynamics_rows
 from llmzero_tui.text.summary import plain_grpo_line, result_rows, test_lines
-from llmzero_tui.values.decided import decision
+from llmzero_tui.values.standing import decision
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&]|^[-+=]|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))")
 CAPTIONS = {
