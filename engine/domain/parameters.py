@@ -201,7 +201,13 @@ def direction(before: Value | None, after: Value) -> str:
     return "↑" if before is None or after > before else "↓"
 
 
+MOST_NAMES = 8
+"""Names of a message that lists what is known."""
+
+
 def nearest_names(name: str, known: Iterable[str]) -> str:
-    """The known names most like `name`, for a message; all of them when none is like it."""
+    """The known names most like `name`, for a message; when none is like it, the first of them and how many more."""
     names = list(known)
-    return ", ".join(difflib.get_close_matches(name, names, n=2, cutoff=0.5) or names)
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.5) or names[:MOST_NAMES]
+    more = f", … ({len(names)} in all)" if len(near) == MOST_NAMES < len(names) else ""
+    return ", ".join(near) + more
