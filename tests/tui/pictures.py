@@ -6,6 +6,7 @@ queries are given, nothing moves or blinks; a picture is taken once two looks at
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -41,8 +42,9 @@ Take = Callable[..., bool]
 def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.MonkeyPatch) -> Take:
     """Takes the pictures of one test.
 
-    What it returns opens `run` (None: the list of runs), goes to `node`, presses `keys` one by one, each when the app
-    is at rest, carries out the action `do`, and compares what is shown then, which must be a screen of the kind `on`.
+    What it returns opens `run` (None: the list of runs), goes to `node`, presses `keys` one by one, each when what it
+    is about has been read, carries out the action `do`, and compares what is shown then, which must be a screen
+    of the kind `on`.
     """
     home = runs.parent
     monkeypatch.setenv("HOME", str(home))
@@ -65,16 +67,15 @@ def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.Mo
             if node is not None:
                 assert isinstance(app.screen, RunScreen)
                 app.screen.look_at(node)
-            await at_rest(pilot)
+            await read(pilot)
             for key in keys:
                 await pilot.press(key)
-                await at_rest(pilot)
+                await read(pilot)
             if do:
                 await app.screen.run_action(do)
-                await at_rest(pilot)
+            await calm(pilot)
             if on is not None:
                 assert isinstance(app.screen, on), f"{app.screen} is in front"
-            await calm(pilot)
 
         return snap_compare(app, terminal_size=size, run_before=steps)
 
@@ -99,31 +100,36 @@ async def opened(pilot: Pilot[int]) -> None:
     raise AssertionError("the first screen never had its data")
 
 
+async def read(pilot: Pilot[int]) -> None:
+    """Until nothing is being read or asked, and the right side of a run is about the selected node."""
+    app = pilot.app
+    assert isinstance(app, LLMZeroApp)
+    for _ in range(ROUNDS):
+        await pilot.pause()
+        while app._reading is not None or any(not worker.is_finished for worker in app.workers):
+            await asyncio.sleep(0.01)
+        front = app.polled
+        detail = front.snapshot.detail if isinstance(front, RunScreen) and front.snapshot is not None else None
+        if not isinstance(front, RunScreen) or detail is None or detail.node == front.selected:
+            return
+        app.poll()
+    raise AssertionError(f"{app.screen} was never read")
+
+
 async def at_rest(pilot: Pilot[int]) -> None:
-    """Until nothing is being read or asked, and one more look at the run draws what is drawn already."""
+    """Until one more look at the run draws what is drawn already."""
     app = pilot.app
     assert isinstance(app, LLMZeroApp)
     before: list[Strip] | None = None
     for _ in range(ROUNDS):
+        await read(pilot)
         await pilot.pause()
-        if app._reading is not None or any(not worker.is_finished for worker in app.workers):
-            await pilot.pause(0.01)
-            continue
-        screen = app.screen
-        drawn = screen._compositor.render_strips()
-        front = app.polled
-        told = not isinstance(front, RunScreen) or front.snapshot is None or _about(front)
-        if told and drawn == before and screen.size == app.size:
+        drawn = app.screen._compositor.render_strips()
+        if drawn == before and app.screen.size == app.size:
             return
         before = drawn
         app.poll()
     raise AssertionError(f"{app.screen} never came to rest")
-
-
-def _about(screen: RunScreen) -> bool:
-    """Whether the right side is about the selected node."""
-    detail = screen.snapshot.detail if screen.snapshot is not None else None
-    return detail is None or detail.node == screen.selected
 
 
 async def calm(pilot: Pilot[int]) -> None:
