@@ -133,10 +133,11 @@ async def at_rest(pilot: Pilot[int]) -> None:
 
 
 async def calm(pilot: Pilot[int]) -> None:
-    """No cursor blinks."""
+    """No cursor blinks: it is drawn, also where a line was drawn before while it was off."""
     for field in pilot.app.screen.query("*"):
         if isinstance(field, Input | TextArea):
             field.cursor_blink = False
+            field.notify_style_update()
     await at_rest(pilot)
 
 
