@@ -9,14 +9,13 @@ It only reads. First segments and repairs are left out: nobody chose them for wh
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.analysis.rows import Rows, only_row
+from engine.analysis.rows import Rows, only_row, tables
 from engine.domain.score import wilson
 
 SHUFFLES = 2000
@@ -94,7 +93,7 @@ class ParameterDynamics:
 def read_moves(rows: Rows) -> RunMoves:
     """The moves of the run behind `rows`. Raises UserError when it has not begun."""
     header = only_row(rows("SELECT name, strategy, space FROM run_header"))
-    space = {str(p["name"]): p for p in json.loads(header["space"] or "[]")}
+    space = {str(p["name"]): p for p in tables(header["space"]) if "name" in p}
     parents = {row["node_id"]: row["parent_id"] for row in rows(NODES)}
     raw = [row for row in rows(MOVES) if row["parameter"] in space]
     moved = {(row["node_id"], row["parameter"]) for row in raw}
@@ -114,8 +113,9 @@ def read_moves(rows: Rows) -> RunMoves:
 def _amount(parameter: Mapping[str, Any], before: float, after: float) -> float:
     if parameter.get("scale") == "log" and before > 0 and after > 0:
         return math.log2(after / before)
-    choices = parameter.get("choices") or []
-    low, high = (min(choices), max(choices)) if choices else (parameter.get("low", 0.0), parameter.get("high", 0.0))
+    ends = parameter.get("choices") or [parameter.get("low"), parameter.get("high")]
+    known = [each for each in ends if isinstance(each, int | float)] if isinstance(ends, list) else []
+    low, high = min(known, default=0.0), max(known, default=0.0)
     return (after - before) / (high - low) if high > low else 0.0
 
 

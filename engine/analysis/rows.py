@@ -29,13 +29,26 @@ def numbers(text: str | None) -> dict[str, Any]:
 
 def values(text: str | None) -> dict[str, Any]:
     """The names and values of a JSON object: numbers, texts and truth values; nothing where there is none."""
+    return {name: value for name, value in table(text).items() if isinstance(value, int | float | str)}
+
+
+def table(text: str | None) -> dict[str, Any]:
+    """A JSON object, whatever it holds; empty where there is none."""
+    found = _parsed(text)
+    return found if isinstance(found, dict) else {}
+
+
+def tables(text: str | None) -> list[dict[str, Any]]:
+    """The objects of a JSON list; none where it is no list."""
+    found = _parsed(text)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _parsed(text: str | None) -> Any:
     try:
-        found = json.loads(text or "{}")
+        return json.loads(text or "null")
     except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: value for name, value in found.items() if isinstance(value, int | float | str)}
+        return None
 
 
 def checkpoints(text: str | None) -> tuple[tuple[int, int], ...]:

@@ -6,7 +6,6 @@ only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import tomli_w
 
 from engine.analysis.reported import ReportedPolicy, read_header, reported
-from engine.analysis.rows import Rows, values
+from engine.analysis.rows import Rows, table, values
 from engine.domain.score import Score, score_of
 from engine.host.model_files import portable
 
@@ -94,16 +93,17 @@ def read_strategy(rows: Rows) -> TrainingStrategy:
             "steps": header["steps"] or 0,
             "nodes": header["nodes"],
         },
-        run_file=_run_file(json.loads(header["config"] or "{}")),
+        run_file=_run_file(table(header["config"])),
     )
 
 
 def _run_file(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a replay needs of a run file; a base that came with the program is named so that other machines know it."""
-    needed: dict[str, Any] = {name: config[name] for name in REPLAYED if name in config}
-    if path := needed.get("model", {}).get("path"):
+    sections = {name: section for name, section in config.items() if isinstance(section, dict)}
+    needed: dict[str, Any] = {name: sections[name] for name in REPLAYED if name in sections}
+    if isinstance(path := needed.get("model", {}).get("path"), str):
         needed["model"] = {**needed["model"], "path": portable(path)}
-    steps = config.get("search", {}).get("segment_steps")
+    steps = sections.get("search", {}).get("segment_steps")
     return {**needed, **({"search": {"segment_steps": steps}} if steps else {})}
 
 

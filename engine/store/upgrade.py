@@ -79,8 +79,8 @@ def _named(name: str) -> str:
     """What stands for the name in `runs`, and for the run file there, which has it too."""
     called = name.encode("utf-8", "replace").decode()
     literal, patch = (text.replace("'", "''") for text in (called, json.dumps({"name": called})))
-    renamed = f"CASE WHEN json_valid(config) THEN json_merge_patch(config, '{patch}') ELSE config END"
-    return f"'{literal}' AS name, CAST({renamed} AS VARCHAR) AS config"
+    patched = f"CAST(json_merge_patch(config, '{patch}') AS VARCHAR)"  # JSON beside text would make JSON of both
+    return f"'{literal}' AS name, CASE WHEN json_valid(config) THEN {patched} ELSE config END AS config"
 
 
 def _with(columns: dict[str, str]) -> str:

@@ -98,11 +98,11 @@ ORDER BY stage;
 CREATE OR REPLACE VIEW trajectory_parameters AS
 SELECT n.node_id, n.parent_id, b.stage, n.start_steps, n.start_steps + n.trained_steps AS end_steps, e.key AS parameter,
     TRY_CAST(json_extract_string(n.configuration, '$."' || e.key || '"') AS DOUBLE) AS value,
-    TRY_CAST(json_extract_string(p.configuration, '$."' || e.key || '"') AS DOUBLE) AS parent_value,
-    json_exists(n.changes, '$."' || e.key || '"') AS changed, b.stage IS NOT NULL AS on_best_trajectory,
+    TRY_CAST(TRY(json_extract_string(p.configuration, '$."' || e.key || '"')) AS DOUBLE) AS parent_value,
+    TRY(json_exists(n.changes, '$."' || e.key || '"')) AS changed, b.stage IS NOT NULL AS on_best_trajectory,
     json_extract_string(n.configuration, '$."' || e.key || '"') AS text,
-    json_extract_string(p.configuration, '$."' || e.key || '"') AS parent_text
-FROM nodes n CROSS JOIN json_each(n.configuration) e
+    TRY(json_extract_string(p.configuration, '$."' || e.key || '"')) AS parent_text
+FROM nodes n CROSS JOIN json_each(CASE WHEN json_valid(n.configuration) THEN n.configuration ELSE '{}' END) e
 LEFT JOIN nodes p ON p.node_id = n.parent_id LEFT JOIN best_trajectory b ON b.node_id = n.node_id;
 
 CREATE OR REPLACE VIEW parameter_moves AS

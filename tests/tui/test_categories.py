@@ -63,7 +63,7 @@ async def test_a_category_is_chosen_with_the_arrows_and_sent_as_its_name(run: Pa
         assert "how the losses of tokens are summed" in shown(form, "#doc")
         mask.focus()
         await pilot.press("right")
-        assert "loss dr_grpo mask true" in shown(form, "#verdict")
+        assert "loss_type dr_grpo, mask_truncated_completions true" in shown(form, "#verdict")
         await pilot.press("ctrl+r")
         assert (loss.value, mask.value) == ("grpo", "false")
         mask.focus()

@@ -91,7 +91,7 @@ async def test_a_key_copies_the_selected_node(run: Path) -> None:
         await pilot.press("Y")
         await until(pilot, lambda: told(app), "a notification")
     text = kept().read_text()
-    assert text.startswith("knights-01 #12 [b]len↑[/b], crashed, 21 of 50 steps\nfrom #5 step 25")
+    assert text.startswith("knights-01 #12 max_completion_length 80, crashed, 21 of 50 steps\nfrom #5 step 25")
     assert "max_completion_length: 64 -> 80" in text
     assert "\x1b" not in text
     assert "\u202e" not in text

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from engine.analysis.rows import table as json_table
 from engine.host.model_files import portable
 from engine.words import counted, intent_name
 from llmzero_tui.files.report.facts import Row, RunReport
@@ -229,7 +230,7 @@ def _environment(report: RunReport) -> Iterator[str]:
     yield "## Run file and version"
     version, begun = escape(header["engine_version"]), f"{header['created']:%Y-%m-%d %H:%M} UTC"
     yield f"llmzero {version}; begun {begun}; seed {header['seed']}."
-    yield block(json.dumps(json.loads(header["config"] or "{}"), indent=1, ensure_ascii=False), 20_000)
+    yield block(json.dumps(json_table(header["config"]), indent=1, ensure_ascii=False), 20_000)
 
 
 def as_html(text: str, title: str, images: Mapping[str, bytes]) -> str:
