@@ -365,7 +365,7 @@ def test_a_file_at_rest_is_as_closed(engine: Engine, tmp_path: Path) -> None:
         with pytest.raises(QueryError) as caught:
             reader.rows(text.format(out=folder / "out", secret=secret, folder=folder))
         assert "sesame" not in str(caught.value)
-    with pytest.raises(UserError, match="not live"):
+    with pytest.raises(UserError, match="is not running"):
         reader.command("stop")
     reader.close()
     assert (engine.directory / "run.duckdb").read_bytes() == content
