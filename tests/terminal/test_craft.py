@@ -53,7 +53,7 @@ def test_no_color_sends_no_colour_and_the_cursor_can_still_be_seen(runs: Path, t
         extra = {"NO_COLOR": no_color} if no_color else {}
         terminal = Terminal(tmp_path, "--runs-dir", str(runs), size=(120, 40), **extra)
         for words, keys in (
-            ("newest first", "o"), ("by name", ","), ("kept in", "\x1b"), ("by name", "\r"), ("Search tree", "?"),
+            ("newest first", "o"), ("by name", ","), ("saved in", "\x1b"), ("by name", "\r"), ("Search tree", "?"),
             ("Approve the proposal", "\x1b"), ("Search tree", ":"), ("SELECT", ""),
         ):  # fmt: skip
             terminal.wait_for(words)
