@@ -44,7 +44,7 @@ def stuck(runs: Path) -> tuple[int, RunDirectory]:
     engine = live.start(directory)
     live.wait_for_rows(directory, "SELECT 1 FROM runs WHERE state = 'finishing'")
     fill(engine, directory)
-    live.wait_for("the engine to wait", lambda: "cannot be written, it waits" in directory.log.read_text())
+    live.wait_for("the engine to wait", lambda: "cannot be written yet, retrying" in directory.log.read_text())
     return engine, directory
 
 
