@@ -7,7 +7,6 @@ be ended and given again at will.
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from engine.run.mistakes import explain
 from engine.store.reader import open_run
 from engine.words import counted
 from llmzero_tui.commands.compare import work_off
+from llmzero_tui.commands.steer import assignment
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, remarks, table
 from llmzero_tui.values.answers import to_json
@@ -89,14 +89,8 @@ def _seeds(strategy: StrategyFile, options: argparse.Namespace) -> list[int]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """KEY=VALUE of a run file; a value that is no TOML is a text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set {short(text)}: give KEY=VALUE, e.g. training.lora.rank=16")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+    """KEY=VALUE of a run file."""
+    return assignment(text, f"--set {short(text)}: give KEY=VALUE, e.g. training.lora.rank=16")
 
 
 def _factor(text: str) -> tuple[str, float]:

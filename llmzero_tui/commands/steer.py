@@ -115,17 +115,20 @@ def _last_kept(directory: RunDirectory, node: int) -> int:
 
 
 def _values(words: Iterable[str]) -> dict[str, Any]:
-    """NAME=VALUE of hyperparameters; a value that is no TOML is a text, as in loss_type=dapo."""
-    found = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name.strip():
-            raise UserError(f"{short(word)}: give NAME=VALUE, e.g. learning_rate=5e-5")
-        try:
-            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[name.strip()] = value.strip()
-    return found
+    """NAME=VALUE of hyperparameters."""
+    return dict(assignment(word, f"{short(word)}: give NAME=VALUE, e.g. learning_rate=5e-5") for word in words)
+
+
+def assignment(word: str, remedy: str) -> tuple[str, Any]:
+    """The name and the value of NAME=VALUE; a value that is no TOML is a text, as in loss_type=dapo. Raises UserError
+    with the remedy."""
+    name, equals, value = word.partition("=")
+    if not equals or not name.strip():
+        raise UserError(remedy)
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
 
 
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
