@@ -12,7 +12,7 @@ import json
 import os
 import string
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -40,21 +40,24 @@ class PlanProgress:
 
 def load(path: Path) -> list[Line]:
     """All lines of a results file; none when there is no file."""
+    return [each for each in lines(path) if {"task", "strategy", "seed", "settings_hash", "test"} <= each.keys()]
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """The whole JSON objects of a file of lines, in order; none when there is no file. Raises UserError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return []
+        return
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    found = []
     for line in text.split("\n"):  # not splitlines: a text may hold U+2028
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if isinstance(record, dict) and {"task", "strategy", "seed", "settings_hash", "test"} <= record.keys():
-            found.append(record)
-    return found
+        if isinstance(record, dict):
+            yield record
 
 
 def append(path: Path, record: Line) -> None:
