@@ -104,8 +104,8 @@ class FileReader:
         encoded = encode_parameters(params)
         if lane == "adhoc":
             self._let_go()
-            asked = question(self._path, sql, encoded, default_limit(lane, limit))
-            table, self._truncated = self._adhoc.ask(asked, self.limits)
+            asked = question({self._name: self._path}, sql, encoded, default_limit(lane, limit))
+            table, self._truncated = self._adhoc.ask(asked, self.limits, {})
             return table
         values = decode_parameters(encoded)
         with self._taken_up_is_gone(), self._opened() as connection:

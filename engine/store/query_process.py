@@ -1,7 +1,8 @@
 """Ad-hoc SQL in a process of its own, which can be killed: neither the engine nor the terminal shares its memory.
 
-Used by both readers for what a human typed. A run at rest is opened as it is; of a live run the process copies the file
-in a moment in which the engine writes nothing. One process is kept for the next question, and ends when this one does.
+Used by both readers for what a human typed, and for a query over many runs. A run at rest is opened as it is; of a live
+run the process copies the file in a moment in which the engine writes nothing. One process is kept for the next
+question, and ends when this one does.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ START_SECONDS = 60.0
 """How long a process may take to be ready, on a machine that is busy."""
 SECONDS, MEMORY = "LLMZERO_SQL_SECONDS", "LLMZERO_SQL_MEMORY"
 """Variables that set the limits where no flag does."""
+
+
+Still = Callable[[], AbstractContextManager[None]]
+"""A block in which the engine of a live run writes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +106,15 @@ class QueryProcess:
 
     def ask(
         self,
-        question: Mapping[str, object],
+        question: Mapping[str, Any],
         limits: QueryLimits,
-        still: Callable[[], AbstractContextManager[None]] | None,
+        stills: Mapping[str, Still],
     ) -> tuple[pa.Table, bool]:
         """The answer, and whether it was cut.
 
         Args:
             question: as `question` makes it.
-            still: a block in which the engine of a live run writes nothing.
+            stills: of each live run among its runs, by path.
 
         Raises:
             QueryError: wrong SQL, or a limit was reached. QueryInterrupted: by `stop`.
@@ -119,11 +124,14 @@ class QueryProcess:
         try:
             self._expect(START_SECONDS, f"the process for queries did not start within {START_SECONDS:g} s")
             with tempfile.TemporaryDirectory(prefix="llmzero-sql-", ignore_cleanup_errors=True) as place:
-                if still is not None:
-                    question = {**question, "path": self._copy(str(question["path"]), place, still), "copy": True}
+                runs = [
+                    {**run, "path": self._copy(run["path"], f"{place}/{number}", stills[run["path"]]), "copy": True}
+                    if run["path"] in stills else run
+                    for number, run in enumerate(question["runs"])
+                ]  # fmt: skip
                 deadline = self._deadline(limits.seconds, _over(f"longer than {limits.seconds:g} s; {SECONDS}"))
                 try:
-                    self._send({**question, "id": 0, "place": place, **asdict(limits)})
+                    self._send({**question, "runs": runs, "id": 0, "place": place, **asdict(limits)})
                     header = self._receive()
                     return pa.ipc.open_stream(self._replies).read_all(), bool(header["truncated"])
                 finally:
@@ -132,7 +140,7 @@ class QueryProcess:
             self.stop(self._death(limits))
             raise self._stopped or error from error
 
-    def _copy(self, path: str, place: str, still: Callable[[], AbstractContextManager[None]]) -> str:
+    def _copy(self, path: str, place: str, still: Still) -> str:
         with still():
             self._send({"id": 0, "copy_from": path, "place": place})
             return str(self._receive()["path"])
@@ -220,7 +228,7 @@ def end_all() -> None:
 
 
 class AdHocQueries:
-    """A reader's ad-hoc queries: one at a time, stopped by `interrupt` from any thread."""
+    """Ad-hoc queries of a reader, or over many runs: one at a time, stopped by `interrupt` from any thread."""
 
     def __init__(self) -> None:
         self._process: QueryProcess | None = None
@@ -229,12 +237,12 @@ class AdHocQueries:
         self,
         question: Mapping[str, Any],
         limits: QueryLimits,
-        still: Callable[[], AbstractContextManager[None]] | None = None,
+        stills: Mapping[str, Still],
     ) -> tuple[pa.Table, bool]:
         """See `QueryProcess.ask`."""
         self._process = process = take()
         try:
-            return process.ask(question, limits, still)
+            return process.ask(question, limits, stills)
         except BaseException as error:
             if not isinstance(error, QueryError):
                 process.stop(QueryError("the query was stopped"))  # in the middle of a conversation
@@ -250,10 +258,19 @@ class AdHocQueries:
             process.stop(QueryInterrupted("the query was interrupted"))
 
 
-def question(path: Path, sql: str, params: object, limit: int | None) -> dict[str, Any]:
-    """What the process is asked; `params` as they travel."""
+def question(
+    runs: Mapping[str, Path], sql: str, params: object, limit: int | None, *, together: bool = False
+) -> dict[str, Any]:
+    """What the process is asked.
+
+    Args:
+        runs: databases by the name of the run, which is "" for the one that is stored in it.
+        params: as they travel.
+        together: over all runs in one answer, with the column `run` in every table; else there is one run.
+    """
     return {
-        "path": str(path.absolute()),
+        "runs": [{"name": name, "path": str(path.absolute())} for name, path in runs.items()],
+        "together": together,
         "sql": sql.encode("utf-8", "replace").decode(),
         "params": params,
         "limit": limit,

@@ -13,7 +13,8 @@ import select
 import shutil
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +25,8 @@ from engine.errors import UserError
 from engine.store.database import HERE, DatabaseInUse, open_database, schema_version
 from engine.store.errors import QueryError, one_line
 from engine.store.execute import QueryJob
-from engine.store.protocol import PREFIX, decode_parameters, frame, run_name
+from engine.store.protocol import PREFIX, decode_parameters, frame
+from engine.store.together import Connect, gather
 from engine.store.upgrade import as_of_now
 
 OVERHEAD_MB = 512
@@ -85,6 +87,7 @@ def _copy(source: Path, place: Path) -> str:
     """The database of a live run with what is not yet in its main file, while the engine writes nothing."""
     target = place / source.name
     try:
+        place.mkdir()
         shutil.copyfile(source, target)
         with suppress(FileNotFoundError):
             shutil.copyfile(f"{source}.wal", f"{target}.wal")
@@ -95,24 +98,36 @@ def _copy(source: Path, place: Path) -> str:
 
 
 def _answer(request: dict[str, Any]) -> tuple[pa.Table, bool]:
-    path, memory = Path(request["path"]), int(request["memory"])
+    memory = int(request["memory"])
     resource.setrlimit(resource.RLIMIT_DATA, ((memory + OVERHEAD_MB) << 20, resource.RLIM_INFINITY))
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = (used.ru_utime + used.ru_stime) + SPARE_CPU_SECONDS + request["seconds"] * (os.cpu_count() or 1)
     resource.setrlimit(resource.RLIMIT_CPU, (int(cpu) + 1, resource.RLIM_INFINITY))
-    connection = open_database(path, read_only=True, memory=memory << 20, spill=Path(request["place"]) / "spill")
-    try:
-        if request.get("copy"):
+    parameters = decode_parameters(request["params"])
+    if not request["together"]:
+        [run] = request["runs"]
+        with _opened(run, request) as connect:
+            result = QueryJob().run(connect, request["sql"], parameters, request["limit"])
+        return result.table, result.truncated
+    spill = Path(request["place"]) / "spill"
+    with closing(open_database(Path(":memory:"), read_only=False, memory=memory << 20, spill=spill)) as every_run:
+        for run in request["runs"]:
+            with _opened(run, request) as connect:
+                gather(every_run, run["name"], connect, request["sql"])
+        result = QueryJob().run(every_run.cursor, request["sql"], parameters, request["limit"])
+    return result.table, result.truncated
+
+
+@contextmanager
+def _opened(run: dict[str, Any], request: dict[str, Any]) -> Iterator[Connect]:
+    """What makes connections to a run, with the tables and views of now."""
+    path, spill = Path(run["path"]), Path(request["place"]) / "spill"
+    with closing(open_database(path, read_only=True, memory=int(request["memory"]) << 20, spill=spill)) as connection:
+        if run.get("copy"):
             for each in (path, path.with_name(path.name + ".wal")):
                 each.unlink(missing_ok=True)  # open is enough: nothing is left of it however this process ends
-        version = schema_version(connection, path)
         views = (HERE / "views.sql").read_text(encoding="utf-8")
-        name = "" if request.get("copy") else run_name(path)  # of a live run: its engine has written the name
-        connect = as_of_now(connection.cursor, version or 0, views, name)
-        result = QueryJob().run(connect, request["sql"], decode_parameters(request["params"]), request["limit"])
-        return result.table, result.truncated
-    finally:
-        connection.close()
+        yield as_of_now(connection.cursor, schema_version(connection, path) or 0, views, run["name"])
 
 
 def _limit_reached(error: UserError, request: dict[str, Any]) -> str:

@@ -84,12 +84,16 @@ class SocketReader:
     def truncated(self) -> bool:
         return self._truncated
 
+    @property
+    def database(self) -> Path:
+        """The file of the run, which only its engine may open."""
+        return self._path.with_name(DATABASE_NAME).resolve()
+
     def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
         encoded = encode_parameters(params)
         if lane == "adhoc":
-            database = self._path.with_name(DATABASE_NAME).resolve()
-            asked = question(database, sql, encoded, default_limit(lane, limit))
-            table, self._truncated = self._adhoc.ask(asked, self.limits, self._still)
+            asked = question({"": self.database}, sql, encoded, default_limit(lane, limit))
+            table, self._truncated = self._adhoc.ask(asked, self.limits, {str(self.database): self.still})
             return table
         request = {"sql": sql.encode("utf-8", "replace").decode(), "params": encoded, "lane": lane}
         with self._asking:
@@ -129,7 +133,7 @@ class SocketReader:
             self._in_flight = None
 
     @contextmanager
-    def _still(self) -> Iterator[None]:
+    def still(self) -> Iterator[None]:
         """A block in which the engine writes nothing. Raises EngineGone, or StoreFault when the block took too long."""
         with self._asking:
             self._send({"still": True}, TICK_SECONDS)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import UserError
 from engine.run import launch
 from engine.run.rundir import RunDirectory, refuse_files_of_runs
+from engine.store.many import ManyRuns
 from engine.store.query_process import QueryLimits
 from engine.store.reader import Reader, open_run
 from engine.words import counted
@@ -112,26 +113,45 @@ def _ask(directory: RunDirectory, asked: SqlRequest) -> pa.Table:
 
 
 def _ask_all(runs: list[RunDirectory], asked: SqlRequest) -> pa.Table:
-    """The same query over every run, oldest first, with a column `run` in front.
+    """Over every run, oldest first: together when the query names the column `run`, else one run after the other.
 
     A run of which `ls` cannot say anything is left out with the same remark; a query that is wrong is wrong for all.
     """
-    import pyarrow as pa
+    from engine.store.together import names_the_run
 
-    answers = []
+    readable = []
     for directory in reversed(runs):
         if trouble := look(directory).trouble:
             note(f"llmzero: {directory.name} is left out: {plain(trouble)}")
-            continue
+        else:
+            readable.append(directory)
+    if not readable:
+        raise UserError("no run can be read")
+    return _ask_together(readable, asked) if names_the_run(asked.text) else _ask_each(readable, asked)
+
+
+def _ask_each(runs: list[RunDirectory], asked: SqlRequest) -> pa.Table:
+    """One answer under the other, with the column `run` in front."""
+    import pyarrow as pa
+
+    answers = []
+    for directory in runs:
         answer = _ask(directory, asked)
         name = "run" if "run" not in answer.column_names else "run_name"
         answers.append(answer.add_column(0, name, pa.array([directory.name] * answer.num_rows, pa.string())))
-    if not answers:
-        raise UserError("no run can be read")
     return pa.concat_tables(answers, promote_options="permissive")
 
 
-def interruptible(reader: Reader, ask: Callable[[], Any]) -> Any:
+def _ask_together(runs: list[RunDirectory], asked: SqlRequest) -> pa.Table:
+    """One answer over tables that hold the rows of all runs and the column `run`."""
+    many = ManyRuns([each.path for each in runs], asked.limits)
+    answer = interruptible(many, lambda: many.query(asked.text, asked.rows))
+    if many.truncated:
+        note(f"llmzero: truncated after {counted(answer.num_rows, 'row')}; add LIMIT, or aggregate")
+    return answer
+
+
+def interruptible(reader: Reader | ManyRuns, ask: Callable[[], Any]) -> Any:
     """Ask in a thread, so that Ctrl+C reaches this one and stops the query."""
     result: list[Any] = []
     failure: list[BaseException] = []

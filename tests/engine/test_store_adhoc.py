@@ -17,6 +17,7 @@ import pytest
 from engine.errors import UserError
 from engine.store import query_process
 from engine.store.errors import EngineGone, QueryError, QueryInterrupted
+from engine.store.many import ManyRuns
 from engine.store.query_process import QueryLimits
 from engine.store.reader import FileReader, Reader, SocketReader, open_run
 from engine.store.writer import Writer
@@ -153,6 +154,21 @@ def test_a_command_that_ends_leaves_no_process_behind(tmp_path: Path, how: signa
         asking.send_signal(how)
         assert asking.wait(10) == (-9 if how == signal.SIGKILL else 130)
         wait_until(lambda: not query.is_running(), 5)
+
+
+def test_one_query_over_a_live_run_and_one_at_rest(tmp_path: Path) -> None:
+    for name in ("live", "rest"):
+        (tmp_path / name).mkdir()
+        writer = Writer(tmp_path / name / "run.duckdb")
+        small_search(writer)
+        writer.close()
+    with engine_process(tmp_path / "live"):
+        many = ManyRuns([tmp_path / "live", tmp_path / "rest"], QueryLimits.given())
+        sql = "SELECT run, count(*) AS n, max(value) AS best FROM nodes JOIN scores USING (run, node_id) GROUP BY run"
+        live, rest = many.query(f"{sql} ORDER BY run").to_pylist()
+    assert (live.pop("run"), rest.pop("run")) == ("live", "rest")
+    assert live == rest
+    assert rest["n"] > 0
 
 
 def test_the_live_view_does_not_wait_for_ad_hoc_queries(tmp_path: Path) -> None:

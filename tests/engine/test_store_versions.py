@@ -10,8 +10,10 @@ import pytest
 
 from engine.errors import UserError
 from engine.store import socket_reader
+from engine.store.many import ManyRuns
 from engine.store.protocol import SCHEMA_VERSION
 from engine.store.queries import load
+from engine.store.query_process import QueryLimits
 from engine.store.reader import FileReader, SocketReader
 from engine.store.server import StoreServer
 from engine.store.snapshot import snapshot
@@ -94,6 +96,21 @@ def test_an_old_file_is_read_with_the_questions_of_now_and_left_as_it_is(old: Pa
     assert reader.rows("SELECT count(*) AS n FROM current_state") == [{"n": 1}]
     reader.close()
     assert (old / "run.duckdb").read_bytes() == before
+
+
+def test_an_old_run_beside_a_new_one_answers_one_query(old: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    writer = Writer(new / "run.duckdb")
+    small_search(writer)
+    writer.close()
+    many = ManyRuns([old, new], QueryLimits.given())
+    before, now = many.query(
+        "SELECT run, count(*) AS n, count(note) AS notes, max(value) AS best "
+        "FROM nodes JOIN scores USING (run, node_id) GROUP BY run ORDER BY run = 'new'"
+    ).to_pylist()
+    assert (before["run"], now["run"], before["notes"]) == (old.name, "new", 0)
+    assert (before["n"], before["best"]) == (now["n"], now["best"])
 
 
 def test_a_copy_of_an_old_file_is_of_the_version_of_now(old: Path) -> None:

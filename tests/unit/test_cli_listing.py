@@ -213,6 +213,42 @@ def test_sql_over_all_runs_names_the_run_of_each_row(ask: Ask, runs: Path) -> No
     ]
 
 
+def test_a_query_that_names_the_run_is_one_over_all_runs(ask: Ask, runs: Path) -> None:
+    for name in ("one", "two"):
+        finished_run(runs, name)
+    best = json.loads(ask("sql", "SELECT run, max(value) AS best FROM checkpoints GROUP BY run ORDER BY run", "--json"))
+    assert best == [{"run": "one", "best": 0.75}, {"run": "two", "best": 0.75}]
+    over_all = "SELECT count(DISTINCT run) AS runs, avg(value) AS mean, count(*) AS n FROM checkpoints"
+    assert json.loads(ask("sql", over_all, "--json")) == [{"runs": 2, "mean": 0.5, "n": 4}]
+    joined = "SELECT run, node_id, label, value FROM nodes JOIN scores USING (run, node_id) ORDER BY ALL"
+    assert json.loads(ask("sql", joined, "--json")) == [
+        {"run": run, "node_id": node, "label": label, "value": value}
+        for run in ("one", "two") for node, label, value in ((0, "base", 0.25), (1, "lr↑", 0.75))
+    ]  # fmt: skip
+    assert json.loads(ask("sql", "SELECT run, best_value FROM current_state WHERE run = 'two'", "--json")) == [
+        {"run": "two", "best_value": 0.75}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"), [("run, valu FROM checkpoints", '"valu" not found'), ("run FROM x", "x does not exist")]
+)
+def test_a_wrong_query_over_all_runs_is_one_line(
+    ask: Ask, runs: Path, query: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        finished_run(runs, name)
+    assert cli.main(["sql", f"SELECT {query}"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_a_query_over_all_runs_is_cut_at_its_limit(ask: Ask, runs: Path) -> None:
+    for name in ("one", "two"):
+        finished_run(runs, name)
+    assert len(json.loads(ask("sql", "SELECT run FROM nodes", "--rows", "3", "--json"))) == 3
+
+
 def test_sql_over_all_runs_leaves_a_broken_one_out(ask: Ask, runs: Path) -> None:
     finished_run(runs, "good")
     finished_run(runs, "broken").database.write_bytes(b"no")
