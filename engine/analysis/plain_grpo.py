@@ -22,17 +22,18 @@ FROM checkpoints c JOIN nodes n USING (node_id) ORDER BY c.seq
 @dataclass(frozen=True, slots=True)
 class PlainGRPO:
     """The default configuration after `steps` GRPO steps, at checkpoint (node, step), with its validation score; of
-    those at most as long as the reported policy the longest."""
+    those at most as long as the reported policy, which has `policy_steps`, the longest."""
 
     node: int
     step: int
     steps: int
+    policy_steps: int
     validation: Score
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "node": self.node, "step": self.step, "steps": self.steps,
+            "node": self.node, "step": self.step, "steps": self.steps, "policy_steps": self.policy_steps,
             "validation": self.validation.as_dict(),
         }  # fmt: skip
 
@@ -53,4 +54,4 @@ def read_plain(rows: Rows) -> PlainGRPO | None:
     score = score_of(longest) if longest else None
     if longest is None or score is None:
         return None
-    return PlainGRPO(longest["node_id"], longest["step"], longest["total_steps"], score)
+    return PlainGRPO(longest["node_id"], longest["step"], longest["total_steps"], total, score)

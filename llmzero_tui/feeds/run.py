@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from engine.analysis.plain_grpo import read_plain
 from engine.errors import UserError
 from engine.store.queries import load as sql
 from engine.store.reader import OpenRun, Reader, open_run
@@ -40,6 +41,7 @@ from llmzero_tui.values.snapshot import (
     SampleRow,
     SmallMetric,
 )
+from llmzero_tui.values.standing import yardstick
 
 STRIP_PARTS = 7
 EVENTS_KEPT = 400
@@ -134,7 +136,7 @@ class RunFeed:
             inbox=tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox"))),
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
             space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, run, view, grown),
-            writing=writing, sparks=self._sparks.sparks, extent=self._sparks.extent,
+            writing=writing, sparks=self._sparks.sparks, extent=self._sparks.extent, yardstick=_yardstick(reader, run),
         )  # fmt: skip
 
     def _grown(self, reader: Reader) -> set[int]:
@@ -193,6 +195,13 @@ def header(reader: Reader, path: Path) -> Row:
     if not rows:
         raise UserError(f"{path.name} has no data yet: its engine is starting, or ended before it began")
     return rows[0]
+
+
+def _yardstick(reader: Reader, run: RunRow) -> str:
+    """Plain GRPO beside the policy of a run at rest; "" while it trains and where the base is the best."""
+    if reader.live or run.best is None or not run.best.node:
+        return ""
+    return yardstick(read_plain(reader.rows))
 
 
 def _begun_again(before: Nodes, now: Nodes) -> set[int]:

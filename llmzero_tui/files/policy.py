@@ -18,7 +18,7 @@ from engine.store.reader import Reader, open_run
 from engine.words import counted
 from llmzero_tui.files.exporting import CopyStopped, Progress, WrittenFile, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
-from llmzero_tui.text.summary import RunResult, read_result, result_lines, strategy_lines
+from llmzero_tui.text.summary import RunResult, plain_grpo_line, read_result, result_lines, strategy_lines
 
 NOT_EXPORTED = ("optimizer.pt", "manifest.json", "README.md")
 POLL_SECONDS = 0.2
@@ -102,7 +102,7 @@ def _merge(base: str, adapter: Path, output: Path, progress: Progress | None) ->
 def _card(result: RunResult) -> str:
     """The model card. Only names and numbers: nothing that an advisor or a model wrote."""
     strategy = result.strategy
-    scores, stages = list(result_lines(strategy.reported)), list(strategy_lines(result))
+    scores, stages = [*result_lines(strategy.reported), plain_grpo_line(result)], list(strategy_lines(result))
     base = plain(Path(strategy.base).name if Path(strategy.base).is_absolute() else strategy.base)
     return "\n".join(
         [

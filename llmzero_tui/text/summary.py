@@ -25,7 +25,7 @@ from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
-from llmzero_tui.values.standing import decision
+from llmzero_tui.values.standing import decision, yardstick
 
 
 def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
@@ -146,18 +146,7 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
 
 def plain_grpo_line(result: RunResult) -> str:
     """The default configuration's own branch beside the reported policy; "" where nothing beats the base."""
-    if not result.strategy.stages:
-        return ""
-    plain_grpo, steps = result.plain, result.strategy.steps
-    if plain_grpo is None:
-        return "plain GRPO: no segment trained the default configuration; `llmzero replay` does"
-    told = f"validation {_short(plain_grpo.validation)} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
-    if plain_grpo.steps == steps:
-        return f"plain GRPO, the default configuration for as many steps: {told}"
-    return (
-        f"plain GRPO, the default configuration as far as it was trained here: {told}; "
-        f"the policy has {steps}, `llmzero replay` trains both for as many"
-    )
+    return yardstick(result.plain) if result.strategy.stages else ""
 
 
 def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str:

@@ -260,6 +260,7 @@ class RunSnapshot:
     """One look at a run. Unchanged parts are the same objects as in the snapshot before.
 
     `sparks` is the reward of nodes in parts of what was planned, for those looked at so far; `extent` their scale.
+    `yardstick` says of a run at rest how plain GRPO compares with its policy.
     """
 
     taken: datetime
@@ -275,6 +276,7 @@ class RunSnapshot:
     writing: tuple[ModelRemark, ...] = ()
     sparks: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     extent: tuple[float, float] = (0.0, 1.0)
+    yardstick: str = ""
 
     @property
     def running(self) -> NodeRow | None:

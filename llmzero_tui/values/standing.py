@@ -5,7 +5,9 @@ Read by screens, panels, lists and exports. Pure values; foreign text in it is m
 
 from __future__ import annotations
 
+from engine.analysis.plain_grpo import PlainGRPO
 from engine.domain.score import Score
+from engine.words import counted
 from llmzero_tui.format import plain, score
 from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.snapshot import EventRow, RunSnapshot
@@ -53,6 +55,20 @@ def decision(policy: str, reranked: Score | None, leader: str, leader_reranked: 
     if leader_reranked is None:
         return text
     return f"{text}; {plain(leader, 120)}, the best on the steering prompts, has {_told(leader_reranked)}"
+
+
+def yardstick(plain_grpo: PlainGRPO | None) -> str:
+    """How plain GRPO, the default configuration's own branch, scored beside the reported policy."""
+    if plain_grpo is None:
+        return "plain GRPO: no segment trained the default configuration; `llmzero replay` does"
+    scored = score(plain_grpo.validation.value, *plain_grpo.validation.interval)
+    told = f"validation {scored} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
+    if plain_grpo.steps == plain_grpo.policy_steps:
+        return f"plain GRPO, the default configuration for as many steps: {told}"
+    return (
+        f"plain GRPO, the default configuration as far as it was trained here: {told}; "
+        f"the policy has {plain_grpo.policy_steps}, `llmzero replay` trains both for as many"
+    )
 
 
 def _told(measured: Score) -> str:

@@ -64,7 +64,7 @@ class Details(Sheet):
                 node,
                 failure_of(snapshot),
                 self._waits(snapshot, node),
-                _decision(snapshot, node),
+                _reported(snapshot, node),
             ),
             (detail.stages, snapshot.space),
             (detail.samples, without_training(snapshot, node)),
@@ -88,7 +88,7 @@ class Details(Sheet):
         if self.tab == 0:
             return Group(
                 *node_texts.failure(failure_of(snapshot), dress), *node_texts.written(snapshot.writing, dress),
-                *node_texts.decided(_decision(snapshot, node), dress),
+                *node_texts.reported(*_reported(snapshot, node), dress),
                 node_texts.rationale(detail, node, dress, waits=self._waits(snapshot, node)),
             )  # fmt: skip
         if self.tab == 1:
@@ -100,7 +100,8 @@ class Details(Sheet):
         return call_texts.short(detail.calls, width, dress)
 
 
-def _decision(snapshot: RunSnapshot, node: NodeRow | None) -> str:
-    """Why the run reports the policy of this node; "" for every other one."""
+def _reported(snapshot: RunSnapshot, node: NodeRow | None) -> tuple[str, str]:
+    """Why the run reports the policy of this node, and how plain GRPO compares; "" for every other node."""
     best = snapshot.run.best
-    return snapshot.run.decision if node is not None and best is not None and best.node == node.id else ""
+    mine = node is not None and best is not None and best.node == node.id
+    return (snapshot.run.decision, snapshot.yardstick) if mine else ("", "")

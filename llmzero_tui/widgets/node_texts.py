@@ -78,9 +78,11 @@ def failure(failed: tuple[str, str, tuple[EventRow, ...]] | None, dress: Appeara
     return lines
 
 
-def decided(words: str, dress: Appearance) -> list[RenderableType]:
-    """Why the run reports this node's policy; nothing where there are no words."""
-    return [_line(dress, ("★ ", dress.palette.star), (words, dress.palette.text))] if words else []
+def reported(decision: str, yardstick: str, dress: Appearance) -> list[RenderableType]:
+    """Why the run reports this node's policy, and plain GRPO beside it; nothing where there are no words."""
+    colours = dress.palette
+    lines = [_line(dress, ("★ ", colours.star), (decision, colours.text))] if decision else []
+    return [*lines, *([_line(dress, (yardstick, colours.muted))] if yardstick else [])]
 
 
 def hands(node: NodeRow, dress: Appearance) -> list[RenderableType]:

@@ -28,6 +28,13 @@ def test_a_run_without_an_engine_is_crashed(run: Path) -> None:
     assert snapshot.run.eta is None
 
 
+def test_plain_grpo_stands_beside_the_policy_of_a_run_at_rest_alone(run: Path) -> None:
+    with live(run):
+        assert feed_of(run).read(RunView()).yardstick == ""
+    said = feed_of(run).read(RunView()).yardstick
+    assert said.startswith("plain GRPO, the default configuration for as many steps: validation 0.637 [0.58, 0.69]")
+
+
 def test_a_snapshot_holds_the_whole_tree_and_looks_at_what_trains(run: Path, engine: Engine) -> None:
     snapshot = feed_of(run).read(RunView())
     assert snapshot.run.state == "training"

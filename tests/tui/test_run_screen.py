@@ -257,6 +257,18 @@ async def test_the_cursor_drives_the_right_side(run: Path) -> None:
         assert not screen.following
 
 
+async def test_the_policy_of_a_run_that_is_over_stands_beside_plain_grpo(runs: Path) -> None:
+    app = app_on(runs / "knights-00")
+    async with app.run_test(size=(160, 50)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
+        await until(pilot, lambda: shows(screen, "plain GRPO, the default configuration", "#details"), "the yardstick")
+        await pilot.press("home")
+        await until(pilot, lambda: screen.selected == 0, "the root")
+        await until(pilot, lambda: not shows(screen, "plain GRPO", "#details"), "no yardstick at another node")
+
+
 async def test_the_view_follows_what_trains_until_the_human_looks_elsewhere(run: Path, engine: Engine) -> None:
     async with opened(run) as (pilot, screen):
         engine.writer.update("nodes", {"node_id": RUNNING}, state="finished")

@@ -39,6 +39,7 @@ def test_an_export_is_a_model_directory_with_its_strategy_and_card(tmp_path: Pat
     assert tomllib.loads((made / "strategy.toml").read_text())["stage"][0]["steps"] == 4
     card = (made / "README.md").read_text()
     assert "test 0.250 → 0.750" in card
+    assert "plain GRPO: no segment trained the default configuration; `llmzero replay` does" in card
     assert "\x1b" not in card
     assert "evil" not in card
 
