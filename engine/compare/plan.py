@@ -18,8 +18,9 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from engine.errors import UserError, one_line
-from engine.run.config import RunConfig, RunFileSection
+from engine.run.config import RunConfig
 from engine.run.mistakes import explain
+from engine.run.section import RunFileSection
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
 

@@ -9,13 +9,14 @@ from typing import Literal
 
 from engine.chat import ChatFormat
 from engine.controller.run_state import RunState
+from engine.domain.memory import EVALUATION_PROMPTS
 from engine.domain.prompt_sets import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
 from engine.domain.tree import Node, NodeState, Tree
 from engine.host import machine, threads
 from engine.host.model_files import parameters
 from engine.run.config import RunConfig
-from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SegmentSpec
+from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SegmentSpec, VllmSpec
 
 READ_PROMPTS = 8
 """So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
@@ -111,7 +112,7 @@ class JobBuilder:
             precision=config.training.precision,
             dtype=config.training.dtype,
             optim=OPTIMIZERS[config.training.optimizer],
-            vllm=config.training.vllm,
+            vllm=self._vllm(),
             threads=self._threads,
             on_error=config.task.on_error,
             lora=self._lora(),
@@ -122,6 +123,18 @@ class JobBuilder:
         length, at_once = self._config.evaluation_length(self._space), self._config.evaluation.batch_size
         chat = ChatFormat.of(self._config.model)
         return spec.model_copy(update={"max_completion_length": length, "batch_size": at_once, "chat": chat})
+
+    def _vllm(self) -> VllmSpec | None:
+        vllm = self._config.training.vllm
+        if vllm.mode == "off":
+            return None
+        longest = max(self._space.longest_completion(0), self._config.evaluation_length(self._space))
+        return VllmSpec(
+            mode=vllm.mode, memory_share=vllm.memory_share, sleep=vllm.sleep, length=vllm.max_model_length,
+            longest=longest, sequences=max(self._config.training.batch_size, EVALUATION_PROMPTS),
+            correction=vllm.importance_sampling_mode, clip_max=vllm.importance_sampling_clip_max, host=vllm.host,
+            port=vllm.port, group_port=vllm.group_port, timeout=vllm.timeout_seconds,
+        )  # fmt: skip
 
     def _lora(self) -> LoraSpec | None:
         lora = self._config.training.lora

@@ -51,7 +51,9 @@ class TrainingSizes:
         eight_bit: whether Adam's moments have 8 bits. penalty: whether a KL penalty is possible.
         batch, micro_batch: completions of a step and of a pass. prompt, completion: tokens of the longest.
         scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit.
-        gpu: whether it lies on one.
+        gpu: whether it lies on one. vllm: bytes that vLLM takes of this memory where it generates, its copy of the
+            weights among them, 0 for a server's; None where Transformers generates. sleeps: whether they are given back
+            while the policy is trained.
     """
 
     parameters: int
@@ -69,6 +71,8 @@ class TrainingSizes:
     scored: int = 512
     prompts: int = 0
     gpu: bool = False
+    vllm: int | None = None
+    sleeps: bool = False
 
     @property
     def trained(self) -> int:
@@ -98,7 +102,8 @@ class MemoryEstimate:
     Attributes:
         weights: with the adapter and the copies that autocast makes. reference: 0 where no KL penalty is possible.
         optimizer: Adam's moments. gradients, activations, logits: of one forward and backward pass.
-        generation: keys, values and logits of a step's rollouts or of an evaluation's prompts.
+        generation: keys, values and logits of a step's rollouts or of an evaluation's prompts, or a vLLM that sleeps
+            while the policy is trained. vllm: one that does not.
         process: what is there without a model.
     """
 
@@ -109,13 +114,14 @@ class MemoryEstimate:
     activations: int
     logits: int
     generation: int
+    vllm: int
     process: int
 
     @property
     def total(self) -> int:
         """Bytes at the worst moment."""
         step = self.gradients + self.activations + self.logits
-        return self.weights + self.reference + self.optimizer + self.process + max(step, self.generation)
+        return self.weights + self.reference + self.optimizer + self.vllm + self.process + max(step, self.generation)
 
     def parts(self) -> Mapping[str, int]:
         """The parts by name."""
@@ -129,6 +135,7 @@ def estimate(of: TrainingSizes) -> MemoryEstimate:
     trained = of.trained * of.trained_weight
     rollouts = of.batch * sequence_bytes(of.layers, of.vocabulary, of.prompt + of.completion, of.compute)
     one = sequence_bytes(of.layers, of.vocabulary, of.prompt + of.scored, of.compute)
+    generation = max(rollouts, one * (of.prompts or evaluation_batch(one)))
     return MemoryEstimate(
         weights=of.parameters * of.weight + copies + (trained if of.adapter else 0),
         reference=trained if of.penalty else 0,
@@ -136,7 +143,8 @@ def estimate(of: TrainingSizes) -> MemoryEstimate:
         gradients=trained,
         activations=int(_BESIDE * tokens * _activations(of)),
         logits=3 * 4 * min(tokens, _TILE_TOKENS) * min(of.vocabulary, _TILE_VOCABULARY),
-        generation=max(rollouts, one * (of.prompts or evaluation_batch(one))),
+        generation=generation if of.vllm is None else of.vllm if of.sleeps else 0,
+        vllm=0 if of.sleeps else of.vllm or 0,
         process=CUDA_BYTES if of.gpu else PROCESS_BYTES,
     )
 

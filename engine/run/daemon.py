@@ -137,7 +137,12 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
         make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds,
         options=asked.options, spare_threads=spare_threads(config),
     )  # fmt: skip
-    executor = LocalExecutor(config.search.workers, directory.path, hang_seconds=config.training.hang_seconds)
+    executor = LocalExecutor(
+        config.search.workers,
+        directory.path,
+        hang_seconds=config.training.hang_seconds,
+        reserved_gpus=config.training.vllm.reserved_gpus,
+    )
     controller = assemble(config, directory, writer, advisor, executor)
     asked_to_end, loop = _end_by_signal(controller), asyncio.get_running_loop()
 

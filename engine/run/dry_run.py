@@ -67,7 +67,8 @@ async def measure(config: RunConfig, where: Path) -> DryRunResult:
     space = config.build_space(task.space())
     base = find_model(config.model.path, task, settled=True)
     run = RunState.begin(Writer(directory.database), directory, base, space.default())
-    executor = LocalExecutor(1, where, hang_seconds=config.training.hang_seconds)
+    reserved = config.training.vllm.reserved_gpus
+    executor = LocalExecutor(1, where, hang_seconds=config.training.hang_seconds, reserved_gpus=reserved)
     try:
         jobs = JobBuilder(config, space, run)
         await executor.start()

@@ -6,6 +6,7 @@ The arithmetic is `engine.domain.memory`; here the run file, the model's files a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from engine.domain.memory import TrainingSizes, estimate
@@ -15,12 +16,13 @@ from engine.host.model_files import ModelFiles
 from engine.host.weight_files import adapter_parameters
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding
+from engine.run.training_section import VllmSection
 from engine.words import counted
 
 DATABASE_BYTES = 200 * 1024**2
 """What a run's database, logs and plots may take on the disk."""
-VLLM_SHARE = 0.3
-"""Of a GPU that vLLM takes in colocate mode, by TRL's default."""
+VLLM_CPU_BYTES = 1300 * 1024**2
+"""What vLLM takes on a CPU beside its copy of the weights: a cache of 1 GiB, its libraries."""
 _LENGTH = 512  # tokens of a completion where no space says it
 
 
@@ -54,7 +56,7 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
     if not of.parameters:
         yield CheckFinding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
         return
-    one, workers = estimate(of), config.search.workers
+    workers = config.search.workers
     if here.gpus:
         smallest = min(here.gpus, key=lambda gpu: gpu.memory)
         where, has, free = smallest.name, smallest.memory, min(gpu.free for gpu in here.gpus)
@@ -64,13 +66,16 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
     if not has:
         yield CheckFinding("warning", "memory", f"the driver does not report the memory of {where}")
         return
+    of = with_vllm(config.training.vllm, of, has)
+    one = estimate(of)
     need = workers * one.total
     text = f"about {gib(need)} for {counted(workers, 'worker')}"
-    if here.gpus and config.training.vllm == "colocate":
-        need += int(VLLM_SHARE * has)
-        text += f" and {gib(int(VLLM_SHARE * has))} for vLLM"
+    if of.vllm:
+        text += f", of each {gib(of.vllm)} for vLLM" + (" while it generates" if of.sleeps else "")
     text += " on each GPU" if len(here.gpus) > 1 else ""
-    names = {"weights": "weights", "optimizer": "optimizer", "activations": "activations", "generation": "generation"}
+    names = {name: name for name in ("weights", "optimizer", "activations", "generation")} | {"vllm": "vLLM"}
+    if of.vllm:
+        names["generation"] = "vLLM"
     largest = max(names, key=lambda name: one.parts()[name])
     text += f", most of it {names[largest]}; {where} has {gib(has)}, {gib(free)} of it free"
     if need > has:
@@ -80,9 +85,24 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
         yield CheckFinding("warning" if need > free else "ok", "memory", text)
 
 
+def with_vllm(vllm: VllmSection, of: TrainingSizes, memory: int) -> TrainingSizes:
+    """The same sizes with what vLLM takes of each worker's memory, of `memory` bytes in all."""
+    if vllm.mode == "off":
+        return of
+    if vllm.mode == "server":
+        return replace(of, vllm=0)
+    if of.gpu:
+        return replace(of, vllm=int(vllm.memory_share * memory), sleeps=vllm.sleep)
+    return replace(of, vllm=of.parameters * of.compute + VLLM_CPU_BYTES)
+
+
 def _remedy(config: RunConfig, largest: str) -> str:
     """What takes most of the memory can be made smaller."""
     match largest:
+        case "vllm":
+            return "a smaller training.vllm.memory_share or training.vllm.sleep = true helps"
+        case "generation" if config.training.vllm.mode == "colocate":
+            return "a smaller training.vllm.memory_share helps"
         case "activations":
             return "a smaller training.micro_batch or shorter completions help"
         case "generation":

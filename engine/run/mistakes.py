@@ -29,7 +29,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     else:
         message = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict | BaseModel) else f" = {short(first['input'])}"
-        line = f"{key}{given}: {message[:1].lower()}{message[1:]}"
+        line = f"{key}{given}: {message[:1].lower()}{message[1:]}" if key else message
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return one_line(line) + more
 

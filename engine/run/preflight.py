@@ -15,7 +15,7 @@ from engine.domain.space import Space
 from engine.errors import Fault, UserError, one_line, short
 from engine.host import machine, ollama_host, threads
 from engine.host.model_files import find_model
-from engine.run import advisor_check, memory_check, model_check, prompt_check, task_check, task_loading
+from engine.run import advisor_check, memory_check, model_check, prompt_check, task_check, task_loading, vllm_check
 from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
@@ -45,7 +45,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     found += _directory(config, runs_dir)
     found.append(memory_check.disk(config, sizes, runs_dir))
     found += _optimizer(config)
-    found += _vllm(config, here)
+    found += vllm_check.look(config, here)
     found.append(advisor_check.look(config.advisor))
     return CheckReport(tuple(found), task)
 
@@ -166,16 +166,3 @@ def _optimizer(config: RunConfig) -> Iterator[CheckFinding]:
         install = machine.install_command("8bit")
         text = f'"{config.training.optimizer}" needs bitsandbytes, which is not installed; `{install}`, or "adamw"'
         yield CheckFinding("error", "training.optimizer", text)
-
-
-def _vllm(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
-    if config.training.vllm == "off":
-        return
-    installed = machine.version("vllm")
-    if installed is None:
-        install = machine.install_command("vllm")
-        yield CheckFinding("error", "training.vllm", f'vLLM is not installed; `{install}`, or vllm = "off"')
-    elif not here.gpus:
-        yield CheckFinding("warning", "training.vllm", f"vLLM {installed} and no NVIDIA GPU found")
-    else:
-        yield CheckFinding("ok", "training.vllm", f"vLLM {installed}, {config.training.vllm}")

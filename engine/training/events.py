@@ -124,6 +124,34 @@ class LoraSpec(WorkerMessage):
     seed: int = 0
 
 
+class VllmSpec(WorkerMessage):
+    """vLLM, which generates completions instead of Transformers.
+
+    Attributes:
+        mode: "colocate" in the worker's process, "server" one that runs for itself.
+        memory_share: of the GPU, in colocate mode. sleep: whether that is given back while the policy is trained.
+        length: tokens of prompt and answer together, 0 takes what holds the longest prompt and `longest` tokens more.
+        longest: tokens of the longest answer of the run.
+        sequences: completions that are generated at the same time, at most.
+        correction: TRL's vllm_importance_sampling_mode, "off" leaves the difference of probabilities uncorrected.
+        clip_max: TRL's vllm_importance_sampling_clip_max.
+        host, port, group_port, timeout: of the server; the last is seconds to wait for it.
+    """
+
+    mode: Literal["colocate", "server"] = "colocate"
+    memory_share: float = Field(default=0.3, gt=0, lt=1)
+    sleep: bool = True
+    length: int = Field(default=0, ge=0)
+    longest: int = Field(default=0, ge=0)
+    sequences: int = Field(default=256, ge=1)
+    correction: Literal["off", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "sequence_mask"
+    clip_max: float = Field(default=3.0, gt=0)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    group_port: int = 51_216
+    timeout: float = Field(default=240.0, gt=0)
+
+
 class SegmentSpec(WorkerMessage):
     """One GRPO segment, complete: a worker needs nothing else.
 
@@ -149,6 +177,7 @@ class SegmentSpec(WorkerMessage):
         on_error: what a completion that the task cannot score does: "zero" counts as 0, "fail" ends the segment.
         overlong_penalty: share of the longest length over whose end the reward falls, 0 is off.
         dynamic_sampling: rounds in which groups of equal rewards are sampled again, 0 is off.
+        vllm: what generates the completions, None for Transformers.
         lora: the adapter that is trained on the base, or None to train all weights. `parent` and `reference` are then
             adapters, or the base.
     """
@@ -172,7 +201,7 @@ class SegmentSpec(WorkerMessage):
     precision: Precision = "auto"
     dtype: Precision = "auto"
     optim: Literal["", "adamw_8bit", "paged_adamw_8bit"] = ""
-    vllm: Literal["off", "colocate", "server"] = "off"
+    vllm: VllmSpec | None = None
     threads: int = Field(default=0, ge=0)
     samples_every: int = Field(default=5, ge=1)
     on_error: Literal["fail", "zero"] = "zero"

@@ -42,7 +42,7 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
     not give its memory back.
     """
     segment = SegmentTraining(spec, emit, control)
-    survives = spec.vllm == "off"
+    survives = spec.vllm is None
     detail = trace = ""
     try:
         end = segment.train()
@@ -136,7 +136,7 @@ class SegmentTraining:
             model.config._name_or_path = policy.located(spec.reference)
         grader, ends = Grader(practice, spec.on_error), frozenset(self._end_and_pad(model))
         self._rewards = TaskReward(grader, items, texts, ends, settings.overlong_penalty(spec, chosen))
-        self._beat("building the trainer" if spec.vllm == "off" else "starting vLLM")
+        self._beat("building the trainer" if spec.vllm is None else "starting vLLM")
         arguments = {
             "model": model,
             "args": settings.grpo_config(spec, chosen, model.num_parameters(), longest),

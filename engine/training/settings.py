@@ -19,7 +19,7 @@ from engine.domain.memory import CHECKPOINTING_PARAMETERS
 from engine.domain.space import numeric
 from engine.domain.trl_fields import OWNED
 from engine.errors import UserError
-from engine.training.events import SegmentSpec
+from engine.training.events import SegmentSpec, VllmSpec
 from engine.training.policy import use_bf16
 from engine.training.rewards import OverlongPenalty
 from tasks.base import Item, Split, Task
@@ -204,10 +204,45 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, l
 
 
 def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Any], longest_prompt: int) -> dict[str, Any]:
-    if spec.vllm == "off":
+    vllm = spec.vllm
+    if vllm is None:
         return {}
-    length = longest_prompt + int(_number(chosen, "max_completion_length", 256))
-    return {"use_vllm": True, "vllm_mode": spec.vllm, "vllm_max_model_length": length}
+    length = vllm_length(vllm, longest_prompt + int(_number(chosen, "max_completion_length", 256)), longest_prompt)
+    corrected = vllm.correction != "off"
+    return {
+        "use_vllm": True,
+        "vllm_mode": vllm.mode,
+        "vllm_gpu_memory_utilization": vllm.memory_share,
+        "vllm_max_model_length": length,
+        "vllm_enable_sleep_mode": vllm.sleep and torch.cuda.is_available(),
+        "vllm_importance_sampling_correction": corrected,
+        **({"vllm_importance_sampling_mode": vllm.correction} if corrected else {}),
+        "vllm_importance_sampling_clip_max": vllm.clip_max,
+        "vllm_server_host": vllm.host,
+        "vllm_server_port": vllm.port,
+        "vllm_group_port": vllm.group_port,
+        "vllm_server_timeout": vllm.timeout,
+    }
+
+
+def vllm_length(vllm: VllmSpec, needed: int, longest_prompt: int) -> int:
+    """Tokens that a sequence of vLLM may have: as asked, else a power of two, so that the segments of a run agree.
+
+    Args:
+        needed: tokens of the longest sequence at hand. longest_prompt: tokens of the longest prompt.
+
+    Raises:
+        UserError: the asked length is too short.
+    """
+    needed = max(needed, longest_prompt + vllm.longest)
+    if not vllm.length:
+        return 1 << (needed - 1).bit_length()
+    if vllm.length < needed:
+        raise UserError(
+            f"training.vllm.max_model_length = {vllm.length}: the longest prompt and the longest answer have {needed} "
+            "tokens together; raise it, or set 0"
+        )
+    return vllm.length
 
 
 def schedule(trainer: Any, spec: SegmentSpec) -> None:

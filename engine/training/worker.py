@@ -89,14 +89,17 @@ def read_requests(requests: BinaryIO, control: JobControl, jobs: queue.SimpleQue
     die(0)
 
 
-def choose_gpu(slot: int) -> None:
-    """Make one of several visible GPUs the only one, by the worker's number. TRL refuses to see more than one."""
+def choose_gpu(slot: int, reserved: int = 0) -> None:
+    """Make one of several visible GPUs the only one, by the worker's number. TRL refuses to see more than one.
+
+    The last `reserved` of them are left alone: a vLLM server has them.
+    """
     import torch
 
     count = torch.cuda.device_count()  # asks the driver only: CUDA must not be initialised yet
     if count > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[slot % count]
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[slot % max(1, count - reserved)]
 
 
 def ready() -> events.WorkerReady:
@@ -145,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slot", type=int, default=0, help="number of this worker among those of the engine")
     parser.add_argument("--parent", type=int, required=True, help="process id of the engine")
+    parser.add_argument("--reserved-gpus", type=int, default=0, help="the last visible GPUs that no worker takes")
     arguments = parser.parse_args()
     channel = Channel()
     die_with(arguments.parent)
@@ -154,7 +158,7 @@ def main() -> None:
     control, jobs = JobControl(), queue.SimpleQueue[Job]()
     threading.Thread(target=read_requests, args=(channel.requests, control, jobs), name="requests", daemon=True).start()
     channel.emit(events.Heartbeat(phase="importing torch"))
-    choose_gpu(arguments.slot)
+    choose_gpu(arguments.slot, arguments.reserved_gpus)
     serve(jobs, control, channel.emit)
     die(0)
 

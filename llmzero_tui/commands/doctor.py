@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from engine import own_packages
 from engine.errors import Fault, UserError, one_line
 from engine.host import machine, ollama_host
-from engine.run import advisor_check
+from engine.run import advisor_check, vllm_check
 from engine.run.config import AdvisorSection
 from engine.run.findings import CheckFinding
 from engine.run.memory_check import gib
@@ -85,10 +85,7 @@ def _packages() -> Iterator[CheckFinding]:
         yield CheckFinding(
             "ok" if installed else "error", name, installed or f"is missing; `{machine.install_command()}`"
         )
-    vllm = machine.version("vllm")
-    yield CheckFinding(
-        "ok", "vllm", vllm or f"not installed; only for training.vllm; `{machine.install_command('vllm')}`"
-    )
+    yield CheckFinding("ok", "vllm", vllm_check.package())
 
 
 def _ollama(host: str, model: str) -> CheckFinding:

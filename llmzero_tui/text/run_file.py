@@ -20,8 +20,10 @@ from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.parameters import Parameter, Value, format_value
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
-from engine.run import config, task_loading
-from engine.run.config import RunConfig, RunFileSection
+from engine.run import config, task_loading, training_section
+from engine.run.config import RunConfig
+from engine.run.section import RunFileSection
+from engine.run.training_section import TrainingSection
 from tasks.base import TaskError, TaskNotFound
 
 WIDTH = 110
@@ -38,7 +40,7 @@ def run_file_text(task: str, model: str) -> str:
         suggested = task_loading.load(task).space()
     except (TaskNotFound, TaskError) as error:
         raise UserError(one_line(str(error))) from error
-    docs = docstrings(config)
+    docs = docstrings(config) | docstrings(training_section)
     given = {"task.name": task, "model.path": model}
     lines = [
         "# A run of LLMZero. Every key is listed with its meaning and its default; leave out those you do not change.",
@@ -52,7 +54,7 @@ def run_file_text(task: str, model: str) -> str:
         if isinstance(section, type) and issubclass(section, RunFileSection):
             lines += ["", *_section(name, section, docs, given)]
     lines += ["", *_comment(docs["RunConfig"]["trl"]), "[trl]"]
-    lines += ["", *_space(Space.build({}, suggested, batch_size=config.TrainingSection().batch_size))]
+    lines += ["", *_space(Space.build({}, suggested, batch_size=TrainingSection().batch_size))]
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
+from engine.errors import UserError
 from engine.training import events, policy, settings
 from engine.training.control import JobControl
 from engine.training.events import SegmentEnd
@@ -346,10 +347,26 @@ def test_harmful_defaults_of_trl_are_overridden_on_a_cpu(make_spec: Spec) -> Non
 
 
 def test_vllm_gets_the_context_length_that_the_prompts_need(make_spec: Spec) -> None:
-    chosen = {"num_generations": 4, "max_completion_length": 20, "vllm_gpu_memory_utilization": 0.4}
-    args = settings.grpo_config(make_spec(vllm="colocate"), chosen, parameters=314_000, longest_prompt=9)
-    assert (args.use_vllm, args.vllm_mode, args.vllm_max_model_length) == (True, "colocate", 29)
-    assert args.vllm_gpu_memory_utilization == 0.4
+    chosen = {"num_generations": 4, "max_completion_length": 20}
+    vllm = events.VllmSpec(memory_share=0.4, correction="token_mask", clip_max=2.0)
+    args = settings.grpo_config(make_spec(vllm=vllm), chosen, parameters=314_000, longest_prompt=9)
+    assert (args.use_vllm, args.vllm_mode, args.vllm_max_model_length) == (True, "colocate", 32)
+    assert (args.vllm_gpu_memory_utilization, args.vllm_importance_sampling_mode) == (0.4, "token_mask")
+    assert args.vllm_importance_sampling_clip_max == 2.0
+    whole_run = settings.grpo_config(
+        make_spec(vllm=events.VllmSpec(longest=100, correction="off")), chosen, parameters=1, longest_prompt=9
+    )
+    assert (whole_run.vllm_max_model_length, whole_run.vllm_importance_sampling_correction) == (128, False)
+    too_short = make_spec(vllm=events.VllmSpec(length=28))
+    with pytest.raises(UserError, match=r"max_model_length = 28.* have 29 tokens"):
+        settings.grpo_config(too_short, chosen, parameters=1, longest_prompt=9)
+
+
+def test_a_vllm_server_is_the_one_of_the_run_file(make_spec: Spec) -> None:
+    vllm = events.VllmSpec(mode="server", host="10.0.0.7", port=8001, group_port=51_217, timeout=30)
+    args = settings.grpo_config(make_spec(vllm=vllm), {"num_generations": 4}, parameters=1, longest_prompt=9)
+    assert (args.vllm_mode, args.vllm_server_host, args.vllm_server_port) == ("server", "10.0.0.7", 8001)
+    assert (args.vllm_group_port, args.vllm_server_timeout) == (51_217, 30)
 
 
 def test_what_the_model_reads_is_told_where_it_is_not_the_prompt(

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.space import Space
-from engine.run import config
+from engine.run import config, training_section
 from engine.run.config import RunConfig
 from llmzero_tui import cli
 from llmzero_tui.text.run_file import docstrings, run_file_text
@@ -37,7 +37,7 @@ def commented(text: str) -> dict[str, Any]:
 
 
 def test_every_key_of_the_run_file_has_a_docstring() -> None:
-    docs = docstrings(config)
+    docs = docstrings(config) | docstrings(training_section)
     sections = {"task", "model", "budget", "search", "evaluation", "advisor", "gate", "training"}
     for model in models():
         assert docs[model.__name__][""]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UserError, one_line
-from engine.run.config import RunConfig, load, parse
+from engine.run.config import RunConfig, edited, load, parse
 
 LEAST = '[task]\nname = "knights"\n'
 
@@ -151,3 +151,38 @@ def test_a_setting_of_the_tree_search_is_held_against_its_range(strategy: str, s
 )
 def test_a_bad_adapter_is_one_line(table: str, said: str) -> None:
     assert said in mistake(LEAST + f"[training.lora]\n{table}\n")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('mode = "fast"', "training.vllm.mode = 'fast': input should be 'off', 'colocate' or 'server'"),
+        ("memory_share = 1.0", "training.vllm.memory_share = 1.0: input should be less than 1"),
+        ("max_model_length = -1", "training.vllm.max_model_length = -1"),
+        ("sleep = 3", "training.vllm.sleep = 3"),
+        ('mode = "colocate"\ntensor_parallel_size = 2', 'tensor_parallel_size = 2 needs mode = "server"'),
+        (
+            'importance_sampling_mode = "token"',
+            "importance_sampling_mode = 'token': input should be 'off'",
+        ),
+        ("importance_sampling_clip_max = 0", "training.vllm.importance_sampling_clip_max = 0"),
+        ('host = "http://10.0.0.7:8000"', 'allowed: a name or an address such as "10.0.0.7", without http:// and port'),
+        ("port = 70000", "training.vllm.port = 70000: input should be less than or equal to 65535"),
+        ("groupport = 1", "unknown key training.vllm.groupport; did you mean group_port?"),
+        ('mode = "server"\n[search]\nworkers = 2', 'search.workers = 2 needs training.vllm.mode = "colocate" or "off"'),
+        ("[trl]\nvllm_server_port = 1", "vllm_server_port cannot be set here: training.vllm.port sets it"),
+    ],
+)
+def test_a_bad_vllm_is_one_line(table: str, said: str) -> None:
+    line = mistake(LEAST + f"[training.vllm]\n{table}\n")
+    assert said in line
+    assert "\n" not in line
+
+
+def test_a_text_is_the_mode_of_vllm_and_an_older_runs_mode_is_no_edit() -> None:
+    config = parse(LEAST + '[training]\nvllm = "colocate"\n', default_name="x")
+    assert (config.training.vllm.mode, config.training.vllm.memory_share) == ("colocate", 0.3)
+    assert "training.vllm = 'fast'" not in mistake(LEAST + '[training]\nvllm = "fast"\n')
+    before = {"task": {"name": config.task.name}, "name": "x", "training": {"vllm": "colocate"}}
+    assert edited(before, config) == {}
+    assert edited({**before, "training": {"vllm": "off"}}, config) == {"training.vllm.mode": ("off", "colocate")}

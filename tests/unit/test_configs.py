@@ -46,7 +46,7 @@ def test_the_sizes_are_those_of_the_names() -> None:
     assert not small.training.lora.rank
     assert large.model.path.endswith("8B")
     assert large.training.lora.rank
-    assert large.training.vllm == "colocate"
+    assert large.training.vllm.mode == "colocate"
 
 
 def test_check_finds_nothing_wrong_with_the_one_for_a_cpu(tmp_path: Path) -> None:

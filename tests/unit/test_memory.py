@@ -121,6 +121,30 @@ def told(here: machine.Machine, text: str) -> CheckFinding:
     return finding
 
 
+@pytest.mark.parametrize("mode", ["colocate", "server"])
+def test_where_vllm_generates_no_memory_is_kept_for_transformers(mode: str) -> None:
+    vllm = config(f'[training]\nvllm = "{mode}"\n').training.vllm
+    long = replace(QWEN_8B, scored=30_000, prompts=64)
+    before, after = estimate(long), estimate(memory_check.with_vllm(vllm, long, 80 * GIB))
+    assert before.generation > before.gradients + before.activations + before.logits
+    assert after.generation == (int(0.3 * 80 * GIB) if mode == "colocate" else 0)
+
+
+def test_a_vllm_that_stays_awake_is_counted_beside_the_step() -> None:
+    awake = replace(QWEN_8B, vllm=24 * GIB)
+    asleep = replace(awake, sleeps=True)
+    assert estimate(awake).total - estimate(replace(QWEN_8B, vllm=0)).total == 24 * GIB
+    assert estimate(asleep).total < estimate(awake).total
+
+
+def test_on_a_cpu_vllm_takes_a_copy_of_the_weights_and_a_cache() -> None:
+    here = machine.Machine("3", "x", 2, 900 * GIB, 800 * GIB, ())
+    assert "of each 33.4 GB for vLLM" in told(here, '[training]\nvllm = "colocate"\n').text
+
+
+VLLM_AWAKE = 'vllm = {mode = "colocate", sleep = false}\n'
+
+
 def test_workers_are_counted_on_each_gpu_and_vllm_takes_its_share() -> None:
     card = machine.Gpu("Test GPU", 80 * GIB, 79 * GIB, "1")
     text = "[search]\nworkers = 4\n[training]\nmicro_batch = 1\nbatch_size = 8\n{}[training.lora]\nrank = 8\n"
@@ -130,7 +154,9 @@ def test_workers_are_counted_on_each_gpu_and_vllm_takes_its_share() -> None:
     assert "for 4 workers" in one.text
     assert "for 2 workers on each GPU" in two.text
     shared = told(machine.Machine("3", "x", 2, GIB, GIB, (card, card)), text.format('vllm = "colocate"\n'))
-    assert "and 25.8 GB for vLLM on each GPU" in shared.text
+    assert "of each 25.8 GB for vLLM while it generates on each GPU" in shared.text
+    awake = told(machine.Machine("3", "x", 2, GIB, GIB, (card, card)), text.format(VLLM_AWAKE))
+    assert "of each 25.8 GB for vLLM on each GPU" in awake.text
 
 
 def test_what_does_not_fit_is_an_error_that_says_what_helps() -> None:

@@ -293,12 +293,6 @@ def test_a_file_in_the_place_of_the_runs_directory_is_an_error(tmp_path: Path) -
     assert found(config(), "runs directory", tmp_path / "file" / "runs").level == "error"
 
 
-def test_vllm_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "version", lambda package: None)
-    finding = found(config('[training]\nvllm = "colocate"\n'), "training.vllm")
-    assert (finding.level, "EXTRAS=vllm" in finding.text) == ("error", True)
-
-
 class NVMLError(Exception):
     pass
 
