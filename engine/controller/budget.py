@@ -159,8 +159,9 @@ class BudgetTracker:
         return limits
 
     def _arithmetic(self, limits: BudgetSection) -> BudgetLimits:
-        search = self._config.search
-        return BudgetLimits(limits, segment_steps=search.segment_steps, workers=search.workers)
+        config = self._config
+        steps, workers = config.search.segment_steps, config.executor.workers
+        return BudgetLimits(limits, segment_steps=steps, workers=workers)
 
     # ---- the clocks -----------------------------------------------------------------------------------------------
 

@@ -53,14 +53,16 @@ def attempt(tree: Tree, transition: Transition) -> int:
 
 
 def worker_threads(config: RunConfig, base: str) -> int:
-    """CPU threads of one worker: the run file's, else by the size of the base (an absolute path or a hub id)."""
-    return threads.of_worker(config.training.threads, config.search.workers, parameters(base), machine.cores())
+    """CPU threads of one process: the run file's, else by the size of the base (an absolute path or a hub id)."""
+    asked, processes = config.executor, config.executor.processes
+    cores = asked.cpus_per_worker * asked.workers or machine.cores()
+    return threads.of_worker(config.training.threads, asked.workers * processes, parameters(base), cores)
 
 
 def spare_threads(config: RunConfig) -> int:
     """CPU threads that the training leaves to a language model, at least 1; on a GPU it needs one a worker."""
     taken = 1 if machine.gpus() else worker_threads(config, config.model.path)
-    return max(1, machine.cores() - taken * config.search.workers)
+    return max(1, machine.cores() - taken * config.executor.workers * config.executor.processes)
 
 
 class JobBuilder:

@@ -82,7 +82,7 @@ class Controller:
         planner = Planner(run, space, advisor, evidence_builder, lead.holds)
         self._proposals = ProposalQueue(
             run, space, strategy, planner, recovery.gate(run, config.gate), run_seed=config.search.seed,
-            slow_advisor=advisor.slow, wake=self.wake, workers=config.search.workers, patience=self._patience,
+            slow_advisor=advisor.slow, wake=self.wake, workers=config.executor.workers, patience=self._patience,
         )  # fmt: skip
         self._budget = BudgetTracker(config, run, self._segments)
         self._activity = ActivityRecorder(run)

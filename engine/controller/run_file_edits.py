@@ -13,7 +13,8 @@ from typing import Any
 
 from engine.domain.space import Parameter, Space, format_value
 from engine.errors import UserError, short
-from engine.run.config import RunConfig, edited
+from engine.run.config import RunConfig
+from engine.run.edits import edited
 
 Ask = Callable[[str], list[dict[str, Any]]]
 

@@ -18,7 +18,7 @@ from engine import own_packages
 from engine.executors.base import Executor
 from engine.executors.processes import Process, without_launcher
 from engine.executors.slot import WorkerJob, WorkerSlot
-from engine.host import threads
+from engine.host import devices, machine, threads
 from engine.training import events
 from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 
@@ -27,17 +27,20 @@ class LocalExecutor(Executor):
     """Runs jobs on `capacity` worker processes of this machine.
 
     Args:
-        capacity: number of workers, at least 1. With several GPUs visible each worker takes one of them, in turn.
+        capacity: number of workers, at least 1.
         logs: directory for the stderr of the workers, `worker-<n>.log`; created when missing.
         hang_seconds: a running job that says nothing for so long is killed and ends HUNG. Not counted while paused.
         setup_seconds: the same for the time before a job's first event, when models are loaded and vLLM starts.
         reserved_gpus: the last visible GPUs, which no worker takes: a vLLM server has them.
+        gpus: GPUs of each worker, its own as long as there are enough, with a process on each; 0 trains on the CPU. On
+            a machine without a GPU: processes of each worker.
         env: environment variables set for the workers besides this process's own; what a launcher of several
             processes told this one is left out, and a bound on spinning is set where it says nothing of it.
         command: what to start instead of the trainer worker (for tests).
 
     Raises:
         ValueError: capacity or a limit is not positive.
+        UserError: this machine has GPUs, and fewer than one worker needs.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class LocalExecutor(Executor):
         hang_seconds: float = 900.0,
         setup_seconds: float = 1800.0,
         reserved_gpus: int = 0,
+        gpus: int = 1,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] | None = None,
     ) -> None:
@@ -62,8 +66,11 @@ class LocalExecutor(Executor):
         self._events: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
         inherited = without_launcher(os.environ)
         self._environment = {**inherited, **threads.waiting(inherited), **(env or {})}
-        reserved = ["--reserved-gpus", str(reserved_gpus)] if reserved_gpus else []
-        self._command = (*(command or own_packages.command("engine.training.worker")), *reserved)
+        self._processes = max(1, gpus)
+        here = devices.visible(machine.gpus(), inherited)
+        here = here[: max(0, len(here) - reserved_gpus)]
+        self._shares = devices.shares(here, capacity, gpus) if here else []
+        self._command = tuple(command or own_packages.command("engine.training.worker"))
         self._slots = [WorkerSlot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -148,14 +155,15 @@ class LocalExecutor(Executor):
 
         Plain Popen: a start of asyncio's that is cancelled half-way waits for ever (CPython 3.11).
         """
-        arguments = [*self._command, "--slot", str(slot.number), "--parent", str(os.getpid())]
+        arguments = [*self._command, "--processes", str(self._processes), "--parent", str(os.getpid())]
+        share = devices.environment(self._shares[slot.number], self._environment) if self._shares else {}
         with slot.log.open("ab") as log:
             return subprocess.Popen(
                 arguments,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=self._environment,
+                env={**self._environment, **share},
                 start_new_session=True,
             )
 

@@ -25,12 +25,14 @@ DRIVER_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One NVIDIA GPU as its driver describes it; memory in bytes."""
+    """One NVIDIA GPU as its driver describes it; memory in bytes. `pids`: processes that compute on it."""
 
     name: str
     memory: int
     free: int
     driver: str
+    uuid: str = ""
+    pids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,10 @@ def _ask_driver() -> list[Gpu]:
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [Gpu(pynvml.nvmlDeviceGetName(each), *_memory(each), driver) for each in handles]
+        return [
+            Gpu(pynvml.nvmlDeviceGetName(each), *_memory(each), driver, pynvml.nvmlDeviceGetUUID(each), _pids(each))
+            for each in handles
+        ]
     except pynvml.NVMLError:
         return []
     finally:
@@ -114,6 +119,16 @@ def _memory(handle: object) -> tuple[int, int]:
     except pynvml.NVMLError_NotSupported:
         return 0, 0
     return memory.total, memory.free
+
+
+def _pids(handle: object) -> tuple[int, ...]:
+    """Processes that compute on a GPU; none where the driver does not tell."""
+    import pynvml
+
+    try:
+        return tuple(process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+    except pynvml.NVMLError:
+        return ()
 
 
 def disk_free(path: Path) -> int:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
 from engine.domain.space import Space
 from engine.domain.trl_fields import TEMPLATE_ARGUMENTS, not_in_table
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
+from engine.run.executor_section import ExecutorSection, with_todays_names
 from engine.run.mistakes import explain
 from engine.run.section import RunFileSection
 from engine.run.strategies import SETTINGS
@@ -97,8 +98,6 @@ class SearchSection(RunFileSection):
     less than a quarter of a segment, or fewer than eight steps."""
     roots: int = Field(default=4, ge=1, le=16)
     """Diverse first segments that race from the base."""
-    workers: int = Field(default=1, ge=1, le=64)
-    """Segments trained at the same time."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -203,9 +202,29 @@ class RunConfig(RunFileSection):
     advisor: AdvisorSection = AdvisorSection()
     gate: GateSection = GateSection()
     training: TrainingSection = TrainingSection()
+    executor: ExecutorSection = ExecutorSection()
     trl: dict[str, JsonValue] = Field(default_factory=dict)
     """Other fields of trl.GRPOConfig by TRL's names, for every segment, such as adam_beta2 = 0.95. `check` holds
     them against TRL; those that the engine sets itself are refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_todays(cls, data: Any) -> Any:
+        return with_todays_names(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _several_processes_fit(self) -> Self:
+        processes, training = self.executor.processes, self.training
+        if processes == 1:
+            return self
+        asked = f"executor.gpus_per_worker = {processes}"
+        if training.batch_size % processes:
+            raise ValueError(f"{asked} does not divide training.batch_size = {training.batch_size}")
+        if training.dynamic_sampling:
+            raise ValueError(f"{asked} needs training.dynamic_sampling = 0")
+        if training.vllm.mode != "off":
+            raise ValueError(f'{asked} needs training.vllm.mode = "off"')
+        return self
 
     @field_validator("trl")
     @classmethod
@@ -217,9 +236,9 @@ class RunConfig(RunFileSection):
 
     @model_validator(mode="after")
     def _one_worker_a_server(self) -> Self:
-        if self.training.vllm.mode == "server" and self.search.workers > 1:
+        if self.training.vllm.mode == "server" and self.executor.workers > 1:
             raise ValueError(
-                f'search.workers = {self.search.workers} needs training.vllm.mode = "colocate" or "off": a vLLM '
+                f'executor.workers = {self.executor.workers} needs training.vllm.mode = "colocate" or "off": a vLLM '
                 "server holds the weights of one worker; use 1"
             )
         return self
@@ -291,39 +310,3 @@ def rename(path: Path, name: str) -> bool:
     with whole(path) as file:
         file.write(changed.encode())
     return True
-
-
-def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys whose values differ, with the one before (a run file as JSON) and the one of now; None: not set.
-
-    A key that an older version did not know had its default; one that only an older version knew is no edit.
-    """
-    old = {_KEYS_OF_OLD.get(key, key): value for key, value in flat(before).items() if _is_known(key)}
-    new = flat(now.model_dump(mode="json"))
-    default = flat(RunConfig(name=now.name, task=now.task).model_dump(mode="json"))
-    pairs = {key: (old.get(key, default.get(key)), new.get(key, default.get(key))) for key in sorted(old | new)}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-_KEYS_OF_OLD = {"training.vllm": "training.vllm.mode"}
-"""Keys that earlier versions had by another name."""
-
-
-def _is_known(key: str) -> bool:
-    """Whether a dotted key may stand in a run file today. What follows a table of free names is not looked at."""
-    model: Any = RunConfig
-    for part in key.split("."):
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return True
-        if part not in model.model_fields:
-            return model.model_config.get("extra") == "allow"
-        model = model.model_fields[part].annotation
-    return True
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every value of nested tables by its dotted key."""
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found

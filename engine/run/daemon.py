@@ -33,7 +33,7 @@ from engine.controller.run_state import RunState
 from engine.domain.space import Space
 from engine.errors import Fault, UserError
 from engine.executors.base import Executor
-from engine.executors.local import LocalExecutor
+from engine.executors.factory import make as make_executor
 from engine.files import whole
 from engine.host.model_files import find_model
 from engine.run import config as run_file
@@ -137,12 +137,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
         make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds,
         options=asked.options, spare_threads=spare_threads(config),
     )  # fmt: skip
-    executor = LocalExecutor(
-        config.search.workers,
-        directory.path,
-        hang_seconds=config.training.hang_seconds,
-        reserved_gpus=config.training.vllm.reserved_gpus,
-    )
+    executor = make_executor(config, config.executor.workers, directory.path)
     controller = assemble(config, directory, writer, advisor, executor)
     asked_to_end, loop = _end_by_signal(controller), asyncio.get_running_loop()
 

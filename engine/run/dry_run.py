@@ -22,6 +22,7 @@ from engine.domain.score import wilson
 from engine.domain.space import Intent, Transition
 from engine.domain.tree import Node, NodeState
 from engine.errors import UserError, one_line
+from engine.executors.factory import make_local
 from engine.executors.local import LocalExecutor
 from engine.host.model_files import find_model
 from engine.run import config as run_file
@@ -67,8 +68,7 @@ async def measure(config: RunConfig, where: Path) -> DryRunResult:
     space = config.build_space(task.space())
     base = find_model(config.model.path, task, settled=True)
     run = RunState.begin(Writer(directory.database), directory, base, space.default())
-    reserved = config.training.vllm.reserved_gpus
-    executor = LocalExecutor(1, where, hang_seconds=config.training.hang_seconds, reserved_gpus=reserved)
+    executor = make_local(config, 1, where)
     try:
         jobs = JobBuilder(config, space, run)
         await executor.start()
@@ -133,11 +133,11 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     estimate = _estimate(config, times, measured.gpu > 0)
     yield CheckFinding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {estimate}")
     yield _evaluation(times.evaluation_share)
-    workers = counted(config.search.workers, "worker")
+    workers = counted(config.executor.workers, "worker")
     memory = f"a worker used {_size(measured.memory)}"
     if measured.gpu:
         memory += f", and {_size(measured.gpu)} of the GPU"
-    whole = f"{workers} take {_size(config.search.workers * measured.memory)}" if config.search.workers > 1 else ""
+    whole = f"{workers} take {_size(config.executor.workers * measured.memory)}" if config.executor.workers > 1 else ""
     yield CheckFinding("ok", "peak memory", f"{memory}; {whole}" if whole else memory)
 
 
@@ -186,7 +186,7 @@ def _times(config: RunConfig, measured: DryRunResult) -> _BudgetTime:
     ends = a_prompt * (sizes.validation_prompts + FINALISTS * sizes.rerank_prompts + 2 * sizes.test_prompts)
     counts = [budget.nodes] if budget.nodes else []
     counts += [math.ceil(budget.steps / search.segment_steps)] if budget.steps else []
-    for seconds, at_once in ((60 * budget.minutes, search.workers), (3600 * budget.gpu_hours, 1)):
+    for seconds, at_once in ((60 * budget.minutes, config.executor.workers), (3600 * budget.gpu_hours, 1)):
         counts += [max(1, int(at_once * seconds / segment))] if seconds else []
     return _BudgetTime(min(counts), segment, scoring, ends)
 
@@ -194,7 +194,7 @@ def _times(config: RunConfig, measured: DryRunResult) -> _BudgetTime:
 def _estimate(config: RunConfig, times: _BudgetTime, gpu: bool) -> str:
     """How long the whole budget takes, or what fits into it."""
     search = config.search
-    whole = times.segments * times.segment / min(search.workers, times.segments) + times.ends
+    whole = times.segments * times.segment / min(config.executor.workers, times.segments) + times.ends
     of = f"{counted(times.segments, 'segment')} of {counted(search.segment_steps, 'step')}"
     text = f"the budget is about {of}: about {_span(whole)}, {_span(times.ends)} of it before and after the search"
     return f"{text}; {times.work / 3600:.2g} GPU-hours" if gpu else text

@@ -56,11 +56,11 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
     if not of.parameters:
         yield CheckFinding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
         return
-    workers = config.search.workers
+    workers = config.executor.workers
     if here.gpus:
         smallest = min(here.gpus, key=lambda gpu: gpu.memory)
         where, has, free = smallest.name, smallest.memory, min(gpu.free for gpu in here.gpus)
-        workers = -(-workers // len(here.gpus))
+        workers = -(-workers * config.executor.processes // len(here.gpus))
     else:
         where, has, free = "this machine", here.memory, here.available
     if not has:
@@ -111,7 +111,7 @@ def _remedy(config: RunConfig, largest: str) -> str:
         return (
             'an adapter ([training.lora] rank = 16), training.dtype = "bf16" or training.optimizer = "adamw-8bit" helps'
         )
-    return 'a smaller model, training.dtype = "bf16" or fewer search.workers help'
+    return 'a smaller model, training.dtype = "bf16" or fewer executor.workers help'
 
 
 def disk(config: RunConfig, of: TrainingSizes | None, runs_dir: Path) -> CheckFinding:
@@ -128,10 +128,10 @@ def disk(config: RunConfig, of: TrainingSizes | None, runs_dir: Path) -> CheckFi
 
 def kept_checkpoints(config: RunConfig) -> int:
     """Checkpoints on disk at the same time, at most: those that are kept, or all that the budget trains and a soup."""
-    search, budget, each = config.search, config.budget, config.evaluation.checkpoints
-    kept = config.training.keep_checkpoints + search.workers * each + 4
+    workers, budget, each = config.executor.workers, config.budget, config.evaluation.checkpoints
+    kept = config.training.keep_checkpoints + workers * each + 4
     segments = [budget.nodes] if budget.nodes else []
-    segments += [-(-budget.steps // search.segment_steps)] if budget.steps else []
+    segments += [-(-budget.steps // config.search.segment_steps)] if budget.steps else []
     return min([kept, *(count * each + 1 for count in segments)])
 
 

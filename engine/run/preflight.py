@@ -13,9 +13,18 @@ from pathlib import Path
 
 from engine.domain.space import Space
 from engine.errors import Fault, UserError, one_line, short
-from engine.host import machine, ollama_host, threads
+from engine.host import machine, ollama_host
 from engine.host.model_files import find_model
-from engine.run import advisor_check, memory_check, model_check, prompt_check, task_check, task_loading, vllm_check
+from engine.run import (
+    advisor_check,
+    executor_check,
+    memory_check,
+    model_check,
+    prompt_check,
+    task_check,
+    task_loading,
+    vllm_check,
+)
 from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
@@ -40,7 +49,8 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     sizes = memory_check.sizes(config, model, space, longest, gpu=bool(here.gpus)) if model else None
     found += _trl(config)
     found += _strategy(config)
-    found += _budget(config, here)
+    found += _budget(config)
+    found += executor_check.look(config, here)
     found += memory_check.memory(config, sizes, here) if sizes else ()
     found += _directory(config, runs_dir)
     found.append(memory_check.disk(config, sizes, runs_dir))
@@ -121,7 +131,7 @@ def _strategy(config: RunConfig) -> Iterator[CheckFinding]:
         yield CheckFinding("error", subject, text)
 
 
-def _budget(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
+def _budget(config: RunConfig) -> Iterator[CheckFinding]:
     budget, search = config.budget, config.search
     if budget.steps and budget.steps < search.segment_steps:
         yield CheckFinding(
@@ -137,10 +147,6 @@ def _budget(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
             f"{config.evaluation.checkpoints} checkpoints do not fit into {counted(search.segment_steps, 'step')}; "
             f"at most {search.segment_steps}",
         )
-    if not here.gpus and search.workers > here.cores:
-        yield CheckFinding("warning", "search.workers", f"{search.workers} workers share {here.cores} cores")
-    elif warning := threads.oversubscribed(config.training.threads, search.workers, here.cores):
-        yield CheckFinding("warning", "training.threads", f"{config.training.threads}: {warning}")
 
 
 def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:

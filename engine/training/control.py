@@ -11,7 +11,14 @@ from engine.training.events import Continue, Pause, SegmentEnd, Stop
 
 
 class JobControl:
-    """Stop and pause requests, by job. One thread gives them (`take`), another asks between steps."""
+    """Stop and pause requests, by job. One thread gives them (`take`), another asks between steps.
+
+    Attributes:
+        leads: whether this process scores and saves. shared: whether others train the same job with it.
+    """
+
+    leads = True
+    shared = False
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -39,6 +46,9 @@ class JobControl:
         """Whether `job` was asked to end without scoring what it has trained."""
         with self._changed:
             return job in self._unscored
+
+    def failed(self) -> None:
+        """The job failed in this process; it is about to be told."""
 
     def forget(self, job: str) -> None:
         """Drop a stop that came too late for an earlier job of this name. Called when a job is received."""

@@ -48,7 +48,8 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
         end = segment.train()
     except Exception as error:  # noqa: BLE001  every failure of a segment is a typed end, told to the search
         end, detail, trace = failures.end_of(error), failures.detail_of(error), failures.traceback_of(error)
-        survives = survives and failures.is_survivable(error)
+        control.failed()
+        survives = survives and failures.is_survivable(error) and not control.shared
         _log.warning("segment %s: %s: %s\n%s", spec.job, end, detail, trace)
         lora.forget()
     segment.release()
@@ -249,6 +250,8 @@ class SegmentTraining:
         spec, trainer = self.spec, self._trainer
         assert self._task is not None
         policy.check_finite(trainer.model, f"step {step}")
+        if not self._control.leads:
+            return
         evaluation = self._evaluation(trainer.model)
         self._beat("saving the checkpoint")
         directory = Path(spec.directory) / f"checkpoint-{step}"

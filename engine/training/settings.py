@@ -21,6 +21,7 @@ from engine.domain.trl_fields import OWNED
 from engine.errors import UserError
 from engine.training.events import SegmentSpec, VllmSpec
 from engine.training.policy import use_bf16
+from engine.training.process import world_size
 from engine.training.rewards import OverlongPenalty
 from tasks.base import Item, Split, Task
 
@@ -173,7 +174,11 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, l
         UserError: TRL refuses a value.
     """
     accelerator = torch.cuda.is_available()
-    accumulation = spec.batch_size // spec.micro_batch
+    processes = world_size()
+    if spec.batch_size % processes:
+        raise UserError(f"batch_size = {spec.batch_size} is not divisible by the worker's {processes} processes")
+    micro_batch = math.gcd(spec.micro_batch, spec.batch_size // processes)
+    accumulation = spec.batch_size // (processes * micro_batch)
     fields: dict[str, Any] = {
         "lr_scheduler_type": "constant",
         "gradient_checkpointing": accelerator and parameters > CHECKPOINTING_PARAMETERS,
@@ -184,7 +189,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, l
         "output_dir": spec.directory,
         "max_steps": spec.steps_left,
         "seed": spec.seed % 2**32,
-        "per_device_train_batch_size": spec.micro_batch,
+        "per_device_train_batch_size": micro_batch,
         "gradient_accumulation_steps": accumulation,
         # Ours counts GRPO steps, TRL's forward passes.
         "steps_per_generation": accumulation * int(_number(chosen, "steps_per_generation", 1)),
@@ -196,6 +201,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, l
         "use_cpu": not accelerator,
         "bf16": use_bf16(spec.precision),
         **({"optim": spec.optim} if spec.optim else {}),
+        **({"ddp_find_unused_parameters": False} if processes > 1 else {}),
     }
     try:
         return GRPOConfig(**fields)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.errors import Fault, UserError
 from engine.host import machine
 from engine.run import config as run_file
-from engine.run import launch, preflight
+from engine.run import edits, launch, preflight
 from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
 from llmzero_tui.commands import runfile
@@ -77,7 +77,8 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
         "name": name,
         "task": {"name": task},
         "budget": {"steps": 0, "minutes": minutes, "nodes": max(1, round(DEMO_NODES_PER_MINUTE * minutes))},
-        "search": {"segment_steps": DEMO_SEGMENT_STEPS, "workers": workers},
+        "search": {"segment_steps": DEMO_SEGMENT_STEPS},
+        "executor": {"workers": workers},
         "evaluation": {"validation_prompts": 256, "rerank_prompts": 256, "test_prompts": 1024},
         "advisor": {"kind": "rules"},
         "training": {"threads": 1},
@@ -150,4 +151,4 @@ def _changed(directory: RunDirectory) -> bool:
         before = json.loads(reader.rows("SELECT config FROM runs")[0]["config"])
     finally:
         reader.close()
-    return bool(run_file.edited(before, run_file.load(directory.config)).keys() - {"name"})
+    return bool(edits.edited(before, run_file.load(directory.config)).keys() - {"name"})

@@ -15,7 +15,8 @@ from engine.advisors.rules import RulesAdvisor
 from engine.controller.run_file_edits import edits
 from engine.errors import UserError
 from engine.run import daemon
-from engine.run.config import RunConfig, edited, flat, parse
+from engine.run.config import RunConfig, parse
+from engine.run.edits import edited, flat
 from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from llmzero_tui import cli
@@ -43,7 +44,7 @@ EDITED: dict[str, Any] = {
     "name": "other", "task.name": "dedup", "task.on_error": "fail",
     "model.path": str(ROOT / "assets" / "tiny" / "dedup"), "budget.steps": 500,
     "budget.gpu_hours": 3.0, "budget.minutes": 30.0, "budget.nodes": 7, "search.strategy": "fixed",
-    "search.segment_steps": 8, "search.roots": 2, "search.workers": 2, "search.seed": 5, "search.comparator": "off",
+    "search.segment_steps": 8, "search.roots": 2, "search.seed": 5, "search.comparator": "off",
     "search.no_signal": "go-on", "evaluation.soup": False,
     "evaluation.validation_prompts": 32, "evaluation.rerank_prompts": 64, "evaluation.test_prompts": 128,
     "evaluation.checkpoints": 3, "advisor.kind": "rules", "advisor.model": "other:8b",
@@ -61,6 +62,8 @@ EDITED: dict[str, Any] = {
     "training.optimizer": "adamw-8bit",
     "training.lora.rank": 8, "training.lora.alpha": 4.0, "training.lora.dropout": 0.1,
     "training.lora.target": ["q_proj"], "training.dynamic_sampling": 2, "training.overlong_penalty": 0.2,
+    "executor.kind": "ray", "executor.workers": 2, "executor.gpus_per_worker": 2, "executor.cpus_per_worker": 1,
+    "executor.address": "10.0.0.1:6379",
     "trl": {"adam_beta2": 0.95},
     "model.chat": False, "model.system_prompt": "Be brief.", "model.chat_template_kwargs": {"enable_thinking": False},
 }  # fmt: skip

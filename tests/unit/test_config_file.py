@@ -64,7 +64,7 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         (LEAST + "[budget]\nminutes = nan\n", ["budget.minutes = nan", "finite"]),
         (LEAST + "[budget]\nsteps = 0\n", ["all four limits are 0"]),
         (LEAST + "[search]\nstrategy = 'best'\n", ["search.strategy = 'best'", "'llmzero'", "'random'"]),
-        (LEAST + "[search]\nworkers = 'two'\n", ["search.workers = 'two'", "integer"]),
+        (LEAST + "[executor]\nworkers = 'two'\n", ["executor.workers = 'two'", "integer"]),
         (LEAST + "[search]\nsegment_steps = 1.5\n", ["segment_steps = 1.5"]),
         (LEAST + "[advisor.options]\nnum_ctx = 5\n", ["advisor.options", "num_ctx = 5", "at least 2048"]),
         (LEAST + "[advisor.options]\nstop = ['x']\n", ["stop = ['x']", "allowed: a number, a text, true or false"]),

@@ -315,7 +315,8 @@ def driver(monkeypatch: pytest.MonkeyPatch, cards: list[tuple[str, tuple[int, in
         NVMLError=NVMLError, NVMLError_NotSupported=NVMLError_NotSupported, nvmlInit=lambda: None,
         nvmlShutdown=lambda: None, nvmlSystemGetDriverVersion=lambda: "580.9", nvmlDeviceGetCount=lambda: len(cards),
         nvmlDeviceGetHandleByIndex=range(len(cards)).__getitem__, nvmlDeviceGetName=lambda handle: cards[handle][0],
-        nvmlDeviceGetMemoryInfo=memory,
+        nvmlDeviceGetMemoryInfo=memory, nvmlDeviceGetUUID="GPU-{}".format,
+        nvmlDeviceGetComputeRunningProcesses=lambda handle: [],
     )  # fmt: skip
     vars(module).update(other)
     monkeypatch.setitem(sys.modules, "pynvml", module)
@@ -324,8 +325,8 @@ def driver(monkeypatch: pytest.MonkeyPatch, cards: list[tuple[str, tuple[int, in
 def test_the_driver_tells_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     driver(monkeypatch, [("NVIDIA X", (81559 * MIB, 81000 * MIB)), ("NVIDIA GB10", None)])
     assert machine.gpus() == (
-        machine.Gpu("NVIDIA X", 81559 * MIB, 81000 * MIB, "580.9"),
-        machine.Gpu("NVIDIA GB10", 0, 0, "580.9"),
+        machine.Gpu("NVIDIA X", 81559 * MIB, 81000 * MIB, "580.9", "GPU-0"),
+        machine.Gpu("NVIDIA GB10", 0, 0, "580.9", "GPU-1"),
     )
 
 

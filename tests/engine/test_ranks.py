@@ -1,0 +1,92 @@
+"""Workers of two processes on the CPU (gloo): the promises of every executor, and what only several can suffer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+from safetensors.torch import load_file
+
+from engine.executors.local import LocalExecutor
+from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until, next_event
+from engine.training.events import SegmentEnd
+from tests.engine.conftest import Spec
+
+TOLERANCE = 1e-4
+"""Of metrics, relative and absolute, and of weights after three steps at a learning rate of 1e-3."""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def warm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalExecutor]:
+    executor = LocalExecutor(1, tmp_path_factory.mktemp("logs"), gpus=2, env={"OMP_NUM_THREADS": "1"})
+    await executor.start()
+    assert (await next_event(executor)).device == "2 × cpu"
+    yield executor
+    await executor.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def executor(warm: LocalExecutor) -> LocalExecutor:
+    assert warm.idle == 1, "the test before this one left its job behind"
+    return warm
+
+
+def ranks(executor: LocalExecutor) -> list[psutil.Process]:
+    """The processes of the worker, rank 0 first."""
+    [pid] = executor.pids
+    first = psutil.Process(pid)
+    return [first, *(child for child in first.children() if "engine.training.ranks" in child.cmdline())]
+
+
+@pytest.mark.slow
+class TestTwoProcesses(ExecutorConformance):
+    """A worker of two processes keeps the promises of every executor."""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+async def test_a_killed_rank_is_one_crashed_segment_and_no_orphan(
+    executor: LocalExecutor, make_spec: Spec, rank: int
+) -> None:
+    await executor.submit(make_spec(job="k", steps=LONG))
+    await events_until(executor, "metrics", step=2)
+    both = ranks(executor)
+    assert len(both) == 2
+    os.kill(both[rank].pid, signal.SIGKILL)
+    told = await events_of_job(executor)
+    [ended] = [event for event in told if event.kind == "ended"]
+    assert (ended.end, ended.worker_lost) == (SegmentEnd.CRASHED, True)
+    _, left = await asyncio.to_thread(psutil.wait_procs, both, 20)
+    assert left == []
+    await executor.submit(make_spec(job="l", steps=1))
+    assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
+
+
+async def test_two_processes_train_what_one_trains_with_twice_the_accumulation(
+    executor: LocalExecutor, make_spec: Spec, tmp_path: Path
+) -> None:
+    """Per step and in the weights at the end, but for the order in which floats are added."""
+    noise = f"{Path(__file__).with_name('shared_noise.py')}:SharedNoise"
+    alone = LocalExecutor(1, tmp_path / "logs", env={"OMP_NUM_THREADS": "1"})
+    await alone.start()
+    try:
+        told = {}
+        for job, trains in (("one", alone), ("two", executor)):
+            await trains.submit(make_spec(job=job, steps=3, micro_batch=4).model_copy(update={"task": noise}))
+            told[job] = await events_of_job(trains)
+    finally:
+        await alone.close()
+    for step in range(3):
+        one, two = ([e.values for e in told[job] if e.kind == "metrics"][step] for job in ("one", "two"))
+        for name in ("reward", "reward_std", "loss", "grad_norm", "entropy", "completions/mean_length"):
+            assert two[name] == pytest.approx(one[name], rel=TOLERANCE, abs=TOLERANCE), (step, name)
+    one, two = (load_file(f"{told[job][-2].directory}/model.safetensors") for job in ("one", "two"))
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) <= TOLERANCE
+    assert any(e.values["reward_std"] > 0 for e in told["one"] if e.kind == "metrics")
