@@ -49,7 +49,7 @@ def join(rank: int, processes: int, store: str) -> None:
     if gpu:
         torch.cuda.set_device(rank)
     dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if gpu else "gloo", store=dist.FileStore(store, processes),  # type: ignore[no-untyped-call]
+        "cpu:gloo,cuda:nccl" if gpu else "gloo", store=dist.FileStore(store, processes),  # type: ignore[attr-defined]
         rank=rank, world_size=processes, timeout=_PATIENCE,
     )  # fmt: skip
 

@@ -84,8 +84,8 @@ def serve(
     while True:
         job = jobs.get()
         if isinstance(job, events.Train):
-            trains = others is not None and job.segment.steps_left > 0
-            survives = run_segment(job.segment, emit, others.led(job.segment, control) if trains else control)
+            spec = job.segment
+            survives = run_segment(spec, emit, others.led(spec, control) if others and spec.steps_left else control)
         else:
             survives = run_evaluation(job, emit)
         if not survives:
