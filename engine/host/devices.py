@@ -6,8 +6,10 @@ as long as there is another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -16,7 +18,7 @@ from engine.host.machine import Gpu
 from engine.words import counted
 
 SERVERS: Mapping[str, str] = {"ollama": "Ollama", "vllm": "vLLM"}
-"""What the command line of a process that serves a model contains, and how the server is called."""
+"""What one of the first words of the command line of a process that serves a model begins with, and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Device
 def _server(pids: Sequence[int]) -> str:
     for pid in pids:
         try:
-            words = " ".join(psutil.Process(pid).cmdline()).lower()
+            words = [Path(word).name.lower() for word in psutil.Process(pid).cmdline()[:4]]
         except psutil.Error:  # of another user, or gone
             continue
         for sign, name in SERVERS.items():
-            if sign in words:
+            if any(re.match(rf"{sign}($|\W|_)", word) for word in words):
                 return name
     return ""
 

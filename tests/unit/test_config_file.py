@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UserError, one_line
-from engine.run.config import RunConfig, edited, load, parse
+from engine.run.config import RunConfig, load, parse
+from engine.run.edits import edited
 
 LEAST = '[task]\nname = "knights"\n'
 
@@ -169,7 +170,10 @@ def test_a_bad_adapter_is_one_line(table: str, said: str) -> None:
         ('host = "http://10.0.0.7:8000"', 'allowed: a name or an address such as "10.0.0.7", without http:// and port'),
         ("port = 70000", "training.vllm.port = 70000: input should be less than or equal to 65535"),
         ("groupport = 1", "unknown key training.vllm.groupport; did you mean group_port?"),
-        ('mode = "server"\n[search]\nworkers = 2', 'search.workers = 2 needs training.vllm.mode = "colocate" or "off"'),
+        (
+            'mode = "server"\n[executor]\nworkers = 2',
+            'executor.workers = 2 needs training.vllm.mode = "colocate" or "off"',
+        ),
         ("[trl]\nvllm_server_port = 1", "vllm_server_port cannot be set here: training.vllm.port sets it"),
     ],
 )

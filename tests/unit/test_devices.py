@@ -63,7 +63,7 @@ def test_more_gpus_than_there_are_is_one_line() -> None:
 
 
 def test_a_gpu_that_ollama_holds_is_left_alone_unless_there_is_no_other(ollama: int) -> None:
-    held, free = gpu(0, ollama), gpu(1, os.getpid())
+    held, free = gpu(0, ollama), gpu(1, os.getpid())  # this process has no server's name
     visible = devices.visible((held, free), {})
     assert visible == (Device("0", "Ollama"), Device("1"))
     assert devices.shares(visible, 2, 1) == [("1",), ("1",)]
@@ -109,6 +109,12 @@ async def test_the_local_executor_starts_each_worker_on_its_own_gpus(
         slot.log.parent.mkdir(exist_ok=True)
         process = executor.spawn(slot)
         assert process.communicate()[0].decode().split() == [share, "PCI_BUS_ID"]
+
+
+def test_no_worker_takes_a_gpu_that_is_reserved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    monkeypatch.setattr(machine, "gpus", lambda: tuple(map(gpu, range(8))))
+    assert LocalExecutor(3, tmp_path, reserved_gpus=2)._shares == [("4",), ("5",), ("4",)]
 
 
 def test_workers_of_an_older_run_file_are_the_executors() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from engine.host.machine import GIB
 from engine.run import vllm_check
 from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding
-from engine.training import worker
 
 CARD = machine.Gpu("Test GPU", 80 * GIB, 79 * GIB, "1")
 TAKES_WEIGHTS = {"weight_transfer_config": {"backend": "nccl"}, "model_config": {"logprobs_mode": "processed_logprobs"}}
@@ -138,15 +136,6 @@ def test_a_server_of_this_machine_leaves_a_gpu_to_train_on(monkeypatch: pytest.M
         elsewhere = config("server", port, host="127.0.0.2")
         assert told(elsewhere, 1).level == "ok"
     assert elsewhere.training.vllm.reserved_gpus == 0
-
-
-@pytest.mark.parametrize(("slot", "gpu"), [(0, "4"), (1, "5"), (2, "4")])
-def test_no_worker_takes_a_reserved_gpu(monkeypatch: pytest.MonkeyPatch, slot: int, gpu: str) -> None:
-    torch = pytest.importorskip("torch")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    worker.choose_gpu(slot, reserved=2)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
 
 
 def test_an_address_of_ipv6_is_put_in_brackets() -> None:
