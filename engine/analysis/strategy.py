@@ -103,6 +103,8 @@ def _run_file(config: Mapping[str, Any]) -> dict[str, Any]:
     needed: dict[str, Any] = {name: sections[name] for name in REPLAYED if name in sections}
     if isinstance(path := needed.get("model", {}).get("path"), str):
         needed["model"] = {**needed["model"], "path": portable(path)}
+    if needed.get("model", {}).get("run"):  # the base of the file is the copy that the run has made
+        needed["model"] = {key: value for key, value in needed["model"].items() if key not in ("path", "run")}
     steps = sections.get("search", {}).get("segment_steps")
     return {**needed, **({"search": {"segment_steps": steps}} if steps else {})}
 

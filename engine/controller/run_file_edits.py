@@ -21,6 +21,7 @@ Ask = Callable[[str], list[dict[str, Any]]]
 REFUSED = {
     "task.name": "the tree was grown on that task",
     "model.path": "the tree starts from that model; if it was moved, put a link at its old place",
+    "model.run": "the tree starts from that policy",
     "model.chat": "the tree was trained on prompts of that form",
     "model.system_prompt": "the tree was trained on prompts of that form",
     "model.chat_template_kwargs": "the tree was trained on prompts of that form",

@@ -45,6 +45,8 @@ class ModelSection(RunFileSection):
 
     path: str = ""
     """A directory or a hub id such as "Qwen/Qwen3-0.6B"; empty takes the base shipped with the task."""
+    run: str = Field(default="", max_length=200)
+    """Instead of a path the policy of an old run: "RUN" is the one that it reports, "RUN#7" node 7. It is copied."""
     chat: bool = True
     """Whether prompts go through the model's chat template, where it has one; false gives them as plain text."""
     system_prompt: str = Field(default="", max_length=100_000)
@@ -63,6 +65,8 @@ class ModelSection(RunFileSection):
     def _chat_is_on(self) -> Self:
         if not self.chat and (self.system_prompt or self.chat_template_kwargs):
             raise ValueError("system_prompt and chat_template_kwargs need chat = true")
+        if self.run and self.path:
+            raise ValueError("path and run both name the base; give one of them")
         return self
 
 

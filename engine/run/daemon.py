@@ -37,6 +37,7 @@ from engine.executors.factory import make as make_executor
 from engine.files import whole
 from engine.host.model_files import find_model
 from engine.run import config as run_file
+from engine.run import source_policy
 from engine.run.config import RunConfig
 from engine.run.launch import BY_A_BUG
 from engine.run.rundir import Holder, RunDirectory, RunLock
@@ -135,7 +136,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
     asked = config.advisor
     advisor = await asyncio.to_thread(
         make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds,
-        options=asked.options, spare_threads=spare_threads(config),
+        options=asked.options, spare_threads=spare_threads(source_policy.settled(config, directory)),
     )  # fmt: skip
     executor = make_executor(config, config.executor.workers, directory.path)
     controller = assemble(config, directory, writer, advisor, executor)
@@ -196,7 +197,7 @@ def assemble(
         space=space,
         **search.settings,
     )
-    base = find_model(config.model.path, task, settled=True)
+    base = find_model(source_policy.settled(config, directory).model.path, task, settled=True)
     run = _resumed(config, directory, writer, space, base, task)
     if run is None:
         _begin_run(config, directory, writer, space, base, advisor.name)

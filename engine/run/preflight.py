@@ -75,6 +75,11 @@ def resolve(config: RunConfig, task: Task | None = None, *, settled: bool = Fals
         task = task or task_loading.load(config.task.name)
     except (TaskNotFound, TaskError) as error:
         raise UserError(f"task.name: {one_line(str(error))}") from error
+    if config.model.run:
+        raise UserError(
+            f"model.run = {short(config.model.run)} is for `llmzero run`; here name the base by model.path "
+            "(`llmzero export RUN --to DIR` writes the policy of a run)"
+        )
     name = registry.absolute(config.task.name)
     try:
         model = find_model(config.model.path, task, settled=settled)

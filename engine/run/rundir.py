@@ -17,7 +17,7 @@ from pathlib import Path
 
 from engine.errors import UserError, short_path
 
-OWN_NAMES = ("run.toml", "run.duckdb*", "engine.*", "strategy.toml", "segments", "worker-*.log", "cell.json")
+OWN_NAMES = ("run.toml", "run.duckdb*", "engine.*", "strategy.toml", "segments", "base", "worker-*.log", "cell.json")
 """What a run's directory holds that is not the user's: files, and the directory of checkpoints with all in it."""
 
 NO_LOCKS = "its file system has no locks, which a run needs: choose a --runs-dir on another one"
@@ -69,6 +69,11 @@ class RunDirectory:
     @property
     def segments(self) -> Path:
         return self.path / "segments"
+
+    @property
+    def base(self) -> Path:
+        """Holds the base where that was copied from another run."""
+        return self.path / "base"
 
     @property
     def strategy(self) -> Path:

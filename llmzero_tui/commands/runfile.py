@@ -12,10 +12,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from engine.errors import Fault, UserError, bounded, one_line
-from engine.run import launch, preflight
+from engine.run import launch, preflight, source_policy
 from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig, load
 from engine.run.findings import CheckFinding, CheckReport
+from engine.run.source_policy import SourcePolicy
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
@@ -40,6 +41,8 @@ def new(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """Print everything that can be known; 2 when something must be mended."""
     config = load_run(options.file)
+    if policy := source(config, options.runs_dir):
+        config = source_policy.with_path(config, policy.readable)
     report = preflight.check(config, options.runs_dir, note)
     if options.dry_run and not report.errors:
         note("dry run: a worker scores the base and trains two GRPO steps …")
@@ -71,6 +74,11 @@ def load_run(path: Path) -> RunConfig:
     if config.name != UNNAMED:
         return config
     return config.model_copy(update={"name": launch.default_name(config.task.name)})
+
+
+def source(config: RunConfig, runs_dir: Path) -> SourcePolicy | None:
+    """The policy of an old run that `model.run` names, if it does. Raises UserError as `source_policy.find`."""
+    return source_policy.find(runs_dir, config.model.run) if config.model.run else None
 
 
 def show_findings(findings: Iterable[CheckFinding], *, as_json: bool) -> None:

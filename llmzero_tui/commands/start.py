@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from engine.errors import Fault, UserError
 from engine.host import machine
 from engine.run import config as run_file
-from engine.run import edits, launch, preflight
+from engine.run import edits, launch, preflight, source_policy
 from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.commands.look import has_screens, look, way_back
+from llmzero_tui.files.policy import copy_policy
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
@@ -55,9 +56,8 @@ def resume(options: argparse.Namespace) -> int:
             raise UserError(
                 f"run {directory.name} is finished; raise a limit of [budget] in {directory.config} and resume again"
             )
-        preflight.resolve(
-            run_file.load(directory.config), settled=True
-        )  # a task or a model that is gone is one line, not a crash
+        config = source_policy.settled(run_file.load(directory.config), directory)
+        preflight.resolve(config, settled=True)  # a task or a model that is gone is one line, not a crash
         pid = launch.start_engine(directory)
         note(f"run {directory.name} continues: engine {pid}")
     return _after_start(options, directory, before)
@@ -89,14 +89,23 @@ def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
 def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     """Check, create, start, show. What the check finds wrong is an error before anything is written."""
     _check_settings(options)
-    report = preflight.check(asked, options.runs_dir, note)
+    source = runfile.source(asked, options.runs_dir)
+    known = source_policy.with_path(asked, source.readable) if source else asked
+    report = preflight.check(known, options.runs_dir, note)
     if report.errors:
         raise UserError(f"{report.errors[0].subject}: {report.errors[0].text}")
-    config = preflight.resolve(asked, report.task)
+    config = preflight.resolve(known, report.task)
+    if source:
+        config = config.model_copy(update={"model": asked.model.model_copy(update={"run": source.name})})
     for warning in report.warnings:
         note(f"warning: {warning.subject}: {plain(warning.text)}")
     directory = launch.create_run(config, options.runs_dir)
     try:
+        if source:
+            note(f"the base is a copy of {plain(source.name, 120)}")
+            place = source_policy.place(config, directory)
+            place.mkdir(parents=True)
+            copy_policy(source.path, source.base, place)
         pid = launch.start_engine(directory)
     except BaseException as error:
         if isinstance(error, Fault):

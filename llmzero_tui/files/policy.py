@@ -40,11 +40,8 @@ def save_policy(directory: RunDirectory, output: Path, progress: Progress | None
     strategy = result.strategy
     source = _files_of(directory, strategy)
     with whole_directory(output) as made:
-        if is_adapter(source):
-            size = copy_directory(source, made / "adapter", NOT_EXPORTED, progress)
-            size += _merge(strategy.base, source, made, progress)
-        else:
-            size = copy_directory(source, made, NOT_EXPORTED, progress)
+        size = copy_directory(source, made / "adapter", NOT_EXPORTED, progress) if is_adapter(source) else 0
+        size += copy_policy(source, strategy.base, made, progress)
         (made / "strategy.toml").write_text(to_toml(strategy), encoding="utf-8")
         (made / "README.md").write_text(_card(result), encoding="utf-8")
     return WrittenFile(output, f"the policy of {directory.name}, its strategy.toml and README.md", size)
@@ -63,6 +60,14 @@ def save_strategy(reader: Reader, output: Path, *, overwrite: bool) -> WrittenFi
     with whole_file(output, overwrite=overwrite) as file:
         file.write(text)
     return WrittenFile(output, "the strategy, 1 stage" if count == 1 else f"the strategy, {count} stages", len(text))
+
+
+def copy_policy(source: Path, base: str, output: Path, progress: Progress | None = None) -> int:
+    """The files of a policy in a directory, an adapter merged into its base; returns the bytes. Raises as
+    `save_policy`."""
+    if is_adapter(source):
+        return _merge(base, source, output, progress)
+    return copy_directory(source, output, NOT_EXPORTED, progress)
 
 
 def _files_of(directory: RunDirectory, strategy: TrainingStrategy) -> Path:
