@@ -178,13 +178,13 @@ class PointMaker:
         at_base = parent.transition is None
         start = self._base if at_base else str(self._checkpoint(parent.id, transition.step))
         follows = transition.reference is KLReference.BRANCH
-        every = steps // 2 if evaluation.split == "validation" else self._sizes.horizons[0]
+        every = -(-steps // 2) if evaluation.split == "validation" else self._sizes.horizons[0]
         spec = SegmentSpec(
             job=str(number), task=self.point.task, base=self._base, parent=start,
             optimizer=start if transition.optimizer is OptimizerState.KEEP and not at_base else None,
             reference=start if follows else self._base, configuration=dict(configuration), steps=steps,
             seed=segment_seed(seed, parent.start_steps + transition.step, 0), directory=str(self._segment(number)),
-            checkpoint_every=max(1, every), evaluation=evaluation, batch_size=BATCH_SIZE, micro_batch=BATCH_SIZE,
+            checkpoint_every=every, evaluation=evaluation, batch_size=BATCH_SIZE, micro_batch=BATCH_SIZE,
             threads=1,
         )  # fmt: skip
         told = Segment()

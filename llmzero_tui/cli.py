@@ -321,6 +321,25 @@ def _asking(commands: Any) -> None:
     doctor.add_argument("--probe-vision", action="store_true", help="test and time the model on plots and plain cases")
     doctor.add_argument("--host", metavar="URL", help="the Ollama server to ask; default: the run file's default")
     doctor.add_argument("--model", metavar="NAME", help="the model to look for and to probe")
+    _benching(commands)
+
+
+def _benching(commands: Any) -> None:
+    bench = _command(
+        commands, "advisor-bench", "advisor_bench:advisor_bench", "how well an advisor decides, on measured decisions"
+    )
+    bench.add_argument("--advisor", choices=("rules", "ollama"), help="who is asked (default: rules)")
+    bench.add_argument("--model", metavar="NAME", help="the Ollama model; default: the run file's default")
+    bench.add_argument("--host", metavar="URL", help="the Ollama server; default: OLLAMA_HOST, else this machine")
+    bench.add_argument(
+        "--timeout", type=_positive, default=120.0, metavar="S", help="seconds to wait for one answer (default: 120)"
+    )
+    bench.add_argument("--n", type=_some, default=40, metavar="N", help="decision points at most (default: 40)")
+    bench.add_argument(
+        "--answers", type=Path, metavar="FILE", help="keep the answers there; what is there is not asked for again"
+    )
+    bench.add_argument("--bank", type=Path, metavar="FILE", help="another bank than the one that is shipped")
+    bench.add_argument("--to", type=Path, metavar="PAGE.md", help="write the tables as a page")
 
 
 def _command(commands: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:

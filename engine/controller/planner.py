@@ -7,15 +7,15 @@ to the rules at once. Every advice on the way is kept, so that every call become
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from engine.advisors import validity
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence
 from engine.advisors.rules import RulesAdvisor
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.run_state import RunState
 from engine.domain.space import Intent, Space, Transition
-from engine.domain.tree import Tree
 from engine.errors import Fault
 from engine.search.base import Expansion
 
@@ -98,8 +98,8 @@ class Planner:
             return None
         made.records.append((advice, evidence.parent.id))
         for given in advice.proposals:
-            proposal = self._canonical(given, evidence.tree)
-            wrong = self.violations(proposal, evidence)
+            proposal = validity.canonical(given, evidence.tree, self._space)
+            wrong = validity.violations(proposal, evidence)
             if not wrong:
                 return proposal
             made.refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")
@@ -137,30 +137,9 @@ class Planner:
         )  # fmt: skip
         return PlannedTransition(transition, Advice("search", (), (transition,)), ())
 
-    def violations(self, proposal: Transition, evidence: Evidence) -> Sequence[str]:
-        """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
-        places = {(evidence.parent.id, evidence.step), *evidence.candidates}
-        if (proposal.parent, proposal.step) not in places:
-            return [f"#{proposal.parent} step {proposal.step} is not a checkpoint that was offered"]
-        if proposal.intent is not evidence.intent:
-            return [f"intent {proposal.intent}, wanted {evidence.intent}"]
-        if evidence.intent is not Intent.REPAIR and self.repeats(proposal, of=evidence):
-            return ["repeats a transition already tried from here"]
-        return self._space.check_transition(evidence.tree[proposal.parent].configuration, proposal)
-
-    def repeats(self, proposal: Transition, of: Evidence | None = None) -> bool:
+    def repeats(self, proposal: Transition) -> bool:
         """Whether the same is in the tree already, below the same place."""
-        tree = self._run.tree if of is None else of.tree
-        tried = (child.transition for child in tree.children(proposal.parent) if child.transition)
-        wanted = self._canonical(proposal, tree)
-        return any(self._canonical(each, tree).repeats(wanted) for each in tried)
-
-    def _canonical(self, proposal: Transition, tree: Tree) -> Transition:
-        """What is compared, trained and shown of a proposal; as it is where its parent is unknown."""
-        if proposal.parent not in tree.nodes:
-            return proposal
-        parent = tree[proposal.parent]
-        return self._space.canonical(parent.configuration, proposal, at_base=parent.id == tree.root.id)
+        return validity.repeats(proposal, self._run.tree, self._space)
 
 
 class _PlanAttempt:

@@ -45,6 +45,7 @@ class DecisionPoint:
     Attributes:
         name: unique in the bank. state: how the run was trained up to here. evidence: what an advisor gets.
         horizons: GRPO steps after which transitions are scored. measured: those with at least one score.
+        whole: every transition of the point has at least one.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DecisionPoint:
     evidence: Evidence
     horizons: tuple[int, ...]
     measured: tuple[MeasuredTransition, ...]
+    whole: bool
 
     @property
     def continued(self) -> MeasuredTransition | None:
@@ -110,7 +112,8 @@ def _point(given: _Lines) -> DecisionPoint:
     )
     evidence = record.evidence_from_json(point["evidence"])
     horizons = tuple(point["horizons"])
-    return DecisionPoint(point["name"], point["task"], point["state"], evidence, horizons, measured)
+    whole = len(measured) == len(transitions)
+    return DecisionPoint(point["name"], point["task"], point["state"], evidence, horizons, measured, whole)
 
 
 def _filled(items: Sequence[Sequence[Any]], horizons: Sequence[int], start: Score) -> dict[int, Score]:

@@ -48,13 +48,14 @@ class RandomChanges(SearchStrategy):
             first = not tree.children(tree.root.id)
             changes = {} if first else self._space.changes(here, self._space.sample(rng))
         else:
-            changes = self._drawn(here, rng)
+            changes = random_changes(self._space, here, rng)
         return replace(wish, changes=changes, candidates=(), reason=f"{wish.reason}; drawn at random from the space")
 
-    def _drawn(self, here: Configuration, rng: random.Random) -> dict[str, Value]:
-        """New values for one to three parameters; one that only rises is drawn from what is above it."""
-        free = [p for p in self._space if not p.fixed]
-        chosen = rng.sample(free, min(len(free), rng.randint(1, MOST_CHANGES)))
-        drawn = {p.name: p.sample(rng) for p in chosen}
-        falling = {p.name for p in chosen if p.falls(here[p.name], drawn[p.name])}
-        return {name: v for name, v in drawn.items() if name not in falling and v != here[name]}
+
+def random_changes(space: Space, here: Configuration, rng: random.Random) -> dict[str, Value]:
+    """New values for one to three parameters; one that only rises is drawn from what is above it."""
+    free = [p for p in space if not p.fixed]
+    chosen = rng.sample(free, min(len(free), rng.randint(1, MOST_CHANGES)))
+    drawn = {p.name: p.sample(rng) for p in chosen}
+    falling = {p.name for p in chosen if p.falls(here[p.name], drawn[p.name])}
+    return {name: v for name, v in drawn.items() if name not in falling and v != here[name]}

@@ -75,7 +75,7 @@ def test_every_command_named_in_the_pages_exists() -> None:
     known = next(action.choices for action in parser._actions if action.dest == "==SUPPRESS==" and action.choices)
     assert known is not None
     for page in PAGES:
-        for words in re.findall(r"`llmzero ([a-z|]+)|^llmzero ([a-z|]+)", page.read_text(), re.MULTILINE):
+        for words in re.findall(r"`llmzero ([a-z][a-z|-]*)|^llmzero ([a-z][a-z|-]*)", page.read_text(), re.MULTILINE):
             for word in "".join(words).split("|"):
                 assert word in known, f"{page.name}: llmzero {word}"
 

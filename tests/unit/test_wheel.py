@@ -64,6 +64,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path
     assert found == wanted
     assert "engine/store/queries/saved/best-trajectory.sql" in found
     assert "tasks/bases/knights/model.safetensors" in found
+    assert "engine/decisions/bank.jsonl" in found
 
 
 @pytest.fixture

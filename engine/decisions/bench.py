@@ -1,0 +1,268 @@
+"""How well an advisor decides on the bank, beside the rules, continuing always, and changes drawn at random.
+
+Run by `llmzero advisor-bench` as `python -m engine.decisions.bench QUESTION`, a process of its own because the face
+imports no advisors. It prints the result as JSON on stdout, and says on stderr how far it is.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from engine.advisors.base import Advisor
+from engine.advisors.rules import RulesAdvisor
+from engine.compare.statistics import mean
+from engine.decisions import bank, scoring
+from engine.decisions.asking import Answer, ask_all, recorded
+from engine.decisions.bank import DecisionPoint
+from engine.decisions.scoring import Outcome
+from engine.domain.space import Intent, Transition
+from engine.errors import Fault, UserError
+from engine.search.nulls import random_changes
+
+RULES, CONTINUE, RANDOM, BEST = "rules", "continue always", "random changes", "best by one seed"
+DRAWS = 32
+"""Random changes that are scored at a point."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchQuestion:
+    """What is asked for: see `llmzero advisor-bench --help`. `advisor` "" asks none and scores what `answers` holds."""
+
+    advisor: str = RULES
+    model: str = ""
+    host: str = ""
+    timeout: float = 120.0
+    points: int = 40
+    bank: str = ""
+    answers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRow:
+    """One advisor: for every point the gain after each horizon, and how its answers were.
+
+    `outcomes` are by point; several where a point is scored by draws. `answers` is empty for what is no advisor.
+    """
+
+    advisor: str
+    outcomes: Mapping[str, Sequence[Outcome]]
+    answers: Sequence[Answer] = field(default=())
+
+    def gains(self, horizon: int) -> dict[str, float]:
+        """Point → gain over continuing."""
+        found = {}
+        for point, outcomes in self.outcomes.items():
+            known = [each.gains[horizon] for each in outcomes if horizon in each.gains]
+            if known:
+                found[point] = fmean(known)
+        return found
+
+
+def bench(question: BenchQuestion, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """The result as JSON values.
+
+    Raises:
+        UserError: no such bank, an empty one, or no model. Fault: the model's server fails.
+    """
+    path = Path(question.bank) if question.bank else bank.FILE
+    points = [p for p in bank.load(path) if p.whole][: question.points]
+    if not points:
+        raise UserError(f"{path} holds no decision point whose transitions are measured")
+    kept = Path(question.answers) if question.answers else None
+    rules = ask_all(RulesAdvisor, RULES, points, None)
+    answered = {RULES: rules, **_asked(question, points, kept, tell)}
+    unchanged = {p.name: [Outcome(bank.CONTINUE, 0.0, dict.fromkeys(p.horizons, 0.0))] for p in points}
+    drawn = {p.name: [scoring.outcome(p, each) for each in _drawn(p)] for p in points}
+    rows = [_scored(name, answers, points, rules) for name, answers in answered.items()]
+    return _result(points, [*rows, BenchRow(CONTINUE, unchanged), BenchRow(RANDOM, drawn)])
+
+
+def _asked(
+    question: BenchQuestion, points: Sequence[DecisionPoint], kept: Path | None, tell: Callable[[str], None]
+) -> dict[str, list[Answer]]:
+    """The answers of the advisor that is asked, and whatever else the answers' file holds at these points."""
+    found: dict[str, dict[str, Answer]] = {}
+    if question.advisor not in ("", RULES):
+        name = f"{question.advisor} {question.model}"
+        found[name] = {each.point: each for each in ask_all(_maker(question), name, points, kept, tell)}
+    wanted = {p.name for p in points}
+    for answer in recorded(kept) if kept else ():
+        if answer.point in wanted:
+            found.setdefault(answer.advisor, {})[answer.point] = answer
+    return {name: list(answers.values()) for name, answers in found.items()}
+
+
+def _maker(question: BenchQuestion) -> Callable[[], Advisor]:
+    """How the advisor is made for each point. Raises UserError where there is no such model."""
+    from engine.advisors.ollama import connect
+    from engine.host import ollama_host
+
+    where = ollama_host.asked(question.host)
+
+    def made() -> Advisor:
+        return connect(where, question.model, timeout=question.timeout)
+
+    try:
+        made()
+    except Fault as fault:
+        raise UserError(str(fault)) from fault
+    return made
+
+
+def _scored(name: str, answers: Sequence[Answer], points: Sequence[DecisionPoint], rules: Sequence[Answer]) -> BenchRow:
+    """What an advisor's proposals came to; where nothing usable was answered, the rules' count, as in a run."""
+    by_name, instead = {p.name: p for p in points}, {a.point: a.proposal for a in rules}
+    proposals = {a.point: a.proposal or instead[a.point] for a in answers}
+    outcomes = {point: [scoring.outcome(by_name[point], p)] for point, p in proposals.items() if p is not None}
+    return BenchRow(name, outcomes, answers)
+
+
+def _drawn(point: DecisionPoint) -> list[Transition]:
+    """Changes as the null `random-changes` draws them, which is what knowledge is worth against."""
+    evidence, rng = point.evidence, random.Random(f"bench/{point.name}")
+    here = evidence.parent.configuration
+    return [
+        Transition(evidence.parent.id, evidence.step, Intent.CHANGE, random_changes(evidence.space, here, rng))
+        for _ in range(DRAWS)
+    ]
+
+
+# ---- the result ---------------------------------------------------------------------------------------------------
+
+
+def _result(points: Sequence[DecisionPoint], rows: Sequence[BenchRow]) -> dict[str, Any]:
+    horizons = sorted({horizon for point in points for horizon in point.horizons})
+    return {
+        "bank": _bank(points),
+        "horizons": horizons,
+        "rows": [*(_row(row, points, horizons) for row in rows), *_best(points, horizons)],
+        "differences": [
+            _against(ours, other, horizons)
+            for ours in rows for other in rows
+            if ours.answers and other.advisor in (RULES, CONTINUE, RANDOM) and ours.advisor != other.advisor
+        ],
+        "points": [_point(point, rows) for point in points],
+    }  # fmt: skip
+
+
+def _bank(points: Sequence[DecisionPoint]) -> dict[str, Any]:
+    measured = [m for point in points for m in point.measured]
+    return {
+        "points": len(points),
+        "transitions": len(measured),
+        "trained": sum(len(m.scores) for m in measured),
+        "seeds": dict(sorted(Counter(len(m.scores) for m in measured).items())),
+        "tasks": dict(Counter(p.task for p in points)),
+        "states": dict(Counter(p.state for p in points)),
+    }
+
+
+def _row(row: BenchRow, points: Sequence[DecisionPoint], horizons: Sequence[int]) -> dict[str, Any]:
+    by_name = {p.name: p for p in points}
+    every = [each for outcomes in row.outcomes.values() for each in outcomes]
+    near = [each.distance for each in every if not each.exact]
+    found: dict[str, Any] = {
+        "advisor": row.advisor,
+        "points": len(row.outcomes),
+        "gain": {str(h): _mean(list(row.gains(h).values())) for h in horizons},
+        "regret": {
+            str(h): _mean([scoring.best(by_name[p], h) - gain for p, gain in row.gains(h).items()]) for h in horizons
+        },
+        "measured": fmean([each.exact for each in every]) if every else None,
+        "distance": fmean(near) if near else None,
+    }
+    return found | (_answers(row.answers, by_name) if row.answers else {})
+
+
+def _answers(answers: Sequence[Answer], points: Mapping[str, DecisionPoint]) -> dict[str, Any]:
+    """How an advisor answered. `idle`: seconds of a decision as a share of what a segment trains."""
+    segments = [seconds for a in answers if (seconds := _segment_seconds(points[a.point]))]
+    return {
+        "valid": fmean(a.proposal is not None for a in answers),
+        "repaired": fmean(a.repairs > 0 for a in answers),
+        "refused": fmean(bool(a.refusals) for a in answers),
+        "calls": fmean(a.calls for a in answers),
+        "prompt_tokens": fmean(a.prompt_tokens for a in answers),
+        "completion_tokens": fmean(a.completion_tokens for a in answers),
+        "seconds": fmean(a.seconds for a in answers),
+        "idle": fmean(a.seconds for a in answers) / fmean(segments) if segments else None,
+    }
+
+
+def _segment_seconds(point: DecisionPoint) -> float:
+    """What a segment from here trains, by the seconds of the steps before; 0 where they are not known."""
+    seconds = [value for _, value in point.evidence.metrics.get("step_seconds", ())]
+    return fmean(seconds) * point.evidence.steps if seconds else 0.0
+
+
+def _best(points: Sequence[DecisionPoint], horizons: Sequence[int]) -> list[dict[str, Any]]:
+    """The row of what could be known; none while no point has two seeds."""
+    known = {horizon: _attainable(points, horizon) for horizon in horizons}
+    most = max(map(len, known.values()), default=0)
+    return [{"advisor": BEST, "points": most, "gain": {str(h): _mean(known[h]) for h in horizons}}] if most else []
+
+
+def _attainable(points: Sequence[DecisionPoint], horizon: int) -> list[float]:
+    found = (scoring.attainable(p, horizon) for p in points if horizon in p.horizons)
+    return [gain for gain in found if gain is not None]
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any] | None:
+    """Mean over points with the 95% t interval, which needs two."""
+    if not values:
+        return None
+    found = mean(values)
+    low, high = found.interval or (None, None)
+    return {"n": found.n, "value": found.value, "low": low, "high": high}
+
+
+def _against(ours: BenchRow, other: BenchRow, horizons: Sequence[int]) -> dict[str, Any]:
+    """What one advisor gained more than another, point by point."""
+    found = {}
+    for horizon in horizons:
+        a, b = ours.gains(horizon), other.gains(horizon)
+        found[str(horizon)] = _mean([a[name] - b[name] for name in a if name in b])
+    return {"advisor": ours.advisor, "against": other.advisor, "gain": found}
+
+
+def _point(point: DecisionPoint, rows: Sequence[BenchRow]) -> dict[str, Any]:
+    chosen = {row.advisor: outcomes[0] for row in rows if len(outcomes := row.outcomes.get(point.name, ())) == 1}
+    return {
+        "name": point.name,
+        "task": point.task,
+        "state": point.state,
+        "best": {str(h): scoring.best(point, h) for h in point.horizons},
+        "advisors": {
+            name: {"origin": o.origin, "distance": o.distance, "gains": {str(h): gain for h, gain in o.gains.items()}}
+            for name, o in chosen.items()
+        },
+    }
+
+
+def main() -> int:
+    """Print the result; {"error": …} for a user's mistake, {"fault": …} for a server that failed."""
+    try:
+        found = bench(BenchQuestion(**json.loads(sys.argv[1])), _say)
+    except UserError as mistake:
+        found = {"error": str(mistake)}
+    except Fault as fault:
+        found = {"fault": str(fault)}
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,70 @@
+"""`llmzero advisor-bench`: how well an advisor decides where the outcomes of decisions were measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from engine import own_packages
+from engine.errors import Fault, UserError
+from engine.run.config import AdvisorSection
+from engine.run.rundir import refuse_files_of_runs
+from llmzero_tui.text.advisor_bench import bench_lines, page
+from llmzero_tui.text.output import emit, note
+from llmzero_tui.values.answers import to_json
+
+
+def advisor_bench(options: argparse.Namespace) -> int:
+    """Ask, score, and print the tables; with --to write them as a page."""
+    answers: Path | None = options.answers
+    if options.advisor is None and answers is not None and not answers.is_file():
+        raise UserError(f"--answers {answers}: there is no such file; with --advisor ollama the answers are kept there")
+    for file in (answers, options.to):
+        if file is not None:
+            refuse_files_of_runs(file)
+    if options.to is not None and options.to.suffix != ".md":
+        raise UserError(f"--to {options.to}: must be a file that ends in .md")
+    found = _result(options)
+    if options.json:
+        emit(to_json(found))
+    elif options.to is None:
+        emit(*bench_lines(found))
+    if options.to is not None:
+        _write(options.to, found)
+    return 0
+
+
+def _result(options: argparse.Namespace) -> Any:
+    """What the bench says, in a process of its own: the face imports no advisors."""
+    question = {
+        "advisor": options.advisor or ("" if options.answers else "rules"),
+        "model": options.model or AdvisorSection().model,
+        "host": options.host or "",
+        "timeout": options.timeout,
+        "points": options.n,
+        "bank": str(options.bank or ""),
+        "answers": str(options.answers or ""),
+    }
+    command = [*own_packages.command("engine.decisions.bench"), json.dumps(question)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        raise Fault(f"the bench ended with {done.returncode}") from error
+    if "error" in found:
+        raise UserError(found["error"])
+    if "fault" in found:
+        raise Fault(f"{found['fault']}; what was answered before is kept with --answers")
+    return found
+
+
+def _write(file: Path, found: Any) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(page(found), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written: {error.strerror or error}") from error
+    note(f"wrote {file}")

@@ -1,0 +1,191 @@
+"""The result of the advisors' bench as tables: lines for the terminal, and the page docs/advisor-bench.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.words import counted
+from llmzero_tui.format import plain
+from llmzero_tui.text.output import table
+
+Result = Mapping[str, Any]
+"""What `engine.decisions.bench` prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchTable:
+    """One table with what it shows."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def bench_lines(found: Result) -> Iterator[str]:
+    """Everything, as lines for stdout."""
+    yield _bank(found)
+    for each in tables(found):
+        yield from ("", each.title, each.note)
+        yield from table(each.header, each.rows)
+
+
+def page(found: Result) -> str:
+    """The same as a page."""
+    parts = [HEAD, _bank(found) + "."]
+    for each in tables(found):
+        rows = [each.header, ["---"] * len(each.header), *each.rows]
+        lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+        parts.append("\n".join((f"## {each.title}", "", each.note, "", *lines)))
+    return "\n\n".join([*parts, METHOD])
+
+
+def tables(found: Result) -> list[BenchTable]:
+    """What decisions came to, how advisors differ, how they answered, and every point."""
+    return [each for each in (_gains(found), _differences(found), _answers(found), _points(found)) if each.rows]
+
+
+def _bank(found: Result) -> str:
+    bank = found["bank"]
+    seeds = ", ".join(f"{n} with {counted(int(s), 'seed')}" for s, n in bank["seeds"].items())
+    tasks = ", ".join(f"{task} {n}" for task, n in bank["tasks"].items())
+    return plain(
+        f"{counted(bank['points'], 'decision point')} ({tasks}) in {counted(len(bank['states']), 'state')}, "
+        f"{counted(bank['transitions'], 'transition')}: {seeds}",
+        1000,
+    )
+
+
+def _gains(found: Result) -> BenchTable:
+    horizons = found["horizons"]
+    last = str(horizons[-1]) if horizons else ""
+    rows = [
+        (
+            plain(row["advisor"]), str(row["points"]), *(_interval(row["gain"][str(h)]) for h in horizons),
+            _interval(row.get("regret", {}).get(last)), _share(row.get("measured")), _number(row.get("distance")),
+        )
+        for row in found["rows"]
+    ]  # fmt: skip
+    return BenchTable(
+        "What the decisions came to",
+        "Mean gain in test score over continuing unchanged, after so many steps, with its 95% interval over points; "
+        "regret against the best measured transition of each point.",
+        ("advisor", "points", *(f"gain after {h}" for h in horizons), f"regret after {last}", "measured", "distance"),
+        rows,
+    )
+
+
+def _differences(found: Result) -> BenchTable:
+    horizons = found["horizons"]
+    rows = [
+        (plain(row["advisor"]), plain(row["against"]), *(_interval(row["gain"][str(h)]) for h in horizons))
+        for row in found["differences"]
+    ]
+    return BenchTable(
+        "One advisor against another",
+        "The difference of their gains, point by point, with its 95% interval.",
+        ("advisor", "against", *(f"after {h}" for h in horizons)),
+        rows,
+    )
+
+
+def _answers(found: Result) -> BenchTable:
+    rows = [
+        (
+            plain(row["advisor"]), *(_share(row[name]) for name in ("valid", "repaired", "refused")),
+            f"{row['calls']:.1f}", f"{row['prompt_tokens']:.0f}", f"{row['completion_tokens']:.0f}",
+            f"{row['seconds']:.2f}", _share(row["idle"]),
+        )
+        for row in found["rows"] if "valid" in row
+    ]  # fmt: skip
+    return BenchTable(
+        "How they answered",
+        "Shares of the decisions; calls, tokens and seconds are means of a decision, its seconds also as a share of "
+        "the segment that a trainer would train meanwhile.",
+        ("advisor", "valid", "repaired", "refused", "calls", "tokens read", "written", "seconds", "of a segment"),
+        rows,
+    )
+
+
+def _points(found: Result) -> BenchTable:
+    last = str(found["horizons"][-1]) if found["horizons"] else ""
+    names = [row["advisor"] for row in found["rows"] if "valid" in row]
+    rows = []
+    for point in found["points"]:
+        cells = []
+        for name in names:
+            chosen = point["advisors"].get(name)
+            near = "" if chosen is None or chosen["distance"] == 0 else "≈ "
+            cells.append("" if chosen is None else f"{near}{chosen['origin']} {_signed(chosen['gains'].get(last))}")
+        rows.append((plain(point["name"]), _signed(point["best"].get(last)), *map(plain, cells)))
+    return BenchTable(
+        "Every point",
+        f"The best measured gain after {last} steps, and the transition that each advisor chose; ≈ marks one that was "
+        "not measured itself and counts as the nearest.",
+        ("point", "best", *map(plain, names)),
+        rows,
+    )
+
+
+def _interval(value: Mapping[str, Any] | None) -> str:
+    """ "+0.031 [+0.012, +0.050]"; without an interval where it has no width."""
+    if value is None:
+        return "–"
+    if value["low"] in (None, value["high"]):
+        return _signed(value["value"])
+    return f"{_signed(value['value'])} [{_signed(value['low'])}, {_signed(value['high'])}]"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+HEAD = """# How well advisors decide
+
+Measured by `llmzero advisor-bench`, on the bank of decisions that is shipped; this page is what it wrote with `--to
+docs/advisor-bench.md`. With a model of yours:
+
+```
+llmzero advisor-bench --advisor ollama --model qwen3-vl:4b --answers qwen3-vl-4b.jsonl
+```
+
+Every answer is kept in the file as it comes. A command that is interrupted goes on where it was, and `llmzero
+advisor-bench --answers FILE` scores the file later without a server."""
+
+METHOD = """## The bank
+
+`assets/decisions/bank.jsonl`, made by `python -m benchmarks.decisions`, which goes on after a kill. A *point* is the
+end of a short run on a tiny task, trained into a state that is well (young, healthy, late) or ill in one way (a rate
+or a temperature that is too high, completions that are too short, no KL penalty or one that is too strong, prompts
+that are too easy, a rate that is too low). It holds what an advisor gets in a run: tree, curves, scores, rollouts;
+plots are drawn when a model is asked that sees. From its checkpoint *continue*, two proposals of the rules, two
+probes whose kind goes round (single and coordinated changes) and one bad change are trained for 100 steps with real
+GRPO, with two training seeds, and tested after 50 and 100 steps on 512 prompts that the evidence does not contain. A
+gain is the difference from continuing with the same seeds, prompt by prompt.
+
+## How answers are scored
+
+- An answer is held to the rules of a run: a place that was offered, values within the space, no repeat. What breaks
+  one is refused and asked for once more; where nothing usable comes the rules' proposal counts, as in a run. The
+  choice among several branches (the selector's) is not asked for: a point is one place.
+- A transition that was measured counts as measured. Any other counts as the nearest that was: Euclidean distance over
+  the free hyperparameters of the resulting configurations, each scaled to 0 … 1 on its own scale, with 0.25 for
+  another state of Adam, 0.25 for another KL reference, and 0.25 for each segment between the branch points.
+  `measured` is the share of the first kind, `distance` the mean of the second.
+- `random changes` are 32 draws a point, one to three hyperparameters each, as the strategy `random-changes` draws
+  them.
+- Regret is against the highest of several noisy gains, so it is too high for everyone alike. `best by one seed` is
+  what could be known: the transition that is best by one training seed, scored with the other.
+- The intervals are over points (t). Points of one task share its test prompts and its base model; five tiny tasks are
+  no sample of the tasks that there are.
+"""
