@@ -247,6 +247,13 @@ def _steering(commands: Any) -> None:
     resume = _command(commands, "resume", "start:resume", "continue a run after a pause, a stop, a crash or a reboot")
     resume.add_argument("name", metavar="RUN")
     _attachment(resume)
+    fork = _command(commands, "fork", "start:fork", "go on from a run's tree in a new run, with another budget, …")
+    fork.add_argument("name", metavar="RUN")
+    fork.add_argument("--to", metavar="NAME", help="name of the new run (default: RUN-2, …)")
+    fork.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of its run file, e.g. budget.steps=900"
+    )
+    _attachment(fork)
 
 
 def _deciding(commands: Any) -> None:

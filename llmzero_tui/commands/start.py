@@ -1,4 +1,4 @@
-"""Commands that bring a run to life and then show it: `demo`, `run`, `resume`.
+"""Commands that bring a run to life and then show it: `demo`, `run`, `resume`, `fork`.
 
 The engine runs in a session of its own; what is here only starts it and looks at it. When an engine never became ready,
 nothing of the new run is left.
@@ -11,15 +11,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, short
 from engine.host import machine
 from engine.run import config as run_file
-from engine.run import edits, launch, preflight, source_policy
+from engine.run import edits, forking, launch, preflight, source_policy
 from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.commands.look import has_screens, look, way_back
+from llmzero_tui.commands.steer import assignment
 from llmzero_tui.files.policy import copy_policy
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
@@ -61,6 +62,27 @@ def resume(options: argparse.Namespace) -> int:
         pid = launch.start_engine(directory)
         note(f"run {directory.name} continues: engine {pid}")
     return _after_start(options, directory, before)
+
+
+def fork(options: argparse.Namespace) -> int:
+    """A new run with the tree of another up to now, under a run file with some keys changed."""
+    source = launch.find_run(options.runs_dir, options.name)
+    _check_settings(options)
+    taken = {each.name for each in launch.list_runs(options.runs_dir)}
+    name = options.to or next(n for i in range(2, 10_000) if (n := f"{source.name}-{i}") not in taken)
+    settings = [assignment(each, f"--set {short(each)}: give KEY=VALUE, e.g. budget.steps=900") for each in options.set]
+    if state_of(source) == "finished" and not settings:
+        raise UserError(f"run {source.name} is finished; raise a limit in the fork, e.g. --set budget.steps=900")
+    config = forking.changed(run_file.load(source.config), name, dict(settings))
+    directory = forking.fork(source, config, options.runs_dir)
+    try:
+        preflight.resolve(source_policy.settled(config, directory), settled=True)
+        pid = launch.start_engine(directory)
+    except BaseException:
+        launch.remove_run(directory)
+        raise
+    note(f"run {directory.name} goes on from the tree of {source.name}: engine {pid}, {directory.path}")
+    return _after_start(options, directory, None if options.detach or has_screens(options) else _told_before(directory))
 
 
 def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:
