@@ -18,8 +18,8 @@ from typing import Any
 
 from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
-from engine.compare.statistics import mean
-from engine.decisions import bank, scoring
+from engine.compare.statistics import SeedMean, mean
+from engine.decisions import bank, payoff, scoring
 from engine.decisions.asking import Answer, ask_all, recorded
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.scoring import Outcome
@@ -28,6 +28,7 @@ from engine.errors import Fault, UserError
 from engine.search.nulls import random_changes
 
 RULES, CONTINUE, RANDOM, BEST = "rules", "continue always", "random changes", "best by one seed"
+DERIVED = "derived from other tasks"
 DRAWS = 32
 """Random changes that are scored at a point."""
 
@@ -143,12 +144,13 @@ def _result(points: Sequence[DecisionPoint], rows: Sequence[BenchRow]) -> dict[s
     return {
         "bank": _bank(points),
         "horizons": horizons,
-        "rows": [*(_row(row, points, horizons) for row in rows), *_best(points, horizons)],
+        "rows": [*(_row(row, points, horizons) for row in rows), *_bounds(points, horizons)],
         "differences": [
             _against(ours, other, horizons)
             for ours in rows for other in rows
             if ours.answers and other.advisor in (RULES, CONTINUE, RANDOM) and ours.advisor != other.advisor
         ],
+        "payoffs": [_payoff(each) for each in payoff.payoffs(points, horizons[-1])],
         "points": [_point(point, rows) for point in points],
     }  # fmt: skip
 
@@ -203,11 +205,25 @@ def _segment_seconds(point: DecisionPoint) -> float:
     return fmean(seconds) * point.evidence.steps if seconds else 0.0
 
 
-def _best(points: Sequence[DecisionPoint], horizons: Sequence[int]) -> list[dict[str, Any]]:
-    """The row of what could be known; none while no point has two seeds."""
-    known = {horizon: _attainable(points, horizon) for horizon in horizons}
-    most = max(map(len, known.values()), default=0)
-    return [{"advisor": BEST, "points": most, "gain": {str(h): _mean(known[h]) for h in horizons}}] if most else []
+def _bounds(points: Sequence[DecisionPoint], horizons: Sequence[int]) -> list[dict[str, Any]]:
+    """What could be known, and what rules derived from the other tasks gain; each where enough is measured."""
+    known = {h: _attainable(points, h) for h in horizons}
+    derived = {
+        h: list(payoff.held_out(points, h).values()) if len({p.task for p in points}) > 1 else [] for h in horizons
+    }
+    return [
+        {"advisor": name, "points": most, "gain": {str(h): _mean(gains[h]) for h in horizons}}
+        for name, gains in ((BEST, known), (DERIVED, derived))
+        if (most := max(map(len, gains.values())))
+    ]
+
+
+def _payoff(given: payoff.Payoff) -> dict[str, Any]:
+    low, high = given.without or (None, None)
+    return {
+        "diagnosis": given.diagnosis, "kind": given.kind, "tasks": given.tasks, "gain": _told(given.gain),
+        "without": {"low": low, "high": high}, "verdict": given.verdict,
+    }  # fmt: skip
 
 
 def _attainable(points: Sequence[DecisionPoint], horizon: int) -> list[float]:
@@ -217,9 +233,10 @@ def _attainable(points: Sequence[DecisionPoint], horizon: int) -> list[float]:
 
 def _mean(values: Sequence[float]) -> dict[str, Any] | None:
     """Mean over points with the 95% t interval, which needs two."""
-    if not values:
-        return None
-    found = mean(values)
+    return _told(mean(values)) if values else None
+
+
+def _told(found: SeedMean) -> dict[str, Any]:
     low, high = found.interval or (None, None)
     return {"n": found.n, "value": found.value, "low": low, "high": high}
 

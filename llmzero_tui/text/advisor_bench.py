@@ -43,8 +43,9 @@ def page(found: Result) -> str:
 
 
 def tables(found: Result) -> list[BenchTable]:
-    """What decisions came to, how advisors differ, how they answered, and every point."""
-    return [each for each in (_gains(found), _differences(found), _answers(found), _points(found)) if each.rows]
+    """What decisions came to, how advisors differ, how they answered, what paid, and every point."""
+    every = (_gains(found), _differences(found), _answers(found), _payoffs(found), _points(found))
+    return [each for each in every if each.rows]
 
 
 def _bank(found: Result) -> str:
@@ -107,6 +108,29 @@ def _answers(found: Result) -> BenchTable:
         ("advisor", "valid", "repaired", "refused", "calls", "tokens read", "written", "seconds", "of a segment"),
         rows,
     )
+
+
+def _payoffs(found: Result) -> BenchTable:
+    """Kinds that were measured at one point only say nothing, and are left out."""
+    last = str(found["horizons"][-1]) if found["horizons"] else ""
+    rows = [
+        (
+            plain(row["diagnosis"]), plain(row["kind"]), str(row["gain"]["n"]), str(row["tasks"]),
+            _interval(row["gain"]), _range(row["without"]), row["verdict"],
+        )
+        for row in found["payoffs"] if row["gain"]["n"] > 1
+    ]  # fmt: skip
+    return BenchTable(
+        "What paid, by diagnosis and kind of change",
+        f"Mean gain after {last} steps of the transitions that contain a kind of change, with its 95% interval over "
+        "points, and the range of that mean when one task is left out. A verdict needs six points on three tasks.",
+        ("diagnosis", "kind of change", "points", "tasks", "gain", "a task left out", "verdict"),
+        rows,
+    )
+
+
+def _range(value: Mapping[str, Any]) -> str:
+    return "–" if value["low"] is None else f"{_signed(value['low'])} to {_signed(value['high'])}"
 
 
 def _points(found: Result) -> BenchTable:
@@ -186,6 +210,9 @@ gain is the difference from continuing with the same seeds, prompt by prompt.
   them.
 - Regret is against the highest of several noisy gains, so it is too high for everyone alike. `best by one seed` is
   what could be known: the transition that is best by one training seed, scored with the other.
+- `derived from other tasks` are rules that only know the other tasks' points: the kind of change with the highest mean
+  gain under the worst diagnosis (under any, where fewer than two points have it), and continuing where that is not
+  above 0; scored where that kind was measured. Transitions that are bad on purpose teach nothing here.
 - The intervals are over points (t). Points of one task share its test prompts and its base model; five tiny tasks are
   no sample of the tasks that there are.
 """

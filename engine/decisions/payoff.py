@@ -1,0 +1,126 @@
+"""What paid: the measured gains of the bank by diagnosis and kind of change, and how far that carries to another task.
+
+Asked by the bench. The unit is the decision point: transitions of one kind at one point are averaged first. Nothing
+here changes the rules (`engine.advisors.moves`); a human does, where a verdict supports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from engine.advisors.rules import look
+from engine.compare.statistics import SeedMean, mean
+from engine.decisions.bank import CONTINUE, DecisionPoint, MeasuredTransition
+from engine.domain.space import KLReference, OptimizerState, direction
+
+ANY = "any"
+"""Stands for every diagnosis."""
+LEAST_POINTS, LEAST_TASKS = 6, 3
+"""Below these a kind is open, whatever its interval."""
+LEAST_LEARNT = 2
+"""Points from which a derived rule takes a kind."""
+Gains = Mapping[tuple[str, str], Mapping[str, float]]
+"""(diagnosis, kind of change) → point → mean gain over continuing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payoff:
+    """What a kind of change gained where a diagnosis was the worst.
+
+    Attributes:
+        gain: mean over points, with its 95% interval. tasks: on how many. without: the lowest and the highest mean when
+            one task is left out; None on one task.
+    """
+
+    diagnosis: str
+    kind: str
+    gain: SeedMean
+    tasks: int
+    without: tuple[float, float] | None
+
+    @property
+    def verdict(self) -> str:
+        """ "pays" or "costs" where interval and every task left out agree on enough points and tasks, else "open"."""
+        if self.gain.interval is None or self.without is None:
+            return "open"
+        enough = self.gain.n >= LEAST_POINTS and self.tasks >= LEAST_TASKS
+        low, high = min(self.gain.interval[0], self.without[0]), max(self.gain.interval[1], self.without[1])
+        return "pays" if enough and low > 0 else "costs" if enough and high < 0 else "open"
+
+
+def kinds(point: DecisionPoint, measured: MeasuredTransition) -> frozenset[str]:
+    """What kinds of change a transition is made of: "learning_rate ↓", "reset Adam", "new reference", "earlier"; one
+    that is bad on purpose is of no kind, because nobody is to learn its size."""
+    if measured.origin == CONTINUE or measured.origin.startswith("bad: "):
+        return frozenset()
+    given, tree = measured.transition, point.evidence.tree
+    before = tree[given.parent].configuration
+    found = {f"{name} {direction(before[name], value)}" for name, value in given.changes.items() if name in before}
+    if given.optimizer is OptimizerState.RESET:
+        found.add("reset Adam")
+    if given.reference is KLReference.BRANCH:
+        found.add("new reference")
+    if (given.parent, given.step) != (point.evidence.parent.id, point.evidence.step):
+        found.add("earlier")
+    return frozenset(found)
+
+
+def gains(points: Sequence[DecisionPoint], horizon: int) -> Gains:
+    """Every (diagnosis, kind) that was measured, by point; each also under "any"."""
+    several: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for point in points:
+        worst = worst_of(point)
+        for measured in point.measured:
+            gain = point.gain(measured, horizon)
+            for kind in kinds(point, measured) if gain is not None else ():
+                for diagnosis in (worst, ANY):
+                    several.setdefault((diagnosis, kind), {}).setdefault(point.name, []).append(gain.value)
+    return {key: {name: fmean(values) for name, values in found.items()} for key, found in several.items()}
+
+
+def payoffs(points: Sequence[DecisionPoint], horizon: int) -> list[Payoff]:
+    """What paid, the best measured first, "any" before single diagnoses."""
+    tasks = {p.name: p.task for p in points}
+    found = [_payoff(*key, by_point, tasks) for key, by_point in gains(points, horizon).items()]
+    return sorted(found, key=lambda p: (p.diagnosis != ANY, p.diagnosis, -p.gain.value, p.kind))
+
+
+def _payoff(diagnosis: str, kind: str, by_point: Mapping[str, float], tasks: Mapping[str, str]) -> Payoff:
+    on = sorted({tasks[name] for name in by_point})
+    left = [fmean(gain for name, gain in by_point.items() if tasks[name] != task) for task in on] if len(on) > 1 else []
+    without = (min(left), max(left)) if left else None
+    return Payoff(diagnosis, kind, mean(list(by_point.values())), len(on), without)
+
+
+def held_out(points: Sequence[DecisionPoint], horizon: int) -> dict[str, float]:
+    """What rules derived from the other tasks gain on each task: point → gain.
+
+    Under each diagnosis (where too little is known, under any) they take the kind of the highest mean, and continue
+    where that is not above 0. Points at which nothing of the kind was measured are left out, and so is a single task.
+    """
+    found: dict[str, float] = {}
+    tasks = {p.task for p in points}
+    for task in tasks if len(tasks) > 1 else ():
+        learnt = gains([p for p in points if p.task != task], horizon)
+        for point in (p for p in points if p.task == task):
+            kind = _derived(learnt, worst_of(point))
+            here = gains([point], horizon).get((ANY, kind), {}) if kind else {point.name: 0.0}
+            found.update(here)
+    return found
+
+
+def _derived(learnt: Gains, diagnosis: str) -> str:
+    """The kind that a derived rule takes; "" is to continue."""
+    for name in (diagnosis, ANY):
+        means = {k: fmean(v.values()) for (d, k), v in learnt.items() if d == name and len(v) >= LEAST_LEARNT}
+        if means:
+            best = max(means, key=lambda kind: (means[kind], kind))
+            return best if means[best] > 0 else ""
+    return ""
+
+
+def worst_of(point: DecisionPoint) -> str:
+    """The most severe diagnosis of the segment that leads to a point."""
+    return look(point.evidence)[0].pathology
