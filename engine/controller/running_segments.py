@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 MOST_WORKERS = 2
 """Workers that may die with one segment before it counts as crashed."""
 
+MOST_STARTS = 2
+"""Workers that may fail in a row to get ready for a segment, as where vLLM does not start, before the run ends."""
+
 WARNED = "library warning"
 MOST_WARNINGS = 50
 """Kinds of warnings of libraries that become events of a run."""
@@ -60,6 +63,7 @@ class RunningSegments:
         self._running: dict[int, float] = {}  # node id → monotonic second of its submission
         self._begun_with: dict[int, tuple[int, float]] = {}  # node id → steps and trainer's seconds of earlier workers
         self._lost_workers: Counter[int] = Counter()
+        self._failed_starts: list[str] = []  # why, since the last segment that began
         self._reasons: dict[int, str] = {}
         self._failures: list[NodeState] = []  # of the segments that ended since the last one that did not fail
         self._doubted: set[asyncio.Task[None]] = set()
@@ -87,6 +91,8 @@ class RunningSegments:
 
         What failed before a resume does not count: its cause may be mended.
         """
+        if len(self._failed_starts) >= MOST_STARTS:
+            return f"no segment could begin, {MOST_STARTS} times in a row: {self._failed_starts[-1]}; see engine.log"
         if len(self._failures) < limit:
             return ""
         last = self._failures[-1]
@@ -141,6 +147,7 @@ class RunningSegments:
                 self._run.event("info", "worker ready", f"worker {event.pid} on {event.device}: {versions}")
             case events.SegmentStarted():
                 node_id = int(event.job)
+                self._failed_starts.clear()
                 self._run.event("info", "started", f"set up in {event.setup_seconds:.2f} s", node_id)
             case events.StepMetrics():
                 self._metrics(event)
@@ -245,6 +252,11 @@ class RunningSegments:
         self._run.progress(node_id, event.steps, self._seconds[node_id])
         reason = self._reasons.pop(node_id, "")
         if state is NodeState.CRASHED and event.worker_lost and not reason and self._tried_again(node_id, event.detail):
+            return
+        if event.unstarted and not reason:
+            self._failed_starts.append(event.detail)
+            _log.error("segment %d could not begin: %s\n%s", node_id, event.detail, event.traceback)
+            recovery.take_up(self._run, node_id, event.detail)
             return
         if event.detail and (not reason or event.worker_lost):
             reason = f"{reason}; {event.detail}" if reason else event.detail

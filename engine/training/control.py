@@ -4,14 +4,19 @@ worker to the thread that trains. It never interrupts a step and must not import
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 from engine.training.events import Continue, Pause, SegmentEnd, Stop
 
 
 class JobControl:
     """Stop and pause requests, by job. One thread gives them (`take`), another asks between steps.
+
+    Args:
+        abandon: ends the process for a job (its name, how it ends, its steps so far), see `abandonable`.
 
     Attributes:
         leads: whether this process scores and saves. shared: whether others train the same job with it.
@@ -20,7 +25,9 @@ class JobControl:
     leads = True
     shared = False
 
-    def __init__(self) -> None:
+    def __init__(self, abandon: Callable[[str, SegmentEnd, int], None] = lambda job, end, steps: None) -> None:
+        self._abandon = abandon
+        self._abandonable: tuple[str, int] | None = None
         self._changed = threading.Condition()
         self._stops: dict[str, SegmentEnd] = {}
         self._unscored: set[str] = set()
@@ -36,6 +43,27 @@ class JobControl:
             else:
                 self._paused = isinstance(request, Pause)
             self._changed.notify_all()
+        self._abandon_if_asked()
+
+    @contextlib.contextmanager
+    def abandonable(self, job: str, steps: int) -> Iterator[None]:
+        """Within this block a stop ends `job` at once, and the process with it: what goes on cannot be interrupted.
+        `steps`: that it has trained so far."""
+        with self._changed:
+            self._abandonable = (job, steps)
+        self._abandon_if_asked()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._abandonable = None
+
+    def _abandon_if_asked(self) -> None:
+        with self._changed:
+            job, steps = self._abandonable or ("", 0)
+            end = self._stops.get(job)
+        if end is not None:
+            self._abandon(job, end, steps)
 
     def stop_of(self, job: str) -> SegmentEnd | None:
         """How `job` was asked to end, or None when nobody asked."""

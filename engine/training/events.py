@@ -356,6 +356,7 @@ class SegmentEnded(WorkerMessage):
     """A segment, or an evaluation that failed, is over. `detail` is the cause in one line, `traceback` for the log.
 
     `worker_lost`: the executor says so, because the process died; nothing is known against the job itself.
+    `unstarted`: no segment could have begun, because vLLM did not start; nothing is known against this one either.
     `gpu_bytes`: the most that torch has held of a GPU since the worker began; 0 without one.
     """
 
@@ -367,6 +368,7 @@ class SegmentEnded(WorkerMessage):
     detail: str = ""
     traceback: str = ""
     worker_lost: bool = False
+    unstarted: bool = False
     gpu_bytes: int = Field(default=0, ge=0, le=2**60)
 
 

@@ -16,6 +16,15 @@ from tasks.base import TaskError, TaskNotFound
 DETAIL_LENGTH = 600
 
 _OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory")
+_VLLM_OUT_OF_MEMORY = (
+    "less than desired gpu memory utilization",
+    "less than desired cpu memory utilization",
+    "less than requested memory for kv",
+    "no available memory for the cache blocks",
+    "larger than the available kv cache",
+    "not enough gpu memory",
+)
+"""What vLLM says in a ValueError when it finds too little memory."""
 _NOT_FINITE = ("probability tensor contains",)
 _MISTAKES = (UserError, TaskError, TaskNotFound)
 
@@ -24,10 +33,16 @@ class NotFinite(Fault):
     """A NaN or an infinity in the loss, the gradient or the weights. The message says where and at which step."""
 
 
+class NotStarted(Fault):
+    """What is to generate completions did not start: nothing is known against the segment."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's error, Python's own, and the RuntimeError of torch's CPU allocator."""
+    """True for CUDA's error, Python's own, the RuntimeError of torch's CPU allocator, and the ValueErrors of vLLM."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    if isinstance(error, ValueError):
+        return any(sign in str(error).lower() for sign in _VLLM_OUT_OF_MEMORY)
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
 
 

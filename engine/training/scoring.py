@@ -42,6 +42,7 @@ def run_evaluation(
             trainer_seconds=0.0,
             detail=failures.detail_of(error),
             traceback=failures.traceback_of(error),
+            unstarted=isinstance(error, failures.NotStarted),
         )
         survives = failures.is_survivable(error)
         lora.forget()

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
 
 from engine.errors import Fault
-from engine.training import events, failures, lora, policy, settings
+from engine.training import events, failures, kept_vllm, lora, policy, settings
 from engine.training.checkpoint import load_optimizer, write_checkpoint
 from engine.training.control import JobControl
 from engine.training.dynamic_sampling import RefillingTrainer, SparePrompts
@@ -38,18 +38,18 @@ _log = logging.getLogger(__name__)
 def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
     """Train a segment and tell its events, Ended last. Returns False when the process should be replaced afterwards.
 
-    It should after an out-of-memory, after an exception that is nobody's known mistake, and after vLLM, which does
-    not give its memory back.
+    It should after an out-of-memory and after an exception that is nobody's known mistake.
     """
     segment = SegmentTraining(spec, emit, control)
-    survives = spec.vllm is None
+    survives, unstarted = True, False
     detail = trace = ""
     try:
         end = segment.train()
     except Exception as error:  # noqa: BLE001  every failure of a segment is a typed end, told to the search
         end, detail, trace = failures.end_of(error), failures.detail_of(error), failures.traceback_of(error)
         control.failed()
-        survives = survives and failures.is_survivable(error) and not control.shared
+        survives = failures.is_survivable(error) and not control.shared
+        unstarted = isinstance(error, failures.NotStarted)
         _log.warning("segment %s: %s: %s\n%s", spec.job, end, detail, trace)
         lora.forget()
     segment.release()
@@ -63,6 +63,7 @@ def run_segment(spec: SegmentSpec, emit: Emit, control: JobControl) -> bool:
             trainer_seconds=segment.seconds,
             detail=detail,
             traceback=trace,
+            unstarted=unstarted,
             gpu_bytes=policy.gpu_bytes(),
         )
     )
@@ -138,7 +139,7 @@ class SegmentTraining:
         grader, ends = Grader(practice, spec.on_error), frozenset(self._end_and_pad(model))
         self._rewards = TaskReward(grader, items, texts, ends, settings.overlong_penalty(spec, chosen))
         self._beat("building the trainer" if spec.vllm is None else "starting vLLM")
-        arguments = {
+        arguments: dict[str, Any] = {
             "model": model,
             "args": settings.grpo_config(spec, chosen, model.num_parameters(), longest),
             "train_dataset": Dataset.from_dict({"prompt": texts, "index": list(range(len(items)))}),
@@ -147,15 +148,24 @@ class SegmentTraining:
         }
         if spec.dynamic_sampling:
             spare = SparePrompts(practice, self._tokenizer, spec.evaluation.chat, spec.seed, longest)
-            rounds = spec.dynamic_sampling
-            trainer = RefillingTrainer(rewards=self._rewards, spare=spare, rounds=rounds, **arguments)
+            arguments |= {"rewards": self._rewards, "spare": spare, "rounds": spec.dynamic_sampling}
         else:
-            trainer = GRPOTrainer(reward_funcs=self._rewards, **arguments)
+            arguments["reward_funcs"] = self._rewards
+        trainer = self._trainer_of(RefillingTrainer if spec.dynamic_sampling else GRPOTrainer, arguments)
         trainer.remove_callback(PrinterCallback)
         settings.schedule(trainer, spec)
         if spec.lora is not None and chosen.get("beta", 0.0):
             lora.set_reference(model, spec.reference, spec.base, spec.parent)
         return trainer
+
+    def _trainer_of(self, kind: type[GRPOTrainer], arguments: Mapping[str, Any]) -> Any:
+        """A new trainer. vLLM takes long to start and cannot be asked to end: a stop then ends this process."""
+        spec = self.spec
+        if spec.vllm is None:
+            return kind(**arguments)
+        own_vllm = kept_vllm.for_trainers(spec.base, kept_vllm.dtype(spec), spec.vllm.sequences)
+        with self._control.abandonable(spec.job, self.steps), own_vllm:
+            return kind(**arguments)
 
     def _load(self) -> Any:
         """The policy that the segment starts from."""

@@ -16,12 +16,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from pydantic import ValidationError
 
 from engine.training import events
 from engine.training.control import JobControl
+from engine.training.events import SegmentEnd
 from engine.training.process import Channel, die, die_with, world_size
 from engine.training.ranks import Followers
 from engine.training.warned import WarningCollector
@@ -29,6 +30,14 @@ from engine.training.warned import WarningCollector
 _log = logging.getLogger(__name__)
 
 Job = events.Train | events.Evaluate
+
+
+def abandon(channel: Channel, job: str, end: SegmentEnd, steps: int) -> NoReturn:
+    """End a job that was stopped while it could not be interrupted, and this process with it."""
+    channel.emit(events.WorkerLeaving())
+    detail = "it was stopped before its first step"
+    channel.emit(events.SegmentEnded(job=job, end=end, steps=steps, trainer_seconds=0.0, detail=detail))
+    die(0)
 
 
 def read_requests(requests: BinaryIO, control: JobControl, jobs: queue.SimpleQueue[Job]) -> None:
@@ -102,7 +111,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is for the engine
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    control, jobs = JobControl(), queue.SimpleQueue[Job]()
+    control, jobs = JobControl(lambda *job: abandon(channel, *job)), queue.SimpleQueue[Job]()
     threading.Thread(target=read_requests, args=(channel.requests, control, jobs), name="requests", daemon=True).start()
     channel.emit(events.Heartbeat(phase="importing torch"))
     others = Followers(arguments.processes, channel.emit) if arguments.processes > 1 else None

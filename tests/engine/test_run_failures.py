@@ -9,7 +9,7 @@ from engine.controller.loop import MAX_FAILURES
 from engine.run.config import parse
 from engine.store.queries import load
 from engine.store.reader import open_run
-from engine.training.events import Evaluate, SegmentEnd, SegmentEnded
+from engine.training.events import Evaluate, SegmentEnd, SegmentEnded, SegmentSpec
 from llmzero_tui.text.facts import read_facts, tree_lines
 from llmzero_tui.values.rows import node_of
 from tests.engine import live
@@ -40,6 +40,31 @@ def test_a_run_that_only_fails_ends_and_a_resume_starts_counting_anew(tmp_path: 
     assert state == "finished"
     trained = live.rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
     assert len(trained) == 12 - MAX_FAILURES
+
+
+class NoStart(SimulatedExecutor):
+    """Segments cannot begin; evaluations can."""
+
+    async def _train(self, job: SegmentSpec) -> None:
+        why = "vLLM did not start: RuntimeError: no driver"
+        self._tell(
+            SegmentEnded(job=job.job, end=SegmentEnd.CRASHED, steps=0, trainer_seconds=0.0, detail=why, unstarted=True)
+        )
+
+
+def test_segments_that_cannot_begin_are_no_tries_and_the_run_ends_at_the_second(tmp_path: Path) -> None:
+    config, where = parse(RUN_FILE), tmp_path / "broken"
+    state, directory = search(config, where, NoStart(0.0), RulesAdvisor())
+    assert state == "failed"
+    reason = live.rows(directory, "SELECT reason FROM runs")[0]["reason"]
+    assert reason.startswith("no segment could begin, 2 times in a row: vLLM did not start: RuntimeError: no driver")
+    assert live.rows(directory, "SELECT count(*) AS n FROM nodes WHERE state = 'crashed'")[0]["n"] == 0
+    assert live.rows(directory, "SELECT state FROM nodes WHERE node_id = 1")[0]["state"] == "queued"
+
+    state, _ = search(config, where, SimulatedExecutor(0.0), RulesAdvisor())
+    assert state == "finished"
+    trained = live.rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
+    assert len(trained) == 12
 
 
 class NoEvaluation(SimulatedExecutor):
