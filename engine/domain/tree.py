@@ -233,12 +233,12 @@ class Tree:
     def reference(self, node_id: int) -> tuple[int, int] | None:
         """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base.
 
-        A segment that only goes on (KEEP, ANNEAL) keeps its parent's reference; a change to "branch point" moves it.
+        A segment that only goes on (KEEP, STEER, ANNEAL) keeps its parent's reference; a change to "branch point" moves it.
         """
         transition = self._nodes[node_id].transition
         if transition is None or transition.reference is KLReference.BASE:
             return None
-        if transition.intent in (Intent.KEEP, Intent.ANNEAL):
+        if transition.intent.continues or transition.intent is Intent.ANNEAL:
             inherited = self.reference(transition.parent)
             if inherited is not None:
                 return inherited

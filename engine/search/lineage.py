@@ -84,14 +84,23 @@ class Lineage:
         return (node.state.in_flight and not node.pruned) or self.grows(node)
 
     def continued_by(self, node: Node) -> Node | None:
-        """The living child that trains on unchanged; of several the one with the larger subtree."""
-        children = [c for c in self.tree.children(node.id) if self.role(c) is Intent.KEEP and self.lives(c)]
+        """The living child that trains on, unchanged or steered; of several the one with the larger subtree."""
+        children = [c for c in self.tree.children(node.id) if self.role(c).continues and self.lives(c)]
         return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
 
     def continuation_closed(self, node: Node) -> bool:
-        """Whether training on unchanged was tried or refused here and cannot be asked for again."""
-        children = [c for c in self.tree.children(node.id) if c.transition and c.transition.intent is Intent.KEEP]
-        return bool(children) and self.continued_by(node) is None
+        """Whether training on was tried, or refused unchanged, and cannot be asked for again."""
+        tried = (c.transition.intent for c in self.tree.children(node.id) if c.transition and not self._not_steered(c))
+        return any(intent.continues for intent in tried) and self.continued_by(node) is None
+
+    def may_steer(self, node: Node) -> bool:
+        """Whether no human refused to have the difficulty steered here."""
+        return not any(self._not_steered(child) for child in self.tree.children(node.id))
+
+    def _not_steered(self, node: Node) -> bool:
+        """Whether it is a steered segment that a human refused."""
+        steered = node.transition is not None and node.transition.intent is Intent.STEER
+        return steered and node.state is NodeState.REJECTED
 
     def changes(self, node: Node) -> list[Node]:
         """Living children under changed hyperparameters."""

@@ -81,7 +81,7 @@ def make(
     checked = _checked(name, settings)
     if name not in OURS:
         return PEERS[name](StrategyRequest(segment_steps, seed, _needed(space, name), checked))
-    ours = LLMZero(segment_steps, checked, roots=roots)
+    ours = LLMZero(segment_steps, checked, roots=roots, space=space if name == "llmzero" else None)
     if name == "llmzero":
         return ours
     return KeepOnly(ours) if name == "keep-only" else RandomChanges(ours, _needed(space, name), seed)

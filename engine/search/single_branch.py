@@ -7,13 +7,13 @@ says what changes next, and that is followed; the paper's baseline (arXiv 2606.1
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 
-from engine.domain.space import Configuration, Intent, Space, numeric
+from engine.domain.space import Configuration, Intent, Space
 from engine.domain.tree import Node, NodeState
 from engine.run.strategies import AdaRFTSettings
 from engine.search.base import Expansion
+from engine.search.difficulty import DifficultySteering, difficulty
 from engine.search.lineage import place
 from engine.search.peer import Peer, SearchSituation
 
@@ -59,21 +59,13 @@ class AdaRFT(SingleBranch):
 
     def __init__(self, segment_steps: int, space: Space, settings: AdaRFTSettings) -> None:
         super().__init__(segment_steps)
-        own = [p for p in space if p.trl is None and not p.fixed]
-        self._difficulty = own[0] if own else None
-        self._settings = settings
+        steered = difficulty(space)
+        self._steering = steered and DifficultySteering(
+            steered, settings.target, settings.rate, settings.sensitivity, falls=True
+        )
 
     def change(self, tip: Node) -> tuple[Configuration | None, str] | None:
-        p, settings = self._difficulty, self._settings
-        if p is None or tip.reward is None:
-            return None
-        here = numeric(tip.configuration[p.name])
-        by = settings.rate * (p.high - p.low) * math.tanh(settings.sensitivity * (tip.reward - settings.target))
-        there = p.nearest(here + by)
-        if there == here:
-            return None
-        reason = f"mean training reward {tip.reward:.3f}, target {settings.target:g}: {p.name} {here:g} → {there:g}"
-        return {p.name: there}, reason
+        return self._steering.next(tip) if self._steering else None
 
 
 class SkillOptimization(SingleBranch):

@@ -116,8 +116,9 @@ def assert_place_is_open(tree: Tree, expansion: Expansion, left: BudgetLeft) -> 
         assert ended_well or expansion.intent is Intent.REPAIR  # below what a human branched off a running node
         assert any(c.step == step and c.kept for c in node.checkpoints)
     assert (expansion.intent is Intent.ROOT) == (parent.id == tree.root.id) or expansion.intent is Intent.REPAIR
-    if expansion.intent is Intent.KEEP:
-        already = [c for c in tree.children(parent.id) if c.transition and c.transition.intent is Intent.KEEP]
+    if expansion.intent.continues:
+        already = [c for c in tree.children(parent.id) if c.transition and c.transition.intent.continues]
+        already = [c for c in already if c.state is not NodeState.REJECTED]
         assert not already, "continued twice"
     _assert_repair(tree, expansion)
 

@@ -1,0 +1,49 @@
+"""Difficulty steered to the training reward at which a group says most (AdaRFT, arXiv 2504.05520).
+
+With answers that are right or wrong the advantages of a group vary with p(1 − p), p the share of right ones: most at one
+half. So harder prompts follow a reward above the target, easier ones a reward below it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from engine.domain.parameters import Configuration, Parameter, numeric
+from engine.domain.space import Space
+from engine.domain.tree import Node
+
+
+def difficulty(space: Space) -> Parameter | None:
+    """The task's own difficulty, where the space has one that may move."""
+    own = (p for p in space if p.trl is None and not p.fixed and not p.categorical)
+    return next(own, None)
+
+
+@dataclass(frozen=True, slots=True)
+class DifficultySteering:
+    """How the difficulty follows the training reward.
+
+    Attributes:
+        parameter: the difficulty. target: mean training reward that is wanted, 0..1.
+        rate: largest move after one segment, as a share of the range. sensitivity: how quickly it grows, inside tanh.
+        falls: whether the difficulty may also be lowered where the space only lets it rise.
+    """
+
+    parameter: Parameter
+    target: float
+    rate: float
+    sensitivity: float
+    falls: bool = False
+
+    def next(self, tip: Node) -> tuple[Configuration, str] | None:
+        """What changes after a node, and why; None where nothing does, or its training reward is not known."""
+        if tip.reward is None:
+            return None
+        p, here = self.parameter, numeric(tip.configuration[self.parameter.name])
+        by = self.rate * (p.high - p.low) * math.tanh(self.sensitivity * (tip.reward - self.target))
+        there = p.nearest(here + by)
+        if there == here or (p.falls(here, there) and not self.falls):
+            return None
+        reason = f"mean training reward {tip.reward:.3f}, target {self.target:g}: {p.name} {here:g} → {there:g}"
+        return {p.name: there}, reason
