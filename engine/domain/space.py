@@ -54,7 +54,7 @@ class Intent(StrEnum):
 
     ROOT = "root"  # a first segment from the base model: one of several diverse configurations
     KEEP = "keep"  # train on, unchanged
-    STEER = "steer"  # train on; only the task's difficulty follows the training reward
+    CURRICULUM = "curriculum"  # train on; only the task's difficulty follows the training reward
     CHANGE = "change"  # a coordinated change of several hyperparameters
     ANNEAL = "anneal"  # the last steps of the best line, learning rate lowered, Adam kept
     REPAIR = "repair"  # after a failed segment: the same place, made safe
@@ -62,7 +62,7 @@ class Intent(StrEnum):
     @property
     def continues(self) -> bool:
         """Whether training goes on as it was: the branch is continued, no change is tried."""
-        return self in (Intent.KEEP, Intent.STEER)
+        return self in (Intent.KEEP, Intent.CURRICULUM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +274,10 @@ class Space:
         intent, rate = transition.intent, "learning_rate"
         if intent is Intent.KEEP and changed:
             return [f"to continue is to change nothing, but {', '.join(changed)} would change"]
-        if intent is Intent.STEER and (not changed or any(self[name].trl is not None for name in changed)):
-            return [f"steering moves the task's difficulty alone, but {', '.join(changed) or 'nothing'} would change"]
+        if intent is Intent.CURRICULUM and (not changed or any(self[name].trl is not None for name in changed)):
+            return [
+                f"a curriculum moves the task's difficulty alone, but {', '.join(changed) or 'nothing'} would change"
+            ]
         same = transition.optimizer is OptimizerState.KEEP and transition.reference is KLReference.BASE
         if intent is Intent.CHANGE and not changed and same:
             return ["a change that changes nothing: give at least one value that differs from the parent's"]

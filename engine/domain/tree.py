@@ -233,7 +233,8 @@ class Tree:
     def reference(self, node_id: int) -> tuple[int, int] | None:
         """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base.
 
-        A segment that only goes on (KEEP, STEER, ANNEAL) keeps its parent's reference; a change to "branch point" moves it.
+        A segment that only goes on (KEEP, CURRICULUM, ANNEAL) keeps its parent's reference; a change to
+        "branch point" moves it.
         """
         transition = self._nodes[node_id].transition
         if transition is None or transition.reference is KLReference.BASE:

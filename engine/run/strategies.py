@@ -51,10 +51,10 @@ class LLMZeroSettings(StrategySettings):
     """Standard errors that such a lead must have."""
     anneal_share: float = Field(default=0.1, ge=0, le=0.5)
     """Share of the budget kept for the annealed end, at least half a segment, at most two."""
-    steer_rate: float = Field(default=0.25, ge=0, le=1)
+    curriculum_rate: float = Field(default=0.25, ge=0, le=1)
     """Where training continues, largest move of the task's difficulty after one segment, as a share of its range;
     0: it moves in changes only."""
-    steer_target: float = Field(default=0.5, ge=0, le=1)
+    curriculum_target: float = Field(default=0.5, ge=0, le=1)
     """Mean training reward that the difficulty is steered to."""
     anneal_from: int = Field(default=6, ge=1, le=100_000)
     """Smallest budget, in segments, that has an annealed end."""

@@ -84,23 +84,25 @@ class Lineage:
         return (node.state.in_flight and not node.pruned) or self.grows(node)
 
     def continued_by(self, node: Node) -> Node | None:
-        """The living child that trains on, unchanged or steered; of several the one with the larger subtree."""
+        """The living child that trains on, as it is or by its curriculum; of several the one with the larger subtree."""
         children = [c for c in self.tree.children(node.id) if self.role(c).continues and self.lives(c)]
         return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
 
     def continuation_closed(self, node: Node) -> bool:
         """Whether training on was tried, or refused unchanged, and cannot be asked for again."""
-        tried = (c.transition.intent for c in self.tree.children(node.id) if c.transition and not self._not_steered(c))
+        tried = (
+            c.transition.intent for c in self.tree.children(node.id) if c.transition and not self._refused_curriculum(c)
+        )
         return any(intent.continues for intent in tried) and self.continued_by(node) is None
 
-    def may_steer(self, node: Node) -> bool:
-        """Whether no human refused to have the difficulty steered here."""
-        return not any(self._not_steered(child) for child in self.tree.children(node.id))
+    def may_change_difficulty(self, node: Node) -> bool:
+        """Whether no human refused here that the difficulty moves."""
+        return not any(self._refused_curriculum(child) for child in self.tree.children(node.id))
 
-    def _not_steered(self, node: Node) -> bool:
-        """Whether it is a steered segment that a human refused."""
-        steered = node.transition is not None and node.transition.intent is Intent.STEER
-        return steered and node.state is NodeState.REJECTED
+    def _refused_curriculum(self, node: Node) -> bool:
+        """Whether it is a move of the difficulty that a human refused."""
+        moved = node.transition is not None and node.transition.intent is Intent.CURRICULUM
+        return moved and node.state is NodeState.REJECTED
 
     def changes(self, node: Node) -> list[Node]:
         """Living children under changed hyperparameters."""

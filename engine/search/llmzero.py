@@ -16,14 +16,13 @@ from engine.domain.space import Intent, Space
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.run.strategies import LLMZeroSettings
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
-from engine.search.difficulty import DifficultySteering, difficulty
+from engine.search.curriculum import Curriculum, difficulty
 from engine.search.lineage import Lineage, place, score_at
 from engine.search.race import RootRace, standing
 from engine.search.uct import UCTBounds
 from engine.words import counted
 
-
-STEERING_SENSITIVITY = 2.0
+CURRICULUM_SENSITIVITY = 2.0
 """How quickly the difficulty moves with the distance of the training reward from its target (AdaRFT, 2504.05520)."""
 
 
@@ -33,7 +32,7 @@ class LLMZero(SearchStrategy):
     Args:
         segment_steps: GRPO steps of a segment.
         roots: first segments that race; fewer when the whole budget is under four segments a root.
-        space: has the difficulty that is steered; without it nothing is.
+        space: has the difficulty that a curriculum moves; without it none does.
     """
 
     def __init__(
@@ -47,9 +46,9 @@ class LLMZero(SearchStrategy):
         self.segment_steps = segment_steps
         self.settings = settings or LLMZeroSettings()
         self.roots = roots
-        steered = difficulty(space) if space is not None and self.settings.steer_rate else None
-        self.steering = steered and DifficultySteering(
-            steered, self.settings.steer_target, self.settings.steer_rate, sensitivity=STEERING_SENSITIVITY
+        moved = difficulty(space) if space is not None and self.settings.curriculum_rate else None
+        self.curriculum = moved and Curriculum(
+            moved, self.settings.curriculum_target, self.settings.curriculum_rate, sensitivity=CURRICULUM_SENSITIVITY
         )
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:
@@ -73,7 +72,7 @@ class LLMZeroPolicy:
     def __init__(self, strategy: LLMZero, lineage: Lineage, budget: BudgetLeft) -> None:
         settings = self.settings = strategy.settings
         size = self.size = strategy.segment_steps
-        self.steering = strategy.steering
+        self.curriculum = strategy.curriculum
         self.lineage = lineage
         self.tree = lineage.tree
         self.left = budget.steps
@@ -317,11 +316,11 @@ class LLMZeroPolicy:
             return None
         if self.lineage.continued_by(node) is not None:
             return None
-        steered = self.steering.next(node) if self.steering and self.lineage.may_steer(node) else None
-        if steered is None:
+        harder = self.curriculum.next(node) if self.curriculum and self.lineage.may_change_difficulty(node) else None
+        if harder is None:
             return Expansion(node.id, end.step, Intent.KEEP, self.steps, reason)
-        changes, why = steered
-        return Expansion(node.id, end.step, Intent.STEER, self.steps, f"{reason}; {why}", changes=changes)
+        changes, why = harder
+        return Expansion(node.id, end.step, Intent.CURRICULUM, self.steps, f"{reason}; {why}", changes=changes)
 
     def _change(self, root_runs: Sequence[Node], why: str, most: int) -> Expansion | None:
         bounds = UCTBounds(self.lineage, root_runs, self.exploration, most)

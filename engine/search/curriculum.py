@@ -1,7 +1,7 @@
 """Difficulty steered to the training reward at which a group says most (AdaRFT, arXiv 2504.05520).
 
-With answers that are right or wrong the advantages of a group vary with p(1 − p), p the share of right ones: most at one
-half. So harder prompts follow a reward above the target, easier ones a reward below it.
+With answers that are right or wrong the advantages of a group vary with p(1 − p), p the share of right ones: most at
+one half. So harder prompts follow a reward above the target, easier ones a reward below it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def difficulty(space: Space) -> Parameter | None:
 
 
 @dataclass(frozen=True, slots=True)
-class DifficultySteering:
+class Curriculum:
     """How the difficulty follows the training reward.
 
     Attributes:
