@@ -84,7 +84,7 @@ class Lineage:
         return (node.state.in_flight and not node.pruned) or self.grows(node)
 
     def continued_by(self, node: Node) -> Node | None:
-        """The living child that trains on, as it is or by its curriculum; of several the one with the larger subtree."""
+        """The living child that trains on, as it is or by a curriculum; of several the one with the larger subtree."""
         children = [c for c in self.tree.children(node.id) if self.role(c).continues and self.lives(c)]
         return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
 
