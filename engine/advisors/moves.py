@@ -237,7 +237,7 @@ EXPLORE: Sequence[MovePlan] = (
                 TASK, 0.34, "training prompts closer to the target difficulty, now that the current ones are learned"
             ),
             MoveStep("max_completion_length", 1.25, "allows longer answers"),
-            MoveStep("learning_rate", 0.5, "smaller updates while the task changes"),
+            MoveStep("num_generations", 1, "less noisy advantage estimates while the task changes"),
         ),
         "training reward dips at first, and validation exceeds the parent's within the segment",
         lead=(TASK, "max_completion_length"),
@@ -262,19 +262,26 @@ EXPLORE: Sequence[MovePlan] = (
     MovePlan(
         "refine",
         (
-            SLOWER,
-            MoveStep("beta", 0.5, "smaller updates need a weaker KL penalty"),
+            MoveStep("num_generations", 1, "less noisy advantage estimates"),
+            MoveStep("beta", 0.5, "less noisy updates need a weaker KL penalty"),
             MoveStep("top_entropy_quantile", -0.3, "updates only where the policy is undecided"),
         ),
         "less noise between checkpoints, and validation not lower than the parent's",
     ),
     MovePlan(
         "explore less",
-        (MoveStep("temperature", -0.2, "sharpens what already works"), MoveStep("learning_rate", 0.7, "smaller steps")),
+        (
+            MoveStep("temperature", -0.2, "sharpens what already works"),
+            MoveStep("num_generations", 1, "more completions make up for less variety"),
+        ),
         "validation at T=1 rises towards greedy",
     ),
 )
-"""When nothing is wrong, or when every remedy has been tried: what might be better than to continue unchanged."""
+"""When nothing is wrong, or when every remedy has been tried: what might be better than to continue unchanged.
+
+None lowers the learning rate. A lower rate looks better over a short trial and costs the run later (short-horizon bias,
+arXiv 1803.02021); docs/search.md has what that cost here. Remedies and the annealed end lower it.
+"""
 
 DESIGNS: Sequence[MovePlan] = (
     MovePlan("as suggested", (), "a baseline that improves steadily"),

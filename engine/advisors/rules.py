@@ -16,6 +16,7 @@ from engine.advisors.applying import apply
 from engine.advisors.base import Advice, Advisor, AdvisorCall, Diagnosis, Evidence
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
 from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan
+from engine.domain.parameters import numeric
 from engine.domain.score import Score
 from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
 from engine.domain.tree import Node, NodeState
@@ -195,11 +196,17 @@ class _RulesQuestion:
             if evidence.intent is not Intent.ROOT:
                 drawn = {**self._configuration, **{name: drawn[name] for name in names}}
             changes = evidence.space.changes(self._configuration, drawn)
+            if evidence.intent is Intent.CHANGE and self._slows(changes):
+                continue  # see `engine.advisors.moves.EXPLORE`
             if len(changes) >= min(2, sum(not p.fixed for p in evidence.space)):
                 why = (
                     f"Drawn at random (seed {evidence.seed}), because every rule has been tried here. {self._place()}."
                 )
                 yield self._transition(changes, why, self._at_least("higher"))
+
+    def _slows(self, changes: Configuration) -> bool:
+        """Whether the learning rate would be lower."""
+        return RATE in changes and numeric(changes[RATE]) < numeric(self._configuration[RATE])
 
     def _bare(self) -> Iterator[Transition]:
         """What is left where every parameter is fixed: Adam and the reference."""

@@ -105,8 +105,18 @@ def test_the_diagnoses_are_those_of_the_segment() -> None:
 
 def test_a_healthy_segment_is_grown_first() -> None:
     proposal = first(evidence(Intent.CHANGE))
-    assert moved(proposal) == {"difficulty": 1, "max_completion_length": 1, "learning_rate": -1}
+    assert moved(proposal) == {"difficulty": 1, "max_completion_length": 1, "num_generations": 1}
     assert "validation 0.2 → 0.36 (n 256, SE of the change 0.039)" in proposal.rationale
+
+
+def test_a_change_that_explores_never_lowers_the_learning_rate() -> None:
+    tree, seen = evidence(Intent.CHANGE), []
+    for _ in range(12):
+        proposals = RulesAdvisor().advise(replace(tree, tried=tuple(seen))).proposals
+        seen += [each for each in proposals if each not in seen]
+    assert len(seen) > 12
+    assert any("Drawn at random" in each.rationale for each in seen)
+    assert all(moved(each).get("learning_rate", 0) >= 0 for each in seen)
 
 
 def test_trouble_late_in_the_segment_is_left_by_an_earlier_checkpoint() -> None:
