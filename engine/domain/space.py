@@ -65,6 +65,10 @@ class Intent(StrEnum):
         return self in (Intent.KEEP, Intent.CURRICULUM)
 
 
+CONTINUING = frozenset(intent.value for intent in Intent if intent.continues)
+"""The intents, as they are stored, with which a branch is continued."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """An edge of the tree: from a checkpoint of the parent, under a changed configuration.

@@ -111,7 +111,7 @@ COMMENT ON COLUMN nodes.branch_step IS 'Step within the parent at which that che
 COMMENT ON COLUMN nodes.depth IS 'Segments between the root and the end of this node; 0 for the root.';
 COMMENT ON COLUMN nodes.state IS 'proposed, queued, running, finished, stopped, early-stopped, out-of-memory, nan, crashed, hung or rejected.';
 COMMENT ON COLUMN nodes.reason IS 'Why it ended so, or was rejected or pruned, in words; empty where the state says it all.';
-COMMENT ON COLUMN nodes.intent IS 'Why the search made it: base (the root), root, keep, change, anneal or repair.';
+COMMENT ON COLUMN nodes.intent IS 'Why the search made it: base (the root), root, keep, curriculum, change, anneal or repair.';
 COMMENT ON COLUMN nodes.label IS 'What it changes, at most 24 characters.';
 COMMENT ON COLUMN nodes.configuration IS 'Value of every hyperparameter as a JSON object.';
 COMMENT ON COLUMN nodes.changes IS 'Only the values that differ from the parent, as a JSON object; {} means keep.';
@@ -218,7 +218,7 @@ COMMENT ON COLUMN proposals.revision IS 'Grows with each edit; an approval names
 COMMENT ON COLUMN proposals.node_id IS 'Node it is, or would become.';
 COMMENT ON COLUMN proposals.parent_id IS 'Node to branch from.';
 COMMENT ON COLUMN proposals.branch_step IS 'Step within that node to branch from.';
-COMMENT ON COLUMN proposals.intent IS 'Why the search asked for it: root, keep, change, anneal or repair.';
+COMMENT ON COLUMN proposals.intent IS 'Why the search asked for it: root, keep, curriculum, change, anneal or repair.';
 COMMENT ON COLUMN proposals.label IS 'What it changes, at most 24 characters.';
 COMMENT ON COLUMN proposals.changes IS 'Changed values as a JSON object.';
 COMMENT ON COLUMN proposals.optimizer IS 'keep or reset.';

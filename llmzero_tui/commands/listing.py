@@ -20,7 +20,14 @@ from llmzero_tui.format import MISSING, duration, mark, plain, score
 from llmzero_tui.text.dynamics import dynamics_lines
 from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
 from llmzero_tui.text.output import emit, note, table
-from llmzero_tui.text.summary import plain_grpo_line, read_result, result_as_dict, result_lines, strategy_lines
+from llmzero_tui.text.summary import (
+    forecast_line,
+    plain_grpo_line,
+    read_result,
+    result_as_dict,
+    result_lines,
+    strategy_lines,
+)
 from llmzero_tui.values.answers import to_json
 
 Row = dict[str, Any]
@@ -83,8 +90,9 @@ def show(options: argparse.Namespace) -> int:
         return 0
     emit(*head_lines(facts), "", *tree_lines(facts))
     emit("", *result_lines(result.strategy.reported), "", *strategy_lines(result))
-    if line := plain_grpo_line(result):
-        emit(line)
+    for line in (plain_grpo_line(result), forecast_line(result.forecast)):
+        if line:
+            emit(line)
     if any(each.transitions for each in result.dynamics):
         emit("", *dynamics_lines(result.dynamics))
     return 0

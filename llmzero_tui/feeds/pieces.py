@@ -11,12 +11,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.domain.space import Intent
+from engine.domain.space import CONTINUING
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.values.nodes import NodeRow
 
-CONTINUES = frozenset(intent for intent in Intent if intent.continues)
 OPEN_END = 2_147_483_647
 FOREVER = 4_102_444_800_000_000
 """The year 2100, in microseconds of the epoch."""
@@ -65,7 +64,7 @@ def _kept(nodes: Mapping[int, NodeRow], parent: NodeRow, without: int) -> NodeRo
     """The child that trained the parent on, from its end; the longest of several."""
     children = [
         n for n in nodes.values()
-        if n.parent == parent.id and n.id != without and n.intent in CONTINUES and n.branch_step == parent.trained
+        if n.parent == parent.id and n.id != without and n.intent in CONTINUING and n.branch_step == parent.trained
         and n.trained > 0
     ]  # fmt: skip
     return max(children, key=lambda n: n.trained, default=None)

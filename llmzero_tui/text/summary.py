@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.analysis.dynamics import ParameterDynamics, dynamics, read_moves
+from engine.analysis.forecast import BranchForecast, read_forecast
 from engine.analysis.no_gain import no_gain
 from engine.analysis.plain_grpo import PlainGRPO, read_plain
 from engine.analysis.reported import ReportedPolicy
 from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strategy
-from engine.analysis.summary import summarise
+from engine.analysis.summary import SPENDING, summarise
 from engine.domain.parameters import direction
 from engine.domain.score import Score
 from engine.run.rundir import RunDirectory
@@ -60,12 +61,22 @@ class RunResult:
     no_gain: str
     dynamics: list[ParameterDynamics]
     plain: PlainGRPO | None
+    forecast: BranchForecast | None
 
 
 def read_result(reader: Reader) -> RunResult:
     """The result of the run as it stands. Raises UserError when it has not begun."""
-    moved = dynamics([read_moves(reader.rows)])
-    return RunResult(read_strategy(reader.rows), no_gain(reader.rows), moved, read_plain(reader.rows))
+    rows = reader.rows
+    moved = dynamics([read_moves(rows)])
+    return RunResult(read_strategy(rows), no_gain(rows), moved, read_plain(rows), _forecast(reader))
+
+
+def _forecast(reader: Reader) -> BranchForecast | None:
+    """Of a run whose budget is still being spent, where that is one of steps."""
+    facts = summarise(reader)
+    if facts.state not in SPENDING or facts.best_node is None:
+        return None
+    return read_forecast(reader.rows, facts.best_node, int(facts.budget.get("steps") or 0) - facts.steps)
 
 
 def result_lines(best: ReportedPolicy) -> Iterator[str]:
@@ -149,6 +160,14 @@ def plain_grpo_line(result: RunResult) -> str:
     return yardstick(result.plain) if result.strategy.stages else ""
 
 
+def forecast_line(made: BranchForecast | None) -> str:
+    """What the best branch will score at the end of the budget; "" where nothing is forecast."""
+    if made is None:
+        return ""
+    told = interval_text(made.mean, made.low, made.high)
+    return f"forecast: #{made.node} trained on unchanged to {counted(made.steps, 'step')} scores {told} (90% interval)"
+
+
 def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str:
     value, old = stage.configuration.get(name), before.configuration.get(name) if before else None
     if value is None or old is None or value == old:
@@ -168,6 +187,7 @@ def result_as_dict(result: RunResult) -> dict[str, Any]:
         "stages": _stages_as_dicts(result.strategy),
         "dynamics": [each.as_dict() for each in result.dynamics],
         "plain_grpo": result.plain.as_dict() if result.plain else None,
+        "forecast": result.forecast.as_dict() if result.forecast else None,
     }
 
 

@@ -110,7 +110,8 @@ def test_a_healthy_segment_is_grown_first() -> None:
 
 
 def test_a_change_that_explores_never_lowers_the_learning_rate() -> None:
-    tree, seen = evidence(Intent.CHANGE), []
+    tree = evidence(Intent.CHANGE)
+    seen: list[Transition] = []
     for _ in range(12):
         proposals = RulesAdvisor().advise(replace(tree, tried=tuple(seen))).proposals
         seen += [each for each in proposals if each not in seen]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from engine.analysis.forecast import read_forecast
 from engine.domain.score import Score
 from engine.search.forecast import INTERVAL, Forecast, forecast
+from engine.store.writer import Writer
+from llmzero_tui.text.summary import forecast_line
+from tests.engine.store_engine import checkpoint_row, node_row, run_row
 
 N = 256
 TOTAL = 600
@@ -65,3 +71,48 @@ def test_curves_at_either_end_of_the_scale_stay_on_it(right: int) -> None:
     made = forecast([(step, Score(N, right, right)) for step in (0, 50, 100, 150)], TOTAL)
     assert isinstance(made, Forecast)
     assert 0 <= made.low <= made.mean <= made.high <= 1
+
+
+# ---- of a run ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rising(tmp_path: Path) -> Iterator[Writer]:
+    """A run: 0 → 1, changed to 2 at step 50, which went on as 3 (harder prompts) and 4."""
+    writer = Writer(tmp_path / "run.duckdb")
+    run_row(writer)
+    node_row(writer, 0)
+    node_row(writer, 1, 0, 0, intent="root")
+    node_row(writer, 2, 1, 50, start_steps=50)
+    node_row(writer, 3, 2, 50, intent="curriculum", start_steps=100)
+    node_row(writer, 4, 3, 50, intent="keep", start_steps=150)
+    node_row(writer, 5, 3, 50, start_steps=150)
+    for node, step, right in ((0, 0, 10), (1, 50, 20), (2, 50, 35), (3, 50, 44), (4, 25, 48), (4, 50, 50), (5, 50, 5)):
+        checkpoint_row(writer, node, step, right, right)
+    writer.flush()
+    yield writer
+    writer.close()
+
+
+def test_the_best_branch_is_forecast_to_the_end_of_the_budget_from_where_it_changed(rising: Writer) -> None:
+    curve = [(0, 20), (50, 35), (100, 44), (125, 48), (150, 50)]
+    expected = forecast([(step, Score(100, right, right)) for step, right in curve], 150 + 400)
+    made = read_forecast(rising.rows, best=3, steps_left=400)
+    assert made is not None
+    assert expected is not None
+    assert (made.node, made.steps) == (4, 200 + 400)
+    assert (made.mean, made.low, made.high) == (expected.mean, expected.low, expected.high)
+    assert forecast_line(made).startswith("forecast: #4 trained on unchanged to 600 steps scores 0.")
+
+
+@pytest.mark.parametrize(("best", "left"), [(0, 400), (3, 0), (1, 400), (99, 400)])
+def test_nothing_is_forecast_of_the_base_a_spent_budget_or_a_branch_of_two_scores(
+    rising: Writer, best: int, left: int
+) -> None:
+    assert read_forecast(rising.rows, best, left) is None
+    assert forecast_line(None) == ""
+
+
+def test_a_file_in_which_parents_go_round_ends_the_question(rising: Writer) -> None:
+    rising.update("nodes", {"node_id": 1}, parent_id=4, intent="keep")
+    assert read_forecast(rising.rows, best=1, steps_left=400) is None

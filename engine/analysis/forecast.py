@@ -1,0 +1,74 @@
+"""What the branch of the best policy will score when the rest of the budget goes into it, read from a run's tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.analysis.rows import Rows
+from engine.domain.score import score_of
+from engine.domain.space import CONTINUING
+
+NODES = "SELECT node_id, parent_id, branch_step, intent, start_steps FROM nodes ORDER BY node_id"
+SCORES = "SELECT node_id, step, n, greedy, sampled, outcomes FROM checkpoints ORDER BY node_id, step"
+
+Nodes = dict[int, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchForecast:
+    """The score of the branch that ends at `node`, trained on unchanged to `steps` GRPO steps from the base, with its
+    90% interval (`engine.search.forecast`)."""
+
+    node: int
+    steps: int
+    mean: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, to four digits."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | None:
+    """The branch that the node `best` is on; None where nothing is left to train or there are too few scores.
+
+    Args:
+        steps_left: GRPO steps of the budget that are not spent.
+    """
+    from engine.search.forecast import forecast  # numpy and scipy, which nothing else of `show` needs
+
+    nodes = {row["node_id"]: row for row in rows(NODES)}
+    if steps_left < 1 or best not in nodes or nodes[best]["parent_id"] is None:
+        return None
+    branch = _branch(nodes, best)
+    first = nodes[branch[0]]
+    scores = {(row["node_id"], row["step"]): score for row in rows(SCORES) if (score := score_of(row)) is not None}
+    begun = scores.get((first["parent_id"], first["branch_step"]))
+    if begun is None:
+        return None
+    ahead = {number: nodes[number]["start_steps"] - first["start_steps"] for number in branch}
+    later = sorted((ahead[node] + step, score) for (node, step), score in scores.items() if node in ahead)
+    at = (later[-1][0] if later else 0) + steps_left
+    made = forecast([(0, begun), *later], at)
+    if made is None:
+        return None
+    return BranchForecast(branch[-1], first["start_steps"] + at, made.mean, made.low, made.high)
+
+
+def _branch(nodes: Nodes, best: int) -> list[int]:
+    """The nodes of a branch from where it began to its end, `best` among them."""
+    first = best
+    while nodes[first]["intent"] in CONTINUING and (parent := nodes[first]["parent_id"]) in nodes and parent < first:
+        first = parent
+    branch = [first]
+    while (after := _after(nodes, branch[-1])) is not None:
+        branch.append(after)
+    return branch
+
+
+def _after(nodes: Nodes, node: int) -> int | None:
+    """The first segment that trained on from a node; children have the higher numbers."""
+    following = (n for n, row in nodes.items() if row["parent_id"] == node and row["intent"] in CONTINUING and n > node)
+    return min(following, default=None)
