@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from engine.analysis.learning_curve import INTERVAL, LEAST_SCORES, Forecast, forecast
 from engine.compare.records import load, unpack
 from engine.domain.score import Score, wilson
-from engine.search.forecast import INTERVAL, LEAST_SCORES, Forecast, forecast
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "forecast.md"
@@ -150,7 +150,7 @@ def page(searches: Sequence[Search], sources: Sequence[str]) -> str:
         "# Forecasts of a branch's end, against what was measured",
         "",
         f"Written by `python -m benchmarks.forecast` from {', '.join(sources)}: {len(searches)} recorded searches "
-        f"on {', '.join(sorted({s.name.split('/')[0] for s in searches}))}. The model is `engine/search/forecast.py`; "
+        f"on {', '.join(sorted({s.name.split('/')[0] for s in searches}))}. The model is `engine/analysis/learning_curve.py`; "
         "its spread around the curve was chosen on some of the same searches.",
         "",
         f"| scores seen | branches | in the {INTERVAL:.0%} interval [95%] | mean width "

@@ -18,7 +18,7 @@ Nodes = dict[int, dict[str, Any]]
 @dataclass(frozen=True, slots=True)
 class BranchForecast:
     """The score of the branch that ends at `node`, trained on unchanged to `steps` GRPO steps from the base, with its
-    90% interval (`engine.search.forecast`)."""
+    90% interval (`engine.analysis.learning_curve`)."""
 
     node: int
     steps: int
@@ -37,7 +37,7 @@ def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | No
     Args:
         steps_left: GRPO steps of the budget that are not spent.
     """
-    from engine.search.forecast import forecast  # numpy and scipy, which nothing else of `show` needs
+    from engine.analysis.learning_curve import forecast  # numpy and scipy, which nothing else of `show` needs
 
     nodes = {row["node_id"]: row for row in rows(NODES)}
     if steps_left < 1 or best not in nodes or nodes[best]["parent_id"] is None:

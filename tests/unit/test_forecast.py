@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.analysis.forecast import read_forecast
+from engine.analysis.learning_curve import INTERVAL, Forecast, forecast
 from engine.domain.score import Score
-from engine.search.forecast import INTERVAL, Forecast, forecast
 from engine.store.writer import Writer
 from llmzero_tui.text.summary import forecast_line
 from tests.engine.store_engine import checkpoint_row, node_row, run_row
