@@ -150,8 +150,8 @@ def page(searches: Sequence[Search], sources: Sequence[str]) -> str:
         "# Forecasts of a branch's end, against what was measured",
         "",
         f"Written by `python -m benchmarks.forecast` from {', '.join(sources)}: {len(searches)} recorded searches "
-        f"on {', '.join(sorted({s.name.split('/')[0] for s in searches}))}. The model is `engine/analysis/learning_curve.py`; "
-        "its spread around the curve was chosen on some of the same searches.",
+        f"on {', '.join(sorted({s.name.split('/')[0] for s in searches}))}. The model is "
+        "`engine/analysis/learning_curve.py`; its spread around the curve was chosen on some of the same searches.",
         "",
         f"| scores seen | branches | in the {INTERVAL:.0%} interval [95%] | mean width "
         "| mean error | last score's error |",
