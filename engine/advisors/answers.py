@@ -29,7 +29,7 @@ from engine.domain.space import KLReference, OptimizerState, Parameter, Space, V
 
 Pathology = Literal[
     "healthy", "entropy collapse", "kl spike", "kl-bound plateau", "dead groups", "truncation", "rambling",
-    "gradient explosion", "off-policy drift", "reward hacking", "collapse", "plateau", "other",
+    "gradient explosion", "off-policy drift", "sampler mismatch", "reward hacking", "collapse", "plateau", "other",
 ]  # fmt: skip
 PATHOLOGIES: tuple[str, ...] = get_args(Pathology)
 NONE = "none"

@@ -182,6 +182,20 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             "clip ratio and log-probability difference return to their initial values",
         ),
     ),
+    "sampler mismatch": (
+        MovePlan(
+            "keep updates within what was sampled",
+            (
+                MoveStep("learning_rate", 0.4, "the policy moves less between two sendings of its weights"),
+                MoveStep("num_iterations", -1, "fewer updates from rollouts of another policy"),
+                MoveStep("steps_per_generation", -1, "fresher rollouts"),
+                MoveStep("max_grad_norm", 0.7, "smaller updates"),
+                MoveStep("temperature", -0.1, "fewer of the unlikely tokens, whose probabilities differ most"),
+            ),
+            "the log-probability difference returns to its initial value",
+            earlier=True,
+        ),
+    ),
     "reward hacking": (
         MovePlan(
             "realign training reward with validation",

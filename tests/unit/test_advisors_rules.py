@@ -69,6 +69,7 @@ DIRECTIONS = {
     "rambling": {"max_completion_length": -1, "temperature": -1},
     "gradient explosion": {"max_grad_norm": -1, "learning_rate": -1},
     "off-policy drift": {"num_iterations": -1, "learning_rate": -1, "max_grad_norm": -1, "beta": 1},
+    "sampler mismatch": {"learning_rate": -1, "num_iterations": -1, "max_grad_norm": -1, "temperature": -1},
     "reward hacking": {"beta": 1, "learning_rate": -1, "difficulty": 1},
     "collapse": {"learning_rate": -1, "beta": 1, "temperature": -1},
     "plateau": {"temperature": 1, "learning_rate": 1},
