@@ -341,6 +341,7 @@ def _benching(commands: Any) -> None:
     bench.add_argument(
         "--timeout", type=_positive, default=120.0, metavar="S", help="seconds to wait for one answer (default: 120)"
     )
+    bench.add_argument("--shows-rules", action="store_true", help="the model sees what the rules would propose")
     bench.add_argument("--n", type=_some, default=40, metavar="N", help="decision points at most (default: 40)")
     bench.add_argument(
         "--answers", type=Path, metavar="FILE", help="keep the answers there; what is there is not asked for again"

@@ -56,6 +56,7 @@ class Evidence:
         others: metrics of the parent's siblings and of the best trajectory, by node id.
         reasons: why nodes were rejected, pruned or stopped, by node id. What a human wrote; foreign text.
         pictures: the same as plots, made only for an advisor that sees.
+        suggested: what the rules propose here, where a model is to see it (advisor.shows_rules).
     """
 
     tree: Tree
@@ -75,6 +76,7 @@ class Evidence:
     others: Mapping[int, Series] = field(default_factory=dict)
     reasons: Mapping[int, str] = field(default_factory=dict)
     pictures: tuple[PlotImage, ...] = ()
+    suggested: tuple[Transition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from engine.advisors.base import Diagnosis, Evidence, Series
+from engine.advisors.curve_summary import summarize
 from engine.advisors.diagnosis import short
 from engine.advisors.fitting import fitted
 from engine.advisors.hostile import one_line, quote
 from engine.advisors.rollouts import completions
+from engine.advisors.suggested import suggestions
 from engine.domain.score import Score
 from engine.domain.space import ParameterKind, Space, Transition, format_value
 from engine.domain.tree import Node, Tree
@@ -78,6 +79,7 @@ def describe(
         "Checkpoints with validation scores": checkpoints_table(evidence),
         "Trajectory from the base to here": trajectory_table(evidence),
         "Tried from here, and the results": tried_table(evidence),
+        "What the rules propose": suggestions(evidence),
         "Best segments of the whole search": nodes_table(evidence),
         "How parameters moved in this run, and what validation did": history_table(evidence),
         "Rollouts of the segment": completions(evidence),
@@ -110,36 +112,6 @@ def decision(evidence: Evidence) -> str:
 
 
 # ---- metrics ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CurveSummary:
-    """A curve in five numbers; the windows are the first and the last fifth. `broken` counts NaN and infinities."""
-
-    start: float
-    end: float
-    slope: float
-    low: tuple[float, int]
-    high: tuple[float, int]
-    broken: int
-
-
-def summarize(points: Iterable[tuple[int, float | None]]) -> CurveSummary | None:
-    """None when no value is finite. `slope` is the least-squares line's rise over ten steps."""
-    given = [(step, value) for step, value in points if value is not None]
-    good = [(step, value) for step, value in given if math.isfinite(value)]
-    if not good:
-        return None
-    values = [value for _, value in good]
-    window = max(1, round(len(good) / 5))
-    low, high = min(good, key=lambda p: p[1]), max(good, key=lambda p: p[1])
-    slope = 0.0
-    if len({step for step, _ in good}) > 1:
-        slope = 10 * statistics.linear_regression([step for step, _ in good], values).slope
-    return CurveSummary(
-        statistics.fmean(values[:window]), statistics.fmean(values[-window:]), slope,
-        (low[1], low[0]), (high[1], high[0]), len(given) - len(good),
-    )  # fmt: skip
 
 
 def metrics_table(evidence: Evidence) -> str:

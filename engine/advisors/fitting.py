@@ -10,8 +10,8 @@ from collections.abc import Mapping
 GIVES_WAY = (
     "Rollouts of the segment", "Best segments of the whole search",
     "How parameters moved in this run, and what validation did", "Tried from here, and the results",
-    "Checkpoints with validation scores", "The analyst's reading", "Trajectory from the base to here",
-    "Named signals, computed from the metrics", "Metrics of the segment",
+    "Checkpoints with validation scores", "What the rules propose", "The analyst's reading",
+    "Trajectory from the base to here", "Named signals, computed from the metrics", "Metrics of the segment",
 )  # fmt: skip
 """What is left out first where a model's context is short: what is longest and says least about the decision."""
 LEAST_LINES = 4

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from engine.advisors import answers
 from engine.advisors.base import Diagnosis, Evidence, Signal
+from engine.advisors.curve_summary import summarize
 from engine.advisors.diagnosis import HEALTHY, consistent
-from engine.advisors.evidence import summarize
 from engine.advisors.founded import marked
 from engine.advisors.hostile import clean, one_line
 from engine.domain.space import (

@@ -26,6 +26,7 @@ from engine.controller.command_handler import CommandHandler
 from engine.controller.evaluations import EvaluationRequests
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.job_builder import JobBuilder, steering
+from engine.controller.model_share import ModelShare
 from engine.controller.no_signal_brake import NoSignalBrake
 from engine.controller.planner import Planner
 from engine.controller.proposal_queue import ProposalQueue, patience
@@ -79,7 +80,8 @@ class Controller:
         self._reviews = AdvisorReviews(run, advisor, evidence_builder, lead.holds)
         self._segments = RunningSegments(config.search, run, executor, self._jobs, self._reviews)
         self._pause = RunPause(run, executor, self._segments, resume_when_free=config.training.resume_when_free)
-        planner = Planner(run, space, advisor, evidence_builder, lead.holds)
+        share = ModelShare(config.advisor.share, shows_rules=config.advisor.shows_rules)
+        planner = Planner(run, space, advisor, evidence_builder, lead.holds, share)
         self._proposals = ProposalQueue(
             run, space, strategy, planner, recovery.gate(run, config.gate), run_seed=config.search.seed,
             slow_advisor=advisor.slow, wake=self.wake, workers=config.executor.workers, patience=self._patience,

@@ -14,6 +14,7 @@ from engine.advisors import validity
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence
 from engine.advisors.rules import RulesAdvisor
 from engine.controller.evidence_builder import EvidenceBuilder
+from engine.controller.model_share import ModelShare
 from engine.controller.run_state import RunState
 from engine.domain.space import Intent, Space, Transition
 from engine.errors import Fault
@@ -46,9 +47,11 @@ class Planner:
         advisor: Advisor,
         evidence_builder: EvidenceBuilder,
         leads: Callable[[], bool] = lambda: True,
+        share: ModelShare = ModelShare(),  # noqa: B008 - immutable
     ) -> None:
-        """`leads` says whether the run's advisor is still to be asked."""
+        """`leads` says whether the run's advisor is still to be asked, `share` how often, where it is a model."""
         self._leads = leads
+        self._share = share
         self._run = run
         self._space = space
         self._advisor = advisor
@@ -71,9 +74,15 @@ class Planner:
         advisor = self._advisor
         if by_rules or (advisor.slow and expansion.intent is Intent.KEEP) or not self._leads():
             advisor = self._rules
+        elif advisor.slow and not self._share.models_turn(self._run.tree, expansion.intent):
+            advisor = self._rules
+            text = f"the rules decide: the share of {self._advisor.name} is {self._share.share:.0%}"
+            self._run.event("info", "advisor share", text, expansion.parent)
         elif expansion.intent is Intent.CHANGE and expansion.candidates:
             expansion = await self._select(expansion, fraction_spent, made)
         evidence = await self._evidence.look(expansion, fraction_spent, plots=advisor is not self._rules)
+        if advisor.slow and self._share.shows(expansion.intent):
+            evidence = replace(evidence, suggested=self._rules.advise(evidence).proposals)
         for each in (advisor, advisor, self._rules):
             if each is not self._rules and made.faults:
                 continue

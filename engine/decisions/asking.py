@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.advisors.base import AdviceFailed, Advisor, AdvisorCall, Evidence, PlotImage
 from engine.advisors.dialogue import UnusableAnswers
+from engine.advisors.rules import RulesAdvisor
 from engine.advisors.validity import canonical, violations
 from engine.compare.records import append, lines
 from engine.decisions.bank import DecisionPoint
@@ -33,7 +34,8 @@ class Answer:
     """What an advisor answered at a point.
 
     Attributes:
-        advisor: "rules", or "ollama MODEL". proposal: None where nothing usable came; a run then goes by the rules.
+        advisor: "rules", "ollama MODEL" or "ollama MODEL shown the rules".
+        proposal: None where nothing usable came; a run then goes by the rules.
         refusals: why proposals were refused. repairs: answers that had to be asked for again because they were not what
             the schema says.
         fault: why nothing came.
@@ -56,10 +58,12 @@ class ServerFailed(Fault):
     """The server gave no answer at a point."""
 
 
-def ask(advisor: Advisor, name: str, point: DecisionPoint) -> Answer:
-    """One decision. Raises ServerFailed where the advisor's server gave no answer."""
+def ask(advisor: Advisor, name: str, point: DecisionPoint, *, shows_rules: bool = False) -> Answer:
+    """One decision; `shows_rules` as in a run file. Raises ServerFailed where the advisor's server gave no answer."""
     began = time.perf_counter()
     evidence = _with_plots(point.evidence) if advisor.sees else point.evidence
+    if shows_rules:
+        evidence = replace(evidence, suggested=RulesAdvisor().advise(evidence).proposals)
     calls: list[AdvisorCall] = []
     refusals: list[str] = []
     proposal, fault = None, ""
@@ -114,6 +118,8 @@ def ask_all(
     points: Sequence[DecisionPoint],
     kept: Path | None,
     tell: Callable[[str], None] = lambda _: None,
+    *,
+    shows_rules: bool = False,
 ) -> list[Answer]:
     """The answers of an advisor at every point; those that `kept` holds are not asked for again, others are added.
 
@@ -125,7 +131,7 @@ def ask_all(
     for number, point in enumerate(points, 1):
         if (answer := known.get(point.name)) is None:
             try:
-                answer, faults = ask(make(), name, point), 0
+                answer, faults = ask(make(), name, point, shows_rules=shows_rules), 0
             except ServerFailed as fault:
                 faults += 1
                 tell(f"{number} of {len(points)} {point.name}: {fault}")

@@ -44,6 +44,7 @@ class BenchQuestion:
     points: int = 40
     bank: str = ""
     answers: str = ""
+    shows_rules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,10 @@ def _asked(
     """The answers of the advisor that is asked, and whatever else the answers' file holds at these points."""
     found: dict[str, dict[str, Answer]] = {}
     if question.advisor not in ("", RULES):
-        name = f"{question.advisor} {question.model}"
-        found[name] = {each.point: each for each in ask_all(_maker(question), name, points, kept, tell)}
+        shown = question.shows_rules
+        name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}"
+        answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=shown)
+        found[name] = {each.point: each for each in answers}
     wanted = {p.name for p in points}
     for answer in recorded(kept) if kept else ():
         if answer.point in wanted:

@@ -74,7 +74,9 @@ def gains(points: Sequence[DecisionPoint], horizon: int) -> Gains:
         worst = worst_of(point)
         for measured in point.measured:
             gain = point.gain(measured, horizon)
-            for kind in kinds(point, measured) if gain is not None else ():
+            if gain is None:
+                continue
+            for kind in kinds(point, measured):
                 for diagnosis in (worst, ANY):
                     several.setdefault((diagnosis, kind), {}).setdefault(point.name, []).append(gain.value)
     return {key: {name: fmean(values) for name, values in found.items()} for key, found in several.items()}

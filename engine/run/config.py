@@ -159,6 +159,10 @@ class AdvisorSection(RunFileSection):
     """Seconds to wait for one answer before the rules advisor answers instead."""
     wait_seconds: float = Field(default=0, ge=0, le=3600)
     """Seconds a free worker waits for an answer before the rules advisor answers instead; 0: 3% of a segment's time."""
+    share: float = Field(default=1, ge=0, le=1)
+    """Share of first segments and changes that a model decides; the rules decide the others."""
+    shows_rules: bool = False
+    """Whether a model is shown what the rules would propose, to take over, change or replace."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Any options of the Ollama server, e.g. {num_thread = 4, top_k = 20}; they go before what the engine would set."""
 

@@ -47,6 +47,7 @@ def _result(options: argparse.Namespace) -> Any:
         "points": options.n,
         "bank": str(options.bank or ""),
         "answers": str(options.answers or ""),
+        "shows_rules": options.shows_rules,
     }
     command = [*own_packages.command("engine.decisions.bench"), json.dumps(question)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=False)

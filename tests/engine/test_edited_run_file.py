@@ -49,7 +49,7 @@ EDITED: dict[str, Any] = {
     "evaluation.validation_prompts": 32, "evaluation.rerank_prompts": 64, "evaluation.test_prompts": 128,
     "evaluation.checkpoints": 3, "advisor.kind": "rules", "advisor.model": "other:8b",
     "advisor.host": "http://127.0.0.1:1", "advisor.timeout_seconds": 60.0, "advisor.wait_seconds": 2.0,
-    "advisor.options": {"num_thread": 2},
+    "advisor.share": 0.5, "advisor.shows_rules": True, "advisor.options": {"num_thread": 2},
     "gate.mode": "timeout", "gate.seconds": 60.0, "training.batch_size": 64, "training.micro_batch": 8,
     "training.vllm.mode": "colocate", "training.vllm.memory_share": 0.5, "training.vllm.sleep": False,
     "training.vllm.max_model_length": 512, "training.vllm.tensor_parallel_size": 2,

@@ -31,11 +31,19 @@ def row(found: Any, advisor: str) -> Any:
     return next(each for each in found["rows"] if each["advisor"] == advisor)
 
 
-def ask_model(file: Path, script: Any, answers: Path | None = None) -> tuple[Any, list[Asked]]:
+def ask_model(
+    file: Path, script: Any, answers: Path | None = None, *, shows_rules: bool = False
+) -> tuple[Any, list[Asked]]:
     """The bench of a model that answers by a script, and what it was asked."""
     with serving(script, Model(MODEL, capabilities=("completion",))) as fake:
         question = BenchQuestion(
-            advisor="ollama", model=MODEL, host=fake.host, bank=str(file), answers=str(answers or ""), timeout=20
+            advisor="ollama",
+            model=MODEL,
+            host=fake.host,
+            bank=str(file),
+            answers=str(answers or ""),
+            timeout=20,
+            shows_rules=shows_rules,
         )
         return bench(question), list(fake.chats)
 
@@ -137,6 +145,14 @@ def test_an_answer_of_no_use_is_repaired_or_leaves_it_to_the_rules(file: Path) -
 def test_each_point_is_read_anew(file: Path) -> None:
     _, asked = ask_model(file, Fixed(temperature=1.3))
     assert [each.role for each in asked] == ["analyst", "strategist"] * len(NAMES)
+
+
+def test_a_model_that_is_shown_the_rules_proposals_has_a_row_of_its_own(file: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    ask_model(file, Fixed(temperature=1.3), answers)
+    found, asked = ask_model(file, Fixed(temperature=1.25), answers, shows_rules=True)
+    assert all(("## What the rules propose" in each.text) for each in asked)
+    assert {each["advisor"] for each in found["rows"]} >= {OLLAMA, f"{OLLAMA} shown the rules"}
 
 
 def test_a_server_that_always_fails_ends_the_bench_and_records_nothing(file: Path, tmp_path: Path) -> None:

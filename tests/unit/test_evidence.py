@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.advisors import evidence as ev
 from engine.advisors import rollouts
 from engine.advisors.base import SampledCompletion
+from engine.advisors.curve_summary import summarize
 from engine.advisors.diagnosis import diagnose
 from engine.advisors.hostile import clean, one_line, quote, storable
 from engine.advisors.prompts import ROLES, load, read
@@ -29,10 +30,10 @@ def test_a_metric_stands_against_its_own_start_siblings_and_the_best_line() -> N
 
 def test_a_broken_metric_says_how_often_it_was_no_number() -> None:
     points = [(1, 0.5), (2, math.nan), (3, math.inf), (4, None), (5, 0.7)]
-    found = ev.summarize(points)
+    found = summarize(points)
     assert found is not None
     assert (found.start, found.end, found.broken) == (0.5, 0.7, 2)
-    assert ev.summarize([(1, math.nan), (2, None)]) is None
+    assert summarize([(1, math.nan), (2, None)]) is None
 
 
 def test_the_decision_names_the_place_the_budget_and_the_incumbent() -> None:
