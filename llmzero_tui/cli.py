@@ -263,6 +263,7 @@ def _deciding(commands: Any) -> None:
         "edit": "let a proposal train with other values", "prune": "exclude a node and all below it",
         "branch": "propose a transition of your own from a checkpoint", "gate": "whether proposals wait for a human",
         "budget": "change the limits of a run", "note": "write a note on a node",
+        "space": "list the ranges of the hyperparameters, or change one",
     }  # fmt: skip
     made = {}
     for word, text in whose.items():
@@ -285,6 +286,9 @@ def _deciding(commands: Any) -> None:
     made["gate"].add_argument("mode", choices=("auto", "timeout", "manual"))
     for limit in ("steps", "nodes", "minutes", "gpu-hours"):
         made["budget"].add_argument(f"--{limit}", type=_limit, metavar="N", help="0 is no limit")
+    made["space"].add_argument(
+        "range", nargs="?", metavar="NAME=RANGE", help="LOW..HIGH, or choices as in 4,8; e.g. learning_rate=1e-5..1e-4"
+    )
     made["note"].add_argument("text", metavar="TEXT", help="an empty text takes it away")
 
 

@@ -14,6 +14,7 @@ from engine.controller.commands import ReceivedCommand
 from engine.controller.gate import ProposalGate
 from engine.controller.proposal_queue import ProposalQueue
 from engine.controller.run_state import RunState
+from engine.controller.space_changes import SpaceChanges
 from engine.domain.proposals import Proposal, in_words
 from engine.domain.space import Configuration, Intent, KLReference, Space, Transition
 from engine.domain.tree import NodeState
@@ -30,6 +31,7 @@ class CommandHandler:
         space: Space,
         proposals: ProposalQueue,
         budget: BudgetTracker,
+        space_changes: SpaceChanges,
         stop_segment: Callable[[int, str], Awaitable[None]],
         *,
         segment_steps: int,
@@ -39,6 +41,7 @@ class CommandHandler:
         self._space = space
         self._proposals = proposals
         self._budget = budget
+        self._space_changes = space_changes
         self._stop_segment = stop_segment
         self._segment_steps = segment_steps
         self._gate_seconds = gate_seconds
@@ -67,6 +70,8 @@ class CommandHandler:
                 return self._annotate(note)
             case commands.BudgetCommand() as budget:
                 return self._change_budget(budget, asked.author)
+            case commands.SpaceCommand() as space:
+                return self._space_changes.change(space, asked.author)
             case commands.GateCommand() as gate:
                 self._proposals.set_gate(ProposalGate(gate.mode, self._gate_seconds))
                 return f"gate {gate.mode}"

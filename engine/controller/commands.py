@@ -107,6 +107,27 @@ class BudgetCommand(_CommandBody):
         return self
 
 
+class SpaceCommand(_CommandBody):
+    """Other values of a hyperparameter from now on: what is given of low and high, or choices."""
+
+    kind: Literal["space"]
+    name: str = Field(max_length=100)
+    low: float | int | None = None
+    high: float | int | None = None
+    choices: list[bool | int | float | str] | None = Field(default=None, max_length=100)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The keys of the run file's [space.NAME] that are to change."""
+        return {key: value for key in ("low", "high", "choices") if (value := getattr(self, key)) is not None}
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.given:
+            raise ValueError("give low, high or choices")
+        return self
+
+
 class ExpandCommand(_CommandBody):
     """A human's own transition from any checkpoint."""
 
@@ -136,6 +157,7 @@ Command = (
     | StopNodeCommand
     | AnnotateCommand
     | BudgetCommand
+    | SpaceCommand
     | ExpandCommand
     | GateCommand
     | PlainCommand

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from engine.controller.proposal_queue import ProposalQueue, patience
 from engine.controller.run_pause import RunPause
 from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
+from engine.controller.space_changes import SpaceChanges
 from engine.domain.policy import BASE
 from engine.domain.space import Space
 from engine.domain.tree import NodeState
@@ -69,7 +70,9 @@ class Controller:
         strategy: SearchStrategy,
         advisor: Advisor,
         executor: Executor,
+        build_space: Callable[[RunConfig], Space],
     ) -> None:
+        """`build_space` makes the space that a run file describes, with what the task suggests."""
         self._config = config
         self._run = run
         self._executor = executor
@@ -90,7 +93,8 @@ class Controller:
         self._activity = ActivityRecorder(run)
         self._brake = NoSignalBrake(config, run)
         self._commands = CommandHandler(
-            run, space, self._proposals, self._budget, self._stop_for_human,
+            run, space, self._proposals, self._budget,
+            SpaceChanges(config, run, space, self._proposals, build_space), self._stop_for_human,
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
         self._stopping: list[commands.ReceivedCommand] = []

@@ -7,7 +7,7 @@ Called by the daemon before a run is loaded. Pure but for the rows it reads; `do
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,9 @@ def edits(ask: Ask, config: RunConfig, space: Space, name: str, longest: int) ->
     changed = {key: values for key, values in differing.items() if not key.startswith("space.")}
     for key, (old, new) in changed.items():
         _refuse(ask, key, old, new, name)
-    _check_length(before, ranges_before, config, space, longest)
+    check_length(before, ranges_before, config, space, longest)
     lines = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in changed.items()]
-    ranges = list(_ranges(ask, ranges_before, space))
+    ranges = list(range_changes(ask, ranges_before, space))
     return RunFileEdits(frozenset(changed), (*lines, *ranges))
 
 
@@ -87,7 +87,7 @@ def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
         )
 
 
-def _check_length(before: dict[str, Any], ranges: Space, config: RunConfig, space: Space, longest: int) -> None:
+def check_length(before: dict[str, Any], ranges: Space, config: RunConfig, space: Space, longest: int) -> None:
     """Raises UserError where answers would be scored at another length than before: scores could not be compared."""
     known = before.get("evaluation", {}).get("max_completion_length")
     old = longest if known is None else known or ranges.longest_completion(longest)
@@ -99,15 +99,20 @@ def _check_length(before: dict[str, Any], ranges: Space, config: RunConfig, spac
         )
 
 
-def _ranges(ask: Ask, old: Space, new: Space) -> Iterator[str]:
-    """A line for each hyperparameter whose range is another one. Raises UserError for what the tree does not allow."""
+def range_changes(ask: Ask, old: Space, new: Space, without: Sequence[str] = ("rejected",)) -> Iterator[str]:
+    """A line for each hyperparameter whose range is another one; nodes in the states `without` do not count.
+
+    Raises:
+        UserError: the tree does not allow it.
+    """
     names, known = {p.name for p in new}, {p.name for p in old}
     for name in sorted(names ^ known):
         what = "cannot be added during a run" if name in names else "cannot be removed during a run"
         raise UserError(f"run.toml: [space.{name}] {what}, whose segments all have the same hyperparameters")
     tree = [
         (row["node_id"], json.loads(row["configuration"]))
-        for row in ask("SELECT node_id, configuration FROM nodes WHERE state <> 'rejected' ORDER BY node_id")
+        for row in ask("SELECT node_id, configuration, state FROM nodes ORDER BY node_id")
+        if row["state"] not in without
     ]
     for parameter in new:
         before = old[parameter.name]

@@ -54,9 +54,9 @@ class RunRecorder:
         """What the run is called now."""
         self._writer.update_run(name=name)
 
-    def space(self, space: str) -> None:
-        """The hyperparameters and their ranges (JSON)."""
-        self._writer.update_run(space=space)
+    def space(self, space: str, config: str | None = None) -> None:
+        """The hyperparameters and their ranges (JSON); `config` where the run file changed with them."""
+        self._writer.update_run(space=space, **({} if config is None else {"config": config}))
 
     def gate(self, mode: str) -> None:
         """The mode of the gate."""

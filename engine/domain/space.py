@@ -99,7 +99,7 @@ class Transition:
 
 
 class Space:
-    """The parameters of a run and the rules between them. Immutable."""
+    """The parameters of a run and the rules between them. Nothing changes it but `become`."""
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self.parameters: tuple[Parameter, ...] = tuple(parameters)
@@ -128,6 +128,16 @@ class Space:
             UserError: an unknown name or key, a value of a wrong type or out of what is allowed.
         """
         return cls(resolve(settings, suggested, batch_size, rate))
+
+    def become(self, other: Space) -> None:
+        """Have the ranges of another space of the same hyperparameters: a human changed them while the run is live,
+        and everything that chooses values has this object. Safe in any thread.
+
+        Raises ValueError for other hyperparameters.
+        """
+        if other._by_name.keys() != self._by_name.keys():
+            raise ValueError("the hyperparameters of a run stay")
+        self.parameters, self._by_name = other.parameters, other._by_name
 
     def __getitem__(self, name: str) -> Parameter:
         return self._by_name[name]

@@ -187,7 +187,8 @@ def assemble(
 ) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
     task = _task(config.task.name)
-    space = config.build_space(task.space())
+    suggested = task.space()
+    space = config.build_space(suggested)
     search = config.search
     strategy = make_strategy(
         search.strategy,
@@ -208,7 +209,7 @@ def assemble(
     run.flush()
     if config.name != directory.name and run_file.rename(directory.config, directory.name):  # it was moved
         config = config.model_copy(update={"name": directory.name})
-    return Controller(config, space, run, strategy, advisor, executor)
+    return Controller(config, space, run, strategy, advisor, executor, lambda asked: asked.build_space(suggested))
 
 
 def _resumed(

@@ -29,7 +29,7 @@ SCHEMA_VERSION = 6
 
 COMMAND_KINDS = (
     "approve", "edit", "reject", "prune", "pause", "resume", "stop", "gate", "expand", "stop-node",
-    "annotate", "budget",
+    "annotate", "budget", "space",
 )  # fmt: skip
 """What a human may ask the engine to do."""
 

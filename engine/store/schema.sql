@@ -235,7 +235,7 @@ COMMENT ON COLUMN proposals.created IS 'When it was proposed (UTC).';
 COMMENT ON COLUMN proposals.decided IS 'When it was decided (UTC); NULL while pending.';
 COMMENT ON TABLE commands IS 'What humans asked of the engine. Rows are only added; the answers are in command_results.';
 COMMENT ON COLUMN commands.command_id IS 'Number of the command.';
-COMMENT ON COLUMN commands.kind IS 'approve, edit, reject, prune, pause, resume, stop, gate, expand, stop-node, annotate or budget.';
+COMMENT ON COLUMN commands.kind IS 'approve, edit, reject, prune, pause, resume, stop, gate, expand, stop-node, annotate, budget or space.';
 COMMENT ON COLUMN commands.node_id IS 'Node it is about; NULL where it is about none.';
 COMMENT ON COLUMN commands.proposal_id IS 'Proposal it is about; NULL where it is about none.';
 COMMENT ON COLUMN commands.revision IS 'Revision of the proposal that the human saw.';

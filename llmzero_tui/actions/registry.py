@@ -53,6 +53,8 @@ REGISTRY: tuple[Action, ...] = (
            "Steer", RUN, lambda c: c.steerable and c.node is not None),
     Action("budget", ("B",), "Budget", "Change the limits of this run: steps, nodes, minutes, GPU hours", "Steer", RUN,
            lambda c: c.steerable),
+    Action("space", (), "Space", "Narrow or widen the range of a hyperparameter from now on", "Steer", RUN,
+           lambda c: c.steerable),
     Action("stop_node", (), "Stop segment", "Stop the selected segment after the current step, with a checkpoint",
            "Steer", RUN, lambda c: c.steerable and c.node is not None and c.node.state == "running"),
     Action("gate", (), "Gate", "Choose whether proposals wait for your approval: auto, timeout or manual", "Steer", RUN,

@@ -1,4 +1,4 @@
-"""`llmzero approve`, `edit`, `reject`, `prune`, `branch`, `gate`, `budget`, `note`: a script as the human.
+"""`llmzero approve`, `edit`, `reject`, `prune`, `branch`, `gate`, `budget`, `space`, `note`: a script as the human.
 
 Each is one command row, and the engine's own answer is what is printed; a refusal is one line and exit code 2.
 """
@@ -11,15 +11,18 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engine.domain.parameters import format_value
+from engine.domain.space import Space
 from engine.errors import UserError, short
 from engine.run import launch
 from engine.run.rundir import RunDirectory
 from engine.store.queries import load
-from engine.store.reader import open_run
+from engine.store.reader import ask_run, open_run
 from llmzero_tui.commands.control import order
 from llmzero_tui.format import plain
-from llmzero_tui.text.output import emit
+from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
+from llmzero_tui.values.ranges import range_text, read_range
 
 PENDING = "SELECT proposal_id, revision, node_id, changes FROM proposals WHERE state = 'pending' ORDER BY node_id"
 
@@ -63,6 +66,24 @@ def budget(options: argparse.Namespace) -> int:
     if not (limits := {name: value for name, value in given.items() if value is not None}):
         raise UserError("give at least one of --steps, --nodes, --minutes, --gpu-hours; 0 is no limit")
     return _order(options, "budget", {}, limits)
+
+
+def space(options: argparse.Namespace) -> int:
+    """The ranges of the hyperparameters; with NAME=RANGE another range from now on."""
+    if options.range:
+        name, equals, text = options.range.partition("=")
+        if not equals:
+            raise UserError(f"{short(options.range)}: give NAME=RANGE, e.g. learning_rate=1e-5..1e-4")
+        return _order(options, "space", {}, {"name": name.strip(), **read_range(text)})
+    directory = launch.find_run(options.runs_dir, options.name)
+    rows = ask_run(directory.path, lambda reader: reader.rows("SELECT space FROM runs"))
+    parameters = list(Space.from_json(json.loads(rows[0]["space"]))) if rows else []
+    if options.json:
+        emit(to_json({each.name: {"range": range_text(each), "default": each.default} for each in parameters}))
+        return 0
+    lines = [(each.name, range_text(each), format_value(each.default)) for each in parameters]
+    emit(*table(["hyperparameter", "range", "default"], lines))
+    return 0
 
 
 def note(options: argparse.Namespace) -> int:

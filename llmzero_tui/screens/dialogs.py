@@ -85,7 +85,9 @@ class Choose(_Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(id="words", markup=False)
-            yield OptionList(*(Option(f"{name:<10}{words}", id=name) for name, words in self._options), markup=False)
+            wide = max(10, *(len(name) + 2 for name, _ in self._options))
+            options = (Option(f"{name:<{wide}}{words}", id=name) for name, words in self._options)
+            yield OptionList(*options, markup=False)
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:

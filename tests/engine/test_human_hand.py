@@ -8,12 +8,14 @@ from pathlib import Path
 from engine.advisors.base import Advice, Evidence
 from engine.advisors.evidence import tried_table
 from engine.advisors.rules import RulesAdvisor
+from engine.run.config import load
 from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.engine.simulated import SimulatedExecutor
 from tests.engine.steered import Hand, Held, config, steer
 
 RUNNING = "SELECT node_id FROM nodes WHERE state = 'running'"
+PENDING_CHANGES = "SELECT proposal_id, revision, changes FROM proposals WHERE state = 'pending' ORDER BY proposal_id"
 DONE = "SELECT node_id FROM nodes WHERE node_id > 0 AND state = 'finished'"
 PENDING = "SELECT proposal_id, revision, node_id FROM proposals WHERE state = 'pending' ORDER BY proposal_id"
 
@@ -323,3 +325,63 @@ def test_a_run_can_be_stopped_while_the_finalists_are_scored_and_resumed(tmp_pat
     assert live.rows(run, "SELECT kind FROM evaluations WHERE split = 'test' ORDER BY kind") == [
         {"kind": "baseline"}, {"kind": "final"},
     ]  # fmt: skip
+
+
+# ---- the space ------------------------------------------------------------------------------------------------------
+
+
+def test_a_range_of_a_live_run_is_changed_recorded_and_kept_by_a_resume(tmp_path: Path) -> None:
+    asked = config("nodes = 3", gate="manual")
+    directory = RunDirectory(tmp_path)
+    directory.config.write_text("# mine\n" + asked.to_toml(), encoding="utf-8")
+
+    async def widens(hand: Hand) -> None:
+        await hand.until(PENDING)
+        refused = await hand.ask("space", name="learning_rate", low=0.9e-4, high=0.95e-4)
+        assert refused[0] == "refused", refused
+        assert refused[1].startswith("[space.learning_rate] excludes "), refused
+        assert (await hand.ask("space", name="speed", low=1))[0] == "refused"
+        assert (await hand.ask("space", name="learning_rate"))[1].startswith("command space: give low, high or choices")
+        state, said = await hand.ask("space", name="temperature", high=1.9)
+        assert (state, said.startswith("space temperature ")) == ("done", True), said
+        assert "1.9" in said
+        assert (await hand.ask("space", name="temperature", high=1.9))[1].startswith("temperature is unchanged")
+        space = {each["name"]: each for each in json.loads(hand.rows("SELECT space FROM runs")[0]["space"])}
+        assert space["temperature"]["high"] == 1.9
+        number = hand.rows("SELECT proposal_id, revision FROM proposals WHERE state = 'pending'")[0]
+        edited = await hand.ask("edit", **number, changes={"temperature": 1.85})
+        assert edited[0] == "done", edited
+        await hand.ask("gate", mode="auto")
+
+    assert steer(asked, tmp_path, widens) == "finished"
+    assert directory.config.read_text(encoding="utf-8").startswith("# mine\n")
+    now = load(directory.config)
+    assert now.space["temperature"]["high"] == 1.9
+    told = "SELECT kind, message FROM events WHERE kind IN ('space', 'edited') ORDER BY seq"
+    [event] = live.rows(directory, told)
+    assert event["message"].endswith("(by ada)")
+    assert steer(now, tmp_path, nothing) == "finished"
+    assert len(live.rows(directory, told)) == 1, "a resume finds nothing edited"
+
+
+def test_a_narrowed_range_withdraws_what_waits_outside_it(tmp_path: Path) -> None:
+    asked = config("nodes = 3", gate="manual")
+    RunDirectory(tmp_path).config.write_text(asked.to_toml(), encoding="utf-8")
+
+    async def narrows(hand: Hand) -> None:
+        waiting = await hand.until(PENDING_CHANGES)
+        while (changes := json.loads(waiting[0]["changes"])) == {}:
+            seen = {"proposal_id": waiting[0]["proposal_id"], "revision": waiting[0]["revision"]}
+            await hand.ask("approve", **seen)
+            waiting = await hand.until(f"{PENDING_CHANGES} DESC")
+        before = json.loads(hand.rows("SELECT configuration FROM nodes WHERE node_id = 0")[0]["configuration"])
+        name = next(n for n, value in changes.items() if isinstance(value, float) and value > 0 < before[n])
+        between = (changes[name] + before[name]) / 2
+        kept = {"high": between} if changes[name] > between else {"low": between}
+        state, said = await hand.ask("space", name=name, **kept)
+        assert (state, "withdrawn" in said) == ("done", True), said
+        row = hand.rows("SELECT state, reason FROM proposals WHERE reason LIKE '%space'")[0]
+        assert row == {"state": "superseded", "reason": "ada narrowed the space"}
+        hand.send("stop")
+
+    assert steer(asked, tmp_path, narrows) == "stopped"

@@ -55,6 +55,11 @@ def test_a_script_decides_proposals_and_branches_as_a_human_on_the_screen_does(r
 
     said(run, "note", str(first), "looked at by a script")
     assert live.rows(run, "SELECT note FROM nodes WHERE node_id = ?", first) == [{"note": "looked at by a script"}]
+    assert said(run, "space")["temperature"]["range"] != "0.5..1.9"
+    assert said(run, "space", "temperature=0.5..1.9")["answer"].startswith("space temperature ")
+    assert said(run, "space")["temperature"]["range"] == "0.5..1.9"
+    assert "give NAME=RANGE" in refused(run, "space", "temperature")
+    assert "is no range" in refused(run, "space", "temperature=hot..cold")
     said(run, "budget", "--nodes", "7")
     assert json.loads(live.rows(run, "SELECT budget FROM runs")[0]["budget"])["nodes"] == 7
 

@@ -223,6 +223,23 @@ async def test_the_gate_is_chosen_from_three_modes(run: Path, engine: Engine) ->
         assert (row["kind"], row["payload"]) == ("gate", {"mode": "timeout"})
 
 
+async def test_the_range_of_a_hyperparameter_is_changed_in_its_own_form(run: Path, engine: Engine) -> None:
+    async with opened(run) as (pilot, screen):
+        await screen.run_action("space")
+        await until(pilot, lambda: isinstance(screen.app.screen, Choose), "the question")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(screen.app.screen, AskText), "the range")
+        name = str(screen.app.screen.query_one(".dialog").border_title)
+        field = screen.app.screen.query_one(Input)
+        field.value = "1e-6..2e-4"
+        await pilot.press("enter")
+        await until(pilot, lambda: sent(engine), "a command")
+        row = engine.command(engine.commands[0])
+        assert row["kind"] == "space"
+        assert row["payload"]["name"] in name
+        assert (row["payload"]["low"], row["payload"]["high"]) == (1e-6, 2e-4)
+
+
 async def test_keys_typed_into_the_filter_are_text(run: Path, engine: Engine) -> None:
     async with opened(run) as (pilot, screen):
         await pilot.press("slash", *"xaq r", "space")

@@ -12,8 +12,11 @@ from typing import TypeVar
 
 from textual.screen import Screen
 
+from engine.domain.space import Space
+from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.screens.parts.decisions import DecisionController
+from llmzero_tui.values.ranges import FORM, range_text, read_range
 from llmzero_tui.values.snapshot import RunSnapshot
 
 T = TypeVar("T")
@@ -140,6 +143,33 @@ class Steering:
 
         words = ("never waits", "starts by itself after a while", "waits until you decide")
         self._ask(Choose("Gate: do proposals wait for you?", tuple(zip(GATES, words, strict=True)), now), send)
+
+    def action_space(self) -> None:
+        """Another range of a hyperparameter from now on."""
+        from llmzero_tui.screens.dialogs import AskText, Choose
+
+        snapshot = self._snapshot()
+        if snapshot is None or not snapshot.space:
+            return
+        space = Space.from_json(snapshot.space)
+
+        def ask(name: str | None) -> None:
+            if name is None:
+                return
+            words = f"{space[name].doc}\nFrom now on it is chosen within: {FORM}"
+            dialog = AskText(f"Range of {name}", words, button="Send", text=range_text(space[name]))
+            self._ask(dialog, lambda text: self._send_range(name, range_text(space[name]), text))
+
+        options = tuple((each.name, each.allowed) for each in space)
+        self._ask(Choose("Space: which hyperparameter?", options, ""), ask)
+
+    def _send_range(self, name: str, before: str, text: str | None) -> None:
+        if text is None or text == before:
+            return
+        try:
+            self._tell("space", payload={"name": name, **read_range(text)})
+        except UserError as mistake:
+            self._decisions.screen.app.notify(plain(str(mistake), 200), severity="error", markup=False)
 
     def action_budget(self) -> None:
         """Other limits for the run."""
