@@ -30,6 +30,17 @@ MOST_FAULTS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class RoleCost:
+    """What the calls of one role of a model took at a point; `seconds` are those of the calls themselves."""
+
+    role: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What an advisor answered at a point.
 
@@ -39,6 +50,7 @@ class Answer:
         refusals: why proposals were refused. repairs: answers that had to be asked for again because they were not what
             the schema says.
         fault: why nothing came.
+        roles: what each role took, in the order in which they were first asked; empty for the rules.
         seconds: until the answer was there.
     """
 
@@ -48,9 +60,7 @@ class Answer:
     refusals: tuple[str, ...] = ()
     repairs: int = 0
     fault: str = ""
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    roles: tuple[RoleCost, ...] = ()
     seconds: float = 0.0
 
 
@@ -81,11 +91,16 @@ def ask(advisor: Advisor, name: str, point: DecisionPoint, *, shows_rules: bool 
         if proposal is not None:
             break
     asked = [call for call in calls if call.role != "rules"]
-    return Answer(
-        advisor=name, point=point.name, proposal=proposal, refusals=tuple(refusals), repairs=_repairs(asked),
-        fault=fault, calls=len(asked), prompt_tokens=sum(call.prompt_tokens for call in asked),
-        completion_tokens=sum(call.completion_tokens for call in asked),
-        seconds=round(time.perf_counter() - began, 3),
+    roles = tuple(_cost(role, asked) for role in dict.fromkeys(call.role for call in asked))
+    seconds = round(time.perf_counter() - began, 3)
+    return Answer(name, point.name, proposal, tuple(refusals), _repairs(asked), fault, roles, seconds)
+
+
+def _cost(role: str, calls: Iterable[AdvisorCall]) -> RoleCost:
+    own = [call for call in calls if call.role == role]
+    return RoleCost(
+        role, len(own), sum(call.prompt_tokens for call in own), sum(call.completion_tokens for call in own),
+        round(sum(call.milliseconds for call in own) / 1000, 3),
     )  # fmt: skip
 
 
@@ -151,7 +166,8 @@ def recorded(path: Path) -> Iterator[Answer]:
         if line.pop("kind", None) == ANSWER:
             given = line["proposal"]
             proposal = None if given is None else transition_from_json(given)
-            yield Answer(**{**line, "proposal": proposal, "refusals": tuple(line["refusals"])})
+            roles = tuple(RoleCost(**each) for each in line["roles"])
+            yield Answer(**{**line, "proposal": proposal, "refusals": tuple(line["refusals"]), "roles": roles})
 
 
 def _to_json(answer: Answer) -> dict[str, Any]:

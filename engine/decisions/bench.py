@@ -194,12 +194,20 @@ def _answers(answers: Sequence[Answer], points: Mapping[str, DecisionPoint]) -> 
         "valid": fmean(a.proposal is not None for a in answers),
         "repaired": fmean(a.repairs > 0 for a in answers),
         "refused": fmean(bool(a.refusals) for a in answers),
-        "calls": fmean(a.calls for a in answers),
-        "prompt_tokens": fmean(a.prompt_tokens for a in answers),
-        "completion_tokens": fmean(a.completion_tokens for a in answers),
+        "roles": _roles(answers),
         "seconds": fmean(a.seconds for a in answers),
         "idle": fmean(a.seconds for a in answers) / fmean(segments) if segments else None,
     }
+
+
+def _roles(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """What each role takes at a decision: means over all of them, asked or not."""
+    costs = [cost for answer in answers for cost in answer.roles]
+    names = ("calls", "prompt_tokens", "completion_tokens", "seconds")
+    return [
+        {"role": role, **{n: sum(getattr(c, n) for c in costs if c.role == role) / len(answers) for n in names}}
+        for role in dict.fromkeys(cost.role for cost in costs)
+    ]
 
 
 def _segment_seconds(point: DecisionPoint) -> float:

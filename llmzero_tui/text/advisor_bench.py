@@ -43,8 +43,9 @@ def page(found: Result) -> str:
 
 
 def tables(found: Result) -> list[BenchTable]:
-    """What decisions came to, how advisors differ, how they answered, what paid, and every point."""
-    every = (_gains(found), _differences(found), _answers(found), _payoffs(found), _points(found))
+    """What decisions came to, how advisors differ, how they answered at what cost, what paid, and every point."""
+    made = (_gains, _differences, _answers, _roles, _payoffs, _points)
+    every = [each(found) for each in made]
     return [each for each in every if each.rows]
 
 
@@ -96,16 +97,31 @@ def _answers(found: Result) -> BenchTable:
     rows = [
         (
             plain(row["advisor"]), *(_share(row[name]) for name in ("valid", "repaired", "refused")),
-            f"{row['calls']:.1f}", f"{row['prompt_tokens']:.0f}", f"{row['completion_tokens']:.0f}",
             f"{row['seconds']:.2f}", _share(row["idle"]),
         )
         for row in found["rows"] if "valid" in row
     ]  # fmt: skip
     return BenchTable(
         "How they answered",
-        "Shares of the decisions; calls, tokens and seconds are means of a decision, its seconds also as a share of "
-        "the segment that a trainer would train meanwhile.",
-        ("advisor", "valid", "repaired", "refused", "calls", "tokens read", "written", "seconds", "of a segment"),
+        "Shares of the decisions; seconds are the mean of a decision, also as a share of the segment that a trainer "
+        "would train meanwhile.",
+        ("advisor", "valid", "repaired", "refused", "seconds", "of a segment"),
+        rows,
+    )
+
+
+def _roles(found: Result) -> BenchTable:
+    rows = [
+        (
+            plain(row["advisor"]), plain(role["role"]), f"{role['calls']:.1f}", f"{role['prompt_tokens']:.0f}",
+            f"{role['completion_tokens']:.0f}", f"{role['seconds']:.2f}",
+        )
+        for row in found["rows"] for role in row.get("roles", ())
+    ]  # fmt: skip
+    return BenchTable(
+        "What each role of a model takes",
+        "Means of a decision.",
+        ("advisor", "role", "calls", "tokens read", "written", "seconds"),
         rows,
     )
 
@@ -216,6 +232,7 @@ gain is the difference from continuing with the same seeds, prompt by prompt.
 - `derived from other tasks` are rules that only know the other tasks' points: the kind of change with the highest mean
   gain under the worst diagnosis (under any, where fewer than two points have it), and continuing where that is not
   above 0; scored where that kind was measured. Transitions that are bad on purpose teach nothing here.
-- The intervals are over points (t). Points of one task share its test prompts and its base model; five tiny tasks are
+- The standard error of a single gain is over prompts; how far training seeds differ is in the intervals, which are over
+  points (t). Points of one task share its test prompts and its base model; five tiny tasks are
   no sample of the tasks that there are.
 """

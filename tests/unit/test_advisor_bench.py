@@ -88,9 +88,9 @@ def test_a_models_proposal_is_scored_and_its_calls_and_tokens_are_counted(file: 
     model = row(found, OLLAMA)
     assert round(model["gain"]["100"]["value"] * N) == -9
     assert (model["valid"], model["repaired"], model["refused"]) == (1, 0, 0)
-    assert model["calls"] == 2
+    assert [(role["role"], role["calls"]) for role in model["roles"]] == [("analyst", 1), ("strategist", 1)]
     assert len(asked) == 2 * len(NAMES)
-    assert model["prompt_tokens"] > 500
+    assert all(role["prompt_tokens"] > 500 and role["seconds"] > 0 for role in model["roles"])
     assert model["seconds"] > 0
     assert model["idle"] > 0
     assert round(next(d for d in found["differences"] if d["advisor"] == OLLAMA and d["against"] == RULES)
@@ -176,6 +176,7 @@ def test_the_tables_say_which_outcome_is_a_neighbours(file: Path) -> None:
     assert f"{NAMES[0]}" in text
     assert "≈ hotter −0.100" in text
     assert "rules 1 +0.100" in text
+    assert f"{OLLAMA}  strategist  1.0 " in text
     assert "| continue always | 2 | +0.000 | +0.000 |" in page(found)
 
 

@@ -156,3 +156,14 @@ def test_what_is_measured_at_a_point_is_valid_begins_with_continuing_and_repeats
         configuration = given.tree[ours.parent].configuration
         assert not given.space.check_transition(configuration, ours)
         assert not any(ours.parent == other.parent and ours.repeats(other) for _, other in found[:n])
+
+
+def test_the_shipped_bank_holds_valid_transitions_and_stays_small() -> None:
+    assert bank.FILE.stat().st_size < 4_000_000
+    points = bank.load()
+    assert any(point.whole for point in points)
+    for point in points:
+        assert describe(point.evidence)
+        for each in point.measured:
+            configuration = point.evidence.tree[each.transition.parent].configuration
+            assert not point.evidence.space.check_transition(configuration, each.transition)
