@@ -144,7 +144,7 @@ class JobBuilder:
             return None
         return LoraSpec(
             rank=lora.rank, scaling=lora.scaling, dropout=lora.dropout, target=lora.target,
-            seed=self._config.search.seed % 2**32,
+            four_bit=lora.base == "nf4", seed=self._config.search.seed % 2**32,
         )  # fmt: skip
 
     def micro_batch(self) -> int:

@@ -34,6 +34,7 @@ REFUSED = {
     "training.optimizer": "the optimizer's state in the checkpoints is of that one",
     "training.lora.rank": "checkpoints of the tree would not fit",
     "training.lora.alpha": "checkpoints of the tree would mean another policy",
+    "training.lora.base": "checkpoints of the tree were trained on the other one",
     "training.lora.target": "checkpoints of the tree would not fit",
 }
 """Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules below."""

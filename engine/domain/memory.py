@@ -20,6 +20,7 @@ EVALUATION_PROMPTS = 256
 EVALUATION_BYTES = 4 * 1024**3
 """What the prompts that an evaluation answers at once may take for their keys, values and logits."""
 _EIGHT_BIT = 2.1  # bytes of two moments of 8 bits, with their scales
+_FOUR_BIT = 0.516  # bytes of a 4-bit weight with its doubly quantized scales (QLoRA, arXiv 2305.14314, section 3)
 _ADAPTER = 4  # bytes of a weight of an adapter, which stays in fp32
 _BESIDE = 1.2  # what the backward pass needs for itself, and the allocator leaves unused: docs/real-models.md
 _TILE_TOKENS, _TILE_VOCABULARY = 4096, 32_768  # TRL's head works in tiles: the logits are never there as a whole
@@ -40,6 +41,11 @@ class LayerSizes:
     query: int = 0
     key_value: int = 0
 
+    @property
+    def linear(self) -> int:
+        """Weights of the linear layers, without the head."""
+        return self.layers * self.hidden * (2 * self.query + 2 * self.key_value + 3 * self.intermediate)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSizes:
@@ -47,6 +53,7 @@ class TrainingSizes:
 
     Attributes:
         parameters, vocabulary, layers: of the model. adapter: weights of the adapter, 0 where all are trained.
+        four_bit: whether the linear layers of the model are kept in 4 bits.
         weight, compute: bytes of a weight of the model, and of what is computed.
         eight_bit: whether Adam's moments have 8 bits. penalty: whether a KL penalty is possible.
         batch, micro_batch: completions of a step and of a pass. prompt, completion: tokens of the longest.
@@ -60,6 +67,7 @@ class TrainingSizes:
     vocabulary: int
     layers: LayerSizes
     adapter: int = 0
+    four_bit: bool = False
     weight: int = 4
     compute: int = 4
     eight_bit: bool = False
@@ -73,6 +81,12 @@ class TrainingSizes:
     gpu: bool = False
     vllm: int | None = None
     sleeps: bool = False
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the model's weights."""
+        small = self.layers.linear if self.four_bit else 0
+        return (self.parameters - small) * self.weight + round(small * _FOUR_BIT)
 
     @property
     def trained(self) -> int:
@@ -130,14 +144,14 @@ class MemoryEstimate:
 
 def estimate(of: TrainingSizes) -> MemoryEstimate:
     """What one worker takes of the memory that the model lies in."""
-    copies = of.parameters * of.compute if of.compute < of.weight else 0
+    copies = of.parameters * of.compute if of.compute < of.weight and not of.four_bit else 0
     tokens = of.micro_batch * (of.prompt + of.completion)
     trained = of.trained * of.trained_weight
     rollouts = of.batch * sequence_bytes(of.layers, of.vocabulary, of.prompt + of.completion, of.compute)
     one = sequence_bytes(of.layers, of.vocabulary, of.prompt + of.scored, of.compute)
     generation = max(rollouts, one * (of.prompts or evaluation_batch(one)))
     return MemoryEstimate(
-        weights=of.parameters * of.weight + copies + (trained if of.adapter else 0),
+        weights=of.kept + copies + (trained if of.adapter else 0),
         reference=trained if of.penalty else 0,
         optimizer=of.moments,
         gradients=trained,

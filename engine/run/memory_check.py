@@ -35,6 +35,7 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
     completion = space.longest_completion(_LENGTH) if space else _LENGTH
     return TrainingSizes(
         parameters=model.parameters, vocabulary=model.vocabulary, layers=model.layers, adapter=adapter,
+        four_bit=lora.base == "nf4",
         weight=2 if short else 4, compute=2 if half or short else 4, eight_bit=training.optimizer != "adamw",
         penalty=space is None or _penalty(space), batch=training.batch_size,
         micro_batch=training.micro_batch or training.batch_size, prompt=prompt, completion=completion,
@@ -111,7 +112,11 @@ def _remedy(config: RunConfig, largest: str) -> str:
         return (
             'an adapter ([training.lora] rank = 16), training.dtype = "bf16" or training.optimizer = "adamw-8bit" helps'
         )
-    return 'a smaller model, training.dtype = "bf16" or fewer executor.workers help'
+    return (
+        'training.lora.base = "nf4", a smaller model, training.dtype = "bf16" or fewer executor.workers help'
+        if config.training.lora.base == "whole"
+        else "a smaller model or fewer executor.workers help"
+    )
 
 
 def disk(config: RunConfig, of: TrainingSizes | None, runs_dir: Path) -> CheckFinding:

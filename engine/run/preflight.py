@@ -54,7 +54,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     found += memory_check.memory(config, sizes, here) if sizes else ()
     found += _directory(config, runs_dir)
     found.append(memory_check.disk(config, sizes, runs_dir))
-    found += _optimizer(config)
+    found += _few_bits(config, here)
     found += vllm_check.look(config, here)
     found.append(advisor_check.look(config.advisor))
     return CheckReport(tuple(found), task)
@@ -172,8 +172,20 @@ def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
         )
 
 
-def _optimizer(config: RunConfig) -> Iterator[CheckFinding]:
-    if config.training.optimizer != "adamw" and machine.version("bitsandbytes") is None:
-        install = machine.install_command("8bit")
-        text = f'"{config.training.optimizer}" needs bitsandbytes, which is not installed; `{install}`, or "adamw"'
-        yield CheckFinding("error", "training.optimizer", text)
+def _few_bits(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
+    """What needs bitsandbytes, and 4 bits a GPU: on a CPU its forward passes have no gradient after a generation."""
+    training = config.training
+    wanted = {"training.optimizer": (training.optimizer, "adamw"), "training.lora.base": (training.lora.base, "whole")}
+    for key, (value, without) in wanted.items():
+        if value != without and machine.version("bitsandbytes") is None:
+            install = machine.install_command("8bit")
+            text = f'"{value}" needs bitsandbytes, which is not installed; `{install}`, or "{without}"'
+            yield CheckFinding("error", key, text)
+    if training.lora.base != "nf4":
+        return
+    if not training.lora.rank:
+        text = '"nf4" needs an adapter that is trained: training.lora.rank above 0, such as 16'
+        yield CheckFinding("error", "training.lora.base", text)
+    if not here.gpus:
+        text = 'needs a GPU: bitsandbytes\' gradients are wrong on a CPU after a generation; allowed here: "whole"'
+        yield CheckFinding("error", "training.lora.base", f'"nf4" {text}')

@@ -26,6 +26,9 @@ class LoraSection(RunFileSection):
     """Dropout before the adapter while it is trained; above 0 the KL penalty of the first step is not 0."""
     target: str | list[str] = "all-linear"
     """Modules that get an adapter: "all-linear" (all but the head), or a list of names such as ["q_proj", "v_proj"]."""
+    base: Literal["whole", "nf4"] = "whole"
+    """How the frozen base is kept: whole as training.dtype says, or its linear layers in 4 bits (QLoRA, arXiv
+    2305.14314), by bitsandbytes (`make setup EXTRAS=8bit`) on a GPU only."""
 
     @property
     def scaling(self) -> float:
@@ -143,6 +146,12 @@ class TrainingSection(RunFileSection):
     @classmethod
     def _mode_alone(cls, value: Any) -> Any:
         return {"mode": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _vllm_has_the_weights(self) -> Self:
+        if self.lora.base == "nf4" and self.vllm.mode != "off":
+            raise ValueError('lora.base = "nf4" needs vllm.mode = "off": adapters cannot be merged into 4 bits exactly')
+        return self
 
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:

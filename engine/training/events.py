@@ -114,6 +114,7 @@ class LoraSpec(WorkerMessage):
     Attributes:
         scaling: alpha / rank.
         target: "all-linear" (every linear layer but the head), or the names of modules.
+        four_bit: whether the base's linear layers are kept as 4-bit NormalFloats (QLoRA).
         seed: of the adapter's start; one for the whole run.
     """
 
@@ -121,6 +122,7 @@ class LoraSpec(WorkerMessage):
     scaling: float = Field(gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target: str | list[str] = "all-linear"
+    four_bit: bool = False
     seed: int = 0
 
 

@@ -148,7 +148,7 @@ def _keep(base: str, spec: LoraSpec, dtype: torch.dtype) -> KeptBase:
         return _kept
     forget()
     policy.free_memory()
-    model = policy.load_model(base, dtype)
+    model = policy.load_model(base, dtype, four_bit=spec.four_bit)
     generation = model.generation_config
     torch.manual_seed(spec.seed)  # one start for the run: a soup of two roots would else be of unlike factors
     try:

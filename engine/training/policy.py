@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from engine.errors import UserError, one_line
 from engine.host.weight_files import adapter_line, is_adapter, read_weights
@@ -65,8 +65,10 @@ def located(source: str) -> str:
         raise UserError(f"model {source!r} cannot be downloaded from the hub: {one_line(str(error))[:300]}") from error
 
 
-def load_model(source: str, dtype: torch.dtype = torch.float32) -> Any:
+def load_model(source: str, dtype: torch.dtype = torch.float32, *, four_bit: bool = False) -> Any:
     """The policy in `source` (a model directory or a hub id) on the CPU, in float32 unless told otherwise.
+
+    With `four_bit` its linear layers but the head are 4-bit NormalFloats that compute in `dtype`, on the accelerator.
 
     Raises:
         UserError: there is no loadable model, or its weights are not all that the architecture wants, and no others.
@@ -80,6 +82,7 @@ def load_model(source: str, dtype: torch.dtype = torch.float32) -> Any:
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
+            **(_four_bits(dtype) if four_bit else {}),
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"model {source!r} cannot be loaded: {one_line(str(error))[:300]}") from error
@@ -87,6 +90,17 @@ def load_model(source: str, dtype: torch.dtype = torch.float32) -> Any:
         raise UserError(f"model {source!r}: {wrong}")
     check_finite(model, f"policy {source!r}")
     return model
+
+
+def _four_bits(dtype: torch.dtype) -> dict[str, Any]:
+    """What Transformers is told for a base in 4 bits, doubly quantized (QLoRA, arXiv 2305.14314)."""
+    wanted = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": wanted, "device_map": {"": device()}}
 
 
 def check_source(source: str) -> None:

@@ -17,6 +17,7 @@ from engine.domain.memory import (
     sequence_bytes,
 )
 from engine.domain.space import Space
+from engine.errors import UserError
 from engine.host import machine
 from engine.host.model_files import ModelFiles, read_model
 from engine.run import memory_check
@@ -167,3 +168,25 @@ def test_what_does_not_fit_is_an_error_that_says_what_helps() -> None:
     assert "[training.lora] rank = 16" in full.text
     adapter = told(small, "[training]\nmicro_batch = 32\n[training.lora]\nrank = 8\n")
     assert "a smaller training.micro_batch or shorter completions help" in adapter.text
+
+
+def test_a_base_in_four_bits_takes_half_a_byte_for_each_weight_of_its_linear_layers() -> None:
+    whole = of("[training]\ndtype = 'bf16'\n[training.lora]\nrank = 16\n", gpu=True)
+    four = of("[training]\ndtype = 'bf16'\n[training.lora]\nrank = 16\nbase = 'nf4'\n", gpu=True)
+    saved = estimate(whole).weights - estimate(four).weights
+    assert saved == pytest.approx((2 - 0.516) * QWEN_8B.layers.linear, rel=1e-3)
+    assert 0.8 * QWEN_8B.parameters < QWEN_8B.layers.linear < QWEN_8B.parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[training]\nvllm.mode = 'colocate'\nlora = {rank = 8, base = 'nf4'}\n", 'needs vllm.mode = "off"'),
+        ("[training.lora]\nrank = 8\nbase = 'int4'\n", "base"),
+    ],
+)
+def test_four_bits_where_they_cannot_be_are_refused_in_one_line(text: str, words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        config(text)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)

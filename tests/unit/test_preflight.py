@@ -511,3 +511,12 @@ def test_a_field_that_trl_does_not_have_is_an_error_of_the_check(tmp_path: Path)
     finding = found(config("[trl]\nadam_beta = 0.95\n"), "trl", tmp_path)
     assert finding.level == "error"
     assert finding.text.startswith("trl.adam_beta is no field of trl.GRPOConfig; nearest: adam_beta")
+
+
+@pytest.mark.skipif(bool(machine.gpus()), reason="there is a GPU")
+def test_a_base_in_four_bits_is_refused_without_an_adapter_or_a_gpu() -> None:
+    config = parse('[task]\nname = "knights"\n[training.lora]\nbase = "nf4"\n', default_name="one")
+    said = [each for each in preflight.check(config, Path("runs")).findings if each.subject == "training.lora.base"]
+    assert {each.level for each in said} == {"error"}
+    assert '"nf4" needs an adapter that is trained: training.lora.rank above 0' in said[-2].text
+    assert '"nf4" needs a GPU' in said[-1].text
