@@ -15,7 +15,7 @@ DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-real test-vllm check lint format bench bench-gpu
+.PHONY: help setup demo test test-slow test-real test-ray test-vllm check lint format bench bench-gpu
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
@@ -51,6 +51,10 @@ test-real:  ## a pretrained model of 135M parameters through the real engine; do
 
 test-vllm:  ## segments that generate with vLLM; VLLM_PYTHON names an environment that has it (docs/vllm.md)
 	$(or $(VLLM_PYTHON),$(BIN)/python) -m pytest -m vllm tests/vllm
+
+test-ray:  ## the Ray executor on clusters of several raylets on this machine; installs Ray, 270 MB
+	@$(MAKE) --no-print-directory setup EXTRAS=ray
+	$(BIN)/python -m pytest -m ray tests/engine/test_ray.py
 
 lint: $(DEV_STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .

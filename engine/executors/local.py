@@ -34,6 +34,7 @@ class LocalExecutor(Executor):
         reserved_gpus: the last visible GPUs, which no worker takes: a vLLM server has them.
         gpus: GPUs of each worker, its own as long as there are enough, with a process on each; 0 trains on the CPU. On
             a machine without a GPU: processes of each worker.
+        first: number of the first worker, by which its log is called.
         env: environment variables set for the workers besides this process's own; what a launcher of several
             processes told this one is left out, and a bound on spinning is set where it says nothing of it.
         command: what to start instead of the trainer worker (for tests).
@@ -52,6 +53,7 @@ class LocalExecutor(Executor):
         setup_seconds: float = 1800.0,
         reserved_gpus: int = 0,
         gpus: int = 1,
+        first: int = 0,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] | None = None,
     ) -> None:
@@ -71,7 +73,7 @@ class LocalExecutor(Executor):
         here = here[: max(0, len(here) - reserved_gpus)]
         self._shares = devices.shares(here, capacity, gpus) if here else []
         self._command = tuple(command or own_packages.command("engine.training.worker"))
-        self._slots = [WorkerSlot(self, number, logs / f"worker-{number}.log") for number in range(capacity)]
+        self._slots = [WorkerSlot(self, number, logs / f"worker-{first + number}.log") for number in range(capacity)]
         self._tasks: list[asyncio.Task[None]] = []
 
     @property

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from engine.errors import UserError
-from engine.host import devices, threads
+from engine.host import devices, machine, threads
 from engine.host.machine import Machine
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding
@@ -15,9 +15,21 @@ from engine.words import counted
 
 def look(config: RunConfig, here: Machine) -> Iterator[CheckFinding]:
     """What the workers train on."""
+    if config.executor.kind == "ray":
+        yield _ray(config)
+        return
     visible = devices.visible(here.gpus, os.environ)
     visible = visible[: max(0, len(visible) - config.training.vllm.reserved_gpus)]
     yield from _gpus(config, visible) if visible else _cores(config, here)
+
+
+def _ray(config: RunConfig) -> CheckFinding:
+    installed, asked = machine.version("ray"), config.executor
+    if installed is None:
+        text = f'"ray" needs Ray, which is not installed; `{machine.install_command("ray")}`, or "local"'
+        return CheckFinding("error", "executor.kind", text)
+    where = asked.address or "this machine's cluster, or RAY_ADDRESS"
+    return CheckFinding("ok", "executor.kind", f"Ray {installed}, {counted(asked.workers, 'worker')}, {where}")
 
 
 def _cores(config: RunConfig, here: Machine) -> Iterator[CheckFinding]:

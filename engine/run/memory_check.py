@@ -58,6 +58,11 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
         yield CheckFinding("warning", "memory", "cannot be estimated: the model directory has no safetensors")
         return
     workers = config.executor.workers
+    if config.executor.kind == "ray":
+        yield CheckFinding(
+            "ok", "memory", f"about {gib(estimate(of).total)} for each worker, on a machine of the cluster"
+        )
+        return
     if here.gpus:
         smallest = min(here.gpus, key=lambda gpu: gpu.memory)
         where, has, free = smallest.name, smallest.memory, min(gpu.free for gpu in here.gpus)

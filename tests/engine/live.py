@@ -25,8 +25,11 @@ steps = 0
 nodes = {nodes}
 [search]
 segment_steps = {segment_steps}
-workers = {workers}
 comparator = "{comparator}"
+[executor]
+kind = "{kind}"
+workers = {workers}
+address = "{address}"
 [evaluation]
 validation_prompts = 32
 rerank_prompts = 32
@@ -45,7 +48,9 @@ threads = 1
 DEFAULTS: Mapping[str, Any] = {
     "nodes": 5,
     "segment_steps": 6,
+    "kind": "local",
     "workers": 1,
+    "address": "",
     "comparator": "off",
     "gate": "auto",
     "hang_seconds": 120,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.executors import factory
 from engine.executors.local import LocalExecutor
 from engine.run import daemon
 from engine.run.rundir import RunDirectory
@@ -81,7 +82,7 @@ def wait(pid: int, seconds: float = 60) -> int:
 
 
 def main() -> int:
-    vars(daemon)["LocalExecutor"] = _Pretending
+    vars(factory)["LocalExecutor"] = _Pretending
     if name := os.environ.get("PRETENDED_KILL"):
         _die_at(*KILLS[name], committed="PRETENDED_COMMITTED" in os.environ)
     return daemon.main()

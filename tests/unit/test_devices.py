@@ -98,6 +98,14 @@ def test_check_says_that_processes_share_the_cores(monkeypatch: pytest.MonkeyPat
     assert (finding.level, finding.text) == ("warning", "2 workers of 2 processes share 2 cores")
 
 
+def test_check_wants_ray_where_the_run_file_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "version", lambda package: None)
+    [finding] = found(monkeypatch, (), kind="ray")
+    assert (finding.level, finding.subject, "EXTRAS=ray" in finding.text) == ("error", "executor.kind", True)
+    monkeypatch.setattr(machine, "version", lambda package: "2.60.0")
+    assert found(monkeypatch, (gpu(0), gpu(1)), kind="ray", workers=2)[0].level == "ok"
+
+
 async def test_the_local_executor_starts_each_worker_on_its_own_gpus(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
