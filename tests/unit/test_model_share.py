@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -81,7 +82,21 @@ def test_the_proposals_of_the_rules_are_a_section_of_the_evidence() -> None:
     proposals = RulesAdvisor().advise(given).proposals
     text = describe(replace(given, suggested=proposals))
     section = text.partition("## What the rules propose\n")[2].partition("\n\n## ")[0]
-    assert len(section.splitlines()) == 1 + len(proposals)
-    for line, proposal in zip(section.splitlines()[1:], proposals, strict=True):
+    assert len(section.splitlines()) == 2 + len(proposals)
+    for line, proposal in zip(section.splitlines()[1:-1], proposals, strict=True):
         assert line.startswith(f"- #{proposal.parent} step {proposal.step}: ")
         assert all(name in line for name in proposal.changes)
+
+
+def test_a_model_is_told_what_continuing_is_forecast_to_score() -> None:
+    given = advice_cases.evidence()
+    line = describe(replace(given, suggested=RulesAdvisor().advise(given).proposals)).partition("forecast to score ")[2]
+    mean, low, high = (float(number) for number in re.findall(r"0\.\d+", line)[:3])
+    assert low < mean < high
+    assert 0.2 < mean < 0.45  # it began at 0.31, and scored 0.30 and 0.29
+    assert "(90%) after 50 more steps." in line
+
+
+def test_nothing_is_forecast_at_the_base() -> None:
+    given = advice_cases.at_root()
+    assert "forecast" not in describe(replace(given, suggested=RulesAdvisor().advise(given).proposals))
