@@ -15,7 +15,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from engine.decisions.bank import HORIZONS
 from engine.domain.prompt_sets import TEST_SEED, steering_prompts
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition, Value
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
+from engine.errors import Fault
 from engine.training import events
 from engine.training.control import JobControl
 from engine.training.events import MANIFEST, EvaluationSpec, SegmentEnd, SegmentSpec
@@ -43,6 +44,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BANK = ROOT / "assets" / "decisions" / "bank.jsonl"
 FAILED = "failed"
 """Kind of the line of a point whose history could not be trained."""
+OUTCOMES = (SegmentEnd.FINISHED, SegmentEnd.NAN)
+"""Ends that say something of a configuration; any other is a fault of the machine, after which the command ends."""
 BATCH_SIZE = 32
 BUDGET = 1200
 """GRPO steps that the run of a point is said to have."""
@@ -95,7 +98,7 @@ class HistoryFailed(Exception):
 
 
 class PointMaker:
-    """Trains the history of one planned point, and its branches."""
+    """Trains the history of one planned point, and its branches. What trains raises Fault for a crash."""
 
     def __init__(self, point: PlannedPoint, directory: Path, sizes: Sizes) -> None:
         self.point, self._directory, self._sizes = point, directory, sizes
@@ -189,6 +192,8 @@ class PointMaker:
         )  # fmt: skip
         told = Segment()
         run_segment(spec, told.take, JobControl())
+        if told.end not in OUTCOMES:
+            raise Fault(f"{self.point.name}: a segment {told.end}: {told.detail}")
         return told
 
     def _scored(self, directory: str, spec: EvaluationSpec) -> events.Evaluation:
@@ -232,6 +237,10 @@ def _node(number: int, transition: Transition, configuration: Mapping[str, Value
     )  # fmt: skip
 
 
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
 @dataclass(frozen=True, slots=True)
 class BankMaker:
     """Works off a plan: a line for each point, then one for each transition and seed."""
@@ -240,7 +249,7 @@ class BankMaker:
     work: Path
     sizes: Sizes = Sizes()
     seeds: Sequence[int] = SEEDS
-    tell: Any = print
+    tell: Callable[[str], None] = say
 
     def make(self, points: Iterator[PlannedPoint]) -> None:
         """Everything that is missing, most wanted first."""
@@ -270,7 +279,7 @@ class BankMaker:
         except HistoryFailed as failure:
             line |= {"kind": FAILED, "why": str(failure)}
         append(self.bank, line)
-        self.tell(f"{line['kind']} {point.name}: {time.perf_counter() - began:.0f} s {line.get('why', '')}", flush=True)
+        self.tell(f"{line['kind']} {point.name}: {time.perf_counter() - began:.0f} s {line.get('why', '')}")
         return line
 
     def _measure(self, maker: PointMaker, line: Mapping[str, Any]) -> None:
@@ -291,7 +300,7 @@ class BankMaker:
             seconds = round(time.perf_counter() - began, 1)
             found = {"kind": record.BRANCH, "point": name, "branch": number, "seed": seed, "end": str(told.end)}
             append(self.bank, {**found, "seconds": seconds, "scores": scores})
-            self.tell(f"{name} {given['origin']} seed {seed}: {told.end} {told.detail} {seconds} s", flush=True)
+            self.tell(f"{name} {given['origin']} seed {seed}: {told.end} {seconds} s")
 
 
 def _outcomes(evidence: Evidence) -> list[str]:

@@ -33,7 +33,7 @@ def test_a_point_is_trained_and_a_killed_making_goes_on(tmp_path: Path, monkeypa
     monkeypatch.setattr(decisions_plan, "PROBED", 0)
     file, work, said = tmp_path / "bank.jsonl", tmp_path / "work", []
 
-    def until_the_first_branch(line: str, **_: object) -> None:
+    def until_the_first_branch(line: str) -> None:
         said.append(line)
         if "seed 1" in line:
             raise Killed
@@ -43,7 +43,7 @@ def test_a_point_is_trained_and_a_killed_making_goes_on(tmp_path: Path, monkeypa
     assert measured(file) == [(0, 1)]
 
     shutil.rmtree(work)  # the checkpoints are trained again, to the same policy
-    BankMaker(file, work, SMALL, tell=lambda *_, **__: None).make(iter([POINT]))
+    BankMaker(file, work, SMALL, tell=lambda _: None).make(iter([POINT]))
     assert measured(file) == [(0, 1), (1, 1), (0, 2), (1, 2)]
     assert not any(work.iterdir())
 
