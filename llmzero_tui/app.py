@@ -45,6 +45,12 @@ def _palette() -> Any:
     return ActionProvider
 
 
+SEVERITY = {
+    "failed": "error", "lost": "error", "waiting": "warning", "collapsed": "warning", "no signal": "warning",
+}  # fmt: skip
+"""How news are shown; the others are information."""
+
+
 class LLMZeroApp(StyledApp):
     """The face. Screens get snapshots; only this class starts workers."""
 
@@ -270,7 +276,13 @@ class LLMZeroApp(StyledApp):
         if self._notifier is None:
             self._notifier = Notifier(self.settings, self.bell, self._hook_trouble)
         for each in news:
-            severity: Any = {"failed": "error", "lost": "error", "waiting": "warning"}.get(each.kind, "information")
+            severity: Any = {
+                "failed": "error",
+                "lost": "error",
+                "waiting": "warning",
+                "collapsed": "warning",
+                "no signal": "warning",
+            }.get(each.kind, "information")
             self.notify(sentence(each), severity=severity, timeout=10, markup=False)
             self._notifier.tell(each)
 

@@ -325,6 +325,10 @@ def _asking(commands: Any) -> None:
     report = _command(commands, "report", "save:report", "a document about runs: one HTML file, Markdown, figures")
     report.add_argument("names", nargs="+", metavar="RUN")
     report.add_argument("-o", "--to", type=Path, metavar="DIR", help="a directory that is made (default: RUN-report)")
+    alerts = _command(
+        commands, "alerts", "alerts:alerts", "tell news of the live runs to a webhook, a command, the desktop"
+    )
+    alerts.add_argument("--test", action="store_true", help="send one test message to the webhook")
     tasks = _command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
     tasks.add_argument("name", nargs="?", metavar="NAME")
     tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")

@@ -186,6 +186,8 @@ class Controller:
     async def _brake_if_in_vain(self) -> str:
         """Why the run ends for lack of a learning signal, or ""; where a human decides it pauses instead."""
         seen = self._brake.missing_signal()
+        if seen:
+            self._run.event("warning", "no signal", seen)
         if not seen or not self._brake.pauses(self._proposals.gate.mode):
             return f"{seen}: {self._brake.remedy()}" if seen else ""
         await self._pause.begin(f"{seen}: resume to train anyway, or stop and {self._brake.remedy()}")

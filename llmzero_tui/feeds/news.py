@@ -1,5 +1,5 @@
-"""Tells what happened in the runs of a directory, whatever screen is in front: a proposal that started to wait, a run
-that ended, an engine that is gone.
+"""Tells what happened in the runs of a directory, whatever screen is in front: a proposal that started to wait, a
+segment that collapsed, a run that ended or learns nothing, an engine that is gone.
 
 Used by the app's tick, after the screen in front was read. The first look at a run finds nothing new: what was there
 before this viewer came is no news. Only runs with an engine cost a query; the others cost a glance at their files.
@@ -27,6 +27,8 @@ class _WatchedRun:
 
     source: Source
     waiting: frozenset[int] = frozenset()
+    collapsed: frozenset[int] = frozenset()
+    no_signal: str = ""
     known: bool = False
     over: bool = False
 
@@ -93,15 +95,19 @@ def _told(path: Path, watched: _WatchedRun, row: Row, live: bool) -> list[News]:
     name, state, reason = str(row["name"]), str(row["state"]), str(row["reason"] or "")
     waiting = frozenset(int(node) for node in row["waiting"])
     news: list[News] = []
+    collapsed, no_signal = frozenset(int(node) for node in row["collapsed"]), str(row["no_signal"] or "")
     if watched.known and live and state not in TERMINAL:
         news = [News(path, name, "waiting", node) for node in sorted(waiting - watched.waiting)]
+    if watched.known:
+        news += [News(path, name, "collapsed", node) for node in sorted(collapsed - watched.collapsed)]
+        news += [News(path, name, "no signal", reason=no_signal)] if no_signal not in ("", watched.no_signal) else []
     if watched.known and not watched.over:
         if state in ("finished", "stopped", "failed"):
             news.append(News(path, name, state, reason=reason))  # type: ignore[arg-type]
         elif not live:
             news.append(News(path, name, "lost"))
     watched.over = state in TERMINAL or not live
-    watched.known, watched.waiting = True, waiting
+    watched.known, watched.waiting, watched.collapsed, watched.no_signal = True, waiting, collapsed, no_signal
     return news
 
 

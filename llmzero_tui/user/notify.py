@@ -1,7 +1,7 @@
-"""Carries news out of the terminal: its bell, the desktop, a command of the user's.
+"""Carries news out of the terminal: its bell, the desktop, a command of the user's, a webhook.
 
-Called by the app for each piece of news, once. The command gets facts in its environment and nothing in its words, and
-there is no shell; a command that fails is told and logged, and nothing waits for it.
+Called by the app for each piece of news, once, and by `llmzero alerts`. The command gets facts in its environment and
+nothing in its words, and there is no shell; what fails is told and logged, and nothing waits for it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
+from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.user.places import state_dir
+from llmzero_tui.user.webhook import Webhook, address
 from llmzero_tui.values.news import News
 
 if TYPE_CHECKING:
@@ -36,6 +39,10 @@ def sentence(news: News) -> str:
     name, reason = plain(news.name, 64), plain(news.reason, 120)
     if news.kind == "waiting":
         return f"{name}: proposal #{news.node} waits for you"
+    if news.kind == "collapsed":
+        return f"{name}: segment #{news.node} collapsed and was stopped"
+    if news.kind == "no signal":
+        return f"{name}: no learning signal" + (f": {reason}" if reason else "")
     if news.kind == "lost":
         return f"{name}: the engine ended without a message; llmzero resume continues the run"
     return f"{name} {news.kind}" + (f": {reason}" if reason else "")
@@ -55,8 +62,10 @@ def facts(news: News) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _NotificationJob:
-    words: Sequence[str]
-    environment: dict[str, str]
+    """`run` does it and returns why it failed, or ""."""
+
+    name: str
+    run: Callable[[], str]
 
 
 class Notifier:
@@ -70,6 +79,7 @@ class Notifier:
         self._jobs: SimpleQueue[_NotificationJob] = SimpleQueue()
         self._lock = threading.Lock()
         self._running = False
+        self._webhook: Webhook | None = None
 
     def tell(self, news: News) -> None:
         """Ring, show, run; returns at once."""
@@ -78,22 +88,36 @@ class Notifier:
         if self.settings.desktop:
             self._show(news)
         if self.settings.notify_command:
-            self._queue(_NotificationJob(self.settings.notify_command, facts(news)))
+            self._call(self.settings.notify_command, facts(news))
+        if (hook := self._webhook_of_now()) is not None:
+            self._queue(_NotificationJob("webhook", partial(hook.tell, sentence(news))))
+
+    def _webhook_of_now(self) -> Webhook | None:
+        """The same object for as long as the address stays: it counts what it sends."""
+        try:
+            where = address(self.settings.webhook)
+        except UserError as error:
+            self._failed(f"webhook: {error}")
+            return None
+        if self._webhook is None or self._webhook.where != where:
+            self._webhook = Webhook(where) if where else None
+        return self._webhook
 
     def _show(self, news: News) -> None:
         program = shutil.which("notify-send")
         if program is None:
             self._failed("desktop: there is no notify-send on the PATH")
             return
-        urgency = "critical" if news.kind in ("failed", "lost") else "normal"
+        urgency = "critical" if news.kind in ("failed", "lost", "collapsed", "no signal") else "normal"
         body = sentence(news).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        self._queue(
-            _NotificationJob((program, "--app-name=LLMZero", f"--urgency={urgency}", "--", "LLMZero", body), {})
-        )
+        self._call((program, "--app-name=LLMZero", f"--urgency={urgency}", "--", "LLMZero", body), {})
+
+    def _call(self, words: Sequence[str], environment: dict[str, str]) -> None:
+        self._queue(_NotificationJob(words[0], partial(call, words, environment)))
 
     def _queue(self, job: _NotificationJob) -> None:
         if self._jobs.qsize() >= BACKLOG:
-            self._failed(f"{job.words[0]}: {BACKLOG} of its calls are already waiting; this one is skipped")
+            self._failed(f"{job.name}: {BACKLOG} of its calls are already waiting; this one is skipped")
             return
         self._jobs.put(job)
         with self._lock:
@@ -112,9 +136,9 @@ class Notifier:
                         self._running = False
                         return
                 continue
-            error = call(job.words, job.environment)
+            error = job.run()
             if error:
-                self._failed(f"{plain(job.words[0], 80)}: {error}{_log(job.words[0], error)}")
+                self._failed(f"{plain(job.name, 80)}: {error}{_log(job.name, error)}")
 
 
 def call(words: Sequence[str], environment: dict[str, str]) -> str:

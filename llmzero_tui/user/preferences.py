@@ -35,11 +35,13 @@ class TerminalSettings:
     refresh_seconds: float = 1.0
     """Seconds between two looks at a run; more of them for a slow line."""
     bell: bool = False
-    """Ring the terminal's bell when a proposal starts waiting for you, a run ends, or an engine is lost."""
+    """Ring the terminal's bell at news: a proposal waits, a segment collapses, a run ends or has no learning signal."""
     desktop: bool = False
     """Show the same on the desktop by notify-send, where there is one."""
     notify_command: tuple[str, ...] = ()
     """A command to run then, as a list of words; no shell. LLMZERO_EVENT, LLMZERO_RUN and more in its environment."""
+    webhook: str = field(default="", repr=False)
+    """An address that takes Slack's JSON, for the same news; a secret, better kept in LLMZERO_WEBHOOK."""
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Other keys for actions: `run.approve = "y"`, several in a list, none with an empty one."""
 
@@ -67,7 +69,8 @@ def checked(values: Mapping[str, Any]) -> TerminalSettings:
             try:
                 good[name] = CHECKS[name](values[name])
             except ValueError as error:
-                given = "" if isinstance(values[name], dict) else f" = {short(values[name])}"
+                secret = isinstance(values[name], dict) or name == "webhook"
+                given = "" if secret else f" = {short(values[name])}"
                 wrong.append(one_line(f"{name}{given}: {error}"))
     if wrong:
         raise UserError(wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
@@ -110,6 +113,13 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _address(value: Any) -> str:
+    """An address of http or https; what it is stands in no message."""
+    if not isinstance(value, str) or (value and not value.startswith(("https://", "http://"))):
+        raise ValueError("must be an address, https://…")
+    return value
+
+
 def _keys(value: Any) -> dict[str, tuple[str, ...]]:
     """`run.approve = "y"` is a table in a table for TOML, "run.approve" is not: both are meant alike."""
     if not isinstance(value, dict):
@@ -129,5 +139,5 @@ def _keys(value: Any) -> dict[str, tuple[str, ...]]:
 
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "theme": _theme, "ascii": _switch, "mouse": _switch, "refresh_seconds": _seconds, "bell": _switch,
-    "desktop": _switch, "notify_command": _words, "keys": _keys,
+    "desktop": _switch, "notify_command": _words, "webhook": _address, "keys": _keys,
 }  # fmt: skip

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["waiting", "finished", "stopped", "failed", "lost"]
+Kind = Literal["waiting", "collapsed", "no signal", "finished", "stopped", "failed", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something worth a bell. `node` is the proposal's; `reason` is the run's own word, foreign text."""
+    """Something worth a bell. `node` is that of a proposal or a segment; `reason` the run's own word, foreign text."""
 
     path: Path
     name: str

@@ -15,7 +15,7 @@ from llmzero_tui.user.preferences import TerminalSettings
 from llmzero_tui.values.news import News
 from tests.tui import sample_run
 from tests.tui.conftest import app_on, until
-from tests.tui.live_engine import Engine, live
+from tests.tui.live_engine import RUNNING, Engine, live
 
 
 def propose(engine: Engine, node: int) -> None:
@@ -52,6 +52,22 @@ def test_the_first_look_finds_nothing_new_and_each_thing_is_told_once(runs: Path
     assert feed.read() == ()
     set_state(engine, "failed", "disk full")
     assert feed.read() == (News(run, "knights-01", "failed", reason="disk full"),)
+    assert feed.read() == ()
+    feed.close()
+
+
+def test_a_segment_that_collapses_and_a_run_without_a_signal_are_news(runs: Path, engine: Engine) -> None:
+    feed = NewsFeed(runs)
+    run = runs / "knights-01"
+    feed.read()
+    engine.writer.update("nodes", {"node_id": RUNNING}, state="early-stopped")
+    engine.writer.insert(
+        "events", level="warning", kind="no signal", node_id=None, message="all rewards 0", detail="{}"
+    )
+    engine.writer.flush()
+    collapsed, none = feed.read()
+    assert collapsed == News(run, "knights-01", "collapsed", RUNNING)
+    assert none == News(run, "knights-01", "no signal", reason="all rewards 0")
     assert feed.read() == ()
     feed.close()
 
