@@ -82,15 +82,25 @@ def _gains(found: Result) -> BenchTable:
 def _differences(found: Result) -> BenchTable:
     horizons = found["horizons"]
     rows = [
-        (plain(row["advisor"]), plain(row["against"]), *(_interval(row["gain"][str(h)]) for h in horizons))
+        (
+            plain(row["advisor"]), plain(row["against"]), *(_interval(row["gain"][str(h)]) for h in horizons),
+            _verdict(row["gain"][str(horizons[-1])]),
+        )
         for row in found["differences"]
-    ]
+    ]  # fmt: skip
     return BenchTable(
         "One advisor against another",
-        "The difference of their gains, point by point, with its 95% interval.",
-        ("advisor", "against", *(f"after {h}" for h in horizons)),
+        "The difference of their gains, point by point, with its 95% interval; shown where the interval after the "
+        "most steps leaves out 0.",
+        ("advisor", "against", *(f"after {h}" for h in horizons), "shown"),
         rows,
     )
+
+
+def _verdict(value: Mapping[str, Any] | None) -> str:
+    if value is None or value["low"] is None or value["low"] <= 0 <= value["high"]:
+        return "no"
+    return "better" if value["low"] > 0 else "worse"
 
 
 def _answers(found: Result) -> BenchTable:

@@ -180,6 +180,16 @@ def test_the_tables_say_which_outcome_is_a_neighbours(file: Path) -> None:
     assert "| continue always | 2 | +0.000 | +0.000 |" in page(found)
 
 
+def test_a_difference_is_shown_where_its_interval_leaves_out_0(file: Path) -> None:
+    found, _ = ask_model(file, Fixed(temperature=1.3, optimizer="reset"))
+    rows = {line.split(" | ")[1]: line for line in page(found).splitlines() if line.startswith(f"| {OLLAMA} | ")}
+    assert rows[RULES].endswith(" worse |")  # the same at both points: an interval without width
+    first = found["differences"][0]
+    first["gain"]["100"] |= {"low": -0.1, "high": 0.2}
+    assert f"| {first['advisor']} | {first['against']} | " in page(found)
+    assert "[−0.100, +0.200] | no |" in page(found)
+
+
 def test_the_command_prints_tables_json_or_a_page(file: Path, tmp_path: Path) -> None:
     done = llmzero("advisor-bench", "--bank", file, "--json", "--to", tmp_path / "advisor-bench.md", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
