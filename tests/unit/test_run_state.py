@@ -92,6 +92,7 @@ def test_answers_to_the_fixed_prompts_are_kept_to_be_read_and_no_advisor_sees_th
     ]  # fmt: skip
     sight = EvidenceBuilder(run_state, Space.build({}, batch_size=32), seed=0, draws=False)
     assert [seen.completion for seen in sight._completions(run_state.tree[node_id], 10)] == ["trained"]
+    run_state.close()
 
 
 def test_a_reloaded_tree_equals_the_one_before(tmp_path: Path) -> None:
@@ -178,7 +179,9 @@ def test_a_segment_goes_on_from_a_checkpoint_that_was_not_scored(tmp_path: Path,
     again.flush()
     assert again.rows("SELECT max(step) AS last FROM metrics") == [{"last": step}]
     scored(again, node, step, 40)
-    assert reload(again).tree[node].state is (NodeState.FINISHED if step == 10 else NodeState.QUEUED)
+    once_more = reload(again)
+    assert once_more.tree[node].state is (NodeState.FINISHED if step == 10 else NodeState.QUEUED)
+    once_more.close()
 
 
 def test_a_checkpoint_beyond_the_steps_that_were_told_is_not_taken(tmp_path: Path) -> None:
