@@ -21,7 +21,7 @@ from engine.compare.records import append, lines
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.record import transition_from_json, transition_to_json
 from engine.domain.space import Transition
-from engine.errors import Fault
+from engine.errors import Fault, UserError
 
 ANSWER = "answer"
 TRIES = 2
@@ -156,18 +156,31 @@ def ask_all(
             if kept is not None:
                 append(kept, _to_json(answer))
             tell(f"{number} of {len(points)} {point.name}: {_told(answer)}, {answer.seconds:.1f} s")
-        found.append(answer)
+        found.append(held(answer, point))
     return found
 
 
 def recorded(path: Path) -> Iterator[Answer]:
-    """The answers of a file, of any advisor. Raises UserError where it cannot be read."""
+    """The answers of a file, of any advisor. Raises UserError where it cannot be read, or holds others."""
     for line in lines(path):
         if line.pop("kind", None) == ANSWER:
-            given = line["proposal"]
-            proposal = None if given is None else transition_from_json(given)
-            roles = tuple(RoleCost(**each) for each in line["roles"])
-            yield Answer(**{**line, "proposal": proposal, "refusals": tuple(line["refusals"]), "roles": roles})
+            try:
+                yield _from_json(line)
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(f"{path} holds no answers of advisor-bench: {type(error).__name__}: {error}") from error
+
+
+def held(answer: Answer, point: DecisionPoint) -> Answer:
+    """The answer as it counts at a point of this bank: without a proposal that breaks a rule there."""
+    if answer.proposal is None or not violations(answer.proposal, point.evidence):
+        return answer
+    return replace(answer, proposal=None)
+
+
+def _from_json(line: dict[str, Any]) -> Answer:
+    proposal = None if line["proposal"] is None else transition_from_json(line["proposal"])
+    roles = tuple(RoleCost(**each) for each in line["roles"])
+    return Answer(**{**line, "proposal": proposal, "refusals": tuple(line["refusals"]), "roles": roles})
 
 
 def _to_json(answer: Answer) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
 from engine.compare.statistics import SeedMean, mean
 from engine.decisions import bank, payoff, scoring
-from engine.decisions.asking import Answer, ask_all, recorded
+from engine.decisions.asking import Answer, ask_all, held, recorded
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.scoring import Outcome
 from engine.domain.space import Intent, Transition
@@ -97,10 +97,10 @@ def _asked(
         name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}"
         answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=shown)
         found[name] = {each.point: each for each in answers}
-    wanted = {p.name for p in points}
+    wanted = {p.name: p for p in points}
     for answer in recorded(kept) if kept else ():
         if answer.point in wanted:
-            found.setdefault(answer.advisor, {})[answer.point] = answer
+            found.setdefault(answer.advisor, {})[answer.point] = held(answer, wanted[answer.point])
     return {name: list(answers.values()) for name, answers in found.items()}
 
 
@@ -283,6 +283,8 @@ def main() -> int:
         found = {"error": str(mistake)}
     except Fault as fault:
         found = {"fault": str(fault)}
+    except OSError as error:  # the answers cannot be kept
+        found = {"error": f"{error.filename}: {error.strerror}"}
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 

@@ -118,6 +118,15 @@ def test_a_file_of_answers_is_scored_without_a_server(file: Path, tmp_path: Path
     assert row(later, OLLAMA) == row(first, OLLAMA)
 
 
+def test_a_recorded_proposal_that_breaks_a_rule_here_does_not_count(file: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    ask_model(file, Fixed(temperature=1.3), answers)
+    text = answers.read_text(encoding="utf-8")
+    answers.write_text(text.replace('"temperature":1.3', '"warmth":9'), encoding="utf-8")
+    model = row(bench(BenchQuestion(advisor="", bank=str(file), answers=str(answers))), OLLAMA)
+    assert model["valid"] == 0
+
+
 def test_a_refused_proposal_is_asked_for_again_and_the_rules_stand_in(file: Path) -> None:
     found, asked = ask_model(file, Fixed())  # a change that changes nothing
     model = row(found, OLLAMA)

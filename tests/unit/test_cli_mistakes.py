@@ -35,6 +35,7 @@ BAD_FILES = {
     "wrong type": (RUN_FILE.replace("segment_steps = 4", 'segment_steps = "many"'), ["segment_steps", "many"]),
     "not a table": ("task = 3\n", ["task = 3", "table"]),
     "not a number": (RUN_FILE.replace("nodes = 2", "nodes = 2\nminutes = inf"), ["minutes", "inf", "finite"]),
+    "share of a model": (RUN_FILE + "[advisor]\nshare = 1.5\n", ["share", "1.5", "1"]),
     "no limit": (RUN_FILE.replace("nodes = 2", "nodes = 0"), ["limit", "steps, gpu_hours, minutes, nodes"]),
     "missing model": (RUN_FILE + '[model]\npath = "./nowhere"\n', ["nowhere", "directory"]),
     "no such hub model": (RUN_FILE + '[model]\npath = "nobody/nothing"\n', ["nobody/nothing", "directory"]),
@@ -112,6 +113,16 @@ def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
 
 def test_an_unknown_option(tmp_path: Path) -> None:
     refused(llmzero("ls", "--jsno", cwd=tmp_path), "--jsno")
+
+
+def test_a_bench_without_a_bank_answers_or_a_page(tmp_path: Path) -> None:
+    (tmp_path / "other.jsonl").write_text('{"kind": "answer", "point": 3}\n{"kind": "point"}\n')
+    for arguments, words in (
+        (["--bank", "none.jsonl"], ["none.jsonl", "holds no decision point"]),
+        (["--answers", "other.jsonl"], ["other.jsonl", "no answers of advisor-bench"]),
+        (["--to", "page.txt"], ["page.txt", ".md"]),
+    ):
+        refused(llmzero("advisor-bench", *arguments, cwd=tmp_path), *words)
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "many"])
