@@ -71,14 +71,8 @@ class Planner:
         if expansion.changes is not None:
             return self._strategys_own(expansion)
         made = _PlanAttempt()
-        advisor = self._advisor
-        if by_rules or (advisor.slow and expansion.intent is Intent.KEEP) or not self._leads():
-            advisor = self._rules
-        elif advisor.slow and not self._share.models_turn(self._run.tree, expansion.intent):
-            advisor = self._rules
-            text = f"the rules decide: the share of {self._advisor.name} is {self._share.share:.0%}"
-            self._run.event("info", "advisor share", text, expansion.parent)
-        elif expansion.intent is Intent.CHANGE and expansion.candidates:
+        advisor = self._rules if by_rules else self._whose(expansion)
+        if advisor is not self._rules and expansion.intent is Intent.CHANGE and expansion.candidates:
             expansion = await self._select(expansion, fraction_spent, made)
         evidence = await self._evidence.look(expansion, fraction_spent, plots=advisor is not self._rules)
         if advisor.slow and self._share.shows(expansion.intent):
@@ -92,6 +86,19 @@ class Planner:
                     transition, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults)
                 )
         raise RuntimeError(f"no valid proposal for {expansion}: {made.refusals}")
+
+    def _whose(self, expansion: Expansion) -> Advisor:
+        """Who decides: the run's advisor, or the rules where it would only say "keep", has lost the lead or has its
+        share already."""
+        advisor = self._advisor
+        if (advisor.slow and expansion.intent is Intent.KEEP) or not self._leads():
+            return self._rules
+        model = advisor.slow and advisor.name != self._rules.name  # one that did not qualify is the rules by now
+        if not model or self._share.models_turn(self._run.tree, expansion.intent):
+            return advisor
+        text = f"the rules decide: the share of {advisor.name} is {self._share.share:.0%}"
+        self._run.event("info", "advisor share", text, expansion.parent)
+        return self._rules
 
     def cancel(self) -> None:
         """Nothing is wanted any more: end what the advisor is being asked."""
