@@ -158,7 +158,7 @@ class PointMaker:
         spec = self._test()
         found = []
         for node, step in places(evidence):
-            score = self._scored(str(self._checkpoint(node, step)), spec).score(record.test_prompts(spec.n))
+            score = self._scored(str(self._checkpoint(node, step)), spec).score(record.measuring_prompts(spec.n))
             found.append([node, step, record.score_to_json(0, score)])
         return found
 
@@ -168,7 +168,7 @@ class PointMaker:
         configuration = self._space.apply(tree[transition.parent].configuration, transition.changes)
         told = self._train(tree, transition, configuration, max(self._sizes.horizons), seed, len(tree), self._test())
         shutil.rmtree(self._segment(len(tree)), ignore_errors=True)
-        prompts = record.test_prompts(self._sizes.test)
+        prompts = record.measuring_prompts(self._sizes.test)
         return told, [record.score_to_json(step, each.score(prompts)) for step, each in told.scores.items()]
 
     def _train(

@@ -126,4 +126,4 @@ def _filled(items: Sequence[Sequence[Any]], horizons: Sequence[int], start: Scor
 
 
 def _test(item: Sequence[Any]) -> Score:
-    return record.score_from_json(item, record.test_prompts(item[1]))
+    return record.score_from_json(item, record.measuring_prompts(item[1]))

@@ -24,7 +24,7 @@ DIGITS = 4
 """Significant digits of a metric."""
 
 
-def test_prompts(n: int) -> PromptSet:
+def measuring_prompts(n: int) -> PromptSet:
     """What every measured policy is asked: other prompts than those of the evidence."""
     return PromptSet("test", TEST_SEED, n)
 

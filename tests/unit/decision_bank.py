@@ -27,7 +27,7 @@ def evidence(number: int = 0) -> Evidence:
 
 def score(right: int) -> Score:
     """The first prompts solved both times."""
-    return Score(N, right, right, "3" * right + "0" * (N - right), (record.test_prompts(N),))
+    return Score(N, right, right, "3" * right + "0" * (N - right), (record.measuring_prompts(N),))
 
 
 def transitions(given: Evidence) -> list[tuple[str, Transition]]:
