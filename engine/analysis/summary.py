@@ -6,7 +6,7 @@ A dead engine writes nothing, so "crashed" is derived here: a state that is not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.reported import TestMeasurement, read_header, reported
 from engine.analysis.rows import numbers
 from engine.domain.score import Score
+from engine.store import queries
 
 FINAL_STATES = frozenset({"finished", "stopped", "failed"})
 SPENDING = frozenset({"starting", "training", "paused"})
@@ -47,9 +48,10 @@ class RunSummary:
     segments that were begun or queued. Scores are None until measured. `running_nodes` train now. `budget` holds the
     limits of now by name (steps, nodes, minutes, gpu_hours; 0 is none), `budget_fraction` is the share of the nearest
     one that is spent, None before the first row of the budget; for `eta_seconds` see `eta`; `activity` is what
-    workers do between steps. Times are UTC without a zone; `age_seconds` is the time since the last row of the log,
-    budget or scores, None where there is none. `advisor_answered` is when the model that advises last gave a usable
-    answer, `advisor_failing` since when it gives none.
+    workers do between steps, `devices` what segments train on now and how many on each. Times are UTC without a zone;
+    `age_seconds` is the time since the last row of the log, budget or scores, None where there is none.
+    `advisor_answered` is when the model that advises last gave a usable answer, `advisor_failing` since when it gives
+    none.
     """
 
     name: str
@@ -87,6 +89,7 @@ class RunSummary:
     advisor_answered: datetime | None = None
     advisor_failing: datetime | None = None
     activity: tuple[WorkerActivity, ...] = ()
+    devices: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For `ls --json`: scores with their n and interval, times as ISO 8601 with the zone."""
@@ -147,6 +150,10 @@ def evaluation_share(evaluation_seconds: float, trainer_seconds: float) -> float
     return evaluation_seconds / worked if worked > 0 else 0.0
 
 
+def _devices(reader: RowReader) -> dict[str, int]:
+    return {row["device"]: row["segments"] for row in reader.rows(queries.load("running_devices"))}
+
+
 def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
     """The facts of the run behind a reader. `now` is UTC without a zone; by default the clock's.
 
@@ -187,5 +194,6 @@ def summarise(reader: RowReader, *, now: datetime | None = None) -> RunSummary:
         base_test=best.base_test,
         test_measurements=best.tests,
         activity=doings(row["activity"]) if reader.live else (),
+        devices=_devices(reader) if reader.live and row["running"] else {},
         age_seconds=max(0.0, (now - row["last_ts"]).total_seconds()) if row["last_ts"] else None,
     )

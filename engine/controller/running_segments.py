@@ -148,7 +148,9 @@ class RunningSegments:
             case events.SegmentStarted():
                 node_id = int(event.job)
                 self._failed_starts.clear()
-                self._run.event("info", "started", f"set up in {event.setup_seconds:.2f} s", node_id)
+                where = f" on {event.device}" if event.device else ""
+                told = f"set up in {event.setup_seconds:.2f} s{where}"
+                self._run.event("info", "started", told, node_id, device=event.device)
             case events.StepMetrics():
                 self._metrics(event)
             case events.CompletionSamples():

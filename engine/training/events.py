@@ -289,11 +289,13 @@ class WorkerReady(WorkerMessage):
 
 
 class SegmentStarted(WorkerMessage):
-    """The first step is about to begin; `setup_seconds` from the request to here (load, trainer, optimizer state)."""
+    """The first step is about to begin; `setup_seconds` from the request to here (load, trainer, optimizer state).
+    `device` is what it trains on, with its machine."""
 
     kind: Literal["started"] = "started"
     job: str
     setup_seconds: Seconds
+    device: str = ""
 
 
 class StepMetrics(WorkerMessage):

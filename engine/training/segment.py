@@ -26,6 +26,7 @@ from engine.training.evaluate import check_positions, encode, end_ids, evaluate,
 from engine.training.events import SegmentEnd, SegmentSpec
 from engine.training.failures import NotFinite
 from engine.training.rewards import Grader, TaskReward, clean, pick_samples
+from engine.training.usage import UsageMeter, device_name
 from engine.words import counted
 from tasks import registry
 from tasks.base import Split, Task
@@ -94,6 +95,7 @@ class SegmentTraining:
         self._task: Task | None = None
         self._rewards: TaskReward | None = None
         self._reward_errors = 0  # as last told
+        self._usage = UsageMeter()
 
     def train(self) -> SegmentEnd:
         """Train until the last step or a stop. Raises whatever goes wrong; see `failures`."""
@@ -197,7 +199,8 @@ class SegmentTraining:
 
     def begin(self) -> None:
         """The first step is about to begin."""
-        self._emit(events.SegmentStarted(job=self.spec.job, setup_seconds=time.perf_counter() - self._began))
+        setup = time.perf_counter() - self._began
+        self._emit(events.SegmentStarted(job=self.spec.job, setup_seconds=setup, device=device_name()))
         self._control.hold(self.spec.job)
         self._mark = time.perf_counter()
 
@@ -236,6 +239,7 @@ class SegmentTraining:
             if isinstance(value, int | float) and math.isfinite(value)
         }
         values["step_seconds"] = seconds
+        values |= self._usage.read(seconds, values.get("num_tokens"))
         self._emit(events.StepMetrics(job=self.spec.job, step=step, values=values))
         if not self._reward_errors:
             self._tell_reward_errors()

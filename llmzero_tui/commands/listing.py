@@ -70,6 +70,7 @@ def ls(options: argparse.Namespace) -> int:
         "test",
         "budget",
         "started (UTC)",
+        "trains on",
     ]
     emit(*table(header, [_line(each) for each in rows], right={3, 4, 8}))
     for each in rows:
@@ -113,7 +114,7 @@ def _line(listed: ListedRun) -> list[object]:
     state = f"{mark(listed.state).glyph} {listed.state}"
     facts = listed.summary
     if facts is None:
-        return [listed.directory.name, state, *[MISSING] * 8]
+        return [listed.directory.name, state, *[MISSING] * 9]
     spent = MISSING if facts.budget_fraction is None else f"{facts.budget_fraction:.0%}"
     if facts.eta_seconds is not None:
         spent += f", {duration(facts.eta_seconds)} left"
@@ -121,5 +122,12 @@ def _line(listed: ListedRun) -> list[object]:
     return [
         listed.directory.name, state, facts.task, facts.nodes, facts.steps,
         *(score(each.value, *each.interval) if each else MISSING for each in scores),
-        spent, minute(facts.started),
+        spent, minute(facts.started), _devices(facts),
     ]  # fmt: skip
+
+
+def _devices(facts: RunSummary) -> str:
+    """ "2 × cpu (box)": what segments train on now."""
+    return ", ".join(
+        f"{count} × {plain(device, 60)}" if count > 1 else plain(device, 60) for device, count in facts.devices.items()
+    )

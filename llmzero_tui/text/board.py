@@ -21,6 +21,7 @@ from llmzero_tui.text.facts import (
     best_score,
     best_words,
     branches,
+    device_words,
     limit_words,
     running_words,
     spent_words,
@@ -97,6 +98,8 @@ class ProgressBoard:
         glyph = mark("running").glyph
         trains = [Text(f"{glyph} {words}", style=_colour("live")) for words in activity_words(summary)]
         trains += [Text(f"{glyph} {running_words(each)}", style=_colour("live")) for each in facts.running]
+        devices = filter(None, map(device_words, facts.running))
+        trains += [Text(f"  {words}", style=_colour("muted")) for words in devices]
         return [title, budget, limits, scores, *trains]
 
     def _tree(self, facts: RunFacts, room: int) -> list[Text]:

@@ -6,7 +6,7 @@ Reads through a reader, formats text and JSON, prints nothing. Every score stand
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,13 +26,15 @@ SHORT = {
     "completions/clipped_ratio": "truncated",
 }  # fmt: skip
 """What is told of a node that trains, in this order, under a short name."""
+USAGE = {"device/utilization": "{:.0%} busy", "device/memory_gb": "{:.1f} GB", "tokens_per_second": "{:.0f} tokens/s"}
+"""What is told of a worker's device, in this order."""
 UNITS = {"steps": "steps", "nodes": "nodes", "minutes": "minutes", "gpu_hours": "GPU hours"}
 
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
     """A node that trains, with the latest value of its telling metrics by TRL's names; `doing` is what its worker does
-    between two steps, "scoring the checkpoint 64/256"."""
+    between two steps, "scoring the checkpoint 64/256"; `device` what it trains on, `usage` how much of that it uses."""
 
     node: int
     label: str
@@ -41,11 +43,14 @@ class RunningNode:
     changed: str
     metrics: Mapping[str, float]
     doing: str = ""
+    device: str = ""
+    usage: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> Row:
         """For JSON."""
         return {"node": self.node, "label": self.label, "step": self.step, "planned": self.planned,
-                "metrics": dict(self.metrics), "doing": self.doing}  # fmt: skip
+                "metrics": dict(self.metrics), "doing": self.doing, "device": self.device,
+                "usage": dict(self.usage)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,13 @@ def headline(directory: RunDirectory, summary: RunSummary) -> Row:
 def _running(row: Row, summary: RunSummary) -> RunningNode:
     metrics = json_of(row["metrics"], {})
     told = {name: metrics[name] for name in SHORT if isinstance(metrics.get(name), int | float)}
+    usage = {name: metrics[name] for name in USAGE if isinstance(metrics.get(name), int | float)}
     doing = next((each.words for each in summary.activity if each.node == row["node_id"]), "")
     changed = change_text(json_of(row["changes"], {}), row["label"])
     return RunningNode(
-        row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], changed, told, plain(doing, 80)
-    )
+        row["node_id"], row["label"], row["trained_steps"], row["planned_steps"], changed, told, plain(doing, 80),
+        plain(row["device"] or "", 80), usage,
+    )  # fmt: skip
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
@@ -170,6 +177,15 @@ def running_words(running: RunningNode) -> str:
     return f"#{running.node} {plain(running.changed, 200)}  step {running.step}/{running.planned}{doing}{metrics}"
 
 
+def device_words(running: RunningNode) -> str:
+    """ "#13 on NVIDIA H200 (node-7), 93% busy, 41.2 GB, 2150 tokens/s"; "" where it was not told."""
+    if not running.device:
+        return ""
+    return ", ".join(
+        [f"#{running.node} on {running.device}", *(USAGE[name].format(value) for name, value in running.usage.items())]
+    )
+
+
 def activity_words(summary: RunSummary) -> list[str]:
     """What workers do for no node: "scoring the base model 120/256"."""
     return [plain(each.words, 80) for each in summary.activity if each.node is None]
@@ -205,6 +221,7 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
         yield f"data {age(summary.age_seconds)} old"
     yield from (f"{mark('running').glyph} {words}" for words in activity_words(summary))
     yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
+    yield from (f"  {words}" for each in facts.running if (words := device_words(each)))
     yield from map(waiting_words, facts.waiting)
 
 

@@ -21,6 +21,7 @@ from llmzero_tui.widgets.appearance import look
 FIRST = (
     "reward", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",
     "grad_norm", "frac_reward_zero_std", "loss", "learning_rate", "step_seconds",
+    "tokens_per_second", "device/utilization", "device/memory_gb",
 )  # fmt: skip
 NAMES = {
     "completions/mean_length": "length",
@@ -30,6 +31,9 @@ NAMES = {
     "grad_norm": "grad",
     "learning_rate": "lr",
     "step_seconds": "s/step",
+    "tokens_per_second": "tok/s",
+    "device/utilization": "busy",
+    "device/memory_gb": "mem GB",
 }
 CELL = 23
 LEAST_COLUMNS = 3
