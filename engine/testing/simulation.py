@@ -210,6 +210,11 @@ class Simulation:
 
     # ---- the outcome --------------------------------------------------------------------------------------------
 
+    @property
+    def clock(self) -> int:
+        """Steps that one worker could have trained one after another by the end of the last segment."""
+        return self._clock
+
     def truth(self) -> float:
         """True accuracy of the incumbent."""
         node, checkpoint = self.tree.best()

@@ -1,0 +1,144 @@
+"""How much faster a search is with more workers: a whole real one on one and on two, simulated ones on up to 64.
+
+Run `python -m benchmarks.workers`; it writes docs/benchmark-workers.md. The real searches take some ten minutes on two
+quiet cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from engine.host import machine
+from engine.run import launch
+from engine.run.config import RunConfig
+from engine.search.registry import make
+from engine.store.reader import open_run
+from engine.testing.simulation import SPACE, Simulation, World
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmark-workers.md"
+WORKERS = (1, 2, 4, 8, 16, 32, 64)
+SEGMENT_STEPS = 50
+SEGMENTS = 96
+"""Of a simulated search."""
+
+
+@dataclass(frozen=True)
+class RealSearch:
+    """A search that was run: seconds from its first segment to the end of its last, steps trained, test score."""
+
+    workers: int
+    seconds: float
+    steps: int
+    score: float
+    load: float
+
+
+def real(workers: int, segments: int, where: Path) -> RealSearch:
+    """One search of the task knights on the shipped base; equal steps whatever the number of workers."""
+    steps = 30 * segments
+    config = RunConfig.model_validate(
+        {
+            "name": f"workers-{workers}",
+            "task": {"name": "knights"},
+            "budget": {"steps": steps},
+            "search": {"segment_steps": 30, "comparator": "off"},
+            "executor": {"workers": workers},
+            "evaluation": {"validation_prompts": 128, "rerank_prompts": 128, "test_prompts": 256},
+            "advisor": {"kind": "rules"},
+            "training": {"threads": 1},
+        }
+    )
+    load = os.getloadavg()[0]
+    directory = launch.create_run(config, where)
+    launch.start_engine(directory)
+    while directory.holder() is not None:
+        time.sleep(1)
+    reader = open_run(directory.path)
+    try:
+        [row] = reader.rows(
+            "SELECT epoch(max(ended) - min(started)) AS seconds, sum(trained_steps) AS steps FROM nodes "
+            "WHERE node_id > 0"
+        )
+        [test] = reader.rows(
+            "SELECT (greedy + sampled) / (2.0 * n) AS score FROM evaluations WHERE split = 'test' AND kind = 'final'"
+        )
+    finally:
+        reader.close()
+    return RealSearch(workers, row["seconds"], row["steps"], test["score"], load)
+
+
+def simulated(strategy: str, workers: int, seeds: int) -> tuple[float, float]:
+    """Speed-up over one worker at equal steps, where all segments take equal time, and the true accuracy found."""
+    clocks, found = [], []
+    for seed in range(seeds):
+        searcher = make(strategy, seed=seed, segment_steps=SEGMENT_STEPS, roots=4, space=SPACE)
+        done = Simulation(searcher, World(seed), SEGMENTS * SEGMENT_STEPS, workers, SEGMENT_STEPS, seed=seed).run()
+        clocks.append(done.clock)
+        found.append(done.truth())
+    return SEGMENTS * SEGMENT_STEPS / fmean(clocks), fmean(found)
+
+
+def page(runs: list[RealSearch], seeds: int) -> str:
+    """The result as Markdown."""
+    table = "\n".join(
+        f"| {run.workers} | {run.steps} | {run.seconds:.0f} | {runs[0].seconds / run.seconds:.2f} | {run.score:.3f} | "
+        f"{run.load:.1f} |"
+        for run in runs
+    )
+    lines = []
+    for workers in WORKERS:
+        (ours, accuracy), (random, _) = (simulated(name, workers, seeds) for name in ("llmzero", "random"))
+        lines.append(f"| {workers} | {ours:.2f} | {accuracy:.3f} | {random:.2f} |")
+    rows = "\n".join(lines)
+    return f"""# Speed-up by workers
+
+## A whole real search
+
+knights, the shipped base of 0.3M parameters, strategy llmzero, rules advisor, one thread a worker, equal steps; from
+the start of the first segment to the end of the last. One run each, seed 0.
+
+| workers | steps | seconds | speed-up | test score | load before |
+|---|---|---|---|---|---|
+{table}
+
+Machine: {machine.cores()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
+A load above 0.5 means that other processes shared the cores. One worker more is then a larger share of them, and the
+speed-up is none of a quiet machine.
+
+## Simulated to 64 workers
+
+The real strategy, tree and rules advisor over synthetic learning curves (`engine.testing.simulation`): {SEGMENTS}
+segments of {SEGMENT_STEPS} steps, mean of {seeds} worlds; advice and evaluations take no time. Segments in flight count
+as visits without a value (WU-UCT), so free workers spread over the tree.
+
+| workers | speed-up, llmzero | true accuracy found | speed-up, random search |
+|---|---|---|---|
+{rows}
+
+One line of {SEGMENTS} segments is no faster with more workers, so depth bounds the speed-up; the accuracy says what the
+wider tree costs. Random search has {SEGMENTS} segments to give away from the start.
+
+Written by `python -m benchmarks.workers`.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--segments", type=int, default=16, help="of each real search")
+    parser.add_argument("--seeds", type=int, default=16, help="worlds of each simulated cell")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as where:
+        runs = [real(workers, options.segments, Path(where)) for workers in (1, 2)]
+    PAGE.write_text(page(runs, options.seeds), encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
