@@ -174,4 +174,5 @@ class JobBuilder:
             threads=self._threads,
             on_error=self._config.task.on_error,
             lora=self._lora(),
+            vllm=self._vllm(),
         )

@@ -7,23 +7,28 @@ number generator as it found them, so that evaluating does not change what is tr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from engine.chat import ChatFormat, plain_prompt
-from engine.domain.memory import evaluation_batch, sequence_bytes
+from engine.domain.memory import EVALUATION_PROMPTS, evaluation_batch, sequence_bytes
 from engine.domain.score import outcomes_of
 from engine.errors import UserError
 from engine.host.model_files import layer_sizes
 from engine.training.events import Evaluation, EvaluationSpec
-from engine.training.policy import check_answers, free_memory
+from engine.training.policy import check_answers, free_memory, positions_of
 from engine.training.rewards import Grader, Rollout, as_sample, clean
 from tasks.base import Item, Split, Task
+
+if TYPE_CHECKING:
+    from engine.training.vllm_generation import KeptGeneration
 
 
 def evaluate(
@@ -35,6 +40,7 @@ def evaluate(
     bf16: bool = False,
     on_error: Literal["fail", "zero"] = "zero",
     beat: Callable[[int, int], None] = lambda done, total: None,
+    vllm: Callable[[int, int], KeptGeneration] | None = None,
 ) -> Evaluation:
     """Numbers of correct completions out of `spec.n` prompts of `spec.split`, with the greedy completions of the first
     `spec.samples`.
@@ -47,6 +53,8 @@ def evaluate(
         beat: called before the first and after each batch, and at most once a second within one, with how many prompts
             are done, and of how many: a long evaluation is not taken for a hang. Each prompt is answered twice, each
             answer is half of it. What it raises ends the evaluation.
+        vllm: gives what answers instead of Transformers, with the weights of `model`, for the tokens of the longest
+            prompt and of the longest answer.
 
     Raises:
         TaskError: the task yields too few items or its verdict is unusable.
@@ -59,11 +67,16 @@ def evaluate(
     prompts = encode(tokenizer, texts, task)
     length = spec.max_completion_length or task.max_completion_length
     check_positions(model, prompts, length, "evaluation")
-    with _untouched(model, spec.seed), _autocast(model, bf16):
-        check_answers(model, "the policy")
-        grader = Grader(task, on_error)
-        at_once = spec.batch_size or _batch(model, max(map(len, prompts)) + length, bf16)
-        answers = _ScoredAnswers(model, tokenizer, grader, items, prompts, length, at_once, beat)
+    with _untouched(model, spec.seed), contextlib.ExitStack() as ready:
+        with _autocast(model, bf16):
+            check_answers(model, "the policy")
+        longest = max(map(len, prompts))
+        grader, generation = Grader(task, on_error), vllm(longest, length) if vllm else None
+        if generation is not None:
+            ready.enter_context(generation.awake())
+        ask = _asker(model, tokenizer, length, spec.seed, bf16, generation)
+        at_once = spec.batch_size or (EVALUATION_PROMPTS if generation else _batch(model, longest + length, bf16))
+        answers = _ScoredAnswers(tokenizer, grader, items, prompts, ask, end_ids(model, tokenizer), at_once, beat)
         beat(0, len(items))
         greedy = answers.all(sample=False)
         torch.manual_seed(spec.seed)
@@ -129,7 +142,7 @@ def check_positions(model: Any, prompts: Sequence[Sequence[int]], completion: in
     Raises:
         UserError: they exceed the model's positions, or a token of a prompt has no row in its embedding.
     """
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    positions = positions_of(model)
     longest = max(map(len, prompts), default=0)
     if positions is not None and longest + completion > positions:
         raise UserError(
@@ -151,16 +164,20 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return ids
 
 
+Ask = Callable[[Sequence[list[int]], bool, "_EachSecond"], list[list[int]]]
+"""Tokens of an answer to each prompt, greedy or sampled; the third is told of each token."""
+
+
 @dataclass(slots=True)
 class _ScoredAnswers:
-    """What a policy answers to the prompts of one evaluation, with the verdicts. `length`: tokens of an answer."""
+    """What a policy answers to the prompts of one evaluation, with the verdicts. `ends`: tokens that end an answer."""
 
-    model: Any
     tokenizer: Any
     grader: Grader
     items: Sequence[Item]
     prompts: Sequence[list[int]]
-    length: int
+    ask: Ask
+    ends: list[int]
     batch_size: int
     beat: Callable[[int, int], None]
     done: int = 0
@@ -186,14 +203,19 @@ class _ScoredAnswers:
         """Answers to the first `batch_size` of some prompts, or to fewer of them where memory runs out."""
         while True:
             try:
-                each_second = _EachSecond(lambda: self.beat(self.done, len(self.items)))
-                first = prompts[: self.batch_size]
-                return _generate(self.model, self.tokenizer, first, self.length, sample, each_second)
+                rows = self.ask(prompts[: self.batch_size], sample, _EachSecond(self._beat))
+                break
             except torch.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise
             self.batch_size = max(1, min(self.batch_size, len(prompts)) // 2)
             free_memory()
+        said = [_until_end(row, self.ends) for row in rows]
+        texts: list[str] = self.tokenizer.batch_decode(said, skip_special_tokens=True)
+        return [(text, kept, len(kept) == len(row)) for text, kept, row in zip(texts, said, rows, strict=True)]
+
+    def _beat(self) -> None:
+        self.beat(self.done, len(self.items))
 
 
 def _batch(model: Any, tokens: int, bf16: bool) -> int:
@@ -203,10 +225,31 @@ def _batch(model: Any, tokens: int, bf16: bool) -> int:
     return evaluation_batch(sequence_bytes(layer_sizes(config.to_dict()), config.vocab_size, tokens, compute))
 
 
+def _asker(model: Any, tokenizer: Any, length: int, seed: int, bf16: bool, generation: KeptGeneration | None) -> Ask:
+    """What answers: Transformers, or vLLM where there is one. `seed`: of vLLM's samples; Transformers draws from
+    torch's."""
+    if generation is None:
+
+        def transformers(prompts: Sequence[list[int]], sample: bool, each_second: _EachSecond) -> list[list[int]]:
+            with _autocast(model, bf16):
+                return _generate(model, tokenizer, prompts, length, sample, each_second)
+
+        return transformers
+    ends, asked = end_ids(model, tokenizer), itertools.count()
+
+    def vllm(prompts: Sequence[list[int]], sample: bool, each_second: _EachSecond) -> list[list[int]]:
+        common = {"max_tokens": length, "stop_token_ids": ends, "temperature": float(sample)}
+        # A seed for each: with one for all their draws would be the same.
+        settings = [common | {"seed": zlib.crc32(f"{seed}/{next(asked)}".encode())} for _ in prompts]
+        return generation.answer(prompts, settings, each_second.tick)
+
+    return vllm
+
+
 def _generate(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], length: int, sample: bool, each_token: StoppingCriteria
-) -> list[tuple[str, list[int], bool]]:
-    """A completion of each prompt, its tokens, and whether it was cut at the longest allowed length."""
+) -> list[list[int]]:
+    """Tokens of a completion of each prompt; what follows the one that ends it is padding."""
     ends = end_ids(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
     width = max(map(len, prompts))
@@ -227,10 +270,8 @@ def _generate(
     heard = StoppingCriteriaList([each_token])
     with torch.no_grad(), _own_generation_config(model, config):
         told = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, stopping_criteria=heard)
-    rows = told[:, width:].tolist()
-    said = [_until_end(row, ends) for row in rows]
-    texts: list[str] = tokenizer.batch_decode(said, skip_special_tokens=True)
-    return [(text, kept, len(kept) == len(row)) for text, kept, row in zip(texts, said, rows, strict=True)]
+    rows: list[list[int]] = told[:, width:].tolist()
+    return rows
 
 
 class _EachSecond(StoppingCriteria):  # type: ignore[misc]  # transformers has no types
@@ -240,10 +281,14 @@ class _EachSecond(StoppingCriteria):  # type: ignore[misc]  # transformers has n
         self._call = call
         self._last = time.monotonic()
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+    def tick(self) -> None:
+        """A token more has come."""
         if time.monotonic() - self._last >= 1:
             self._last = time.monotonic()
             self._call()
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        self.tick()
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 

@@ -231,6 +231,7 @@ class Train(WorkerMessage):
 class Evaluate(WorkerMessage):
     """Score a policy without training; answered by Evaluated, or by Ended with a failure.
 
+    `vllm`: what answers the prompts, None for Transformers.
     Several directories mean their *soup*: the policy whose weights are the mean of theirs, written to `save_to`.
     """
 
@@ -246,6 +247,7 @@ class Evaluate(WorkerMessage):
     threads: int = Field(default=0, ge=0)
     on_error: Literal["fail", "zero"] = "zero"
     lora: LoraSpec | None = None
+    vllm: VllmSpec | None = None
 
 
 class Stop(WorkerMessage):

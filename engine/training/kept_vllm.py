@@ -1,14 +1,12 @@
-"""vLLM in the worker's process: one instance, kept over segments and evaluations, which TRL is given.
+"""vLLM in the worker's process: one instance, built once for a worker and kept over its segments and evaluations.
 
-A process that deletes its vLLM does not get the memory of the GPU back, and a start takes tens of seconds, so an
-instance is built once for a worker and sleeps between its uses where it can (on a GPU). Used by segments and
-evaluations; what generates with which weights is TRL's: the policy's are sent before the first completion of each.
+A process that deletes its vLLM does not get the memory of the GPU back, and a start takes tens of seconds. Used by
+`vllm_generation`, which sends it weights and asks it; it knows nothing of policies.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import random
 import socket
@@ -18,13 +16,8 @@ from typing import Any
 
 import numpy
 import torch
-from trl.generation.vllm_generation import VLLMGeneration
-from trl.trainer import grpo_trainer
 
-from engine.errors import one_line
 from engine.training import policy
-from engine.training.events import Evaluate, SegmentSpec
-from engine.training.failures import NotStarted, is_out_of_memory
 
 TOKENS_AT_ONCE = 4096
 """Tokens of prompts that are read in one pass, as TRL has it."""
@@ -52,13 +45,12 @@ class InstanceSettings:
     implementation: str = "vllm"
 
 
-def dtype(spec: SegmentSpec | Evaluate) -> torch.dtype:
-    """What vLLM computes in for a job: as its forward passes do."""
-    weights = policy.weights_dtype(spec.dtype, spec.precision, frozen=spec.lora is not None)
-    return torch.bfloat16 if policy.use_bf16(spec.precision) else weights
-
-
 _kept: tuple[InstanceSettings, Any] | None = None
+
+
+def is_kept() -> bool:
+    """Whether there is an instance."""
+    return _kept is not None
 
 
 def forget() -> None:
@@ -87,50 +79,6 @@ def instance(wanted: InstanceSettings) -> Any:
     built = _build(wanted)
     _kept = (wanted, built)
     return built
-
-
-class KeptGeneration(VLLMGeneration):  # type: ignore[misc]  # TRL has no types
-    """TRL's generation by vLLM, with the kept instance in colocate mode, and a start that fails as NotStarted."""
-
-    def __init__(self, *arguments: Any, base: str, dtype: torch.dtype, sequences: int, **named: Any) -> None:
-        self._base, self._dtype, self._sequences = base, dtype, sequences
-        super().__init__(*arguments, **named)
-
-    def _init_vllm(self) -> None:
-        try:
-            if self.mode == "server":
-                super()._init_vllm()
-                return
-            self.llm = instance(self._wanted())
-        except Exception as error:
-            forget()
-            if is_out_of_memory(error):
-                raise
-            what = "the vLLM server cannot be used" if self.mode == "server" else "vLLM did not start"
-            raise NotStarted(f"{what}: {type(error).__name__}: {one_line(str(error))[:400]}") from error
-        self._llm_weights_sleeping = self.enable_sleep_mode
-
-    def _wanted(self) -> InstanceSettings:
-        return InstanceSettings(
-            base=self._base,
-            dtype=self._dtype,
-            length=self.max_model_length,
-            sequences=self._sequences,
-            share=self.gpu_memory_utilization,
-            sleep=self.enable_sleep_mode,
-            implementation=self.model_impl,
-        )
-
-
-@contextlib.contextmanager
-def for_trainers(base: str, dtype: torch.dtype, sequences: int) -> Iterator[None]:
-    """Trainers that TRL builds within this block generate with the kept instance."""
-    theirs = grpo_trainer.VLLMGeneration
-    grpo_trainer.VLLMGeneration = functools.partial(KeptGeneration, base=base, dtype=dtype, sequences=sequences)
-    try:
-        yield
-    finally:
-        grpo_trainer.VLLMGeneration = theirs
 
 
 def _build(wanted: InstanceSettings) -> Any:

@@ -115,6 +115,12 @@ def check_source(source: str) -> None:
     read_weights(directory)
 
 
+def positions_of(model: Any) -> int | None:
+    """Tokens of a sequence that a model has positions for; None where it does not say."""
+    found: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return found
+
+
 def load_tokenizer(source: str) -> Any:
     """The tokenizer of `source`, padding on the left, with a pad token.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.training import events, failures, lora, policy
+from engine.training import events, failures, lora, policy, vllm_generation
 from engine.training.checkpoint import write_checkpoint
 from engine.training.evaluate import evaluate
 from tasks import registry
@@ -78,6 +78,7 @@ def _score(request: events.Evaluate, beat: ProgressCallback) -> events.Evaluatio
         bf16=policy.use_bf16(request.precision),
         on_error=request.on_error,
         beat=lambda done, total: beat("scoring", done, total),
+        vllm=vllm_generation.for_evaluation(request, model, tokenizer, beat),
     )
     if request.save_to is not None:
         record = {

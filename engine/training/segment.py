@@ -18,7 +18,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
 
 from engine.errors import Fault
-from engine.training import events, failures, kept_vllm, lora, policy, settings
+from engine.training import events, failures, kept_vllm, lora, policy, settings, vllm_generation
 from engine.training.checkpoint import load_optimizer, write_checkpoint
 from engine.training.control import JobControl
 from engine.training.dynamic_sampling import RefillingTrainer, SparePrompts
@@ -132,7 +132,7 @@ class SegmentTraining:
         self._beat("reading the prompts")
         items = settings.training_items(practice, spec, chosen)
         texts = prompt_texts(self._tokenizer, practice, items, spec.evaluation.chat)
-        longest = self._check_prompts(model, practice, texts, int(chosen["max_completion_length"]))
+        longest, scored = self._check_prompts(model, practice, texts, int(chosen["max_completion_length"]))
         if spec.lora is None:
             if chosen.get("beta", 0.0):
                 policy.check_source(spec.reference)
@@ -140,10 +140,13 @@ class SegmentTraining:
             model.config._name_or_path = policy.located(spec.reference)
         grader, ends = Grader(practice, spec.on_error), frozenset(self._end_and_pad(model))
         self._rewards = TaskReward(grader, items, texts, ends, settings.overlong_penalty(spec, chosen))
-        self._beat("building the trainer" if spec.vllm is None else "starting vLLM")
+        starts = spec.vllm is not None and not kept_vllm.is_kept()
+        self._beat("starting vLLM" if starts else "building the trainer")
         arguments: dict[str, Any] = {
             "model": model,
-            "args": settings.grpo_config(spec, chosen, model.num_parameters(), longest),
+            "args": settings.grpo_config(
+                spec, chosen, model.num_parameters(), max(longest, scored), policy.positions_of(model)
+            ),
             "train_dataset": Dataset.from_dict({"prompt": texts, "index": list(range(len(items)))}),
             "processing_class": self._tokenizer,
             "callbacks": [_EachStep(self)],
@@ -165,7 +168,7 @@ class SegmentTraining:
         spec = self.spec
         if spec.vllm is None:
             return kind(**arguments)
-        own_vllm = kept_vllm.for_trainers(spec.base, kept_vllm.dtype(spec), spec.vllm.sequences)
+        own_vllm = vllm_generation.for_trainers(spec.base, vllm_generation.dtype(spec), spec.vllm.sequences)
         with self._control.abandonable(spec.job, self.steps), own_vllm:
             return kind(**arguments)
 
@@ -177,20 +180,17 @@ class SegmentTraining:
             return policy.load_model(spec.parent, dtype)
         return lora.load_policy(spec.base, spec.lora, spec.parent, dtype)
 
-    def _check_prompts(self, model: Any, practice: Task, texts: list[str], completion: int) -> int:
-        """Tokens of the longest training prompt; evaluation prompts are checked here too, before any step."""
+    def _check_prompts(self, model: Any, practice: Task, texts: list[str], completion: int) -> tuple[int, int]:
+        """Tokens of the longest training prompt and of the longest that is scored; both are checked before any step."""
         assert self._task is not None
         prompts = encode(self._tokenizer, texts, practice)
         check_positions(model, prompts, completion, f"max_completion_length = {completion}")
         scored = self.spec.evaluation
         held_out = self._task.items(Split(scored.split), scored.n, scored.seed)
-        check_positions(
-            model,
-            encode(self._tokenizer, prompt_texts(self._tokenizer, self._task, held_out, scored.chat), self._task),
-            scored.max_completion_length or self._task.max_completion_length,
-            "evaluation",
-        )
-        return max(map(len, prompts))
+        asked = encode(self._tokenizer, prompt_texts(self._tokenizer, self._task, held_out, scored.chat), self._task)
+        length = scored.max_completion_length or self._task.max_completion_length
+        check_positions(model, asked, length, "evaluation")
+        return max(map(len, prompts)), max(map(len, asked))
 
     def _end_and_pad(self, model: Any) -> list[int]:
         return [*end_ids(model, self._tokenizer), self._tokenizer.pad_token_id]
@@ -290,9 +290,16 @@ class SegmentTraining:
                 bf16=policy.use_bf16(spec.precision),
                 on_error=spec.on_error,
                 beat=self._scoring,
+                vllm=self._vllm(model),
             )
         except _ScoringGivenUp:
             return None
+
+    def _vllm(self, model: Any) -> Callable[[int, int], Any] | None:
+        """What scores in place of Transformers: the trainer's own vLLM, where there is a trainer."""
+        if self.spec.vllm is None or self._trainer is None:
+            return vllm_generation.for_evaluation(self.spec, model, self._tokenizer, self._beat)
+        return lambda prompt, answer: self._trainer.vllm_generation
 
     def _scoring(self, done: int, total: int) -> None:
         if self._control.gives_up_scoring(self.spec.job):

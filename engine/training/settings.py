@@ -163,12 +163,15 @@ def overlong_penalty(spec: SegmentSpec, chosen: Mapping[str, Any]) -> OverlongPe
     return OverlongPenalty(limit, max(1, round(spec.overlong_penalty * limit))) if spec.overlong_penalty else None
 
 
-def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, longest_prompt: int) -> Any:
+def grpo_config(
+    spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, longest_prompt: int, positions: int | None = None
+) -> Any:
     """trl.GRPOConfig of the segment. TRL's defaults that do harm here are overridden (bf16 on a CPU, linear decay).
 
     Args:
         parameters: number of weights of the policy; above 100M its activations are recomputed to save memory.
-        longest_prompt: tokens of the longest prompt, for vLLM's context length.
+        longest_prompt: tokens of the longest prompt, those of evaluations too, for vLLM's context length.
+        positions: of the model, where it says how many it has.
 
     Raises:
         UserError: TRL refuses a value.
@@ -184,7 +187,7 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, l
         "gradient_checkpointing": accelerator and parameters > CHECKPOINTING_PARAMETERS,
         "dataloader_pin_memory": accelerator,
         "use_bias_correction_kl": True,  # as TRL 1.16 has it, whatever a later one will
-        **_vllm_fields(spec, chosen, longest_prompt),
+        **_vllm_fields(spec, chosen, longest_prompt, positions),
         **chosen,
         "output_dir": spec.directory,
         "max_steps": spec.steps_left,
@@ -209,17 +212,19 @@ def grpo_config(spec: SegmentSpec, chosen: Mapping[str, Any], parameters: int, l
         raise UserError(f"TRL refuses the configuration: {' '.join(str(error).split())[:300]}") from error
 
 
-def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Any], longest_prompt: int) -> dict[str, Any]:
+def _vllm_fields(
+    spec: SegmentSpec, chosen: Mapping[str, Any], longest_prompt: int, positions: int | None
+) -> dict[str, Any]:
     vllm = spec.vllm
     if vllm is None:
         return {}
-    length = vllm_length(vllm, longest_prompt + int(_number(chosen, "max_completion_length", 256)), longest_prompt)
+    answer = int(_number(chosen, "max_completion_length", 256))
     corrected = vllm.correction != "off"
     return {
         "use_vllm": True,
         "vllm_mode": vllm.mode,
         "vllm_gpu_memory_utilization": vllm.memory_share,
-        "vllm_max_model_length": length,
+        "vllm_max_model_length": vllm_length(vllm, longest_prompt, answer, positions),
         "vllm_enable_sleep_mode": vllm.sleep and torch.cuda.is_available(),
         "vllm_importance_sampling_correction": corrected,
         **({"vllm_importance_sampling_mode": vllm.correction} if corrected else {}),
@@ -231,24 +236,24 @@ def _vllm_fields(spec: SegmentSpec, chosen: Mapping[str, Any], longest_prompt: i
     }
 
 
-def vllm_length(vllm: VllmSpec, needed: int, longest_prompt: int) -> int:
-    """Tokens that a sequence of vLLM may have: as asked, else a power of two, so that the segments of a run agree.
+def vllm_length(vllm: VllmSpec, prompt: int, answer: int, positions: int | None = None) -> int:
+    """Tokens that a sequence of vLLM may have: as asked, else a power of two, so that the jobs of a run agree on it.
 
     Args:
-        needed: tokens of the longest sequence at hand. longest_prompt: tokens of the longest prompt.
+        prompt: tokens of the longest at hand; others of the run may be a quarter longer before another length is found.
+        answer: tokens of the longest answer at hand. positions: of the model, which no sequence exceeds.
 
     Raises:
         UserError: the asked length is too short.
     """
-    needed = max(needed, longest_prompt + vllm.longest)
-    if not vllm.length:
-        return 1 << (needed - 1).bit_length()
-    if vllm.length < needed:
+    needed = prompt + max(answer, vllm.longest)
+    if vllm.length and vllm.length < needed:
         raise UserError(
             f"training.vllm.max_model_length = {vllm.length}: the longest prompt and the longest answer have {needed} "
             "tokens together; raise it, or set 0"
         )
-    return vllm.length
+    found = vllm.length or 1 << (needed + prompt // 4 - 1).bit_length()
+    return min(found, positions or found)
 
 
 def schedule(trainer: Any, spec: SegmentSpec) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from engine.training import events, failures, kept_vllm
+from engine.training import events, failures, kept_vllm, lora, policy, vllm_generation
 from engine.training.control import JobControl
-from engine.training.events import SegmentEnd, VllmSpec
-from tests.engine.conftest import Spec
+from engine.training.events import LoraSpec, SegmentEnd, VllmSpec
+from engine.training.scoring import run_evaluation
+from tests.engine.conftest import LETTERS, Spec
 from tests.engine.training_runs import ended, run
 
 WANTED = kept_vllm.InstanceSettings("org/model", torch.float32, 64, 32, 0.3, True)
@@ -131,3 +132,42 @@ def test_a_stop_ends_what_cannot_be_interrupted_at_once_and_nothing_else() -> No
     assert not told
     with control.abandonable("2", 0):  # it came before
         assert told == [("2", SegmentEnd.STOPPED, 0)]
+
+
+def test_an_adapter_is_sent_merged_and_leaves_the_base_as_it_is(tiny_base: str) -> None:
+    model = lora.load_policy(tiny_base, LoraSpec(rank=4, scaling=2.0), tiny_base, torch.bfloat16)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
+    generation = vllm_generation.KeptGeneration.__new__(vllm_generation.KeptGeneration)
+    generation.model = model
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    sent = {name: weight.clone() for name, weight in generation._iter_named_params()}
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    plain = policy.load_model(tiny_base).state_dict()
+    assert sent.keys() == {name for name in plain if name != "lm_head.weight"}  # tied to the embedding
+    name = "model.layers.0.mlp.up_proj"
+    layer = model.get_submodule(f"base_model.model.{name}")
+    update = 2.0 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+    expected = layer.base_layer.weight.float() + update.float()
+    assert torch.equal(sent[f"{name}.weight"], expected.to(torch.bfloat16))
+    assert not torch.equal(sent[f"{name}.weight"], before[f"base_model.model.{name}.base_layer.weight"])
+    assert not any(weight.requires_grad for weight in sent.values())
+
+
+def test_an_evaluation_whose_vllm_does_not_start_is_asked_of_another_worker(
+    tiny_base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(wanted: kept_vllm.InstanceSettings) -> None:
+        raise RuntimeError("no driver")
+
+    monkeypatch.setattr(kept_vllm, "_build", missing)
+    told: list[Any] = []
+    request = events.Evaluate(
+        job="e", task=f"{LETTERS}:Letters", base=tiny_base, directories=[tiny_base],
+        evaluation=events.EvaluationSpec(n=8), vllm=VllmSpec(),
+    )  # fmt: skip
+    assert not run_evaluation(request, told.append)
+    assert told[-1].unstarted
+    assert told[-1].detail == "vLLM did not start: RuntimeError: no driver"
+    assert "starting vLLM" in [line.phase for line in told if line.kind == "beat"]

@@ -351,6 +351,8 @@ def test_vllm_gets_the_context_length_that_the_prompts_need(make_spec: Spec) -> 
     vllm = events.VllmSpec(memory_share=0.4, correction="token_mask", clip_max=2.0)
     args = settings.grpo_config(make_spec(vllm=vllm), chosen, parameters=314_000, longest_prompt=9)
     assert (args.use_vllm, args.vllm_mode, args.vllm_max_model_length) == (True, "colocate", 32)
+    crowded = settings.grpo_config(make_spec(vllm=vllm), chosen, parameters=1, longest_prompt=9, positions=30)
+    assert crowded.vllm_max_model_length == 30
     assert (args.vllm_gpu_memory_utilization, args.vllm_importance_sampling_mode) == (0.4, "token_mask")
     assert args.vllm_importance_sampling_clip_max == 2.0
     whole_run = settings.grpo_config(

@@ -167,7 +167,8 @@ def test_long_evaluations_show_signs_of_life(model: Any, tokenizer: Any) -> None
     """Both passes, greedy and at temperature 1, count for one half of each prompt."""
     beats: list[tuple[int, int]] = []
     evaluate(model, tokenizer, Letters(), EvaluationSpec(n=20, batch_size=5), beat=lambda *at: beats.append(at))
-    assert beats == [(done, 20) for done in (0, 2, 5, 7, 10, 12, 15, 17, 20)]
+    each = list(dict.fromkeys(beats))  # a batch that takes longer than a second says so again
+    assert each == [(done, 20) for done in (0, 2, 5, 7, 10, 12, 15, 17, 20)]
 
 
 def test_a_completion_beyond_the_models_positions_is_refused(model: Any, tokenizer: Any) -> None:
