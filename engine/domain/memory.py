@@ -56,7 +56,8 @@ class TrainingSizes:
         four_bit: whether the linear layers of the model are kept in 4 bits.
         weight, compute: bytes of a weight of the model, and of what is computed.
         eight_bit: whether Adam's moments have 8 bits. penalty: whether a KL penalty is possible.
-        batch, micro_batch: completions of a step and of a pass. prompt, completion: tokens of the longest.
+        batch, micro_batch: completions that are generated together, and those of a pass. prompt, completion: tokens of
+            the longest.
         scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit.
         gpu: whether it lies on one. vllm: bytes that vLLM takes of this memory where it generates, its copy of the
             weights among them, 0 for a server's; None where Transformers generates. sleeps: whether they are given back

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.domain.memory import TrainingSizes, estimate
-from engine.domain.space import Space
+from engine.domain.space import Space, numeric
 from engine.host import machine
 from engine.host.model_files import ModelFiles
 from engine.host.weight_files import adapter_parameters
@@ -37,11 +37,17 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
         parameters=model.parameters, vocabulary=model.vocabulary, layers=model.layers, adapter=adapter,
         four_bit=lora.base == "nf4",
         weight=2 if short else 4, compute=2 if half or short else 4, eight_bit=training.optimizer != "adamw",
-        penalty=space is None or _penalty(space), batch=training.batch_size,
+        penalty=space is None or _penalty(space), batch=training.batch_size * _steps_per_generation(space),
         micro_batch=training.micro_batch or training.batch_size, prompt=prompt, completion=completion,
         scored=config.evaluation_length(space, _LENGTH) if space else completion,
         prompts=config.evaluation.batch_size, gpu=gpu,
     )  # fmt: skip
+
+
+def _steps_per_generation(space: Space | None) -> int:
+    """Steps whose completions are generated together, at most."""
+    shared = space["steps_per_generation"] if space and "steps_per_generation" in space else None
+    return int(max(map(numeric, shared.choices), default=shared.high)) if shared else 1
 
 
 def _penalty(space: Space) -> bool:

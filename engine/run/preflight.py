@@ -56,6 +56,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     found.append(memory_check.disk(config, sizes, runs_dir))
     found += _few_bits(config, here)
     found += vllm_check.look(config, here)
+    found += vllm_check.length(config, space, longest)
     found.append(advisor_check.look(config.advisor))
     return CheckReport(tuple(found), task)
 

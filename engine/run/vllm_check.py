@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.domain.space import Space
 from engine.errors import Fault
 from engine.host import machine, vllm_server
 from engine.run.config import RunConfig
@@ -29,6 +30,20 @@ def look(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:
         yield _colocated(build, here)
     else:
         yield from _server(config, build, here)
+
+
+def length(config: RunConfig, space: Space | None, longest: int) -> Iterator[CheckFinding]:
+    """Whether a given max_model_length holds the longest prompt, of `longest` tokens, with the longest answer."""
+    vllm = config.training.vllm
+    if vllm.mode == "off" or not vllm.max_model_length or not space:
+        return
+    answer = max(space.longest_completion(0), config.evaluation_length(space))
+    if vllm.max_model_length < longest + answer:
+        text = (
+            f"{vllm.max_model_length}: prompts of {longest} tokens and answers of {answer} need {longest + answer}; "
+            "raise it, or set 0"
+        )
+        yield CheckFinding("error", f"{SUBJECT}.max_model_length", text)
 
 
 def package() -> str:

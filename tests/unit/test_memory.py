@@ -143,6 +143,14 @@ def test_on_a_cpu_vllm_takes_a_copy_of_the_weights_and_a_cache() -> None:
     assert "of each 33.4 GB for vLLM" in told(here, '[training]\nvllm = "colocate"\n').text
 
 
+def test_the_completions_of_several_steps_may_be_there_at_once() -> None:
+    shapes = {"layers.0.q_proj.weight": (8, 8)}
+    model = ModelFiles("x", 8_000_000_000, 150_000, 4096, shapes=shapes, layers=QWEN_8B.layers)
+    for text, together in (("", 32), ("[space.steps_per_generation]\nchoices = [1, 4]\n", 128)):
+        asked = config(text)
+        assert memory_check.sizes(asked, model, asked.build_space({}), 100, gpu=True).batch == together
+
+
 VLLM_AWAKE = 'vllm = {mode = "colocate", sleep = false}\n'
 
 

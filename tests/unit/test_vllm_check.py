@@ -138,5 +138,15 @@ def test_a_server_of_this_machine_leaves_a_gpu_to_train_on(monkeypatch: pytest.M
     assert elsewhere.training.vllm.reserved_gpus == 0
 
 
+def test_a_length_that_is_too_short_is_told_before_a_run() -> None:
+    keys = {"max_model_length": 100}
+    space = config("colocate", **keys).build_space({"max_completion_length": {"low": 16, "high": 80, "default": 32}})
+    [finding] = vllm_check.length(config("colocate", **keys), space, 30)
+    assert (finding.level, finding.subject) == ("error", "training.vllm.max_model_length")
+    assert finding.text.startswith("100: prompts of 30 tokens and answers of 80 need 110")
+    assert not list(vllm_check.length(config("colocate", **keys), space, 20))
+    assert not list(vllm_check.length(config("colocate"), space, 3000))
+
+
 def test_an_address_of_ipv6_is_put_in_brackets() -> None:
     assert vllm_server.address("::1", 8000) == vllm_server.address("[::1]", 8000) == "http://[::1]:8000"
