@@ -67,6 +67,8 @@ REGISTRY: tuple[Action, ...] = (
            lambda c: c.node is not None, 12),
     Action("live", ("t",), "Live", "Select the running segment, and follow it", "Look", RUN,
            lambda c: c.running, 13),
+    Action("workers", (), "Workers", "What segments train on now: device, utilization, memory, tokens a second", "Look",
+           RUN, lambda c: c.live),
     Action("filter", ("slash",), "Filter", "Show only nodes whose number, label or state contains this text", "Look",
            RUN, lambda c: c.node is not None, 8),
     Action("zoom", ("z",), "Zoom", "Show the plot full screen, or return", "Look", RUN,

@@ -30,6 +30,7 @@ from llmzero_tui.values.rows import (
     said_of,
     sample_of,
     stage_of,
+    training_of,
 )
 from llmzero_tui.values.snapshot import (
     DiagnosisRow,
@@ -137,6 +138,7 @@ class RunFeed:
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
             space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, run, view, grown),
             writing=writing, sparks=self._sparks.sparks, extent=self._sparks.extent, yardstick=_yardstick(reader, run),
+            workers=tuple(training_of(r) for r in reader.rows(sql("cli_running"))) if run.live else (),
         )  # fmt: skip
 
     def _grown(self, reader: Reader) -> set[int]:

@@ -364,6 +364,12 @@ class RunScreen(FeedScreen):
 
     action_decision = action_decide
 
+    def action_workers(self) -> None:
+        """What the segments in progress train on."""
+        from llmzero_tui.screens.workers import WorkersScreen
+
+        self.app.push_screen(WorkersScreen(lambda: self.snapshot))
+
     def action_trajectory(self) -> None:
         """The best path as stages."""
         visits.open_trajectory(self, self.selected)

@@ -24,6 +24,7 @@ from llmzero_tui.values.snapshot import (
     RunRow,
     SampleRow,
     StageRow,
+    TrainingRow,
     Values,
 )
 from llmzero_tui.values.standing import decision
@@ -35,6 +36,15 @@ def json_of(text: Any, default: Any) -> Any:
         return json.loads(text) if isinstance(text, str) and text else default
     except ValueError:
         return default
+
+
+def training_of(row: Row) -> TrainingRow:
+    """A row of cli_running."""
+    told = json_of(row["metrics"], {})
+    busy, memory, tokens = (told.get(n) for n in ("device/utilization", "device/memory_gb", "tokens_per_second"))
+    return TrainingRow(
+        row["node_id"], row["trained_steps"], row["planned_steps"], row["device"] or "", busy, memory, tokens
+    )
 
 
 def values_of(text: Any) -> Values:

@@ -256,6 +256,20 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """A segment that trains now: on which device of which machine, its utilization (0 to 1), memory in GB, tokens a
+    second; None where it has not been told."""
+
+    node: int
+    step: int
+    planned: int
+    device: str
+    busy: float | None
+    memory: float | None
+    tokens: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """One look at a run. Unchanged parts are the same objects as in the snapshot before.
 
@@ -277,6 +291,12 @@ class RunSnapshot:
     sparks: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     extent: tuple[float, float] = (0.0, 1.0)
     yardstick: str = ""
+    workers: tuple[TrainingRow, ...] = ()
+
+    @property
+    def queued(self) -> list[NodeRow]:
+        """Segments that wait for a worker."""
+        return [node for node in self.nodes.values() if node.state == "queued"]
 
     @property
     def running(self) -> NodeRow | None:

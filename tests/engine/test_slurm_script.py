@@ -33,7 +33,7 @@ def job(tmp_path: Path) -> dict[str, str]:
         (commands / name).write_text(f"#!/bin/bash\n{text}\n")
         (commands / name).chmod(stat.S_IRWXU)
     paths = [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
-    slurm = {"SLURM_JOB_NODELIST": "node1", "SLURM_NNODES": "1", "SLURM_JOB_ID": "7"}
+    slurm = {"SLURM_JOB_NODELIST": "node1", "SLURM_NNODES": "1", "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "2"}
     clean = {name: value for name, value in os.environ.items() if name != "LLMZERO_RUNS"}
     return {**clean, **slurm, "PATH": ":".join(paths), "OMP_NUM_THREADS": "1"}
 

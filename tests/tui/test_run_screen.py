@@ -17,6 +17,7 @@ from llmzero_tui.screens.edit import EditScreen
 from llmzero_tui.screens.prune import PruneScreen
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
+from llmzero_tui.screens.workers import WorkersScreen
 from llmzero_tui.widgets.choice import Choice
 from llmzero_tui.widgets.details import Details
 from llmzero_tui.widgets.header import RunHeader
@@ -221,6 +222,31 @@ async def test_the_gate_is_chosen_from_three_modes(run: Path, engine: Engine) ->
         await until(pilot, lambda: sent(engine), "a command")
         row = engine.command(engine.commands[0])
         assert (row["kind"], row["payload"]) == ("gate", {"mode": "timeout"})
+
+
+async def test_the_workers_are_shown_with_their_devices_and_follow_the_run(run: Path, engine: Engine) -> None:
+    detail = '{"device": "NVIDIA H200 (node-7)"}'
+    engine.writer.insert("events", level="info", kind="started", node_id=RUNNING, message="set up", detail=detail)
+    engine.step(31)
+    async with opened(run) as (pilot, screen):
+        await screen.run_action("workers")
+        await until(pilot, lambda: isinstance(screen.app.screen, WorkersScreen), "the dialog")
+
+        def told() -> str:
+            return "\n".join(
+                "".join(s.text for s in words.render_line(y))
+                for words in screen.app.screen.query("#words")
+                for y in range(words.size.height)
+            )
+
+        await until(pilot, lambda: "NVIDIA H200 (node-7)" in told() and "step 31/" in told(), "the device")
+        for name, value in (("device/utilization", 0.93), ("device/memory_gb", 41.25), ("tokens_per_second", 2150.4)):
+            engine.writer.insert("metrics", node_id=RUNNING, step=32, name=name, value=value)
+        engine.step(32)
+        tick(screen)
+        await until(pilot, lambda: "93%" in told() and "41.2 GB  2,150 tokens/s" in told(), "what it uses")
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.app.screen is screen, "the run again")
 
 
 async def test_the_range_of_a_hyperparameter_is_changed_in_its_own_form(run: Path, engine: Engine) -> None:
