@@ -25,6 +25,7 @@ from engine.run.executor_section import ExecutorSection, with_todays_names
 from engine.run.mistakes import explain
 from engine.run.section import RunFileSection
 from engine.run.strategies import SETTINGS
+from engine.run.tracking_section import TrackingSection
 from engine.run.training_section import TrainingSection
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -211,6 +212,7 @@ class RunConfig(RunFileSection):
     gate: GateSection = GateSection()
     training: TrainingSection = TrainingSection()
     executor: ExecutorSection = ExecutorSection()
+    tracking: TrackingSection = TrackingSection()
     trl: dict[str, JsonValue] = Field(default_factory=dict)
     """Other fields of trl.GRPOConfig by TRL's names, for every segment, such as adam_beta2 = 0.95. `check` holds
     them against TRL; those that the engine sets itself are refused."""

@@ -37,7 +37,7 @@ from engine.executors.factory import make as make_executor
 from engine.files import whole
 from engine.host.model_files import find_model
 from engine.run import config as run_file
-from engine.run import source_policy
+from engine.run import source_policy, trackers
 from engine.run.config import RunConfig
 from engine.run.launch import BY_A_BUG
 from engine.run.rundir import Holder, RunDirectory, RunLock
@@ -151,7 +151,13 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
         directory.strategy.unlink(missing_ok=True)  # of an earlier end: it may not be what the run reports any more
         tell.say("ready")
         _log.info("run %s: engine %d serves", directory.name, os.getpid())
-        state = await _while_in_place(controller, lock)
+        telling = asyncio.create_task(
+            trackers.watch(config.tracking, directory, lambda line: record.event("warning", "tracking", line))
+        )
+        try:
+            state = await _while_in_place(controller, lock)
+        finally:
+            telling.cancel()
         await settle(directory, writer, asked_to_end)
     except BaseException as bug:
         if not lock.in_place():

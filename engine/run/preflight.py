@@ -30,6 +30,7 @@ from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
 from engine.run.strategies import check_packages
+from engine.run.tracking_section import lacking
 from engine.words import counted
 from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
@@ -55,6 +56,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     found += _directory(config, runs_dir)
     found.append(memory_check.disk(config, sizes, runs_dir))
     found += _few_bits(config, here)
+    found += _tracking(config)
     found += vllm_check.look(config, here)
     found += vllm_check.length(config, space, longest)
     found.append(advisor_check.look(config.advisor))
@@ -171,6 +173,12 @@ def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
             f"run {config.name} exists in {runs_dir}; "
             f"`llmzero resume {config.name}` continues it, or choose another name",
         )
+
+
+def _tracking(config: RunConfig) -> Iterator[CheckFinding]:
+    for name in lacking(config.tracking):
+        install = machine.install_command(name)
+        yield CheckFinding("error", "tracking.to", f'"{name}" is not installed; `{install}`, or leave it out')
 
 
 def _few_bits(config: RunConfig, here: machine.Machine) -> Iterator[CheckFinding]:

@@ -17,7 +17,17 @@ from pathlib import Path
 
 from engine.errors import UserError, short_path
 
-OWN_NAMES = ("run.toml", "run.duckdb*", "engine.*", "strategy.toml", "segments", "base", "worker-*.log", "cell.json")
+OWN_NAMES = (
+    "run.toml",
+    "run.duckdb*",
+    "engine.*",
+    "strategy.toml",
+    "segments",
+    "base",
+    "tracking",
+    "worker-*.log",
+    "cell.json",
+)
 """What a run's directory holds that is not the user's: files, and the directory of checkpoints with all in it."""
 
 NO_LOCKS = "its file system has no locks, which a run needs: choose a --runs-dir on another one"

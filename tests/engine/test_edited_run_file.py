@@ -42,6 +42,7 @@ RUN: dict[str, Any] = {
 }
 EDITED: dict[str, Any] = {
     "name": "other", "task.name": "dedup", "task.on_error": "fail",
+    "tracking.to": ["mlflow"], "tracking.project": "mine", "tracking.online": True,
     "model.run": "old", "model.path": str(ROOT / "assets" / "tiny" / "dedup"), "budget.steps": 500,
     "budget.gpu_hours": 3.0, "budget.minutes": 30.0, "budget.nodes": 7, "search.strategy": "fixed",
     "search.segment_steps": 8, "search.roots": 2, "search.seed": 5, "search.comparator": "off",

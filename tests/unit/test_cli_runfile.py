@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.space import Space
-from engine.run import config, executor_section, training_section
+from engine.run import config, executor_section, tracking_section, training_section
 from engine.run.config import RunConfig
 from llmzero_tui import cli
 from llmzero_tui.text.run_file import docstrings, run_file_text
@@ -38,7 +38,19 @@ def commented(text: str) -> dict[str, Any]:
 
 def test_every_key_of_the_run_file_has_a_docstring() -> None:
     docs = docstrings(config) | docstrings(training_section) | docstrings(executor_section)
-    sections = {"task", "model", "budget", "search", "evaluation", "advisor", "gate", "training", "executor"}
+    docs |= docstrings(tracking_section)
+    sections = {
+        "task",
+        "model",
+        "budget",
+        "search",
+        "evaluation",
+        "advisor",
+        "gate",
+        "training",
+        "executor",
+        "tracking",
+    }
     for model in models():
         assert docs[model.__name__][""]
         for key in model.model_fields:
