@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,8 @@ class SegmentTraining:
         if spec.vllm is None:
             return kind(**arguments)
         own_vllm = vllm_generation.for_trainers(spec.base, vllm_generation.dtype(spec), spec.vllm.sequences)
-        with self._control.abandonable(spec.job, self.steps), own_vllm:
+        starts = not kept_vllm.is_kept()
+        with self._control.abandonable(spec.job, self.steps) if starts else nullcontext(), own_vllm:
             return kind(**arguments)
 
     def _load(self) -> Any:
