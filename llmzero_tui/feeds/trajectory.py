@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from engine.analysis.dynamics import ParameterDynamics, RunMoves, dynamics, read_moves
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
@@ -20,6 +21,9 @@ from llmzero_tui.values.snapshot import DiagnosisRow, StageRow
 class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
     """Snapshots of the trajectory screen. Unchanged legs are the same objects as in the snapshot before."""
 
+    _moves: RunMoves | None = None
+    _found: tuple[ParameterDynamics, ...] = ()
+
     def _look(self, reader: Reader, view: TrajectoryView, last: TrajectorySnapshot | None) -> TrajectorySnapshot:
         row = header(reader, self.path)
         best = view.node is None
@@ -29,7 +33,14 @@ class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
         return TrajectorySnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), node=node, best=best,
             legs=before if before == stages else stages, space=tuple(json_of(row["space"], ())),
+            dynamics=self._dynamics(reader) if best else (),
         )  # fmt: skip
+
+    def _dynamics(self, reader: Reader) -> tuple[ParameterDynamics, ...]:
+        """Reckoned anew, with its shuffles, only when a transition has come."""
+        if (moves := read_moves(reader.rows)) != self._moves:
+            self._moves, self._found = moves, tuple(dynamics([moves]))
+        return self._found
 
 
 def _legs(reader: Reader, node: int, step: int | None) -> tuple[PathStage, ...]:

@@ -16,11 +16,13 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from engine.analysis.dynamics import ParameterDynamics
 from engine.words import change_text, counted, intent_name
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import plain, score
 from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.text.dynamics import dynamics_short
 from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.proposal_detail import PathStage, TrajectorySnapshot, TrajectoryView
 from llmzero_tui.values.snapshot import FeedFailure
@@ -104,7 +106,8 @@ class TrajectoryScreen(FeedScreen):
             lambda width: staircases(legs, space, chosen, width, dress),
             f"Hyperparameters along the trajectory{part}",
         )
-        self.query_one("#told", Sheet).show(legs, lambda _: self._told(legs), "Rationale of every stage")
+        shown = (legs, snapshot.dynamics)
+        self.query_one("#told", Sheet).show(shown, lambda _: self._told(*shown), "Rationale of every stage")
 
     def _header(self) -> None:
         snapshot, dress = self.snapshot, look(self)
@@ -129,8 +132,9 @@ class TrajectoryScreen(FeedScreen):
         left.append(f"  {_way(legs)}", style=colours.text)
         about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
 
-    def _told(self, legs: tuple[PathStage, ...]) -> RenderableType:
-        """Every transition of the path: from where, by whom, why, and what had been found before it."""
+    def _told(self, legs: tuple[PathStage, ...], dynamics: tuple[ParameterDynamics, ...]) -> RenderableType:
+        """Every transition of the path: from where, by whom, why, and what had been found before it; below what each
+        hyperparameter did over all transitions of the run."""
         dress = look(self)
         colours, lines = dress.palette, list[RenderableType]()
         for index, leg in enumerate(legs):
@@ -150,6 +154,10 @@ class TrajectoryScreen(FeedScreen):
                 hope = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
                 lines.append(dress.done(hope))
             lines.append(Text(""))
+        if found := list(dynamics_short(dynamics)):
+            heading = f"Dynamics over all {counted(dynamics[0].transitions, 'transition')} of the run"
+            lines.append(dress.done(Text(heading, style=f"bold {colours.wait}")))
+            lines += [dress.done(Text(line, style=colours.text)) for line in found]
         return Group(*lines)
 
     def on_resize(self) -> None:

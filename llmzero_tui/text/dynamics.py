@@ -45,6 +45,23 @@ def dynamics_rows(found: Sequence[ParameterDynamics]) -> list[list[str]]:
     return [_row(each) for each in found if each.ups + each.downs]
 
 
+def dynamics_short(found: Sequence[ParameterDynamics]) -> Iterator[str]:
+    """A line for each hyperparameter that was changed, for narrow places; nothing where none was."""
+    for each in found:
+        if not (changes := each.ups + each.downs):
+            continue
+        low, high = each.up_interval
+        way = "" if each.monotonicity is None else f" · net {each.drift:+.2f}, monotonic {each.monotonicity:.2f}"
+        p = "" if each.p is None else f", p {each.p:.3f}"
+        back = (
+            f" · reversals {each.reversals}/{each.pairs}, shuffled {each.expected_reversals:.1f}{p}"
+            if each.pairs
+            else ""
+        )
+        up = f"up {each.ups} of {changes} [{share(low)}, {share(high)}]"
+        yield f"{plain(each.parameter)} ({plain(each.kind)}) {each.verdict}: {up}{way}{back}"
+
+
 def _row(each: ParameterDynamics) -> list[str]:
     changes, (low, high) = each.ups + each.downs, each.up_interval
     reversals = f"{each.reversals}/{each.pairs} ({each.expected_reversals:.1f})" if each.pairs else MISSING

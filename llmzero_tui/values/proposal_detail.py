@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from llmzero_tui.format import parameter
 from llmzero_tui.values.nodes import ShownScore
 from llmzero_tui.values.rows import proposal_of, values_of
 from llmzero_tui.values.snapshot import CommandRow, DiagnosisRow, ProposalRow, Row, RunRow, StageRow, Values
+
+if TYPE_CHECKING:
+    from engine.analysis.dynamics import ParameterDynamics
+
 
 PENDING = "pending"
 
@@ -137,7 +142,8 @@ class TrajectoryView:
 
 @dataclass(frozen=True, slots=True)
 class TrajectorySnapshot:
-    """One look of the trajectory screen; the first leg is the base."""
+    """One look of the trajectory screen; the first leg is the base. `dynamics` is over all transitions of the run, and
+    empty beside another path than the best."""
 
     taken: datetime
     run: RunRow
@@ -145,6 +151,7 @@ class TrajectorySnapshot:
     best: bool
     legs: tuple[PathStage, ...]
     space: tuple[Row, ...]
+    dynamics: tuple[ParameterDynamics, ...] = ()
 
 
 # ---- rows to values --------------------------------------------------------------------------------

@@ -12,10 +12,15 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
+from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
+from llmzero_tui.text.dynamics import dynamics_short
+from llmzero_tui.values.proposal_detail import TrajectoryView
+from llmzero_tui.widgets.sheet import Sheet
 from llmzero_tui.widgets.stairs import stair
 from tests.tui.conftest import app_on, until
+from tests.tui.sample_run import NOW
 
 
 def drawn(values: list[float | None], widths: list[int]) -> list[str]:
@@ -108,6 +113,19 @@ async def test_the_stage_under_the_cursor_is_the_one_that_is_read(run: Path) -> 
         assert text_of(screen, "#told").startswith("3/5  #5 continue")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen), "back")
+
+
+async def test_what_each_hyperparameter_did_over_the_run_stands_below(run: Path) -> None:
+    feed = TrajectoryFeed(run, lambda: NOW)
+    first = feed.read(TrajectoryView(None))
+    assert [each.parameter for each in first.dynamics if each.ups + each.downs]
+    assert feed.read(TrajectoryView(11)).dynamics == ()
+    feed.close()
+    lines = list(dynamics_short(first.dynamics))
+    async with on_path(run, 13, (120, 60)) as (pilot, screen):
+        screen.query_one("#told", Sheet).focus()
+        await pilot.press("end")
+        await until(pilot, lambda: lines[-1][:60] in text_of(screen, "#told"), "the dynamics")
 
 
 async def test_what_was_found_before_a_step_stands_with_it(run: Path) -> None:
