@@ -20,13 +20,15 @@ from llmzero_tui.widgets.appearance import look
 
 FIRST = (
     "reward", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",
-    "grad_norm", "frac_reward_zero_std", "loss", "learning_rate", "step_seconds",
+    "sampling/sampling_logp_difference/mean", "grad_norm", "frac_reward_zero_std", "loss", "learning_rate",
+    "step_seconds",
     "tokens_per_second", "device/utilization", "device/memory_gb",
 )  # fmt: skip
 NAMES = {
     "completions/mean_length": "length",
     "completions/clipped_ratio": "trunc",
     "clip_ratio/region_mean": "clip",
+    "sampling/sampling_logp_difference/mean": "logp diff",
     "frac_reward_zero_std": "0-std",
     "grad_norm": "grad",
     "learning_rate": "lr",
