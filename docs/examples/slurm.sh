@@ -15,7 +15,7 @@ set -u
 file=$1 run=$2
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export RAY_ADDRESS=$head:6379 SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+export RAY_ADDRESS=$head:6379 RAY_USAGE_STATS_ENABLED=0 SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" ray start --head --port=6379 --block &
 until ray status >/dev/null 2>&1; do sleep 1; done
 if [ "$SLURM_NNODES" -gt 1 ]; then
