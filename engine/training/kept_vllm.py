@@ -7,6 +7,7 @@ A process that deletes its vLLM does not get the memory of the GPU back, and a s
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
 import socket
@@ -81,6 +82,16 @@ def instance(wanted: InstanceSettings) -> Any:
     return built
 
 
+class _NoWordOfTheGroup(logging.Filter):
+    """Transformers warns that there is a process group and no DDP: it is vLLM's, of this process alone."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "process group is initialized" not in record.getMessage()
+
+
+_QUIET = _NoWordOfTheGroup()
+
+
 def _build(wanted: InstanceSettings) -> Any:
     from vllm import LLM
 
@@ -88,6 +99,7 @@ def _build(wanted: InstanceSettings) -> Any:
     if not torch.cuda.is_available():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
         _leave_weights_unpacked()
+    logging.getLogger("transformers.training_args").addFilter(_QUIET)
     with _one_process(), _untouched():
         return LLM(
             model=policy.located(wanted.base),

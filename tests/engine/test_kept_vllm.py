@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -171,3 +172,12 @@ def test_an_evaluation_whose_vllm_does_not_start_is_asked_of_another_worker(
     assert told[-1].unstarted
     assert told[-1].detail == "vLLM did not start: RuntimeError: no driver"
     assert "starting vLLM" in [line.phase for line in told if line.kind == "beat"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("torch.distributed process group is initialized, but parallel_mode != …", False), ("bf16 is not there", True)],
+)
+def test_vllms_own_process_group_is_no_warning(words: str, told: bool) -> None:
+    record = logging.LogRecord("transformers.training_args", logging.WARNING, "", 0, words, (), None)
+    assert kept_vllm._QUIET.filter(record) is told
