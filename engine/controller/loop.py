@@ -98,10 +98,8 @@ class Controller:
             segment_steps=config.search.segment_steps, gate_seconds=config.gate.seconds,
         )  # fmt: skip
         self._stopping: list[commands.ReceivedCommand] = []
-        self._shutdown = self._at_once = False
+        self._shutdown = self._at_once = self._stopped_for_time = self._finishing = False
         self._stale = False  # a segment ended since the stock of proposals was looked at
-        self._stopped_for_time = False
-        self._finishing = False
         self._evaluations = EvaluationRequests(run, executor)
         self._inbox = run.inbox
         self._inbox.refuse_old()

@@ -152,17 +152,21 @@ class SegmentTraining:
             "processing_class": self._tokenizer,
             "callbacks": [_EachStep(self)],
         }
-        if spec.dynamic_sampling:
-            spare = SparePrompts(practice, self._tokenizer, spec.evaluation.chat, spec.seed, longest)
-            arguments |= {"rewards": self._rewards, "spare": spare, "rounds": spec.dynamic_sampling}
-        else:
-            arguments["reward_funcs"] = self._rewards
+        arguments |= self._rewarding(practice, longest)
         trainer = self._trainer_of(RefillingTrainer if spec.dynamic_sampling else GRPOTrainer, arguments)
         trainer.remove_callback(PrinterCallback)
         settings.schedule(trainer, spec)
         if spec.lora is not None and chosen.get("beta", 0.0):
             lora.set_reference(model, spec.reference, spec.base, spec.parent)
         return trainer
+
+    def _rewarding(self, practice: Task, longest: int) -> dict[str, Any]:
+        """The trainer's arguments about rewards."""
+        spec = self.spec
+        if not spec.dynamic_sampling:
+            return {"reward_funcs": self._rewards}
+        spare = SparePrompts(practice, self._tokenizer, spec.evaluation.chat, spec.seed, longest)
+        return {"rewards": self._rewards, "spare": spare, "rounds": spec.dynamic_sampling}
 
     def _trainer_of(self, kind: type[GRPOTrainer], arguments: Mapping[str, Any]) -> Any:
         """A new trainer. vLLM takes long to start and cannot be asked to end: a stop then ends this process."""
