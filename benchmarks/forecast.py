@@ -21,6 +21,7 @@ from typing import Any
 from engine.analysis.learning_curve import INTERVAL, LEAST_SCORES, Forecast, forecast
 from engine.compare.records import load, unpack
 from engine.domain.score import Score, wilson
+from engine.domain.space import CONTINUING
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "forecast.md"
@@ -50,17 +51,20 @@ class Search:
     def branches(self) -> Iterator[Curve]:
         """The curve of every branch: a first segment or a change, and what trained on from it unchanged."""
         for number, node in self.nodes.items():
-            if node["intent"] not in ("base", "keep"):
+            if node["intent"] not in {"base", *CONTINUING}:
                 yield self.curve(self.unchanged(number))
 
     def unchanged(self, number: int) -> list[int]:
         """The node and what trained on from it unchanged."""
         found = [number]
-        while child := [
-            n for n, node in self.nodes.items() if node.get("parent") == found[-1] and node["intent"] == "keep"
-        ]:
-            found.append(child[0])
+        while (after := self._after(found[-1])) is not None:
+            found.append(after)
         return found
+
+    def _after(self, number: int) -> int | None:
+        """The first segment that trained on from a node."""
+        following = (n for n, node in self.nodes.items() if node.get("parent") == number)
+        return min((n for n in following if self.nodes[n]["intent"] in CONTINUING), default=None)
 
     def curve(self, numbers: Sequence[int]) -> Curve:
         """Scores of successive nodes by steps since the first began, its start among them."""
