@@ -31,13 +31,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """What came of a query: rows, or one line of error. `cut`: there were more than FETCHED rows."""
+    """What came of a query: rows, or one line of error. `cut`: there were more than FETCHED rows. Of a question in
+    words `text` is the query that a model wrote, and `words` what it says of the rows."""
 
     text: str
     table: pa.Table | None = None
     seconds: float = 0.0
     cut: bool = False
     error: str = ""
+    question: str = ""
+    words: str = ""
 
     @property
     def rows(self) -> int:
@@ -85,6 +88,30 @@ class SqlFeed:
             return self._with_reader(work)
         except (UserError, Fault) as error:
             return QueryAnswer(text, seconds=time.monotonic() - begun, error=plain(error, 500) or "refused")
+
+    def ask_model(self, question: str) -> QueryAnswer:
+        """Have the run's model write the query, run it, and have it tell the rows; errors are in the answer, with the
+        names of saved queries where no model answers."""
+        from llmzero_tui.user import asking  # pydantic would delay the screen
+
+        begun = time.monotonic()
+
+        def work(reader: Reader) -> QueryAnswer:
+            model = asking.AskedModel.of_run(reader)
+            sql, table = asking.answered(reader, model, question, FETCHED)
+            cut = reader.truncated
+            try:
+                words = asking.tell_rows(model, question, sql, table)
+            except Fault as fault:
+                words = f"no words for the rows: {fault}"
+            return QueryAnswer(sql, table, time.monotonic() - begun, cut, question=question, words=words)
+
+        try:
+            return self._with_reader(work)
+        except (UserError, Fault) as error:
+            names = ", ".join(each.name for each in asking.fitting(question))
+            offered = f"; saved queries (f2) that may answer it: {names}" if names else ""
+            return QueryAnswer("", error=plain(f"{error}{offered}", 500), question=question)
 
     def every_row(self, answer: QueryAnswer) -> tuple[pa.Table, bool]:
         """Every row of the answer: those in hand, or, when they were cut, all of them asked anew; and whether there

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.text import Text
@@ -27,7 +28,7 @@ from llmzero_tui.feeds.sql import FETCHED, ColumnMeaning, QueryAnswer, SqlFeed
 from llmzero_tui.files.exporting import FORMATS, ExportTarget, file_name, save_answer
 from llmzero_tui.format import plain
 from llmzero_tui.screens.base import KeyedScreen
-from llmzero_tui.sql_text import error_span
+from llmzero_tui.sql_text import clean, error_span
 from llmzero_tui.user import queries
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.keybar import KeyBar
@@ -91,7 +92,8 @@ class SqlScreen(KeyedScreen):
         self._title()
         self.editor.border_title = "Query"
         self.grid.border_title = "Rows"
-        self._say("f5 or ^r runs it · read-only · esc to the rows", look(self).palette.muted)
+        words = "f5 or ^r runs it · read-only · esc to the rows · ? asks the model"
+        self._say(words, look(self).palette.muted)
         self.editor.focus()
         self.refresh_keys()
 
@@ -160,7 +162,8 @@ class SqlScreen(KeyedScreen):
     def action_run_query(self) -> None:
         """Run the text of the editor."""
         text = self.editor.text.strip()
-        if text and self._begin("running … esc stops it"):
+        asks = text.startswith("?")
+        if text and self._begin("asking the model …" if asks else "running … esc stops it"):
             self._asked = self.editor.text
             self.editor.mark(None)
             self._run(self._asked)
@@ -171,7 +174,9 @@ class SqlScreen(KeyedScreen):
 
     @work(thread=True, group="sql", exit_on_error=False)
     def _run(self, text: str) -> None:
-        self.post_message(self.Answered(self._feed.ask(text)))
+        question = text.strip().removeprefix("?").strip()
+        asks = text.lstrip().startswith("?")
+        self.post_message(self.Answered(self._feed.ask_model(question) if asks else self._feed.ask(text)))
         try:
             queries.remember(text)
         except UserError as error:
@@ -197,6 +202,8 @@ class SqlScreen(KeyedScreen):
                 self.editor.mark(error_span(answer.error, self._asked))
         else:
             self._answer = answer
+            if answer.question and self.editor.text == self._asked:
+                self.editor.put(_told(answer))
             self.grid.take(answer.table)
             self._count()
         self.refresh_keys()
@@ -390,3 +397,10 @@ def _line(values: Sequence[object]) -> str:
     """A line of a spreadsheet: tabs between the values, none within."""
     cells = (as_text(value, exact=True) if value is not None else "" for value in values)
     return "\t".join(plain(cell) for cell in cells) + "\n"
+
+
+def _told(answer: QueryAnswer) -> str:
+    """A question, what the model says of the rows, and the query it wrote, as one text that runs."""
+    said = [f"? {answer.question}", *answer.words.splitlines()]
+    comments = [f"-- {line}" for words in said for line in wrap(clean(words), 96)]
+    return "\n".join([*comments, clean(answer.text)])

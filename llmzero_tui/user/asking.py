@@ -1,7 +1,8 @@
 """A question in words to a run: a model writes the query, the run answers it, the model says what the rows say.
 
-Used by `llmzero ask`. The model is asked in a process of its own; the query is run as any that a human types is:
-read-only, in a process of its own, within the limits. Without a model saved queries are found by their words.
+Used by `llmzero ask` and by the SQL screen. The model is asked in a process of its own; the query is run as any that a
+human types is: read-only, in a process of its own, within the limits. Without a model saved queries are found by their
+words.
 """
 
 from __future__ import annotations
@@ -74,18 +75,18 @@ def tell_rows(model: AskedModel, question: str, sql: str, answer: pa.Table) -> s
     return _asked(model, stage="tell", question=question, sql=sql, rows=text, count=len(rows))
 
 
-def answered(reader: Reader, model: AskedModel, question: str) -> tuple[str, pa.Table]:
-    """The query and its rows; a query that the database refuses is written anew, once.
+def answered(reader: Reader, model: AskedModel, question: str, limit: int | None = None) -> tuple[str, pa.Table]:
+    """The query and its rows, at most `limit`; a query that the database refuses is written anew, once.
 
     Raises:
         Fault: see `write_query`. QueryError: the second one is wrong as well, or a limit was reached.
     """
     sql = write_query(reader, model, question)
     try:
-        return sql, reader.query(sql, lane="adhoc")
+        return sql, reader.query(sql, lane="adhoc", limit=limit)
     except QueryError as error:
         again = write_query(reader, model, question, {"sql": sql, "error": str(error)})
-    return again, reader.query(again, lane="adhoc")
+    return again, reader.query(again, lane="adhoc", limit=limit)
 
 
 def fitting(question: str, most: int = 3) -> list[SavedQuery]:

@@ -13,8 +13,10 @@ from textual.widgets import DataTable, TextArea
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.widgets.result_grid import PAGE
+from tests.fake_answers import serving
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
+from tests.unit.test_asking import script
 
 
 @asynccontextmanager
@@ -50,6 +52,30 @@ async def test_rows_come_in_pages_and_the_status_counts_them(run: Path, engine: 
         await until(pilot, lambda: "rows 401–450 of 450" in status(screen), "the last page")
         await pilot.press("n", "p", "p")
         await until(pilot, lambda: "rows 1–200" in status(screen), "the first page")
+
+
+async def test_a_question_in_words_shows_its_query_its_rows_and_what_they_say(
+    run: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "There are 17 nodes [row 1]."
+    with serving(script("SELECT count(*) AS n FROM nodes", words=words)) as fake:
+        monkeypatch.setenv("OLLAMA_HOST", fake.host)
+        async with opened(run) as (pilot, screen):
+            assert "rows 1–1 of 1" in await ask(pilot, screen, "? how many nodes are there?")
+            shown = screen.query_one(TextArea).text
+            assert shown == f"-- ? how many nodes are there?\n-- {words}\nSELECT count(*) AS n FROM nodes"
+            assert "rows 1–1 of 1" in await ask(pilot, screen, shown), "the text runs as it stands"
+
+
+async def test_a_question_without_a_model_names_saved_queries(
+    run: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    async with opened(run) as (pilot, screen):
+        said = await ask(pilot, screen, "?which segments failed")
+        assert "refused" in said
+        assert "saved queries (f2) that may answer it: " in said
+        assert "failures" in said
 
 
 async def test_what_is_cut_is_said(run: Path, engine: Engine) -> None:
