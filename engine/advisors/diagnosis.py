@@ -230,7 +230,7 @@ def _entropy_collapse(segment: SegmentCurves) -> Diagnosis | None:
 
 def _kl_spike(segment: SegmentCurves) -> Diagnosis | None:
     curve, limits = segment.curve("kl"), segment.thresholds
-    if curve is None:
+    if curve is None or (segment.gain or 0) > limits.errors:  # a policy that moves and gains is well
         return None
     spike = _spike(curve, limits)
     if spike is not None:

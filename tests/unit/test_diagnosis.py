@@ -67,7 +67,11 @@ HEALTHY: dict[str, Any] = {
 FLAT = {"reward": flat(0.3), "checkpoints": scores(0.2, 0.2)}
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("entropy collapse", {"entropy": ramp(1.8, 0.5), "checkpoints": scores(0.2, 0.21)}, "entropy 1.67 → 0.63"),
-    ("kl spike", {"kl": spiked(flat(0.01), 40, 0.2)}, "kl 0.2 at step 40; 90% of the other steps are below 0.01"),
+    (
+        "kl spike",
+        {"kl": spiked(flat(0.01), 40, 0.2), "checkpoints": scores(0.2, 0.21)},
+        "kl 0.2 at step 40; 90% of the other steps are below 0.01",
+    ),
     ("kl spike", FLAT | {"kl": ramp(0.01, 0.08)}, "while reward 0.3 → 0.3"),
     ("kl-bound plateau", FLAT | {"kl": flat(3.0)}, "is 20% of the reward's std 0.3"),
     (
@@ -128,6 +132,17 @@ def test_falling_entropy_is_no_collapse_while_validation_rises() -> None:
     still = found(variant({"entropy": ramp(1.9, 0.42), "checkpoints": scores(0.2, 0.2)}))
     assert "entropy collapse" not in {d.pathology for d in learnt}
     assert "entropy collapse" in {d.pathology for d in still}
+
+
+def test_a_kl_that_spikes_while_validation_rises_is_no_kl_spike() -> None:
+    kl = {"kl": spiked(flat(0.01), 40, 0.2)}
+    learnt, still = (variant({**kl, "checkpoints": scores(*values)}) for values in ((0.26, 0.36), (0.2, 0.21)))
+    found = [
+        {d.pathology for d in diagnose(c["metrics"], c["checkpoints"], c["configuration"], start=c["start"])}
+        for c in (learnt, still)
+    ]
+    assert "kl spike" not in found[0]
+    assert "kl spike" in found[1]
 
 
 def test_a_model_that_contradicts_itself_keeps_only_its_most_severe_finding() -> None:
