@@ -52,6 +52,8 @@ def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.Mo
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "LLMZERO_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("llmzero_tui.feeds.sql.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)  # a cursor is drawn where there is one
+    monkeypatch.setattr(TextArea, "_toggle_cursor_blink_visible", lambda self: None)
 
     def take(
         size: Size, *keys: str, on: type[Screen[Any]] | None = None, run: str | None = "knights-01",
@@ -73,7 +75,7 @@ def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.Mo
                 await read(pilot)
             if do:
                 await app.screen.run_action(do)
-            await calm(pilot)
+            await at_rest(pilot)
             if on is not None:
                 assert isinstance(app.screen, on), f"{app.screen} is in front"
 
@@ -130,15 +132,6 @@ async def at_rest(pilot: Pilot[int]) -> None:
         before = drawn
         app.poll()
     raise AssertionError(f"{app.screen} never came to rest")
-
-
-async def calm(pilot: Pilot[int]) -> None:
-    """No cursor blinks: it is drawn, also where a line was drawn before while it was off."""
-    for field in pilot.app.screen.query("*"):
-        if isinstance(field, Input | TextArea):
-            field.cursor_blink = False
-            field.notify_style_update()
-    await at_rest(pilot)
 
 
 def slim(svg: str) -> str:
