@@ -6,7 +6,8 @@ Started by the command line through `run`. It never imports torch, never trains,
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
+from textual.actions import ActionParseResult, parse
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -22,9 +25,10 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
 from engine.store.reader import OpenRun, open_run
+from llmzero_tui.actions import allowed, find, lasting
 from llmzero_tui.base_app import StyledApp
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.base import FeedScreen, KeyedScreen
 from llmzero_tui.values.snapshot import FeedFailure
 
 if TYPE_CHECKING:
@@ -51,8 +55,12 @@ SEVERITY = {
 """How news are shown; the others are information."""
 
 
+ONLY_WATCHES = "this view only watches"
+
+
 class LLMZeroApp(StyledApp):
-    """The face. Screens get snapshots; only this class starts workers."""
+    """The face. Screens get snapshots; only this class starts workers. With `watch` it changes nothing: `run_action`
+    refuses whatever would."""
 
     CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
     TITLE = "LLMZero"
@@ -96,13 +104,15 @@ class LLMZeroApp(StyledApp):
         opener: OpenRun = open_run,
         settings: TerminalSettings | None = None,
         tour: bool = False,
+        watch: bool = False,
     ) -> None:
         super().__init__(settings, ascii=ascii)
         self.runs_dir = runs_dir
         self.first_run = run
         self.clock = clock
         self.opener = opener
-        self.tour_due = tour
+        self.tour_due = tour and not watch
+        self.only_watches = watch
         self._notifier: Notifier | None = None
         self._ticker: Timer | None = None
         self._reading: FeedScreen | None = None
@@ -284,7 +294,8 @@ class LLMZeroApp(StyledApp):
                 "no signal": "warning",
             }.get(each.kind, "information")
             self.notify(sentence(each), severity=severity, timeout=10, markup=False)
-            self._notifier.tell(each)
+            if not self.only_watches:
+                self._notifier.tell(each)
 
     def _hook_trouble(self, why: str) -> None:
         self.post_message(self.HookFailed(why))
@@ -321,6 +332,27 @@ class LLMZeroApp(StyledApp):
 
     # ---- actions everywhere -----------------------------------------------------------------------------------------
 
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """As Textual does, for keys, mouse and palette; here a view that only watches refuses what would last."""
+        name = parse(action)[1] if isinstance(action, str) else action[1]
+        if self.only_watches and self._would_last(name, default_namespace):
+            self.notify(ONLY_WATCHES, severity="warning", markup=False)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def _would_last(self, name: str, namespace: DOMNode | None) -> bool:
+        """Whether an action of a screen, of the one in front unless it is named, does something now that stays."""
+        screen = namespace if isinstance(namespace, KeyedScreen) else self.screen
+        if not isinstance(screen, KeyedScreen):
+            return False
+        found = find(name, screen.kind)
+        return found is not None and lasting(found) and allowed(name, screen.context())
+
     def action_detach(self) -> None:
         """Leave; whatever trains goes on."""
         self.exit(0)
@@ -339,12 +371,13 @@ def _keep_what_is_loaded() -> None:
         gc.enable()
 
 
-def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False) -> int:
+def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False, watch: bool = False) -> int:
     """Show the runs of a directory, or one run, until the user leaves.
 
     Args:
         runs_dir: the directory of runs. run: one of them, to open at once. ascii: no glyphs beyond ASCII.
         tour: whether to show the tour over the first run that is opened, if it was never shown here.
+        watch: only look: no commands, no files, no settings.
 
     Returns:
         0 after `q`, 129 when the terminal went away.
@@ -354,12 +387,13 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
     """
     from llmzero_tui.screens.tour import shown
     from llmzero_tui.terminal import watch_terminal
+    from llmzero_tui.user.places import passing_state
     from llmzero_tui.user.settings import load
 
     settings = load()
-    app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown())
+    app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown(), watch=watch)
     try:
-        with watch_terminal(app):
+        with passing_state() if watch else nullcontext(), watch_terminal(app):
             code = app.run(mouse=settings.mouse)
     finally:
         gc.unfreeze()  # or the end of the interpreter frees nothing of it, and DuckDB's bindings report leaks on stderr

@@ -157,7 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _common(parser, defaults=True)
     parser.add_argument("--ascii", action="store_true", help="use ASCII characters only")
-    parser.set_defaults(handler="look:terminal")
+    parser.set_defaults(handler="look:terminal", watch=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     _starting(commands)
     _steering(commands)
@@ -229,7 +229,15 @@ def _comparing(commands: Any) -> None:
 def _steering(commands: Any) -> None:
     attach = _command(commands, "attach", "look:attach", "the terminal interface on one run")
     attach.add_argument("name", metavar="RUN")
-    attach.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
+    where = attach.add_mutually_exclusive_group()
+    where.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
+    where.add_argument(
+        "--web", nargs="?", type=_port, const=0, metavar="PORT",
+        help="in a browser of this machine, behind a token in the address, watching only (default: a free port)",
+    )  # fmt: skip
+    doing = attach.add_mutually_exclusive_group()
+    doing.add_argument("--watch", action="store_true", default=argparse.SUPPRESS, help="only look: change nothing")
+    doing.add_argument("--steer", action="store_true", help="with --web: whoever has the address steers the run")
     attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
     stop_text = "stop a run cleanly; `llmzero resume` continues it"
     for word, text in (("pause", "pause training after the current step"), ("stop", stop_text)):
@@ -411,6 +419,12 @@ def _positive(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text[:7]) > 100_000:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 0 to 100000")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:6]) > 65535:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a port, 1 to 65535, or 0 for a free one")
     return int(text)
 
 

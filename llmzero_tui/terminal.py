@@ -1,4 +1,4 @@
-"""Ends the app when its terminal is gone.
+"""Ends the app when its terminal is gone, or the server of its browser.
 
 A lost terminal leaves Textual reading an end of file in a loop at full speed when SIGHUP is ignored (nohup, some
 terminals). A thread asks the kernel whether the line was hung up, and leaves within two seconds. Nothing is lost: the
@@ -24,15 +24,20 @@ POLL_MILLISECONDS = 500
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
+def in_browser() -> bool:
+    """Whether textual-serve started this process, and shows in a browser what it draws."""
+    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
+
+
 @contextmanager
 def watch_terminal(app: App[int]) -> Iterator[None]:
-    """Watch standard input while the app runs; without a terminal there is nothing to watch."""
+    """Watch standard input while the app runs: a terminal, or what textual-serve writes to."""
     over = threading.Event()
     try:
         descriptor = sys.__stdin__.fileno() if sys.__stdin__ is not None else -1
     except (OSError, ValueError):
         descriptor = -1
-    if descriptor >= 0 and os.isatty(descriptor):
+    if descriptor >= 0 and (os.isatty(descriptor) or in_browser()):
         threading.Thread(target=_watch, args=(app, descriptor, over), name="terminal", daemon=True).start()
     try:
         yield

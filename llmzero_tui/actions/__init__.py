@@ -13,11 +13,11 @@ from textual.keys import key_to_character
 
 from llmzero_tui.actions.keymap import DEFAULT_KEYS, UNBOUND, Keymap
 from llmzero_tui.actions.model import Action, ActionContext
-from llmzero_tui.actions.registry import REGISTRY
+from llmzero_tui.actions.registry import REGISTRY, lasting
 
 __all__ = [
     "DEFAULT_KEYS", "REGISTRY", "Action", "ActionContext", "Keymap", "allowed", "bindings", "find", "footer",
-    "key_name", "of",
+    "key_name", "lasting", "of",
 ]  # fmt: skip
 
 

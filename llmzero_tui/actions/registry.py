@@ -190,3 +190,13 @@ REGISTRY: tuple[Action, ...] = (
            14),
     *READING,
 )  # fmt: skip
+
+
+def lasting(action: Action) -> bool:
+    """Whether something of it stays when the screen is left: in the run, in a file, in the settings, on the machine's
+    own display. A view that only watches refuses these."""
+    return action.group in ("Steer", "Settings") or action.id in LASTING
+
+
+LASTING = frozenset({"delete", "export", "plots", "save_query", "settings", "theme"})
+"""Such actions of the groups that otherwise only look. A copy is none: it goes to the terminal's clipboard."""

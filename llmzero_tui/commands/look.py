@@ -10,11 +10,13 @@ import argparse
 import gc
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from engine.errors import UserError
 from engine.run import launch
 from engine.run.rundir import RunDirectory
+from llmzero_tui.terminal import in_browser
 
 if TYPE_CHECKING:
     from llmzero_tui.text.headless import ToldBefore
@@ -30,12 +32,27 @@ def terminal(options: argparse.Namespace) -> int:
 def attach(options: argparse.Namespace) -> int:
     """Look at a run, live or over."""
     directory = launch.find_run(options.runs_dir, options.name)
+    if options.web is not None:
+        return _serve(options, directory)
+    if options.steer:
+        raise UserError("--steer is for --web; without a browser `llmzero attach` steers unless --watch is given")
     return look(options, directory)
 
 
+def _serve(options: argparse.Namespace, directory: RunDirectory) -> int:
+    """The same screens in a browser."""
+    if find_spec("textual_serve") is None:
+        from engine.host.machine import install_command
+
+        raise UserError(f"--web needs textual-serve: {install_command('web')}")
+    from llmzero_tui.commands.web import serve
+
+    return serve(directory, options.web, steer=options.steer, ascii=options.ascii)
+
+
 def is_terminal() -> bool:
-    """Whether screens can be drawn: a terminal on both ends that can do more than print."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    """Whether screens can be drawn: a terminal on both ends that can do more than print, or a browser."""
+    return in_browser() or (sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb")
 
 
 def look(options: argparse.Namespace, directory: RunDirectory, before: ToldBefore | None = None) -> int:
@@ -58,7 +75,9 @@ def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
     from llmzero_tui.app import run as show_screens
 
     path = directory.path if directory else None
-    code = show_screens(options.runs_dir, path, ascii=options.ascii, tour=True)
+    code = show_screens(options.runs_dir, path, ascii=options.ascii, tour=True, watch=options.watch)
+    if in_browser():
+        return code  # nobody reads a last line there
     from llmzero_tui.text.output import note  # has json and decimal with it
 
     left = [directory] if directory else launch.list_runs(options.runs_dir)

@@ -6,9 +6,11 @@ Used by the screens that keep something. Directories are made when something is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from platformdirs import user_config_path, user_state_path
 
@@ -26,6 +28,22 @@ def config_dir() -> Path:
 def state_dir() -> Path:
     """What the program remembers; on Linux XDG_STATE_HOME/llmzero."""
     return _known(user_state_path)
+
+
+@contextmanager
+def passing_state() -> Iterator[None]:
+    """Within it what the program remembers (the last copy, the history of SQL, what it knows of runs at rest) begins
+    empty and is gone at the end: for a view that only watches, perhaps by somebody else than the user."""
+    before = os.environ.get("XDG_STATE_HOME")
+    with TemporaryDirectory(prefix="llmzero-watch-") as home:
+        os.environ["XDG_STATE_HOME"] = home
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["XDG_STATE_HOME"]
+            else:
+                os.environ["XDG_STATE_HOME"] = before
 
 
 def _known(of_user: Callable[..., Path]) -> Path:
