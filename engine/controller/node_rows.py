@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.domain.prompt_sets import steering_prompts
+from engine.domain.proposals import Proposal
 from engine.domain.score import Score
 from engine.domain.space import Intent, KLReference, OptimizerState, Transition
-from engine.domain.tree import Checkpoint, Node, NodeState
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 
 def transition_columns(transition: Transition) -> dict[str, Any]:
@@ -77,3 +78,26 @@ def node(row: Mapping[str, Any]) -> Node:
         planned_steps=row["planned_steps"],
         pruned=row["pruned"],
     )
+
+
+def tree(nodes: Sequence[Mapping[str, Any]], checkpoints: Iterable[Mapping[str, Any]]) -> Tree:
+    """The tree of all nodes, the root first, with their checkpoints.
+
+    Raises ValueError, TypeError or KeyError for rows that are no tree.
+    """
+    grown = Tree(node(nodes[0]))
+    for row in nodes[1:]:
+        grown.add(node(row))
+    for row in checkpoints:
+        grown.add_checkpoint(row["node_id"], checkpoint(row))
+    return grown
+
+
+def proposals(rows: Iterable[Mapping[str, Any]]) -> dict[int, Proposal]:
+    """Proposals by the node that they would be. Raises as `tree` does."""
+    return {
+        row["node_id"]: Proposal(
+            row["proposal_id"], row["revision"], row["node_id"], transition(row), row["advisor"], row["deadline"]
+        )
+        for row in rows
+    }

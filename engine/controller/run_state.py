@@ -25,7 +25,7 @@ from engine.domain.score import PromptSet, Score, score_of
 from engine.domain.space import Configuration, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.run.rundir import RunDirectory
-from engine.store.errors import StoreFault
+from engine.store.errors import DamagedDatabase, StoreFault, one_line
 from engine.store.writer import Writer
 from engine.training import events
 
@@ -64,26 +64,19 @@ class RunState:
 
         Segments that ended with their engine are queued again and go on from their last checkpoint: what was trained
         since is all a crash loses. Checkpoints whose files are gone are noticed, and never branched from.
+
+        Raises:
+            DamagedDatabase: rows that no engine has written.
         """
         rows = writer.rows("SELECT * FROM nodes ORDER BY node_id")
         if not rows:
             return None
-        tree = Tree(node_rows.node(rows[0]))
-        for row in rows[1:]:
-            tree.add(node_rows.node(row))
-        for row in writer.rows("SELECT * FROM checkpoints ORDER BY seq"):
-            tree.add_checkpoint(row["node_id"], node_rows.checkpoint(row))
-        proposals = {
-            row["node_id"]: Proposal(
-                row["proposal_id"],
-                row["revision"],
-                row["node_id"],
-                node_rows.transition(row),
-                row["advisor"],
-                row["deadline"],
-            )
-            for row in writer.rows("SELECT * FROM proposals WHERE state = 'pending' ORDER BY proposal_id")
-        }
+        checkpoints = writer.rows("SELECT * FROM checkpoints ORDER BY seq")
+        pending = writer.rows("SELECT * FROM proposals WHERE state = 'pending' ORDER BY proposal_id")
+        try:
+            tree, proposals = node_rows.tree(rows, checkpoints), node_rows.proposals(pending)
+        except (ValueError, TypeError, KeyError) as error:  # another hand wrote what no row of ours has
+            raise DamagedDatabase(directory.database, one_line(error)) from error
         run = cls(writer, directory, base, tree, proposals)
         run.seeds = {row["node_id"]: row["seed"] for row in rows}
         run.reasons = {row["node_id"]: row["reason"] for row in rows}

@@ -49,10 +49,21 @@ def resolve(
             raise UserError(
                 f"[space.{short_name(name)}] is unknown; nearest: {nearest_names(name, {**known, **found})}"
             )
-        found[name] = _replaced(found.get(name) or known[name], table, f"[space.{name}]")
+        before = found.get(name) or known[name]
+        found[name] = _replaced(before, table, f"[space.{name}]")
+        if name not in known:
+            _within(before, found[name], table, f"[space.{name}]")
     groups = settings.get("num_generations", {})
     found["num_generations"] = _dividing(found["num_generations"], groups, batch_size)
     return tuple(found.values())
+
+
+def _within(tasks: Parameter, parameter: Parameter, table: Mapping[str, Any], where: str) -> None:
+    """Raises UserError for values of a task's own parameter that the task has not."""
+    if parameter.low >= tasks.low and parameter.high <= tasks.high:
+        return
+    given = ", ".join(f"{key} = {short(table[key])}" for key in ("low", "high", "choices", "fixed") if key in table)
+    raise UserError(f"{where} {given} is not allowed; the task allows {tasks.allowed}")
 
 
 def _scaled(parameter: Parameter, factor: float) -> Parameter:

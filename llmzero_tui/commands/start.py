@@ -11,12 +11,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.analysis.summary import summarise
 from engine.errors import Fault, UserError, short
 from engine.host import machine
 from engine.run import config as run_file
 from engine.run import edits, forking, launch, preflight, source_policy
 from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
+from engine.store.reader import ask_run
 from llmzero_tui.commands import runfile
 from llmzero_tui.commands.control import order, state_of
 from llmzero_tui.commands.look import has_screens, look, way_back
@@ -74,6 +76,7 @@ def fork(options: argparse.Namespace) -> int:
     if state_of(source) == "finished" and not settings:
         raise UserError(f"run {source.name} is finished; raise a limit in the fork, e.g. --set budget.steps=900")
     config = forking.changed(run_file.load(source.config), name, dict(settings))
+    _something_is_left(source, config)
     directory = forking.fork(source, config, options.runs_dir)
     try:
         preflight.resolve(source_policy.settled(config, directory), settled=True)
@@ -83,6 +86,16 @@ def fork(options: argparse.Namespace) -> int:
         raise
     note(f"run {directory.name} goes on from the tree of {source.name}: engine {pid}, {directory.path}")
     return _after_start(options, directory, None if options.detach or has_screens(options) else _told_before(directory))
+
+
+def _something_is_left(source: RunDirectory, config: RunConfig) -> None:
+    """Raises UserError where the tree has spent the fork's steps already."""
+    spent = ask_run(source.path, summarise).steps
+    if 0 < config.budget.steps <= spent:
+        raise UserError(
+            f"--set budget.steps={config.budget.steps}: the tree of {source.name} has spent {spent} steps; "
+            f"allowed: more than {spent}, or 0 for no limit"
+        )
 
 
 def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:

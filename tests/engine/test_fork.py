@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from engine.advisors.rules import RulesAdvisor
+from engine.controller.run_state import RunState
 from engine.errors import UserError
 from engine.run import forking, launch
 from engine.run.config import load, parse
 from engine.run.rundir import RunDirectory
+from engine.store.errors import DamagedDatabase
+from engine.store.writer import Writer
 from llmzero_tui import cli
 from tests.engine.live import rows
 from tests.engine.simulated import SimulatedExecutor, search
@@ -78,5 +81,19 @@ def test_what_cannot_change_in_a_run_leaves_no_fork(
     assert "run.toml: search.seed = 3 cannot change during a run" in capsys.readouterr().err
     assert cli.main(["fork", "one", "--detach"]) == 2
     assert "run one is finished; raise a limit in the fork" in capsys.readouterr().err
+    assert cli.main(["fork", "one", "--set", "budget.steps=1", "--detach"]) == 2
+    assert "budget.steps=1: the tree of one has spent" in capsys.readouterr().err
     assert [each.name for each in launch.list_runs(tmp_path / "runs")] == ["one"]
     assert RunDirectory(tmp_path / "runs" / "one").segment(1).is_dir()
+
+
+def test_a_run_whose_rows_another_hand_changed_is_damaged_in_one_line(tmp_path: Path) -> None:
+    directory = finished_run(tmp_path, "one")
+    writer = Writer(directory.database)
+    writer.update("nodes", {"node_id": 1}, intent="\x1b]0;evil\x07")
+    writer.flush()
+    with pytest.raises(DamagedDatabase) as damaged:
+        RunState.load(writer, directory, "base")
+    writer.close()
+    assert "is damaged: " in str(damaged.value)
+    assert str(damaged.value).isprintable()

@@ -118,6 +118,24 @@ def test_a_tasks_own_parameter_is_checked_too(table: dict[str, Any], message: st
         Space.build({}, {"difficulty": table}, batch_size=32)
 
 
+@pytest.mark.parametrize(
+    ("table", "given"),
+    [
+        ({"high": 100}, "high = 100"),
+        ({"low": 0, "high": 9}, "low = 0, high = 9"),
+        ({"fixed": 13}, "fixed = 13"),
+        ({"choices": [3, 20]}, "choices = "),
+    ],
+)
+def test_a_run_file_cannot_ask_a_task_for_what_it_has_not(table: dict[str, Any], given: str) -> None:
+    own = {"difficulty": {"low": 3, "high": 12, "default": 6}}
+    with pytest.raises(UserError) as refused:
+        Space.build({"difficulty": table}, own, batch_size=32)
+    assert str(refused.value).startswith(f"[space.difficulty] {given}")
+    assert str(refused.value).endswith("is not allowed; the task allows a whole number, 3 to 12")
+    assert Space.build({"difficulty": {"low": 4, "high": 11}}, own, batch_size=32)["difficulty"].high == 11
+
+
 def test_a_tasks_own_parameter_may_carry_kind_scale_and_words() -> None:
     table = {"low": 1, "high": 100.0, "scale": "log", "kind": "regularization", "label": "d", "doc": "how hard"}
     parameter = Space.build({}, {"difficulty": table}, batch_size=32)["difficulty"]
