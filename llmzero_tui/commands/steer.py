@@ -72,7 +72,7 @@ def space(options: argparse.Namespace) -> int:
     """The ranges of the hyperparameters; with NAME=RANGE another range from now on."""
     if options.range:
         name, equals, text = options.range.partition("=")
-        if not equals:
+        if not equals or not name.strip():
             raise UserError(f"{short(options.range)}: give NAME=RANGE, e.g. learning_rate=1e-5..1e-4")
         return _order(options, "space", {}, {"name": name.strip(), **read_range(text)})
     directory = launch.find_run(options.runs_dir, options.name)

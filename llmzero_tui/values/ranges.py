@@ -5,6 +5,7 @@ Used by the command line and by the run screen. Whether the range fits is the en
 
 from __future__ import annotations
 
+import math
 import tomllib
 from typing import Any
 
@@ -25,9 +26,11 @@ def read_range(text: str) -> dict[str, Any]:
         given = {"low": _value(low), "high": _value(high)}
         if any(isinstance(value, str) and value for value in given.values()) or not (low.strip() or high.strip()):
             raise UserError(f"{short(text)} is no range; {FORM}")
+        if not all(_finite(value) for value in given.values()):
+            raise UserError(f"{short(text)} is no range of finite numbers; {FORM}")
         return {key: value for key, value in given.items() if value != ""}
     choices = [_value(each) for each in text.split(",")]
-    if "" in choices:
+    if "" in choices or not all(map(_finite, choices)):
         raise UserError(f"{short(text)} is no range; {FORM}")
     return {"choices": choices}
 
@@ -38,6 +41,10 @@ def range_text(parameter: Parameter) -> str:
         return ",".join(map(format_value, parameter.choices))
     low = 0 if parameter.zero else parameter.low
     return f"{format_value(low)}..{format_value(parameter.high)}"
+
+
+def _finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _value(text: str) -> Any:

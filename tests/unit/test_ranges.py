@@ -27,9 +27,15 @@ def test_a_range_is_read_as_it_is_meant(text: str, given: dict[str, Any]) -> Non
     assert read_range(text) == given
 
 
-@pytest.mark.parametrize("text", ["", "..", "a..b", "4,,8", ","])
+@pytest.mark.parametrize("text", ["", "..", "a..b", "4,,8", ",", "4,nan"])
 def test_what_is_no_range_is_one_line_that_says_the_form(text: str) -> None:
     with pytest.raises(UserError, match=r"is no range; give LOW\.\.HIGH"):
+        read_range(text)
+
+
+@pytest.mark.parametrize("text", ["nan..inf", "0..inf", "-inf.."])
+def test_what_is_not_finite_is_no_range(text: str) -> None:
+    with pytest.raises(UserError, match="is no range of finite numbers"):
         read_range(text)
 
 
