@@ -42,7 +42,6 @@ from tasks import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 BANK = ROOT / "assets" / "decisions" / "bank.jsonl"
-FAILED = "failed"
 """Kind of the line of a point whose history could not be trained."""
 OUTCOMES = (SegmentEnd.FINISHED, SegmentEnd.NAN)
 """Ends that say something of a configuration; any other is a fault of the machine, after which the command ends."""
@@ -254,7 +253,7 @@ class BankMaker:
     def make(self, points: Iterator[PlannedPoint]) -> None:
         """Everything that is missing, most wanted first."""
         for point in points:
-            known = {line["name"]: line for line in lines(self.bank) if line["kind"] in (record.POINT, FAILED)}
+            known = {line["name"]: line for line in lines(self.bank) if line["kind"] in (record.POINT, record.FAILED)}
             maker = PointMaker(point, self.work / re.sub(r"\W+", "-", point.name), self.sizes)
             line = known.get(point.name) or self._begin(maker)
             if line["kind"] == record.POINT:
@@ -277,7 +276,7 @@ class BankMaker:
                 "evidence": told,
             }  # fmt: skip
         except HistoryFailed as failure:
-            line |= {"kind": FAILED, "why": str(failure)}
+            line |= {"kind": record.FAILED, "why": str(failure)}
         append(self.bank, line)
         self.tell(f"{line['kind']} {point.name}: {time.perf_counter() - began:.0f} s {line.get('why', '')}")
         return line

@@ -359,9 +359,7 @@ def _benching(commands: Any) -> None:
     bench.add_argument("--advisor", choices=("rules", "ollama"), help="who is asked (default: rules)")
     bench.add_argument("--model", metavar="NAME", help="the Ollama model; default: the run file's default")
     bench.add_argument("--host", metavar="URL", help="the Ollama server; default: OLLAMA_HOST, else this machine")
-    bench.add_argument(
-        "--timeout", type=_positive, default=120.0, metavar="S", help="seconds to wait for one answer (default: 120)"
-    )
+    bench.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for one answer (default: 120)")
     bench.add_argument("--shows-rules", action="store_true", help="the model sees what the rules would propose")
     bench.add_argument("--n", type=_some, default=40, metavar="N", help="decision points at most (default: 40)")
     bench.add_argument(
@@ -417,9 +415,7 @@ def _positive(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:7]) > 100_000:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 0 to 100000")
-    return int(text)
+    return _whole_number(text, 0, 100_000)
 
 
 def _port(text: str) -> int:
@@ -446,10 +442,13 @@ def _limit(text: str) -> int | float:
 
 
 def _some(text: str) -> int:
-    value = _count(text)
-    if not 1 <= value <= 1024:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, 1 to 1024")
-    return value
+    return _whole_number(text, 1, 1024)
+
+
+def _whole_number(text: str, low: int, high: int) -> int:
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:7]) <= high:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, {low} to {high}")
+    return int(text)
 
 
 class _Version(argparse.Action):

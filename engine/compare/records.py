@@ -12,7 +12,7 @@ import json
 import os
 import string
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,8 @@ from engine.compare.plan import ComparisonCell
 from engine.errors import UserError
 
 Line = dict[str, Any]
+BEGINNING = '{"kind":"'
+"""How `append` begins a line that has a kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,37 @@ def lines(path: Path) -> Iterator[Line]:
             continue
         if isinstance(record, dict):
             yield record
+
+
+def lines_of(path: Path, kinds: Collection[str], what: str) -> Iterator[Line]:
+    """The lines of a file that a user names, each a JSON object of one of these kinds; `what` says what they are.
+
+    A line that a crash truncated is left out.
+
+    Raises:
+        UserError: there is no such file, it cannot be read, or a line is something else; one line names which.
+    """
+    allowed = f"allowed: a file of {what}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file; {allowed}") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a directory; {allowed}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text; {allowed}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+            if line.startswith(BEGINNING) or BEGINNING.startswith(line):
+                continue
+        if not isinstance(record, dict) or record.get("kind") not in kinds:
+            raise UserError(f"{path}, line {number}: is none of {what}; {allowed}")
+        yield record
 
 
 def append(path: Path, record: Line) -> None:

@@ -17,13 +17,14 @@ from engine.advisors.base import AdviceFailed, Advisor, AdvisorCall, Evidence, P
 from engine.advisors.dialogue import UnusableAnswers
 from engine.advisors.rules import RulesAdvisor
 from engine.advisors.validity import canonical, violations
-from engine.compare.records import append, lines
+from engine.compare.records import append, lines_of
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.record import transition_from_json, transition_to_json
 from engine.domain.space import Transition
 from engine.errors import Fault, UserError
 
 ANSWER = "answer"
+ANSWERS = "the answers that advisor-bench kept"
 TRIES = 2
 MOST_FAULTS = 3
 """Points in a row at which the server may fail before no more is asked."""
@@ -141,7 +142,7 @@ def ask_all(
     Raises:
         Fault: the server failed at several points in a row.
     """
-    known = {each.point: each for each in recorded(kept) if each.advisor == name} if kept else {}
+    known = {each.point: each for each in recorded(kept) if each.advisor == name} if kept and kept.exists() else {}
     found, faults = [], 0
     for number, point in enumerate(points, 1):
         if (answer := known.get(point.name)) is None:
@@ -161,13 +162,14 @@ def ask_all(
 
 
 def recorded(path: Path) -> Iterator[Answer]:
-    """The answers of a file, of any advisor. Raises UserError where it cannot be read, or holds others."""
-    for line in lines(path):
-        if line.pop("kind", None) == ANSWER:
-            try:
-                yield _from_json(line)
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(f"{path} holds no answers of advisor-bench: {type(error).__name__}: {error}") from error
+    """The answers of a file, of any advisor. Raises UserError where it cannot be read, or holds anything else."""
+    for number, line in enumerate(lines_of(path, (ANSWER,), ANSWERS), 1):
+        del line["kind"]
+        try:
+            yield _from_json(line)
+        except (KeyError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise UserError(f"{path}, answer {number}: is none of {ANSWERS}: {why}") from error
 
 
 def held(answer: Answer, point: DecisionPoint) -> Answer:

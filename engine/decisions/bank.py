@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Evidence
-from engine.compare.records import lines
+from engine.compare.records import lines_of
 from engine.decisions import record
 from engine.domain.score import Score, ScoreDifference, difference
 from engine.domain.space import Transition
@@ -22,6 +22,7 @@ FILE = Path(__file__).parent / "bank.jsonl"
 """The bank that is shipped, a link to assets/decisions."""
 HORIZONS = (50, 100)
 """GRPO steps after which the transitions of the shipped bank are scored."""
+WHAT = "the decision points of `python -m benchmarks.decisions`"
 CONTINUE = "continue"
 """Origin of the transition that changes nothing: what every other is held against."""
 
@@ -86,7 +87,7 @@ def load(path: Path = FILE) -> list[DecisionPoint]:
     """All points of a bank, those without any branch too. Raises UserError for a file that is no bank."""
     found: dict[str, _Lines] = {}
     try:
-        for line in lines(path):
+        for line in lines_of(path, (record.POINT, record.BRANCH, record.FAILED), WHAT):
             if line["kind"] == record.POINT:
                 found[line["name"]] = _Lines(line)
             elif line["kind"] == record.BRANCH and line["point"] in found:

@@ -24,7 +24,7 @@ from engine.decisions.asking import Answer, ask_all, held, recorded
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.scoring import Outcome
 from engine.domain.space import Intent, Transition
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, short_path
 from engine.search.nulls import random_changes
 
 RULES, CONTINUE, RANDOM, BEST = "rules", "continue always", "random changes", "best by one seed"
@@ -72,12 +72,16 @@ def bench(question: BenchQuestion, tell: Callable[[str], None] = lambda _: None)
     """The result as JSON values.
 
     Raises:
-        UserError: no such bank, an empty one, or no model. Fault: the model's server fails.
+        UserError: no such bank, an empty one, no model, or `answers` holds something else. Fault: the model's server
+            fails.
     """
     path = Path(question.bank) if question.bank else bank.FILE
-    points = [p for p in bank.load(path) if p.whole][: question.points]
+    known = bank.load(path)
+    points = [p for p in known if p.whole][: question.points]
     if not points:
-        raise UserError(f"{path} holds no decision point whose transitions are measured")
+        raise UserError(
+            f"{path} holds no decision point{' whose transitions are all measured' if known else '; it is empty'}"
+        )
     kept = Path(question.answers) if question.answers else None
     rules = ask_all(RulesAdvisor, RULES, points, None)
     answered = {RULES: rules, **_asked(question, points, kept, tell)}
@@ -92,15 +96,19 @@ def _asked(
 ) -> dict[str, list[Answer]]:
     """The answers of the advisor that is asked, and whatever else the answers' file holds at these points."""
     found: dict[str, dict[str, Answer]] = {}
+    before = list(recorded(kept)) if kept and kept.exists() else []
     if question.advisor not in ("", RULES):
         shown = question.shows_rules
         name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}"
         answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=shown)
         found[name] = {each.point: each for each in answers}
     wanted = {p.name: p for p in points}
-    for answer in recorded(kept) if kept else ():
+    for answer in before:
         if answer.point in wanted:
             found.setdefault(answer.advisor, {})[answer.point] = held(answer, wanted[answer.point])
+    if kept:
+        others = ", ".join(found) or f"no other advisor, since {short_path(kept)} holds no answer at these points"
+        tell(f"scored are the answers of the rules and of {others}")
     return {name: list(answers.values()) for name, answers in found.items()}
 
 

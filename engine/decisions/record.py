@@ -19,7 +19,7 @@ from engine.domain.score import PromptSet, Score
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
-POINT, BRANCH = "point", "branch"
+POINT, BRANCH, FAILED = "point", "branch", "failed"
 DIGITS = 4
 """Significant digits of a metric."""
 

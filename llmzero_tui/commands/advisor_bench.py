@@ -16,12 +16,20 @@ from llmzero_tui.text.advisor_bench import bench_lines, page
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
 
+OLLAMA = "ollama"
+TIMEOUT_SECONDS = 120.0
+"""For one answer of a model."""
+
 
 def advisor_bench(options: argparse.Namespace) -> int:
     """Ask, score, and print the tables; with --to write them as a page."""
     answers: Path | None = options.answers
-    if options.advisor is None and answers is not None and not answers.is_file():
-        raise UserError(f"--answers {answers}: there is no such file; with --advisor ollama the answers are kept there")
+    if options.advisor != OLLAMA:
+        _refuse_options_of_models(options)
+        if answers is not None and not answers.exists():
+            raise UserError(
+                f"--answers {answers}: there is no such file; with --advisor {OLLAMA} answers are kept there"
+            )
     for file in (answers, options.to):
         if file is not None:
             refuse_files_of_runs(file)
@@ -37,13 +45,19 @@ def advisor_bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_options_of_models(options: argparse.Namespace) -> None:
+    for name in ("model", "host", "timeout", "shows_rules"):
+        if getattr(options, name):
+            raise UserError(f"--{name.replace('_', '-')} is for a model: add --advisor {OLLAMA}, or leave it out")
+
+
 def _result(options: argparse.Namespace) -> Any:
     """What the bench says, in a process of its own: the face imports no advisors."""
     question = {
         "advisor": options.advisor or ("" if options.answers else "rules"),
         "model": options.model or AdvisorSection().model,
         "host": options.host or "",
-        "timeout": options.timeout,
+        "timeout": options.timeout or TIMEOUT_SECONDS,
         "points": options.n,
         "bank": str(options.bank or ""),
         "answers": str(options.answers or ""),

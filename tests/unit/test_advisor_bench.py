@@ -10,7 +10,7 @@ import pytest
 
 from engine.decisions.asking import recorded
 from engine.decisions.bench import CONTINUE, RANDOM, RULES, BenchQuestion, bench
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, short_path
 from llmzero_tui.text.advisor_bench import bench_lines, page
 from tests.fake_answers import Sensible, serving
 from tests.fake_ollama import Asked, Model, Reply
@@ -79,8 +79,41 @@ def test_the_rules_gain_what_their_proposal_was_measured_to_gain(file: Path) -> 
 
 def test_only_so_many_points_are_asked_and_only_whole_ones(file: Path) -> None:
     assert row(bench(BenchQuestion(bank=str(file), points=1)), RULES)["points"] == 1
-    with pytest.raises(UserError, match="holds no decision point"):
+    with pytest.raises(UserError, match="there is no such file"):
         bench(BenchQuestion(bank=str(file.with_name("none.jsonl"))))
+
+
+@pytest.mark.parametrize("text", ['{"a":1}', "no JSON", "\x1b[31mred", "[1]", "[" * 100_000, '{"kind":"other"}'])
+def test_a_file_of_something_else_is_neither_a_bank_nor_answers(file: Path, tmp_path: Path, text: str) -> None:
+    other = tmp_path / "other"
+    other.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"other, line 1: .*; allowed: a file of the decision points of"):
+        bench(BenchQuestion(bank=str(other)))
+    for advisor in ("", RULES):
+        with pytest.raises(UserError, match=r"other, line 1: .*; allowed: a file of the answers"):
+            bench(BenchQuestion(advisor=advisor, bank=str(file), answers=str(other)))
+
+
+def test_a_directory_or_an_empty_file_is_named_as_what_it_is(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(UserError, match="holds no decision point; it is empty"):
+        bench(BenchQuestion(bank=str(tmp_path / "empty")))
+    for question in (BenchQuestion(bank=str(tmp_path)), BenchQuestion(bank=str(file), answers=str(tmp_path))):
+        with pytest.raises(UserError, match="is a directory; allowed: a file of"):
+            bench(question)
+
+
+def test_it_is_said_whose_answers_are_scored(file: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    answers = tmp_path / "answers.jsonl"
+    answers.touch()
+    bench(BenchQuestion(bank=str(file), answers=str(answers)), said.append)
+    (line,) = said
+    assert line.startswith("scored are the answers of the rules and of no other advisor")
+    assert f"{short_path(answers)} holds no answer at these points" in line
+    ask_model(file, Fixed(temperature=1.3), answers)
+    bench(BenchQuestion(bank=str(file), answers=str(answers)), said.append)
+    assert said[1:] == [f"scored are the answers of the rules and of {OLLAMA}"]
 
 
 def test_a_models_proposal_is_scored_and_its_calls_and_tokens_are_counted(file: Path) -> None:

@@ -116,10 +116,14 @@ def test_an_unknown_option(tmp_path: Path) -> None:
 
 
 def test_a_bench_without_a_bank_answers_or_a_page(tmp_path: Path) -> None:
-    (tmp_path / "other.jsonl").write_text('{"kind": "answer", "point": 3}\n{"kind": "point"}\n')
+    (tmp_path / "other.json").write_text('{"a":1}')
     for arguments, words in (
-        (["--bank", "none.jsonl"], ["none.jsonl", "holds no decision point"]),
-        (["--answers", "other.jsonl"], ["other.jsonl", "no answers of advisor-bench"]),
+        (["--bank", "none.jsonl"], ["none.jsonl", "no such file"]),
+        (["--answers", "other.json"], ["other.json, line 1", "allowed: a file of the answers"]),
+        (["--answers", "none.jsonl", "--advisor", "rules"], ["none.jsonl", "no such file"]),
+        (["--model", "m"], ["--model", "--advisor ollama"]),
+        (["--shows-rules", "--advisor", "rules"], ["--shows-rules", "--advisor ollama"]),
+        (["--n=-1"], ["'-1'", "1 to 1024"]),
         (["--to", "page.txt"], ["page.txt", ".md"]),
     ):
         refused(llmzero("advisor-bench", *arguments, cwd=tmp_path), *words)
