@@ -21,7 +21,7 @@ from typing import Any
 from engine.analysis.learning_curve import INTERVAL, LEAST_SCORES, Forecast, forecast
 from engine.compare.records import load, unpack
 from engine.domain.score import Score, wilson
-from engine.domain.space import CONTINUING
+from engine.words import CONTINUING
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "forecast.md"

@@ -13,6 +13,8 @@ def counted(number: float, thing: str, things: str = "") -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"
 
 
+CONTINUING = frozenset({"keep", "curriculum"})
+"""The intents, as a database stores them, with which a branch is continued."""
 INTENTS = {"keep": "continue"}
 PATHOLOGIES = {"dead groups": "zero-std groups", "kl spike": "KL spike", "kl-bound plateau": "KL-bound plateau"}
 """Names that a database stores and the field says otherwise; every other name is shown as it is stored."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.analysis.rows import Rows
 from engine.domain.score import score_of
-from engine.domain.space import CONTINUING
+from engine.words import CONTINUING
 
 NODES = "SELECT node_id, parent_id, branch_step, intent, start_steps FROM nodes ORDER BY node_id"
 SCORES = "SELECT node_id, step, n, greedy, sampled, outcomes FROM checkpoints ORDER BY node_id, step"

@@ -27,6 +27,7 @@ from engine.domain.parameters import (
 )
 from engine.domain.ranges import resolve
 from engine.errors import short, short_name
+from engine.words import CONTINUING
 
 UNCHANGED = "continue"
 """The label of a transition that changes nothing."""
@@ -62,11 +63,7 @@ class Intent(StrEnum):
     @property
     def continues(self) -> bool:
         """Whether training goes on as it was: the branch is continued, no change is tried."""
-        return self in (Intent.KEEP, Intent.CURRICULUM)
-
-
-CONTINUING = frozenset(intent.value for intent in Intent if intent.continues)
-"""The intents, as they are stored, with which a branch is continued."""
+        return self.value in CONTINUING
 
 
 @dataclass(frozen=True, slots=True)

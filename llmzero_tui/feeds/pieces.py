@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.domain.space import CONTINUING
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
+from engine.words import CONTINUING
 from llmzero_tui.values.nodes import NodeRow
 
 OPEN_END = 2_147_483_647

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.domain.space import ParameterKind
+from engine.domain.parameters import ParameterKind
 from engine.words import pathology_name
 from llmzero_tui.format import MISSING, bar, fit, parameter, plain, score, share
 from llmzero_tui.values.proposal_detail import CheckpointScore, ProposalDetail

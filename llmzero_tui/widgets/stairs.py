@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from engine.domain.space import Value, numeric
+from engine.domain.parameters import Value, numeric
 from engine.words import intent_name, values_text
 from llmzero_tui.format import fit, narrow, parameter, plain, score
 from llmzero_tui.values.proposal_detail import PathStage

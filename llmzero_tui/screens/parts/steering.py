@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from textual.screen import Screen
 
-from engine.domain.space import Space
 from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.screens.parts.decisions import DecisionController
@@ -146,6 +145,7 @@ class Steering:
 
     def action_space(self) -> None:
         """Another range of a hyperparameter from now on."""
+        from engine.domain.space import Space
         from llmzero_tui.screens.dialogs import AskText, Choose
 
         snapshot = self._snapshot()
