@@ -102,6 +102,20 @@ def test_hostile_text_is_shown_and_never_markup(place: Path) -> None:
     assert "\u202e" not in text
 
 
+def test_no_control_character_of_any_foreign_text_gets_into_the_report(place: Path) -> None:
+    evil = "change\x1b[31m\x07\u202e<b>*evil*</b>"
+    writer = Writer(place / "runs" / "found" / "run.duckdb")
+    writer.update("nodes", {"node_id": 3}, rationale=evil, expected=evil, note=evil, label=evil, intent=evil)
+    writer.update("nodes", {"node_id": 1}, state=evil, reason=evil, optimizer=evil, reference=evil, advisor=evil)
+    writer.close()
+    out = written(place, "found")
+    for name in ("report.md", "report.html"):
+        text = (out / name).read_text(encoding="utf-8")
+        assert "evil" in text
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    assert "b" not in Page((out / "report.html").read_text(encoding="utf-8")).tags
+
+
 def test_several_runs_stand_in_one_document(place: Path) -> None:
     run = place / "runs" / "second"
     run.mkdir()

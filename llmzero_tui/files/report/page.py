@@ -65,7 +65,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def markdown(reports: Sequence[RunReport], figures: Sequence[Mapping[str, str]]) -> str:
     """The page. `figures`: per run, name of the figure → the file that shows it."""
     parts = [part for report, drawn in zip(reports, figures, strict=True) for part in _run(report, drawn)]
-    return "\n\n".join(parts) + "\n"
+    return plain("\n\n".join(parts), lines=True) + "\n"  # the last door: no control character, wherever it came from
 
 
 def _run(report: RunReport, figures: Mapping[str, str]) -> Iterator[str]:
@@ -142,8 +142,8 @@ def _decisions(report: RunReport) -> Iterator[str]:
 
 def _decision(row: Row) -> Iterator[str]:
     star = " · on the best trajectory" if row["stage"] is not None else ""
-    label, intent = plain(row["label"]), intent_name(row["intent"])
-    yield f"### #{row['node_id']} {escape(label)}{'' if label == intent else f' · {intent}'}{star}"
+    label, intent = plain(row["label"], 200), plain(intent_name(row["intent"]), 40)
+    yield f"### #{row['node_id']} {escape(label)}{'' if label == intent else f' · {escape(intent)}'}{star}"
     who = f"by {escape(row['advisor'])}"
     if row["decided_by"]:
         who += f", decided by {escape(row['decided_by'])}"
