@@ -30,7 +30,7 @@ from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
 from engine.run.strategies import check_packages
-from engine.run.tracking_section import lacking
+from engine.run.tracking_section import BY_ITSELF, lacking
 from engine.words import counted
 from tasks import registry
 from tasks.base import Task, TaskError, TaskNotFound
@@ -177,7 +177,7 @@ def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
 
 def _tracking(config: RunConfig) -> Iterator[CheckFinding]:
     for name in lacking(config.tracking):
-        install = machine.install_command(name)
+        install = BY_ITSELF.get(name) or machine.install_command(name)
         yield CheckFinding("error", "tracking.to", f'"{name}" is not installed; `{install}`, or leave it out')
 
 

@@ -23,6 +23,10 @@ class TrackingSection(RunFileSection):
     """Whether Weights & Biases sends to its server at once; false writes files for `wandb sync`."""
 
 
+BY_ITSELF = {"trackio": "pip install 'trackio>=0.43' 'pillow<13'"}
+"""What installs a tracker that cannot be installed as an extra beside constraints.txt."""
+
+
 def lacking(section: TrackingSection) -> list[str]:
     """The trackers whose package is not installed."""
     return [name for name in section.to if find_spec(name) is None]

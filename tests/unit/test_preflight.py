@@ -520,3 +520,12 @@ def test_a_base_in_four_bits_is_refused_without_an_adapter_or_a_gpu() -> None:
     assert {each.level for each in said} == {"error"}
     assert '"nf4" needs an adapter that is trained: training.lora.rank above 0' in said[-2].text
     assert '"nf4" needs a GPU' in said[-1].text
+
+
+def test_the_command_that_installs_trackio_is_that_of_the_docs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "lacking", lambda section: section.to)
+    text = found(config('[tracking]\nto = ["trackio"]\n'), "tracking.to").text
+    command = text.split("`")[1]
+    assert command.startswith("pip install 'trackio")
+    assert command in (Path(__file__).parents[2] / "docs" / "tracking.md").read_text(encoding="utf-8")
+    assert "EXTRAS=mlflow" in found(config('[tracking]\nto = ["mlflow"]\n'), "tracking.to").text
