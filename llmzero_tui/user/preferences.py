@@ -116,7 +116,7 @@ def _words(value: Any) -> tuple[str, ...]:
 def _address(value: Any) -> str:
     """An address of http or https; what it is stands in no message."""
     if not isinstance(value, str) or (value and not value.startswith(("https://", "http://"))):
-        raise ValueError("must be an address, https://…")
+        raise ValueError("must be an address, https://… or http://…")
     return value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from engine.errors import UserError
 
 VARIABLE = "LLMZERO_WEBHOOK"
+ALLOWED = "https://… or http://…, with a port of 1 to 65535"
 SECONDS = 10.0
 """For one message to be taken."""
 MOST, WINDOW_SECONDS = 10, 600.0
@@ -37,7 +39,7 @@ def address(setting: str, environment: Mapping[str, str] = os.environ) -> str:
     if not found:
         found, source = setting.strip(), "webhook"
     if found and not is_address(found):
-        raise UserError(f"{source} is no address; allowed: https://… (not shown here, since it is a secret)")
+        raise UserError(f"{source} is no address; allowed: {ALLOWED} (not shown here, since it is a secret)")
     return found
 
 
@@ -45,9 +47,10 @@ def is_address(text: str) -> bool:
     """Whether a text is an address that can be posted to."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii() and text.isprintable()
-    except ValueError:
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port above 65535, or half an IPv6 address
         return False
+    return known and text.isascii() and text.isprintable() and " " not in text
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -69,9 +72,26 @@ def post(where: str, text: str) -> str:
     except urllib.error.HTTPError as error:
         return f"it answered {error.code}"
     except urllib.error.URLError as error:
-        return f"it cannot be reached: {getattr(error.reason, 'strerror', None) or type(error.reason).__name__}"
-    except (OSError, http.client.HTTPException) as error:
-        return f"it cannot be reached: {type(error).__name__}"
+        return _why(error.reason)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return _why(error)
+
+
+def _why(error: object) -> str:
+    """A failed connection in plain words, none of which is part of the address."""
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {SECONDS:g} s"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(error, http.client.InvalidURL | ValueError) and not isinstance(error, OSError):
+        return f"its address is not valid; allowed: {ALLOWED}"
+    if isinstance(error, http.client.HTTPException):
+        return "what answered there does not speak HTTP"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return "no secure connection: what answered there does not speak HTTPS"
+    return f"it cannot be reached: {getattr(error, 'strerror', None) or 'the connection failed'}"
 
 
 @dataclass

@@ -4,6 +4,7 @@ secret."""
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -120,6 +121,50 @@ def test_an_address_where_nobody_is_is_said_without_it() -> None:
     assert SECRET not in post(f"http://127.0.0.1:1/{SECRET} x", "x")
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"", "it closed the connection without an answer"),
+        (b"SSH-2.0-OpenSSH\r\n", "what answered there does not speak HTTP"),
+        (None, "it did not answer within 0.2 s"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch, said: bytes | None, words: str) -> None:
+    monkeypatch.setattr(webhook, "SECONDS", 0.2 if said is None else 10.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = threading.Event()
+
+        def answer() -> None:
+            taken, _ = listening.accept()
+            with taken:
+                if said is None:
+                    done.wait(20)
+                else:
+                    taken.recv(65536)
+                    taken.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert post(f"http://127.0.0.1:{listening.getsockname()[1]}/{SECRET}", "x") == words
+        done.set()
+        thread.join()
+
+
+def test_what_does_not_speak_https_is_said(server: Server) -> None:
+    assert "does not speak HTTPS" in post(server.where.replace("http://", "https://"), "x")
+
+
+@pytest.mark.parametrize(
+    "wrong", [f"http://127.0.0.1:1/{SECRET} x", f"http://a..b/{SECRET}", f"http://x:99999/{SECRET}"]
+)
+def test_an_address_that_cannot_be_posted_to_is_said_without_it(wrong: str) -> None:
+    said = post(wrong, "x")
+    assert said
+    assert "Error" not in said
+    assert "URL" not in said
+    assert SECRET not in said
+
+
 def test_more_than_so_many_messages_are_left_out_and_counted(server: Server) -> None:
     at = [0.0]
     hook = Webhook(server.where, clock=lambda: at[0])
@@ -134,12 +179,15 @@ def test_more_than_so_many_messages_are_left_out_and_counted(server: Server) -> 
     assert SECRET not in repr(hook)
 
 
-@pytest.mark.parametrize("wrong", [f"ftp://x/{SECRET}", f"{SECRET}", f"https:///{SECRET}", f"http://[{SECRET}"])
+@pytest.mark.parametrize(
+    "wrong", [f"ftp://x/{SECRET}", f"{SECRET}", f"https:///{SECRET}", f"http://[{SECRET}", f"http://x:99999/{SECRET}"]
+)
 def test_an_address_that_is_none_is_refused_without_being_quoted(wrong: str) -> None:
     with pytest.raises(UserError) as error:
         address("", {webhook.VARIABLE: wrong})
     assert SECRET not in str(error.value)
     assert webhook.VARIABLE in str(error.value)
+    assert "https://… or http://…, with a port of 1 to 65535" in str(error.value)
 
 
 @pytest.mark.parametrize("wrong", [SECRET, 7, [SECRET]])
