@@ -29,9 +29,7 @@ SHOWN = 40
 
 def ask(options: argparse.Namespace) -> int:
     """Show query, rows and words; 1 when no model answered."""
-    question = " ".join(options.question.split())
-    if not question:
-        raise UserError('no question; llmzero ask RUN "why was node 17 chosen?"')
+    question = asking.checked(options.question)
     directory = launch.find_run(options.runs_dir, options.name)
     reader = open_run(directory.path)
     reader.limits = QueryLimits.given()

@@ -95,6 +95,10 @@ class SqlFeed:
         from llmzero_tui.user import asking  # pydantic would delay the screen
 
         begun = time.monotonic()
+        try:
+            question = asking.checked(question)
+        except UserError as error:
+            return QueryAnswer("", error=str(error))
 
         def work(reader: Reader) -> QueryAnswer:
             model = asking.AskedModel.of_run(reader)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Fault
+from engine.errors import Fault, UserError
 from engine.host import ollama_host
 from engine.run.child_answer import child_answer
 from engine.run.config import AdvisorSection
@@ -31,11 +31,11 @@ COMMENT = 90
 """Characters of a column's meaning that a model is told."""
 ROWS_TOLD, CELL, CHARACTERS = 30, 200, 8000
 """Rows, characters of a cell and of all rows that a model is told."""
+LONGEST = 2000
+"""Characters of a question."""
 SPARE_SECONDS = 30.0
 WORD = re.compile(r"[a-z]{3,}")
-COMMON = frozenset(
-    ["the", "and", "was", "why", "what", "which", "how", "did", "node", "run", "that", "for", "from", "with"]
-)
+COMMON = frozenset(["the", "and", "was", "what", "which", "how", "did", "node", "run", "that", "for", "from", "with"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,16 @@ class AskedModel:
         section = AdvisorSection.model_validate(json.loads(rows[0]["config"]).get("advisor", {}) if rows else {})
         where = ollama_host.asked(host or section.host)
         return cls(where, model or section.model, section.timeout_seconds, section.options)
+
+
+def checked(question: str) -> str:
+    """The question on one line. Raises UserError for one of no words or of too many characters."""
+    words = " ".join(question.split())
+    if not words:
+        raise UserError('no question; llmzero ask RUN "why was node 17 chosen?"')
+    if len(words) > LONGEST:
+        raise UserError(f"the question has {len(words)} characters; allowed: at most {LONGEST}")
+    return words
 
 
 def write_query(reader: Reader, model: AskedModel, question: str, wrong: Mapping[str, str] | None = None) -> str:

@@ -80,12 +80,23 @@ def test_without_a_model_saved_queries_are_offered_by_their_words(capsys: pytest
     assert "no saved query" in capsys.readouterr().err
 
 
+def test_a_question_that_is_too_long_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ask", "one", "x" * 120_000, "--host", "127.0.0.1:1"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "120000 characters; allowed: at most 2000" in said
+
+
 @pytest.mark.parametrize(
     ("question", "name"),
     [
         ("which changes paid off?", "which-changes-paid"),
         ("how long was truncation?", "truncation"),
         ("best trajectory", "best-trajectory"),
+        ("why was node 4 chosen?", "decisions"),
+        ("why node 4", "decisions"),
+        ("the rationale of node 4", "decisions"),
+        ("each decision", "decisions"),
     ],
 )
 def test_a_saved_query_is_found_by_a_word_of_its_explanation(question: str, name: str) -> None:
