@@ -89,7 +89,7 @@ def lines_of(path: Path, kinds: Collection[str], what: str) -> Iterator[Line]:
             if line.startswith(BEGINNING) or BEGINNING.startswith(line):
                 continue
         if not isinstance(record, dict) or record.get("kind") not in kinds:
-            raise UserError(f"{path}, line {number}: is none of {what}; {allowed}")
+            raise UserError(f"{path}, line {number}: holds something else; {allowed}")
         yield record
 
 
