@@ -39,6 +39,10 @@ class PlotImage:
     png: bytes
 
 
+ASKED = tuple(intent for intent in Intent if intent is not Intent.CURRICULUM)
+"""The intents that an advisor is asked about; the difficulty of a curriculum is the search's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All an advisor may look at for one expansion.

@@ -35,7 +35,7 @@ def create(where: Path, fake: FakeOllama, name: str = "advised", **settings: obj
     pass_test(fake)
     given = {"kind": "auto", "timeout": 20, "wait": 60} | settings
     advised = ADVISED.format(host=fake.host, **given)
-    text = live.SMALL.format(**{**live.DEFAULTS, **settings}) + advised
+    text = live.SMALL.format(**{**live.DEFAULTS, **settings, "kind": "local"}) + advised
     return launch.create_run(parse(text, default_name=name), where)
 
 
@@ -78,7 +78,8 @@ def advised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDirectory]:
 
 def test_the_model_and_the_rules_are_told_apart_in_every_row(advised: RunDirectory) -> None:
     nodes = live.rows(advised, "SELECT intent, advisor, rationale FROM nodes WHERE node_id > 0 AND state <> 'rejected'")
-    assert {node["advisor"] for node in nodes} == {"ollama", "rules"}
+    assert {node["advisor"] for node in nodes if node["intent"] != "curriculum"} == {"ollama", "rules"}
+    assert all(node["advisor"] == "search" for node in nodes if node["intent"] == "curriculum")
     assert all(node["advisor"] == "rules" for node in nodes if node["intent"] == "keep")
     assert all(node["rationale"] for node in nodes)
     calls = live.rows(advised, "SELECT DISTINCT advisor, model = '' AS bare FROM agent_calls")

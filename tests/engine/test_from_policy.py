@@ -14,12 +14,11 @@ from engine.run import launch, source_policy
 from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
 from llmzero_tui import cli
-from tests.engine.live import SMALL, rows, wait_for
+from tests.engine.live import DEFAULTS, SMALL, rows, wait_for
 from tests.unit.cli_process import finished_run
 
-RUN_FILE = SMALL.format(nodes=1, segment_steps=2, workers=1, comparator="off", gate="manual", hang_seconds=120).replace(
-    "[budget]", '[model]\nrun = "{asked}"\n[budget]'
-)
+SETTINGS = {"nodes": 1, "segment_steps": 2, "workers": 1, "comparator": "off", "gate": "manual", "hang_seconds": 120}
+RUN_FILE = SMALL.format(**{**DEFAULTS, **SETTINGS}).replace("[budget]", '[model]\nrun = "{asked}"\n[budget]')
 
 
 @pytest.fixture

@@ -79,9 +79,9 @@ def test_the_base_is_loaded_once_and_its_weights_never_change(
     loads: list[str] = []
     real = policy.load_model
 
-    def counted(source: str, *rest: Any) -> Any:
+    def counted(source: str, *rest: Any, **options: Any) -> Any:
         loads.append(source)
-        return real(source, *rest)
+        return real(source, *rest, **options)
 
     monkeypatch.setattr(policy, "load_model", counted)
     lora.forget()

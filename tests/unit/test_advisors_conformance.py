@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.advisors import ollama
-from engine.advisors.base import Advisor, Evidence
+from engine.advisors.base import ASKED, Advisor, Evidence
 from engine.advisors.factory import make
 from engine.domain.score import Score
 from engine.domain.space import Intent, KLReference, Transition
@@ -49,7 +49,7 @@ def questions(draw: st.DrawFn) -> Evidence:
     for step in (25, 50):
         correct = draw(st.integers(0, 64))
         tree.add_checkpoint(1, Checkpoint(step, Score(64, correct, correct)))
-    intent = draw(st.sampled_from(Intent))
+    intent = draw(st.sampled_from(ASKED))
     parent, step = (0, 0) if intent is Intent.ROOT else (1, draw(st.sampled_from([25, 50])))
     failed = None
     if intent is Intent.REPAIR:

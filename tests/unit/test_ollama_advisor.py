@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.advisors import answers
-from engine.advisors.base import Advice, AdviceFailed, AdvisorCall, Evidence, PlotImage
+from engine.advisors.base import ASKED, Advice, AdviceFailed, AdvisorCall, Evidence, PlotImage
 from engine.advisors.dialogue import partial_rationale
 from engine.advisors.ollama import OllamaAdvisor, connect
 from engine.domain.space import Intent, KLReference, Space
@@ -174,7 +174,7 @@ def test_the_watcher_is_told_the_doubt() -> None:
     assert verdict.calls[0].role == "watcher"
 
 
-@pytest.mark.parametrize("intent", list(Intent))
+@pytest.mark.parametrize("intent", ASKED)
 def test_the_promises_of_every_advisor_are_kept(intent: Intent) -> None:
     given = at_root() if intent is Intent.ROOT else evidence(intent=intent)
     if intent is Intent.REPAIR:

@@ -10,6 +10,8 @@ import engine
 
 ROOT = Path(engine.__file__).parent
 WRITING = {"insert", "update", "update_run", "delete", "next_id"}
+FORK = ("run", "forking.py")
+"""Makes a run out of another's rows, before it has an engine."""
 RECORDERS = {"run_state.py", "run_record.py", "advisor_calls.py", "command_inbox.py"}
 
 
@@ -25,6 +27,7 @@ def written(path: Path) -> Iterator[str]:
 def test_only_run_state_and_its_recorders_change_rows() -> None:
     rooms = [p for p in ROOT.rglob("*.py") if p.parent.name != "store"]
     elsewhere = [p for p in rooms if p.parent.name != "controller" or p.name not in RECORDERS]
+    elsewhere = [p for p in elsewhere if p.parts[-2:] != FORK]
     assert [line for path in elsewhere for line in written(path)] == []
     assert all(any(written(ROOT / "controller" / name)) for name in RECORDERS)  # the search finds what it looks for
 
