@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from engine.advisors.base import Advice, Evidence
 from engine.advisors.evidence import tried_table
