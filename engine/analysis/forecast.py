@@ -49,7 +49,8 @@ def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | No
     if begun is None:
         return None
     ahead = {number: nodes[number]["start_steps"] - first["start_steps"] for number in branch}
-    later = sorted((ahead[node] + step, score) for (node, step), score in scores.items() if node in ahead)
+    scored = ((ahead[node] + step, score) for (node, step), score in scores.items() if node in ahead)
+    later = sorted(scored, key=lambda point: point[0])
     at = (later[-1][0] if later else 0) + steps_left
     made = forecast([(0, begun), *later], at)
     if made is None:
