@@ -168,7 +168,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _starting(commands: Any) -> None:
     demo = _command(commands, "demo", "start:demo", "a small real search: no download, no GPU, no Ollama")
     demo.add_argument("--minutes", type=_positive, default=4.0, metavar="M", help="length of the search (default: 4)")
-    demo.add_argument("--task", default="knights", metavar="T", help="a task with a base of its own (default: knights)")
+    demo.add_argument(
+        "--task", type=_text, default="knights", metavar="T", help="a task with a base of its own (default: knights)"
+    )
     _attachment(demo)
     new = _command(commands, "new", "runfile:new", "write a commented run file to edit")
     new.add_argument("file", type=Path, metavar="FILE")
@@ -207,8 +209,8 @@ def _comparing(commands: Any) -> None:
         commands, "replay", "replay:replay_schedule", "train a schedule again on seeds that its search never saw"
     )
     replay.add_argument("strategy", metavar="STRATEGY", help="a strategy.toml, or a run: its best trajectory")
-    replay.add_argument("--model", metavar="MODEL", help="another base: a directory or a hub id")
-    replay.add_argument("--task", metavar="TASK", help="another task")
+    replay.add_argument("--model", type=_text, metavar="MODEL", help="another base: a directory or a hub id")
+    replay.add_argument("--task", type=_text, metavar="TASK", help="another task")
     replay.add_argument("--seeds", type=_some, default=3, metavar="N", help="unseen seeds (default: 3)")
     replay.add_argument("--seed", type=_count, action="append", metavar="SEED", help="this seed; may be repeated")
     replay.add_argument(
@@ -218,7 +220,10 @@ def _comparing(commands: Any) -> None:
     replay.add_argument(
         "--set", action="append", metavar="KEY=VALUE", help="a key of the run file, e.g. training.lora.rank=16"
     )
-    replay.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
+    replay.add_argument(
+        "--jobs", type=_some, metavar="N",
+        help="runs at the same time (default: as many as have cores, where training.threads says what one takes; else 1)",
+    )  # fmt: skip
     replay.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by this much")
     replay.add_argument(
         "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
@@ -257,7 +262,7 @@ def _steering(commands: Any) -> None:
     _attachment(resume)
     fork = _command(commands, "fork", "start:fork", "go on from a run's tree in a new run, with another budget, …")
     fork.add_argument("name", metavar="RUN")
-    fork.add_argument("--to", metavar="NAME", help="name of the new run (default: RUN-2, …)")
+    fork.add_argument("--to", type=_text, metavar="NAME", help="name of the new run (default: RUN-2, …)")
     fork.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of its run file, e.g. budget.steps=900"
     )
@@ -324,8 +329,8 @@ def _asking(commands: Any) -> None:
     ask = _command(commands, "ask", "ask:ask", "a question in words: a model writes the query and tells its rows")
     ask.add_argument("name", metavar="RUN")
     ask.add_argument("question", metavar="QUESTION", help='in quotes, e.g. "why was node 17 chosen?"')
-    ask.add_argument("--host", metavar="URL", help="the Ollama server (default: the run's)")
-    ask.add_argument("--model", metavar="NAME", help="the model (default: the run's)")
+    ask.add_argument("--host", type=_text, metavar="URL", help="the Ollama server (default: the run's)")
+    ask.add_argument("--model", type=_text, metavar="NAME", help="the model (default: the run's)")
     snapshot = _command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
     snapshot.add_argument("name", metavar="RUN")
     snapshot.add_argument("file", type=Path, metavar="FILE.duckdb")
@@ -347,8 +352,10 @@ def _asking(commands: Any) -> None:
     tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
     doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
     doctor.add_argument("--probe-vision", action="store_true", help="test and time the model on plots and plain cases")
-    doctor.add_argument("--host", metavar="URL", help="the Ollama server to ask; default: the run file's default")
-    doctor.add_argument("--model", metavar="NAME", help="the model to look for and to probe")
+    doctor.add_argument(
+        "--host", type=_text, metavar="URL", help="the Ollama server to ask; default: the run file's default"
+    )
+    doctor.add_argument("--model", type=_text, metavar="NAME", help="the model to look for and to probe")
     _benching(commands)
 
 
@@ -357,8 +364,10 @@ def _benching(commands: Any) -> None:
         commands, "advisor-bench", "advisor_bench:advisor_bench", "how well an advisor decides, on measured decisions"
     )
     bench.add_argument("--advisor", choices=("rules", "ollama"), help="who is asked (default: rules)")
-    bench.add_argument("--model", metavar="NAME", help="the Ollama model; default: the run file's default")
-    bench.add_argument("--host", metavar="URL", help="the Ollama server; default: OLLAMA_HOST, else this machine")
+    bench.add_argument("--model", type=_text, metavar="NAME", help="the Ollama model; default: the run file's default")
+    bench.add_argument(
+        "--host", type=_text, metavar="URL", help="the Ollama server; default: OLLAMA_HOST, else this machine"
+    )
     bench.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for one answer (default: 120)")
     bench.add_argument("--shows-rules", action="store_true", help="the model sees what the rules would propose")
     bench.add_argument("--n", type=_some, default=40, metavar="N", help="decision points at most (default: 40)")
@@ -412,6 +421,12 @@ def _positive(text: str) -> float:
     if not 0 < value <= 1e7:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number above 0")
     return value
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must not be empty; leave the option out for its default")
+    return text
 
 
 def _count(text: str) -> int:

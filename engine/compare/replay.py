@@ -30,6 +30,8 @@ REPLAY, PLAIN = "replay", "plain"
 SAMPLED_PROMPTS = 64
 SEGMENT_STEPS: int = SearchSection.model_fields["segment_steps"].default
 RATE, LENGTH = "learning_rate", "max_completion_length"
+STEPS = "steps"
+"""The name by which a user scales the steps of every stage; no hyperparameter has it."""
 
 
 class FileTable(BaseModel):
@@ -64,6 +66,11 @@ class StrategyFile(FileTable):
     def steps(self) -> int:
         """GRPO steps of all stages."""
         return sum(stage.steps for stage in self.stage)
+
+    def scaled(self, factor: float) -> StrategyFile:
+        """The same stages with a number of steps times `factor`, at least one each."""
+        stages = [stage.model_copy(update={"steps": max(1, round(stage.steps * factor))}) for stage in self.stage]
+        return self.model_copy(update={"stage": stages})
 
     @property
     def seeds_seen(self) -> frozenset[int]:
@@ -119,10 +126,14 @@ def run_file(strategy: StrategyFile, changes: TargetChanges) -> dict[str, Any]:
         over["model"] = {"path": changes.model}
     for key, value in (changes.settings or {}).items():
         over = merged(over, _nested(key, value))
-    segment = min(data.get("search", {}).get("segment_steps", SEGMENT_STEPS), strategy.steps)
-    search = {"segment_steps": segment, "comparator": "off"}  # a schedule is trained as it is
-    own = {"budget": {"steps": strategy.steps}, "search": search, "advisor": {"kind": "rules"}}
-    return merged(merged(data, over), own)
+    return merged(merged(data, over), {**as_it_is(data, strategy.steps), "advisor": {"kind": "rules"}})
+
+
+def as_it_is(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The tables by which a run file trains a schedule of so many steps and nothing else: no segment is longer, and none
+    is stopped for another."""
+    segment = settings.get("search", {}).get("segment_steps", SEGMENT_STEPS)
+    return {"budget": {"steps": steps}, "search": {"segment_steps": min(segment, steps), "comparator": "off"}}
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -184,7 +195,7 @@ def carried(
     for name in scale:
         if name not in names:
             raise UserError(
-                f"--scale {short_name(name)}: the schedule has no such hyperparameter; it has {_listed(names)}"
+                f"--scale {short_name(name)}: the schedule has no such hyperparameter; it has {_listed(names)}, and steps"
             )
     return [_carry(strategy, space, p.name, *_rule(p.name, source, target, scale)) for p in space if p.name in names]
 
@@ -214,16 +225,16 @@ def _rule(name: str, source: ModelFacts, target: ModelFacts, scale: Mapping[str,
         return _rate(source, target)
     if name == LENGTH and source.tokens and target.tokens and source.tokens != target.tokens:
         ratio = target.tokens / source.tokens
-        return ratio, f"tokens of the same prompts: {source.tokens} → {target.tokens}"
+        return ratio, f"tokens of the prompts {source.tokens} → {target.tokens}"
     return 1, "as it is"
 
 
 def _rate(source: ModelFacts, target: ModelFacts) -> tuple[float, str]:
     if bool(source.lora) != bool(target.lora):
         factor = LORA_RATE if target.lora else 1 / LORA_RATE
-        return factor, "an adapter wants some ten times the rate of all weights (docs/lora.md)"
+        return factor, "an adapter wants 10 times the rate (docs/lora.md)"
     if not source.lora and source.width and target.width and source.width != target.width:
-        why = f"1/width for Adam (arXiv 2203.03466): hidden size {source.width} → {target.width}"
+        why = f"hidden size {source.width} → {target.width} (arXiv 2203.03466)"
         return source.width / target.width, why
     return 1, "as it is"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.compare.plan import ComparisonCell
 from engine.compare.records import Line
+from engine.compare.replay import as_it_is
 
 SUFFIX = ".replay"
 """Of the strategy's label; its replays are cells of that name."""
@@ -32,11 +33,10 @@ def replay_cells(
 
 def _settings(cell: ComparisonCell, stages: list[dict[str, Any]]) -> dict[str, Any]:
     steps = sum(stage["steps"] for stage in stages)
+    own = as_it_is(cell.settings, steps)
     search = {key: value for key, value in cell.settings.get("search", {}).items() if key != "settings"}
-    search |= {"strategy": "replay", "settings": {"stages": stages}, "comparator": "off"}
-    if "segment_steps" in search:
-        search["segment_steps"] = min(search["segment_steps"], steps)
-    return {**cell.settings, "search": search, "budget": {"steps": steps}}
+    search |= {"strategy": "replay", "settings": {"stages": stages}, **own["search"]}
+    return {**cell.settings, **own, "search": search}
 
 
 def schedule(line: Line) -> list[dict[str, Any]]:

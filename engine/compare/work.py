@@ -27,6 +27,7 @@ from engine.errors import Fault, UserError
 from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
+from engine.words import counted
 
 Keep = Literal["none", "best", "all"]
 
@@ -58,7 +59,7 @@ class ComparisonRunner:
     Attributes:
         runs_dir: where the runs live. results: the JSON lines. jobs: cells at the same time.
         keep: which checkpoints of a finished cell stay on disk.
-        tell: a line about what happens.
+        tell: a line about what happens. cell_word: what the user knows a cell as.
     """
 
     cells: Sequence[ComparisonCell]
@@ -67,6 +68,7 @@ class ComparisonRunner:
     jobs: int
     keep: Keep
     tell: Callable[[str], None]
+    cell_word: str = "cell"
     _active: list[RunningCell] = field(default_factory=list)
     _given_up: set[str] = field(default_factory=set)
     _failures: int = 0
@@ -191,7 +193,7 @@ class ComparisonRunner:
         self._failures += 1
         self.tell(f"failed {cell.title}: {why}")
         if self._failures >= MOST_FAILURES:
-            raise Fault(f"{self._failures} cells failed in a row, the last {cell.title}: {why}")
+            raise Fault(f"{counted(self._failures, self.cell_word)} failed in a row, the last {cell.title}: {why}")
 
     def _stop_engines(self) -> None:
         """Ask the engines to end and wait: an interrupted segment is trained again by a resume."""
@@ -214,7 +216,7 @@ class ComparisonRunner:
         running = ", ".join(f"{each.cell.title} {each.fraction:.0%}" for each in self._active)
         left = self._seconds_left(standing)
         about = f"; about {_duration(left)} left" if left is not None else ""
-        self.tell(f"{len(standing.done)} of {len(self.cells)} cells done; {running}{about}")
+        self.tell(f"{len(standing.done)} of {counted(len(self.cells), self.cell_word)} done; {running}{about}")
 
     def _seconds_left(self, standing: records.PlanProgress) -> float | None:
         """Of this process alone: the mean time of a cell so far times what is left, over the jobs."""

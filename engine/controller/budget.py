@@ -19,6 +19,7 @@ from engine.controller.running_segments import RunningSegments
 from engine.domain.tree import NodeState
 from engine.errors import UserError
 from engine.run.config import BudgetSection, RunConfig
+from engine.run.mistakes import must_be
 from engine.search.base import BudgetLeft
 
 UNLIMITED = 10**9
@@ -242,8 +243,7 @@ def merged(limits: BudgetSection, given: Mapping[str, float | int]) -> BudgetSec
     try:
         return BudgetSection.model_validate({**limits.model_dump(), **given})
     except ValidationError as error:
-        message = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
-        raise UserError(f"budget: {message}; now {in_words(limits)}") from error
+        raise UserError(f"budget: {must_be(error.errors(include_url=False)[0])}; now {in_words(limits)}") from error
 
 
 def in_words(limits: BudgetSection) -> str:

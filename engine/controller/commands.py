@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from engine.domain.space import KLReference, OptimizerState
 from engine.errors import UserError, one_line, short
+from engine.run.mistakes import must_be
 
 TEXT = 4000
 """Characters of the longest text a human may send with a command."""
@@ -195,10 +196,9 @@ def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"][1:]))
-        message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "string_too_long":
             return one_line(f"{key} has {len(str(first['input'])):,} characters; at most {TEXT:,} are allowed")
         if isinstance(first["input"], dict):  # the whole command: its values would be all of it
-            return one_line(f"{key}: {message}" if key else message)
-        return one_line(f"{key or 'kind'} = {short(first['input'])}: {message[:1].lower()}{message[1:]}")
+            return one_line(f"{key}: {must_be(first)}" if key else must_be(first))
+        return one_line(f"{key or 'kind'} = {short(first['input'])}: {must_be(first)}")
     return one_line(str(error))

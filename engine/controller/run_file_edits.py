@@ -14,30 +14,9 @@ from typing import Any
 from engine.domain.space import Parameter, Space, format_value
 from engine.errors import UserError, short
 from engine.run.config import RunConfig
-from engine.run.edits import edited
+from engine.run.edits import edited, why_fixed
 
 Ask = Callable[[str], list[dict[str, Any]]]
-
-REFUSED = {
-    "task.name": "the tree was grown on that task",
-    "model.path": "the tree starts from that model; if it was moved, put a link at its old place",
-    "model.run": "the tree starts from that policy",
-    "model.chat": "the tree was trained on prompts of that form",
-    "model.system_prompt": "the tree was trained on prompts of that form",
-    "model.chat_template_kwargs": "the tree was trained on prompts of that form",
-    "search.strategy": "the tree was grown by that strategy",
-    "search.seed": "the prompts and the first segments follow from it",
-    "search.roots": "the first segments were chosen by it",
-    "evaluation.validation_prompts": "scores on other prompts could not be compared",
-    "evaluation.batch_size": "sampled answers depend on it: scores could not be compared",
-    "training.batch_size": "a step would mean something else",
-    "training.optimizer": "the optimizer's state in the checkpoints is of that one",
-    "training.lora.rank": "checkpoints of the tree would not fit",
-    "training.lora.alpha": "checkpoints of the tree would mean another policy",
-    "training.lora.base": "checkpoints of the tree were trained on the other one",
-    "training.lora.target": "checkpoints of the tree would not fit",
-}
-"""Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules below."""
 
 MEASURED = "evaluation.test_prompts"
 """Stays as it was once the test split has been looked at."""
@@ -78,7 +57,7 @@ def _refuse(ask: Ask, key: str, old: Any, new: Any, name: str) -> None:
         raise UserError(
             f"run.toml: name = {short(new)}: a run has the name of its directory, {name}; rename the directory instead"
         )
-    why = next((why for known, why in REFUSED.items() if key == known or key.startswith(f"{known}.")), "")
+    why = why_fixed(key)
     if key == MEASURED and ask("SELECT 1 FROM evaluations WHERE split = 'test' LIMIT 1"):
         why = "the base was measured on them already"
     if why:

@@ -1,6 +1,6 @@
-"""What was edited in a run file since a run began, key by dotted key.
+"""What was edited in a run file since a run began, key by dotted key, and which keys stay for the life of a tree.
 
-Asked when a run is resumed and by whoever tells the user. Reads tables only.
+Asked when a run is resumed or forked and by whoever tells the user. Reads tables only.
 """
 
 from __future__ import annotations
@@ -12,6 +12,32 @@ from pydantic import BaseModel
 
 from engine.run.config import RunConfig
 from engine.run.executor_section import with_todays_names
+
+FIXED = {
+    "task.name": "the tree was grown on that task",
+    "model.path": "the tree starts from that model; if it was moved, put a link at its old place",
+    "model.run": "the tree starts from that policy",
+    "model.chat": "the tree was trained on prompts of that form",
+    "model.system_prompt": "the tree was trained on prompts of that form",
+    "model.chat_template_kwargs": "the tree was trained on prompts of that form",
+    "search.strategy": "the tree was grown by that strategy",
+    "search.seed": "the prompts and the first segments follow from it",
+    "search.roots": "the first segments were chosen by it",
+    "evaluation.validation_prompts": "scores on other prompts could not be compared",
+    "evaluation.batch_size": "sampled answers depend on it: scores could not be compared",
+    "training.batch_size": "a step would mean something else",
+    "training.optimizer": "the optimizer's state in the checkpoints is of that one",
+    "training.lora.rank": "checkpoints of the tree would not fit",
+    "training.lora.alpha": "checkpoints of the tree would mean another policy",
+    "training.lora.base": "checkpoints of the tree were trained on the other one",
+    "training.lora.target": "checkpoints of the tree would not fit",
+}
+"""Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules of a resume."""
+
+
+def why_fixed(key: str) -> str:
+    """Why a key stays as it was while a tree grows; "" for one that may change."""
+    return next((why for fixed, why in FIXED.items() if key == fixed or key.startswith(f"{fixed}.")), "")
 
 
 def edited(before: Mapping[str, Any], now: RunConfig) -> dict[str, tuple[Any, Any]]:

@@ -16,9 +16,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import UserError, short_path
+from engine.errors import UserError, short, short_path
 from engine.run import launch, source_policy
 from engine.run.config import RunConfig
+from engine.run.edits import edited, why_fixed
 from engine.run.mistakes import explain
 from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
@@ -38,8 +39,10 @@ def changed(config: RunConfig, name: str, settings: Mapping[str, Any]) -> RunCon
     """A run file under another name with other values; `settings` by dotted key, e.g. "budget.steps".
 
     Raises:
-        UserError: a key that is not there, or a value that is not allowed; one line.
+        UserError: a key that is not there or stays for the life of a tree, or a value that is not allowed; one line.
     """
+    if "name" in settings:
+        raise UserError("--set name: the name of a fork is given with --to NAME")
     data: dict[str, Any] = {**config.model_dump(mode="json"), "name": name}
     for key, value in settings.items():
         *tables, last = key.split(".")
@@ -50,9 +53,15 @@ def changed(config: RunConfig, name: str, settings: Mapping[str, Any]) -> RunCon
                 raise UserError(f"--set {key}: {table} is no table of the run file")
         place[last] = value
     try:
-        return RunConfig.model_validate(data)
+        found = RunConfig.model_validate(data)
     except ValidationError as error:
         raise UserError(f"--set {explain(error, RunConfig)}") from error
+    for key, (old, new) in edited(config.model_dump(mode="json"), found).items():
+        if why := why_fixed(key):
+            raise UserError(
+                f"--set {key} = {short(new)}: stays {short(old)} in a fork: {why}; for another value start a new run"
+            )
+    return found
 
 
 def fork(source: RunDirectory, config: RunConfig, runs_dir: Path) -> RunDirectory:

@@ -1,16 +1,37 @@
-"""What pydantic found wrong with a file of the user's, in one line: key, value, what is allowed.
+"""What pydantic found wrong with a file or a command of the user's, in one line: key, value, what is allowed.
 
-Used by the run file and by plans of comparisons.
+Used by the run file, plans of comparisons, strategy files and the commands of a live run.
 """
 
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from engine.errors import one_line, short, short_name
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_MUST = {
+    "int_type": "be a whole number", "int_parsing": "be a whole number", "int_from_float": "be a whole number",
+    "int_parsing_size": "be a whole number of fewer digits", "float_type": "be a number", "float_parsing": "be a number",
+    "finite_number": "be a finite number", "bool_type": "be true or false", "bool_parsing": "be true or false",
+    "string_type": "be a text", "list_type": "be a list", "greater_than_equal": "be at least {ge}",
+    "greater_than": "be above {gt}", "less_than_equal": "be at most {le}", "less_than": "be below {lt}",
+    "literal_error": "be {expected}", "string_too_short": "not be empty", "too_short": "not be empty",
+}  # fmt: skip
+"""What a value must, by pydantic's type of the error."""
+
+
+def must_be(error: ErrorDetails) -> str:
+    """What is wrong with one value: what it must be, "must be at least 1", or what the check of ours said."""
+    if (words := _MUST.get(error["type"])) is not None:
+        return f"must {words.format(**error.get('ctx', {}))}"
+    message = error["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -27,9 +48,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] in ("model_type", "dict_type"):
         line = f"{key} = {short(first['input'])}: must be a table, [{key}]"
     else:
-        message = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict | BaseModel) else f" = {short(first['input'])}"
-        line = f"{key}{given}: {message[:1].lower()}{message[1:]}" if key else message
+        line = f"{key}{given}: {must_be(first)}" if key else first["msg"].removeprefix("Value error, ")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return one_line(line) + more
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from engine.domain.space import Space
 from engine.errors import UserError, short, short_name
+from engine.run.mistakes import must_be
 from engine.run.strategies import SETTINGS
 from engine.search.base import SearchStrategy
 from engine.search.baselines import FixedConfiguration, GridSearch, RandomSearch
@@ -95,7 +96,7 @@ def _checked(name: str, settings: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(
-            f"search setting {short_name(first['loc'][0])} = {short(first['input'])}: {first['msg']}"
+            f"search setting {short_name(first['loc'][0])} = {short(first['input'])}: {must_be(first)}"
         ) from error
 
 

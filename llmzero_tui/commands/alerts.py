@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import threading
+from dataclasses import asdict
 
 from engine.errors import Fault, UserError
 from llmzero_tui.feeds.news import NewsFeed
@@ -15,6 +16,7 @@ from llmzero_tui.text.output import emit, note
 from llmzero_tui.user import webhook
 from llmzero_tui.user.notify import Notifier, sentence
 from llmzero_tui.user.settings import load
+from llmzero_tui.values.answers import to_json
 
 
 def alerts(options: argparse.Namespace) -> int:
@@ -26,7 +28,8 @@ def alerts(options: argparse.Namespace) -> int:
             raise UserError(f"no webhook; set {webhook.VARIABLE}, or webhook in the settings (docs/terminal.md)")
         if wrong := webhook.post(where, "LLMZero: this is a test message"):
             raise Fault(f"the webhook did not take the test message: {wrong}")
-        emit("the webhook took a test message")
+        said = "the webhook took a test message"
+        emit(to_json({"answer": said}) if options.json else said)
         return 0
     if not (where or settings.notify_command or settings.desktop):
         raise UserError(f"no way to tell news: set {webhook.VARIABLE}, or webhook, notify_command or desktop")
@@ -37,7 +40,7 @@ def alerts(options: argparse.Namespace) -> int:
     try:
         while True:
             for news in feed.read():
-                emit(sentence(news))
+                emit(to_json({**asdict(news), "text": sentence(news)}, None) if options.json else sentence(news))
                 notifier.tell(news)
             waiting.wait(settings.refresh_seconds)
     finally:

@@ -20,6 +20,7 @@ from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.errors import UserError
 from engine.run import preflight
 from engine.run.rundir import refuse_files_of_runs
+from engine.words import counted
 from llmzero_tui.text.output import emit, note, table
 from llmzero_tui.values.answers import to_json
 from tasks.user_code import ProcessInterrupted
@@ -72,20 +73,22 @@ def work_off(
     jobs: int,
     nice: int,
     keep: Literal["none", "best", "all"],
+    cell_word: str = "cell",
 ) -> int:
-    """Run what is not done yet and say how it goes; the exit code."""
+    """Run what is not done yet and say how it goes, calling cells what the user knows them as; the exit code."""
     from engine.compare.work import ComparisonRunner
 
     _check(cells, runs_dir)
     if nice:
         os.nice(nice)  # inherited by every engine and its workers
     standing = records.standing(cells, records.load(results))
-    note(f"{len(standing.done)} of {len(cells)} cells are done, {len(standing.stale)} stale; results in {results}")
+    of, stale = f"of {counted(len(cells), cell_word)}", len(standing.stale)
+    old = f", {stale} measured with other settings" if stale else ""
+    note(f"{len(standing.done)} {of} done{old}; results in {results}")
     signal.signal(signal.SIGTERM, _interrupt)
-    work = ComparisonRunner(cells, runs_dir, results, jobs, keep, note)
-    failed = work.run()
+    failed = ComparisonRunner(cells, runs_dir, results, jobs, keep, note, cell_word).run()
     standing = records.standing(cells, records.load(results))
-    note(f"{len(standing.done)} of {len(cells)} cells are done, {failed} failed here")
+    note(f"{len(standing.done)} {of} done" + (f", {failed} failed here" if failed else ""))
     return 1 if failed else 0
 
 

@@ -18,10 +18,11 @@ from engine.compare import plan as plans
 from engine.compare import records, replay
 from engine.compare import statistics as stats
 from engine.compare.plan import ComparisonCell
-from engine.compare.replay import PLAIN, REPLAY, CarriedParameter, StrategyFile, TargetChanges
+from engine.compare.replay import PLAIN, REPLAY, STEPS, CarriedParameter, StrategyFile, TargetChanges
 from engine.domain.parameters import format_value
 from engine.errors import Fault, UserError, short
-from engine.host.model_files import ModelFiles, find_model, read_model
+from engine.host import machine
+from engine.host.model_files import ModelFiles, find_model, portable, read_model
 from engine.run import launch, task_loading
 from engine.run.config import RunConfig
 from engine.run.mistakes import explain
@@ -37,10 +38,12 @@ from tasks.base import Task, TaskError, TaskNotFound
 
 def replay_schedule(options: argparse.Namespace) -> int:
     """Say what is carried over and how, train, and say what came out."""
-    strategy = _read(options.strategy, options.runs_dir)
+    found = _read(options.strategy, options.runs_dir)
+    scale = dict(map(_factor, options.scale or ()))
+    strategy = found.scaled(scale.pop(STEPS, 1.0))
     changes = TargetChanges(
         model=options.model or "", task=options.task or "", settings=dict(map(_setting, options.set or ())),
-        scale=dict(map(_factor, options.scale or ())), without=tuple(options.without or ()),
+        scale=scale, without=tuple(options.without or ()),
     )  # fmt: skip
     seeds = _seeds(strategy, options)
     base = replay.run_file(strategy, changes)
@@ -48,10 +51,11 @@ def replay_schedule(options: argparse.Namespace) -> int:
     cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds)))
     results = options.runs_dir / f"{cells[0].plan}.jsonl"
     if not options.json:
-        remarks(*_announcement(strategy, cells, parameters))
+        remarks(*_announcement(found, strategy, cells, parameters))
     if options.check:
         return 0
-    code = work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
+    jobs = options.jobs or at_once(_config(base), changes)
+    code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
     standing = records.standing(cells, records.load(results))
     outcome = _outcome(strategy, cells, stats.group(list(standing.done.values())))
     emit(*([to_json(outcome)] if options.json else _result_lines(outcome)))
@@ -86,6 +90,15 @@ def _seeds(strategy: StrategyFile, options: argparse.Namespace) -> list[int]:
         replay.check_seeds(strategy, options.seed)
         return list(dict.fromkeys(options.seed))
     return replay.unseen_seeds(strategy, options.seeds)
+
+
+def at_once(config: RunConfig, changes: TargetChanges) -> int:
+    """How many runs train beside each other where the user does not say: as many as have cores, where the run file says
+    how many threads one takes, on the model that was searched; one where a GPU or its memory would be shared."""
+    threads = config.training.threads
+    if changes.model or not threads or machine.gpus():
+        return 1
+    return max(1, machine.cores() // threads)
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -136,15 +149,24 @@ def _model(path: str, task: Task) -> ModelFiles | None:
 
 
 def _announcement(
-    strategy: StrategyFile, cells: Sequence[ComparisonCell], parameters: Sequence[CarriedParameter]
+    found: StrategyFile,
+    strategy: StrategyFile,
+    cells: Sequence[ComparisonCell],
+    parameters: Sequence[CarriedParameter],
 ) -> Iterator[str]:
     seeds = sorted({cell.seed for cell in cells})
     stages, steps = counted(len(strategy.stage), "stage"), counted(strategy.steps, "step")
-    yield f"replay of {plain(strategy.run)}: {stages}, {steps}; seeds {', '.join(map(str, seeds))}; {len(cells)} runs"
+    named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    target = cells[0].config()
+    where = f"{plain(portable(target.model.path), 80)}, task {plain(target.task.name, 80)}"
+    yield f"replay of {plain(strategy.run)}: {stages}, {steps}; {named}; {len(cells)} runs on {where}"
     rows = [
         (p.name, _values([before for before, _ in p.values]), _values([after for _, after in p.values]), p.why)
         for p in parameters
     ]
+    if strategy.steps != found.steps:
+        told = [_values([stage.steps for stage in each.stage]) for each in (found, strategy)]
+        rows.append(("steps of a stage", told[0], told[1], "as you asked"))
     yield from table(("hyperparameter", "found", "trained", "rule"), rows)
 
 

@@ -89,13 +89,19 @@ def fork(options: argparse.Namespace) -> int:
 
 
 def _something_is_left(source: RunDirectory, config: RunConfig) -> None:
-    """Raises UserError where the tree has spent the fork's steps already."""
-    spent = ask_run(source.path, summarise).steps
-    if 0 < config.budget.steps <= spent:
-        raise UserError(
-            f"--set budget.steps={config.budget.steps}: the tree of {source.name} has spent {spent} steps; "
-            f"allowed: more than {spent}, or 0 for no limit"
-        )
+    """Raises UserError where the tree has spent a limit of the fork already."""
+    tree = ask_run(source.path, summarise)
+    spent = {
+        "steps": tree.steps, "nodes": tree.nodes, "minutes": tree.wall_seconds / 60,
+        "gpu_hours": tree.trainer_seconds / 3600,
+    }  # fmt: skip
+    for name, limit in config.budget.model_dump().items():
+        if 0 < limit <= spent[name]:
+            words = f"{spent[name]:.3g}" if isinstance(spent[name], float) else spent[name]
+            raise UserError(
+                f"budget.{name} = {limit:g}: the tree of {source.name} has spent {words}; "
+                f"give the fork more with --set budget.{name}=…, or 0 for no limit"
+            )
 
 
 def demo_config(task: str, minutes: float, runs_dir: Path) -> RunConfig:

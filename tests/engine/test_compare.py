@@ -88,7 +88,7 @@ def test_a_killed_comparison_goes_on_where_it_was_and_runs_no_cell_twice(plan: P
     third = compare(plan)
     said = ended(third)
     assert third.returncode == 0
-    assert "2 of 2 cells are done" in said
+    assert "2 of 2 cells done" in said
     assert "started" not in said
 
 
@@ -104,7 +104,8 @@ def test_a_cell_that_another_process_works_on_is_left_to_it(plan: Path) -> None:
         handles.append(os.open(claims / f"{cell.run_name}.lock", os.O_RDWR | os.O_CREAT))
         fcntl.flock(handles[-1], fcntl.LOCK_EX)
     said = ended(compare(plan))
-    assert "0 of 2 cells are done, 0 failed here" in said
+    assert "0 of 2 cells done" in said
+    assert "failed" not in said
     assert not list((plan / "runs").glob("small-*"))
     for handle in handles:
         os.close(handle)

@@ -78,11 +78,15 @@ def test_what_cannot_change_in_a_run_leaves_no_fork(
     monkeypatch.chdir(tmp_path)
     finished_run(tmp_path / "runs", "one")
     assert cli.main(["fork", "one", "--set", "search.seed=3", "--detach"]) == 2
-    assert "run.toml: search.seed = 3 cannot change during a run" in capsys.readouterr().err
+    assert "--set search.seed = 3: stays 0 in a fork: " in capsys.readouterr().err
+    assert cli.main(["fork", "one", "--set", "name=two", "--detach"]) == 2
+    assert "--to NAME" in capsys.readouterr().err
     assert cli.main(["fork", "one", "--detach"]) == 2
     assert "run one is finished; raise a limit in the fork" in capsys.readouterr().err
     assert cli.main(["fork", "one", "--set", "budget.steps=1", "--detach"]) == 2
-    assert "budget.steps=1: the tree of one has spent" in capsys.readouterr().err
+    assert "budget.steps = 1: the tree of one has spent" in capsys.readouterr().err
+    assert cli.main(["fork", "one", "--set", "budget.nodes=1", "--set", "budget.steps=0", "--detach"]) == 2
+    assert "budget.nodes = 1: the tree of one has spent 1" in capsys.readouterr().err
     assert [each.name for each in launch.list_runs(tmp_path / "runs")] == ["one"]
     assert RunDirectory(tmp_path / "runs" / "one").segment(1).is_dir()
 

@@ -109,7 +109,7 @@ def test_a_budget_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> 
             ({"nodes": 0}, "at least one of steps, gpu_hours, minutes, nodes"),
             ({}, "give at least one of steps, nodes, minutes, gpu_hours"),
             ({"nodes": 3}, "the budget is unchanged: nodes 3"),
-            ({"steps": -1}, "steps = -1: input should be greater than or equal to 0"),
+            ({"steps": -1}, "steps = -1: must be at least 0"),
             ({"minutes": "soon"}, "minutes = 'soon'"),
             ({"gpu_hours": float("inf")}, "finite"),
             ({"wishes": 3}, "wishes"),

@@ -82,7 +82,7 @@ def test_what_is_short_stays_as_it_is() -> None:
     path = "/home/someone/" + "directory/" * 12 + "model"
     lines = [
         f"{path}: no such directory; 'it' is \"that\", and it's so: a, b; c.",
-        "search.strategy = 'a b a b…: input should be 'llmzero', 'keep-only', 'random-changes', 'continue', 'random'",
+        "search.strategy = 'a b a b…: must be 'llmzero', 'keep-only', 'random-changes', 'continue', 'random'",
     ]
     assert [bounded(line) for line in lines] == lines
     assert bounded(f"key {WORD}: unknown") == f"key {'x' * 79}…: unknown"

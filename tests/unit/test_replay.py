@@ -15,6 +15,7 @@ from engine.domain.space import Intent, KLReference, OptimizerState
 from engine.errors import UserError
 from engine.search.registry import make
 from engine.testing.simulation import SPACE, Simulation, World
+from llmzero_tui.commands.replay import at_once
 from tests.unit.cli_process import llmzero
 
 SMALL = ModelFacts(width=64, lora=0, tokens=1000)
@@ -166,9 +167,42 @@ def test_a_check_says_how_every_hyperparameter_is_carried_and_runs_nothing(tmp_p
     (tmp_path / "s.toml").write_text(tomli_w.dumps(document()), encoding="utf-8")
     done = llmzero("replay", "s.toml", "--check", "--scale", "learning_rate=0.5", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "replay of found: 2 stages, 47 steps; seeds 5, 6, 7; 6 runs" in done.stderr
+    assert "steps of a stage" not in done.stderr
+    assert (
+        "replay of found: 2 stages, 47 steps; seeds 5, 6, 7; 6 runs on assets/tiny/knights, task knights" in done.stderr
+    )
     assert any(
         line.split()[:6] == ["learning_rate", "1e-4", "→", "5e-5", "5e-5", "→"] for line in done.stderr.splitlines()
     )
     assert "as you asked" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_steps_are_scaled_stage_by_stage_and_never_to_none(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(tomli_w.dumps(document()), encoding="utf-8")
+    done = llmzero("replay", "s.toml", "--check", "--scale", "steps=0.05", "--seed", "9", cwd=tmp_path)
+    assert "replay of found: 2 stages, 3 steps; seed 9; 2 runs" in done.stderr
+    assert any(line.split()[:7] == ["steps", "of", "a", "stage", "40", "→", "7"] for line in done.stderr.splitlines())
+    assert [stage.steps for stage in strategy_file().scaled(0.05).stage] == [2, 1]
+
+
+def test_runs_train_beside_each_other_where_the_run_file_says_what_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.host.machine.cores", lambda: 8)
+    monkeypatch.setattr("engine.host.machine.gpus", lambda: ())
+    config = next(
+        plans.cells(replay.plan(strategy_file(), replay.run_file(strategy_file(), TargetChanges()), (), [5]))
+    ).config()
+    assert at_once(config, TargetChanges()) == 8
+    assert at_once(config, TargetChanges(model="another")) == 1
+    assert (
+        at_once(
+            config.model_copy(update={"training": config.training.model_copy(update={"threads": 3})}), TargetChanges()
+        )
+        == 2
+    )
+    assert (
+        at_once(
+            config.model_copy(update={"training": config.training.model_copy(update={"threads": 0})}), TargetChanges()
+        )
+        == 1
+    )
