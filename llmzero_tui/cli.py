@@ -222,7 +222,7 @@ def _comparing(commands: Any) -> None:
     )
     replay.add_argument(
         "--jobs", type=_some, metavar="N",
-        help="runs at the same time (default: as many as have cores, where training.threads says what one takes; else 1)",
+        help="runs at the same time (default: on CPUs one for every training.threads cores, where that is set; else 1)",
     )  # fmt: skip
     replay.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by this much")
     replay.add_argument(

@@ -130,8 +130,8 @@ def run_file(strategy: StrategyFile, changes: TargetChanges) -> dict[str, Any]:
 
 
 def as_it_is(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The tables by which a run file trains a schedule of so many steps and nothing else: no segment is longer, and none
-    is stopped for another."""
+    """The tables by which a run file trains a schedule of so many steps as it is: no segment is longer, none is stopped
+    for another."""
     segment = settings.get("search", {}).get("segment_steps", SEGMENT_STEPS)
     return {"budget": {"steps": steps}, "search": {"segment_steps": min(segment, steps), "comparator": "off"}}
 
@@ -195,7 +195,7 @@ def carried(
     for name in scale:
         if name not in names:
             raise UserError(
-                f"--scale {short_name(name)}: the schedule has no such hyperparameter; it has {_listed(names)}, and steps"
+                f"--scale {short_name(name)}: the schedule has no such hyperparameter; it has steps, {_listed(names)}"
             )
     return [_carry(strategy, space, p.name, *_rule(p.name, source, target, scale)) for p in space if p.name in names]
 

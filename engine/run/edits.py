@@ -32,7 +32,8 @@ FIXED = {
     "training.lora.base": "checkpoints of the tree were trained on the other one",
     "training.lora.target": "checkpoints of the tree would not fit",
 }
-"""Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules of a resume."""
+"""Key → why it stays as it was for the life of a run. All others are taken over, `name` and `space` by rules of their
+own (`engine.controller.run_file_edits`)."""
 
 
 def why_fixed(key: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MUST = {
     "int_type": "be a whole number", "int_parsing": "be a whole number", "int_from_float": "be a whole number",
-    "int_parsing_size": "be a whole number of fewer digits", "float_type": "be a number", "float_parsing": "be a number",
+    "float_type": "be a number", "float_parsing": "be a number",
     "finite_number": "be a finite number", "bool_type": "be true or false", "bool_parsing": "be true or false",
     "string_type": "be a text", "list_type": "be a list", "greater_than_equal": "be at least {ge}",
     "greater_than": "be above {gt}", "less_than_equal": "be at most {le}", "less_than": "be below {lt}",

@@ -13,6 +13,7 @@ from engine.compare import replay
 from engine.compare.replay import ModelFacts, StrategyFile, TargetChanges
 from engine.domain.space import Intent, KLReference, OptimizerState
 from engine.errors import UserError
+from engine.run.config import RunConfig
 from engine.search.registry import make
 from engine.testing.simulation import SPACE, Simulation, World
 from llmzero_tui.commands.replay import at_once
@@ -189,20 +190,9 @@ def test_steps_are_scaled_stage_by_stage_and_never_to_none(tmp_path: Path) -> No
 def test_runs_train_beside_each_other_where_the_run_file_says_what_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.host.machine.cores", lambda: 8)
     monkeypatch.setattr("engine.host.machine.gpus", lambda: ())
-    config = next(
-        plans.cells(replay.plan(strategy_file(), replay.run_file(strategy_file(), TargetChanges()), (), [5]))
-    ).config()
+    config = RunConfig.model_validate({**document()["run_file"], "name": "x", "budget": {"steps": 3}})
     assert at_once(config, TargetChanges()) == 8
     assert at_once(config, TargetChanges(model="another")) == 1
-    assert (
-        at_once(
-            config.model_copy(update={"training": config.training.model_copy(update={"threads": 3})}), TargetChanges()
-        )
-        == 2
-    )
-    assert (
-        at_once(
-            config.model_copy(update={"training": config.training.model_copy(update={"threads": 0})}), TargetChanges()
-        )
-        == 1
-    )
+    for threads, runs in ((3, 2), (16, 1), (0, 1)):
+        training = config.training.model_copy(update={"threads": threads})
+        assert at_once(config.model_copy(update={"training": training}), TargetChanges()) == runs
