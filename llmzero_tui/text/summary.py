@@ -136,8 +136,7 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
         standing = "nothing beats the base model yet" if best.base_validation else "the base model has not been scored"
         yield f"no strategy: {result.no_gain or standing}"
         return
-    first = strategy.stages[0].configuration
-    names = [name for name in first if any(s.configuration.get(name) != first[name] for s in strategy.stages)]
+    names = changing(strategy)
     header = ["stage", "node", "steps", *names, "optimizer", "reference", "validation"]
     rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(best.base_validation)]]
     before: StrategyStage | None = None
@@ -149,10 +148,23 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
     if best.kind == "soup":
         rows.append(["soup", "", "0", *[""] * len(names), "", "", _short(best.validation)])
     yield from table(header, rows, right={2})
-    if still := values_text({name: value for name, value in first.items() if name not in names}):
-        yield f"{'in every stage' if len(strategy.stages) > 1 else 'with'}: {still}"
+    if still := unchanging_line(strategy):
+        yield still
     if best.kind == "soup":
         yield f"{plain(best.policy, 200)}: the mean of the weights of these checkpoints"
+
+
+def changing(strategy: TrainingStrategy) -> list[str]:
+    """The hyperparameters that have several values along the stages."""
+    first = strategy.stages[0].configuration
+    return [name for name in first if any(s.configuration.get(name) != first[name] for s in strategy.stages)]
+
+
+def unchanging_line(strategy: TrainingStrategy) -> str:
+    """The values that all stages have; "" where each changes."""
+    names = changing(strategy)
+    still = values_text({name: v for name, v in strategy.stages[0].configuration.items() if name not in names})
+    return f"{'in every stage' if len(strategy.stages) > 1 else 'with'}: {still}" if still else ""
 
 
 def plain_grpo_line(result: RunResult) -> str:

@@ -1,5 +1,5 @@
 -- Every segment in the order of its proposal: why, what was expected, the score before and after it.
-SELECT n.node_id, n.parent_id, n.branch_step, n.intent, n.label, n.advisor, n.rationale, n.expected, n.state, n.reason,
+SELECT n.node_id, n.parent_id, n.branch_step, n.intent, n.label, n.changes, n.advisor, n.rationale, n.expected, n.state, n.reason,
     n.trained_steps, n.planned_steps, n.optimizer, n.reference, n.pruned, n.note, b.stage, p.decided_by,
     before.value AS before_value, before.value_low AS before_low, before.value_high AS before_high,
     after.value, after.value_low, after.value_high, after.n

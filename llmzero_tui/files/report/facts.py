@@ -17,6 +17,7 @@ from llmzero_tui.text.summary import RunResult, read_result
 
 Row = dict[str, Any]
 SAMPLED_PROMPTS = 4
+WORKER = "SELECT message FROM events WHERE kind = 'worker ready' ORDER BY seq DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class RunReport:
     samples: list[SamplePair]
     humans: list[Row]
     header: Row
+    environment: str
+    """Where the last worker ran and the versions of what trains; "" where none began."""
 
     @property
     def dynamics(self) -> list[ParameterDynamics]:
@@ -66,7 +69,14 @@ def read_report(reader: Reader, directory: RunDirectory) -> RunReport:
         samples=_samples(reader, result),
         humans=rows(load("report_commands")),
         header=rows("SELECT * FROM run_header")[0],
+        environment=_environment(rows(WORKER)),
     )
+
+
+def _environment(rows: list[Row]) -> str:
+    """ "Trained on cpu: torch 2.13.0, …" of what a worker said when it was ready."""
+    where = str(rows[0]["message"]).partition(" on ")[2] if rows else ""
+    return f"Trained on {where}." if where else ""
 
 
 def _samples(reader: Reader, result: RunResult) -> list[SamplePair]:

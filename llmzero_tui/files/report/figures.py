@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from engine.domain.parameters import format_value
 from llmzero_tui.files.report.facts import Row, RunReport
 from llmzero_tui.format import plain
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 BEST, OTHER = "#b35900", "#8a97a6"
 """Colours that hold on white, in grey print, and for eyes that tell red and green badly."""
 SUFFIXES = ("svg", "png")
+MOST_TICKS = 5
+"""Values of a hyperparameter that each have a tick."""
 
 
 def draw(report: RunReport) -> dict[str, bytes]:
@@ -30,8 +34,8 @@ def draw(report: RunReport) -> dict[str, bytes]:
     if len(report.scores) > 1:
         found |= _written("tree", _tree(report.scores))
         found |= _written("best", _best_so_far(report.scores))
-    if any(row["stage"] is not None for row in report.parameters):
-        found |= _written("parameters", _parameters(report.parameters))
+    if (differing := _differing(report.parameters)) and any(row["stage"] is not None for row in report.parameters):
+        found |= _written("parameters", _parameters(differing))
     return found
 
 
@@ -68,7 +72,7 @@ def _tree(scores: Sequence[Row]) -> Figure:
             [row["total_steps"] for row in points], [row["value"] for row in points], marker="o", markersize=2.5,
             color=BEST if on_best else OTHER, linewidth=2 if on_best else 0.9, zorder=3 if on_best else 2,
         )  # fmt: skip
-        if on_best:
+        if on_best and start:
             last = own[-1]
             axis.annotate(f"#{node}", (last["total_steps"], last["value"]), textcoords="offset points", xytext=(3, 4))
             axis.fill_between(
@@ -86,26 +90,27 @@ def _best_so_far(scores: Sequence[Row]) -> Figure:
     for axis, key, words in zip(
         axes[0], ("spent_steps", "spent_seconds"), ("GRPO steps spent", "trainer seconds spent"), strict=True
     ):
-        best, xs, ys = 0.0, [], []
-        for row in scores:
-            best = max(best, row["value"])
-            xs.append(row[key])
-            ys.append(best)
-        axis.step(xs, ys, where="post", color=BEST)
+        best = list(accumulate((row["value"] for row in scores), max))
+        axis.step([row[key] for row in scores], best, where="post", color=BEST)
         axis.scatter([row[key] for row in scores], [row["value"] for row in scores], s=5, color=OTHER)
         axis.set_xlabel(words)
     axes[0][0].set_ylabel("best validation so far")
     return figure
 
 
-def _parameters(rows: Sequence[Row]) -> Figure:
+def _differing(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each hyperparameter that has several values."""
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row["parameter"], []).append(row)
+    return {name: own for name, own in by_name.items() if len({row["value"] for row in own}) > 1}
+
+
+def _parameters(by_name: Mapping[str, list[Row]]) -> Figure:
     """A panel a hyperparameter: its value along the best trajectory, other segments in grey."""
-    by_name: Mapping[str, list[Row]] = {
-        name: [row for row in rows if row["parameter"] == name] for name in dict.fromkeys(r["parameter"] for r in rows)
-    }
-    columns = 3
+    columns = min(3, len(by_name))
     lines = -(-len(by_name) // columns)
-    figure, axes = _axes(8, 1.5 * lines + 0.3, columns, lines)
+    figure, axes = _axes(8, 1.6 * lines + 0.3, columns, lines)
     flat = [axis for line in axes for axis in line]
     for axis, (name, own) in zip(flat, by_name.items(), strict=False):
         _panel(axis, name, own)
@@ -122,7 +127,11 @@ def _panel(axis: Axes, name: str, rows: Sequence[Row]) -> None:
             [row["start_steps"], row["end_steps"]], [row["value"]] * 2, color=BEST if on_best else OTHER,
             linewidth=2.2 if on_best else 0.9,
         )  # fmt: skip
-    values = [row["value"] for row in rows]
-    if min(values) > 0 and max(values) / min(values) >= 5:
+    values = sorted({row["value"] for row in rows})
+    if values[0] > 0 and values[-1] / values[0] >= 4:
         axis.set_yscale("log")
+    axis.minorticks_off()
+    ticks = values if len(values) <= MOST_TICKS else [values[0], values[len(values) // 2], values[-1]]
+    axis.set_yticks(ticks, [format_value(each) for each in ticks])
+    axis.margins(y=0.2)
     axis.set_title(plain(name, 40), loc="left", fontsize=8)

@@ -7,39 +7,50 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import tomli_w
+
+from engine.analysis.reported import ReportedPolicy
 from engine.analysis.rows import table as json_table
+from engine.analysis.rows import values
 from engine.host.model_files import portable
-from engine.words import counted, intent_name
+from engine.words import change_text, counted, intent_name, sentence
 from llmzero_tui.files.report.facts import Row, RunReport
 from llmzero_tui.format import MISSING, duration, parameter, plain, score
 from llmzero_tui.text.dynamics import HEADER as DYNAMICS
 from llmzero_tui.text.dynamics import NOTE as DYNAMICS_NOTE
 from llmzero_tui.text.dynamics import dynamics_rows
-from llmzero_tui.text.summary import plain_grpo_line, result_rows, test_lines
+from llmzero_tui.text.summary import changing, plain_grpo_line, result_rows, test_lines, unchanging_line
 from llmzero_tui.values.standing import decision
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&]|^[-+=]|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))")
 CAPTIONS = {
     "tree": "Every segment from the checkpoint it branched off; the best trajectory with its 95% interval.",
     "best": "The best validation score so far, and every score, against what was spent.",
-    "parameters": "Hyperparameters along the best trajectory; other segments in grey.",
+    "parameters": "Hyperparameters that differ between segments, along the best trajectory; other segments in grey.",
 }
+GATE = {"auto": "let through by the gate", "timeout": "let through by the gate after its time"}
+"""Who decided where it was no human."""
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; }
 h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #8885; }
 h3 { font-size: 1rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
+table { margin: .8rem 0; border-collapse: collapse; display: block; overflow-x: auto;
+  font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #8884; text-align: left; vertical-align: top; font-size: 13px;
   white-space: nowrap; }
 pre { background: #8881; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px; }
 code { font-size: 12px; }
-img { max-width: 100%; background: #fff; } p.caption, .note { color: #777; font-size: 13px; }
+h1 + p + p { font-size: 1.1rem; font-weight: 600; }
+blockquote { margin: .4rem 0; padding: 0 .9rem; border-left: 3px solid #8885; }
+img { width: 100%; max-width: 62rem; background: #fff; }
+p:has(img) + p { color: #777; font-size: 13px; margin-top: 0; }
+@media print { body { max-width: none; margin: 0; } table { overflow: visible; } th, td { white-space: normal; }
+  h2, h3, tr { break-inside: avoid; break-after: avoid; } }
 """
 
 
@@ -48,11 +59,17 @@ def escape(text: object, limit: int = 400) -> str:
     return _SPECIAL.sub(r"\\\1", plain(text, limit))
 
 
-def block(text: object, limit: int = 2000) -> str:
+def block(text: object, limit: int = 2000, kind: str = "text") -> str:
     """Foreign text as a code block, fenced longer than any fence in it."""
     body = plain(text, limit, lines=True)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", body)), default=0))
-    return f"{fence}text\n{body}\n{fence}"
+    return f"{fence}{kind}\n{body}\n{fence}"
+
+
+def quote(text: object, limit: int = 2000) -> str:
+    """Foreign text as a quotation, its lines kept apart."""
+    lines = plain(text, limit, lines=True).split("\n")
+    return "\n>\n".join(f"> {escape(line, limit)}" for line in lines if line.strip())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -71,6 +88,8 @@ def markdown(reports: Sequence[RunReport], figures: Sequence[Mapping[str, str]])
 def _run(report: RunReport, figures: Mapping[str, str]) -> Iterator[str]:
     yield from _head(report)
     yield from _result(report)
+    if figures:
+        yield "## The search in figures"
     for name, file in figures.items():
         yield f"![{name}]({file})"
         yield f"*{CAPTIONS[name]}*"
@@ -92,6 +111,17 @@ def _head(report: RunReport) -> Iterator[str]:
         f"search {escape(summary.strategy)}, advisor {escape(summary.advisor)}; {escape(summary.state)}{reason}. "
         f"{counted(summary.steps, 'GRPO step')}, {counted(summary.nodes, 'segment')}, {duration(summary.wall_seconds)}."
     )
+    if headline := _headline(report.result.strategy.reported):
+        yield headline
+
+
+def _headline(best: ReportedPolicy) -> str:
+    """What came out, in a sentence; "" where the test split has not measured both."""
+    if best.kind == "base" or not (best.test and best.base_test):
+        return ""
+    before, after = (escape(score(each.value, *each.interval)) for each in (best.base_test, best.test))
+    name = "a soup" if best.kind == "soup" else escape(best.policy)
+    return f"Test score of the base model {before}, of the policy that was found \\({name}\\) {after}."
 
 
 def _result(report: RunReport) -> Iterator[str]:
@@ -107,19 +137,25 @@ def _result(report: RunReport) -> Iterator[str]:
     if not report.result.strategy.stages:
         yield escape(report.result.no_gain or "Nothing beats the base model yet.", 600)
     if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
-        yield escape(decided, 600)
+        yield _said(decided)
     if best.policy:
-        yield from (escape(line, 600) for line in test_lines(best))
+        yield from map(_said, test_lines(best))
     if line := plain_grpo_line(report.result):
-        yield escape(line, 600)
+        yield _said(line)
+
+
+def _said(line: str) -> str:
+    """A line of the terminal as a sentence."""
+    return f"{escape(sentence(line), 2000).rstrip('.')}."
 
 
 def _schedule(report: RunReport) -> Iterator[str]:
-    stages = report.result.strategy.stages
+    strategy = report.result.strategy
+    stages = strategy.stages
     if not stages:
         return
     yield "## Schedule"
-    names = list(stages[0].configuration)
+    names = changing(strategy)
     rows = [
         [
             number, f"#{stage.node}", stage.steps, *(parameter(stage.configuration.get(name)) for name in names),
@@ -129,6 +165,8 @@ def _schedule(report: RunReport) -> Iterator[str]:
         for number, stage in enumerate(stages, 1)
     ]  # fmt: skip
     yield table(["stage", "node", "steps", *names, "Adam", "KL reference", "validation [95%]"], rows)
+    if still := unchanging_line(strategy):
+        yield _said(still)
 
 
 def _decisions(report: RunReport) -> Iterator[str]:
@@ -142,21 +180,22 @@ def _decisions(report: RunReport) -> Iterator[str]:
 
 def _decision(row: Row) -> Iterator[str]:
     star = " · on the best trajectory" if row["stage"] is not None else ""
-    label, intent = plain(row["label"], 200), plain(intent_name(row["intent"]), 40)
+    label, intent = plain(change_text(values(row["changes"]), row["label"]), 200), plain(intent_name(row["intent"]), 40)
     yield f"### #{row['node_id']} {escape(label)}{'' if label == intent else f' · {escape(intent)}'}{star}"
-    who = f"by {escape(row['advisor'])}"
+    start = f"#{row['parent_id']} step {row['branch_step']}" if row["parent_id"] else "the base"
+    who = f"proposed by {escape(row['advisor'])}"
     if row["decided_by"]:
-        who += f", decided by {escape(row['decided_by'])}"
+        who += f", {GATE.get(row['decided_by']) or 'decided by ' + escape(row['decided_by'])}"
     before = score(row["before_value"], row["before_low"], row["before_high"])
     after = score(row["value"], row["value_low"], row["value_high"])
     reason = f": {escape(row['reason'])}" if row["reason"] else ""
     yield (
-        f"From #{row['parent_id']} step {row['branch_step']}, {who}; {escape(row['state'])}{reason} after "
+        f"From {start}, {who}; {escape(row['state'])}{reason} after "
         f"{row['trained_steps']} of {counted(row['planned_steps'], 'step')}. "
         f"Validation {escape(before)} → {escape(after)}." + (" Pruned by a human." if row["pruned"] else "")
     )
     if row["rationale"]:
-        yield block(row["rationale"])
+        yield quote(row["rationale"])
     if row["expected"]:
         yield f"Expected: {escape(row['expected'])}"
     if row["note"]:
@@ -180,12 +219,14 @@ def _cost(report: RunReport) -> Iterator[str]:
     rows = [
         ["trainer time, all segments", duration(trainer)],
         ["of it on the best trajectory", f"{duration(used)} ({used / trainer:.0%})" if trainer else MISSING],
-        ["of it in branches that were not used", f"{duration(trainer - used)}" if trainer else MISSING],
+        ["of it in branches that were not used",
+         f"{duration(trainer - used)} ({1 - used / trainer:.0%})" if trainer else MISSING],
+        ["scoring checkpoints on validation prompts", duration(cost["scoring_seconds"] or 0.0)],
         ["reranking and test at the end", duration(cost["closing_seconds"] or 0.0)],
         ["whole run, pauses left out", duration(cost["wall_seconds"])],
         ["waiting for a human", duration(cost["waiting_seconds"] or 0.0)],
         ["stopped early", f"{counted(cost['stopped'], 'segment')}, {cost['saved_steps'] or 0} steps not trained"],
-    ]
+    ]  # fmt: skip
     yield table(["what", "how much"], rows)
     if report.advice:
         names = ("advisor", "role", "model", "calls", "errors", "prompt_tokens", "completion_tokens", "seconds")
@@ -195,7 +236,7 @@ def _cost(report: RunReport) -> Iterator[str]:
 
 
 def _cell(value: object) -> object:
-    return f"{value:.1f}" if isinstance(value, float) else value
+    return f"{value:.1f}" if isinstance(value, float) else MISSING if value in (None, "") else value
 
 
 def _written(report: RunReport) -> Iterator[str]:
@@ -227,10 +268,10 @@ def _humans(report: RunReport) -> Iterator[str]:
 
 def _environment(report: RunReport) -> Iterator[str]:
     header = report.header
-    yield "## Run file and version"
+    yield "## Environment and run file"
     version, begun = escape(header["engine_version"]), f"{header['created']:%Y-%m-%d %H:%M} UTC"
-    yield f"llmzero {version}; begun {begun}; seed {header['seed']}."
-    yield block(json.dumps(json_table(header["config"]), indent=1, ensure_ascii=False), 20_000)
+    yield f"llmzero {version}; begun {begun}; seed {header['seed']}. {escape(report.environment)}".rstrip()
+    yield block(tomli_w.dumps(json_table(header["config"])), 20_000, "toml")
 
 
 def as_html(text: str, title: str, images: Mapping[str, bytes]) -> str:
