@@ -133,7 +133,8 @@ class CommandHandler:
             raise UserError(f"there is no node #{command.parent}")
         kept = [c.step for c in node.checkpoints if c.kept]
         if command.step not in kept:
-            raise UserError(f"#{node.id} has no checkpoint at step {command.step}; its checkpoints: {kept or 'none'}")
+            there = ", ".join(map(str, kept)) or "none"
+            raise UserError(f"#{node.id} has no checkpoint at step {command.step}; its checkpoints: {there}")
         transition = self._checked(
             Transition(
                 parent=node.id,
@@ -158,8 +159,10 @@ class CommandHandler:
         return labelled
 
     async def _prune(self, command: commands.PruneCommand, author: str) -> str:
-        if command.node_id not in self._run.tree.nodes or command.node_id == self._run.tree.root.id:
-            raise UserError(f"#{command.node_id} cannot be pruned; choose a node below the root")
+        if command.node_id not in self._run.tree.nodes:
+            raise UserError(f"there is no node #{command.node_id}")
+        if command.node_id == self._run.tree.root.id:
+            raise UserError("#0 is the base and cannot be pruned; choose a node below it")
         if self._run.tree[command.node_id].pruned:
             raise UserError(f"#{command.node_id} is already pruned")
         reason = _reason(f"pruned by {author}", command.reason)

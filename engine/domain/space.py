@@ -275,7 +275,7 @@ class Space:
 
     def _unknown(self, names: Iterable[str]) -> list[str]:
         return [
-            f"{short(name)} is not a parameter; nearest: {nearest_names(name, self._by_name)}"
+            f"{short_name(name)} is no hyperparameter of this run; nearest: {nearest_names(name, self._by_name)}"
             for name in names
             if name not in self
         ]

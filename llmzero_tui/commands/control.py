@@ -1,7 +1,7 @@
 """`llmzero pause` and `llmzero stop`: a command is a row, and its answers are rows; nothing is said to be done before.
 
-`order` is used by `resume` and by the commands of `steer` as well. It waits for the engine's word, and says so when
-that does not come in time.
+`order` and `tell` are used by `resume` and by the commands of `steer` as well. `order` waits for the engine's word, and
+says so when that does not come in time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
+from llmzero_tui.values.answers import to_json
 
 POLL_SECONDS = 0.1
 PAUSE_SECONDS = 30.0
@@ -33,7 +34,7 @@ def pause(options: argparse.Namespace) -> int:
     """Hold the training; the processes stay."""
     directory = launch.find_run(options.runs_dir, options.name)
     answer = order(directory, "pause", options.timeout or PAUSE_SECONDS)
-    emit(f"{plain(directory.name, 60)}: {answer}")
+    tell(options, directory, "pause", answer)
     return 0
 
 
@@ -53,8 +54,16 @@ def stop(options: argparse.Namespace) -> int:
         time.sleep(POLL_SECONDS)
     if holder:
         raise Fault(f"run {directory.name} is stopped, but its engine is still there; `kill {holder.pid}` ends it")
-    emit(f"{plain(directory.name, 60)}: {answer}")
+    tell(options, directory, "stop", answer)
     return 0
+
+
+def tell(options: argparse.Namespace, directory: RunDirectory, kind: str, answer: str) -> None:
+    """Print what the engine answered to a command."""
+    if options.json:
+        emit(to_json({"run": directory.name, "command": kind, "answer": answer}))
+    else:
+        emit(f"{plain(directory.name, 60)}: {answer}")
 
 
 def _longest_stop(directory: RunDirectory) -> float:

@@ -18,8 +18,7 @@ from engine.run import launch
 from engine.run.rundir import RunDirectory
 from engine.store.queries import load
 from engine.store.reader import ask_run, open_run
-from llmzero_tui.commands.control import order
-from llmzero_tui.format import plain
+from llmzero_tui.commands.control import order, tell
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
 from llmzero_tui.values.ranges import range_text, read_range
@@ -162,8 +161,5 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 def _order(options: argparse.Namespace, kind: str, fields: Mapping[str, Any], payload: Mapping[str, Any]) -> int:
     directory = launch.find_run(options.runs_dir, options.name)
     answer = order(directory, kind, options.timeout or 30.0, fields=fields, payload=payload)
-    if options.json:
-        emit(to_json({"run": directory.name, "command": kind, "answer": answer}))
-    else:
-        emit(f"{plain(directory.name, 60)}: {answer}")
+    tell(options, directory, kind, answer)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
+from llmzero_tui import cli
 from llmzero_tui.files.report.page import block, escape, table
-from tests.engine.store_engine import node_row, run_row, small_search
+from tests.engine.store_engine import checkpoint_row, node_row, run_row, small_search
 from tests.unit.cli_process import llmzero
 
 HOSTILE = '<script>alert(1)</script> | **bold** [x](javascript:alert(1)) ```\n# heading \x1b[31m\u202e <img src="http://x/y.png">'
@@ -80,16 +82,71 @@ def test_a_report_is_one_html_file_without_the_network_and_a_markdown_with_its_f
     assert all((out / name).is_file() for name in re.findall(r"!\[\w+\]\((\S+)\)", markdown))
 
 
-def test_the_numbers_are_those_of_show(place: Path) -> None:
-    shown = json.loads(llmzero("show", "found", "--json", cwd=place).stdout)
-    page = Page((written(place, "found") / "report.html").read_text(encoding="utf-8"))
-    for name in ("best_validation", "best_test", "base_validation", "base_test"):
-        assert f"{shown[name]['value']:.3f}" in page.cells
-        assert f"{shown[name]['low']:.3f}–{shown[name]['high']:.3f}" in page.cells
-        assert str(shown[name]["n"]) in page.cells
+def a_search(writer: Writer) -> None:
+    small_search(writer)
+
+
+def stopped(writer: Writer) -> None:
+    """Nobody has measured the test prompts yet."""
+    small_search(writer)
+    writer.rows("DELETE FROM evaluations")
+    writer.update_run(state="stopped", reason="stopped by ann")
+
+
+def failed(writer: Writer) -> None:
+    """The base has a score, nothing else."""
+    run_row(writer, state="failed")
+    node_row(writer, 0)
+    checkpoint_row(writer, 0, 0, 7, 9)
+    node_row(writer, 1, 0, 0, state="crashed", reason="the worker exited with code 3", trained_steps=0)
+
+
+def steered(writer: Writer) -> None:
+    """A soup is reported; a human wrote a note, branched, pruned and was refused."""
+    small_search(writer)
+    writer.insert(
+        "evaluations", node_id=3, step=50, path="segments/soup", kind="soup", split="validation", seed=1, n=100,
+        greedy=81, sampled=75, seconds=1.5, members=[[3, 50], [1, 30]],
+    )  # fmt: skip
+    writer.update_run(
+        best_node=3, best_step=50, best_path="segments/soup", policy="soup of 2", members="[[3,50],[1,30]]"
+    )
+    writer.update("nodes", {"node_id": 4}, pruned=True, note="no further", advisor="human")
+    command = writer.next_id("commands")
+    writer.insert("commands", command_id=command, kind="expand", node_id=4, payload={}, author="ann")
+    writer.insert("command_results", command_id=command, state="refused", message="there is no node #44")
+
+
+KINDS = (a_search, stopped, failed, steered)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_numbers_are_those_of_show(
+    kind: Callable[[Writer], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "one"
+    run.mkdir()
+    writer = Writer(run / "run.duckdb")
+    kind(writer)
+    writer.close()
+    RunDirectory(run).config.write_text("", encoding="utf-8")
+    assert cli.main(["--runs-dir", str(tmp_path), "show", "one", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert cli.main(["--runs-dir", str(tmp_path), "report", "one", "-o", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    measured = [shown[f"{who}_{split}"] for who in ("base", "best") for split in ("validation", "test")]
+    for score in filter(None, measured):
+        assert f"{score['value']:.3f}" in page.cells
+        assert f"{score['low']:.3f}–{score['high']:.3f}" in page.cells
+        assert str(score["n"]) in page.cells
+    assert ("Test score of the base model" in text) == all(shown[f"{who}_test"] for who in ("base", "best"))
+    assert f"{shown['steps']} GRPO step" in text
     for stage in shown["stages"]:
         assert f"#{stage['node']}" in page.cells
         assert str(stage["steps"]) in page.cells
+    for each in shown["dynamics"]:
+        assert each["parameter"] in page.cells
 
 
 def test_hostile_text_is_shown_and_never_markup(place: Path) -> None:

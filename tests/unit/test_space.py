@@ -194,7 +194,7 @@ def test_violations_name_every_fault() -> None:
     bad: dict[str, Any] = space.default() | {"learning_rate": 10.0, "beta": True, "betta": 0, "difficulty": 7.5}
     del bad["temperature"]
     lines = space.violations(bad)
-    assert [line.split()[0] for line in lines] == ["'betta'", "learning_rate", "beta", "temperature", "difficulty"]
+    assert [line.split()[0] for line in lines] == ["betta", "learning_rate", "beta", "temperature", "difficulty"]
     assert "nearest: beta" in lines[0]
     assert lines[1] == "learning_rate = 10.0 is not allowed; allowed: 1e-5 to 5e-4"
 
@@ -214,7 +214,7 @@ def change(
 @pytest.mark.parametrize(
     ("transition", "message"),
     [
-        (change({"lr": 1e-4}), "'lr' is not a parameter"),
+        (change({"lr": 1e-4}), "lr is no hyperparameter of this run"),
         (change({"learning_rate": 1.0}), "learning_rate = 1.0 is not allowed; allowed: 1e-5 to 5e-4"),
         (change({"learning_rate": "fast"}), "learning_rate = 'fast' is not allowed"),
         (change({"learning_rate": 1e-4}), "changes nothing"),

@@ -81,7 +81,14 @@ def _tree(scores: Sequence[Row]) -> Figure:
             )  # fmt: skip
     axis.set_xlabel("GRPO steps from the base model")
     axis.set_ylabel("validation score")
+    _as_scores(axis, scores)
     return figure
+
+
+def _as_scores(axis: Axes, scores: Sequence[Row]) -> None:
+    """A score lies between 0 and 1; a run that always scored the same gets all of it."""
+    if len({row["value"] for row in scores}) == 1:
+        axis.set_ylim(-0.02, 1.02)
 
 
 def _best_so_far(scores: Sequence[Row]) -> Figure:
@@ -94,6 +101,7 @@ def _best_so_far(scores: Sequence[Row]) -> Figure:
         axis.step([row[key] for row in scores], best, where="post", color=BEST)
         axis.scatter([row[key] for row in scores], [row["value"] for row in scores], s=5, color=OTHER)
         axis.set_xlabel(words)
+        _as_scores(axis, scores)
     axes[0][0].set_ylabel("best validation so far")
     return figure
 

@@ -31,6 +31,8 @@ CAPTIONS = {
     "best": "The best validation score so far, and every score, against what was spent.",
     "parameters": "Hyperparameters that differ between segments, along the best trajectory; other segments in grey.",
 }
+COMMANDS = {"annotate": "note", "expand": "branch"}
+"""Kinds of commands that the command line calls otherwise."""
 GATE = {"auto": "let through by the gate", "timeout": "let through by the gate after its time"}
 """Who decided where it was no human."""
 STYLE = """
@@ -43,6 +45,7 @@ table { margin: .8rem 0; border-collapse: collapse; display: block; overflow-x: 
   font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #8884; text-align: left; vertical-align: top; font-size: 13px;
   white-space: nowrap; }
+td:last-child { white-space: normal; min-width: 8rem; overflow-wrap: anywhere; }
 pre { background: #8881; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px; }
 code { font-size: 12px; }
 h1 + p + p { font-size: 1.1rem; font-weight: 600; }
@@ -135,7 +138,7 @@ def _result(report: RunReport) -> Iterator[str]:
         "steered the search, so that the best of them is optimistic; test prompts steered nothing."
     )
     if not report.result.strategy.stages:
-        yield escape(report.result.no_gain or "Nothing beats the base model yet.", 600)
+        yield _said(report.result.no_gain or "nothing beats the base model yet")
     if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
         yield _said(decided)
     if best.policy:
@@ -189,11 +192,9 @@ def _decision(row: Row) -> Iterator[str]:
     before = score(row["before_value"], row["before_low"], row["before_high"])
     after = score(row["value"], row["value_low"], row["value_high"])
     reason = f": {escape(row['reason'])}" if row["reason"] else ""
-    yield (
-        f"From {start}, {who}; {escape(row['state'])}{reason} after "
-        f"{row['trained_steps']} of {counted(row['planned_steps'], 'step')}. "
-        f"Validation {escape(before)} → {escape(after)}." + (" Pruned by a human." if row["pruned"] else "")
-    )
+    steps = f" after {row['trained_steps']} of {counted(row['planned_steps'], 'step')}" if row["trained_steps"] else ""
+    came = f"{escape(before)} → {escape(after)}" if row["value"] is not None else f"at its start {escape(before)}"
+    yield f"From {start}, {who}; {escape(row['state'])}{steps}{reason}. Validation {came}."
     if row["rationale"]:
         yield quote(row["rationale"])
     if row["expected"]:
@@ -259,7 +260,7 @@ def _humans(report: RunReport) -> Iterator[str]:
         yield "Nothing: no command was given to this run."
         return
     rows = [
-        [f"{row['ts']:%Y-%m-%d %H:%M:%S}", row["author"], row["kind"],
+        [f"{row['ts']:%Y-%m-%d %H:%M:%S}", row["author"], COMMANDS.get(row["kind"], row["kind"]),
          MISSING if row["node_id"] is None else f"#{row['node_id']}", row["state"] or MISSING, row["message"] or ""]
         for row in report.humans
     ]  # fmt: skip
@@ -271,7 +272,10 @@ def _environment(report: RunReport) -> Iterator[str]:
     yield "## Environment and run file"
     version, begun = escape(header["engine_version"]), f"{header['created']:%Y-%m-%d %H:%M} UTC"
     yield f"llmzero {version}; begun {begun}; seed {header['seed']}. {escape(report.environment)}".rstrip()
-    yield block(tomli_w.dumps(json_table(header["config"])), 20_000, "toml")
+    config = json_table(header["config"])
+    if isinstance(model := config.get("model"), dict) and isinstance(path := model.get("path"), str):
+        config["model"] = {**model, "path": portable(path)}
+    yield block(tomli_w.dumps(config), 20_000, "toml")
 
 
 def as_html(text: str, title: str, images: Mapping[str, bytes]) -> str:
