@@ -104,10 +104,11 @@ def failed(writer: Writer) -> None:
 def steered(writer: Writer) -> None:
     """A soup is reported; a human wrote a note, branched, pruned and was refused."""
     small_search(writer)
-    writer.insert(
-        "evaluations", node_id=3, step=50, path="segments/soup", kind="soup", split="validation", seed=1, n=100,
-        greedy=81, sampled=75, seconds=1.5, members=[[3, 50], [1, 30]],
-    )  # fmt: skip
+    soup = {"node_id": 3, "step": 50, "path": "segments/soup", "policy": "soup of 2", "members": "[[3,50],[1,30]]"}
+    for kind, split in (("soup", "validation"), ("final", "test")):
+        writer.insert(
+            "evaluations", **soup, kind=kind, split=split, seed=1, n=100, greedy=81, sampled=75, seconds=1.5
+        )  # fmt: skip
     writer.update_run(
         best_node=3, best_step=50, best_path="segments/soup", policy="soup of 2", members="[[3,50],[1,30]]"
     )
