@@ -19,8 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from engine.errors import UserError, one_line
 from engine.run.config import RunConfig
-from engine.run.mistakes import explain
-from engine.run.section import RunFileSection
+from engine.run.section import RunFileSection, explain
 
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
 

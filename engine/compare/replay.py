@@ -21,7 +21,7 @@ from engine.domain.space import Space, Value, numeric
 from engine.errors import UserError, one_line, short, short_name
 from engine.host.model_files import ModelFiles
 from engine.run.config import RunConfig, SearchSection
-from engine.run.mistakes import explain
+from engine.run.section import explain
 from engine.run.strategies import ScheduleStage
 from tasks.base import Split, Task
 

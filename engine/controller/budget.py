@@ -19,7 +19,7 @@ from engine.controller.running_segments import RunningSegments
 from engine.domain.tree import NodeState
 from engine.errors import UserError
 from engine.run.config import BudgetSection, RunConfig
-from engine.run.mistakes import must_be
+from engine.run.section import must_be
 from engine.search.base import BudgetLeft
 
 UNLIMITED = 10**9

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from engine.domain.space import KLReference, OptimizerState
 from engine.errors import UserError, one_line, short
-from engine.run.mistakes import must_be
+from engine.run.section import must_be
 
 TEXT = 4000
 """Characters of the longest text a human may send with a command."""

@@ -22,8 +22,7 @@ from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
 from engine.run.executor_section import ExecutorSection, with_todays_names
-from engine.run.mistakes import explain
-from engine.run.section import RunFileSection
+from engine.run.section import RunFileSection, explain
 from engine.run.strategies import SETTINGS
 from engine.run.tracking_section import TrackingSection
 from engine.run.training_section import TrainingSection

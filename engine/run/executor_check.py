@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from engine.errors import UserError
+from engine.errors import UserError, short
 from engine.host import devices, machine, threads
 from engine.host.machine import Machine
 from engine.run.config import RunConfig
@@ -18,6 +18,7 @@ def look(config: RunConfig, here: Machine) -> Iterator[CheckFinding]:
     if config.executor.kind == "ray":
         yield _ray(config)
         return
+    yield from _of_this_machine(config, here)
     visible = devices.visible(here.gpus, os.environ)
     visible = visible[: max(0, len(visible) - config.training.vllm.reserved_gpus)]
     yield from _gpus(config, visible) if visible else _cores(config, here)
@@ -30,6 +31,20 @@ def _ray(config: RunConfig) -> CheckFinding:
         return CheckFinding("error", "executor.kind", text)
     where = asked.address or "this machine's cluster, or RAY_ADDRESS"
     return CheckFinding("ok", "executor.kind", f"Ray {installed}, {counted(asked.workers, 'worker')}, {where}")
+
+
+def _of_this_machine(config: RunConfig, here: Machine) -> Iterator[CheckFinding]:
+    """What is asked of this machine and only a cluster could have."""
+    address, workers, each = config.executor.address, config.executor.workers, config.executor.cpus_per_worker
+    if address:
+        text = f'{short(address)}: the address of a Ray cluster needs executor.kind = "ray"; "" with "local"'
+        yield CheckFinding("error", "executor.address", text)
+    if each > here.cores:
+        text = f"{each}: this machine has {counted(here.cores, 'core')}; allowed: 0 to {here.cores}"
+        yield CheckFinding("error", "executor.cpus_per_worker", text)
+    elif each * workers > here.cores:
+        text = f"{each}: {workers} workers of {counted(each, 'core')} share {counted(here.cores, 'core')}"
+        yield CheckFinding("warning", "executor.cpus_per_worker", text)
 
 
 def _cores(config: RunConfig, here: Machine) -> Iterator[CheckFinding]:

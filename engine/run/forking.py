@@ -20,7 +20,7 @@ from engine.errors import UserError, short, short_path
 from engine.run import launch, source_policy
 from engine.run.config import RunConfig
 from engine.run.edits import edited, why_fixed
-from engine.run.mistakes import explain
+from engine.run.section import explain
 from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
 from engine.store.snapshot import snapshot

@@ -167,8 +167,11 @@ def lengths(
     prompts: Sequence[PromptUse],
     found: list[CheckFinding],
 ) -> int:
-    """Prompts and completions against what the model can hold and its tokenizer can say, told to `found`; tokens of the
-    longest prompt, 0 where they cannot be counted."""  # fmt: skip
+    """Prompts and completions against what the model can hold and its tokenizer can say, told to `found`.
+
+    Returns:
+        Tokens of the longest prompt, of those that the model can hold; 0 where they cannot be counted.
+    """
     if model.tokenizer is None:
         found.append(CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with"))
         return 0
@@ -182,9 +185,10 @@ def lengths(
         found.append(CheckFinding("ok", "prompt", texts.shown(first)))
         for each in prompts:
             completion = trained if each.use == "training" else scored
-            most = _longest(texts, each.items, model.positions - completion if model.positions else 0)
-            longest = max(longest, most.tokens)
-            if model.positions and most.tokens + completion > model.positions:
+            room = model.positions - completion
+            most = _longest(texts, each.items, room if model.positions else 0)
+            longest = max(longest, min(most.tokens, max(room, 1)) if model.positions else most.tokens)
+            if model.positions and most.tokens > room:
                 found.append(_too_long(task, each.use, most, completion, model.positions))
                 return longest
     except UserError as error:

@@ -1,11 +1,155 @@
-"""The base of every table of the run file. Imported by what describes one; knows no key."""
+"""The base of every table of a file of the user's (run file, plan, schedule), and what is wrong with one in one line.
+
+Imported by what describes a table; knows no key. The line says key, value and what is allowed, in words of ours:
+pydantic's own are for programmers.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import difflib
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticKnownError
+from pydantic_core.core_schema import ValidationInfo
+
+from engine.errors import one_line, short, short_name
 
 
 class RunFileSection(BaseModel):
-    """Base of every table of the run file: unknown keys are errors."""
+    """Base of every table of the run file: unknown keys are errors, and true is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind in (int, float):
+            raise PydanticKnownError("int_type" if kind is int else "float_type")
+        return value
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
+    parts = first["loc"][:-1] if _of_union(first) else first["loc"]
+    key = ".".join(short_name(part) for part in parts)
+    if first["type"] == "extra_forbidden":
+        line = f"unknown key {key}{_nearest(first['loc'], model)}"
+    elif first["type"] == "missing":
+        line = f"{key} is missing"
+    elif key == "name" and first["type"] == "string_pattern_mismatch":
+        line = f"name = {short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+    elif first["type"] in ("model_type", "dict_type"):
+        line = f"{key} = {given(first['input'])}: must be a table, [{key}]"
+    else:
+        value = "" if isinstance(first["input"], dict | BaseModel) else f" = {given(first['input'])}"
+        line = f"{key}{value}: {must_be(first, _field(parts, model))}" if key else must_be(first)
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return one_line(line) + more
+
+
+def given(value: object) -> str:
+    """A value as the line quotes it: truth values and dates as they stand in the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return short(str(value) if isinstance(value, date | time) else value)
+
+
+_ANY = "a number, a text, true or false"
+_KINDS = {
+    "int": "a whole number", "float": "a number", "finite": "a finite number", "bool": "true or false",
+    "string": "a text", "list": "a list", "tuple": "a list",
+}  # fmt: skip
+_LIMITS = ("ge", "gt", "le", "lt")
+
+
+def must_be(error: ErrorDetails, field: FieldInfo | None = None) -> str:
+    """What is wrong with one value: what it must be, "must be a whole number from 1 to 64", or what a check of ours said.
+
+    Args:
+        field: where the error is; without it only the limit that was passed is known.
+    """
+    if words := _allowed(error, field):
+        return f"must be {words}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{message[:1].lower()}{message[1:]}"
+
+
+def _allowed(error: ErrorDetails, field: FieldInfo | None) -> str:
+    """What may stand there, in words; "" where pydantic's message is all there is."""
+    context, about = error.get("ctx", {}), error["type"].partition("_")[0]
+    match error["type"]:
+        case _ if _of_union(error):
+            return _ANY
+        case "literal_error" | "enum":
+            return str(context["expected"])
+        case "invalid-json-value":
+            return f"{_ANY}, a list or a table"
+        case "string_pattern_mismatch":
+            return "of letters, digits, '.', '_' and '-'"
+        case "string_too_short" | "string_too_long":
+            return "a text of " + _size(context, "character", "characters")
+        case "too_short" | "too_long":
+            return "a list of " + _size(context, "entry", "entries")
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            if field is None:
+                return _range(context).removeprefix(", ")
+            about = "int" if field.annotation is int else "float"
+        case kind if kind.startswith("int_from"):
+            about = "int"
+        case _ if about not in _KINDS:
+            return ""
+    limits = _range(_limits(field) or context)
+    return f"{_KINDS[about]}{limits}" if about in ("int", "float", "finite") else _KINDS[about]
+
+
+def _limits(field: FieldInfo | None) -> dict[str, Any]:
+    """The limits of a field's range, by pydantic's names."""
+    metadata = field.metadata if field is not None else []
+    return {name: getattr(each, name) for each in metadata for name in _LIMITS if hasattr(each, name)}
+
+
+def _range(limits: Mapping[str, Any]) -> str:
+    """Behind "a number": " from 0 to 1", ", above 0 and at most 3600"."""
+    if "ge" in limits and "le" in limits:
+        return f" from {limits['ge']} to {limits['le']}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    ends = [f"{words[name]} {limits[name]}" for name in _LIMITS if name in limits]
+    return f", {' and '.join(ends)}" if ends else ""
+
+
+def _size(context: Mapping[str, Any], one: str, many: str) -> str:
+    least, most = context.get("min_length"), context.get("max_length")
+    size = most if least is None else least
+    return f"at {'most' if least is None else 'least'} {size:,} {one if size == 1 else many}"
+
+
+def _of_union(error: ErrorDetails) -> bool:
+    """Whether the last part of the place is no key, but the type that pydantic tried of several."""
+    return bool(error["loc"]) and error["loc"][-1] in ("bool", "int", "float", "str") and error["type"] != "missing"
+
+
+def _field(location: tuple[int | str, ...], model: type[BaseModel]) -> FieldInfo | None:
+    """The field at a place; None within lists and tables of anything."""
+    fields: Any = model.model_fields
+    field: FieldInfo | None = None
+    for part in location:
+        field = fields.get(part)
+        fields = getattr(field.annotation, "model_fields", {}) if field is not None else {}
+    return field
+
+
+def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The known keys beside an unknown one: the nearest, or all of them."""
+    fields: Any = model.model_fields
+    for part in location[:-1]:
+        fields = fields[part].annotation.model_fields
+    known = sorted(fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"

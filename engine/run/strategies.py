@@ -10,15 +10,14 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from engine.errors import UserError
+from engine.run.section import RunFileSection
 
 
-class StrategySettings(BaseModel):
-    """Base of every strategy's settings: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class StrategySettings(RunFileSection):
+    """Base of every strategy's settings."""
 
 
 class NoSettings(StrategySettings):

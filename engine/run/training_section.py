@@ -40,10 +40,12 @@ class LoraSection(RunFileSection):
         """Factor on the default learning rates."""
         return LORA_RATE if self.rank else 1
 
-    @field_validator("target")
+    @field_validator("target", mode="before")
     @classmethod
-    def _target_is_known(cls, value: str | list[str]) -> str | list[str]:
-        if isinstance(value, str) and value != "all-linear":
+    def _target_is_known(cls, value: Any) -> Any:
+        if value == "all-linear":
+            return value
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
             raise ValueError('allowed: "all-linear", or a list of module names')
         if not value or "lm_head" in value:
             raise ValueError("allowed: module names, at least one; the head (lm_head) cannot have an adapter in GRPO")

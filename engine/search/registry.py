@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from engine.domain.space import Space
 from engine.errors import UserError, short, short_name
-from engine.run.mistakes import must_be
+from engine.run.section import must_be
 from engine.run.strategies import SETTINGS
 from engine.search.base import SearchStrategy
 from engine.search.baselines import FixedConfiguration, GridSearch, RandomSearch

@@ -18,7 +18,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import UserError, one_line
-from engine.host.weight_files import WeightFiles, read_weights, refuse_integers
+from engine.host.weight_files import read_weights
 from engine.training import policy
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
@@ -56,7 +56,7 @@ def compare(directory: Path) -> WeightComparison:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{directory} cannot be loaded: {one_line(str(error))[:300]}") from error
     model, info = type(wanted).from_pretrained(
-        None, config=wanted.config, state_dict=_on_meta(weights), dtype=torch.float32, device_map={"": "meta"},
+        None, config=wanted.config, state_dict=policy.on_meta(weights), dtype=torch.float32, device_map={"": "meta"},
         output_loading_info=True, ignore_mismatched_sizes=True,
     )  # fmt: skip
     problem = misfit(type(model).__name__, info)
@@ -68,20 +68,6 @@ def compare(directory: Path) -> WeightComparison:
     if small:
         policy.check_answers(policy.load_model(str(directory)).eval(), f"model {str(directory)!r}")
     return WeightComparison("", parameters, read=small)
-
-
-def _on_meta(weights: WeightFiles) -> dict[str, torch.Tensor]:
-    if not weights.pickled:
-        return {name: torch.empty(shape, device="meta") for name, shape in weights.shapes.items()}
-    tensors: dict[str, torch.Tensor] = {}
-    for path in weights.files:
-        try:
-            read = torch.load(path, map_location="meta", weights_only=True, mmap=True)
-        except Exception as error:
-            raise UserError(f"{path} cannot be read: {one_line(str(error))[:200]}") from error
-        refuse_integers(path, ((name, str(each.dtype), each.is_floating_point()) for name, each in read.items()))
-        tensors |= read
-    return tensors
 
 
 def main() -> int:

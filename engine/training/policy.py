@@ -9,6 +9,7 @@ import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from huggingface_hub import snapshot_download
@@ -16,7 +17,8 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from engine.errors import UserError, one_line
-from engine.host.weight_files import adapter_line, is_adapter, read_weights
+from engine.host import hub
+from engine.host.weight_files import WeightFiles, adapter_line, is_adapter, read_weights, refuse_integers
 from engine.training.events import Precision
 from engine.training.failures import NotFinite
 from engine.training.fit import misfit
@@ -86,6 +88,8 @@ def load_model(source: str, dtype: torch.dtype = torch.float32, *, four_bit: boo
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"model {source!r} cannot be loaded: {one_line(str(error))[:300]}") from error
+    if not Path(source).is_absolute() and (cached := hub.here(source)):
+        on_meta(read_weights(cached))
     if wrong := misfit(type(model).__name__, info):  # what does not fit was drawn at random
         raise UserError(f"model {source!r}: {wrong}")
     check_finite(model, f"policy {source!r}")
@@ -112,7 +116,27 @@ def check_source(source: str) -> None:
         raise UserError(adapter_line(directory))
     if not (directory / "config.json").is_file():
         raise UserError(f"model directory {source!r} has no config.json; give a transformers model directory")
-    read_weights(directory)
+    on_meta(read_weights(directory))
+
+
+def on_meta(weights: WeightFiles) -> dict[str, torch.Tensor]:
+    """The tensors of a model without their data; a quantized one, which loading would turn into floats without a word,
+    is refused in PyTorch's own format too, which has no header that says so.
+
+    Raises:
+        UserError: a file cannot be read, or a weight is not floating.
+    """
+    if not weights.pickled:
+        return {name: torch.empty(shape, device="meta") for name, shape in weights.shapes.items()}
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weights.files:
+        try:
+            read = torch.load(path, map_location="meta", weights_only=True, mmap=is_zipfile(path))
+        except Exception as error:
+            raise UserError(f"{path} cannot be read: {one_line(str(error))[:200]}") from error
+        refuse_integers(path, ((name, str(each.dtype), each.is_floating_point()) for name, each in read.items()))
+        tensors |= read
+    return tensors
 
 
 def positions_of(model: Any) -> int | None:

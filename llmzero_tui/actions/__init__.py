@@ -16,8 +16,8 @@ from llmzero_tui.actions.model import Action, ActionContext
 from llmzero_tui.actions.registry import REGISTRY, lasting
 
 __all__ = [
-    "DEFAULT_KEYS", "REGISTRY", "Action", "ActionContext", "Keymap", "allowed", "bindings", "find", "footer",
-    "key_name", "lasting", "of",
+    "DEFAULT_KEYS", "REGISTRY", "WAY_OUT", "Action", "ActionContext", "Keymap", "allowed", "bindings", "find",
+    "footer", "key_name", "lasting", "of",
 ]  # fmt: skip
 
 
@@ -61,7 +61,12 @@ def allowed(action_id: str, context: ActionContext) -> bool:
     return action is None or action.guard(context)
 
 
-def footer(context: ActionContext, keymap: Keymap = DEFAULT_KEYS) -> list[Action]:
-    """The actions that do something now, the most urgent first; as many are shown as there is room for."""
+WAY_OUT = frozenset({"help", "back", "detach"})
+"""What a footer names even where others find no room: how to learn the keys, and how to leave."""
+
+
+def footer(context: ActionContext, keymap: Keymap = DEFAULT_KEYS, *, watching: bool = False) -> list[Action]:
+    """The actions that do something now, the most urgent first; as many are shown as there is room for. A view that
+    only watches has none that lasts."""
     now = [a for a in of(context.screen) if a.rank and keymap.of(a, context.screen) and a.guard(context)]
-    return sorted(now, key=lambda a: a.rank)
+    return sorted((a for a in now if not (watching and lasting(a))), key=lambda a: a.rank)

@@ -35,6 +35,8 @@ def advisor_bench(options: argparse.Namespace) -> int:
             refuse_files_of_runs(file)
     if options.to is not None and options.to.suffix != ".md":
         raise UserError(f"--to {options.to}: must be a file that ends in .md")
+    if options.to is not None and not options.to.parent.is_dir():
+        raise UserError(f"--to {options.to}: {options.to.parent} is not a directory; create it first")
     found = _result(options)
     if options.json:
         emit(to_json(found))
@@ -78,7 +80,6 @@ def _result(options: argparse.Namespace) -> Any:
 
 def _write(file: Path, found: Any) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(page(found), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror or error}") from error

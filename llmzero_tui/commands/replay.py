@@ -25,7 +25,7 @@ from engine.host import machine
 from engine.host.model_files import ModelFiles, find_model, portable, read_model
 from engine.run import launch, task_loading
 from engine.run.config import RunConfig
-from engine.run.mistakes import explain
+from engine.run.section import explain
 from engine.store.reader import open_run
 from engine.words import counted
 from llmzero_tui.commands.compare import work_off

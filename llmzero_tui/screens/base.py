@@ -93,7 +93,7 @@ class KeyedScreen(Screen[None]):
     def refresh_keys(self) -> None:
         """Draw the footer for the context of now."""
         for bar in self.query(KeyBar):
-            bar.show(self.context())
+            bar.show(self.context(), watching=self.app.only_watches)
 
 
 class FeedScreen(KeyedScreen):

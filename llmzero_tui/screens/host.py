@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 
 class HostApp(App[int]):
-    """The app as its screens see it. `clock` says the time in UTC, naive as in the database."""
+    """The app as its screens see it. `clock` says the time in UTC, naive as in the database; with
+    `only_watches` nothing that lasts is done."""
 
     runs_dir: Path
     clock: Callable[[], datetime]
     opener: OpenRun
     settings: TerminalSettings
     look: Appearance
+    only_watches: bool
 
     @abstractmethod
     def poll(self, *, quick: bool = False) -> None:

@@ -6,8 +6,10 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
-from llmzero_tui.actions import DEFAULT_KEYS, Action, ActionContext, footer
-from llmzero_tui.widgets.appearance import look
+from llmzero_tui.actions import DEFAULT_KEYS, WAY_OUT, Action, ActionContext, footer
+from llmzero_tui.widgets.appearance import Appearance, look
+
+GAP = "  "
 
 
 class KeyBar(Widget):
@@ -19,23 +21,28 @@ class KeyBar(Widget):
         self._actions: list[Action] = []
         self._keymap = DEFAULT_KEYS
 
-    def show(self, context: ActionContext) -> None:
-        """Take the screen's context; drawn anew only when other keys do something."""
+    def show(self, context: ActionContext, *, watching: bool = False) -> None:
+        """Take the screen's context; drawn anew only when other keys do something. `watching`: the view only watches,
+        so keys that would change something are left out."""
         keymap = look(self).keymap
-        actions = footer(context, keymap)
+        actions = footer(context, keymap, watching=watching)
         if (actions, keymap) != (self._actions, self._keymap):
             self._screen, self._actions, self._keymap = context.screen, actions, keymap
             self.refresh()
 
     def render(self) -> RenderResult:
         dress = look(self)
-        text = Text(no_wrap=True)
-        for action in self._actions:
-            item = Text.assemble(
-                (dress.key(action, self._screen), f"bold {dress.palette.wait}"),
-                (f" {action.label}", dress.palette.muted),
-            )
-            if text.cell_len + item.cell_len + 3 > self.size.width:
+        items = [self._item(action, dress) for action in self._actions]
+        urgent = sorted(range(len(items)), key=lambda index: self._actions[index].id not in WAY_OUT)
+        room, fitting = self.size.width, set[int]()
+        for index in urgent:
+            room -= items[index].cell_len + len(GAP)
+            if room < 0:
                 break
-            text.append("  " if text else " ").append_text(item)
+            fitting.add(index)
+        text = Text(" ", no_wrap=True).append_text(Text(GAP).join(items[index] for index in sorted(fitting)))
         return dress.done(text)
+
+    def _item(self, action: Action, dress: Appearance) -> Text:
+        key = (dress.key(action, self._screen), f"bold {dress.palette.wait}")
+        return Text.assemble(key, (f" {action.label}", dress.palette.muted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -42,12 +43,23 @@ def test_a_model_that_does_not_fit_is_refused(case: str, tiny_base: str, tmp_pat
         assert words in ended(told).detail
 
 
-def test_quantized_weights_in_pytorchs_own_format_are_refused(tiny_base: str, tmp_path: Path) -> None:
-    where = copy(tiny_base, tmp_path / "model", SOUND["pickled"])
-    path = where / "pytorch_model.bin"
+QUANTIZED = "model.norm.weight is of type torch.uint8; only weights in float32"
+
+
+def quantize(path: Path, *, zipped: bool = True) -> None:
+    """Let one weight of a file in PyTorch's own format be of whole numbers."""
     tensors = torch.load(path)
-    torch.save({**tensors, "model.norm.weight": tensors["model.norm.weight"].to(torch.uint8)}, path)
-    assert "model.norm.weight is of type torch.uint8; only weights in float32" in said_by_compare(where)
+    weights = {**tensors, "model.norm.weight": tensors["model.norm.weight"].to(torch.uint8)}
+    torch.save(weights, path, _use_new_zipfile_serialization=zipped)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_quantized_weights_in_pytorchs_own_format_are_refused(tiny_base: str, tmp_path: Path, zipped: bool) -> None:
+    where = copy(tiny_base, tmp_path / "model", SOUND["pickled"])
+    quantize(where / "pytorch_model.bin", zipped=zipped)
+    assert QUANTIZED in said_by_compare(where)
+    with pytest.raises(UserError, match=re.escape(QUANTIZED)):
+        policy.load_model(str(where))
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
@@ -140,6 +152,15 @@ def test_a_hub_id_is_the_hubs_whatever_lies_here(
         loaded = policy.load_model("nobody/tiny").state_dict()
         assert all(torch.equal(loaded[k], v) for k, v in policy.load_model(tiny_base).state_dict().items())
         assert policy.load_tokenizer("nobody/tiny").eos_token
+
+
+def test_quantized_weights_straight_from_the_hub_are_refused_by_the_worker(hub_cache: Path) -> None:
+    place = hub_cache / "snapshots" / ("0" * 40)
+    SOUND["pickled"](place)
+    policy.load_model("nobody/tiny")
+    quantize(place / "pytorch_model.bin")
+    with pytest.raises(UserError, match=re.escape(QUANTIZED)):
+        policy.load_model("nobody/tiny")
 
 
 def test_a_run_that_was_not_checked_ends_with_the_reason(tiny_base: str, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from llmzero_tui.actions import REGISTRY, Action, ActionContext, allowed, footer, key_name, of
+from llmzero_tui.actions import REGISTRY, Action, ActionContext, allowed, footer, key_name, lasting, of
 from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.screens.compare import CompareScreen
@@ -26,6 +27,7 @@ from llmzero_tui.values.marks import Target
 from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.appearance import Appearance
+from llmzero_tui.widgets.keybar import KeyBar
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine
 from tests.tui.sample_run import NOW
@@ -64,6 +66,31 @@ def test_the_footer_has_at_most_seven_keys_and_only_those_that_work() -> None:
     for context in CONTEXTS:
         shown = footer(context)
         assert all(allowed(a.id, context) and a.keys for a in shown)
+
+
+async def test_a_small_screen_names_how_to_decide_and_how_to_leave(run: Path, engine: Engine) -> None:
+    app = app_on(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
+        screen.look_at(16)
+        await until(pilot, lambda: screen.context().target is not None, "the proposal")
+        keys = screen.query_one(KeyBar)
+        await until(pilot, lambda: "Approve" in str(keys.render()), "its keys")
+        for each in ("a Approve", "e Edit", "r Reject", "? Help", "q Detach"):
+            assert each in str(keys.render())
+        assert Text(str(keys.render())).cell_len <= 80
+        await pilot.resize_terminal(12, 24)
+        await until(pilot, lambda: keys.size.width == 12, "a tiny screen")
+        assert str(keys.render()) == " ? Help"
+
+
+def test_a_view_that_only_watches_names_no_key_that_changes_something() -> None:
+    for context in CONTEXTS:
+        shown = footer(context, watching=True)
+        assert not [action.id for action in shown if lasting(action)]
+        assert [action for action in footer(context) if not lasting(action)] == shown
 
 
 def test_no_command_is_offered_without_a_living_engine() -> None:

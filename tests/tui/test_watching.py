@@ -21,6 +21,7 @@ from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.user.places import passing_state, state_dir, write_private
+from llmzero_tui.widgets.keybar import KeyBar
 from tests.tui.conftest import until
 from tests.tui.live_engine import Engine
 from tests.tui.sample_run import NOW
@@ -55,6 +56,10 @@ async def test_a_key_that_steers_says_so_and_sends_nothing(runs: Path, run: Path
         await until(pilot, lambda: screen.snapshot and screen.snapshot.inbox, "a snapshot")
         screen.look_at(15)
         await until(pilot, lambda: screen.context().target is not None, "the proposal")
+        shown = str(screen.query_one(KeyBar).render())
+        assert "d Decide" in shown
+        assert "q Detach" in shown
+        assert not [word for word in ("Approve", "Edit", "Reject", "Pause", "Prune", "Write") if word in shown]
         for key in ("a", "r", "e", "space", "B", "n", "w", "comma"):
             said.clear()
             await pilot.press(key)

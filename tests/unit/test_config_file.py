@@ -51,7 +51,7 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
     [
         (LEAST + "[serch]\n", ["unknown key serch", "did you mean search?"]),
         (LEAST + "[search]\nsegmentsteps = 3\n", ["search.segmentsteps", "did you mean segment_steps?"]),
-        (LEAST + "[model]\nchat = 'maybe'\n", ["model.chat = 'maybe'", "true or false"]),
+        (LEAST + "[model]\nchat = 'maybe'\n", ["model.chat = 'maybe'", "must be true or false"]),
         (LEAST + "[model]\nchat = false\nsystem_prompt = 'x'\n", ["system_prompt", "need chat = true"]),
         (LEAST + "[model]\nsystem_prompt = 3\n", ["model.system_prompt = 3", "a text"]),
         (LEAST + "[model.chat_template_kwargs]\ntokenize = true\n", ["tokenize is set by the engine"]),
@@ -65,7 +65,7 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         (LEAST + "[budget]\nminutes = nan\n", ["budget.minutes = nan", "finite"]),
         (LEAST + "[budget]\nsteps = 0\n", ["all four limits are 0"]),
         (LEAST + "[search]\nstrategy = 'best'\n", ["search.strategy = 'best'", "'llmzero'", "'random'"]),
-        (LEAST + "[executor]\nworkers = 'two'\n", ["executor.workers = 'two'", "whole number"]),
+        (LEAST + "[executor]\nworkers = 'two'\n", ["executor.workers = 'two'", "1 to 64"]),
         (LEAST + "[search]\nsegment_steps = 1.5\n", ["segment_steps = 1.5"]),
         (LEAST + "[advisor.options]\nnum_ctx = 5\n", ["advisor.options", "num_ctx = 5", "at least 2048"]),
         (LEAST + "[advisor.options]\nstop = ['x']\n", ["stop = ['x']", "allowed: a number, a text, true or false"]),
@@ -127,15 +127,40 @@ def test_a_configuration_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ("children = -1", "children = -1: must be at least 1"),
-        ("explore_share = 1.5", "explore_share = 1.5: must be at most 1"),
+        ("children = -1", "children = -1: must be a whole number from 1 to 1000"),
+        ("explore_share = 1.5", "explore_share = 1.5: must be a number from 0 to 1"),
         ("race_segment = 3", "unknown key race_segment; did you mean race_segments?"),
         ("roots = 3", "unknown key roots"),
+        ("curriculum_rate = true", "curriculum_rate = true: must be a number from 0 to 1"),
     ],
 )
 def test_a_setting_of_the_tree_search_is_held_against_its_range(strategy: str, settings: str, words: str) -> None:
     line = mistake(f"{LEAST}[search]\nstrategy = '{strategy}'\n[search.settings]\n{settings}\n")
     assert f"settings of {strategy}: {words}" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("[search]\nsegment_steps = 0", "search.segment_steps = 0: must be a whole number from 1 to 100000"),
+        ("[search]\nsegment_steps = 1.5", "search.segment_steps = 1.5: must be a whole number from 1 to 100000"),
+        ("[search]\nsegment_steps = true", "search.segment_steps = true: must be a whole number from 1 to 100000"),
+        ("[budget]\nminutes = inf", "budget.minutes = inf: must be a finite number, at least 0"),
+        ("[gate]\nseconds = 0", "gate.seconds = 0: must be a number, above 0 and at most 86400"),
+        ("[model]\npath = 3", "model.path = 3: must be a text"),
+        ("[model]\nchat = 3", "model.chat = 3: must be true or false"),
+        (
+            "[training.lora]\ntarget = [1]",
+            'training.lora.target = [1]: allowed: "all-linear", or a list of module names',
+        ),
+        ("[tracking]\nto = 'wandb'", "tracking.to = 'wandb': must be a list"),
+        ("[tracking]\nproject = ''", "tracking.project = '': must be a text of at least 1 character"),
+        ("[trl]\na = 1979-05-27", "trl.a = '1979-05-27': must be a number, a text, true or false, a list or a table"),
+        ("[executor]\nkind = 'x'", "executor.kind = 'x': must be 'local' or 'ray'"),
+    ],
+)
+def test_a_value_is_refused_with_what_is_allowed_in_its_place(table: str, line: str) -> None:
+    assert mistake(f"{LEAST}{table}\n") == f"f.toml: {line}"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +183,7 @@ def test_a_bad_adapter_is_one_line(table: str, said: str) -> None:
     ("table", "said"),
     [
         ('mode = "fast"', "training.vllm.mode = 'fast': must be 'off', 'colocate' or 'server'"),
-        ("memory_share = 1.0", "training.vllm.memory_share = 1.0: must be below 1"),
+        ("memory_share = 1.0", "training.vllm.memory_share = 1.0: must be a number, above 0 and below 1"),
         ("max_model_length = -1", "training.vllm.max_model_length = -1"),
         ("sleep = 3", "training.vllm.sleep = 3"),
         ('mode = "colocate"\ntensor_parallel_size = 2', 'tensor_parallel_size = 2 needs mode = "server"'),
@@ -168,7 +193,7 @@ def test_a_bad_adapter_is_one_line(table: str, said: str) -> None:
         ),
         ("importance_sampling_clip_max = 0", "training.vllm.importance_sampling_clip_max = 0"),
         ('host = "http://10.0.0.7:8000"', 'allowed: a name or an address such as "10.0.0.7", without http:// and port'),
-        ("port = 70000", "training.vllm.port = 70000: must be at most 65535"),
+        ("port = 70000", "training.vllm.port = 70000: must be a whole number from 1 to 65535"),
         ("groupport = 1", "unknown key training.vllm.groupport; did you mean group_port?"),
         (
             'mode = "server"\n[executor]\nworkers = 2',

@@ -106,6 +106,22 @@ def test_check_wants_ray_where_the_run_file_does(monkeypatch: pytest.MonkeyPatch
     assert found(monkeypatch, (gpu(0), gpu(1)), kind="ray", workers=2)[0].level == "ok"
 
 
+@pytest.mark.parametrize(
+    ("executor", "level", "subject", "text"),
+    [
+        ({"address": "10.0.0.1:6379"}, "error", "executor.address",
+         "'10.0.0.1:6379': the address of a Ray cluster needs executor.kind = \"ray\"; \"\" with \"local\""),
+        ({"cpus_per_worker": 3}, "error", "executor.cpus_per_worker", "3: this machine has 2 cores; allowed: 0 to 2"),
+        ({"cpus_per_worker": 2, "workers": 2}, "warning", "executor.cpus_per_worker",
+         "2: 2 workers of 2 cores share 2 cores"),
+    ],
+)  # fmt: skip
+def test_what_this_machine_cannot_give_is_said(
+    monkeypatch: pytest.MonkeyPatch, executor: dict[str, object], level: str, subject: str, text: str
+) -> None:
+    assert found(monkeypatch, (), **executor) == [CheckFinding(level, subject, text)]
+
+
 async def test_the_local_executor_starts_each_worker_on_its_own_gpus(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

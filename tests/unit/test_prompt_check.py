@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_every_row_of_every_split_that_the_run_uses_is_measured(folder: Path) ->
     assert "256 positions (line 401 of rows.jsonl)" in error.text
     [error] = findings(config(tests=every + 1), "error")
     assert f"{every + 1} test items are asked for and its rows give {every}" in error.text
+
+
+def test_the_memory_of_a_row_that_no_model_could_read_is_not_counted(folder: Path) -> None:
+    rows(folder, {"prompt": in_split(Split.TRAIN, "D " + "a" * 60_000), "answer": "a"})
+    report = preflight.check(config(), Path("runs"))
+    [error] = report.errors
+    assert "a training prompt of 60002 and" in error.text
+    [memory] = [each.text for each in report.findings if each.subject == "memory"]
+    assert re.match(r"about (\d+ MB|\d\.\d GB) for 1 worker", memory), memory
 
 
 @pytest.mark.parametrize("split", list(Split))
