@@ -31,7 +31,7 @@ from engine.controller.evidence_builder import COMPLETIONS
 from engine.controller.job_builder import segment_seed, steering
 from engine.decisions import record
 from engine.decisions.bank import HORIZONS
-from engine.domain.prompt_sets import TEST_SEED, steering_prompts
+from engine.domain.policy import TEST_SEED, steering_prompts
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition, Value
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.errors import Fault

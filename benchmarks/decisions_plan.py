@@ -15,7 +15,7 @@ from engine.advisors.moves import TASK, MovePlan, MoveStep
 from engine.advisors.rules import RulesAdvisor
 from engine.decisions.bank import CONTINUE
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition, Value
-from engine.search.encoding import decode, encode, free
+from engine.search.optimizers import decode, encode, free
 
 TASKS = (("ladder", "chain", "knights", "dedup"), ("countdown",))
 """In the order in which they are gone round; the last takes as long as two of the others."""

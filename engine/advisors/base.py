@@ -1,7 +1,7 @@
 """Advisors: what diagnoses a segment and proposes transitions. One interface for rules and for a language model.
 
-The controller assembles the Evidence, calls `advise` in a thread, and validates every proposal against the space. An
-advisor never touches the store, the tree's state or the disk.
+The controller assembles the Evidence, calls `advise` in a thread, and refuses what breaks the rules of a proposal
+(`violations`), as the bench does. An advisor never touches the store, the tree's state or the disk.
 """
 
 from __future__ import annotations
@@ -235,3 +235,30 @@ __all__ = [
     "StopAdvice",
     "shown_name",
 ]
+
+
+def violations(proposal: Transition, evidence: Evidence) -> Sequence[str]:
+    """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
+    places = {(evidence.parent.id, evidence.step), *evidence.candidates}
+    if (proposal.parent, proposal.step) not in places:
+        return [f"#{proposal.parent} step {proposal.step} is not a checkpoint that was offered"]
+    if proposal.intent is not evidence.intent:
+        return [f"intent {proposal.intent}, wanted {evidence.intent}"]
+    if evidence.intent is not Intent.REPAIR and repeats(proposal, evidence.tree, evidence.space):
+        return ["repeats a transition already tried from here"]
+    return evidence.space.check_transition(evidence.tree[proposal.parent].configuration, proposal)
+
+
+def repeats(proposal: Transition, tree: Tree, space: Space) -> bool:
+    """Whether the same is in the tree already, below the same place."""
+    tried = (child.transition for child in tree.children(proposal.parent) if child.transition)
+    wanted = canonical(proposal, tree, space)
+    return any(canonical(each, tree, space).repeats(wanted) for each in tried)
+
+
+def canonical(proposal: Transition, tree: Tree, space: Space) -> Transition:
+    """What is compared, trained and shown of a proposal; as it is where its parent is unknown."""
+    if proposal.parent not in tree.nodes:
+        return proposal
+    parent = tree[proposal.parent]
+    return space.canonical(parent.configuration, proposal, at_base=parent.id == tree.root.id)

@@ -11,12 +11,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.advisors.base import Diagnosis, Evidence, Series
-from engine.advisors.curve_summary import summarize
 from engine.advisors.diagnosis import short
-from engine.advisors.fitting import fitted
+from engine.advisors.evidence_sections import completions, fitted, suggestions, summarize
 from engine.advisors.hostile import one_line, quote
-from engine.advisors.rollouts import completions
-from engine.advisors.suggested import suggestions
 from engine.domain.score import Score
 from engine.domain.space import ParameterKind, Space, Transition, format_value
 from engine.domain.tree import Node, Tree

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from engine.advisors import answers
-from engine.advisors.answers import ModelAnswer
+from engine.advisors.answers import ModelAnswer, diagnoses, transition
 from engine.advisors.base import (
     Advice,
     Advisor,
@@ -29,7 +29,6 @@ from engine.advisors.dialogue import Dialogue, RoleQuestion, UnusableAnswers
 from engine.advisors.evidence import METRICS, describe, place, score_at, score_text
 from engine.advisors.founded import marked
 from engine.advisors.hostile import clean, one_line
-from engine.advisors.interpret import diagnoses, transition
 from engine.advisors.ollama_client import ModelCard, OllamaClient, OllamaFault
 from engine.advisors.qualification import Qualification
 from engine.advisors.rules import look

@@ -24,7 +24,7 @@ import pydantic
 from engine.advisors.hostile import one_line, without_image_marks
 from engine.advisors.turns import Turns, TurnsClosed
 from engine.errors import Fault
-from engine.host.own_environment import without
+from engine.host.ollama_host import without
 
 # The package makes a client of its own where it is imported: a SOCKS proxy, a certificate file that is gone or an odd
 # OLLAMA_HOST would end the import. Ours goes past all of them.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine.analysis.reported import read_header, reported
 from engine.analysis.rows import Rows
-from engine.domain.prompt_sets import steering_prompts
+from engine.domain.policy import steering_prompts
 from engine.domain.score import Score, score_of
 
 SEGMENTS = "SELECT count(DISTINCT node_id) AS segments FROM metrics"

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.analysis.rows import Rows, checkpoints, only_row
-from engine.domain.prompt_sets import steering_prompts
+from engine.domain.policy import steering_prompts
 from engine.domain.score import PromptSet, Score, score_of
 from engine.store import queries
 

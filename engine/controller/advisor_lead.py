@@ -1,15 +1,20 @@
-"""Whether the run's model still leads: its record in this run takes the lead away when it is bad.
+"""Whether the model or the rules decide: the model's share of first segments and changes, and its lead, which a bad
+record in this run takes away.
 
-Asked by the planner and the reviews before they ask the model. The record is the view `advisor_record`.
+Asked by the planner and the reviews before they ask the model. The record is the view `advisor_record`; whose turn it
+is follows from the tree alone, so a run that is resumed goes on as it would have.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from engine.advisors.base import Advisor
 from engine.controller.run_state import RunState
+from engine.domain.space import Intent
+from engine.domain.tree import NodeState, Tree
 
 LEAST_ANSWERS, LEAST_VALID = 10, 0.3
 """From so many answers on, the share of them that must be usable; a repaired one counts as two, of which one is."""
@@ -59,3 +64,29 @@ def gains_less(own: dict[str, Any], rules: dict[str, Any]) -> str:
         f"its {own['trained']} changes gained {own['gain']:+.3f} on average, the {rules['trained']} of the rules "
         f"{rules['gain']:+.3f}"
     )
+
+
+SHARED = (Intent.ROOT, Intent.CHANGE)
+"""What there is to choose in; to continue, to anneal and to repair is not shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShare:
+    """The settings `advisor.share` and `advisor.shows_rules`."""
+
+    share: float = 1.0
+    shows_rules: bool = False
+
+    def models_turn(self, tree: Tree, intent: Intent) -> bool:
+        """Whether the next decision of this sort is the model's; turns are spread evenly, the rules' first."""
+        if intent not in SHARED or self.share >= 1:
+            return True
+        taken = sum(
+            node.transition is not None and node.transition.intent in SHARED and node.state is not NodeState.REJECTED
+            for node in tree
+        )
+        return math.floor((taken + 1) * self.share + 1e-9) > math.floor(taken * self.share + 1e-9)
+
+    def shows(self, intent: Intent) -> bool:
+        """Whether the model sees what the rules would do."""
+        return self.shows_rules and intent in SHARED

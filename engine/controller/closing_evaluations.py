@@ -15,8 +15,7 @@ from pathlib import Path
 
 from engine.controller.job_builder import JobBuilder
 from engine.controller.run_state import RunState
-from engine.domain.policy import BASE, Policy
-from engine.domain.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
+from engine.domain.policy import BASE, RERANK_SEED, STEERING_SEED, TEST_SEED, Policy
 from engine.domain.score import Score, joined
 from engine.errors import Fault
 from engine.run.config import EvaluationSection

@@ -10,7 +10,7 @@ from typing import Literal
 from engine.chat import ChatFormat
 from engine.controller.run_state import RunState
 from engine.domain.memory import EVALUATION_PROMPTS
-from engine.domain.prompt_sets import STEERING_SEED
+from engine.domain.policy import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
 from engine.domain.tree import Node, NodeState, Tree
 from engine.host import machine, threads

@@ -18,7 +18,7 @@ from engine.advisors.base import Advisor
 from engine.analysis.no_gain import learnt
 from engine.controller import commands, recovery, retention
 from engine.controller.activity import ActivityRecorder
-from engine.controller.advisor_lead import AdvisorLead
+from engine.controller.advisor_lead import AdvisorLead, ModelShare
 from engine.controller.advisor_reviews import AdvisorReviews
 from engine.controller.budget import BudgetTracker
 from engine.controller.closing_evaluations import ClosingEvaluations, EvaluationFailed
@@ -26,11 +26,9 @@ from engine.controller.command_handler import CommandHandler
 from engine.controller.evaluations import EvaluationRequests
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.job_builder import JobBuilder, steering
-from engine.controller.model_share import ModelShare
-from engine.controller.no_signal_brake import NoSignalBrake
 from engine.controller.planner import Planner
 from engine.controller.proposal_queue import ProposalQueue, patience
-from engine.controller.run_pause import RunPause
+from engine.controller.run_pause import NoSignalBrake, RunPause
 from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
 from engine.controller.space_changes import SpaceChanges

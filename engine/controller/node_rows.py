@@ -1,16 +1,20 @@
-"""Nodes, transitions and checkpoints as rows of the database, and back. Pure; used by RunState alone."""
+"""Nodes, transitions and checkpoints as rows of the database, and back; and the training rewards of the tree's nodes,
+from rows or step by step. Used by RunState alone; nothing is written here."""
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from engine.domain.prompt_sets import steering_prompts
+from engine.domain.policy import steering_prompts
 from engine.domain.proposals import Proposal
 from engine.domain.score import Score
 from engine.domain.space import Intent, KLReference, OptimizerState, Transition
-from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
+from engine.store.writer import Writer
 
 
 def transition_columns(transition: Transition) -> dict[str, Any]:
@@ -101,3 +105,31 @@ def proposals(rows: Iterable[Mapping[str, Any]]) -> dict[int, Proposal]:
         )
         for row in rows
     }
+
+
+LAST = """
+SELECT node_id, list(value ORDER BY step) AS rewards FROM (
+    SELECT node_id, step, value, row_number() OVER (PARTITION BY node_id ORDER BY step DESC) AS place
+    FROM metrics WHERE name = 'reward'
+) WHERE place <= ? GROUP BY node_id
+"""
+
+
+class TrainingRewards:
+    """The last rewards of every segment of one run; the tree holds their mean for strategies that steer by it."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._last: dict[int, deque[float]] = {}
+
+    def load(self, writer: Writer) -> None:
+        """What an earlier engine wrote down."""
+        for row in writer.rows(LAST, (REWARD_STEPS,)):
+            for reward in row["rewards"]:
+                self.add(row["node_id"], reward)
+
+    def add(self, node_id: int, reward: float) -> None:
+        """The reward of one more step of a segment."""
+        last = self._last.setdefault(node_id, deque(maxlen=REWARD_STEPS))
+        last.append(reward)
+        self._tree.set_reward(node_id, fmean(last))

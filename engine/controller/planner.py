@@ -10,11 +10,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engine.advisors import validity
-from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence
+from engine.advisors.base import (
+    Advice,
+    AdviceFailed,
+    Advisor,
+    AdvisorCall,
+    Evidence,
+    canonical,
+    repeats,
+    violations,
+)
 from engine.advisors.rules import RulesAdvisor
+from engine.controller.advisor_lead import ModelShare
 from engine.controller.evidence_builder import EvidenceBuilder
-from engine.controller.model_share import ModelShare
 from engine.controller.run_state import RunState
 from engine.domain.space import Intent, Space, Transition
 from engine.errors import Fault
@@ -114,8 +122,8 @@ class Planner:
             return None
         made.records.append((advice, evidence.parent.id))
         for given in advice.proposals:
-            proposal = validity.canonical(given, evidence.tree, self._space)
-            wrong = validity.violations(proposal, evidence)
+            proposal = canonical(given, evidence.tree, self._space)
+            wrong = violations(proposal, evidence)
             if not wrong:
                 return proposal
             made.refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")
@@ -155,7 +163,7 @@ class Planner:
 
     def repeats(self, proposal: Transition) -> bool:
         """Whether the same is in the tree already, below the same place."""
-        return validity.repeats(proposal, self._run.tree, self._space)
+        return repeats(proposal, self._run.tree, self._space)
 
 
 class _PlanAttempt:

@@ -1,17 +1,24 @@
-"""The pause of a run: asked for by a human, or begun by the run itself while its database or its disk takes nothing.
+"""The pause of a run, asked for by a human or begun while database or disk take nothing; and the brake, which pauses or
+ends a run whose first segments gave GRPO nothing to learn from.
 
 A pause that the run began ends by itself once the cause is gone; one that a human asked for, or made lasting, does not.
-Owned by the controller's event loop.
+The brake wants rewards that differ within a group of completions: one group that differs, in any step of any segment,
+releases it for good, so a slow starter is never stopped. Owned by the controller's event loop.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from engine.analysis.no_gain import no_signal
 from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
+from engine.domain.tree import Node
 from engine.errors import UserError
 from engine.executors.base import Executor
+from engine.run.config import RunConfig
+from engine.store.errors import StoreFault
+from engine.words import counted
 
 
 class PauseCause(StrEnum):
@@ -89,3 +96,62 @@ class RunPause:
         line = f"{-(-missing // 2**20)} MiB of disk space are missing for the next checkpoints: {how}"
         self._run.event("warning", "disk", line)
         await self.begin(line, PauseCause.DISK if self._resume_when_free else PauseCause.HUMAN)
+
+
+SEGMENTS = 2
+"""Segments that must have ended since this engine began; a run with one root only needs one."""
+COMPLETIONS = 500
+"""So many completions at least: of a policy that is right once in a hundred, 99.3% of the tries would have shown it."""
+SIGNALS = "SELECT count(*) AS steps, min(value) AS least FROM metrics WHERE name = 'frac_reward_zero_std'"
+
+
+class NoSignalBrake:
+    """Of one run, in the controller's event loop. After a resume it waits for new segments before it says anything."""
+
+    def __init__(self, config: RunConfig, run: RunState) -> None:
+        self._config = config
+        self._run = run
+        self._mode = config.search.no_signal
+        self._earlier = {node.id for node in self._trained()}
+        self._looked = 0
+        self._released = self._mode == "go-on"
+
+    def pauses(self, gate: str) -> bool:
+        """Whether a human is asked, by the mode of the gate as it is now, instead of ending the run."""
+        return self._mode == "pause" or (self._mode == "auto" and gate != "auto")
+
+    def missing_signal(self) -> str:
+        """One line when no group of any segment had a signal, and enough were seen; "" otherwise. Says so once."""
+        if self._released:
+            return ""
+        new = [node for node in self._trained() if node.id not in self._earlier]
+        completions = self._config.training.batch_size * sum(node.steps for node in new)
+        enough = min(SEGMENTS, self._config.search.roots)
+        if len(new) < enough or completions < COMPLETIONS or len(new) == self._looked:
+            return ""
+        try:
+            self._run.flush()  # a signal in rows that are still on their way must not be missed
+        except StoreFault:
+            return ""  # the run pauses for that
+        self._looked = len(new)
+        row = self._run.rows(SIGNALS)[0]
+        seen = no_signal(self._run.rows) if row["steps"] and row["least"] >= 1 else ""
+        self._released = bool(row["steps"])  # there was a signal, or it is told now
+        return f"{seen} ({counted(len(new), 'segment')}, {completions:,} completions{self._base()})" if seen else ""
+
+    def _base(self) -> str:
+        for checkpoint in self._run.tree.root.checkpoints:
+            score = checkpoint.score
+            return f"; the base answers {score.sampled} of {score.n} validation prompts correctly at T=1"
+        return ""
+
+    def remedy(self) -> str:
+        """What to do, in one line."""
+        checkpoints = self._run.tree.root.checkpoints
+        solved = bool(checkpoints) and checkpoints[0].score.sampled == checkpoints[0].score.n
+        what = "use harder prompts" if solved else "use easier prompts, rewards for partial success or a stronger base"
+        return f'{what}; search.no_signal = "go-on" trains anyway'
+
+    def _trained(self) -> list[Node]:
+        """Segments that are over and came to a step."""
+        return [node for node in self._run.tree if node.transition and node.steps and not node.state.in_flight]

@@ -15,11 +15,9 @@ from typing import Any
 from engine.advisors.base import Series
 from engine.controller import node_rows, recovery
 from engine.controller.advisor_calls import AdvisorCallRecorder
-from engine.controller.command_inbox import CommandInbox
-from engine.controller.run_record import RunRecorder, now
-from engine.controller.training_rewards import TrainingRewards
-from engine.domain.policy import Policy
-from engine.domain.prompt_sets import steering_prompts
+from engine.controller.node_rows import TrainingRewards
+from engine.controller.run_record import CommandInbox, RunRecorder, now
+from engine.domain.policy import Policy, steering_prompts
 from engine.domain.proposals import HUMAN, Decision, Proposal, in_words
 from engine.domain.score import PromptSet, Score, score_of
 from engine.domain.space import Configuration, Transition

@@ -13,10 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from engine.advisors.base import AdviceFailed, Advisor, AdvisorCall, Evidence, PlotImage
+from engine.advisors.base import AdviceFailed, Advisor, AdvisorCall, Evidence, PlotImage, canonical, violations
 from engine.advisors.dialogue import UnusableAnswers
 from engine.advisors.rules import RulesAdvisor
-from engine.advisors.validity import canonical, violations
 from engine.compare.records import append, lines_of
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.record import transition_from_json, transition_to_json

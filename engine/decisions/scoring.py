@@ -9,11 +9,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.advisors.base import Evidence
-from engine.advisors.validity import canonical
+from engine.advisors.base import Evidence, canonical
 from engine.decisions.bank import DecisionPoint, MeasuredTransition
 from engine.domain.space import Transition
-from engine.search.encoding import encode
+from engine.search.optimizers import encode
 
 ADAM, REFERENCE = 0.25, 0.25
 """What another choice of Adam's state, or of the KL reference, adds to a distance, beside coordinates in [0, 1]."""

@@ -1,4 +1,5 @@
-"""What a score belongs to: the base, a checkpoint of a node, or a soup (the mean of several checkpoints' weights).
+"""What a score belongs to: a policy (the base, a checkpoint of a node, or a soup: the mean of several checkpoints'
+weights) and the prompts that were asked.
 
 The controller names its candidates with it and the store keeps its key and name. Pure values; it knows no room.
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import groupby
+
+from engine.domain.score import PromptSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,15 @@ def _place(node: int, steps: list[int]) -> str:
 
 def _joined(places: list[str]) -> str:
     return places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
+
+
+STEERING_SEED = 0
+"""Seed of the validation prompts that steer the search."""
+RERANK_SEED = 1
+"""Seed of the second validation set, on which the finalists are compared."""
+TEST_SEED = 0
+
+
+def steering_prompts(n: int) -> PromptSet:
+    """What every checkpoint of a run is asked."""
+    return PromptSet("validation", STEERING_SEED, n)

@@ -178,11 +178,6 @@ class RayExecutor(Executor):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(place.close() for place in self._places))
 
-    @property
-    def machines(self) -> list[str]:
-        """Of the workers that have one, for the log and tests."""
-        return [place.machine for place in self._places if place.ready]
-
 
 class RayPlace:
     """The place of one worker in the cluster: its actor, its job, and the supervisor that places it anew."""

@@ -1,4 +1,5 @@
-"""The address of an Ollama server in whatever form people write it, as OLLAMA_HOST is: one address that can be asked.
+"""The address of an Ollama server in whatever form people write it, as OLLAMA_HOST is: one address that can be asked;
+and which variables of the environment its client must not see.
 
 Used by the run file, by `llmzero doctor` and by what asks the server. Nothing is asked here.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from engine.errors import UserError, short
@@ -65,3 +68,15 @@ def asked(host: str) -> str:
 
 def _no_address(given: str) -> UserError:
     return UserError(f'{short(given)} is no address of an Ollama server; write it like "{DEFAULT}"')
+
+
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """Hide variables, in capitals and in small letters, while a library is imported, and bring them back afterwards.
+    For what runs before other threads do."""
+    hidden = {each for name in names for each in (name, name.lower()) if each in os.environ}
+    kept = {name: os.environ.pop(name) for name in hidden}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)

@@ -21,11 +21,10 @@ from engine.domain.trl_fields import TEMPLATE_ARGUMENTS, not_in_table
 from engine.errors import UserError, one_line, short, short_name, short_path
 from engine.files import whole
 from engine.host import ollama_host
-from engine.run.executor_section import ExecutorSection, with_todays_names
 from engine.run.section import RunFileSection, explain
 from engine.run.strategies import SETTINGS
 from engine.run.tracking_section import TrackingSection
-from engine.run.training_section import TrainingSection
+from engine.run.training_section import ExecutorSection, TrainingSection, with_todays_names
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from engine.run.config import RunConfig
-from engine.run.executor_section import with_todays_names
+from engine.run.training_section import with_todays_names
 
 FIXED = {
     "task.name": "the tree was grown on that task",

@@ -20,8 +20,8 @@ from engine.errors import UserError, short, short_path
 from engine.run import launch, source_policy
 from engine.run.config import RunConfig
 from engine.run.edits import edited, why_fixed
-from engine.run.section import explain
 from engine.run.rundir import RunDirectory
+from engine.run.section import explain
 from engine.store.reader import open_run
 from engine.store.snapshot import snapshot
 from engine.store.writer import Writer

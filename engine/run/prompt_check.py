@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.chat import ChatFormat, plain_prompt
-from engine.domain.prompt_sets import RERANK_SEED, STEERING_SEED, TEST_SEED
+from engine.domain.policy import RERANK_SEED, STEERING_SEED, TEST_SEED
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
 from engine.host.chat_template import read_template

@@ -70,7 +70,7 @@ _LIMITS = ("ge", "gt", "le", "lt")
 
 
 def must_be(error: ErrorDetails, field: FieldInfo | None = None) -> str:
-    """What is wrong with one value: what it must be, "must be a whole number from 1 to 64", or what a check of ours said.
+    """What is wrong with a value: what it must be, "must be a whole number from 1 to 64", or what a check of ours said.
 
     Args:
         field: where the error is; without it only the limit that was passed is known.
@@ -83,7 +83,7 @@ def must_be(error: ErrorDetails, field: FieldInfo | None = None) -> str:
 
 def _allowed(error: ErrorDetails, field: FieldInfo | None) -> str:
     """What may stand there, in words; "" where pydantic's message is all there is."""
-    context, about = error.get("ctx", {}), error["type"].partition("_")[0]
+    context = error.get("ctx", {})
     match error["type"]:
         case _ if _of_union(error):
             return _ANY
@@ -98,15 +98,15 @@ def _allowed(error: ErrorDetails, field: FieldInfo | None) -> str:
         case "too_short" | "too_long":
             return "a list of " + _size(context, "entry", "entries")
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            if field is None:
-                return _range(context).removeprefix(", ")
-            about = "int" if field.annotation is int else "float"
-        case kind if kind.startswith("int_from"):
-            about = "int"
-        case _ if about not in _KINDS:
-            return ""
-    limits = _range(_limits(field) or context)
-    return f"{_KINDS[about]}{limits}" if about in ("int", "float", "finite") else _KINDS[about]
+            return _number(field, context)
+    kind = error["type"].partition("_")[0]
+    return _KINDS.get(kind, "") + (_range(_limits(field)) if kind in ("int", "float", "finite") else "")
+
+
+def _number(field: FieldInfo | None, context: Mapping[str, Any]) -> str:
+    if field is None:
+        return _range(context).removeprefix(", ")
+    return _KINDS["int" if field.annotation is int else "float"] + _range(_limits(field) or context)
 
 
 def _limits(field: FieldInfo | None) -> dict[str, Any]:
@@ -152,4 +152,4 @@ def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
         fields = fields[part].annotation.model_fields
     known = sorted(fields)
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known) or 'none'}"

@@ -10,21 +10,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.domain.space import Space
-from engine.errors import UserError, short, short_name
-from engine.run.section import must_be
+from engine.errors import UserError, short
+from engine.run.section import explain
 from engine.run.strategies import SETTINGS
 from engine.search.base import SearchStrategy
 from engine.search.baselines import FixedConfiguration, GridSearch, RandomSearch
-from engine.search.cmaes import CMAES
 from engine.search.constants import ContinuedConstant
-from engine.search.halving import ASHA, Hyperband
+from engine.search.halving import ASHA, Hyperband, TopK
 from engine.search.llmzero import LLMZero
 from engine.search.nulls import KeepOnly, RandomChanges
+from engine.search.optimizers import CMAES, TPE
 from engine.search.pbt import PBT
 from engine.search.replay import Replay
 from engine.search.single_branch import AdaRFT, SkillOptimization
-from engine.search.topk import TopK
-from engine.search.tpe import TPE
 
 OURS = ("llmzero", "keep-only", "random-changes")
 """Strategies that grow our tree, with our settings."""
@@ -90,24 +88,13 @@ def make(
 
 def _checked(name: str, settings: Mapping[str, Any]) -> Any:
     """The strategy's settings. Raises UserError for one that is unknown or not allowed."""
-    _check(settings, list(SETTINGS[name].model_fields))
     try:
         return SETTINGS[name](**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"search setting {short_name(first['loc'][0])} = {short(first['input'])}: {must_be(first)}"
-        ) from error
+        raise UserError(f"search.settings of {name}: {explain(error, SETTINGS[name])}") from error
 
 
 def _needed(space: Space | None, name: str) -> Space:
     if space is None:
         raise ValueError(f"strategy {name} needs the space")
     return space
-
-
-def _check(settings: Mapping[str, Any], known: list[str]) -> None:
-    for key in settings:
-        if key not in known:
-            near = ", ".join(difflib.get_close_matches(key, known, n=1) or known) or "none"
-            raise UserError(f"search setting {short(key)} is unknown; nearest: {near}")

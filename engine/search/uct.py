@@ -59,7 +59,6 @@ class UCTBounds:
     """
 
     def __init__(self, lineage: Lineage, root_runs: Sequence[Node], exploration: float, most_children: int) -> None:
-        self._lineage = lineage
         self._tree = lineage.tree
         self._root_runs = root_runs
         self._exploration = exploration

@@ -24,8 +24,7 @@ from engine.files import whole
 from engine.run.config import load
 from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, ask_run
-from engine.tracking.base import TrackedNode, Tracker
-from engine.tracking.trackers import TRACKERS
+from engine.tracking.trackers import TRACKERS, TrackedNode, Tracker
 
 _log = logging.getLogger("tracking")
 

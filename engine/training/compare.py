@@ -21,7 +21,7 @@ from engine.errors import UserError, one_line
 from engine.host.weight_files import read_weights
 from engine.training import policy
 from engine.training.failures import NotFinite
-from engine.training.fit import misfit
+from engine.training.policy import misfit
 
 LOADED_BYTES = 4_000_000_000
 """A model that is larger in float32, or than half of the memory that is free, is not loaded before its run."""

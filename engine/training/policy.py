@@ -1,12 +1,14 @@
 """Loads policies: model directory or hub id to a transformers model, its tokenizer, and soups of several.
 
-Called by segments and evaluations. It never writes, and never returns a policy whose weights are not finite.
+Called by segments, evaluations and `compare`. It never writes, and never returns a policy whose weights are not finite,
+or do not fit the architecture (`misfit`, by what Transformers reports of a load).
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -21,7 +23,6 @@ from engine.host import hub
 from engine.host.weight_files import WeightFiles, adapter_line, is_adapter, read_weights, refuse_integers
 from engine.training.events import Precision
 from engine.training.failures import NotFinite
-from engine.training.fit import misfit
 
 _DEFAULT_THREADS = torch.get_num_threads()
 _ASKED = 8
@@ -246,3 +247,60 @@ def free_memory() -> None:
 def gpu_bytes() -> int:
     """The most memory that torch has held of the GPU so far; 0 without one."""
     return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0
+
+
+NAMED = 3
+_WRAPPERS = {
+    "_orig_mod.": "torch.compile",
+    "module.": "DistributedDataParallel",
+    "base_model.model.": "PEFT",
+    "_fsdp_wrapped_module.": "FSDP",
+}
+
+
+def misfit(architecture: str, info: Mapping[str, Any]) -> str:
+    """One line saying how weights and architecture differ, or ""; `info` is Transformers' loading info."""
+    missing, unexpected = sorted(info["missing_keys"], key=_natural), sorted(info["unexpected_keys"], key=_natural)
+    shapes = sorted(info["mismatched_keys"], key=lambda entry: _natural(entry[0]))
+    if not (missing or unexpected or shapes):
+        return ""
+    begin = f"the weights do not fit {architecture}: "
+    if prefix := _prefix(missing, unexpected):
+        by = f", as {_WRAPPERS[prefix]} names them" if prefix in _WRAPPERS else ""
+        return f"{begin}every name begins with {prefix!r}{by}; save the model inside the wrapper, without the prefix"
+    parts = []
+    if missing:
+        hint = " (config.json says that the head is not tied to the embedding)" if missing == ["lm_head.weight"] else ""
+        parts.append(f"missing {_some(missing)}{hint}")
+    if unexpected:
+        parts.append(f"unexpected {_some(unexpected)}")
+    if shapes:
+        parts.append(
+            "of another shape " + _some(f"{name} ({_size(has)}, wanted {_size(wants)})" for name, has, wants in shapes)
+        )
+    return begin + "; ".join(parts)
+
+
+def _prefix(missing: list[str], unexpected: list[str]) -> str:
+    """What stands before every unexpected name, when those are the missing ones but for it."""
+    for name in unexpected[:1]:
+        for wanted in missing:
+            prefix = name.removesuffix(wanted)
+            if prefix and prefix != name and all(each.removeprefix(prefix) in missing for each in unexpected):
+                return prefix
+    return ""
+
+
+def _some(names: Iterable[str]) -> str:
+    every = [one_line(name)[:80] for name in names]
+    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + more
+
+
+def _size(shape: Iterable[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Layer 10 after layer 9."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -16,7 +16,7 @@ from engine.host import devices, machine
 from engine.host.devices import Device
 from engine.run import executor_check
 from engine.run.config import RunConfig
-from engine.run.findings import CheckFinding
+from engine.run.findings import CheckFinding, Level
 
 GIB = 2**30
 
@@ -117,7 +117,7 @@ def test_check_wants_ray_where_the_run_file_does(monkeypatch: pytest.MonkeyPatch
     ],
 )  # fmt: skip
 def test_what_this_machine_cannot_give_is_said(
-    monkeypatch: pytest.MonkeyPatch, executor: dict[str, object], level: str, subject: str, text: str
+    monkeypatch: pytest.MonkeyPatch, executor: dict[str, object], level: Level, subject: str, text: str
 ) -> None:
     assert found(monkeypatch, (), **executor) == [CheckFinding(level, subject, text)]
 

@@ -9,8 +9,8 @@ import pytest
 
 from engine.advisors.evidence import describe
 from engine.advisors.rules import RulesAdvisor
+from engine.controller.advisor_lead import ModelShare
 from engine.controller.evidence_builder import EvidenceBuilder
-from engine.controller.model_share import ModelShare
 from engine.controller.planner import PlannedTransition, Planner
 from engine.controller.run_state import RunState
 from engine.domain.space import Intent, Transition

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from engine.controller.run_record import now
 from engine.controller.run_state import RunState
-from engine.domain.policy import Policy
-from engine.domain.prompt_sets import RERANK_SEED, steering_prompts
+from engine.domain.policy import RERANK_SEED, Policy, steering_prompts
 from engine.domain.score import PromptSet, Score
 from engine.run.rundir import RunDirectory
 from engine.store.queries import load

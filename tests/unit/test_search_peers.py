@@ -13,7 +13,7 @@ from engine.domain.score import Score
 from engine.domain.space import Intent, Parameter, ParameterKind, ParameterScale, Space, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft
-from engine.search.encoding import decode, encode
+from engine.search.optimizers import decode, encode
 from engine.search.registry import make
 from engine.testing.simulation import SPACE, Simulation, World
 
