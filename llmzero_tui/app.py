@@ -286,13 +286,7 @@ class LLMZeroApp(StyledApp):
         if self._notifier is None:
             self._notifier = Notifier(self.settings, self.bell, self._hook_trouble)
         for each in news:
-            severity: Any = {
-                "failed": "error",
-                "lost": "error",
-                "waiting": "warning",
-                "collapsed": "warning",
-                "no signal": "warning",
-            }.get(each.kind, "information")
+            severity: Any = SEVERITY.get(each.kind, "information")
             self.notify(sentence(each), severity=severity, timeout=10, markup=False)
             if not self.only_watches:
                 self._notifier.tell(each)

@@ -40,46 +40,25 @@ class ExportKind:
 def ways(node: int | None) -> tuple[ExportKind, ...]:
     """What can be written while a node is selected."""
     formats = f"The file name sets the format: {', '.join(FORMATS)}"
+    tables = tuple(FORMATS)
     kinds = [
-        ExportKind(
-            "policy",
-            "the best policy: model, strategy and card",
-            "A new directory. The weights are copied.",
-            "-policy",
-            directory=True,
-        ),
-        ExportKind(
-            "database",
-            "the database as of now, for other tools",
-            "A self-contained DuckDB file.",
-            "-snapshot.duckdb",
-            suffixes=(".duckdb", ".db"),
-            replaceable=False,
-        ),
-        ExportKind(
-            "strategy",
-            "the best trajectory as TOML, for replay",
-            "Every stage with every value.",
-            "-strategy.toml",
-            suffixes=(".toml",),
-        ),
-        ExportKind(
-            "report",
-            "a document about the run: HTML, Markdown, figures",
-            "A directory that is made.",
-            "-report",
-            directory=True,
-        ),
-    ]
+        ExportKind("policy", "the best policy: model, strategy and card", "A new directory. The weights are copied.",
+            "-policy", directory=True),
+        ExportKind("database", "the database as of now, for other tools", "A self-contained DuckDB file.",
+            "-snapshot.duckdb", (".duckdb", ".db"), replaceable=False),
+        ExportKind("strategy", "the best trajectory as TOML, for replay", "Every stage with every value.",
+            "-strategy.toml", (".toml",)),
+        ExportKind("report", "a document about the run: HTML, Markdown, figures", "A directory that is made.",
+            "-report", directory=True),
+    ]  # fmt: skip
     if node is not None:
+        path = f"the metrics of the trajectory to node {node}"
         kinds += [
-            ExportKind("node", f"the metrics of node {node}", formats, f"-node{node}.csv", suffixes=tuple(FORMATS)),
-            ExportKind("line", f"the metrics of the trajectory to node {node}", formats, f"-line{node}.csv",
-                suffixes=tuple(FORMATS)),
-        ]  # fmt: skip
-    kinds.append(
-        ExportKind("picture", "the screen as a picture", "An SVG, for a browser or a page.", ".svg", (".svg",))
-    )
+            ExportKind("node", f"the metrics of node {node}", formats, f"-node{node}.csv", tables),
+            ExportKind("trajectory", path, formats, f"-trajectory{node}.csv", tables),
+        ]
+    picture = "An SVG, for a browser or a page."
+    kinds.append(ExportKind("picture", "the screen as a picture", picture, ".svg", (".svg",)))
     return tuple(kinds)
 
 
@@ -151,5 +130,5 @@ def _from_reader(way: ExportKind, reader: Reader, node: int | None, place: Expor
         from llmzero_tui.files.policy import save_strategy
 
         return save_strategy(reader, place.path, overwrite=place.overwrite)
-    answer = reader.query(queries.load("ui_take_metrics"), (node, way.name == "line"), limit=EVERY_ROW)
+    answer = reader.query(queries.load("ui_take_metrics"), (node, way.name == "trajectory"), limit=EVERY_ROW)
     return save_answer(answer, place.path, overwrite=place.overwrite, cut=reader.truncated)

@@ -32,7 +32,7 @@ from llmzero_tui.sql_text import clean, error_span
 from llmzero_tui.user import queries
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.keybar import KeyBar
-from llmzero_tui.widgets.result_grid import ResultGrid, as_text
+from llmzero_tui.widgets.result_grid import ResultGrid, as_text, spreadsheet_line
 from llmzero_tui.widgets.sql_editor import SqlEditor
 
 
@@ -242,27 +242,24 @@ class SqlScreen(KeyedScreen):
         if self.grid.row_count:
             self.app.push_screen(RowView(self.grid))
 
-    def _copy(self, text: str, what: str) -> None:
-        self.app.copy(text, what)
-
     def action_copy_cell(self) -> None:
         """The value under the cursor, whole."""
         grid = self.grid
         if grid.row_count:
             value = grid.row_values(grid.cursor_row)[grid.cursor_column]
-            self._copy(as_text(value, exact=True), plain(grid.names[grid.cursor_column], 40))
+            self.app.copy(as_text(value, exact=True), plain(grid.names[grid.cursor_column], 40))
 
     def action_copy(self) -> None:
         """The row under the cursor, tabs between its values."""
         if self.grid.row_count:
-            self._copy(_line(self.grid.row_values(self.grid.cursor_row)), "the row")
+            self.app.copy(spreadsheet_line(self.grid.row_values(self.grid.cursor_row)), "the row")
 
     def action_copy_page(self) -> None:
         """The rows of the page with the names of their columns, for a spreadsheet."""
         rows = self.grid.page_values()
         if rows:
-            text = _line(self.grid.names) + "".join(map(_line, rows))
-            self._copy(text, counted(len(rows), "row"))
+            text = spreadsheet_line(self.grid.names) + "".join(map(spreadsheet_line, rows))
+            self.app.copy(text, counted(len(rows), "row"))
 
     # ---- export -----------------------------------------------------------------------------------------------------
 
@@ -391,12 +388,6 @@ class SqlScreen(KeyedScreen):
             self.grid.focus()
         else:
             self.dismiss()
-
-
-def _line(values: Sequence[object]) -> str:
-    """A line of a spreadsheet: tabs between the values, none within."""
-    cells = (as_text(value, exact=True) if value is not None else "" for value in values)
-    return "\t".join(plain(cell) for cell in cells) + "\n"
 
 
 def _told(answer: QueryAnswer) -> str:

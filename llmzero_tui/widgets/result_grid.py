@@ -5,6 +5,7 @@ Used by the SQL screen. Takes Arrow and makes text of the page that is shown; va
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -180,3 +181,9 @@ def _is_number(kind: pa.DataType) -> bool:
     from llmzero_tui.values.answers import is_number
 
     return is_number(kind)
+
+
+def spreadsheet_line(values: Sequence[object]) -> str:
+    """A line for a spreadsheet: tabs between the values, none within."""
+    cells = (as_text(value, exact=True) if value is not None else "" for value in values)
+    return "\t".join(plain(cell) for cell in cells) + "\n"

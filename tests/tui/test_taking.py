@@ -159,7 +159,7 @@ async def test_the_metrics_of_a_node_and_of_its_way_are_read_back(run: Path, eng
         screen.look_at(12)
         await write(pilot, "node", tmp_path / "n.parquet")
         await until_told(pilot, "n.parquet: 210 rows")
-        await write(pilot, "line", tmp_path / "l.csv")
+        await write(pilot, "trajectory", tmp_path / "l.csv")
         await until_told(pilot, "l.csv: ")
     rows = pq.read_table(tmp_path / "n.parquet").to_pylist()
     assert {row["node_id"] for row in rows} == {12}

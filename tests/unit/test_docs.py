@@ -13,7 +13,7 @@ from engine.run import preflight
 from engine.run.config import parse
 from engine.run.rundir import RunDirectory
 from engine.store.reader import open_run
-from llmzero_tui import cli
+from llmzero_tui import arguments
 from tests.unit.cli_process import ROOT, finished_run
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,7 +71,7 @@ def test_the_task_of_the_guide_passes_the_check(tmp_path: Path, monkeypatch: pyt
 
 
 def test_every_command_named_in_the_pages_exists() -> None:
-    parser = cli.build_parser()
+    parser = arguments.build_parser()
     known = next(action.choices for action in parser._actions if action.dest == "==SUPPRESS==" and action.choices)
     assert known is not None
     for page in PAGES:

@@ -1,4 +1,4 @@
-"""The engine's files are about one idea, its functions are short: what CONTRIBUTING.md asks for."""
+"""Files are about one idea, functions are short: what CONTRIBUTING.md asks for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import engine
-
-ROOT = Path(engine.__file__).parent
-FILES = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
+ROOT = Path(__file__).parents[2]
+FILES = {
+    path.relative_to(ROOT): path.read_text(encoding="utf-8")
+    for package in ("engine", "llmzero_tui", "tasks")
+    for path in (ROOT / package).rglob("*.py")
+}
 
 
 def lengths(text: str) -> Iterator[tuple[str, int]]:
@@ -22,10 +24,11 @@ def lengths(text: str) -> Iterator[tuple[str, int]]:
             yield node.name, (node.end_lineno or 0) - node.lineno + 1 - docstring
 
 
-def test_no_file_of_the_engine_has_more_than_400_lines() -> None:
+def test_no_file_has_more_than_400_lines() -> None:
+    assert len(FILES) > 300
     assert [str(path) for path, text in FILES.items() if text.count("\n") > 400] == []
 
 
-def test_no_function_of_the_engine_has_more_than_40_lines() -> None:
+def test_no_function_has_more_than_40_lines() -> None:
     long = [f"{path}: {name}" for path, text in FILES.items() for name, lines in lengths(text) if lines > 40]
     assert long == []

@@ -1,0 +1,400 @@
+"""What `llmzero` understands: its commands, their words and options, and how a wrong one is told in one line.
+
+Each command names the function of `llmzero_tui.commands` that does it; nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from engine.errors import bounded, short_name
+
+FINE, MISTAKE = 0, 2
+"""Exit codes: all well, the user's mistake."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line, with the nearest known word. A command's words and options may stand in
+    any order."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; where words are optional, those behind an option count too."""
+        optional = any(not each.option_strings and each.nargs in ("*", "?") for each in self._actions)
+        if self._mixing or not optional:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True  # argparse asks this method again, first for the options and then for the words
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        from llmzero_tui.format import plain
+
+        what, unknown, words = message.partition("unrecognized arguments: ")
+        line = plain(bounded(what + unknown + short_name(words)), 1000)
+        self.exit(MISTAKE, f"{self.prog}: {line}; see `{self.prog} --help`\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse does, but stdout that cannot be written is an error and not passed over."""
+        if file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            super()._print_message(message, file)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"{str(value)[:60]!r} is unknown; {hint}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = Parser(
+        prog="llmzero",
+        description="Tree search over GRPO training strategies, watched and steered from the terminal. "
+        "Without a command: the terminal interface on the list of runs.",
+        epilog="Settings of the terminal (theme, notifications, keys): the comma key, or config.toml in "
+        "$XDG_CONFIG_HOME/llmzero (LLMZERO_CONFIG names another file); docs/terminal.md lists all of them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _common(parser, defaults=True)
+    parser.add_argument("--ascii", action="store_true", help="use ASCII characters only")
+    parser.set_defaults(handler="look:terminal", watch=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    _starting(commands)
+    _steering(commands)
+    _asking(commands)
+    return parser
+
+
+def _starting(commands: Any) -> None:
+    demo = _command(commands, "demo", "start:demo", "a small real search: no download, no GPU, no Ollama")
+    demo.add_argument("--minutes", type=_positive, default=4.0, metavar="M", help="length of the search (default: 4)")
+    demo.add_argument(
+        "--task", type=_text, default="knights", metavar="T", help="a task with a base of its own (default: knights)"
+    )
+    _attachment(demo)
+    new = _command(commands, "new", "runfile:new", "write a commented run file to edit")
+    new.add_argument("file", type=Path, metavar="FILE")
+    new.add_argument("--task", default="knights", metavar="T", help="a task's name, or file.py:Class")
+    new.add_argument("--model", default="", metavar="M", help="a model directory or a hub id")
+    check = _command(commands, "check", "runfile:check", "check a run file, its model, task and machine")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument(
+        "--dry-run", action="store_true", help="train two real GRPO steps: the base's pass rate, time and memory"
+    )
+    run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
+    run.add_argument("file", type=Path, metavar="FILE")
+    _attachment(run)
+    _comparing(commands)
+
+
+def _comparing(commands: Any) -> None:
+    compare = _command(commands, "compare", "compare:compare", "compare strategies over tasks and seeds")
+    compare.add_argument("file", type=Path, metavar="PLAN.toml")
+    compare.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
+    _background(compare)
+    compare.add_argument("--only", action="append", metavar="CELL", help="only ladder, ladder/ours, ladder/ours/101, …")
+    compare.add_argument("--results", type=Path, metavar="FILE", help="default: beside the plan, .jsonl")
+    compare.add_argument("--report", action="store_true", help="tables and curves of what is measured; runs nothing")
+    compare.add_argument(
+        "--to", type=Path, metavar="PAGE.md", help="the report as a page, its CSV and picture beside it"
+    )
+    compare.add_argument(
+        "--against", choices=("seconds", "steps", "tokens"), default="seconds", help="compute of the curves"
+    )
+    compare.add_argument("--list", action="store_true", help="list the cells and their state, without running anything")
+    replay = _command(
+        commands, "replay", "replay:replay_schedule", "train a schedule again on seeds that its search never saw"
+    )
+    replay.add_argument("strategy", metavar="STRATEGY", help="a strategy.toml, or a run: its best trajectory")
+    replay.add_argument("--model", type=_text, metavar="MODEL", help="another base: a directory or a hub id")
+    replay.add_argument("--task", type=_text, metavar="TASK", help="another task")
+    replay.add_argument("--seeds", type=_some, default=3, metavar="N", help="unseen seeds (default: 3)")
+    replay.add_argument("--seed", type=_count, action="append", metavar="SEED", help="this seed; may be repeated")
+    replay.add_argument(
+        "--scale", action="append", metavar="NAME=FACTOR", help="a factor on a hyperparameter, in place of the rule"
+    )
+    replay.add_argument("--without", action="append", metavar="NAME", help="leave a hyperparameter at its default")
+    replay.add_argument(
+        "--set", action="append", metavar="KEY=VALUE", help="a key of the run file, e.g. training.lora.rank=16"
+    )
+    replay.add_argument(
+        "--jobs", type=_some, metavar="N",
+        help="runs at the same time (default: on CPUs one for every training.threads cores, where that is set; else 1)",
+    )  # fmt: skip
+    _background(replay)
+    replay.add_argument("--check", action="store_true", help="say what is carried over and how; runs nothing")
+
+
+def _background(parser: argparse.ArgumentParser) -> None:
+    """Of what trains many runs."""
+    parser.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by this much")
+    parser.add_argument(
+        "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
+    )
+
+
+def _steering(commands: Any) -> None:
+    attach = _command(commands, "attach", "look:attach", "the terminal interface on one run")
+    attach.add_argument("name", metavar="RUN")
+    where = attach.add_mutually_exclusive_group()
+    where.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
+    where.add_argument(
+        "--web", nargs="?", type=_port, const=0, metavar="PORT",
+        help="in a browser of this machine, behind a token in the address, watching only (default: a free port)",
+    )  # fmt: skip
+    doing = attach.add_mutually_exclusive_group()
+    doing.add_argument("--watch", action="store_true", default=argparse.SUPPRESS, help="only look: change nothing")
+    doing.add_argument("--steer", action="store_true", help="with --web: whoever has the address steers the run")
+    attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
+    stop_text = "stop a run cleanly; `llmzero resume` continues it"
+    for word, text in (("pause", "pause training after the current step"), ("stop", stop_text)):
+        each = _command(commands, word, f"control:{word}", text)
+        each.add_argument("name", metavar="RUN")
+        each.add_argument(
+            "--timeout",
+            type=_positive,
+            default=None,
+            metavar="S",
+            help="seconds to wait for the engine's answer (default: "
+            f"{'60 beyond training.stop_seconds' if word == 'stop' else '30'})",
+        )
+    _deciding(commands)
+    resume = _command(commands, "resume", "start:resume", "continue a run after a pause, a stop, a crash or a reboot")
+    resume.add_argument("name", metavar="RUN")
+    _attachment(resume)
+    fork = _command(commands, "fork", "start:fork", "go on from a run's tree in a new run, with another budget, …")
+    fork.add_argument("name", metavar="RUN")
+    fork.add_argument("--to", type=_text, metavar="NAME", help="name of the new run (default: RUN-2, …)")
+    fork.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of its run file, e.g. budget.steps=900"
+    )
+    _attachment(fork)
+
+
+def _deciding(commands: Any) -> None:
+    """What a human can do on the screen, for scripts."""
+    whose = {
+        "approve": "let a proposal train", "reject": "turn a proposal down",
+        "edit": "let a proposal train with other values", "prune": "exclude a node and all below it",
+        "branch": "propose a transition of your own from a checkpoint", "gate": "whether proposals wait for a human",
+        "budget": "change the limits of a run", "note": "write a note on a node",
+        "space": "list the ranges of the hyperparameters, or change one",
+    }  # fmt: skip
+    made = {}
+    for word, text in whose.items():
+        made[word] = each = _command(commands, word, f"steer:{word}", text)
+        each.add_argument("name", metavar="RUN")
+        each.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for the engine (default: 30)")
+    for word in ("approve", "reject"):
+        made[word].add_argument("node", nargs="?", type=_node, metavar="NODE", help="where it waits, if several wait")
+    for word in ("edit", "prune", "branch", "note"):
+        made[word].add_argument("node", type=_node, metavar="NODE")
+    for word in ("edit", "branch"):
+        made[word].add_argument("values", nargs="*", metavar="NAME=VALUE", help="hyperparameters that change")
+        made[word].add_argument("--optimizer", choices=("keep", "reset"), help="Adam's state")
+        made[word].add_argument("--reference", choices=("base", "branch-point"), help="reference of the KL penalty")
+    made["branch"].add_argument(
+        "--step", type=_count, metavar="STEP", help="of the checkpoint (default: the last kept)"
+    )
+    for word in ("edit", "branch", "reject", "prune"):
+        made[word].add_argument("--reason", default="", metavar="TEXT", help="why, for the log and the advisor")
+    made["gate"].add_argument("mode", choices=("auto", "timeout", "manual"))
+    for limit in ("steps", "nodes", "minutes", "gpu-hours"):
+        made["budget"].add_argument(f"--{limit}", type=_limit, metavar="N", help="0 is no limit")
+    made["space"].add_argument(
+        "range", nargs="?", metavar="NAME=RANGE", help="LOW..HIGH, or choices as in 4,8; e.g. learning_rate=1e-5..1e-4"
+    )
+    made["note"].add_argument("text", metavar="TEXT", help="an empty text takes it away")
+
+
+def _asking(commands: Any) -> None:
+    _command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
+    show = _command(commands, "show", "listing:show", "one run as text")
+    show.add_argument("name", metavar="RUN")
+    dynamics = _command(
+        commands, "dynamics", "dynamics:parameter_dynamics", "whether hyperparameters accumulate, oscillate or stay"
+    )
+    dynamics.add_argument("names", nargs="+", metavar="RUN")
+    tail = _command(commands, "tail", "tail:tail", "follow the log of a run and its training")
+    tail.add_argument("name", metavar="RUN")
+    tail.add_argument(
+        "-n", "--lines", type=_count, default=10, metavar="LINES", help="lines of the log to begin with (default: 10)"
+    )
+    sql = _command(commands, "sql", "sql:sql", "a query over a live or a finished run; without RUN over all")
+    sql.add_argument("words", nargs="*", metavar="[RUN] SELECT")
+    sql.add_argument("--file", type=Path, metavar="Q.SQL", help="read the query from a file")
+    sql.add_argument("--format", choices=("table", "csv", "json", "parquet"), help="default: table")
+    sql.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout")
+    sql.add_argument("--seconds", metavar="S", help="time limit of a query in seconds (LLMZERO_SQL_SECONDS; 60)")
+    sql.add_argument("--memory", metavar="MB", help="memory limit of a query in MB (LLMZERO_SQL_MEMORY; 1024)")
+    sql.add_argument("--rows", type=_count, metavar="N", help="most rows returned (100000; with -o all of them)")
+    ask = _command(commands, "ask", "ask:ask", "a question in words: a model writes the query and tells its rows")
+    ask.add_argument("name", metavar="RUN")
+    ask.add_argument("question", metavar="QUESTION", help='in quotes, e.g. "why was node 17 chosen?"')
+    ask.add_argument("--host", type=_text, metavar="URL", help="the Ollama server (default: the run's)")
+    ask.add_argument("--model", type=_text, metavar="NAME", help="the model (default: the run's)")
+    _taking(commands)
+    _looking_around(commands)
+
+
+def _taking(commands: Any) -> None:
+    """What leaves a run."""
+    snapshot = _command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
+    snapshot.add_argument("name", metavar="RUN")
+    snapshot.add_argument("file", type=Path, metavar="FILE.duckdb")
+    snapshot.add_argument(
+        "--storage-version", metavar="V", help="the oldest DuckDB that must read it, or latest (default: v1.1.0)"
+    )
+    export = _command(commands, "export", "save:export", "the best policy, with its strategy and a model card")
+    export.add_argument("name", metavar="RUN")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR")
+    report = _command(commands, "report", "save:report", "a document about runs: one HTML file, Markdown, figures")
+    report.add_argument("names", nargs="+", metavar="RUN")
+    report.add_argument("-o", "--to", type=Path, metavar="DIR", help="a directory that is made (default: RUN-report)")
+    alerts = _command(
+        commands, "alerts", "alerts:alerts", "tell news of the live runs to a webhook, a command, the desktop"
+    )
+    alerts.add_argument("--test", action="store_true", help="send one test message to the webhook")
+
+
+def _looking_around(commands: Any) -> None:
+    """What needs no run."""
+    tasks = _command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
+    tasks.add_argument("name", nargs="?", metavar="NAME")
+    tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
+    doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
+    doctor.add_argument("--probe-vision", action="store_true", help="test and time the model on plots and plain cases")
+    doctor.add_argument(
+        "--host", type=_text, metavar="URL", help="the Ollama server to ask; default: the run file's default"
+    )
+    doctor.add_argument("--model", type=_text, metavar="NAME", help="the model to look for and to probe")
+    _benching(commands)
+
+
+def _benching(commands: Any) -> None:
+    bench = _command(
+        commands, "advisor-bench", "advisor_bench:advisor_bench", "how well an advisor decides, on measured decisions"
+    )
+    bench.add_argument("--advisor", choices=("rules", "ollama"), help="who is asked (default: rules)")
+    bench.add_argument("--model", type=_text, metavar="NAME", help="the Ollama model; default: the run file's default")
+    bench.add_argument(
+        "--host", type=_text, metavar="URL", help="the Ollama server; default: OLLAMA_HOST, else this machine"
+    )
+    bench.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for one answer (default: 120)")
+    bench.add_argument("--shows-rules", action="store_true", help="the model sees what the rules would propose")
+    bench.add_argument("--n", type=_some, default=40, metavar="N", help="decision points at most (default: 40)")
+    bench.add_argument(
+        "--answers", type=Path, metavar="FILE", help="keep the answers there; what is there is not asked for again"
+    )
+    bench.add_argument("--bank", type=Path, metavar="FILE", help="another bank than the one that is shipped")
+    bench.add_argument("--to", type=Path, metavar="PAGE.md", help="write the tables as a page")
+
+
+def _command(commands: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(handler=handler)
+    _common(parser, defaults=False)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, *, defaults: bool) -> None:
+    """Options that every command takes; a subcommand has no defaults of its own, or it would overwrite what stands
+    before it on the line."""
+
+    def default(value: object) -> object:
+        return value if defaults else argparse.SUPPRESS
+
+    runs = Path(os.environ.get("LLMZERO_RUNS") or "runs")
+    where = "directory of the runs (LLMZERO_RUNS; ./runs)"
+    parser.add_argument("--runs-dir", type=Path, default=default(runs), metavar="DIR", help=where)
+    parser.add_argument("--json", action="store_true", default=default(False), help="output as JSON")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=default(False), help="print more about an error"
+    )
+
+
+def _attachment(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
+    how.add_argument("--detach", action="store_true", help="start in the background and return")
+    parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e7:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number above 0")
+    return value
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must not be empty; leave the option out for its default")
+    return text
+
+
+def _count(text: str) -> int:
+    return _whole_number(text, 0, 100_000)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:6]) > 65535:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a port, 1 to 65535, or 0 for a free one")
+    return int(text)
+
+
+def _node(text: str) -> int:
+    """A node as it is written on the screen, "#12", or its number."""
+    return _count(text.removeprefix("#"))
+
+
+def _limit(text: str) -> int | float:
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number, 0 to 1e9")
+    return value
+
+
+def _some(text: str) -> int:
+    return _whole_number(text, 1, 1024)
+
+
+def _whole_number(text: str, low: int, high: int) -> int:
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:7]) <= high:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, {low} to {high}")
+    return int(text)
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, not whenever a parser is built."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        from llmzero_tui.text.output import emit
+
+        emit(f"llmzero {version('llmzero-tui')}")
+        parser.exit(FINE)
