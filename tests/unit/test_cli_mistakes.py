@@ -125,7 +125,7 @@ def test_a_bench_without_a_bank_answers_or_a_page(tmp_path: Path) -> None:
         (["--shows-rules", "--advisor", "rules"], ["--shows-rules", "--advisor ollama"]),
         (["--n=-1"], ["'-1'", "1 to 1024"]),
         (["--to", "page.txt"], ["page.txt", ".md"]),
-        (["--to", "new/page.md"], ["new/page.md", "new is not a directory"]),
+        (["--to", "new/report.md"], ["new/report.md", "new is not a directory"]),
     ):
         refused(llmzero("advisor-bench", *arguments, cwd=tmp_path), *words)
     assert entries(tmp_path) == {"other.json"}
