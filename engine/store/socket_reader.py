@@ -150,14 +150,11 @@ class SocketReader:
 
     def interrupt(self) -> None:
         self._adhoc.interrupt()
-        number = self._in_flight
-        if number is not None:
-            try:
-                with self._sending:
-                    self._socket.sendall(frame({"cancel": number}))
-            except OSError:
-                # The engine is gone; the thread that waits for the answer says so.
-                return
+        with self._sending:
+            if self._in_flight is not None:
+                # Where the engine is gone, the thread that waits for the answer says so.
+                with suppress(OSError):
+                    self._socket.sendall(frame({"cancel": self._in_flight}))
 
     def close(self) -> None:
         self._live = False
@@ -170,10 +167,11 @@ class SocketReader:
     def _send(self, request: Header, patience: float | None) -> None:
         """Sends a request; its reply may take `patience` seconds, None for any time."""
         self._number += 1
-        self._in_flight = self._number
         try:
             self._socket.settimeout(patience)
             with self._sending:
+                # At once with the request: a cancellation that came before it would be of nothing, and so lost.
+                self._in_flight = self._number
                 self._socket.sendall(frame({"id": self._number, **request}))
         except OSError as error:
             raise self._gone(error) from error
