@@ -1,10 +1,10 @@
 -- Views for the questions people ask. Replaced at every opening for writing, so that an old run gets the new ones.
 
 -- The 95% Wilson interval of k successes out of n trials (both may be fractional); NULL where n is 0. As engine/domain/score.py has it.
-CREATE OR REPLACE MACRO wilson_low(k, n) AS CASE WHEN n > 0 THEN greatest(0.0, least(k / n,
-    (k / n + 1.9207294103470627 / n - 1.959963984540054 * sqrt((k / n) * (1 - k / n) / n + 0.9603647051735313 / (n * n))) / (1 + 3.8414588206941254 / n))) END;
-CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN least(1.0, greatest(k / n,
-    (k / n + 1.9207294103470627 / n + 1.959963984540054 * sqrt((k / n) * (1 - k / n) / n + 0.9603647051735313 / (n * n))) / (1 + 3.8414588206941254 / n))) END;
+CREATE OR REPLACE MACRO wilson_low(k, n) AS CASE WHEN n > 0 THEN
+    greatest(0.0, least(k / n, (k + 1.9207294103470627 - 1.959963984540054 * sqrt(k * (1 - k / n) + 0.9603647051735313)) / (n + 3.8414588206941254))) END;
+CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN
+    least(1.0, greatest(k / n, (k + 1.9207294103470627 + 1.959963984540054 * sqrt(k * (1 - k / n) + 0.9603647051735313)) / (n + 3.8414588206941254))) END;
 
 -- The 95% interval of a score on n prompts, that are worth effective_n (NULL: n) scored 0 or 1.
 CREATE OR REPLACE MACRO score_low(value, n, effective_n) AS wilson_low(value * coalesce(effective_n, n), coalesce(effective_n, n));
@@ -36,7 +36,8 @@ FROM named;
 
 CREATE OR REPLACE VIEW reported_policy AS
 WITH run AS (SELECT *, policy IS NOT NULL OR state = 'finished' AND best_node IS NOT NULL AS picked FROM runs),
-old_soup AS (SELECT e.* FROM policy_evaluations e JOIN run r ON r.policy IS NULL AND e.path = r.best_path AND e.kind = 'soup'
+measured AS MATERIALIZED (SELECT * FROM policy_evaluations),  -- one binding of a deep view, not six
+old_soup AS (SELECT e.* FROM measured e JOIN run r ON r.policy IS NULL AND e.path = r.best_path AND e.kind = 'soup'
     ORDER BY e.seq DESC LIMIT 1),
 incumbent AS (SELECT * FROM checkpoints ORDER BY value DESC, node_id, step DESC LIMIT 1),
 chosen AS (
@@ -52,20 +53,20 @@ named AS (
         CASE WHEN policy_key LIKE 'soup%' OR TRY(json_array_length(members)) > 1 THEN 'soup' WHEN node_id = 0 THEN 'base' ELSE 'checkpoint' END AS kind
     FROM chosen
 ),
-soup AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key) WHERE e.kind = 'soup' ORDER BY e.seq DESC LIMIT 1),
-test AS (SELECT e.* FROM policy_evaluations e JOIN named c USING (policy_key)
+soup AS (SELECT e.* FROM measured e JOIN named c USING (policy_key) WHERE e.kind = 'soup' ORDER BY e.seq DESC LIMIT 1),
+test AS (SELECT e.* FROM measured e JOIN named c USING (policy_key)
     WHERE e.split = 'test' AND e.kind IN ('final', 'baseline') ORDER BY e.seq DESC LIMIT 1),
 own AS (SELECT k.* FROM checkpoints k JOIN named c ON c.kind <> 'soup' AND k.node_id = c.node_id AND k.step = c.step ORDER BY k.seq DESC LIMIT 1),
 base AS (SELECT * FROM checkpoints WHERE node_id = 0 ORDER BY step, seq DESC LIMIT 1),
 base_test AS (SELECT * FROM evaluations WHERE kind = 'baseline' ORDER BY seq DESC LIMIT 1),
-fresh AS (SELECT * FROM policy_evaluations WHERE kind = 'reranking' QUALIFY row_number() OVER (PARTITION BY policy_key ORDER BY seq DESC) = 1),
+fresh AS (SELECT * FROM measured WHERE kind = 'reranking' QUALIFY row_number() OVER (PARTITION BY policy_key ORDER BY seq DESC) = 1),
 second AS (SELECT f.* FROM fresh f JOIN named c USING (policy_key) WHERE c.picked),
 leader AS (SELECT checkpoint_name(i.node_id, i.step) AS policy, i.n + f.n AS n, i.greedy + f.greedy AS greedy, i.sampled + f.sampled AS sampled,
         i.outcomes || f.outcomes AS outcomes
     FROM incumbent i JOIN fresh f ON f.policy_key = checkpoint_key(i.node_id, i.step)
     JOIN named c ON c.picked AND c.policy_key <> f.policy_key),
 tests AS (SELECT CAST(to_json(list({'policy': policy, 'n': n, 'ts': strftime(ts, '%Y-%m-%dT%H:%M:%S+00:00')} ORDER BY seq)) AS VARCHAR) AS tests
-    FROM policy_evaluations WHERE kind = 'final')
+    FROM measured WHERE kind = 'final')
 SELECT c.policy, c.kind, coalesce(c.members, CASE WHEN c.kind <> 'soup' THEN c.policy_key END) AS members, c.picked, c.node_id, c.step, c.path,
     coalesce(soup.n, own.n) AS n, coalesce(soup.greedy, own.greedy) AS greedy, coalesce(soup.sampled, own.sampled) AS sampled,
     coalesce(soup.outcomes, own.outcomes) AS outcomes, coalesce(soup.effective_n, own.effective_n) AS effective_n,
@@ -153,19 +154,20 @@ asked AS (SELECT ts, error FROM agent_calls WHERE model <> '' AND (SELECT adviso
 answered AS (SELECT max(ts) FILTER (error = '') AS advisor_answered FROM asked),
 advising AS (SELECT advisor_answered, (SELECT min(ts) FROM asked WHERE error <> '' AND (advisor_answered IS NULL OR ts > advisor_answered)) AS advisor_failing
     FROM answered),
+reported AS (SELECT *, (greedy + 2 * sampled) / (3.0 * n) AS value, coalesce(effective_n, n) AS worth,
+    (test_greedy + 2 * test_sampled) / (3.0 * test_n) AS test_value, coalesce(test_effective_n, test_n) AS test_worth FROM reported_policy),
 last AS (SELECT max(ts) AS last_ts FROM (SELECT last_event_ts AS ts FROM said UNION ALL SELECT ts FROM spent UNION ALL SELECT max(ts) FROM checkpoints))
 SELECT r.name, r.state, r.reason, r.task, r.model, r.strategy, r.advisor, counts.*, waiting.*,
     spent.steps, spent.trainer_seconds, scoring.evaluation_seconds, spent.wall_seconds, spent.waiting_seconds, spent.fraction AS budget_fraction, spent.ts AS spent_ts,
     p.policy AS best_policy, p.kind AS best_kind, p.members AS best_members, p.picked AS best_picked,
     p.node_id AS best_node, p.step AS best_step, p.path AS best_path,
     p.n AS best_n, p.greedy AS best_greedy, p.sampled AS best_sampled, p.outcomes AS best_outcomes, p.effective_n AS best_effective_n,
-    (p.greedy + 2 * p.sampled) / (3.0 * p.n) AS best_value, score_low(best_value, p.n, p.effective_n) AS best_low,
-    score_high(best_value, p.n, p.effective_n) AS best_high, (p.test_greedy + 2 * p.test_sampled) / (3.0 * p.test_n) AS test_value,
-    score_low(test_value, p.test_n, p.test_effective_n) AS test_low, score_high(test_value, p.test_n, p.test_effective_n) AS test_high,
-    COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n)),
+    p.value AS best_value, wilson_low(p.value * p.worth, p.worth) AS best_low, wilson_high(p.value * p.worth, p.worth) AS best_high,
+    wilson_low(p.test_value * p.test_worth, p.test_worth) AS test_low, wilson_high(p.test_value * p.test_worth, p.test_worth) AS test_high,
+    COLUMNS(p.* EXCLUDE (policy, kind, members, picked, node_id, step, path, n, greedy, sampled, outcomes, effective_n, value, worth, test_worth)),
     said.*, last.last_ts, advising.*, r.created, r.started, r.ended, r.gate, r.seed, r.engine_version, r.activity,
     coalesce(r.budget, CAST(TRY(json_extract(r.config, '$.budget')) AS VARCHAR)) AS budget, r.config, r.space
-FROM runs r CROSS JOIN reported_policy p CROSS JOIN counts CROSS JOIN scoring CROSS JOIN waiting CROSS JOIN last CROSS JOIN advising
+FROM runs r CROSS JOIN reported p CROSS JOIN counts CROSS JOIN scoring CROSS JOIN waiting CROSS JOIN last CROSS JOIN advising
 LEFT JOIN spent ON true LEFT JOIN said ON true;
 
 CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget, gate, spent_ts, last_ts, best_outcomes, test_outcomes, base_outcomes, base_test_outcomes,
