@@ -4,6 +4,7 @@ again and again."""
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -152,21 +153,29 @@ class Watched(RuleBasedStateMachine):
         assert mine.nodes.running == theirs.nodes.running
         for number, node in theirs.nodes.items():
             assert mine.nodes[number] == node
-            assert mine.sparks.get(number) == theirs.sparks.get(number), number
-        assert mine.extent[0] <= theirs.extent[0]
-        assert mine.extent[1] >= theirs.extent[1]
+            assert rounded(mine.sparks.get(number)) == rounded(theirs.sparks.get(number)), number
+        assert mine.extent[0] <= theirs.extent[0] + 1e-9
+        assert mine.extent[1] >= theirs.extent[1] - 1e-9
         assert (mine.run, mine.inbox, mine.events) == (theirs.run, theirs.inbox, theirs.events)
         assert mine.data_time is not None
         assert theirs.data_time is not None
         assert mine.data_time >= theirs.data_time  # what was taken back had arrived all the same
-        assert repr(mine.detail) == repr(theirs.detail)  # NaN is not itself
+        assert rounded(mine.detail) == rounded(theirs.detail)
+
+
+def rounded(value: object) -> str:
+    """The value in text, where NaN is itself, to ten digits: DuckDB adds up in as many orders as it has threads."""
+    return re.sub(r"-?\d+\.\d+(e[+-]\d+)?", lambda number: f"{float(number[0]):.10g}", repr(value))
 
 
 def test_a_look_at_what_changed_sees_what_a_look_at_everything_sees(run: Path, tmp_path: Path) -> None:
     class Here(Watched):
         template, directory = run, tmp_path
 
-    few = settings(max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+    few = settings(
+        max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),  # an example takes seconds: to shrink one would take longer than a test may
+    )  # fmt: skip
     run_state_machine_as_test(Here, settings=few)
 
 
