@@ -25,8 +25,6 @@ from llmzero_tui.text.output import emit, note, table
 from llmzero_tui.values.answers import to_json
 from tasks.user_code import ProcessInterrupted
 
-UNNAMED = ".not-yet-begun"
-
 
 def compare(options: argparse.Namespace) -> int:
     """Run what is not done yet, or say how it stands."""
@@ -136,8 +134,10 @@ def _check(cells: list[ComparisonCell], runs_dir: Path) -> None:
     for cell in cells:
         config = cell.config()
         if cell.task not in seen:
-            unnamed = config.model_copy(update={"name": UNNAMED})  # its run may exist, to be resumed
-            report = preflight.check(preflight.resolve(unnamed), runs_dir)
+            another = config.model_copy(
+                update={"name": f"{cell.run_name[:57]}-check"}
+            )  # its run may exist, to be resumed
+            report = preflight.check(preflight.resolve(another), runs_dir)
             if report.errors:
                 raise UserError(f"{cell.title}: {report.errors[0].subject}: {report.errors[0].text}")
         seen.add(cell.task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,17 @@ def test_a_check_says_how_every_hyperparameter_is_carried_and_runs_nothing(tmp_p
     )
     assert "as you asked" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_task_of_the_users_is_checked_before_anything_runs(tmp_path: Path) -> None:
+    lines = [json.dumps({"prompt": f"K A:A/B{i}", "answer": "1"}) for i in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "own.py").write_text("def reward(completion, row):\n    return 1.0\n", encoding="utf-8")
+    (tmp_path / "s.toml").write_text(tomli_w.dumps(document()), encoding="utf-8")
+    done = llmzero("replay", "s.toml", "--task", "rows.jsonl:own.py:reward", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 5), done.stderr
+    assert "items are asked for and its rows give" in done.stderr.splitlines()[-1]
+    assert not list((tmp_path / "runs").glob("replay-*"))
 
 
 def test_steps_are_scaled_stage_by_stage_and_never_to_none(tmp_path: Path) -> None:
