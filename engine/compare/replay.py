@@ -27,6 +27,17 @@ from tasks.base import Split, Task
 
 REPLAY, PLAIN = "replay", "plain"
 """The strategies of the comparison: the schedule, and the default configuration for as many steps."""
+OWN = {
+    "name": "its runs are called after the schedule",
+    "budget": "it is the steps of the schedule; --scale steps=0.5 trains half of them",
+    "search.seed": "--seed SEED gives it",
+    "search.strategy": "its strategies are replay and fixed",
+    "search.settings": "they are the stages of the schedule",
+    "search.segment_steps": "segments end where stages do",
+    "search.comparator": "a schedule is trained as it is",
+    "advisor": "nobody is asked",
+}
+"""Keys of a run file that a replay sets itself, and what to do instead."""
 SAMPLED_PROMPTS = 64
 SEGMENT_STEPS: int = SearchSection.model_fields["segment_steps"].default
 RATE, LENGTH = "learning_rate", "max_completion_length"
@@ -119,12 +130,14 @@ class TargetChanges:
 
 
 def run_file(strategy: StrategyFile, changes: TargetChanges) -> dict[str, Any]:
-    """The run file of a replay, without name, seed, budget and strategy."""
+    """The run file of a replay, without name, seed and strategy. Raises UserError for a key that it sets itself."""
     data: dict[str, Any] = merged({"model": {"path": strategy.base}}, strategy.run_file)
     over: dict[str, Any] = {"task": {"name": changes.task or data.get("task", {}).get("name", strategy.task)}}
     if changes.model:
         over["model"] = {"path": changes.model}
     for key, value in (changes.settings or {}).items():
+        if remedy := _remedy(key):
+            raise UserError(f"--set {short_name(key)}: a replay sets it itself; {remedy}")
         over = merged(over, _nested(key, value))
     return merged(merged(data, over), {**as_it_is(data, strategy.steps), "advisor": {"kind": "rules"}})
 
@@ -134,6 +147,12 @@ def as_it_is(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
     for another."""
     segment = settings.get("search", {}).get("segment_steps", SEGMENT_STEPS)
     return {"budget": {"steps": steps}, "search": {"segment_steps": min(segment, steps), "comparator": "off"}}
+
+
+def _remedy(key: str) -> str:
+    """What to do instead of setting a key that a replay sets itself, or a table with such keys; "" for any other."""
+    dotted = f"{key}."
+    return next((how for own, how in OWN.items() if dotted.startswith(f"{own}.") or own.startswith(dotted)), "")
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -182,21 +201,23 @@ def carried(
     """Every hyperparameter of the schedule with its rule, in the order of the target's space.
 
     Raises:
-        UserError: the target lacks a hyperparameter, a name to scale is unknown, or a value cannot be scaled.
+        UserError: the target lacks a hyperparameter, or a name to scale or to leave out is unknown.
     """
-    names = {name for stage in strategy.stage for name in stage.configuration} - set(changes.without)
-    scale = changes.scale or {}
+    found = {name for stage in strategy.stage for name in stage.configuration}
+    names, scale = found - set(changes.without), changes.scale or {}
     lacking = sorted(name for name in names if name not in space)
     if lacking:
         raise UserError(
             f"the target has no hyperparameter {', '.join(map(short_name, lacking))}, which the schedule of "
             f"{short_name(strategy.run)} sets: leave it out with --without {short_name(lacking[0])}"
         )
-    for name in scale:
-        if name not in names:
-            raise UserError(
-                f"--scale {short_name(name)}: the schedule has no such hyperparameter; it has steps, {_listed(names)}"
-            )
+    for option, known, given in (("scale", names, scale), ("without", found, changes.without)):
+        for name in given:
+            if name not in known:
+                there = _listed(known | ({STEPS} if option == "scale" else set()))
+                raise UserError(
+                    f"--{option} {short_name(name)}: the schedule has no such hyperparameter; it has {there}"
+                )
     return [_carry(strategy, space, p.name, *_rule(p.name, source, target, scale)) for p in space if p.name in names]
 
 
@@ -236,7 +257,7 @@ def _rate(source: ModelFacts, target: ModelFacts) -> tuple[float, str]:
     if not source.lora and source.width and target.width and source.width != target.width:
         why = f"hidden size {source.width} → {target.width} (arXiv 2203.03466)"
         return source.width / target.width, why
-    return 1, "as it is"
+    return 1, "as it is" if target.width else "as it is: the model is not here, its hidden size unknown"
 
 
 def schedule(strategy: StrategyFile, parameters: Sequence[CarriedParameter]) -> tuple[ScheduleStage, ...]:

@@ -53,6 +53,8 @@ def replay_schedule(options: argparse.Namespace) -> int:
     if not options.json:
         remarks(*_announcement(found, strategy, cells, parameters))
     if options.check:
+        if options.json:
+            emit(to_json([_as_dict(each) for each in parameters]))
         return 0
     jobs = options.jobs or at_once(_config(base), changes)
     code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
@@ -127,7 +129,8 @@ def _carried(strategy: StrategyFile, base: dict[str, Any], changes: TargetChange
     except (TaskNotFound, TaskError) as error:
         raise UserError(f"task.name: {error}") from error
     space = target.build_space(task.space())
-    models = (_model(strategy.base, task), _model(target.model.path, task))
+    target_path = find_model(target.model.path, task)  # a directory that is not there is a mistake
+    models = (_model(strategy.base, task), _model(target_path, task))
     return replay.carried(
         strategy, space, replay.facts(models[0], task, source), replay.facts(models[1], task, target), changes
     )
@@ -168,6 +171,14 @@ def _announcement(
         told = [_values([stage.steps for stage in each.stage]) for each in (found, strategy)]
         rows.append(("steps of a stage", told[0], told[1], "as you asked"))
     yield from table(("hyperparameter", "found", "trained", "rule"), rows)
+
+
+def _as_dict(parameter: CarriedParameter) -> dict[str, Any]:
+    found, trained = zip(*parameter.values, strict=True)
+    return {
+        "hyperparameter": parameter.name, "found": found, "trained": trained, "factor": parameter.factor,
+        "rule": parameter.why,
+    }  # fmt: skip
 
 
 def _values(values: Sequence[Any]) -> str:

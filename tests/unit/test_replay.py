@@ -82,6 +82,8 @@ def test_what_the_target_lacks_is_refused_with_what_to_do() -> None:
     assert replay.carried(strategy, SPACE, SMALL, SMALL, TargetChanges(without=("difficulty",)))
     with pytest.raises(UserError, match="--scale rate: the schedule has no such hyperparameter"):
         factors(SMALL, scale={"rate": 2.0})
+    with pytest.raises(UserError, match="--without rate: the schedule has no such hyperparameter"):
+        factors(SMALL, without=("rate",))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,13 @@ def test_the_runs_have_the_same_budget_and_the_keys_that_were_set() -> None:
     for config in configs.values():
         assert (config.budget.steps, config.training.lora.rank, config.evaluation.soup) == (47, 8, False)
         assert (config.model.path, config.gate.mode) == ("Qwen/Qwen3-0.6B", "auto")
+
+
+@pytest.mark.parametrize("key", ["budget.steps", "search.seed", "search", "advisor.kind", "name"])
+def test_a_key_that_a_replay_sets_itself_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match=f"--set {key}: a replay sets it itself; "):
+        replay.run_file(strategy_file(), TargetChanges(settings={key: 3}))
+    assert replay.run_file(strategy_file(), TargetChanges(settings={"search.no_signal": "go-on"}))
 
 
 def test_a_replay_trains_stage_after_stage_with_steps_adam_and_reference_as_they_were() -> None:
@@ -153,6 +162,7 @@ def test_a_replay_trains_stage_after_stage_with_steps_adam_and_reference_as_they
         (["s.toml", "--set", "training.lorra.rank=3"], "lorra"),
         (["s.toml", "--seed", "4"], "search's own"),
         (["s.toml", "--task", "ladder2"], "ladder2"),
+        (["s.toml", "--model", "./nowhere"], "nowhere: no such directory"),
         (["nowhere"], "nowhere"),
     ],
 )
