@@ -31,7 +31,7 @@ def parameter_dynamics(options: argparse.Namespace) -> int:
     for strategy, rows in found.items():
         runs = groups[strategy]
         changes = sum(run.transitions for run in runs)
-        emit(f"{plain(strategy)}: {counted(len(runs), 'run')}, {counted(changes, 'transition')}")
+        emit(f"strategy {plain(strategy)}: {counted(len(runs), 'run')}, {counted(changes, 'transition')}")
         emit(*dynamics_lines(rows), "")
     emit(NOTE)
     return 0

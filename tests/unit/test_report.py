@@ -184,6 +184,8 @@ def test_several_runs_stand_in_one_document(place: Path) -> None:
     RunDirectory(run).config.write_text("", encoding="utf-8")
     page = Page((written(place, "found", "second") / "report.html").read_text(encoding="utf-8"))
     assert page.tags.count("h1") == 2
+    assert page.cells[0] == "found"
+    assert {"second", "failed"} <= set(page.cells)
 
 
 def test_nothing_is_overwritten_and_an_unknown_run_is_one_line(place: Path) -> None:

@@ -74,7 +74,10 @@ def _tree(scores: Sequence[Row]) -> Figure:
         )  # fmt: skip
         if on_best and start:
             last = own[-1]
-            axis.annotate(f"#{node}", (last["total_steps"], last["value"]), textcoords="offset points", xytext=(3, 4))
+            axis.annotate(
+                f"#{node}", (last["total_steps"], last["value"]), textcoords="offset points", xytext=(4, 6), zorder=4,
+                bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "linewidth": 0},
+            )  # fmt: skip
             axis.fill_between(
                 [row["total_steps"] for row in points], [row["value_low"] for row in points],
                 [row["value_high"] for row in points], color=BEST, alpha=0.15, linewidth=0,

@@ -38,7 +38,7 @@ GATE = {"auto": "let through by the gate", "timeout": "let through by the gate a
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; }
+h1 { font-size: 1.6rem; margin-top: 2.4rem; }
 h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #8885; }
 h3 { font-size: 1rem; }
 table { margin: .8rem 0; border-collapse: collapse; display: block; overflow-x: auto;
@@ -52,6 +52,7 @@ h1 + p + p { font-size: 1.1rem; font-weight: 600; }
 blockquote { margin: .4rem 0; padding: 0 .9rem; border-left: 3px solid #8885; }
 img { width: 100%; max-width: 62rem; background: #fff; }
 p:has(img) + p { color: #777; font-size: 13px; margin-top: 0; }
+@media (max-width: 40rem) { th, td { padding: .2rem .3rem; font-size: 12px; } }
 @media print { body { max-width: none; margin: 0; } table { overflow: visible; } th, td { white-space: normal; }
   h2, h3, tr { break-inside: avoid; break-after: avoid; } }
 """
@@ -85,7 +86,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def markdown(reports: Sequence[RunReport], figures: Sequence[Mapping[str, str]]) -> str:
     """The page. `figures`: per run, name of the figure → the file that shows it."""
     parts = [part for report, drawn in zip(reports, figures, strict=True) for part in _run(report, drawn)]
+    if len(reports) > 1:
+        parts.insert(0, _overview(reports))
     return plain("\n\n".join(parts), lines=True) + "\n"  # the last door: no control character, wherever it came from
+
+
+def _overview(reports: Sequence[RunReport]) -> str:
+    """The runs of a document, a line each."""
+    rows = []
+    for report in reports:
+        summary, best = report.summary, report.result.strategy.reported
+        scores = [score(each.value, *each.interval) if each else MISSING for each in (best.base_test, best.test)]
+        rows.append([summary.name, summary.state, *scores, summary.steps, duration(summary.trainer_seconds)])
+    return table(["run", "state", "base, test [95%]", "policy, test [95%]", "GRPO steps", "trainer time"], rows)
 
 
 def _run(report: RunReport, figures: Mapping[str, str]) -> Iterator[str]:
