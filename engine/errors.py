@@ -51,8 +51,8 @@ def short_path(path: object) -> str:
 
 def bounded(text: str) -> str:
     """A message in which no word and nothing in quotes is endless: what it repeats without `short` is cut here."""
-    text = _QUOTED.sub(lambda found: f"{found[0][: LONGEST_QUOTE - 1]}…{found[1]}", text)
-    return _ENDLESS.sub(lambda found: (short_path if "/" in found[1] else short_name)(found[1]) + found[2], text)
+    text = _QUOTED.sub(lambda match: f"{match[0][: LONGEST_QUOTE - 1]}…{match[1]}", text)
+    return _ENDLESS.sub(lambda match: (short_path if "/" in match[1] else short_name)(match[1]) + match[2], text)
 
 
 _QUOTED = re.compile(rf"(?<![^\s(\[=:])(['\"])(?:(?!\1)[^/…]){{{LONGEST_QUOTE},}}\1")

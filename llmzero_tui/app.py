@@ -344,8 +344,8 @@ class LLMZeroApp(StyledApp):
         screen = namespace if isinstance(namespace, KeyedScreen) else self.screen
         if not isinstance(screen, KeyedScreen):
             return False
-        found = find(name, screen.kind)
-        return found is not None and lasting(found) and allowed(name, screen.context())
+        action = find(name, screen.kind)
+        return action is not None and lasting(action) and allowed(name, screen.context())
 
     def action_detach(self) -> None:
         """Leave; whatever trains goes on."""

@@ -52,8 +52,8 @@ def boxed_answer(completion: str) -> str | None:
 
 def bold_answer(completion: str) -> str | None:
     """What stands in the last `**…**`."""
-    found = _BOLD.findall(said(completion)[-LONGEST:])
-    return str(found[-1]).strip() or None if found else None
+    bolds = _BOLD.findall(said(completion)[-LONGEST:])
+    return str(bolds[-1]).strip() or None if bolds else None
 
 
 def number_after_marker(completion: str) -> str | None:
@@ -84,8 +84,8 @@ def is_answer(completion: str, answer: str) -> bool:
         number = stated_number(completion)
         if number is not None:
             return Decimal(number) == Decimal(wanted)
-    found = boxed_answer(completion) or tagged_answer(completion) or bold_answer(completion)
-    return found is not None and same_mathematics(found, answer)
+    stated = boxed_answer(completion) or tagged_answer(completion) or bold_answer(completion)
+    return stated is not None and same_mathematics(stated, answer)
 
 
 def same_mathematics(answer: str, gold: str) -> bool:
@@ -104,15 +104,17 @@ def same_mathematics(answer: str, gold: str) -> bool:
     import math_verify
 
     limit = 3 if threading.current_thread() is threading.main_thread() else None  # its timer needs the main thread
-    given, found = (
+    right, stated = (
         math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=limit, raise_on_error=False) for text in (gold, answer)
     )
-    return bool(given and found) and bool(math_verify.verify(given, found, timeout_seconds=limit, raise_on_error=False))
+    return bool(right and stated) and bool(
+        math_verify.verify(right, stated, timeout_seconds=limit, raise_on_error=False)
+    )
 
 
 def _phrase(completion: str) -> str | None:
-    found = _PHRASE.findall(said(completion)[-LONGEST:])
-    return str(found[-1]) if found else None
+    phrases = _PHRASE.findall(said(completion)[-LONGEST:])
+    return str(phrases[-1]) if phrases else None
 
 
 def _plain(text: str) -> str:
@@ -130,5 +132,5 @@ def _first_number(text: str) -> str | None:
 
 def _only_number(text: str) -> str | None:
     """The only number of a text, without its commas."""
-    found = _NUMBER.findall(_plain(text))
-    return str(found[0]).replace(",", "") if len(found) == 1 else None
+    numbers = _NUMBER.findall(_plain(text))
+    return str(numbers[0]).replace(",", "") if len(numbers) == 1 else None

@@ -45,11 +45,11 @@ def reaches(text: str, numbers: Sequence[int], target: int) -> bool:
 def _tokens(text: str) -> Iterator[str]:
     position, text = 0, text.strip()
     while position < len(text):
-        found = _TOKENS.match(text, position)
-        if found is None:
+        match = _TOKENS.match(text, position)
+        if match is None:
             raise NotArithmetic(f"{text[position]!r} is no part of an expression")
-        position = found.end()
-        yield found[1] or found[2]
+        position = match.end()
+        yield match[1] or match[2]
 
 
 class _Reader:

@@ -197,16 +197,16 @@ class Task(ABC):
             TaskError: when the task yields no item of that split in 1,000 draws per wanted item.
         """
         rng = random.Random(f"{self.name}/{split}/{seed}")
-        found: list[Item] = []
+        items: list[Item] = []
         for _ in range(1000 * n):
-            if len(found) == n:
+            if len(items) == n:
                 break
             item = self.generate(rng)
             if split_of(item.prompt) is split and self._in_training(item, split):
-                found.append(item)
-        if len(found) < n:
-            raise TaskError(f"task {self.name}: only {len(found)} of {n} {split} items in {1000 * n} draws")
-        return found
+                items.append(item)
+        if len(items) < n:
+            raise TaskError(f"task {self.name}: only {len(items)} of {n} {split} items in {1000 * n} draws")
+        return items
 
     def rows(self, split: Split) -> list[Item] | None:
         """Every item of a split; None for a task that draws as many as it is asked for."""

@@ -43,18 +43,18 @@ class HubTask(RowsTask):
         folder = os.environ.get(FOLDER)
         if folder and (path := Path(folder) / self.name / f"{split}.jsonl").is_file():
             return read_json_lines(path, f"task {self.name}")
-        found = _cached_files(self.dataset, split)
-        if not found:
+        paths = _cached_files(self.dataset, split)
+        if not paths:
             files = " and ".join(f"{each}.jsonl" for each in self.splits)
             raise TaskError(
                 f"task {self.name}: {self.dataset} is not on this machine; run `hf download {self.dataset} --repo-type "
                 f"dataset`, or put {files} into {self.name}/ in the folder that {FOLDER} names ({folder or 'not set'})"
             )
-        if found[0].endswith(".jsonl"):
-            return [row for path in found for row in read_json_lines(Path(path), f"task {self.name}")]
+        if paths[0].endswith(".jsonl"):
+            return [row for path in paths for row in read_json_lines(Path(path), f"task {self.name}")]
         import datasets
 
-        rows: list[dict[str, Any]] = datasets.load_dataset("parquet", data_files=found, split="train").to_list()
+        rows: list[dict[str, Any]] = datasets.load_dataset("parquet", data_files=paths, split="train").to_list()
         return rows
 
 
@@ -70,8 +70,8 @@ def _cached_files(dataset: str, split: str) -> list[str]:
         root = snapshot_download(dataset, repo_type="dataset", local_files_only=True)
     except LocalEntryNotFoundError:
         return []
-    found = sorted(str(path) for path in Path(root).rglob("*.parquet") if path.name.startswith(split))
-    return found or (sorted(map(str, Path(root).rglob("*.jsonl"))) if split == "train" else [])
+    files = sorted(str(path) for path in Path(root).rglob("*.parquet") if path.name.startswith(split))
+    return files or (sorted(map(str, Path(root).rglob("*.jsonl"))) if split == "train" else [])
 
 
 class Gsm8k(HubTask):

@@ -94,9 +94,9 @@ def _puzzles() -> dict[str, list[tuple[str, str, str]]]:
         return sum(1 << i for i, case in enumerate(CASES) if _holds(claim, case) == (case[own] == "+"))
 
     options = [[(claim, consistent(who, claim)) for claim in _claims_of(who)] for who in PEOPLE]
-    found: dict[str, list[tuple[str, str, str]]] = {case: [] for case in CASES}
+    puzzles: dict[str, list[tuple[str, str, str]]] = {case: [] for case in CASES}
     for (a, in_a), (b, in_b), (c, in_c) in itertools.product(*options):
         left = in_a & in_b & in_c
         if left.bit_count() == 1:
-            found[CASES[left.bit_length() - 1]].append((a, b, c))
-    return found
+            puzzles[CASES[left.bit_length() - 1]].append((a, b, c))
+    return puzzles

@@ -77,8 +77,8 @@ def absolute(name: str) -> str:
         return name
     data, lines, rest = name.partition(_JSON_LINES)
     path, _, last = (rest if lines else name).rpartition(":")
-    found = f"{Path(path).resolve()}:{last}"
-    return f"{Path(data + _JSON_LINES[:-1]).resolve()}:{found}" if lines else found
+    place = f"{Path(path).resolve()}:{last}"
+    return f"{Path(data + _JSON_LINES[:-1]).resolve()}:{place}" if lines else place
 
 
 def _from_json_lines(name: str) -> Task:
@@ -100,27 +100,27 @@ def _from_json_lines(name: str) -> Task:
 
 def _from_file(path: Path, class_name: str) -> Task:
     code = UserCode(path)
-    found = getattr(code.load(), class_name, None)
-    if found is None:
+    member = getattr(code.load(), class_name, None)
+    if member is None:
         raise TaskNotFound(f"task file {str(path)!r} has no class {class_name!r}")
     where = f"task {str(path) + ':' + class_name!r}"
-    if not (isinstance(found, type) and issubclass(found, Task)):
-        raise TaskError(f"{where} is not a subclass of tasks.base.Task{_other_base(found)}")
-    if inspect.isabstract(found):
-        missing = ", ".join(sorted(found.__abstractmethods__))
+    if not (isinstance(member, type) and issubclass(member, Task)):
+        raise TaskError(f"{where} is not a subclass of tasks.base.Task{_other_base(member)}")
+    if inspect.isabstract(member):
+        missing = ", ".join(sorted(member.__abstractmethods__))
         raise TaskError(f"{where} lacks {missing}")
     try:
         with code.running():
-            task = found()
+            task = member()
     except Exception as error:  # the user's constructor may raise anything
         raise TaskError(f"{where} cannot be constructed without arguments: {one_line(error)}") from error
     _check_attributes(task, where)
     return UserTask(task, code)
 
 
-def _other_base(found: object) -> str:
+def _other_base(member: object) -> str:
     """A hint where the user's own package `tasks` has a `base` that was taken for ours."""
-    bases = found.__mro__ if isinstance(found, type) else ()
+    bases = member.__mro__ if isinstance(member, type) else ()
     other = next((base for base in bases if base.__module__.startswith("tasks.")), None)
     return f"; your own package `tasks` has a {other.__module__} that was imported instead" if other else ""
 

@@ -54,10 +54,10 @@ class RowsTask(Task):
                 f"task {self.name}: {n} {split} items are asked for and its rows give {len(pool)}; lower the numbers "
                 f"of prompts in [evaluation], or give it more rows{''.join(f'; {note}' for note in self.notes())}"
             )
-        found: list[Item] = []
+        drawn: list[Item] = []
         for turn in range(-(-n // len(pool))):
-            found += random.Random(f"{self.name}/{split}/{seed}/{turn}").sample(pool, len(pool))
-        return found[:n]
+            drawn += random.Random(f"{self.name}/{split}/{seed}/{turn}").sample(pool, len(pool))
+        return drawn[:n]
 
     def rows(self, split: Split) -> list[Item]:
         return [item for item in self._pool()[split] if self._in_training(item, split)]
@@ -97,10 +97,10 @@ class RowsTask(Task):
                 if item.prompt in pools[Split.TEST]:
                     continue
             add(split, item)
-        found = {split: list(items.values()) for split, items in pools.items()}
+        by_split = {split: list(items.values()) for split, items in pools.items()}
         others = [first for first, differs in repeated if differs]
         example = next(iter(others or [first for first, _ in repeated]), None)
-        return found, len(repeated), len(others), example
+        return by_split, len(repeated), len(others), example
 
 
 def read_json_lines(path: Path, what: str) -> list[dict[str, Any]]:

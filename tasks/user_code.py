@@ -172,9 +172,9 @@ class UserCode:
     def _find_own(self, name: str) -> str | None:
         """The folder with a module or package of the user's that has a name of ours: its folders, then PYTHONPATH."""
         places = [each for each in (*self.folders, *sys.path) if each and not _is_ours(Path(each))]
-        found = {place: spec for place in places if (spec := PathFinder.find_spec(name, [place]))}
-        regular = [place for place, spec in found.items() if spec.loader is not None and spec.origin is not None]
-        return next(iter(regular or found), None)
+        specs = {place: spec for place in places if (spec := PathFinder.find_spec(name, [place]))}
+        regular = [place for place, spec in specs.items() if spec.loader is not None and spec.origin is not None]
+        return next(iter(regular or specs), None)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None

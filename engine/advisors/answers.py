@@ -179,12 +179,12 @@ def parse(text: str, model: type[T]) -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        problems = error.errors(include_url=False, include_context=False)
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']} (got {one_line(repr(e['input']), 80)})"
-            for e in found[:3]
+            for e in problems[:3]
         )
-        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise BadAnswer("schema", one_line(wrong + more, 800)) from error
 
 
@@ -214,8 +214,8 @@ def place_name(place: tuple[int, int]) -> str:
 
 def place_of(name: str) -> tuple[int, int] | None:
     """The (node, step) of a name, or None."""
-    found = re.fullmatch(r"\D*(\d{1,9})\D+(\d{1,9})\D*", name)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.fullmatch(r"\D*(\d{1,9})\D+(\d{1,9})\D*", name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 # ---- schemas -----------------------------------------------------------------------------------------------------
@@ -332,5 +332,5 @@ ALSO = SEVERITIES["mild"]
 
 def _signals(metric: str, evidence: Evidence) -> tuple[Signal, ...]:
     points = evidence.metrics.get(metric, ())
-    found = summarize(points)
-    return () if found is None else (Signal(metric, found.start, found.end, points[0][0], points[-1][0]),)
+    summary = summarize(points)
+    return () if summary is None else (Signal(metric, summary.start, summary.end, points[0][0], points[-1][0]),)

@@ -31,7 +31,7 @@ class WrittenQuery(ModelAnswer):
     sql: str = Field(min_length=1, max_length=20_000)
 
 
-class ToldRows(ModelAnswer):
+class RowsAnswer(ModelAnswer):
     """What a model says of rows."""
 
     answer: str = Field(min_length=1, max_length=6000)
@@ -49,7 +49,7 @@ def tell_rows(client: OllamaClient, request: dict[str, Any]) -> str:
     """The answer in words; marked where it quotes what is not in the rows. Raises OllamaFault, BadAnswer."""
     rows = str(request["rows"])
     text = f"Question: {request['question']}\n\nQuery: {request['sql']}\n\nRows:\n{rows}"
-    answer = _ask(client, request, prompts.read("rows").text, text, ToldRows).answer
+    answer = _ask(client, request, prompts.read("rows").text, text, RowsAnswer).answer
     return marked(clean(answer, 4000), f"{rows}\n{request['question']}", range(1, request["count"] + 1))
 
 

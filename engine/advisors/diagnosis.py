@@ -170,10 +170,10 @@ def diagnose(
     limits = thresholds or Thresholds()
     curves = {name: c for name, points in metrics.items() if (c := _clean(name, points, limits)) is not None}
     segment = SegmentCurves(curves, start, tuple(checkpoints), configuration, limits)
-    found = [d for check in CHECKS if (d := check(segment)) is not None]
-    if not found and (plateau := _plateau(segment)) is not None:
-        found = [plateau]
-    return consistent(found or [_healthy(segment)])
+    diagnoses = [d for check in CHECKS if (d := check(segment)) is not None]
+    if not diagnoses and (plateau := _plateau(segment)) is not None:
+        diagnoses = [plateau]
+    return consistent(diagnoses or [_healthy(segment)])
 
 
 def consistent(diagnoses: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:

@@ -85,7 +85,7 @@ class Dialogue:
         self._client.cancel()
 
     def examine(self) -> qualification.Qualification:
-        """Test the model, loaded as it is for the questions of the run. Raises Untested where a call fails."""
+        """Test the model, loaded as it is for the questions of the run. Raises TestFault where a call fails."""
         where = self._placement()
         options = {"num_ctx": self._window.length, **self._threads(where), **where.options, **self._options}
         return qualification.examine(self._client, self._card, options)
@@ -269,13 +269,13 @@ _RATIONALE = re.compile(r'"(?:rationale|reading)"\s*:\s*"((?:[^"\\]|\\.)*)', re.
 
 def partial_rationale(text: str) -> str:
     """The reasoning in an answer that is still being written."""
-    found = _RATIONALE.search(text)
-    if found is None:
+    match = _RATIONALE.search(text)
+    if match is None:
         return ""
     try:
-        said: str = json.loads(f'"{found[1]}"', strict=False)
+        said: str = json.loads(f'"{match[1]}"', strict=False)
     except ValueError:
-        return found[1]
+        return match[1]
     return said
 
 

@@ -116,19 +116,19 @@ def metrics_table(evidence: Evidence) -> str:
     rows, others = [], evidence.others
     for name in METRICS:
         points = evidence.metrics.get(name, ())
-        found = summarize(points)
-        if found is None:
+        summary = summarize(points)
+        if summary is None:
             continue
         last = points[-1][0]
         until = evidence.parent.start_steps + last
         width = max(1, round(len(points) / 5))
         siblings = [n for n in others if n not in {node.id for node in best_path(evidence.tree)}]
         rows.append((
-            name, short(found.start), short(found.end), change(found.start, found.end), signed(found.slope),
-            f"{short(found.low[0])} @{found.low[1]}", f"{short(found.high[0])} @{found.high[1]}",
+            name, short(summary.start), short(summary.end), change(summary.start, summary.end), signed(summary.slope),
+            f"{short(summary.low[0])} @{summary.low[1]}", f"{short(summary.high[0])} @{summary.high[1]}",
             at_step(evidence.tree, others, siblings, name, until, width),
             at_step(evidence.tree, others, [n.id for n in best_path(evidence.tree)], name, until, width),
-            str(found.broken) if found.broken else "",
+            str(summary.broken) if summary.broken else "",
         ))  # fmt: skip
     if not rows:
         return ""
@@ -144,7 +144,7 @@ def at_step(
 
     A branch that ends before gives its own end, and says at which step.
     """
-    found = []
+    means = []
     for node_id in node_ids:
         start = tree[node_id].start_steps
         points = [
@@ -155,9 +155,9 @@ def at_step(
         if points and (last := points[-1][0]) > start:
             values = [value for step, value in points if step > last - width]
             shorter = "" if last > until - width else f" (step {last})"
-            found.append((last, f"#{node_id} {short(statistics.fmean(values))}{shorter}"))
-    newest = max((last for last, _ in found), default=0)
-    return " ".join([text for last, text in found if last > newest - width][-3:])
+            means.append((last, f"#{node_id} {short(statistics.fmean(values))}{shorter}"))
+    newest = max((last for last, _ in means), default=0)
+    return " ".join([text for last, text in means if last > newest - width][-3:])
 
 
 def change(before: float, after: float) -> str:
@@ -341,7 +341,7 @@ def history_table(evidence: Evidence) -> str:
 
 def _moves(space: Space, tree: Tree) -> dict[tuple[str, bool], list[float]]:
     """(parameter, whether raised) → gains of the segments that did it. First segments have nothing to move from."""
-    found: dict[tuple[str, bool], list[float]] = {}
+    gains: dict[tuple[str, bool], list[float]] = {}
     for node in tree:
         gained = gain(tree, node)
         if gained is None or node.transition is None or node.transition.parent == tree.root.id:
@@ -350,8 +350,8 @@ def _moves(space: Space, tree: Tree) -> dict[tuple[str, bool], list[float]]:
         for name, value in node.transition.changes.items():
             if name in before and name in space and value != before[name]:
                 raised = space[name].categorical or space[name].rank(value) > space[name].rank(before[name])
-                found.setdefault((name, raised), []).append(gained)
-    return found
+                gains.setdefault((name, raised), []).append(gained)
+    return gains
 
 
 def _mean_gain(gains: Sequence[float]) -> tuple[str, str]:

@@ -77,15 +77,15 @@ def main() -> int:
     kind, host, model, seconds = sys.argv[1:5]
     try:
         advisor = make(kind, host=host, model=model, timeout=float(seconds))
-        found = {
+        answer = {
             "name": advisor.name,
             "sees": advisor.sees and advisor.name != "rules",
             "text": advisor.reason,
             "error": "",
         }
     except UserError as mistake:
-        found = {"name": "", "sees": False, "text": "", "error": str(mistake)}
-    sys.stdout.write(json.dumps(found) + "\n")
+        answer = {"name": "", "sees": False, "text": "", "error": str(mistake)}
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
 

@@ -40,7 +40,7 @@ def unfounded(text: str, evidence: str, own: Iterable[float] = ()) -> str:
 
 def _numbers(text: str) -> list[tuple[float, float, str]]:
     """(absolute value, half a unit of its last digit times two, as written); a percentage also as a share."""
-    found = []
+    numbers = []
     for match in _NUMBER.finditer(text):
         digits, power, percent = match[1], (match[2] or "").replace("−", "-"), match[3]
         if len(digits) > 15 or len(power) > 4:
@@ -48,10 +48,10 @@ def _numbers(text: str) -> list[tuple[float, float, str]]:
         places = len(digits.partition(".")[2])
         exponent = int(power[1:]) if power else 0
         value, width = float(f"{digits}{power}"), 10.0 ** (exponent - places)
-        found.append((value, width, match[0]))
+        numbers.append((value, width, match[0]))
         if percent:
-            found.append((value / 100, width / 100, match[0]))
-    return found
+            numbers.append((value / 100, width / 100, match[0]))
+    return numbers
 
 
 def _same(value: float, width: float, known: float) -> bool:

@@ -36,10 +36,10 @@ def _sees(client: OllamaClient, name: str) -> bool:
 def main() -> int:
     """Print the models of the server that is named; or, under "error", why it does not answer."""
     try:
-        found = {"models": inventory(sys.argv[1]), "error": ""}
+        answer = {"models": inventory(sys.argv[1]), "error": ""}
     except OllamaFault as fault:
-        found = {"models": {}, "error": one_line(str(fault))}
-    sys.stdout.write(json.dumps(found) + "\n")
+        answer = {"models": {}, "error": one_line(str(fault))}
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
 

@@ -98,24 +98,24 @@ class OllamaAdvisor(Advisor):
             AdviceFailed: the server failed, or the strategist's answer was useless twice.
         """
         calls: list[AdvisorCall] = []
-        found = self._read(evidence, calls, PROPOSING)
+        pathologies = self._read(evidence, calls, PROPOSING)
         if evidence.intent is Intent.KEEP:
-            return Advice(self.name, found, (self._keep(evidence),), tuple(calls), evidence.step)
+            return Advice(self.name, pathologies, (self._keep(evidence),), tuple(calls), evidence.step)
         places = [(evidence.parent.id, evidence.step)]
         places += [p for p in evidence.candidates if p[0] == evidence.parent.id]
         schema = answers.strategy_schema(evidence.space, places)
-        text = self._text(evidence, found, f"Wanted: {WANTED[evidence.intent]}")
+        text = self._text(evidence, pathologies, f"Wanted: {WANTED[evidence.intent]}")
         answer = self._ask(evidence, "strategist", text, schema, answers.strategist(evidence.space), calls, PROPOSING)
         proposal = transition(answer, evidence, text(0))
-        return Advice(self.name, found, (proposal,), tuple(calls), evidence.step)
+        return Advice(self.name, pathologies, (proposal,), tuple(calls), evidence.step)
 
     def review(self, evidence: Evidence) -> Advice | None:
         """The analyst alone; None when it has looked already, or when there is nothing to look at."""
         if not evidence.metrics or self._remembered(evidence) is not None:
             return None
         calls: list[AdvisorCall] = []
-        found = self._read(evidence, calls, REVIEWING)
-        return Advice(self.name, found, (), tuple(calls), evidence.step)
+        pathologies = self._read(evidence, calls, REVIEWING)
+        return Advice(self.name, pathologies, (), tuple(calls), evidence.step)
 
     def select(self, evidence: Evidence) -> Selection | None:
         """The selector; None when there is nothing to choose from."""
@@ -156,7 +156,7 @@ class OllamaAdvisor(Advisor):
         return StopAdvice(verdict.stop, clean(verdict.rationale, 1000), tuple(calls))
 
     def examine(self) -> Qualification:
-        """Test the model with what a run would load it with. Raises Untested where a call fails."""
+        """Test the model with what a run would load it with. Raises TestFault where a call fails."""
         return self._dialogue.examine()
 
     def cancel(self) -> None:
@@ -193,12 +193,12 @@ class OllamaAdvisor(Advisor):
             later = [key for key in self._readings if key[0] == evidence.parent.id and key[1] >= evidence.step]
             return self._readings[min(later)] if later else None
 
-    def _text(self, evidence: Evidence, found: Sequence[Diagnosis], head: str) -> Callable[[int], str]:
+    def _text(self, evidence: Evidence, pathologies: Sequence[Diagnosis], head: str) -> Callable[[int], str]:
         """The tables with the analyst's reading before them, as a function of how long the text may be."""
         computed = look(evidence) if evidence.metrics else ()
         said, reading = "", self._remembered(evidence)
         if reading is not None:
-            lines = (f"- {d.pathology} (severity {d.severity:.1f}): {one_line(d.text, 400)}" for d in found)
+            lines = (f"- {d.pathology} (severity {d.severity:.1f}): {one_line(d.text, 400)}" for d in pathologies)
             said = "\n".join((one_line(reading.text, 2000), *lines))
         return lambda characters: describe(evidence, computed, ask=head, reading=said, characters=characters)
 

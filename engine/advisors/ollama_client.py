@@ -161,9 +161,9 @@ class OllamaClient:
         """What the model can do. Raises OllamaFault, of kind "http 404" when the server lacks it."""
 
         async def show(client: ollama.AsyncClient) -> ModelCard:
-            found = await self._answer(client.show(model))
-            abilities = found.capabilities or []
-            context = [v for k, v in (found.modelinfo or {}).items() if k.endswith(".context_length")]
+            shown = await self._answer(client.show(model))
+            abilities = shown.capabilities or []
+            context = [v for k, v in (shown.modelinfo or {}).items() if k.endswith(".context_length")]
             return ModelCard(
                 model, "vision" in abilities, "thinking" in abilities, _count(context[0] if context else 0)
             )
@@ -174,8 +174,8 @@ class OllamaClient:
         """The models in the server's memory."""
 
         async def ps(client: ollama.AsyncClient) -> tuple[LoadedModel, ...]:
-            found = await self._answer(client.ps())
-            return tuple(LoadedModel(m.model or "", int(m.size or 0), int(m.size_vram or 0)) for m in found.models)
+            running = await self._answer(client.ps())
+            return tuple(LoadedModel(m.model or "", int(m.size or 0), int(m.size_vram or 0)) for m in running.models)
 
         return self._call(ps, min(timeout, self._timeout))
 
@@ -183,9 +183,9 @@ class OllamaClient:
         """What tells the model's weights from others', "" when the server does not say."""
 
         async def tags(client: ollama.AsyncClient) -> str:
-            found = await self._answer(client.list())
+            listed = await self._answer(client.list())
             names = (model, f"{model}:latest")
-            return next((m.digest or "" for m in found.models if m.model in names), "")
+            return next((m.digest or "" for m in listed.models if m.model in names), "")
 
         return self._call(tags, min(timeout, self._timeout))
 
@@ -193,8 +193,8 @@ class OllamaClient:
         """The models on the server's disk with their sizes in bytes."""
 
         async def tags(client: ollama.AsyncClient) -> dict[str, int]:
-            found = await self._answer(client.list())
-            return {m.model: int(m.size or 0) for m in found.models if m.model}
+            listed = await self._answer(client.list())
+            return {m.model: int(m.size or 0) for m in listed.models if m.model}
 
         return self._call(tags, min(timeout, self._timeout))
 

@@ -86,13 +86,13 @@ def sheets(evidence: Evidence) -> tuple[bytes, ...]:
 
     At most two; each side at most SIDE pixels.
     """
-    found = []
+    drawn = []
     curves = segment_panels(evidence)
     if curves:
-        found.append(segment_sheet(evidence, curves))
+        drawn.append(segment_sheet(evidence, curves))
     if evidence.tree.root.checkpoints:
-        found.append(run_sheet(evidence))
-    return tuple(found)
+        drawn.append(run_sheet(evidence))
+    return tuple(drawn)
 
 
 def segment_sheet(evidence: Evidence, panels: Sequence[EvidencePanel]) -> bytes:
@@ -161,14 +161,14 @@ def validation_panel(evidence: Evidence) -> EvidencePanel:
 
 def _scores(path: Sequence[Node], last_step: int | None) -> list[tuple[int, float | None]]:
     """Scores along a path by total steps, each node's up to where the next one branches off."""
-    found: dict[int, float | None] = {}
+    scores: dict[int, float | None] = {}
     for i, node in enumerate(path):
         below = path[i + 1].transition if i + 1 < len(path) else None
         until = below.step if below else last_step
         for c in node.checkpoints:
             if until is None or c.step <= until:
-                found[node.start_steps + c.step] = c.score.value
-    return sorted(found.items())
+                scores[node.start_steps + c.step] = c.score.value
+    return sorted(scores.items())
 
 
 def parameter_panels(evidence: Evidence) -> list[EvidencePanel]:

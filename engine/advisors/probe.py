@@ -98,12 +98,12 @@ CASES = (
 
 def cases(seed: int) -> tuple[Riddle, ...]:
     """Three decisions that no textbook leaves open, as tables without a diagram."""
-    rng, found = random.Random(seed), []
+    rng, made = random.Random(seed), []
     for name, table, remedies in CASES:
         order = rng.sample(range(4), 4)
         choices = _four(remedies[i] for i in order)
-        found.append(Riddle(name, None, f"{table}\nWhat helps most?", choices, LETTERS[order.index(0)]))
-    return tuple(found)
+        made.append(Riddle(name, None, f"{table}\nWhat helps most?", choices, LETTERS[order.index(0)]))
+    return tuple(made)
 
 
 def probe(

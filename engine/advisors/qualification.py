@@ -76,7 +76,7 @@ class Qualification:
         )
 
 
-class Untested(Fault):
+class TestFault(Fault):
     """A call of the test failed, which says nothing of the model; `error` is that of the call, with its kind."""
 
     def __init__(self, model: str, error: str) -> None:
@@ -96,17 +96,17 @@ def examine(
     """Test a model, and keep the outcome. `heard` is told every answer.
 
     Raises:
-        Untested: a call failed; nothing is kept.
+        TestFault: a call failed; nothing is kept.
     """
     results: list[RiddleResult] = []
     for result in probe(client, card, [*(riddles(SEED) if card.vision else ()), *cases(SEED)], options):
         if result.lost:
-            raise Untested(card.name, result.error)
+            raise TestFault(card.name, result.error)
         results.append(result)
         heard(result)
-    found = summarize(results)
-    keep(card.digest, found)
-    return found
+    qualification = summarize(results)
+    keep(card.digest, qualification)
+    return qualification
 
 
 def summarize(results: Sequence[RiddleResult]) -> Qualification:
@@ -128,14 +128,14 @@ def _rate(tokens: int, seconds: float) -> float:
 # ---- what is kept --------------------------------------------------------------------------------------------------
 
 
-def keep(digest: str, found: Qualification) -> None:
+def keep(digest: str, qualification: Qualification) -> None:
     """Remember an outcome; a place that cannot be written costs another test."""
     if (path := _file(digest)) is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as file:
-            file.write(json.dumps(asdict(found)).encode())
+            file.write(json.dumps(asdict(qualification)).encode())
     except OSError as error:
         _log.info("the outcome of a model's test is not kept: %s", error)
 
@@ -179,7 +179,7 @@ def _finding(client: OllamaClient, model: str, timeout: float) -> dict[str, str]
     answers: list[RiddleResult] = []
     try:
         card = replace(client.card(model), digest=client.digest(model))
-        found = examine(client, card, heard=answers.append)
+        qualification = examine(client, card, heard=answers.append)
     except (OllamaFault, Fault) as fault:
         return {"level": "warning", "text": one_line(str(fault), 300)}
     sight = "" if card.vision else "has no vision, "
@@ -187,11 +187,13 @@ def _finding(client: OllamaClient, model: str, timeout: float) -> dict[str, str]
         f"{a.riddle.name.lower()} {'right' if a.right else a.error or f'wrong ({a.given} for {a.riddle.right})'}"
         for a in answers
     )
-    below = "" if found.passed else f"; {MARK}"
-    quick = found.answer_seconds <= timeout
+    below = "" if qualification.passed else f"; {MARK}"
+    quick = qualification.answer_seconds <= timeout
     return {
-        "level": "ok" if found.passed and card.vision and quick else "warning",
-        "text": "; ".join(filter(None, [f"{model} {sight}{found.text}: {each}{below}", found.speed(timeout)])),
+        "level": "ok" if qualification.passed and card.vision and quick else "warning",
+        "text": "; ".join(
+            filter(None, [f"{model} {sight}{qualification.text}: {each}{below}", qualification.speed(timeout)])
+        ),
     }
 
 

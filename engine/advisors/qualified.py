@@ -10,7 +10,7 @@ import threading
 
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence, Listener, Selection, StopAdvice
 from engine.advisors.ollama import OllamaAdvisor
-from engine.advisors.qualification import MARK, Qualification, Untested
+from engine.advisors.qualification import MARK, Qualification, TestFault
 from engine.advisors.rules import RulesAdvisor
 
 
@@ -61,17 +61,19 @@ class QualifiedAdvisor(Advisor):
         with self._lock:
             if self._speaker is None:
                 try:
-                    found = self._model.examine()
-                except Untested as fault:
+                    qualification = self._model.examine()
+                except TestFault as fault:
                     call = AdvisorCall("test", "{}", "", "", 0.0, model=self._model.card.name, error=fault.error)
                     raise AdviceFailed(str(fault), (call,)) from fault
-                self._speaker = self._judged(found)
+                self._speaker = self._judged(qualification)
             return self._speaker
 
-    def _judged(self, found: Qualification) -> Advisor:
+    def _judged(self, qualification: Qualification) -> Advisor:
         """Who speaks after a test, and why."""
-        told = "; ".join(filter(None, [f"{self._model.reason}, {found.text}", found.speed(self._timeout)]))
-        if found.passed:
+        told = "; ".join(
+            filter(None, [f"{self._model.reason}, {qualification.text}", qualification.speed(self._timeout)])
+        )
+        if qualification.passed:
             self.reason = told
             return self._model
         if not self._must:

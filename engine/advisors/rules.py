@@ -83,13 +83,13 @@ class _RulesQuestion:
 
     def proposals(self) -> tuple[Transition, ...]:
         wanted = PROPOSALS if self.evidence.intent is Intent.CHANGE else 1
-        found: list[Transition] = []
+        chosen: list[Transition] = []
         for proposal in self._candidates():
-            if self._fresh(proposal, found) and not self._violations(proposal):
-                found.append(proposal)
-            if len(found) == wanted:
+            if self._fresh(proposal, chosen) and not self._violations(proposal):
+                chosen.append(proposal)
+            if len(chosen) == wanted:
                 break
-        return tuple(found) or (self._keep(),)
+        return tuple(chosen) or (self._keep(),)
 
     def _candidates(self) -> Iterator[Transition]:
         """Ideas in order of preference, the intent's own first; at the end whatever is left to try."""
@@ -255,9 +255,9 @@ class _RulesQuestion:
         earlier = [s for p, s in evidence.candidates if p == evidence.parent.id and s < min(trouble, evidence.step)]
         return max(earlier) if plan.earlier and earlier else evidence.step
 
-    def _fresh(self, proposal: Transition, found: list[Transition]) -> bool:
+    def _fresh(self, proposal: Transition, chosen: list[Transition]) -> bool:
         """Not tried below the parent, not proposed above; a repair may say again what failed."""
-        others = found if self.evidence.intent is Intent.REPAIR else [*self.evidence.tried, *found]
+        others = chosen if self.evidence.intent is Intent.REPAIR else [*self.evidence.tried, *chosen]
         return all(_key(proposal) != _key(other) for other in others)
 
     def _violations(self, proposal: Transition) -> tuple[str, ...]:

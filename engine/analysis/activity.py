@@ -25,8 +25,8 @@ class WorkerActivity:
 def doings(text: str | None) -> tuple[WorkerActivity, ...]:
     """The column's value; nothing where there is none, or where another version wrote something else."""
     try:
-        found = json.loads(text) if text else []
-        return tuple(_doing(each) for each in found)
+        parsed = json.loads(text) if text else []
+        return tuple(_doing(each) for each in parsed)
     except (ValueError, TypeError, KeyError, AttributeError):
         return ()
 

@@ -15,11 +15,11 @@ Rows = Callable[..., list[dict[str, Any]]]
 """`Reader.rows` or `Writer.rows`: SQL and parameters to a dictionary per row."""
 
 
-def only_row(found: list[dict[str, Any]]) -> dict[str, Any]:
+def only_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The one row of a question about the run. Raises UserError where the engine has not written the run's row yet."""
-    if not found:
+    if not rows:
         raise UserError("the run has not begun: its engine has not written anything about it yet")
-    return found[0]
+    return rows[0]
 
 
 def numbers(text: str | None) -> dict[str, Any]:
@@ -34,14 +34,14 @@ def values(text: str | None) -> dict[str, Any]:
 
 def table(text: str | None) -> dict[str, Any]:
     """A JSON object, whatever it holds; empty where there is none."""
-    found = _parsed(text)
-    return found if isinstance(found, dict) else {}
+    parsed = _parsed(text)
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def tables(text: str | None) -> list[dict[str, Any]]:
     """The objects of a JSON list; none where it is no list."""
-    found = _parsed(text)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    parsed = _parsed(text)
+    return [each for each in parsed if isinstance(each, dict)] if isinstance(parsed, list) else []
 
 
 def _parsed(text: str | None) -> Any:

@@ -91,21 +91,21 @@ def _tokens(row: Mapping[str, Any], batch: int) -> int:
 
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
     """An evaluation; which prompts it got right, where the run's schema has that."""
-    found = {name: row[name] for name in ("node_id", "step", "n", "greedy", "sampled", "seed")}
-    return found | ({"outcomes": pack(row["outcomes"])} if row["outcomes"] else {})
+    checkpoint = {name: row[name] for name in ("node_id", "step", "n", "greedy", "sampled", "seed")}
+    return checkpoint | ({"outcomes": pack(row["outcomes"])} if row["outcomes"] else {})
 
 
 def _test(run: Mapping[str, Any], prefix: str, node: int, step: int) -> dict[str, Any]:
     """A test score of the header, as a row of evaluations has it."""
-    found = {name: run[f"{prefix}{name}"] for name in ("n", "greedy", "sampled", "seed", "outcomes")}
-    return {"node_id": node, "step": step, **found}
+    measurement = {name: run[f"{prefix}{name}"] for name in ("n", "greedy", "sampled", "seed", "outcomes")}
+    return {"node_id": node, "step": step, **measurement}
 
 
 def _node(row: Mapping[str, Any]) -> dict[str, Any]:
     """A node without what is as usual, so that a line stays small."""
     usual = {"optimizer": "keep", "reference": "base", "state": "finished", "label": "keep", "advisor": "search"}
-    found = {**row, "changes": json.loads(row["changes"] or "{}")}
-    return {k: v for k, v in found.items() if v not in (None, "", {}) and usual.get(k) != v}
+    node = {**row, "changes": json.loads(row["changes"] or "{}")}
+    return {k: v for k, v in node.items() if v not in (None, "", {}) and usual.get(k) != v}
 
 
 def _score(row: Mapping[str, Any], batch: int) -> list[float | int | str]:

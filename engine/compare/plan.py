@@ -154,16 +154,16 @@ def cells(plan: ComparisonPlan) -> Iterator[ComparisonCell]:
 
 def _settings(plan: ComparisonPlan, task: str, entry: StrategyEntry) -> dict[str, Any]:
     own = {"task": {"name": task}, "search": {"strategy": entry.strategy, "settings": entry.settings}}
-    found = plan.run
+    settings = plan.run
     for over in (plan.task.get(task, {}), entry.run, own):
-        found = merged(found, over)
-    return dict(found)
+        settings = merged(settings, over)
+    return dict(settings)
 
 
 def merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables with those of `over` written over them, key by key."""
-    found = dict(below)
+    result = dict(below)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-        found[key] = merged(found[key], value) if both else value
-    return found
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result

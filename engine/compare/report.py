@@ -97,8 +97,8 @@ class ComparisonReport:
                 if not again:
                     continue
                 origins = {seed % AWAY for seed in again}
-                found = stats.scores_by_seed(self.lines.get((task, strategy), {}))
-                searched = [value for seed, value in found.items() if seed in origins]
+                scores = stats.scores_by_seed(self.lines.get((task, strategy), {}))
+                searched = [value for seed, value in scores.items() if seed in origins]
                 rows.append((strategy, task, _mean(searched), _mean(list(again.values()))))
         note = (
             "Of the cells that were replayed: the test score of the policy that was searched, and of the same schedule "
@@ -113,11 +113,11 @@ class ComparisonReport:
         for ours, other in self.pairs:
             for task in self.tasks:
                 mine, theirs = (stats.scores_by_seed(self.lines.get((task, s), {})) for s in (ours, other))
-                found = stats.paired(mine, theirs)
-                if found is not None:
-                    p = "–" if found.p is None else f"{found.p:.3f}"
-                    interval = _interval(found.interval, "+")
-                    gain = (f"{found.value:+.3f}", f"{found.relative:+.1%}", interval, p, str(found.n))
+                difference = stats.paired(mine, theirs)
+                if difference is not None:
+                    p = "–" if difference.p is None else f"{difference.p:.3f}"
+                    interval = _interval(difference.interval, "+")
+                    gain = (f"{difference.value:+.3f}", f"{difference.relative:+.1%}", interval, p, str(difference.n))
                     rows.append((ours, other, task, *gain))
         note = (
             "Test score of the first minus that of the second, seed by seed: mean, as a share of the other's mean, 95% "
@@ -129,9 +129,11 @@ class ComparisonReport:
     def _improvements(self) -> TextTable:
         rows = []
         for ours, other in self.pairs:
-            found = stats.improvement(self.lines, self.tasks, ours, other)
-            if found is not None:
-                rows.append((ours, other, f"{found.value:.2f}", _interval(found.interval), str(found.tasks)))
+            improvement = stats.improvement(self.lines, self.tasks, ours, other)
+            if improvement is not None:
+                rows.append(
+                    (ours, other, f"{improvement.value:.2f}", _interval(improvement.interval), str(improvement.tasks))
+                )
         note = (
             "Probability that a run of the first beats a run of the second on a task drawn at random, 95% stratified "
             "bootstrap interval over seeds (arXiv 2108.13264); tasks with at least two seeds of both."
@@ -184,13 +186,13 @@ def _measured(line: Line) -> Row:
 def _mean(values: Sequence[float]) -> str:
     if not values:
         return "–"
-    found = stats.mean(values)
-    interval = f" {_interval(found.interval)}" if found.interval else ""
-    return f"{found.value:.3f}{interval} ({found.n})"
+    mean = stats.mean(values)
+    interval = f" {_interval(mean.interval)}" if mean.interval else ""
+    return f"{mean.value:.3f}{interval} ({mean.n})"
 
 
-def _interval(found: tuple[float, float] | None, sign: str = "") -> str:
-    return "–" if found is None else f"[{found[0]:{sign}.3f}, {found[1]:{sign}.3f}]"
+def _interval(ends: tuple[float, float] | None, sign: str = "") -> str:
+    return "–" if ends is None else f"[{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]"
 
 
 def markdown(report: ComparisonReport, figure: str = "") -> str:

@@ -60,10 +60,10 @@ class Improvement:
 
 def group(lines: Sequence[Line]) -> Lines:
     """Lines by task and strategy, then seed."""
-    found: dict[tuple[str, str], dict[int, Line]] = {}
+    lines_by_cell: dict[tuple[str, str], dict[int, Line]] = {}
     for line in lines:
-        found.setdefault((line["task"], line["strategy"]), {})[line["seed"]] = line
-    return found
+        lines_by_cell.setdefault((line["task"], line["strategy"]), {})[line["seed"]] = line
+    return lines_by_cell
 
 
 def score(measured: Mapping[str, Any], split: str = "test") -> Score:
@@ -111,12 +111,12 @@ def _bootstrap(differences: Sequence[float]) -> tuple[float, float]:
         return differences[0], differences[0]
     for method in ("BCa", "percentile"):
         with np.errstate(all="ignore"):
-            found = stats.bootstrap(
+            interval = stats.bootstrap(
                 (differences,), np.mean, n_resamples=RESAMPLES, method=method, rng=np.random.default_rng(0)
             ).confidence_interval
-        if np.isfinite(found.low) and np.isfinite(found.high):
+        if np.isfinite(interval.low) and np.isfinite(interval.high):
             break
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def _wilcoxon(differences: Sequence[float]) -> float:
@@ -152,12 +152,12 @@ def improvement(lines: Lines, tasks: Sequence[str], ours: str, other: str) -> Im
 
 def best_so_far(line: Line, against: Against) -> list[tuple[float, float]]:
     """The incumbent's validation score at each moment it rose, by compute spent until then; the base first."""
-    found: list[tuple[float, float]] = []
+    curve: list[tuple[float, float]] = []
     for row in line["scores"]:
         value = (row[3] + 2 * row[4]) / (3 * row[2])
-        if not found or value > found[-1][1]:
-            found.append((float(row[AXES[against]]), value))
-    return found
+        if not curve or value > curve[-1][1]:
+            curve.append((float(row[AXES[against]]), value))
+    return curve
 
 
 def anytime(cells: Mapping[int, Line], against: Against, points: int = 61) -> list[tuple[float, float]]:

@@ -142,7 +142,7 @@ def ask_all(
         Fault: the server failed at several points in a row.
     """
     known = {each.point: each for each in recorded(kept) if each.advisor == name} if kept and kept.exists() else {}
-    found, faults = [], 0
+    answers, faults = [], 0
     for number, point in enumerate(points, 1):
         if (answer := known.get(point.name)) is None:
             try:
@@ -156,8 +156,8 @@ def ask_all(
             if kept is not None:
                 append(kept, _to_json(answer))
             tell(f"{number} of {len(points)} {point.name}: {_told(answer)}, {answer.seconds:.1f} s")
-        found.append(held(answer, point))
-    return found
+        answers.append(held(answer, point))
+    return answers
 
 
 def recorded(path: Path) -> Iterator[Answer]:

@@ -85,14 +85,14 @@ class _Lines:
 
 def load(path: Path = FILE) -> list[DecisionPoint]:
     """All points of a bank, those without any branch too. Raises UserError for a file that is no bank."""
-    found: dict[str, _Lines] = {}
+    points: dict[str, _Lines] = {}
     try:
         for line in lines_of(path, (record.POINT, record.BRANCH, record.FAILED), WHAT):
             if line["kind"] == record.POINT:
-                found[line["name"]] = _Lines(line)
-            elif line["kind"] == record.BRANCH and line["point"] in found:
-                found[line["point"]].branches.append(line)
-        return [_point(each) for each in found.values()]
+                points[line["name"]] = _Lines(line)
+            elif line["kind"] == record.BRANCH and line["point"] in points:
+                points[line["point"]].branches.append(line)
+        return [_point(each) for each in points.values()]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no bank of decisions: {type(error).__name__}: {error}") from error
 
@@ -107,9 +107,9 @@ def _point(given: _Lines) -> DecisionPoint:
         place = transitions[number].parent, transitions[number].step
         scores[number][line["seed"]] = _filled(line["scores"], point["horizons"], starts[place])
     measured = tuple(
-        MeasuredTransition(each["origin"], transition, found)
-        for each, transition, found in zip(point["transitions"], transitions, scores, strict=True)
-        if found
+        MeasuredTransition(each["origin"], transition, gained)
+        for each, transition, gained in zip(point["transitions"], transitions, scores, strict=True)
+        if gained
     )
     evidence = record.evidence_from_json(point["evidence"])
     horizons = tuple(point["horizons"])
@@ -120,10 +120,10 @@ def _point(given: _Lines) -> DecisionPoint:
 def _filled(items: Sequence[Sequence[Any]], horizons: Sequence[int], start: Score) -> dict[int, Score]:
     """Every horizon's score; a segment that failed leaves the policy of its last checkpoint, or where it began."""
     known = {item[0]: _test(item) for item in items}
-    found, last = {}, start
+    filled, last = {}, start
     for horizon in horizons:
-        last = found[horizon] = known.get(horizon, last)
-    return found
+        last = filled[horizon] = known.get(horizon, last)
+    return filled
 
 
 def _test(item: Sequence[Any]) -> Score:

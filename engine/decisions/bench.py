@@ -60,12 +60,12 @@ class BenchRow:
 
     def gains(self, horizon: int) -> dict[str, float]:
         """Point → gain over continuing."""
-        found = {}
+        gains_by_point = {}
         for point, outcomes in self.outcomes.items():
             known = [each.gains[horizon] for each in outcomes if horizon in each.gains]
             if known:
-                found[point] = fmean(known)
-        return found
+                gains_by_point[point] = fmean(known)
+        return gains_by_point
 
 
 def bench(question: BenchQuestion, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -95,21 +95,21 @@ def _asked(
     question: BenchQuestion, points: Sequence[DecisionPoint], kept: Path | None, tell: Callable[[str], None]
 ) -> dict[str, list[Answer]]:
     """The answers of the advisor that is asked, and whatever else the answers' file holds at these points."""
-    found: dict[str, dict[str, Answer]] = {}
+    answers_of: dict[str, dict[str, Answer]] = {}
     before = list(recorded(kept)) if kept and kept.exists() else []
     if question.advisor not in ("", RULES):
         shown = question.shows_rules
         name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}"
         answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=shown)
-        found[name] = {each.point: each for each in answers}
+        answers_of[name] = {each.point: each for each in answers}
     wanted = {p.name: p for p in points}
     for answer in before:
         if answer.point in wanted:
-            found.setdefault(answer.advisor, {})[answer.point] = held(answer, wanted[answer.point])
+            answers_of.setdefault(answer.advisor, {})[answer.point] = held(answer, wanted[answer.point])
     if kept:
-        others = ", ".join(found) or f"no other advisor, since {short_path(kept)} holds no answer at these points"
+        others = ", ".join(answers_of) or f"no other advisor, since {short_path(kept)} holds no answer at these points"
         tell(f"scored are the answers of the rules and of {others}")
-    return {name: list(answers.values()) for name, answers in found.items()}
+    return {name: list(answers.values()) for name, answers in answers_of.items()}
 
 
 def _maker(question: BenchQuestion) -> Callable[[], Advisor]:
@@ -182,7 +182,7 @@ def _row(row: BenchRow, points: Sequence[DecisionPoint], horizons: Sequence[int]
     by_name = {p.name: p for p in points}
     every = [each for outcomes in row.outcomes.values() for each in outcomes]
     near = [each.distance for each in every if not each.exact]
-    found: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "advisor": row.advisor,
         "points": len(row.outcomes),
         "gain": {str(h): _mean(list(row.gains(h).values())) for h in horizons},
@@ -192,7 +192,7 @@ def _row(row: BenchRow, points: Sequence[DecisionPoint], horizons: Sequence[int]
         "measured": fmean([each.exact for each in every]) if every else None,
         "distance": fmean(near) if near else None,
     }
-    return found | (_answers(row.answers, by_name) if row.answers else {})
+    return columns | (_answers(row.answers, by_name) if row.answers else {})
 
 
 def _answers(answers: Sequence[Answer], points: Mapping[str, DecisionPoint]) -> dict[str, Any]:
@@ -246,8 +246,8 @@ def _payoff(given: payoff.Payoff) -> dict[str, Any]:
 
 
 def _attainable(points: Sequence[DecisionPoint], horizon: int) -> list[float]:
-    found = (scoring.attainable(p, horizon) for p in points if horizon in p.horizons)
-    return [gain for gain in found if gain is not None]
+    gains = (scoring.attainable(p, horizon) for p in points if horizon in p.horizons)
+    return [gain for gain in gains if gain is not None]
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any] | None:
@@ -255,18 +255,18 @@ def _mean(values: Sequence[float]) -> dict[str, Any] | None:
     return _told(mean(values)) if values else None
 
 
-def _told(found: SeedMean) -> dict[str, Any]:
-    low, high = found.interval or (None, None)
-    return {"n": found.n, "value": found.value, "low": low, "high": high}
+def _told(average: SeedMean) -> dict[str, Any]:
+    low, high = average.interval or (None, None)
+    return {"n": average.n, "value": average.value, "low": low, "high": high}
 
 
 def _against(ours: BenchRow, other: BenchRow, horizons: Sequence[int]) -> dict[str, Any]:
     """What one advisor gained more than another, point by point."""
-    found = {}
+    gains = {}
     for horizon in horizons:
         a, b = ours.gains(horizon), other.gains(horizon)
-        found[str(horizon)] = _mean([a[name] - b[name] for name in a if name in b])
-    return {"advisor": ours.advisor, "against": other.advisor, "gain": found}
+        gains[str(horizon)] = _mean([a[name] - b[name] for name in a if name in b])
+    return {"advisor": ours.advisor, "against": other.advisor, "gain": gains}
 
 
 def _point(point: DecisionPoint, rows: Sequence[BenchRow]) -> dict[str, Any]:
@@ -286,14 +286,14 @@ def _point(point: DecisionPoint, rows: Sequence[BenchRow]) -> dict[str, Any]:
 def main() -> int:
     """Print the result; {"error": …} for a user's mistake, {"fault": …} for a server that failed."""
     try:
-        found = bench(BenchQuestion(**json.loads(sys.argv[1])), _say)
+        result = bench(BenchQuestion(**json.loads(sys.argv[1])), _say)
     except UserError as mistake:
-        found = {"error": str(mistake)}
+        result = {"error": str(mistake)}
     except Fault as fault:
-        found = {"fault": str(fault)}
+        result = {"fault": str(fault)}
     except OSError as error:  # the answers cannot be kept
-        found = {"error": f"{error.filename}: {error.strerror}"}
-    sys.stdout.write(json.dumps(found) + "\n")
+        result = {"error": f"{error.filename}: {error.strerror}"}
+    sys.stdout.write(json.dumps(result) + "\n")
     return 0
 
 

@@ -57,14 +57,14 @@ def kinds(point: DecisionPoint, measured: MeasuredTransition) -> frozenset[str]:
         return frozenset()
     given, tree = measured.transition, point.evidence.tree
     before = tree[given.parent].configuration
-    found = {f"{name} {direction(before[name], value)}" for name, value in given.changes.items() if name in before}
+    names = {f"{name} {direction(before[name], value)}" for name, value in given.changes.items() if name in before}
     if given.optimizer is OptimizerState.RESET:
-        found.add("reset Adam")
+        names.add("reset Adam")
     if given.reference is KLReference.BRANCH:
-        found.add("new reference")
+        names.add("new reference")
     if (given.parent, given.step) != (point.evidence.parent.id, point.evidence.step):
-        found.add("earlier")
-    return frozenset(found)
+        names.add("earlier")
+    return frozenset(names)
 
 
 def gains(points: Sequence[DecisionPoint], horizon: int) -> Gains:
@@ -79,14 +79,14 @@ def gains(points: Sequence[DecisionPoint], horizon: int) -> Gains:
             for kind in kinds(point, measured):
                 for diagnosis in (worst, ANY):
                     several.setdefault((diagnosis, kind), {}).setdefault(point.name, []).append(gain.value)
-    return {key: {name: fmean(values) for name, values in found.items()} for key, found in several.items()}
+    return {key: {name: fmean(values) for name, values in by_point.items()} for key, by_point in several.items()}
 
 
 def payoffs(points: Sequence[DecisionPoint], horizon: int) -> list[Payoff]:
     """What paid, the best measured first, "any" before single diagnoses."""
     tasks = {p.name: p.task for p in points}
-    found = [_payoff(*key, by_point, tasks) for key, by_point in gains(points, horizon).items()]
-    return sorted(found, key=lambda p: (p.diagnosis != ANY, p.diagnosis, -p.gain.value, p.kind))
+    rows = [_payoff(*key, by_point, tasks) for key, by_point in gains(points, horizon).items()]
+    return sorted(rows, key=lambda p: (p.diagnosis != ANY, p.diagnosis, -p.gain.value, p.kind))
 
 
 def _payoff(diagnosis: str, kind: str, by_point: Mapping[str, float], tasks: Mapping[str, str]) -> Payoff:
@@ -102,15 +102,15 @@ def held_out(points: Sequence[DecisionPoint], horizon: int) -> dict[str, float]:
     Under each diagnosis (where too little is known, under any) they take the kind of the highest mean, and continue
     where that is not above 0. Points at which nothing of the kind was measured are left out, and so is a single task.
     """
-    found: dict[str, float] = {}
+    gains_by_point: dict[str, float] = {}
     tasks = {p.task for p in points}
     for task in tasks if len(tasks) > 1 else ():
         learnt = gains([p for p in points if p.task != task], horizon)
         for point in (p for p in points if p.task == task):
             kind = _derived(learnt, worst_of(point))
             here = gains([point], horizon).get((ANY, kind), {}) if kind else {point.name: 0.0}
-            found.update(here)
-    return found
+            gains_by_point.update(here)
+    return gains_by_point
 
 
 def _derived(learnt: Gains, diagnosis: str) -> str:

@@ -143,12 +143,12 @@ def _tree(nodes: Iterable[Mapping[str, Any]]) -> Tree:
 
 def _curve(points: Iterable[tuple[int, float | None]], steps: int) -> list[float | str | None]:
     """The value of every step, null where it has none; NaN and infinities, which JSON lacks, as text."""
-    found: list[float | str | None] = [None] * steps
+    curve: list[float | str | None] = [None] * steps
     for step, value in points:
         if value is not None:
             finite = abs(value) < float("inf")
-            found[step - 1] = float(f"{value:.{DIGITS}g}") if finite else str(value)
-    return found
+            curve[step - 1] = float(f"{value:.{DIGITS}g}") if finite else str(value)
+    return curve
 
 
 def _series(curves: Mapping[str, Sequence[float | str | None]]) -> dict[str, list[tuple[int, float]]]:

@@ -79,14 +79,14 @@ def attainable(point: DecisionPoint, horizon: int) -> float | None:
     def gain(given: MeasuredTransition, seed: int) -> float:
         return given.scores[seed][horizon].value - unchanged.scores[seed][horizon].value
 
-    found = []
+    values = []
     for seed in seeds:
         chosen = max(whole, key=lambda each: gain(each, seed))
-        found += [gain(chosen, other) for other in seeds if other != seed]
-    return sum(found) / len(found)
+        values += [gain(chosen, other) for other in seeds if other != seed]
+    return sum(values) / len(values)
 
 
 def _gains(point: DecisionPoint, measured: MeasuredTransition) -> dict[int, float]:
     """The gain after each horizon that is known."""
-    found = {horizon: point.gain(measured, horizon) for horizon in point.horizons}
-    return {horizon: gain.value for horizon, gain in found.items() if gain is not None}
+    by_horizon = {horizon: point.gain(measured, horizon) for horizon in point.horizons}
+    return {horizon: gain.value for horizon, gain in by_horizon.items() if gain is not None}

@@ -36,26 +36,26 @@ def resolve(
 ) -> tuple[Parameter, ...]:
     """The parameters of a run; see `engine.domain.space.Space.build`."""
     known = {**GENERAL, **OPTIONAL}
-    found = dict(GENERAL)
+    parameters = dict(GENERAL)
     for name, table in suggested.items():
         where = f"the task's suggested [space.{name}]"
         if name in known:
-            found[name] = _replaced(found.get(name, known[name]), table, where)
+            parameters[name] = _replaced(parameters.get(name, known[name]), table, where)
         else:
-            found[name] = _task_parameter(name, table, where)
-    found["learning_rate"] = _scaled(found["learning_rate"], rate)
+            parameters[name] = _task_parameter(name, table, where)
+    parameters["learning_rate"] = _scaled(parameters["learning_rate"], rate)
     for name, table in settings.items():
-        if name not in found and name not in known:
+        if name not in parameters and name not in known:
             raise UserError(
-                f"[space.{short_name(name)}] is unknown; nearest: {nearest_names(name, {**known, **found})}"
+                f"[space.{short_name(name)}] is unknown; nearest: {nearest_names(name, {**known, **parameters})}"
             )
-        before = found.get(name) or known[name]
-        found[name] = _replaced(before, table, f"[space.{name}]")
+        before = parameters.get(name) or known[name]
+        parameters[name] = _replaced(before, table, f"[space.{name}]")
         if name not in known:
-            _within(before, found[name], table, f"[space.{name}]")
+            _within(before, parameters[name], table, f"[space.{name}]")
     groups = settings.get("num_generations", {})
-    found["num_generations"] = _dividing(found["num_generations"], groups, batch_size)
-    return tuple(found.values())
+    parameters["num_generations"] = _dividing(parameters["num_generations"], groups, batch_size)
+    return tuple(parameters.values())
 
 
 def _within(tasks: Parameter, parameter: Parameter, table: Mapping[str, Any], where: str) -> None:

@@ -180,27 +180,27 @@ class Space:
 
     def violations(self, configuration: Configuration) -> tuple[str, ...]:
         """What is wrong with a configuration: one line each with name, value and what is allowed."""
-        found = self._unknown(configuration)
+        wrong = self._unknown(configuration)
         for parameter in self.parameters:
             if parameter.name not in configuration:
-                found.append(f"{parameter.name} is missing; allowed: {parameter.allowed}")
+                wrong.append(f"{parameter.name} is missing; allowed: {parameter.allowed}")
             elif not parameter.allows(value := configuration[parameter.name]):
-                found.append(f"{parameter.name} = {short(value)} is not allowed; allowed: {parameter.allowed}")
-        return tuple(found)
+                wrong.append(f"{parameter.name} = {short(value)} is not allowed; allowed: {parameter.allowed}")
+        return tuple(wrong)
 
     def check_transition(self, parent_configuration: Configuration, transition: Transition) -> tuple[str, ...]:
         """What is wrong with a proposed transition from a node with `parent_configuration`: one line each."""
-        found = self._unknown(transition.changes)
+        wrong = self._unknown(transition.changes)
         for name, value in transition.changes.items():
             if name in self and not self[name].allows(value):
-                found.append(f"{short_name(name)} = {short(value)} is not allowed; allowed: {self[name].allowed}")
-        if not found:
-            found += self._intent(parent_configuration, transition)
-            found += self._falling(parent_configuration, transition)
-        found += _texts(transition)
+                wrong.append(f"{short_name(name)} = {short(value)} is not allowed; allowed: {self[name].allowed}")
+        if not wrong:
+            wrong += self._intent(parent_configuration, transition)
+            wrong += self._falling(parent_configuration, transition)
+        wrong += _texts(transition)
         if transition.step < 0:
-            found.append(f"step = {transition.step} is not allowed; allowed: 0 or more")
-        return tuple(found)
+            wrong.append(f"step = {transition.step} is not allowed; allowed: 0 or more")
+        return tuple(wrong)
 
     def canonical(self, parent_configuration: Configuration, transition: Transition, *, at_base: bool) -> Transition:
         """The same transition without what means nothing, so that two that train the same are equal.
@@ -308,14 +308,14 @@ class Space:
 
 
 def _texts(transition: Transition) -> list[str]:
-    found = []
+    wrong = []
     if not transition.label.strip():
-        found.append("label is empty")
+        wrong.append("label is empty")
     elif len(transition.label) > LABEL_LENGTH or not transition.label.isprintable():
-        found.append(f"label {short(transition.label)} must be one line of at most {LABEL_LENGTH} characters")
+        wrong.append(f"label {short(transition.label)} must be one line of at most {LABEL_LENGTH} characters")
     if not transition.rationale.strip():
-        found.append("rationale is empty")
-    return found
+        wrong.append("rationale is empty")
+    return wrong
 
 
 def _narrow(value: Value) -> str:

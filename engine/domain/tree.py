@@ -223,12 +223,12 @@ class Tree:
 
     def path(self, node_id: int) -> tuple[Node, ...]:
         """The trajectory root … node."""
-        found: list[Node] = []
+        path: list[Node] = []
         current: int | None = node_id
         while current is not None:
-            found.append(self._nodes[current])
+            path.append(self._nodes[current])
             current = self._nodes[current].parent
-        return tuple(reversed(found))
+        return tuple(reversed(path))
 
     def reference(self, node_id: int) -> tuple[int, int] | None:
         """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base.
@@ -250,10 +250,10 @@ class Tree:
 
     def subtree(self, node_id: int) -> tuple[Node, ...]:
         """The node and all below it, parents before children."""
-        found = [self._nodes[node_id]]
-        for node in found:
-            found.extend(self.children(node.id))
-        return tuple(found)
+        nodes = [self._nodes[node_id]]
+        for node in nodes:
+            nodes.extend(self.children(node.id))
+        return tuple(nodes)
 
     def visits(self, node_id: int) -> int:
         """Ended and in-flight segments in the subtree, itself included; rejected ones never happened."""
@@ -281,8 +281,8 @@ class Tree:
     def _consider(self, node_id: int, checkpoint: Checkpoint) -> None:
         """Keep the incumbent: the highest value, of equals the earlier node, within a node the later step."""
 
-        def rank(found: tuple[int, Checkpoint]) -> tuple[float, int, int]:
-            return found[1].score.value, -found[0], found[1].step
+        def rank(place: tuple[int, Checkpoint]) -> tuple[float, int, int]:
+            return place[1].score.value, -place[0], place[1].step
 
         if self._best is None or rank((node_id, checkpoint)) > rank(self._best):
             self._best = (node_id, checkpoint)

@@ -69,9 +69,9 @@ def _groups() -> list[str]:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    found = [line.split(":", 2) for line in lines if line.count(":") >= 2]
-    own = [_OOM_COUNTS[0].format(path.rstrip("/")) for _, kinds, path in found if not kinds]
-    own += [_OOM_COUNTS[1].format(path.rstrip("/")) for _, kinds, path in found if "memory" in kinds.split(",")]
+    fields = [line.split(":", 2) for line in lines if line.count(":") >= 2]
+    own = [_OOM_COUNTS[0].format(path.rstrip("/")) for _, kinds, path in fields if not kinds]
+    own += [_OOM_COUNTS[1].format(path.rstrip("/")) for _, kinds, path in fields if "memory" in kinds.split(",")]
     return [*own, *(place.format("") for place in _OOM_COUNTS)]
 
 

@@ -122,14 +122,14 @@ class RayWorker:
 
     async def results(self) -> list[tuple[str, str, list[dict[str, Any]]]]:
         """Complete directories of results that only this machine has: path here, path there, files."""
-        found = []
+        copies = []
         for here, there in self._outputs.items():
             for source, written in _checkpoints(Path(here)).items():
                 if self._sent.get(source) != written:
                     files = await asyncio.to_thread(moving.listing, Path(source))
                     target = Path(there) / Path(source).relative_to(here)
-                    found.append((source, str(target), [file.model_dump() for file in files]))
-        return found
+                    copies.append((source, str(target), [file.model_dump() for file in files]))
+        return copies
 
     async def read(self, source: str, name: str, offset: int) -> bytes:
         """A piece of a result."""

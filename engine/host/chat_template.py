@@ -55,7 +55,7 @@ def read_template(directory: Path | None) -> ChatTemplate | None:
         return None
     settings = _json(directory / "tokenizer_config.json")
     tokens = _json(directory / "special_tokens_map.json") | settings
-    found = {name: _content(value) for name, value in tokens.items() if name.endswith("_token")}
+    texts = {name: _content(value) for name, value in tokens.items() if name.endswith("_token")}
     own = directory / "chat_template.jinja"
     source: Any = settings.get("chat_template")
     if own.is_file():
@@ -65,7 +65,7 @@ def read_template(directory: Path | None) -> ChatTemplate | None:
         source = named.get("default")
     if not isinstance(source, str):
         return None
-    return ChatTemplate(source, {name: text for name, text in found.items() if text})
+    return ChatTemplate(source, {name: text for name, text in texts.items() if text})
 
 
 def _content(value: Any) -> str:

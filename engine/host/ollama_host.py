@@ -31,8 +31,8 @@ def address(text: str) -> str:
         UserError: it is no address of a server; one line with one that is.
     """
     given = text.strip()
-    scheme, found, rest = given.partition("://")
-    if not found:
+    scheme, has_scheme, rest = given.partition("://")
+    if not has_scheme:
         scheme, rest = "http", given
     if re.fullmatch(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*", rest):  # IPv6 as it stands
         rest = f"[{rest}]"
@@ -45,7 +45,7 @@ def address(text: str) -> str:
     if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w.:*-]*", host) or parts.query or parts.fragment:
         raise _no_address(given)
     host = _ANY.get(host, host)
-    if port is None and (not found or (host in _HERE and parts.scheme == "http")):
+    if port is None and (not has_scheme or (host in _HERE and parts.scheme == "http")):
         port = PORT
     name = f"[{host}]" if ":" in host else host
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""

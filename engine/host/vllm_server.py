@@ -82,17 +82,17 @@ def start_command(model: str, port: int, gpus: Sequence[int], length: int) -> st
 def _info(where: str) -> dict[str, Any] | None:
     """The server's configuration; None where it does not tell."""
     try:
-        found: dict[str, Any] = json.loads(_get(f"{where}/server_info?config_format=json"))["vllm_config"]
+        settings: dict[str, Any] = json.loads(_get(f"{where}/server_info?config_format=json"))["vllm_config"]
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None
         raise
-    return found
+    return settings
 
 
 def _get(url: str) -> bytes:
     """The answer of the server itself: no proxy lies between a trainer and its server."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=SECONDS) as answer:
-        found: bytes = answer.read()
-    return found
+        body: bytes = answer.read()
+    return body

@@ -72,7 +72,7 @@ def _is_known(key: str) -> bool:
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Every value of nested tables by its dotted key."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in table.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return values

@@ -53,15 +53,15 @@ def changed(config: RunConfig, name: str, settings: Mapping[str, Any]) -> RunCon
                 raise UserError(f"--set {key}: {table} is no table of the run file")
         place[last] = value
     try:
-        found = RunConfig.model_validate(data)
+        forked = RunConfig.model_validate(data)
     except ValidationError as error:
         raise UserError(f"--set {explain(error, RunConfig)}") from error
-    for key, (old, new) in edited(config.model_dump(mode="json"), found).items():
+    for key, (old, new) in edited(config.model_dump(mode="json"), forked).items():
         if why := why_fixed(key):
             raise UserError(
                 f"--set {key} = {short(new)}: stays {short(old)} in a fork: {why}; for another value start a new run"
             )
-    return found
+    return forked
 
 
 def fork(source: RunDirectory, config: RunConfig, runs_dir: Path) -> RunDirectory:

@@ -167,7 +167,7 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """All runs below a directory, damaged ones too, newest first by their run.toml."""
     if not runs_dir.is_dir():
         return []
-    found = []
+    dated = []
     try:
         entries = list(runs_dir.iterdir())
     except OSError as error:
@@ -176,5 +176,5 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
         run = RunDirectory(each)
         with suppress(OSError):  # another user's, or one that is being deleted
             if not run.name.startswith(".") and (since := run.since()) is not None:
-                found.append((since, run.name, run))
-    return [run for _, _, run in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+                dated.append((since, run.name, run))
+    return [run for _, _, run in sorted(dated, key=lambda entry: entry[:2], reverse=True)]

@@ -24,7 +24,7 @@ COMPARE_SECONDS = 300.0
 _UNREAD = "; too large to be loaded here: a start or --dry-run checks whether its weights are finite"
 
 
-def look(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> ModelFiles | None:
+def look(config: RunConfig, task: Task | None, findings: list[CheckFinding]) -> ModelFiles | None:
     """The base of a run with what is wrong with it; None when it cannot be used, or is not on this machine yet."""
     try:
         where = find_model(config.model.path, task)
@@ -33,16 +33,16 @@ def look(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> Mod
             parameters, read = _compare(model.directory)
             model, unread = replace(model, parameters=parameters or model.parameters), "" if read else _UNREAD
     except UserError as error:
-        found.append(CheckFinding("error", SUBJECT, str(error)))
+        findings.append(CheckFinding("error", SUBJECT, str(error)))
         return None
     except Fault as error:
-        found.append(CheckFinding("warning", SUBJECT, str(error)))
+        findings.append(CheckFinding("warning", SUBJECT, str(error)))
         return None
     size = f"{model.parameters / 1e6:,.1f}M parameters" if model.parameters else "size unknown"
-    found.append(
+    findings.append(
         CheckFinding("ok", SUBJECT, f"{where}: {model.architecture}, {size}, {model.positions} positions{unread}")
     )
-    found += _remarks(config, where, model)
+    findings += _remarks(config, where, model)
     return model
 
 

@@ -41,26 +41,26 @@ TRL_SECONDS = 120.0
 
 def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
     """Look at everything a run needs; `say` hears how far it is where that takes long."""
-    found: list[CheckFinding] = []
-    task, prompts = task_check.look(config, found, say)
-    model = model_check.look(config, task, found)
-    space = _space(config, task, found)
-    longest = prompt_check.lengths(config, task, model, space, prompts, found) if task and model and space else 0
+    findings: list[CheckFinding] = []
+    task, prompts = task_check.look(config, findings, say)
+    model = model_check.look(config, task, findings)
+    space = _space(config, task, findings)
+    longest = prompt_check.lengths(config, task, model, space, prompts, findings) if task and model and space else 0
     here = machine.inspect()
     sizes = memory_check.sizes(config, model, space, longest, gpu=bool(here.gpus)) if model else None
-    found += _trl(config)
-    found += _strategy(config)
-    found += _budget(config)
-    found += executor_check.look(config, here)
-    found += memory_check.memory(config, sizes, here) if sizes else ()
-    found += _directory(config, runs_dir)
-    found.append(memory_check.disk(config, sizes, runs_dir))
-    found += _few_bits(config, here)
-    found += _tracking(config)
-    found += vllm_check.look(config, here)
-    found += vllm_check.length(config, space, longest)
-    found.append(advisor_check.look(config.advisor))
-    return CheckReport(tuple(found), task)
+    findings += _trl(config)
+    findings += _strategy(config)
+    findings += _budget(config)
+    findings += executor_check.look(config, here)
+    findings += memory_check.memory(config, sizes, here) if sizes else ()
+    findings += _directory(config, runs_dir)
+    findings.append(memory_check.disk(config, sizes, runs_dir))
+    findings += _few_bits(config, here)
+    findings += _tracking(config)
+    findings += vllm_check.look(config, here)
+    findings += vllm_check.length(config, space, longest)
+    findings.append(advisor_check.look(config.advisor))
+    return CheckReport(tuple(findings), task)
 
 
 def resolve(config: RunConfig, task: Task | None = None, *, settled: bool = False) -> RunConfig:
@@ -105,16 +105,16 @@ def _advisor_host(config: RunConfig) -> str:
         return ""
 
 
-def _space(config: RunConfig, task: Task | None, found: list[CheckFinding]) -> Space | None:
+def _space(config: RunConfig, task: Task | None, findings: list[CheckFinding]) -> Space | None:
     try:
         suggested = task.space() if task else {}
         space = config.build_space(suggested)
     except UserError as error:
-        found.append(CheckFinding("error", "space", str(error)))
+        findings.append(CheckFinding("error", "space", str(error)))
         return None
     varied = [each for each in space if len(each.choices) != 1 and (each.choices or each.low < each.high)]
     names = ", ".join(f"{each.name} {each.allowed}" for each in varied)
-    found.append(CheckFinding("ok", "space", names or "nothing to search: every hyperparameter is fixed"))
+    findings.append(CheckFinding("ok", "space", names or "nothing to search: every hyperparameter is fixed"))
     return space
 
 

@@ -100,14 +100,14 @@ def verifier(
         if now - said > _SILENT_SECONDS:
             said = now
             say(f"scoring the prompts before the run: {number} of {len(items)}")
-        found = _score(task, item)
-        faults = [each for each in found.values() if isinstance(each, TaskError)]
+        rewards = _score(task, item)
+        faults = [each for each in rewards.values() if isinstance(each, TaskError)]
         errors += faults
-        if faults and (len(faults) == len(found) or len(errors) > tolerated):
+        if faults and (len(faults) == len(rewards) or len(errors) > tolerated):
             raise _placed(task, item, faults[0])
         generous += [
             (item, text)
-            for text, reward in found.items()
+            for text, reward in rewards.items()
             if text in ("", JUNK) and isinstance(reward, Reward) and reward.correct
         ]
     if errors:
@@ -126,10 +126,10 @@ def _score(task: Task, item: Item) -> dict[str, Reward | TaskError]:
     with time_limit(GRADER_SECONDS, f"task {task.name}: score of {task.where(item)}"):
         gold = task.gold(item)
         completions = list(dict.fromkeys(["", JUNK, item.answer if gold is None else gold]))
-        found = dict(zip(completions, verdicts(task, completions, [item] * len(completions)), strict=True))
-    if gold is not None and isinstance(right := found[gold], Reward) and not right.correct:
+        rewards = dict(zip(completions, verdicts(task, completions, [item] * len(completions)), strict=True))
+    if gold is not None and isinstance(right := rewards[gold], Reward) and not right.correct:
         raise TaskError(f"task {task.name} scores its own reference answer {gold!r:.80} wrong for {task.where(item)}")
-    return found
+    return rewards
 
 
 def _placed(task: Task, item: Item, error: TaskError) -> TaskError:
@@ -138,9 +138,9 @@ def _placed(task: Task, item: Item, error: TaskError) -> TaskError:
     return error if where == Task.where(task, item) else TaskError(f"{where}: {error}")
 
 
-def _generous(task: Task, found: Sequence[tuple[Item, str]]) -> Iterator[CheckFinding]:
+def _generous(task: Task, rewarded: Sequence[tuple[Item, str]]) -> Iterator[CheckFinding]:
     for text, name in (("", "an empty completion"), (JUNK, f"junk ({JUNK!r})")):
-        items = [item for item, given in found if given == text]
+        items = [item for item, given in rewarded if given == text]
         if items:
             more = f" and {len(items) - 1} more" if len(items) > 1 else ""
             rows = f"{task.where(items[0])}{more}"
@@ -165,15 +165,15 @@ def lengths(
     model: ModelFiles,
     space: Space,
     prompts: Sequence[PromptUse],
-    found: list[CheckFinding],
+    findings: list[CheckFinding],
 ) -> int:
-    """Prompts and completions against what the model can hold and its tokenizer can say, told to `found`.
+    """Prompts and completions against what the model can hold and its tokenizer can say, told to `findings`.
 
     Returns:
         Tokens of the longest prompt, of those that the model can hold; 0 where they cannot be counted.
     """
     if model.tokenizer is None:
-        found.append(CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with"))
+        findings.append(CheckFinding("warning", "model.path", "no tokenizer.json to count the prompts' tokens with"))
         return 0
     scored = config.evaluation_length(space, task.max_completion_length)
     trained = space.longest_completion(scored)
@@ -181,31 +181,31 @@ def lengths(
     try:
         texts = _PromptTexts(config, task, model)
         first = prompts[0].items[0]
-        found += texts.remarks(first)
-        found.append(CheckFinding("ok", "prompt", texts.shown(first)))
+        findings += texts.remarks(first)
+        findings.append(CheckFinding("ok", "prompt", texts.shown(first)))
         for each in prompts:
             completion = trained if each.use == "training" else scored
             room = model.positions - completion
             most = _longest(texts, each.items, room if model.positions else 0)
             longest = max(longest, min(most.tokens, max(room, 1)) if model.positions else most.tokens)
             if model.positions and most.tokens > room:
-                found.append(_too_long(task, each.use, most, completion, model.positions))
+                findings.append(_too_long(task, each.use, most, completion, model.positions))
                 return longest
     except UserError as error:
-        found.append(CheckFinding("error", "model.path", str(error)))
+        findings.append(CheckFinding("error", "model.path", str(error)))
         return longest
     text = f"prompts of up to {longest} tokens, completions of up to {trained}, {scored} in evaluations"
-    found.append(CheckFinding("ok", "max_completion_length", text))
+    findings.append(CheckFinding("ok", "max_completion_length", text))
     return longest
 
 
-def _too_long(task: Task, use: str, found: _LongestPrompt, completion: int, positions: int) -> CheckFinding:
-    row = f"a {use} prompt of {found.tokens} and a completion of {completion} tokens exceed the model's"
-    more = f" and {found.too_long - 1} more" if found.too_long > 1 else ""
+def _too_long(task: Task, use: str, longest: _LongestPrompt, completion: int, positions: int) -> CheckFinding:
+    row = f"a {use} prompt of {longest.tokens} and a completion of {completion} tokens exceed the model's"
+    more = f" and {longest.too_long - 1} more" if longest.too_long > 1 else ""
     key = "[space.max_completion_length] high" if use == "training" else "evaluation.max_completion_length"
-    most = positions - found.tokens
+    most = positions - longest.tokens
     remedy = f"set {key} to at most {most}, or " if most > 0 else ""
-    text = f"{row} {positions} positions ({task.where(found.item)}{more}); {remedy}remove such rows"
+    text = f"{row} {positions} positions ({task.where(longest.item)}{more}); {remedy}remove such rows"
     return CheckFinding("error", "max_completion_length", text)
 
 

@@ -67,11 +67,11 @@ def _row(reader: Reader, run: str, node: int | None, step: int | None) -> dict[s
             raise UserError(f"model.run = {run}: it has nothing better than its base, {header['model']}")
         name = "" if best.kind == "soup" else best.policy
         return {"path": best.path, "kept": True, "base": header["model"], "name": name}
-    found = reader.rows(BEST, (node, step, step))
-    if not found or node == 0:
+    rows = reader.rows(BEST, (node, step, step))
+    if not rows or node == 0:
         what = f"#{node}" if step is None else f"#{node} step {step}"
         raise UserError(f"model.run = {run}{what}: there is no such checkpoint; `llmzero show {run}` lists the nodes")
-    return {**found[0], "base": header["model"], "name": Policy(((node, found[0]["step"]),)).name}
+    return {**rows[0], "base": header["model"], "name": Policy(((node, rows[0]["step"]),)).name}
 
 
 def place(config: RunConfig, directory: RunDirectory) -> Path:

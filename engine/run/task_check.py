@@ -29,7 +29,7 @@ Prompts = tuple[prompt_check.PromptUse, ...]
 
 
 def look(
-    config: RunConfig, found: list[CheckFinding], say: Callable[[str], None]
+    config: RunConfig, findings: list[CheckFinding], say: Callable[[str], None]
 ) -> tuple[Task, Prompts] | tuple[None, Prompts]:
     """The task and the prompts that the run will use, once its verifier was tried on them; None if it cannot be used.
 
@@ -37,15 +37,15 @@ def look(
         found: gets what is found. say: hears how far the scoring is.
     """
     if not registry.is_file(config.task.name):
-        with _faults(config, found):
+        with _faults(config, findings):
             task, prompts = _load(config)
-            found += _judge(config, task, prompts, say)
+            findings += _judge(config, task, prompts, say)
             return task, prompts
         return None, ()
     said = _judge_apart(config, say)
-    found += said
+    findings += said
     if all(each.level != "error" for each in said):
-        with _faults(config, found):
+        with _faults(config, findings):
             return _load(config)
     return None, ()
 
@@ -58,23 +58,23 @@ def _load(config: RunConfig) -> tuple[Task, Prompts]:
 
 def _judge(config: RunConfig, task: Task, prompts: Prompts, say: Callable[[str], None]) -> list[CheckFinding]:
     said = [*prompt_check.verifier(config, task, prompts, say)]
-    found = [CheckFinding("ok", SUBJECT, f"{task.name}: {task.summary}"), *said]
+    findings = [CheckFinding("ok", SUBJECT, f"{task.name}: {task.summary}"), *said]
     if task.rows(Split.TRAIN) is not None:
         counts = ", ".join(f"{len(task.rows(split) or ())} {split}" for split in Split)
-        found.append(CheckFinding("ok", "rows", counts))
-    return found + [CheckFinding("warning", "rows", one_line(note)) for note in task.notes()]
+        findings.append(CheckFinding("ok", "rows", counts))
+    return findings + [CheckFinding("warning", "rows", one_line(note)) for note in task.notes()]
 
 
 @contextlib.contextmanager
-def _faults(config: RunConfig, found: list[CheckFinding]) -> Iterator[None]:
+def _faults(config: RunConfig, findings: list[CheckFinding]) -> Iterator[None]:
     """What the task's code raises becomes a finding: its author's."""
     try:
         yield
     except (TaskNotFound, TaskError) as error:
-        found.append(CheckFinding("error", SUBJECT, one_line(str(error))))
+        findings.append(CheckFinding("error", SUBJECT, one_line(str(error))))
     except Exception as error:  # noqa: BLE001 - the task's own code may raise anything
         text = f"{short_name(config.task.name)} fails: {one_line(repr(error))[:300]}"
-        found.append(CheckFinding("error", SUBJECT, text))
+        findings.append(CheckFinding("error", SUBJECT, text))
 
 
 def _judge_apart(config: RunConfig, say: Callable[[str], None]) -> list[CheckFinding]:
@@ -89,12 +89,12 @@ def _judge_apart(config: RunConfig, say: Callable[[str], None]) -> list[CheckFin
 def _judged(run_file: str, tell: Tell) -> list[dict[str, str]]:
     """The child's findings."""
     config = parse(run_file, default_name="check")
-    found: list[CheckFinding] = []
-    with _faults(config, found):
+    findings: list[CheckFinding] = []
+    with _faults(config, findings):
         task, prompts = _load(config)
         task.space()
-        found += _judge(config, task, prompts, tell)
-    return [asdict(each) for each in found]
+        findings += _judge(config, task, prompts, tell)
+    return [asdict(each) for each in findings]
 
 
 def main() -> int:

@@ -92,9 +92,9 @@ def memory_limit() -> int:
 
 def holder(error: BaseException) -> int | None:
     """The pid that holds the file, when this error says so."""
-    found = _HELD.search(str(error))
-    if found:
-        return int(found[1])
+    match = _HELD.search(str(error))
+    if match:
+        return int(match[1])
     # Within one process DuckDB shares the open file and refuses other settings instead of reporting a lock.
     return os.getpid() if "different configuration" in str(error) else None
 

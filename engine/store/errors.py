@@ -60,10 +60,10 @@ def one_line(error: BaseException | str) -> str:
 
 def _place(message: str) -> str:
     """Where in the query the error is, as "line 2, column 8" from 1, when DuckDB shows it: an excerpt and a caret."""
-    found = re.search(r"\nLINE (\d+): ([^\n]*)\n( *)\^[^\n]*\s*\Z", message)
-    if found is None:
+    match = re.search(r"\nLINE (\d+): ([^\n]*)\n( *)\^[^\n]*\s*\Z", message)
+    if match is None:
         return ""
-    number, excerpt, blanks = found.groups()
+    number, excerpt, blanks = match.groups()
     if excerpt.startswith("..."):
         return f"line {number}"  # a long line: DuckDB shows only its middle
     left, column = len(blanks) - len(f"LINE {number}: "), 0

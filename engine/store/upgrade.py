@@ -95,8 +95,8 @@ def _stored_name(cursor: duckdb.DuckDBPyConnection) -> str | None:
 
 def missing(version: int) -> dict[str, dict[str, str]]:
     """Table → column → type of what was added after `version`."""
-    found: dict[str, dict[str, str]] = {}
+    lacking: dict[str, dict[str, str]] = {}
     for number, tables in sorted(ADDED.items()):
         for table, columns in tables.items() if number > version else ():
-            found.setdefault(table, {}).update(columns)
-    return found
+            lacking.setdefault(table, {}).update(columns)
+    return lacking

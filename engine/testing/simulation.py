@@ -223,8 +223,8 @@ class Simulation:
 
 def intents(tree: Tree) -> Mapping[Intent, int]:
     """How many nodes of each intent a tree holds."""
-    found: dict[Intent, int] = {}
+    counts: dict[Intent, int] = {}
     for node in tree:
         if node.transition:
-            found[node.transition.intent] = found.get(node.transition.intent, 0) + 1
-    return found
+            counts[node.transition.intent] = counts.get(node.transition.intent, 0) + 1
+    return counts

@@ -43,8 +43,8 @@ class TaskConformance:
             split: {item.prompt for item in task.items(split, 600, seed=split_seed)}
             for split_seed, split in enumerate(Split)
         }
-        for split, found in prompts.items():
-            assert {split_of(prompt) for prompt in found} == {split}
+        for split, texts in prompts.items():
+            assert {split_of(prompt) for prompt in texts} == {split}
         assert not prompts[Split.TRAIN] & prompts[Split.VALIDATION]
         assert not prompts[Split.TRAIN] & prompts[Split.TEST]
         assert not prompts[Split.VALIDATION] & prompts[Split.TEST]
@@ -107,8 +107,8 @@ class TaskConformance:
             pytest.skip("no difficulty")
         levels = task.levels
         assert levels.lowest < levels.default <= levels.highest
-        found = {task.level(item) for item in task.items(Split.TRAIN, 600)}
-        assert found == set(range(levels.lowest, levels.highest + 1)), "untouched, every level occurs"
+        seen = {task.level(item) for item in task.items(Split.TRAIN, 600)}
+        assert seen == set(range(levels.lowest, levels.highest + 1)), "untouched, every level occurs"
         for difficulty in (levels.lowest, levels.default):
             easier = task.configured({"difficulty": difficulty})
             assert {task.level(item) for item in easier.items(Split.TRAIN, 400)} == set(

@@ -106,14 +106,14 @@ class RunTeller:
 
     def _artifacts(self, made: Path) -> list[Path]:
         """The strategy, and the report as `llmzero report` writes it; what cannot be made is left out."""
-        found = [self._directory.strategy] if self._directory.strategy.is_file() else []
+        files = [self._directory.strategy] if self._directory.strategy.is_file() else []
         command = own_packages.command("llmzero_tui.cli")
         command += ["report", str(self._directory.path), "-o", str(made / "report")]
         try:
             subprocess.run(command, check=True, timeout=REPORT_SECONDS, stdin=subprocess.DEVNULL, stdout=sys.stderr)
         except (OSError, subprocess.SubprocessError) as error:
             _log.warning("no report: %s", error)
-        return found + [file for file in [made / "report" / "report.html"] if file.is_file()]
+        return files + [file for file in [made / "report" / "report.html"] if file.is_file()]
 
 
 def _node(row: dict[str, Any]) -> TrackedNode:

@@ -99,8 +99,8 @@ class MLflow:
     def _begin(self, name: str, key: str, parent: str | None) -> str:
         """The run that an earlier engine began, else a new one."""
         mine = f"tags.llmzero_run = '{self._run}' AND tags.llmzero_key = '{key}'"
-        for found in self._client.search_runs([self._experiment], mine):
-            return str(found.info.run_id)
+        for known in self._client.search_runs([self._experiment], mine):
+            return str(known.info.run_id)
         tags = {"llmzero_run": self._run, "llmzero_key": key, **({"mlflow.parentRunId": parent} if parent else {})}
         return str(self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id)
 

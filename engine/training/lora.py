@@ -188,8 +188,8 @@ def _config(spec: LoraSpec) -> Any:
 
 
 def _state(model: Any, adapter: str) -> State:
-    found: State = get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False)
-    return found
+    state: State = get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False)
+    return state
 
 
 def _put(model: Any, state: State, adapter: str, source: str) -> None:

@@ -142,8 +142,8 @@ def on_meta(weights: WeightFiles) -> dict[str, torch.Tensor]:
 
 def positions_of(model: Any) -> int | None:
     """Tokens of a sequence that a model has positions for; None where it does not say."""
-    found: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return found
+    positions: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return positions
 
 
 def load_tokenizer(source: str) -> Any:

@@ -252,8 +252,8 @@ def vllm_length(vllm: VllmSpec, prompt: int, answer: int, positions: int | None 
             f"training.vllm.max_model_length = {vllm.length}: the longest prompt and the longest answer have {needed} "
             "tokens together; raise it, or set 0"
         )
-    found = vllm.length or 1 << (needed + prompt // 4 - 1).bit_length()
-    return min(found, positions or found)
+    length = vllm.length or 1 << (needed + prompt // 4 - 1).bit_length()
+    return min(length, positions or length)
 
 
 def schedule(trainer: Any, spec: SegmentSpec) -> None:

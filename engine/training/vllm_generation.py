@@ -143,8 +143,8 @@ class KeptGeneration(VLLMGeneration):  # type: ignore[misc]  # TRL has no types
         self, prompts: Sequence[list[int]], sampling: Sequence[dict[str, Any]], beat: Callable[[], None]
     ) -> list[list[int]]:
         def ask(prompt: list[int], settings: dict[str, Any]) -> list[int]:
-            found = self.vllm_client.generate([prompt], logprobs=None, generation_kwargs=settings)
-            return list(found["completion_ids"][0])
+            reply = self.vllm_client.generate([prompt], logprobs=None, generation_kwargs=settings)
+            return list(reply["completion_ids"][0])
 
         with ThreadPoolExecutor(SERVER_REQUESTS) as pool:
             asked = [pool.submit(ask, *each) for each in zip(prompts, sampling, strict=True)]

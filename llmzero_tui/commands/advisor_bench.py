@@ -37,13 +37,13 @@ def advisor_bench(options: argparse.Namespace) -> int:
         raise UserError(f"--to {options.to}: must be a file that ends in .md")
     if options.to is not None and not options.to.parent.is_dir():
         raise UserError(f"--to {options.to}: {options.to.parent} is not a directory; create it first")
-    found = _result(options)
+    result = _result(options)
     if options.json:
-        emit(to_json(found))
+        emit(to_json(result))
     elif options.to is None:
-        emit(*bench_lines(found))
+        emit(*bench_lines(result))
     if options.to is not None:
-        _write(options.to, found)
+        _write(options.to, result)
     return 0
 
 
@@ -68,19 +68,19 @@ def _result(options: argparse.Namespace) -> Any:
     command = [*own_packages.command("engine.decisions.bench"), json.dumps(question)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     try:
-        found = json.loads(done.stdout)
+        result = json.loads(done.stdout)
     except ValueError as error:
         raise Fault(f"the bench ended with {done.returncode}") from error
-    if "error" in found:
-        raise UserError(found["error"])
-    if "fault" in found:
-        raise Fault(f"{found['fault']}; what was answered before is kept with --answers")
-    return found
+    if "error" in result:
+        raise UserError(result["error"])
+    if "fault" in result:
+        raise Fault(f"{result['fault']}; what was answered before is kept with --answers")
+    return result
 
 
-def _write(file: Path, found: Any) -> None:
+def _write(file: Path, result: Any) -> None:
     try:
-        file.write_text(page(found), encoding="utf-8")
+        file.write_text(page(result), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror or error}") from error
     note(f"wrote {file}")

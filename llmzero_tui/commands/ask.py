@@ -62,13 +62,13 @@ def ask(options: argparse.Namespace) -> int:
 
 
 def _offer(question: str, model: AskedModel, why: str, *, as_json: bool) -> int:
-    found = asking.fitting(question)
+    saved = asking.fitting(question)
     note(f"no answer of {plain(model.model, 60)} at {plain(model.host, 80)}: {plain(why, 200)}")
     if as_json:
-        emit(to_json({"saved": [{"name": each.name, "words": each.words, "sql": each.text} for each in found]}))
-    elif found:
+        emit(to_json({"saved": [{"name": each.name, "words": each.words, "sql": each.text} for each in saved]}))
+    elif saved:
         note("saved queries that may answer it, for `llmzero sql RUN` or the : of the screen:")
-        emit("\n\n".join(each.text for each in found))
+        emit("\n\n".join(each.text for each in saved))
     else:
         note('no saved query has words of the question; `llmzero sql RUN "FROM documentation"` explains every table')
     return 1

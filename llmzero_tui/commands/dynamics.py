@@ -24,11 +24,11 @@ def parameter_dynamics(options: argparse.Namespace) -> int:
         finally:
             reader.close()
         groups.setdefault(moves.strategy, []).append(moves)
-    found = {strategy: dynamics(runs) for strategy, runs in groups.items()}
+    by_strategy = {strategy: dynamics(runs) for strategy, runs in groups.items()}
     if options.json:
-        emit(to_json({strategy: [each.as_dict() for each in rows] for strategy, rows in found.items()}))
+        emit(to_json({strategy: [each.as_dict() for each in rows] for strategy, rows in by_strategy.items()}))
         return 0
-    for strategy, rows in found.items():
+    for strategy, rows in by_strategy.items():
         runs = groups[strategy]
         changes = sum(run.transitions for run in runs)
         emit(f"strategy {plain(strategy)}: {counted(len(runs), 'run')}, {counted(changes, 'transition')}")

@@ -19,7 +19,7 @@ from engine.run.rundir import RunDirectory
 from llmzero_tui.terminal import in_browser
 
 if TYPE_CHECKING:
-    from llmzero_tui.text.headless import ToldBefore
+    from llmzero_tui.text.headless import ResumePoint
 
 
 def terminal(options: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def is_terminal() -> bool:
     return in_browser() or (sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb")
 
 
-def look(options: argparse.Namespace, directory: RunDirectory, before: ToldBefore | None = None) -> int:
+def look(options: argparse.Namespace, directory: RunDirectory, before: ResumePoint | None = None) -> int:
     """The screens of a run where there is a terminal, its progress as text elsewhere, without what it told `before`."""
     if has_screens(options):
         return _screen(options, directory)

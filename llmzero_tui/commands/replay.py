@@ -38,9 +38,9 @@ from tasks.base import Task, TaskError, TaskNotFound
 
 def replay_schedule(options: argparse.Namespace) -> int:
     """Say what is carried over and how, train, and say what came out."""
-    found = _read(options.strategy, options.runs_dir)
+    recorded = _read(options.strategy, options.runs_dir)
     scale = dict(map(_factor, options.scale or ()))
-    strategy = found.scaled(scale.pop(STEPS, 1.0))
+    strategy = recorded.scaled(scale.pop(STEPS, 1.0))
     changes = TargetChanges(
         model=options.model or "", task=options.task or "", settings=dict(map(_setting, options.set or ())),
         scale=scale, without=tuple(options.without or ()),
@@ -51,7 +51,7 @@ def replay_schedule(options: argparse.Namespace) -> int:
     cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds)))
     results = options.runs_dir / f"{cells[0].plan}.jsonl"
     if not options.json:
-        remarks(*_announcement(found, strategy, cells, parameters))
+        remarks(*_announcement(recorded, strategy, cells, parameters))
     if options.check:
         if options.json:
             emit(to_json([_as_dict(each) for each in parameters]))
@@ -152,7 +152,7 @@ def _model(path: str, task: Task) -> ModelFiles | None:
 
 
 def _announcement(
-    found: StrategyFile,
+    recorded: StrategyFile,
     strategy: StrategyFile,
     cells: Sequence[ComparisonCell],
     parameters: Sequence[CarriedParameter],
@@ -167,8 +167,8 @@ def _announcement(
         (p.name, _values([before for before, _ in p.values]), _values([after for _, after in p.values]), p.why)
         for p in parameters
     ]
-    if strategy.steps != found.steps:
-        told = [_values([stage.steps for stage in each.stage]) for each in (found, strategy)]
+    if strategy.steps != recorded.steps:
+        told = [_values([stage.steps for stage in each.stage]) for each in (recorded, strategy)]
         rows.append(("steps of a stage", told[0], told[1], "as you asked"))
     yield from table(("hyperparameter", "found", "trained", "rule"), rows)
 
@@ -192,21 +192,21 @@ def _values(values: Sequence[Any]) -> str:
 
 def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: stats.Lines) -> dict[str, Any]:
     task = cells[0].task
-    found: dict[str, Any] = {"run": strategy.run, "steps": strategy.steps}
+    outcome: dict[str, Any] = {"run": strategy.run, "steps": strategy.steps}
     scores = {which: stats.scores_by_seed(lines.get((task, which), {})) for which in (REPLAY, PLAIN)}
     measured = [line for which in (REPLAY, PLAIN) for line in lines.get((task, which), {}).values()]
     if measured:
-        found["base"] = stats.score(measured[0]["base"]).as_dict()
+        outcome["base"] = stats.score(measured[0]["base"]).as_dict()
     if "test" in strategy.scores:
-        found["searched"] = strategy.scores["test"]
+        outcome["searched"] = strategy.scores["test"]
     for which, by_seed in scores.items():
         if by_seed:
             mean = stats.mean(list(by_seed.values()))
-            found[which] = {"mean": mean.value, "interval": mean.interval, "seeds": by_seed}
+            outcome[which] = {"mean": mean.value, "interval": mean.interval, "seeds": by_seed}
     gain = stats.paired(scores[REPLAY], scores[PLAIN])
     if gain is not None:
-        found["difference"] = {"mean": gain.value, "interval": gain.interval, "seeds": gain.n}
-    return found
+        outcome["difference"] = {"mean": gain.value, "interval": gain.interval, "seeds": gain.n}
+    return outcome
 
 
 NAMES = {"base": "base model", "searched": "searched policy", REPLAY: "its schedule again", PLAIN: "plain GRPO"}

@@ -29,7 +29,7 @@ from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
 
 if TYPE_CHECKING:
-    from llmzero_tui.text.headless import ToldBefore
+    from llmzero_tui.text.headless import ResumePoint
 
 DEMO_SEGMENT_STEPS = 30
 DEMO_NODES_PER_MINUTE = 4
@@ -157,14 +157,14 @@ def _begin(options: argparse.Namespace, asked: RunConfig) -> int:
     return _after_start(options, directory)
 
 
-def _told_before(directory: RunDirectory) -> ToldBefore:
+def _told_before(directory: RunDirectory) -> ResumePoint:
     """What is not told again as text."""
-    from llmzero_tui.text.headless import told_before
+    from llmzero_tui.text.headless import resume_point
 
-    return told_before(directory)
+    return resume_point(directory)
 
 
-def _after_start(options: argparse.Namespace, directory: RunDirectory, before: ToldBefore | None = None) -> int:
+def _after_start(options: argparse.Namespace, directory: RunDirectory, before: ResumePoint | None = None) -> int:
     if options.detach:
         if options.json:
             holder = directory.holder()

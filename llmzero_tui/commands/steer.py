@@ -97,10 +97,10 @@ def _on_proposal(
     options: argparse.Namespace, kind: str, payload: Mapping[str, Any], values: Mapping[str, Any] | None = None
 ) -> int:
     """`values` are written over what the proposal changes; None sends no changes."""
-    found = _proposal(launch.find_run(options.runs_dir, options.name), options.node)
+    proposal = _proposal(launch.find_run(options.runs_dir, options.name), options.node)
     if values is not None:
-        payload = {**payload, "changes": {**json.loads(found["changes"] or "{}"), **values}}
-    return _order(options, kind, {"proposal_id": found["proposal_id"], "revision": found["revision"]}, payload)
+        payload = {**payload, "changes": {**json.loads(proposal["changes"] or "{}"), **values}}
+    return _order(options, kind, {"proposal_id": proposal["proposal_id"], "revision": proposal["revision"]}, payload)
 
 
 def _proposal(directory: RunDirectory, node: int | None) -> dict[str, Any]:

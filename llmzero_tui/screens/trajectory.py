@@ -154,10 +154,10 @@ class TrajectoryScreen(FeedScreen):
                 hope = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
                 lines.append(dress.done(hope))
             lines.append(Text(""))
-        if found := list(dynamics_short(dynamics)):
+        if dynamics_lines := list(dynamics_short(dynamics)):
             heading = f"Dynamics over all {counted(dynamics[0].transitions, 'transition')} of the run"
             lines.append(dress.done(Text(heading, style=f"bold {colours.wait}")))
-            lines += [dress.done(Text(line, style=colours.text)) for line in found]
+            lines += [dress.done(Text(line, style=colours.text)) for line in dynamics_lines]
         return Group(*lines)
 
     def on_resize(self) -> None:

@@ -24,33 +24,33 @@ class BenchTable:
     rows: Sequence[Sequence[str]]
 
 
-def bench_lines(found: Result) -> Iterator[str]:
+def bench_lines(result: Result) -> Iterator[str]:
     """Everything, as lines for stdout."""
-    yield _bank(found)
-    for each in tables(found):
+    yield _bank(result)
+    for each in tables(result):
         yield from ("", each.title, each.note)
         yield from table(each.header, each.rows)
 
 
-def page(found: Result) -> str:
+def page(result: Result) -> str:
     """The same as a page."""
-    parts = [HEAD, _bank(found) + "."]
-    for each in tables(found):
+    parts = [HEAD, _bank(result) + "."]
+    for each in tables(result):
         rows = [each.header, ["---"] * len(each.header), *each.rows]
         lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
         parts.append("\n".join((f"## {each.title}", "", each.note, "", *lines)))
     return "\n\n".join([*parts, METHOD])
 
 
-def tables(found: Result) -> list[BenchTable]:
+def tables(result: Result) -> list[BenchTable]:
     """What decisions came to, how advisors differ, how they answered at what cost, what paid, and every point."""
     made = (_gains, _differences, _answers, _roles, _payoffs, _points)
-    every = [each(found) for each in made]
+    every = [each(result) for each in made]
     return [each for each in every if each.rows]
 
 
-def _bank(found: Result) -> str:
-    bank = found["bank"]
+def _bank(result: Result) -> str:
+    bank = result["bank"]
     seeds = ", ".join(f"{n} with {counted(int(s), 'seed')}" for s, n in bank["seeds"].items())
     tasks = ", ".join(f"{task} {n}" for task, n in bank["tasks"].items())
     return plain(
@@ -60,15 +60,15 @@ def _bank(found: Result) -> str:
     )
 
 
-def _gains(found: Result) -> BenchTable:
-    horizons = found["horizons"]
+def _gains(result: Result) -> BenchTable:
+    horizons = result["horizons"]
     last = str(horizons[-1]) if horizons else ""
     rows = [
         (
             plain(row["advisor"]), str(row["points"]), *(_interval(row["gain"][str(h)]) for h in horizons),
             _interval(row.get("regret", {}).get(last)), _share(row.get("measured")), _number(row.get("distance")),
         )
-        for row in found["rows"]
+        for row in result["rows"]
     ]  # fmt: skip
     return BenchTable(
         "What the decisions came to",
@@ -79,14 +79,14 @@ def _gains(found: Result) -> BenchTable:
     )
 
 
-def _differences(found: Result) -> BenchTable:
-    horizons = found["horizons"]
+def _differences(result: Result) -> BenchTable:
+    horizons = result["horizons"]
     rows = [
         (
             plain(row["advisor"]), plain(row["against"]), *(_interval(row["gain"][str(h)]) for h in horizons),
             _verdict(row["gain"][str(horizons[-1])]),
         )
-        for row in found["differences"]
+        for row in result["differences"]
     ]  # fmt: skip
     return BenchTable(
         "One advisor against another",
@@ -103,13 +103,13 @@ def _verdict(value: Mapping[str, Any] | None) -> str:
     return "better" if value["low"] > 0 else "worse"
 
 
-def _answers(found: Result) -> BenchTable:
+def _answers(result: Result) -> BenchTable:
     rows = [
         (
             plain(row["advisor"]), *(_share(row[name]) for name in ("valid", "repaired", "refused")),
             f"{row['seconds']:.2f}", _share(row["idle"]),
         )
-        for row in found["rows"] if "valid" in row
+        for row in result["rows"] if "valid" in row
     ]  # fmt: skip
     return BenchTable(
         "How they answered",
@@ -120,13 +120,13 @@ def _answers(found: Result) -> BenchTable:
     )
 
 
-def _roles(found: Result) -> BenchTable:
+def _roles(result: Result) -> BenchTable:
     rows = [
         (
             plain(row["advisor"]), plain(role["role"]), f"{role['calls']:.1f}", f"{role['prompt_tokens']:.0f}",
             f"{role['completion_tokens']:.0f}", f"{role['seconds']:.2f}",
         )
-        for row in found["rows"] for role in row.get("roles", ())
+        for row in result["rows"] for role in row.get("roles", ())
     ]  # fmt: skip
     return BenchTable(
         "What each role of a model takes",
@@ -136,15 +136,15 @@ def _roles(found: Result) -> BenchTable:
     )
 
 
-def _payoffs(found: Result) -> BenchTable:
+def _payoffs(result: Result) -> BenchTable:
     """Kinds that were measured at one point only say nothing, and are left out."""
-    last = str(found["horizons"][-1]) if found["horizons"] else ""
+    last = str(result["horizons"][-1]) if result["horizons"] else ""
     rows = [
         (
             plain(row["diagnosis"]), plain(row["kind"]), str(row["gain"]["n"]), str(row["tasks"]),
             _interval(row["gain"]), _range(row["without"]), row["verdict"],
         )
-        for row in found["payoffs"] if row["gain"]["n"] > 1
+        for row in result["payoffs"] if row["gain"]["n"] > 1
     ]  # fmt: skip
     return BenchTable(
         "What paid, by diagnosis and kind of change",
@@ -159,11 +159,11 @@ def _range(value: Mapping[str, Any]) -> str:
     return "–" if value["low"] is None else f"{_signed(value['low'])} to {_signed(value['high'])}"
 
 
-def _points(found: Result) -> BenchTable:
-    last = str(found["horizons"][-1]) if found["horizons"] else ""
-    names = [row["advisor"] for row in found["rows"] if "valid" in row]
+def _points(result: Result) -> BenchTable:
+    last = str(result["horizons"][-1]) if result["horizons"] else ""
+    names = [row["advisor"] for row in result["rows"] if "valid" in row]
     rows = []
-    for point in found["points"]:
+    for point in result["points"]:
         cells = []
         for name in names:
             chosen = point["advisors"].get(name)

@@ -28,26 +28,26 @@ NOTE = (
 )
 
 
-def dynamics_lines(found: Sequence[ParameterDynamics]) -> Iterator[str]:
+def dynamics_lines(parameters: Sequence[ParameterDynamics]) -> Iterator[str]:
     """The table; without any change one line."""
-    transitions = max((each.transitions for each in found), default=0)
-    rows = dynamics_rows(found)
+    transitions = max((each.transitions for each in parameters), default=0)
+    rows = dynamics_rows(parameters)
     if not rows:
         yield f"no hyperparameter was changed in {counted(transitions, 'transition')}"
         return
     yield from table(HEADER, rows, right={2, 3})
-    if still := [plain(each.parameter) for each in found if not each.ups + each.downs]:
+    if still := [plain(each.parameter) for each in parameters if not each.ups + each.downs]:
         yield f"never changed in {counted(transitions, 'transition')}: {', '.join(still)}"
 
 
-def dynamics_rows(found: Sequence[ParameterDynamics]) -> list[list[str]]:
+def dynamics_rows(parameters: Sequence[ParameterDynamics]) -> list[list[str]]:
     """The table's rows: hyperparameters that were changed."""
-    return [_row(each) for each in found if each.ups + each.downs]
+    return [_row(each) for each in parameters if each.ups + each.downs]
 
 
-def dynamics_short(found: Sequence[ParameterDynamics]) -> Iterator[str]:
+def dynamics_short(parameters: Sequence[ParameterDynamics]) -> Iterator[str]:
     """A line for each hyperparameter that was changed, for narrow places; nothing where none was."""
-    for each in found:
+    for each in parameters:
         if not (changes := each.ups + each.downs):
             continue
         low, high = each.up_interval

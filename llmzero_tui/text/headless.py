@@ -50,25 +50,25 @@ class ProgressDisplay(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ToldBefore:
+class ResumePoint:
     """What a run had said when it was resumed, which is not said again: its latest event and the nodes' states."""
 
     event: int = 0
     nodes: Mapping[int, str] = field(default_factory=dict)
 
 
-def told_before(directory: RunDirectory) -> ToldBefore:
+def resume_point(directory: RunDirectory) -> ResumePoint:
     """All that the run holds now. Raises UserError, Fault: it cannot be read."""
     reader = open_run(directory.path)
     try:
         nodes = {row["node_id"]: _told_state(row) for row in read_facts(reader, directory).nodes}
-        return ToldBefore(reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"] or 0, nodes)
+        return ResumePoint(reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"] or 0, nodes)
     finally:
         reader.close()
 
 
 def follow(
-    directory: RunDirectory, *, as_json: bool = False, ascii: bool = False, before: ToldBefore | None = None
+    directory: RunDirectory, *, as_json: bool = False, ascii: bool = False, before: ResumePoint | None = None
 ) -> int:
     """Show a run until it is over, then its summary. Returns 0 when it finished or was stopped, 1 when it failed.
 
@@ -80,7 +80,7 @@ def follow(
     """
     try:
         with _display(ascii) as display:
-            follower = RunFollower(directory, display, before or ToldBefore())
+            follower = RunFollower(directory, display, before or ResumePoint())
             state = RunWatch(directory, follower.look).until_over()
     except KeyboardInterrupt:
         if directory.holder():
@@ -97,7 +97,7 @@ class RunFollower:
 
     directory: RunDirectory
     display: ProgressDisplay
-    before: ToldBefore = field(default_factory=ToldBefore)
+    before: ResumePoint = field(default_factory=ResumePoint)
     _state: str = ""
     _nodes: dict[int, str] = field(init=False)
     _asked: set[int] = field(default_factory=set)

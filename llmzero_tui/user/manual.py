@@ -52,7 +52,7 @@ def renewed(text: str) -> str:
     """The manual with the tables of now."""
     for mark, table in (("settings", settings_table()), ("keys", keys_tables())):
         pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
-        text = re.sub(pattern, lambda found, table=table: f"{found[1]}\n{table}\n\n{found[2]}", text, flags=re.DOTALL)  # type: ignore[misc]
+        text = re.sub(pattern, lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text, flags=re.DOTALL)  # type: ignore[misc]
     return text
 
 

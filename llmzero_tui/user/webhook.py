@@ -35,12 +35,12 @@ def address(setting: str, environment: Mapping[str, str] = os.environ) -> str:
     Raises:
         UserError: it is no address of http or https. The line does not quote it.
     """
-    found, source = environment.get(VARIABLE, "").strip(), VARIABLE
-    if not found:
-        found, source = setting.strip(), "webhook"
-    if found and not is_address(found):
+    given, source = environment.get(VARIABLE, "").strip(), VARIABLE
+    if not given:
+        given, source = setting.strip(), "webhook"
+    if given and not is_address(given):
         raise UserError(f"{source} is no address; allowed: {ALLOWED} (not shown here, since it is a secret)")
-    return found
+    return given
 
 
 def is_address(text: str) -> bool:

@@ -37,7 +37,7 @@ def read(name: str) -> Prompt:
     """A prompt file by its name; `prior` is one, too."""
     raw = resources.files(__package__).joinpath(f"{name}.md").read_text(encoding="utf-8")
     first, _, text = raw.partition("\n")
-    found = _VERSION.fullmatch(first.strip())
-    if found is None or found["role"] != name:
+    version = _VERSION.fullmatch(first.strip())
+    if version is None or version["role"] != name:
         raise ValueError(f"{name}.md begins with {first!r}, not with its version")
-    return Prompt(name, f"{name}/{found['version']}", text.strip())
+    return Prompt(name, f"{name}/{version['version']}", text.strip())

@@ -30,13 +30,13 @@ def draw(report: RunReport) -> dict[str, bytes]:
     matplotlib.use("Agg")
     matplotlib.rcParams.update({"svg.hashsalt": "llmzero", "font.size": 8, "axes.spines.top": False,
                                 "axes.spines.right": False})  # fmt: skip
-    found: dict[str, bytes] = {}
+    images: dict[str, bytes] = {}
     if len(report.scores) > 1:
-        found |= _written("tree", _tree(report.scores))
-        found |= _written("best", _best_so_far(report.scores))
+        images |= _written("tree", _tree(report.scores))
+        images |= _written("best", _best_so_far(report.scores))
     if (differing := _differing(report.parameters)) and any(row["stage"] is not None for row in report.parameters):
-        found |= _written("parameters", _parameters(differing))
-    return found
+        images |= _written("parameters", _parameters(differing))
+    return images
 
 
 def _written(name: str, figure: Figure) -> dict[str, bytes]:
