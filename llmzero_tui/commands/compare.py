@@ -85,6 +85,8 @@ def work_off(
     note(f"{len(standing.done)} {of} done{old}; results in {results}")
     signal.signal(signal.SIGTERM, _interrupt)
     failed = ComparisonRunner(cells, runs_dir, results, jobs, keep, note, cell_word).run()
+    if not standing.pending:
+        return 0
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} {of} done" + (f", {failed} failed here" if failed else ""))
     return 1 if failed else 0

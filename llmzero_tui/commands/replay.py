@@ -192,13 +192,14 @@ def _values(values: Sequence[Any]) -> str:
 
 def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: stats.Lines) -> dict[str, Any]:
     task = cells[0].task
-    outcome: dict[str, Any] = {"run": strategy.run, "steps": strategy.steps}
+    target = portable(cells[0].config().model.path or strategy.base)
+    outcome: dict[str, Any] = {"run": strategy.run, "steps": strategy.steps, "model": target, "task": task}
     scores = {which: stats.scores_by_seed(lines.get((task, which), {})) for which in (REPLAY, PLAIN)}
     measured = [line for which in (REPLAY, PLAIN) for line in lines.get((task, which), {}).values()]
     if measured:
         outcome["base"] = stats.score(measured[0]["base"]).as_dict()
     if "test" in strategy.scores:
-        outcome["searched"] = strategy.scores["test"]
+        outcome["searched"] = {**strategy.scores["test"], "model": strategy.base, "task": strategy.task}
     for which, by_seed in scores.items():
         if by_seed:
             mean = stats.mean(list(by_seed.values()))
@@ -222,7 +223,12 @@ def _result_lines(outcome: dict[str, Any]) -> Iterator[str]:
             over = f"mean of {counted(len(each['seeds']), 'seed')}"
             rows.append((name, f"{each['mean']:.3f}{_interval(each['interval'])}", over))
         else:
-            rows.append((name, f"{each['value']:.3f}{_interval((each['low'], each['high']))}", f"n {each['n']:.0f}"))
+            over = f"n {each['n']:.0f}"
+            if any(
+                each.get(key, outcome[key]) != outcome[key] for key in ("model", "task")
+            ):  # such scores do not compare
+                over += f", of {plain(each['model'], 60)} on {plain(each['task'], 60)}"
+            rows.append((name, f"{each['value']:.3f}{_interval((each['low'], each['high']))}", over))
     yield from table(("policy", "test score [95% interval]", "of"), rows)
     if (gain := outcome.get("difference")) is not None:
         seeds = counted(gain["seeds"], "seed")

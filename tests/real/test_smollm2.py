@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from benchmarks.pretrained import smollm2
 from engine.run import launch
@@ -19,6 +20,7 @@ from engine.training import lora
 from engine.training.merge import merge
 from llmzero_tui import cli
 from tests.engine import live
+from tests.unit.test_replay import document
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
 
@@ -150,6 +152,35 @@ def test_a_search_on_a_pretrained_model_branches_survives_a_kill_and_is_exported
     assert code == (0 if header["best_node"] else 2)
     merge(header["model"], str(kept), tmp_path / "merged")
     answers(tmp_path / "merged")
+
+
+SMALL = """
+training.lora.rank=8 training.batch_size=8 evaluation.validation_prompts=8 evaluation.rerank_prompts=8
+evaluation.test_prompts=8 evaluation.checkpoints=1 evaluation.soup=false search.no_signal=go-on
+"""
+
+
+def test_a_schedule_found_on_a_tiny_base_is_trained_again_on_a_pretrained_model(
+    model: Path, sums: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strategy = tmp_path / "strategy.toml"
+    strategy.write_text(tomli_w.dumps(document()), encoding="utf-8")
+    settings = [word for key in SMALL.split() for word in ("--set", key)]
+    scale = [word for each in ("steps=0.02", "max_completion_length=0.5") for word in ("--scale", each)]
+    words = ["replay", str(strategy), "--model", str(model), "--task", sums, "--seed", "9", *settings, *scale]
+    assert cli.main(["--runs-dir", str(runs), *words]) == 0
+    said = capsys.readouterr()
+    rows = {line.split("  ")[0]: line for line in (said.out + said.err).splitlines()}
+    assert "1e-4 → 5e-5" in rows["learning_rate"]
+    assert "0.001 → 5e-4" in rows["learning_rate"]
+    assert "mean of 1 seed" in rows["its schedule again"]
+    assert "mean of 1 seed" in rows["plain GRPO"]
+    [schedule] = [run for run in launch.list_runs(runs) if "-replay-9-" in run.name]
+    trained = live.rows(schedule, "SELECT configuration, trained_steps FROM nodes WHERE node_id > 0 ORDER BY node_id")
+    assert [row["trained_steps"] for row in trained] == [1, 1]
+    found = [json.loads(row["configuration"]) for row in trained]
+    assert [each["learning_rate"] for each in found] == [0.001, 5e-4]
+    assert [each["max_completion_length"] for each in found] == [16, 24]
 
 
 def answers(exported: Path) -> None:
