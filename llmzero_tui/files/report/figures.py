@@ -83,6 +83,7 @@ def _tree(scores: Sequence[Row]) -> Figure:
                 [row["value_high"] for row in points], color=BEST, alpha=0.15, linewidth=0,
             )  # fmt: skip
     axis.set_xlabel("GRPO steps from the base model")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylabel("validation score")
     _as_scores(axis, scores)
     return figure
@@ -104,6 +105,7 @@ def _best_so_far(scores: Sequence[Row]) -> Figure:
         axis.step([row[key] for row in scores], best, where="post", color=BEST)
         axis.scatter([row[key] for row in scores], [row["value"] for row in scores], s=5, color=OTHER)
         axis.set_xlabel(words)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         _as_scores(axis, scores)
     axes[0][0].set_ylabel("best validation so far")
     return figure
