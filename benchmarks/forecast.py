@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from engine.analysis.forecast import unchanged
 from engine.analysis.learning_curve import INTERVAL, LEAST_SCORES, Forecast, forecast
 from engine.compare.records import load, unpack
 from engine.domain.score import Score, wilson
@@ -44,7 +45,7 @@ class Search:
         scores: dict[int, Curve] = {}
         for node, step, n, greedy, sampled, *_, packed in line["scores"]:
             scores.setdefault(node, []).append((step, Score(n, greedy, sampled, unpack(packed, n))))
-        nodes = {node["id"]: node for node in line["nodes"]}
+        nodes = {node["id"]: {**node, "parent_id": node.get("parent")} for node in line["nodes"]}
         name = f"{line['task']}/{line['strategy']}/{line['seed']}"
         return cls(name, nodes, {k: sorted(v, key=lambda p: p[0]) for k, v in scores.items()}, line["best"]["node"])
 
@@ -52,24 +53,12 @@ class Search:
         """The curve of every branch: a first segment or a change, and what trained on from it unchanged."""
         for number, node in self.nodes.items():
             if node["intent"] not in {"base", *CONTINUING}:
-                yield self.curve(self.unchanged(number))
-
-    def unchanged(self, number: int) -> list[int]:
-        """The node and what trained on from it unchanged."""
-        found = [number]
-        while (after := self._after(found[-1])) is not None:
-            found.append(after)
-        return found
-
-    def _after(self, number: int) -> int | None:
-        """The first segment that trained on from a node."""
-        following = (n for n, node in self.nodes.items() if node.get("parent") == number)
-        return min((n for n in following if self.nodes[n]["intent"] in CONTINUING), default=None)
+                yield self.curve(unchanged(self.nodes, number))
 
     def curve(self, numbers: Sequence[int]) -> Curve:
         """Scores of successive nodes by steps since the first began, its start among them."""
         first = self.nodes[numbers[0]]
-        at_start = [s for step, s in self.scores.get(first["parent"], []) if step == first["branch_step"]]
+        at_start = [s for step, s in self.scores.get(first["parent_id"], []) if step == first["branch_step"]]
         points = [
             (self.nodes[n]["start_steps"] - first["start_steps"] + step, score)
             for n in numbers
@@ -79,8 +68,8 @@ class Search:
 
     def root_run(self, number: int) -> int:
         """The first segment that a node descends from."""
-        while self.nodes[number]["parent"] != 0:
-            number = self.nodes[number]["parent"]
+        while self.nodes[number]["parent_id"] != 0:
+            number = self.nodes[number]["parent_id"]
         return number
 
     @property
@@ -126,7 +115,7 @@ class Stopping:
 def stopping(search: Search) -> Stopping | None:
     """None for a search of one root run."""
     winner = search.root_run(search.best)
-    roots = [n for n, node in search.nodes.items() if node.get("parent") == 0]
+    roots = [n for n, node in search.nodes.items() if node["parent_id"] == 0]
     if len(roots) < 2:
         return None
     stopped: set[int] = set()
@@ -144,7 +133,7 @@ def stopping(search: Search) -> Stopping | None:
 
 def _end(search: Search, root: int, newest: int) -> Forecast | None:
     """A root run's score at the end of the budget, from what was known when a node had ended."""
-    known = [n for n in search.unchanged(root) if n <= newest]
+    known = [n for n in unchanged(search.nodes, root) if n <= newest]
     return forecast(search.curve(known), search.total) if known else None
 
 

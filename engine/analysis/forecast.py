@@ -42,7 +42,7 @@ def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | No
     nodes = {row["node_id"]: row for row in rows(NODES)}
     if steps_left < 1 or best not in nodes or nodes[best]["parent_id"] is None:
         return None
-    branch = _branch(nodes, best)
+    branch = unchanged(nodes, _first(nodes, best))
     first = nodes[branch[0]]
     scores = {(row["node_id"], row["step"]): score for row in rows(SCORES) if (score := score_of(row)) is not None}
     begun = scores.get((first["parent_id"], first["branch_step"]))
@@ -58,11 +58,19 @@ def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | No
     return BranchForecast(branch[-1], first["start_steps"] + at, made.mean, made.low, made.high)
 
 
-def _branch(nodes: Nodes, best: int) -> list[int]:
-    """The nodes of a branch from where it began to its end, `best` among them."""
-    first = best
-    while nodes[first]["intent"] in CONTINUING and (parent := nodes[first]["parent_id"]) in nodes and parent < first:
-        first = parent
+def _first(nodes: Nodes, node: int) -> int:
+    """Where the branch of a node began."""
+    while nodes[node]["intent"] in CONTINUING and (parent := nodes[node]["parent_id"]) in nodes and parent < node:
+        node = parent
+    return node
+
+
+def unchanged(nodes: Nodes, first: int) -> list[int]:
+    """A node and what trained on from it unchanged, each time the segment that did so first.
+
+    Args:
+        nodes: by number, with `parent_id` and `intent`; children have the higher numbers.
+    """
     branch = [first]
     while (after := _after(nodes, branch[-1])) is not None:
         branch.append(after)
@@ -70,6 +78,5 @@ def _branch(nodes: Nodes, best: int) -> list[int]:
 
 
 def _after(nodes: Nodes, node: int) -> int | None:
-    """The first segment that trained on from a node; children have the higher numbers."""
     following = (n for n, row in nodes.items() if row["parent_id"] == node and row["intent"] in CONTINUING and n > node)
     return min(following, default=None)
