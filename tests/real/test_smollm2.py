@@ -180,7 +180,7 @@ def test_a_schedule_found_on_a_tiny_base_is_trained_again_on_a_pretrained_model(
     assert [row["trained_steps"] for row in trained] == [1, 1]
     found = [json.loads(row["configuration"]) for row in trained]
     assert [each["learning_rate"] for each in found] == [0.001, 5e-4]
-    assert [each["max_completion_length"] for each in found] == [16, 24]
+    assert [each["max_completion_length"] for each in found] == [16, 16]  # 24 is held within what the task allows
 
 
 def answers(exported: Path) -> None:
