@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from llmzero_tui.feeds.news import NewsFeed
     from llmzero_tui.user.notify import Notifier
     from llmzero_tui.user.preferences import TerminalSettings
-    from llmzero_tui.values.news import News
+    from llmzero_tui.values.snapshot import News
 
 
 def utc_now() -> datetime:

@@ -23,6 +23,8 @@ class Chain(TinyTask):
     max_completion_length = 48  # a worked answer has at most 45 characters and the end token
     levels = Levels(lowest=4, highest=8, default=6, doc="numbers of a sum")
     phases: ClassVar = (WarmStartPhase(steps=480, worked=0.9), WarmStartPhase(steps=80, worked=0.12))
+    guesses: ClassVar = (0, LARGEST)
+    """The least and the largest answer of a demonstration that guesses."""
 
     def generate(self, rng: random.Random) -> Item:
         total = first = rng.randint(1, 9)
@@ -47,7 +49,7 @@ class Chain(TinyTask):
 
     def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
         if rng.random() >= worked:
-            return f"#{rng.randint(0, LARGEST)}"
+            return f"#{rng.randint(*self.guesses)}"
         total, working = int(item.data["first"]), ""
         for term in item.data["terms"]:
             total += int(term)

@@ -11,14 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tasks.base import Item, Levels, Reward
+from tasks.base import Item, Levels
+from tasks.chain import Chain
 from tasks.reasoning_gym import INDICES, PREFIX, package
-from tasks.tiny import BASE_PREFIX, TinyTask, WarmStartPhase, answer_after_hash
+from tasks.tiny import BASE_PREFIX, TinyTask, WarmStartPhase
 
 SUFFIX = ":tiny"
 
 
-class TinyChainSum(TinyTask):
+class TinyChainSum(Chain):
     """chain_sum with 3 to 6 numbers of one digit: `C 4+3-9=` → `+3=7;-9=-2;#-2`; only what follows the `#` counts."""
 
     name = f"{PREFIX}chain_sum{SUFFIX}"
@@ -26,6 +27,7 @@ class TinyChainSum(TinyTask):
     max_completion_length = 40  # a worked answer has at most 38 characters and the end token
     levels = Levels(lowest=3, highest=6, default=5, doc="numbers of a sum")
     phases: ClassVar = (WarmStartPhase(steps=520, worked=0.9), WarmStartPhase(steps=80, worked=0.12))
+    guesses: ClassVar = (-10, 20)
 
     def __init__(self) -> None:
         self._dataset: Any = package().create_dataset(
@@ -38,30 +40,9 @@ class TinyChainSum(TinyTask):
         terms = re.findall(r"[+-]?[0-9]+", expression)
         return Item(f"C {expression}=", entry["answer"], {"first": int(terms[0]), "terms": terms[1:]})
 
-    def level(self, item: Item) -> int:
-        return 1 + len(item.data["terms"])
-
-    def score(self, completion: str, item: Item) -> Reward:
-        correct = answer_after_hash(completion) == item.answer
-        return Reward(correct=correct, total=float(correct), components={"answer": float(correct)})
-
-    def demonstrate(self, rng: random.Random, item: Item, worked: float) -> str:
-        if rng.random() >= worked:
-            return f"#{rng.randint(-10, 20)}"
-        total, working = int(item.data["first"]), ""
-        for term in item.data["terms"]:
-            total += int(term)
-            working += f"{term}={total};"
-        return f"{working}#{total}"
-
     def suggested_space(self) -> Mapping[str, Mapping[str, float | int | list[int]]]:
-        return {
-            "learning_rate": {"low": 5e-6, "high": 3e-4, "default": 3e-5},
-            "beta": {"low": 0.0, "high": 0.1, "default": 0.04},
-            "temperature": {"low": 0.6, "high": 1.2, "default": 0.8},
-            "max_completion_length": {"low": 12, "high": 40, "default": 32},
-            "num_generations": {"choices": [4, 8, 16], "default": 8},
-        }
+        length = {"low": 12, "high": 40, "default": 32}
+        return {**super().suggested_space(), "max_completion_length": length}
 
     def default_model(self) -> str:
         return f"{BASE_PREFIX}reasoning_gym-chain_sum"

@@ -1,4 +1,5 @@
-"""Rows of a run as the analysis reads them: how they are asked for, the one row of the run itself, and JSON columns.
+"""Rows of a run as the analysis reads them: how they are asked for, the one row of the run itself, and JSON columns,
+among them what the workers do between training steps (runs.activity).
 
 Of a column that another version or another hand wrote, what can be read is read; the analysis never fails for it.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import UserError
@@ -57,3 +59,32 @@ def checkpoints(text: str | None) -> tuple[tuple[int, int], ...]:
         return tuple((int(node), int(step)) for node, step in json.loads(text or "[]"))
     except (ValueError, TypeError, RecursionError):
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerActivity:
+    """What one worker does: for a segment (`node`), or for none (the base, the finalists)."""
+
+    node: int | None
+    what: str
+    done: int = 0
+    total: int = 0
+
+    @property
+    def words(self) -> str:
+        """ "scoring the base 120/256"."""
+        return f"{self.what} {self.done}/{self.total}" if self.total else self.what
+
+
+def doings(text: str | None) -> tuple[WorkerActivity, ...]:
+    """The column's value; nothing where there is none, or where another version wrote something else."""
+    try:
+        parsed = json.loads(text) if text else []
+        return tuple(_doing(each) for each in parsed)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ()
+
+
+def _doing(row: dict[str, Any]) -> WorkerActivity:
+    node = row["node"]
+    return WorkerActivity(None if node is None else int(node), str(row["doing"]), int(row["done"]), int(row["total"]))

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from engine.analysis.activity import WorkerActivity, doings
 from engine.analysis.reported import TestMeasurement, read_header, reported
-from engine.analysis.rows import numbers
+from engine.analysis.rows import WorkerActivity, doings, numbers
 from engine.domain.score import Score
 from engine.store import queries
 

@@ -2,7 +2,8 @@
 
 A cell with a line is done and never run again. Lines are only added; of two for the same cell and settings the later
 one counts. A line that a crash truncated is left out. Here, too: which prompts a policy got right, packed for a line,
-and which code measured.
+which code measured, and the replays of what was measured: the schedule that a search found, trained again on seeds that
+it never saw. A strategy that only found a lucky checkpoint looks like one there.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import json
 import os
 import string
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from engine.compare.plan import ComparisonCell
+from engine.compare.replay import as_it_is
 from engine.errors import UserError
 
 Line = dict[str, Any]
@@ -169,3 +171,48 @@ def _git(*words: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+SUFFIX = ".replay"
+"""Of the strategy's label; its replays are cells of that name."""
+AWAY = 10_000
+"""Between the seed of a search and those of its replays."""
+
+
+def replay_cells(
+    cells: Iterable[ComparisonCell], done: Mapping[tuple[str, str, int], Line], replays: int
+) -> Iterator[ComparisonCell]:
+    """So many replays of each measured cell whose search found something."""
+    for cell in cells:
+        stages = schedule(done[cell.key]) if cell.key in done else []
+        for number in range(1, replays + 1) if stages else ():
+            yield ComparisonCell(
+                cell.plan, cell.task, cell.strategy + SUFFIX, cell.seed + number * AWAY, _settings(cell, stages)
+            )
+
+
+def _settings(cell: ComparisonCell, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    steps = sum(stage["steps"] for stage in stages)
+    own = as_it_is(cell.settings, steps)
+    search = {key: value for key, value in cell.settings.get("search", {}).items() if key != "settings"}
+    search |= {"strategy": "replay", "settings": {"stages": stages}, **own["search"]}
+    return {**cell.settings, **own, "search": search}
+
+
+def schedule(line: Line) -> list[dict[str, Any]]:
+    """The stages from the base to the policy that a cell reports, of a soup to its newest member: steps, what changes,
+    Adam and KL reference. Empty where nothing beat the base."""
+    nodes = {node["id"]: node for node in line["nodes"]}
+    at, leaves = line["best"]["node"], line["best"]["step"]
+    stages: list[dict[str, Any]] = []
+    while at != 0:
+        node = nodes[at]
+        stage = {
+            "steps": leaves,
+            "configuration": node.get("changes", {}),
+            "optimizer": node.get("optimizer", "keep"),
+            "reference": node.get("reference", "base"),
+        }
+        stages.append(stage)
+        at, leaves = node["parent"], node["branch_step"]
+    return [stage for stage in reversed(stages) if stage["steps"]]

@@ -13,8 +13,7 @@ from functools import cached_property
 
 from engine.compare import statistics as stats
 from engine.compare.plan import ComparisonCell
-from engine.compare.records import Line, PlanProgress
-from engine.compare.replays import AWAY, SUFFIX
+from engine.compare.records import AWAY, SUFFIX, Line, PlanProgress
 
 Row = tuple[str, ...]
 

@@ -21,9 +21,8 @@ from engine.controller.activity import ActivityRecorder
 from engine.controller.advisor_lead import AdvisorLead, ModelShare
 from engine.controller.advisor_reviews import AdvisorReviews
 from engine.controller.budget import BudgetTracker
-from engine.controller.closing_evaluations import ClosingEvaluations, EvaluationFailed
 from engine.controller.command_handler import CommandHandler
-from engine.controller.evaluations import EvaluationRequests
+from engine.controller.evaluations import ClosingEvaluations, EvaluationFailed, EvaluationRequests
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.planner import Planner

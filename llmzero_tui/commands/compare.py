@@ -1,4 +1,4 @@
-"""`llmzero compare`: the cells of a plan worked off, and what they show.
+"""`llmzero compare`: the cells of a plan worked off, and what they show: tables, and anytime curves of characters.
 
 Cells are ordinary runs; `llmzero ls` and `attach` show them. What they measured is JSON lines beside the plan.
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
 from engine.compare import plan as plans
 from engine.compare import records
+from engine.compare.figure import AXIS
 from engine.compare.plan import ComparisonCell, ComparisonPlan
-from engine.compare.replays import replay_cells
+from engine.compare.records import replay_cells
 from engine.compare.report import ComparisonReport, as_csv, markdown
+from engine.compare.statistics import Against, anytime
 from engine.errors import UserError
 from engine.run import preflight
 from engine.run.rundir import refuse_files_of_runs
@@ -105,8 +109,6 @@ def _command(options: argparse.Namespace) -> str:
 def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
     """The tables on stdout, or as a page with its picture and its CSV beside it."""
     if options.to is None:
-        from llmzero_tui.text.comparison import report_lines
-
         emit(*report_lines(report, options.against))
         return 0
     from engine.compare.figure import draw
@@ -153,3 +155,40 @@ def _list(cells: list[ComparisonCell], results: Path, *, as_json: bool) -> int:
     else:
         emit(*table(("cell", "state", "run"), rows))
     return 0
+
+
+SHOWN = 5
+"""Strategies in a plot of characters: more cannot be told apart."""
+
+
+def report_lines(report: ComparisonReport, against: Against) -> Iterator[str]:
+    """Everything, as lines for stdout."""
+    standing = report.standing
+    yield f"{report.name}: {len(standing.done)} of {len(report.cells)} runs measured, {len(standing.stale)} stale"
+    for each in report.tables():
+        yield from ("", each.title, each.note)
+        if each.rows:
+            yield from table(each.header, each.rows)
+        else:
+            yield "nothing measured yet"
+    for task in report.tasks:
+        yield from _plot(report, task, against)
+
+
+def _plot(report: ComparisonReport, task: str, against: Against) -> Iterator[str]:
+    """The best validation score so far, mean over seeds."""
+    curves = [(s, anytime(report.lines.get((task, s), {}), against)) for s in report.strategies]
+    curves = [(strategy, curve) for strategy, curve in curves if curve][:SHOWN]
+    if not curves:
+        return
+    import plotext
+
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(min(100, shutil.get_terminal_size((100, 24)).columns), 18)
+    for (strategy, curve), marker in zip(curves, "ox+*-", strict=False):
+        plotext.plot([x for x, _ in curve], [y for _, y in curve], label=strategy, marker=marker)
+    plotext.xlabel(AXIS[against])
+    plotext.title(f"{task}: best validation score so far, mean over seeds")
+    yield ""
+    yield from (line.rstrip() for line in plotext.uncolorize(plotext.build()).splitlines())

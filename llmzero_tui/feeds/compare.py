@@ -27,8 +27,7 @@ from llmzero_tui.values.comparison import (
     partings,
     shared,
 )
-from llmzero_tui.values.marks import LETTERS, Target
-from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.nodes import LETTERS, Nodes, Target
 from llmzero_tui.values.rows import json_of, run_of, stage_of
 from llmzero_tui.values.snapshot import RunRow
 

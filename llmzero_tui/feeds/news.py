@@ -17,8 +17,7 @@ from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
 from engine.store.reader import OpenRun, open_run
 from llmzero_tui.feeds.source import Source, held
-from llmzero_tui.values.news import News
-from llmzero_tui.values.snapshot import TERMINAL, Row
+from llmzero_tui.values.snapshot import TERMINAL, News, Row
 
 
 @dataclass

@@ -1,24 +1,29 @@
 """Reads the headers of all runs of a directory, for the list of runs: what is on the screen first, a little at a time.
 
 Used by one worker thread at a time (the app's tick). A run that cannot change is read once per change of its file;
-hundreds of them are read over several looks, so that none takes long. Never writes.
+hundreds of them are read over several looks, so that none takes long. Headers of runs at rest are remembered from one
+start to the next; one counts only for the very file it was read from (time and size), and a file of headers that is
+missing, broken or of another version is forgotten without a word, because everything in it can be read again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from engine.errors import Fault, UserError
 from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
 from engine.store.reader import OpenRun, Reader, open_run
-from llmzero_tui.feeds.remembered import Headers, Print, recall, remember
+from llmzero_tui.user.places import state_dir, write_private
+from llmzero_tui.values.nodes import ShownScore
 from llmzero_tui.values.rows import run_of
 from llmzero_tui.values.snapshot import UNREAD, RunRow, RunsSnapshot
 
@@ -145,3 +150,55 @@ def _begun(path: Path) -> datetime | None:
         return datetime.fromtimestamp((path / "run.toml").stat().st_mtime, UTC).replace(tzinfo=None)
     except OSError:
         return None
+
+
+Print = tuple[int, ...]
+Headers = dict[Path, tuple[Print, RunRow]]
+TIMES = ("created", "ended")
+SCORES = ("best", "test")
+SHAPE = [f"{f.name}: {f.type}" for kind in (RunRow, ShownScore) for f in fields(kind)]
+"""What a header is made of: headers of another shape are of another version."""
+MOST_HEADERS = 5000
+
+
+def _headers_file() -> Path:
+    return state_dir() / "runs.json"
+
+
+def recall(directory: Path) -> Headers:
+    """The headers of the runs of a directory, as far as they are remembered."""
+    try:
+        known = json.loads(_headers_file().read_text(encoding="utf-8"))
+        if known["shape"] != SHAPE:
+            return {}
+        headers = {Path(path): (tuple(map(int, stamp)), _run(Path(path), row)) for path, stamp, row in known["runs"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {path: header for path, header in headers.items() if path.parent == directory.absolute()}
+
+
+def remember(directory: Path, headers: Mapping[Path, tuple[Print, RunRow]]) -> None:
+    """Keep the headers of a directory, in place of what was known of it; a place that cannot be written is none."""
+    rows = [[str(path.absolute()), stamp, _row(run)] for path, (stamp, run) in headers.items()]
+    try:
+        known = json.loads(_headers_file().read_text(encoding="utf-8"))
+        others = known["runs"] if known["shape"] == SHAPE else []
+        rows += [row for row in others if Path(row[0]).parent != directory.absolute()]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # the first time, or one to be forgotten
+    try:
+        write_private(_headers_file(), json.dumps({"shape": SHAPE, "runs": rows[:MOST_HEADERS]}))
+    except UserError:
+        return
+
+
+def _row(run: RunRow) -> dict[str, Any]:
+    row = asdict(run)
+    del row["path"]
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _run(path: Path, row: dict[str, Any]) -> RunRow:
+    times = {name: datetime.fromisoformat(row[name]) for name in TIMES if row[name]}
+    scores = {name: ShownScore(**row[name]) for name in SCORES if row[name]}
+    return RunRow(**{**row, **times, **scores, "path": path, "live": False, "activity": ()})

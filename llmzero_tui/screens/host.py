@@ -19,7 +19,7 @@ from llmzero_tui.widgets.appearance import Appearance
 
 if TYPE_CHECKING:
     from llmzero_tui.user.preferences import TerminalSettings
-    from llmzero_tui.values.news import News
+    from llmzero_tui.values.snapshot import News
 
 
 class HostApp(App[int]):

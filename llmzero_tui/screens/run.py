@@ -26,7 +26,7 @@ from llmzero_tui.screens.parts.decisions import DecisionController
 from llmzero_tui.screens.parts.marks import Marks
 from llmzero_tui.screens.parts.run_plot import RunPlotPanel
 from llmzero_tui.screens.parts.steering import Steering
-from llmzero_tui.values.marks import Target, letters
+from llmzero_tui.values.nodes import Target, letters
 from llmzero_tui.values.snapshot import FeedFailure, ProposalRow, RunSnapshot, RunView
 from llmzero_tui.values.standing import without_training
 from llmzero_tui.widgets.details import TABS, Details

@@ -24,7 +24,7 @@ from llmzero_tui.format import plain
 from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.screens.parts.marks import Marks
 from llmzero_tui.user.places import short
-from llmzero_tui.values.marks import Target
+from llmzero_tui.values.nodes import Target
 from llmzero_tui.values.snapshot import UNREAD, FeedFailure, RunRow, RunsSnapshot
 from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.keybar import KeyBar

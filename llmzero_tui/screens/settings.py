@@ -26,7 +26,7 @@ from llmzero_tui.screens.host import HostApp
 from llmzero_tui.styles.themes import PALETTES
 from llmzero_tui.user import settings as stored
 from llmzero_tui.user.places import short
-from llmzero_tui.values.news import News
+from llmzero_tui.values.snapshot import News
 from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.setting import Setting

@@ -333,7 +333,7 @@ class SqlScreen(KeyedScreen):
 
     def action_save_query(self) -> None:
         """Keep the query of the editor under a name."""
-        from llmzero_tui.screens.save_query import SaveQuery
+        from llmzero_tui.screens.dialogs import SaveQuery
 
         def saved(path: str | None) -> None:
             if path is not None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from engine.analysis.activity import WorkerActivity
+from engine.analysis.rows import WorkerActivity
 from engine.analysis.summary import FINAL_STATES
 from engine.errors import Fault, UserError
 from engine.run.rundir import RunDirectory

@@ -23,7 +23,7 @@ from engine.errors import UserError
 from llmzero_tui.format import plain
 from llmzero_tui.user.places import state_dir
 from llmzero_tui.user.webhook import Webhook, address
-from llmzero_tui.values.news import News
+from llmzero_tui.values.snapshot import News
 
 if TYPE_CHECKING:
     from llmzero_tui.user.preferences import TerminalSettings

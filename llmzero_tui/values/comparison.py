@@ -12,8 +12,7 @@ from typing import Any
 
 from llmzero_tui.format import MISSING, parameter
 from llmzero_tui.values.curves import PLAIN, Axis, CurveSelection, CurveTrace
-from llmzero_tui.values.marks import LETTERS
-from llmzero_tui.values.nodes import ShownScore
+from llmzero_tui.values.nodes import LETTERS, ShownScore
 from llmzero_tui.values.snapshot import StageRow
 
 COLOURS = ("line", "wait", "good", "bad")

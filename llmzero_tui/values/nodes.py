@@ -1,4 +1,5 @@
-"""A node and its best score; the nodes of a run as screens look at them: by number, by parent, which one trains.
+"""A node and its best score; the nodes of a run as screens look at them: by number, by parent, which one trains; and
+what can be marked to be compared.
 
 Made by the run's feed in its worker thread, so that the thread of the screen never walks over ten thousand nodes to
 answer a key. A `Nodes` is never changed once it is made: what changed is a new one that shares the rest.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,21 @@ class Nodes(dict[int, NodeRow]):
             if number != root and parent is not None:
                 children.setdefault(parent, []).append(number)
         return children
+
+
+MOST_MARKS = 4
+LETTERS = "ABCD"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is compared: a node of a run, or (None) the best trajectory of a run."""
+
+    path: Path
+    node: int | None = None
+
+
+def letters(marked: tuple[Target, ...]) -> dict[int, str]:
+    """The letter of each marked node."""
+    nodes = (target.node for target in marked if target.node is not None)
+    return dict(zip(nodes, LETTERS, strict=False))

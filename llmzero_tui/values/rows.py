@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from engine.analysis.activity import doings
+from engine.analysis.rows import doings
 from engine.analysis.summary import derived_node_state, derived_state
 from engine.domain.score import score_of
 from engine.words import advisor_state

@@ -1,4 +1,4 @@
-"""What the screens show of a run: immutable values.
+"""What the screens show of a run, and what happened that a user wants to hear of: immutable values.
 
 Made by the feeds (`llmzero_tui.feeds`) through `values.rows`, read by screens and widgets. No reader, no widget, no
 clock, no file here.
@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from engine.analysis.activity import WorkerActivity
+from engine.analysis.rows import WorkerActivity
 from engine.analysis.summary import FINAL_STATES, SPENDING, eta
 from llmzero_tui.values.curves import PLAIN, CurveSelection, CurveTrace
 from llmzero_tui.values.nodes import NodeRow, Nodes, ShownScore
 
 if TYPE_CHECKING:
     from llmzero_tui.values.calls import CallLine
+
 
 Row = dict[str, Any]
 Values = Mapping[str, float | int | bool | str]
@@ -326,3 +327,17 @@ class FeedFailure:
     """Why there is no snapshot this time, in one line. The display keeps what it has."""
 
     reason: str
+
+
+Kind = Literal["waiting", "collapsed", "no signal", "finished", "stopped", "failed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something worth a bell. `node` is that of a proposal or a segment; `reason` the run's own word, foreign text."""
+
+    path: Path
+    name: str
+    kind: Kind
+    node: int | None = None
+    reason: str = ""

@@ -1,5 +1,5 @@
-"""How every widget gets its colours, glyphs and names of keys: the palette of the theme, whether the terminal lacks
-glyphs, the user's keys.
+"""How every widget gets its colours, glyphs and names of keys (the palette of the theme, whether the terminal lacks
+glyphs, the user's keys), and how foreign texts are drawn with them.
 
 The app owns one `Appearance` and replaces it when one of them changes.
 """
@@ -14,8 +14,9 @@ from textual.content import Content
 from textual.dom import DOMNode
 
 from llmzero_tui.actions import DEFAULT_KEYS, Action, Keymap, key_name
-from llmzero_tui.format import fit, mark, plain, spark, to_ascii
+from llmzero_tui.format import beginning, fit, mark, plain, readable, spark, to_ascii
 from llmzero_tui.styles.themes import Palette
+from llmzero_tui.values.difference import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,18 @@ def row(left: Text, right: Text, width: int) -> Text:
 def cell(text: str, width: int, style: str = "", *, right: bool = False) -> Text:
     """Foreign text in exactly `width` cells."""
     return Text(fit(plain(text, 400), width, right=right), style=style)
+
+
+def prose(text: str, length: int, dress: Appearance, style: str, *, where: str, apart: tuple[Span, ...] = ()) -> Text:
+    """A foreign text; `length` counts the characters of the whole, of which `text` may be the beginning.
+
+    `where` says how to get all of it. The spans `apart` of the text as it is shown stand out by colour and a line.
+    """
+    drawn = Text(readable(text), style=style)
+    for first, last in apart:
+        drawn.stylize(f"{dress.palette.wait} underline", first, last)
+    left = length - len(beginning(text))
+    if left > 0:
+        words = f"\n… cut here: {left:,} more characters; the whole text is in {where} (llmzero sql)"
+        drawn.append(words, style=dress.palette.warn)
+    return dress.done(drawn)

@@ -13,8 +13,7 @@ from rich.text import Text
 
 from llmzero_tui.format import MISSING, duration, fit, plain
 from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, CallDetail, CallLine, CallSection, CallTotals
-from llmzero_tui.widgets.appearance import Appearance
-from llmzero_tui.widgets.prose import prose
+from llmzero_tui.widgets.appearance import Appearance, prose
 
 WIDE = 110
 """From so many cells on a line has every column."""

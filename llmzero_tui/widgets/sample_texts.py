@@ -13,8 +13,7 @@ from rich.text import Text
 from llmzero_tui.format import number, plain, share
 from llmzero_tui.values.difference import Span
 from llmzero_tui.values.samples import VERDICTS, CompletionDetail, CompletionLine, SamplesSnapshot, SamplesView
-from llmzero_tui.widgets.appearance import Appearance
-from llmzero_tui.widgets.prose import prose
+from llmzero_tui.widgets.appearance import Appearance, prose
 
 VERDICT_WORDS = {"all": "All", "right": "Right", "wrong": "Wrong", "cut": "Truncated"}
 ORDER_WORDS = {

@@ -20,8 +20,7 @@ from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.feeds.trajectory import TrajectoryFeed
 from llmzero_tui.format import share
 from llmzero_tui.values.comparison import CompareView
-from llmzero_tui.values.marks import Target
-from llmzero_tui.values.nodes import ShownScore
+from llmzero_tui.values.nodes import ShownScore, Target
 from llmzero_tui.values.proposal_detail import TrajectoryView
 from llmzero_tui.values.snapshot import RunRow, RunView
 

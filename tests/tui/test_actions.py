@@ -23,8 +23,7 @@ from llmzero_tui.screens.settings import SettingsScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.screens.trajectory import TrajectoryScreen
 from llmzero_tui.styles.themes import palette
-from llmzero_tui.values.marks import Target
-from llmzero_tui.values.nodes import NodeRow
+from llmzero_tui.values.nodes import NodeRow, Target
 from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.keybar import KeyBar

@@ -28,7 +28,7 @@ from llmzero_tui.values.comparison import (
     staircase,
 )
 from llmzero_tui.values.curves import Axis, AxisWindow, CurveSelection
-from llmzero_tui.values.marks import Target
+from llmzero_tui.values.nodes import Target
 from llmzero_tui.widgets.tree import SearchTree
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine

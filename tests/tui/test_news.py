@@ -12,7 +12,7 @@ from llmzero_tui.feeds.news import NewsFeed
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.user.preferences import TerminalSettings
-from llmzero_tui.values.news import News
+from llmzero_tui.values.snapshot import News
 from tests.tui import sample_run
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import RUNNING, Engine, live

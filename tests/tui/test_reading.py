@@ -12,8 +12,7 @@ from rich.text import Text
 from llmzero_tui.format import READ_LIMIT, READ_LINES, beginning, plain, readable
 from llmzero_tui.styles.themes import palette
 from llmzero_tui.values.difference import MOST_EDITS, Span, differences
-from llmzero_tui.widgets.appearance import Appearance
-from llmzero_tui.widgets.prose import prose
+from llmzero_tui.widgets.appearance import Appearance, prose
 
 LOOK = Appearance(palette("llmzero-dark"))
 TEXTS = st.text(alphabet="ab +-\n", max_size=60)

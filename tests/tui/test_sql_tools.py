@@ -24,11 +24,11 @@ from textual.widgets import Input, OptionList
 
 from llmzero_tui.feeds.sql import FETCHED, QueryAnswer
 from llmzero_tui.files.exporting import ExportTarget
+from llmzero_tui.screens.dialogs import SaveQuery
 from llmzero_tui.screens.finder import Finder
 from llmzero_tui.screens.place import AskFile
 from llmzero_tui.screens.row_view import RowView, in_full
 from llmzero_tui.screens.run import RunScreen
-from llmzero_tui.screens.save_query import SaveQuery
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.user import queries
 from llmzero_tui.user.places import state_dir

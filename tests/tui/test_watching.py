@@ -115,7 +115,7 @@ async def test_news_are_shown_but_not_told_outside(
 ) -> None:
     """The user's own views tell them; a second viewer would tell them twice."""
     from llmzero_tui.user import notify
-    from llmzero_tui.values.news import News
+    from llmzero_tui.values.snapshot import News
 
     told: list[News] = []
     monkeypatch.setattr(notify.Notifier, "tell", lambda _self, news: told.append(news))

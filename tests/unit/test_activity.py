@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.analysis.activity import WorkerActivity, doings
+from engine.analysis.rows import WorkerActivity, doings
 from engine.analysis.summary import eta
 from engine.controller.activity import ActivityRecorder
 from engine.controller.run_state import RunState

@@ -11,11 +11,10 @@ import pytest
 
 from engine.compare import records
 from engine.compare.plan import ComparisonCell, cells, load
-from engine.compare.records import pack
-from engine.compare.replays import replay_cells
+from engine.compare.records import pack, replay_cells
 from engine.compare.report import ComparisonReport, as_csv, markdown
 from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
-from llmzero_tui.text.comparison import report_lines
+from llmzero_tui.commands.compare import report_lines
 
 PLAN = """
 name = "small"

@@ -16,7 +16,7 @@ import pytest
 from llmzero_tui.user import notify
 from llmzero_tui.user.notify import Notifier, call, sentence
 from llmzero_tui.user.preferences import TerminalSettings
-from llmzero_tui.values.news import News
+from llmzero_tui.values.snapshot import News
 
 HOSTILE = "$(touch /tmp/x); `id` \x1b[31m\u202eevil\0\n[b]x[/b] <b>&"
 WAITING = News(Path("runs/knights-01"), "knights-01", "waiting", 16)

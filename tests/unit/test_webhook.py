@@ -23,7 +23,7 @@ from llmzero_tui.user.notify import Notifier
 from llmzero_tui.user.preferences import TerminalSettings, checked
 from llmzero_tui.user.settings import load
 from llmzero_tui.user.webhook import MOST, Webhook, address, post
-from llmzero_tui.values.news import News
+from llmzero_tui.values.snapshot import News
 
 SECRET = "T0PSECRET"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llmzero_tui.screens.base import FeedScreen
-from llmzero_tui.values.marks import MOST, Target
+from llmzero_tui.values.nodes import MOST_MARKS, Target
 
 
 class Marks:
@@ -47,8 +47,10 @@ class Marks:
             return
         if here in self.marked:
             self._set(tuple(target for target in self.marked if target != here))
-        elif len(self.marked) == MOST:
-            words = f"{MOST} are already marked, the most that can be compared; press m on one of them to unmark it"
+        elif len(self.marked) == MOST_MARKS:
+            words = (
+                f"{MOST_MARKS} are already marked, the most that can be compared; press m on one of them to unmark it"
+            )
             self._screen.notify(words, severity="warning", markup=False)
         else:
             self._set((*self.marked, here))
