@@ -96,6 +96,10 @@ def _starting(commands: Any) -> None:
     check.add_argument(
         "--dry-run", action="store_true", help="train two real GRPO steps: the base's pass rate, time and memory"
     )
+    plan = _command(
+        commands, "plan", "runfile:plan", "what the budget of a run file buys: segments, tokens, time, disk"
+    )
+    plan.add_argument("file", type=Path, metavar="FILE")
     run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
     run.add_argument("file", type=Path, metavar="FILE")
     _attachment(run)

@@ -1,7 +1,9 @@
-"""`llmzero check FILE --dry-run`: the base scored on a handful of prompts and two real GRPO steps, by a real worker.
+"""`llmzero check FILE --dry-run` and `llmzero plan FILE`: the base scored on a handful of prompts and two real GRPO
+steps, by a real worker, and what a budget buys at that pace.
 
-Started as `python -m engine.run.dry_run RUN.toml` with absolute paths; prints findings as JSON. All it writes lies in a
-temporary directory that goes afterwards; no test prompt is asked. It joins the rooms as the daemon does.
+Started as `python -m engine.run.dry_run RUN.toml` with absolute paths; prints findings and the plan as JSON. All it
+writes lies in a temporary directory that goes afterwards; no test prompt is asked. It joins the rooms as the daemon
+does.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ MOST_EVALUATION = 0.15
 """Share of the time above which evaluation is said to cost much."""
 FINALISTS = 5
 """Policies that the end of a run scores again on validation prompts, at most; two are scored on the test."""
+ANSWERS = 2
+"""Completions that a scored prompt takes: one greedy, one at temperature 1."""
 
 
 class DryRunFailed(Exception):
@@ -49,12 +53,14 @@ class DryRunFailed(Exception):
 
 @dataclass
 class DryRunResult:
-    """What the worker told. Seconds and bytes; `alike` is the share of groups without a signal, step by step."""
+    """What the worker told. Seconds and bytes; step by step `alike` is the share of groups without a signal, `lengths`
+    the mean number of tokens of a completion."""
 
     base: events.Evaluation
     setup: float = 0.0
     steps: list[float] = field(default_factory=list)
     alike: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)
     memory: int = 0
     gpu: int = 0
 
@@ -99,6 +105,7 @@ async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, job
             case events.StepMetrics():
                 measured.steps.append(told.step_seconds)
                 measured.alike.append(told.values.get("frac_reward_zero_std", 0.0))
+                measured.lengths.append(told.values.get("completions/mean_length", 0.0))
             case events.SegmentEnded():
                 if told.end is not events.SegmentEnd.FINISHED:
                     raise DryRunFailed(f"the first GRPO steps ended as {told.end}: {told.detail}")
@@ -129,10 +136,9 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     alike = sum(measured.alike) / len(measured.alike)
     text = f"{alike:.0%} of {counted(groups, 'group')} of completions in {STEPS} steps had no signal (equal rewards)"
     yield CheckFinding("ok" if alike < 1 else "warning", "learning signal", text + ("" if alike < 1 else _NO_SIGNAL))
-    times = _times(config, measured)
-    estimate = _estimate(config, times, measured.gpu > 0)
-    yield CheckFinding("ok", "time", f"{_span(measured.steps[-1])} a GRPO step; {estimate}")
-    yield _evaluation(times.evaluation_share)
+    plan = plan_of(config, measured)
+    yield CheckFinding("ok", "time", f"{_span(plan.step_seconds)} a GRPO step; {_estimate(config, plan)}")
+    yield _evaluation(plan.evaluation_share)
     workers = counted(config.executor.workers, "worker")
     memory = f"a worker used {_size(measured.memory)}"
     if measured.gpu:
@@ -161,43 +167,67 @@ def _unscored(base: events.Evaluation) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _BudgetTime:
-    """What a budget pays for, in seconds of workers: `ends` before and after the search, `scoring` of one segment."""
+class BudgetPlan:
+    """What a budget buys at the pace that was measured.
+
+    Seconds are of workers: `segment_seconds` of one segment with `scoring_seconds` for its checkpoints, `end_seconds`
+    before and after the search, `work_seconds` all of them; `seconds` is the time that passes with the workers beside
+    each other. `evaluation_share` of the work goes into scoring policies. Tokens are those of completions.
+    """
 
     segments: int
-    segment: float
-    scoring: float
-    ends: float
+    segment_steps: int
+    step_seconds: float
+    segment_seconds: float
+    scoring_seconds: float
+    end_seconds: float
+    work_seconds: float
+    seconds: float
+    evaluation_share: float
+    training_tokens: int
+    scoring_tokens: int
+    worker_bytes: int
+    gpu_hours: float | None
 
-    @property
-    def work(self) -> float:
-        return self.segments * self.segment + self.ends
 
-    @property
-    def evaluation_share(self) -> float:
-        return (self.segments * self.scoring + self.ends) / self.work
-
-
-def _times(config: RunConfig, measured: DryRunResult) -> _BudgetTime:
-    budget, search, sizes = config.budget, config.search, config.evaluation
+def plan_of(config: RunConfig, measured: DryRunResult) -> BudgetPlan:
+    """What the budget of a run file buys when everything goes on as measured."""
+    search, sizes, workers = config.search, config.evaluation, config.executor.workers
     a_prompt = measured.base.seconds / measured.base.n
-    scoring = sizes.checkpoints * sizes.validation_prompts * a_prompt
+    of_segment = sizes.checkpoints * sizes.validation_prompts
+    of_ends = sizes.validation_prompts + FINALISTS * sizes.rerank_prompts + 2 * sizes.test_prompts
+    scoring, ends = a_prompt * of_segment, a_prompt * of_ends
     segment = search.segment_steps * measured.steps[-1] + measured.setup + scoring
-    ends = a_prompt * (sizes.validation_prompts + FINALISTS * sizes.rerank_prompts + 2 * sizes.test_prompts)
+    segments = _segments(config, segment)
+    work = segments * segment + ends
+    length = sum(measured.lengths) / max(1, len(measured.lengths))
+    rollouts = segments * search.segment_steps * config.training.batch_size
+    return BudgetPlan(
+        segments=segments, segment_steps=search.segment_steps, step_seconds=measured.steps[-1],
+        segment_seconds=segment, scoring_seconds=scoring, end_seconds=ends, work_seconds=work,
+        seconds=segments * segment / min(workers, segments) + ends,
+        evaluation_share=(segments * scoring + ends) / work, training_tokens=round(rollouts * length),
+        scoring_tokens=round(ANSWERS * (segments * of_segment + of_ends) * length), worker_bytes=measured.memory,
+        gpu_hours=work / 3600 if measured.gpu else None,
+    )  # fmt: skip
+
+
+def _segments(config: RunConfig, seconds: float) -> int:
+    """How many segments of so many seconds the nearest limit of the budget allows."""
+    budget = config.budget
     counts = [budget.nodes] if budget.nodes else []
-    counts += [math.ceil(budget.steps / search.segment_steps)] if budget.steps else []
-    for seconds, at_once in ((60 * budget.minutes, config.executor.workers), (3600 * budget.gpu_hours, 1)):
-        counts += [max(1, int(at_once * seconds / segment))] if seconds else []
-    return _BudgetTime(min(counts), segment, scoring, ends)
+    counts += [math.ceil(budget.steps / config.search.segment_steps)] if budget.steps else []
+    for limit, at_once in ((60 * budget.minutes, config.executor.workers), (3600 * budget.gpu_hours, 1)):
+        counts += [max(1, int(at_once * limit / seconds))] if limit else []
+    return min(counts)
 
 
-def _estimate(config: RunConfig, times: _BudgetTime, gpu: bool) -> str:
+def _estimate(config: RunConfig, plan: BudgetPlan) -> str:
     """How long the whole budget takes, or what fits into it."""
-    search = config.search
-    whole = times.segments * times.segment / min(config.executor.workers, times.segments) + times.ends
-    of = f"{counted(times.segments, 'segment')} of {counted(search.segment_steps, 'step')}"
-    text = f"the budget is about {of}: about {_span(whole)}, {_span(times.ends)} of it before and after the search"
-    return f"{text}; {times.work / 3600:.2g} GPU-hours" if gpu else text
+    of = f"{counted(plan.segments, 'segment')} of {counted(config.search.segment_steps, 'step')}"
+    ends = f"{_span(plan.end_seconds)} of it before and after the search"
+    text = f"the budget is about {of}: about {_span(plan.seconds)}, {ends}"
+    return text if plan.gpu_hours is None else f"{text}; {plan.gpu_hours:.2g} GPU-hours"
 
 
 def _ratio(value: float) -> str:
@@ -217,21 +247,30 @@ def _size(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def look(config: RunConfig) -> Sequence[CheckFinding]:
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a dry run found, and what the budget buys; no plan where a finding is an error."""
+
+    findings: Sequence[CheckFinding]
+    plan: BudgetPlan | None = None
+
+
+def look(config: RunConfig) -> DryRun:
     """The whole of it, whatever goes wrong."""
     try:
         with tempfile.TemporaryDirectory(prefix="llmzero-dry-run-") as where:
-            return list(findings(config, asyncio.run(measure(config, Path(where)))))
+            measured = asyncio.run(measure(config, Path(where)))
+        return DryRun(list(findings(config, measured)), plan_of(config, measured))
     except (DryRunFailed, UserError, TaskError, TaskNotFound) as error:
-        return [CheckFinding("error", "dry run", one_line(str(error)))]
+        return DryRun([CheckFinding("error", "dry run", one_line(str(error)))])
 
 
 def main() -> int:
-    """Print the findings as a JSON list; whatever a task's file prints goes to stderr."""
+    """Print what was found as JSON; whatever a task's file prints goes to stderr."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     with out:
-        json.dump([asdict(each) for each in look(run_file.load(Path(sys.argv[1])))], out)
+        json.dump(asdict(look(run_file.load(Path(sys.argv[1])))), out)
     return 0
 
 

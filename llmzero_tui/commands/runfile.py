@@ -1,4 +1,4 @@
-"""`llmzero new` and `llmzero check`: a run file before the run.
+"""`llmzero new`, `llmzero check` and `llmzero plan`: a run file before the run.
 
 The file that `new` writes is made from the pydantic models themselves, so that it cannot fall behind them.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from engine.errors import Fault, UserError, bounded, one_line
 from engine.run import launch, preflight, source_policy
@@ -20,6 +21,7 @@ from engine.run.source_policy import SourcePolicy
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
+from tasks import registry
 
 GLYPHS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 UNNAMED = "unnamed"
@@ -40,32 +42,61 @@ def new(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Print everything that can be known; 2 when something must be mended."""
-    config = load_run(options.file)
-    if policy := source(config, options.runs_dir):
-        config = source_policy.with_path(config, policy.readable)
-    report = preflight.check(config, options.runs_dir, note)
+    config, report = _checked(options)
     if options.dry_run and not report.errors:
-        note("dry run: a worker scores the base and trains two GRPO steps …")
-        report = CheckReport((*report.findings, *_dry_run(preflight.resolve(config, report.task))))
+        found, _ = _dry_run(preflight.resolve(config, report.task))
+        report = CheckReport((*report.findings, *found))
     show_findings(report.findings, as_json=options.json)
-    if report.errors:
-        first = report.errors[0]
-        count = f"{len(report.errors)} error{'s' if len(report.errors) > 1 else ''}"
-        raise UserError(f"{options.file}: {count}; {first.subject}: {one_line(first.text)}")
+    _refuse_errors(options.file, report.findings)
     if not options.dry_run:
         note(f"`llmzero check {options.file} --dry-run` trains two steps: the base's pass rate, time and memory")
     return 0
 
 
-def _dry_run(config: RunConfig) -> list[CheckFinding]:
-    """What a worker measured. In a process of its own: the face imports nothing that runs."""
+def plan(options: argparse.Namespace) -> int:
+    """Print what the budget of a run file buys; 2 when something must be mended first."""
+    from llmzero_tui.text.plan import plan_lines, recorded_gains
+
+    config, report = _checked(options)
+    _refuse_errors(options.file, report.findings)
+    found, bought = _dry_run(preflight.resolve(config, report.task))
+    _refuse_errors(options.file, found)
+    task = registry.absolute(config.task.name)
+    gains = recorded_gains(options.runs_dir, task)
+    if options.json:
+        emit(to_json({**bought, "recorded_gains": gains}))
+        return 0
+    disk = next(each.text for each in report.findings if each.subject == "disk")
+    emit(*plan_lines(config, bought, disk, gains))
+    return 0
+
+
+def _checked(options: argparse.Namespace) -> tuple[RunConfig, CheckReport]:
+    config = load_run(options.file)
+    if policy := source(config, options.runs_dir):
+        config = source_policy.with_path(config, policy.readable)
+    return config, preflight.check(config, options.runs_dir, note)
+
+
+def _refuse_errors(file: Path, findings: Sequence[CheckFinding]) -> None:
+    errors = [each for each in findings if each.level == "error"]
+    if errors:
+        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+        raise UserError(f"{file}: {count}; {errors[0].subject}: {one_line(errors[0].text)}")
+
+
+def _dry_run(config: RunConfig) -> tuple[list[CheckFinding], dict[str, Any]]:
+    """What a worker measured, and what the budget buys; {} where it could not. In a process of its own: the face
+    imports nothing that runs."""
+    note("dry run: a worker scores the base and trains two GRPO steps …")
     with tempfile.TemporaryDirectory(prefix="llmzero-check-") as where:
         path = Path(where) / "run.toml"
         path.write_text(config.to_toml(), encoding="utf-8")
         try:
-            return [CheckFinding(**each) for each in child_answer("engine.run.dry_run", str(path))]
-        except (Fault, TypeError) as error:
-            return [CheckFinding("error", "dry run", str(error))]
+            answer = child_answer("engine.run.dry_run", str(path))
+            return [CheckFinding(**each) for each in answer["findings"]], answer["plan"] or {}
+        except (Fault, TypeError, KeyError) as error:
+            return [CheckFinding("error", "dry run", str(error))], {}
 
 
 def load_run(path: Path) -> RunConfig:

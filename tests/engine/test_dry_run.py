@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from engine.run import dry_run
 from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding
 from engine.training.events import Evaluation
+from llmzero_tui.text.plan import plan_lines
 from tests.engine.conftest import LETTERS
+from tests.tui import sample_run
 from tests.unit.cli_process import llmzero, run_file
 
 FILE = """
@@ -61,6 +64,46 @@ def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path
     assert not list((tmp_path / "tmp").glob("llmzero-*"))
 
 
+def test_a_plan_is_measured_and_says_what_finished_runs_of_the_task_gained(tmp_path: Path) -> None:
+    """The sample run: 0.558 on the test prompts, its base 0.188 on validation."""
+    sample_run.build(tmp_path / "runs", name="old", state="finished")
+    path = run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200"))
+    done = llmzero("plan", path, "--json", cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert (plan["segments"], plan["segment_steps"], plan["gpu_hours"]) == (20, 10, None)
+    assert 0 < plan["scoring_seconds"] < plan["segment_seconds"] < plan["work_seconds"]
+    assert plan["training_tokens"] > 200 * 16
+    (gain,) = plan["recorded_gains"]
+    assert f"{gain:+.3f}" == "+0.370"
+
+
+def test_a_plan_in_words() -> None:
+    base = Evaluation(n=32, greedy=3, sampled=4, seconds=0.8)  # 25 ms a prompt
+    measured = dry_run.DryRunResult(
+        base, setup=0.2, steps=[9.0, 1.0], alike=[0.5, 0.25], lengths=[7.0, 9.0], memory=900_000_000
+    )
+    run = config("knights", budget="steps = 200")
+    bought = asdict(dry_run.plan_of(run, measured))
+    assert plan_lines(run, bought, "340 MB", [0.5, 0.1, 0.2]) == [
+        "search  20 segments of 10 GRPO steps, 1 scored checkpoint each",
+        "tokens  about 26 thousand generated in 200 steps, 18 thousand to score policies",
+        "time    about 2m02s with 2 workers, 12s of it before and after the search",
+        "work    0.064 worker-hours, 12% of it (28s) to score policies",
+        "memory  a worker used 0.9 GB",
+        "disk    340 MB",
+        "gain    from +0.100 to +0.500 in 3 finished runs of knights here, median +0.200",
+    ]
+    assert plan_lines(run, bought, "", [])[-1].endswith("no finished run of knights in this directory of runs")
+
+
+def test_a_plan_of_a_run_file_that_cannot_run_is_one_line(tmp_path: Path) -> None:
+    done = llmzero("plan", run_file(tmp_path, FILE.format(task="nosuch", model="", budget="")), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "nosuch" in done.stderr
+
+
 def test_without_the_flag_check_only_mentions_it(tmp_path: Path) -> None:
     done = llmzero(
         "check", run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200")), cwd=tmp_path
@@ -70,7 +113,7 @@ def test_without_the_flag_check_only_mentions_it(tmp_path: Path) -> None:
 
 
 def test_a_users_task_that_gives_nothing_is_a_warning(tiny_base: str) -> None:
-    found = by_subject(list(dry_run.look(config(f"{LETTERS}:Nothing", tiny_base))))
+    found = by_subject(list(dry_run.look(config(f"{LETTERS}:Nothing", tiny_base)).findings))
     assert found["pass rate"].level == found["learning signal"].level == "warning"
     assert "solves 0 of 32" in found["pass rate"].text
     assert found["learning signal"].text.startswith("100% of ")
@@ -78,7 +121,7 @@ def test_a_users_task_that_gives_nothing_is_a_warning(tiny_base: str) -> None:
 
 @pytest.mark.parametrize(("task", "words"), [("Strange", "does not know '€'"), ("Missing", "has no class 'Missing'")])
 def test_what_cannot_be_done_is_one_line(task: str, words: str, tiny_base: str) -> None:
-    (finding,) = dry_run.look(config(f"{LETTERS}:{task}", tiny_base))
+    (finding,) = dry_run.look(config(f"{LETTERS}:{task}", tiny_base)).findings
     assert finding.level == "error"
     assert words in finding.text
     assert "\n" not in finding.text

@@ -13,7 +13,7 @@ from llmzero_tui.app import LLMZeroApp
 from tests.tui import pictures, sample_run
 from tests.tui.live_engine import Engine, live
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")

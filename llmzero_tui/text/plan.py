@@ -1,0 +1,74 @@
+"""What a budget buys, as text: for `llmzero plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from engine.analysis.summary import RunSummary, summarise
+from engine.errors import Fault, UserError
+from engine.run import launch
+from engine.run.config import RunConfig
+from engine.store.reader import ask_run
+from engine.words import counted
+from llmzero_tui.format import duration
+
+
+def recorded_gains(runs_dir: Path, task: str) -> list[float]:
+    """Of each finished run of the task in a directory: the test score of its policy less the base's validation score.
+
+    Neither was used to choose the policy, so that none is flattered by that choice.
+    """
+    gains = []
+    for directory in launch.list_runs(runs_dir):
+        try:
+            run: RunSummary = ask_run(directory.path, summarise)
+        except (UserError, Fault):  # damaged, or not begun: it tells nothing of gains
+            continue
+        if run.task == task and run.state == "finished" and run.best_test and run.base_validation:
+            gains.append(run.best_test.value - run.base_validation.value)
+    return gains
+
+
+def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Sequence[float]) -> list[str]:
+    """One line for each thing that a budget buys or takes.
+
+    Args:
+        plan: fields of `engine.run.dry_run.BudgetPlan`. disk: what a check says of it. gains: of `recorded_gains`.
+    """
+    steps = plan["segments"] * plan["segment_steps"]
+    scoring = plan["evaluation_share"] * plan["work_seconds"]
+    hours = plan["gpu_hours"]
+    work = f"{hours:.2g} GPU-hours" if hours is not None else f"{plan['work_seconds'] / 3600:.2g} worker-hours"
+    lines = {
+        "search": f"{counted(plan['segments'], 'segment')} of {counted(plan['segment_steps'], 'GRPO step')}, "
+        f"{counted(config.evaluation.checkpoints, 'scored checkpoint')} each",
+        "tokens": f"about {_count(plan['training_tokens'])} generated in {counted(steps, 'step')}, "
+        f"{_count(plan['scoring_tokens'])} to score policies",
+        "time": f"about {duration(plan['seconds'])} with {counted(config.executor.workers, 'worker')}, "
+        f"{duration(plan['end_seconds'])} of it before and after the search",
+        "work": f"{work}, {plan['evaluation_share']:.0%} of it ({duration(scoring)}) to score policies",
+        "memory": f"a worker used {plan['worker_bytes'] / 1e9:.1f} GB",
+        "disk": disk,
+        "gain": _gain(gains, config.task.name),
+    }
+    width = max(map(len, lines))
+    return [f"{name:<{width}}  {text}" for name, text in lines.items()]
+
+
+def _gain(gains: Sequence[float], task: str) -> str:
+    if not gains:
+        return f"unknown: no finished run of {task} in this directory of runs"
+    runs = f"{counted(len(gains), 'finished run')} of {task} here"
+    if len(gains) == 1:
+        return f"{gains[0]:+.3f} in {runs}"
+    return f"from {min(gains):+.3f} to {max(gains):+.3f} in {runs}, median {median(gains):+.3f}"
+
+
+def _count(tokens: float) -> str:
+    """ "640", "38 thousand", "1.2 million"."""
+    if tokens < 10_000:
+        return f"{tokens:.0f}"
+    return f"{tokens / 1000:.0f} thousand" if tokens < 1e6 else f"{tokens / 1e6:.1f} million"
