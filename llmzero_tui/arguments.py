@@ -93,12 +93,8 @@ def _starting(commands: Any) -> None:
     new.add_argument("--model", default="", metavar="M", help="a model directory or a hub id")
     check = _command(commands, "check", "runfile:check", "check a run file, its model, task and machine")
     check.add_argument("file", type=Path, metavar="FILE")
-    check.add_argument(
-        "--dry-run", action="store_true", help="train two real GRPO steps: the base's pass rate, time and memory"
-    )
-    plan = _command(
-        commands, "plan", "runfile:plan", "what the budget of a run file buys: segments, tokens, time, disk"
-    )
+    check.add_argument("--dry-run", action="store_true", help="train two real steps: pass rate, time and memory")
+    plan = _command(commands, "plan", "runfile:plan", "what a budget buys: segments, tokens, time, disk")
     plan.add_argument("file", type=Path, metavar="FILE")
     run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
     run.add_argument("file", type=Path, metavar="FILE")
