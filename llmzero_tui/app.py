@@ -120,7 +120,7 @@ class LLMZeroApp(StyledApp):
         self._drafts: dict[Path, str] = {}
 
     def on_mount(self) -> None:
-        self.dress()
+        self.apply_appearance()
         if self.first_run is not None:
             self.open_run(self.first_run)
         else:

@@ -81,7 +81,7 @@ class StyledApp(HostApp):
 
     # ---- settings ---------------------------------------------------------------------------------------------------
 
-    def dress(self) -> None:
+    def apply_appearance(self) -> None:
         """Colours, glyphs and keys as the look says. Called once the app runs, and with other settings."""
         ascii = self.look.ascii
         self.set_class(ascii, "-ascii")
@@ -101,7 +101,7 @@ class StyledApp(HostApp):
         before, self.settings = self.settings, settings
         ascii = settings.ascii if settings.ascii != before.ascii else self.look.ascii
         self.look = Appearance(palette(PREFIX + settings.theme), ascii, settings.keymap)
-        self.dress()
+        self.apply_appearance()
         if settings.ascii != before.ascii:
             self.refresh_css(animate=False)  # frames, on the screens below too
         for screen in self.screen_stack:

@@ -124,8 +124,8 @@ class CompareFeed:
                 or (whole and (old.best, old.test) != (run.best, run.test))
             ):
                 old = replace(self._contender(reader, letter, letters[letter], run, nodes, node_id), settings=settings)
-            if old.trace is None or not shows(old.trace, nodes, node_id, view.metric, view.sight, view.columns):
-                trace = read_traces(reader, nodes, node_id, (view.metric,), view.sight, view.columns)[0]
+            if old.trace is None or not shows(old.trace, nodes, node_id, view.metric, view.selection, view.columns):
+                trace = read_traces(reader, nodes, node_id, (view.metric,), view.selection, view.columns)[0]
                 old = replace(old, trace=trace)
             by_letter[letter] = replace(old, state=_state(letters[letter], run, nodes))
         return by_letter

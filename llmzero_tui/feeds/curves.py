@@ -38,17 +38,17 @@ VALIDATED = frozenset({"reward"})
 
 
 def shows(
-    trace: CurveTrace, nodes: Mapping[int, NodeRow], node_id: int, metric: str, sight: CurveSelection, columns: int
+    trace: CurveTrace, nodes: Mapping[int, NodeRow], node_id: int, metric: str, selection: CurveSelection, columns: int
 ) -> bool:
     """Whether a trace is what would be read now, as long as nothing grew."""
-    beyond = tuple(p.node for p in continuation(nodes, node_id)) if sight.beyond else ()
-    asked = (node_id, metric, sight, columns, beyond)
-    return (trace.node, trace.metric, trace.sight, trace.columns, trace.beyond_nodes) == asked
+    beyond = tuple(p.node for p in continuation(nodes, node_id)) if selection.beyond else ()
+    asked = (node_id, metric, selection, columns, beyond)
+    return (trace.node, trace.metric, trace.selection, trace.columns, trace.beyond_nodes) == asked
 
 
-def concerned(nodes: Mapping[int, NodeRow], node_id: int, sight: CurveSelection) -> frozenset[int]:
+def concerned(nodes: Mapping[int, NodeRow], node_id: int, selection: CurveSelection) -> frozenset[int]:
     """Nodes whose metrics a curve is made of."""
-    pieces = trajectory(nodes, node_id) + (continuation(nodes, node_id) if sight.beyond else ())
+    pieces = trajectory(nodes, node_id) + (continuation(nodes, node_id) if selection.beyond else ())
     return frozenset(piece.node for piece in pieces)
 
 
@@ -57,7 +57,7 @@ def read_traces(
     nodes: Mapping[int, NodeRow],
     node_id: int,
     metrics: Sequence[str],
-    sight: CurveSelection,
+    selection: CurveSelection,
     columns: int,
 ) -> tuple[CurveTrace, ...]:
     """The metrics along the trajectory to a node, each with its validation scores where it has some.
@@ -65,22 +65,22 @@ def read_traces(
     `columns` is the plot's width in cells. Raises Fault when the engine went away.
     """
     path = trajectory(nodes, node_id)
-    beyond = continuation(nodes, node_id) if sight.beyond else ()
+    beyond = continuation(nodes, node_id) if selection.beyond else ()
     node = nodes[node_id]
     planned = node.start + max(node.planned, node.trained)
-    places = clocks(reader, path, beyond) if sight.axis is Axis.CLOCK else {}
-    reading = _CurveQuery(reader, sight, places)
-    extent = _extent(path, places, sight.axis, node)
-    bounds = _bounds(path, places, sight.axis)
-    checks = _checks(reader, path, places, sight.axis) if any(m in VALIDATED for m in metrics) else ()
-    length = extent if sight.axis is Axis.CLOCK else float(planned)
-    width = bucket(sight.window.length if sight.window else length, columns, sight.axis)
+    places = clocks(reader, path, beyond) if selection.axis is Axis.CLOCK else {}
+    reading = _CurveQuery(reader, selection, places)
+    extent = _extent(path, places, selection.axis, node)
+    bounds = _bounds(path, places, selection.axis)
+    checks = _checks(reader, path, places, selection.axis) if any(m in VALIDATED for m in metrics) else ()
+    length = extent if selection.axis is Axis.CLOCK else float(planned)
+    width = bucket(selection.window.length if selection.window else length, columns, selection.axis)
     curves = []
     for metric in metrics:
         lines, broken = reading.lines(metric, (path, beyond), width)
         curves.append(CurveTrace(
-            metric=metric, width=width, columns=columns, points=lines[0], broken=broken, sight=sight, node=node_id,
-            extent=extent, bounds=bounds, checks=checks if metric in VALIDATED else (), beyond=lines[1],
+            metric=metric, width=width, columns=columns, points=lines[0], broken=broken, selection=selection,
+            node=node_id, extent=extent, bounds=bounds, checks=checks if metric in VALIDATED else (), beyond=lines[1],
             beyond_nodes=tuple(p.node for p in beyond),
         ))  # fmt: skip
     return tuple(curves)
@@ -91,14 +91,14 @@ class _CurveQuery:
     """Asks for one metric of several lines, each a row of pieces."""
 
     reader: Reader
-    sight: CurveSelection
+    selection: CurveSelection
     clocks: Mapping[SegmentPiece, Clock]
 
     def lines(
         self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float
     ) -> tuple[tuple[tuple[CurvePoint, ...], ...], int]:
         """The points of every line, and how many values were not finite."""
-        ask = self._over_time if self.sight.axis is Axis.CLOCK else self._over_steps
+        ask = self._over_time if self.selection.axis is Axis.CLOCK else self._over_steps
         rows = ask(metric, lines, width, MOST_POINTS * len(lines))
         points_of: list[list[CurvePoint]] = [[] for _ in lines]
         for row in rows:
@@ -110,7 +110,7 @@ class _CurveQuery:
     def _over_steps(self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float, limit: int) -> list[Row]:
         asked = [
             {"line": i, "node": p.node, "first": p.first, "last": p.last, "start": p.start}
-            for i, pieces in enumerate(lines) for p in _seen(pieces, self.sight.window, width)
+            for i, pieces in enumerate(lines) for p in _seen(pieces, self.selection.window, width)
         ]  # fmt: skip
         if not asked:
             return []
@@ -122,7 +122,7 @@ class _CurveQuery:
         return self.reader.rows(sql("ui_curves"), (json.dumps(asked), metric, int(width), first, last), limit=limit)
 
     def _over_time(self, metric: str, lines: Sequence[Sequence[SegmentPiece]], width: float, limit: int) -> list[Row]:
-        window = self.sight.window or AxisWindow(0.0, NEVER)
+        window = self.selection.window or AxisWindow(0.0, NEVER)
         first = math.floor((window.first - LEAD_STEPS * self._pace(lines[0])) / width) * width
         last = math.ceil(window.last / width) * width
         asked = [

@@ -36,11 +36,11 @@ class DecisionFeed(ViewFeed[DecisionView, DecisionSnapshot]):
     def _look(self, reader: Reader, view: DecisionView, last: DecisionSnapshot | None) -> DecisionSnapshot:
         row = header(reader, self.path)
         inbox = tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox")))
-        before = last.dossier if last else None
+        before = last.detail if last else None
         return DecisionSnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), inbox=inbox,
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
-            space=tuple(json_of(row["space"], ())), dossier=_dossier(reader, _node(view, inbox), before),
+            space=tuple(json_of(row["space"], ())), detail=_detail(reader, _node(view, inbox), before),
         )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def places(reader: Reader) -> tuple[BranchPoint, ...]:
     return tuple(place_of(r) for r in reader.rows(sql("ui_places")))
 
 
-def _dossier(reader: Reader, node: int | None, before: ProposalDetail | None) -> ProposalDetail | None:
+def _detail(reader: Reader, node: int | None, before: ProposalDetail | None) -> ProposalDetail | None:
     """Everything about the proposal of a node; the curve is read again only when its parent has trained on."""
     stands = standing(reader, node) if node is not None else None
     if stands is None:

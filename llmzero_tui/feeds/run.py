@@ -156,7 +156,7 @@ class RunFeed:
             return None
         old = self._last.detail if self._last else None
         if old is not None and old.node == node.id and node.id not in grown and self._calm(node):
-            if not _drawn(old, nodes, node, view) or grown & concerned(nodes, node.id, view.sight):
+            if not _drawn(old, nodes, node, view) or grown & concerned(nodes, node.id, view.selection):
                 old = replace(old, traces=_traces(reader, nodes, node, view))
             if old.samples is None and view.samples:
                 old = replace(old, samples=_samples(reader, node))
@@ -226,13 +226,13 @@ def _selected(nodes: Nodes, run: RunRow, wanted: int | None) -> NodeRow | None:
 
 
 def _traces(reader: Reader, nodes: Nodes, node: NodeRow, view: RunView) -> tuple[CurveTrace, ...]:
-    metrics = (view.metric, *view.sight.also)
-    return read_traces(reader, nodes, node.id, metrics, view.sight, view.columns)
+    metrics = (view.metric, *view.selection.also)
+    return read_traces(reader, nodes, node.id, metrics, view.selection, view.columns)
 
 
 def _drawn(detail: NodeDetail, nodes: Nodes, node: NodeRow, view: RunView) -> bool:
     """Whether the curves of a detail are those that `view` asks for."""
-    return shows(detail.trace, nodes, node.id, view.metric, view.sight, view.columns)
+    return shows(detail.trace, nodes, node.id, view.metric, view.selection, view.columns)
 
 
 def _samples(reader: Reader, node: NodeRow) -> tuple[SampleRow, ...]:

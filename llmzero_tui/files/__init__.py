@@ -1,1 +1,1 @@
-"""Files that leave a run: exports, the best policy, the errands that write them; and the deletion of a run."""
+"""Files that leave a run: exports, the best policy, the jobs that write them; and the deletion of a run."""

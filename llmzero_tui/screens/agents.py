@@ -95,24 +95,24 @@ class AgentsScreen(FeedScreen):
         self.refresh_keys()
 
     def _title(self) -> None:
-        snapshot, dress, width = self.snapshot, look(self), max(10, self.size.width - 2)
-        colours = dress.palette
+        snapshot, appearance, width = self.snapshot, look(self), max(10, self.size.width - 2)
+        colours = appearance.palette
         left = Text.assemble(
             ("LLMZero ", colours.muted), (plain(self.feed.path.name, 28), f"bold {colours.text}"),
             ("  Agents  ", colours.muted),
-        ).append_text(texts.filters(self._view, dress))  # fmt: skip
+        ).append_text(texts.filters(self._view, appearance))  # fmt: skip
         right = Text(plain(self._lost, 80), style=colours.bad)
         if not self._lost and snapshot is not None and snapshot.pages > 1:
             right = Text(f"page {snapshot.view.page + 1} of {snapshot.pages}", style=colours.muted)
-        self.query_one("#title", Static).update(dress.done(row(left, right, width)))
-        self.query_one("#filters", Static).update(texts.totals(snapshot.totals if snapshot else None, dress))
+        self.query_one("#title", Static).update(appearance.done(row(left, right, width)))
+        self.query_one("#filters", Static).update(texts.totals(snapshot.totals if snapshot else None, appearance))
 
     def _list(self) -> None:
         rows, snapshot = self.query_one(Rows), self.snapshot
         lines: tuple[CallLine, ...] = snapshot.lines if snapshot is not None else ()
 
-        def draw(index: int, width: int, dress: Appearance) -> Text:
-            return texts.line(lines[index], width, dress)
+        def draw(index: int, width: int, appearance: Appearance) -> Text:
+            return texts.line(lines[index], width, appearance)
 
         whole = snapshot.whole if snapshot is not None else None
         rows.head(texts.columns(rows.size.width))
@@ -120,13 +120,13 @@ class AgentsScreen(FeedScreen):
         rows.show([f.call for f in lines], (lines, look(self)), draw, chosen, texts.nothing(snapshot))
 
     def _whole(self) -> None:
-        sheet, dress = self.query_one(Folding), look(self)
+        sheet, appearance = self.query_one(Folding), look(self)
         whole = self.snapshot.whole if self.snapshot is not None else None
         if whole is None:
-            sheet.take(None, dress, Text(""), (), "")
+            sheet.take(None, appearance, Text(""), (), "")
         else:
-            head, sections = texts.head(whole, dress), texts.sections(whole, dress)
-            sheet.take(whole.line.call, (whole, dress), head, sections, f"call {whole.line.call}")
+            head, sections = texts.head(whole, appearance), texts.sections(whole, appearance)
+            sheet.take(whole.line.call, (whole, appearance), head, sections, f"call {whole.line.call}")
 
     def restyle(self) -> None:
         super().restyle()

@@ -48,15 +48,15 @@ class BranchFrom(ModalScreen[BranchPoint | None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress, colours = look(self), look(self).palette
-        self.query_one(".dialog").border_title = dress.title("Custom proposal: from which checkpoint?")
+        appearance, colours = look(self), look(self).palette
+        self.query_one(".dialog").border_title = appearance.title("Custom proposal: from which checkpoint?")
         count = len(self._places)
         words = "1 checkpoint is kept" if count == 1 else f"{counted(count, 'checkpoint')} are kept, the best first"
-        self.query_one("#words", Static).update(dress.done(Text(words, style=colours.muted)))
+        self.query_one("#words", Static).update(appearance.done(Text(words, style=colours.muted)))
         line = Text()
         for key, label in (("enter", "Write it"), ("↑↓", "Choose"), ("esc", "Cancel")):
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
-        self.query_one("#answers", Static).update(dress.done(line))
+        self.query_one("#answers", Static).update(appearance.done(line))
         self.query_one("#places").can_focus = False
         self._fill("")
         self.query_one("#narrow").focus()
@@ -81,15 +81,15 @@ class BranchFrom(ModalScreen[BranchPoint | None]):
         options.highlighted = 0 if self._shown else None
 
     def _line(self, place: BranchPoint) -> Text:
-        dress, colours = look(self), look(self).palette
-        glyph, colour = dress.glyph(place.state)
+        appearance, colours = look(self), look(self).palette
+        glyph, colour = appearance.glyph(place.state)
         text = Text.assemble((f"#{place.node}".ljust(6), f"bold {colours.text}"))
         text.append_text(cell(place.label, 22, colours.text))
         text.append(f"step {place.step}".ljust(10), style=colours.muted)
         text.append(score(place.value, place.low, place.high), style=colours.text)
         text.append(f" n={place.n}", style=colours.muted)
         text.append(f"  {glyph} {plain(place.state, 14)}", style=colour)
-        return dress.done(text)
+        return appearance.done(text)
 
     def action_walk(self, by: int) -> None:
         """Move in the list while the line keeps the keys."""

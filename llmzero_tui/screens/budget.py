@@ -67,8 +67,8 @@ class BudgetScreen(ModalScreen[Limits | None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress, colours = look(self), look(self).palette
-        self.query_one(".dialog").border_title = dress.title("Budget")
+        appearance, colours = look(self), look(self).palette
+        self.query_one(".dialog").border_title = appearance.title("Budget")
         share = evaluation_share(self._run.evaluation_seconds, self._run.trainer_seconds)
         words = "The run ends at whichever limit is reached first; 0 means no limit.\n"
         words += f"Evaluation took {share:.0%} of the workers' time."
@@ -76,7 +76,7 @@ class BudgetScreen(ModalScreen[Limits | None]):
         line = Text()
         for key, label in (("enter", "Send"), ("↑↓", "Fields"), ("esc", "Cancel")):
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
-        self.query_one("#answers", Static).update(dress.done(line))
+        self.query_one("#answers", Static).update(appearance.done(line))
         self.query_one(Input).focus()
         self._judge()
 
@@ -107,7 +107,7 @@ class BudgetScreen(ModalScreen[Limits | None]):
     def _judge(self) -> None:
         """Say what would be sent, or what is wrong."""
         limits, wrong = self._read()
-        dress, colours = look(self), look(self).palette
+        appearance, colours = look(self), look(self).palette
         over = [n for n, v in limits.items() if v and self._spent[n] >= v]
         if wrong:
             text = Text(f"✗ {wrong}", style=colours.bad)
@@ -118,7 +118,7 @@ class BudgetScreen(ModalScreen[Limits | None]):
             text = Text.assemble(("sends  ", colours.muted), (changes, f"bold {colours.text}"))
             if over:
                 text.append(f"\n! {', '.join(over)}: more is spent already, so the run ends", style=colours.warn)
-        self.query_one("#verdict", Static).update(dress.done(text))
+        self.query_one("#verdict", Static).update(appearance.done(text))
 
     @on(Input.Submitted)
     def _send(self) -> None:

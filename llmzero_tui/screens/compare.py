@@ -58,12 +58,12 @@ class ComparePanel(PlotPanel):
             self.plot.pend(title)
             return
         first = known[0][1]
-        here = first.sight.axis is self.sight.axis
-        window = self.sight.window if here else first.sight.window
-        since = self.comparison.apart(first.sight.axis)
+        here = first.selection.axis is self.selection.axis
+        window = self.selection.window if here else first.selection.window
+        since = self.comparison.apart(first.selection.axis)
         lines = tuple(DrawnCurve(trace, c.colour, c.letter, since) for c, trace in known)
-        notes = describe(max((t for _, t in known), key=lambda t: t.width), self.manner, window)
-        self.plot.take((PlotContent(lines, self.manner, window),), title if here else f"{title} {PENDING}", notes)
+        notes = describe(max((t for _, t in known), key=lambda t: t.width), self.style, window)
+        self.plot.take((PlotContent(lines, self.style, window),), title if here else f"{title} {PENDING}", notes)
 
 
 class CompareScreen(FeedScreen):
@@ -97,7 +97,7 @@ class CompareScreen(FeedScreen):
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
     def view(self) -> CompareView:
-        return CompareView(self.panel.metric, max(20, self.panel.plot.size.width), self.panel.sight)
+        return CompareView(self.panel.metric, max(20, self.panel.plot.size.width), self.panel.selection)
 
     def apply(self, snapshot: Comparison, now: datetime) -> None:
         self.snapshot = snapshot
@@ -133,27 +133,27 @@ class CompareScreen(FeedScreen):
 
     def _words(self) -> None:
         """The legend and the table."""
-        shown, dress = self.snapshot, look(self)
+        shown, appearance = self.snapshot, look(self)
         if shown is None:
             return
-        self.query_one("#legend", Static).update(legend(shown, self.size.width, dress))
-        self.query_one("#values", Static).update(table(shown, self.size.width - FRAME, dress))
+        self.query_one("#legend", Static).update(legend(shown, self.size.width, appearance))
+        self.query_one("#values", Static).update(table(shown, self.size.width - FRAME, appearance))
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def context(self) -> ActionContext:
         shown = self.snapshot
         return ActionContext(
-            self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.panel.sight.axis))
+            self.kind, plotted=shown is not None, found=bool(shown and shown.apart(self.panel.selection.axis))
         )
 
     def action_from_branch(self) -> None:
         """From where they part to the end, or everything again."""
-        apart = self.snapshot.apart(self.panel.sight.axis) if self.snapshot else 0.0
-        if self.panel.sight.window is not None or not 0 < apart < self.panel.plot.whole - Axis.STEPS.least / 2:
-            self.panel.see(replace(self.panel.sight, window=None))
+        apart = self.snapshot.apart(self.panel.selection.axis) if self.snapshot else 0.0
+        if self.panel.selection.window is not None or not 0 < apart < self.panel.plot.whole - Axis.STEPS.least / 2:
+            self.panel.see(replace(self.panel.selection, window=None))
         else:
-            self.panel.see(replace(self.panel.sight, window=AxisWindow(apart, self.panel.plot.whole)))
+            self.panel.see(replace(self.panel.selection, window=AxisWindow(apart, self.panel.plot.whole)))
 
     def action_back(self) -> None:
         """Back to where one came from."""

@@ -59,7 +59,7 @@ class DecisionScreen(FeedScreen):
     def compose(self) -> ComposeResult:
         yield Static(id="about", markup=False)
         yield Static(id="news", markup=False)
-        with Vertical(id="dossier"):
+        with Vertical(id="proposal_detail"):
             with Horizontal(id="upper"):
                 yield Sheet(id="why")
                 yield Sheet(id="origin")
@@ -81,12 +81,12 @@ class DecisionScreen(FeedScreen):
 
     def apply(self, snapshot: DecisionSnapshot, now: datetime) -> None:
         before, self.snapshot, self._now, self._lost = self.snapshot, snapshot, now, ""
-        dossier = snapshot.dossier
-        if dossier is not None and self.node is None:
-            self.node = dossier.proposal.node
-        old = before.dossier if before else None
-        if old is not None and dossier is not None and old.proposal.id == dossier.proposal.id:
-            words = became(old.proposal, dossier.standing) if dossier.standing != old.standing else ""
+        detail = snapshot.detail
+        if detail is not None and self.node is None:
+            self.node = detail.proposal.node
+        old = before.detail if before else None
+        if old is not None and detail is not None and old.proposal.id == detail.proposal.id:
+            words = became(old.proposal, detail.standing) if detail.standing != old.standing else ""
             self._news = words or self._news
         self._show()
         self.decisions.take(snapshot)
@@ -98,35 +98,37 @@ class DecisionScreen(FeedScreen):
 
     def _show(self) -> None:
         self._header()
-        dossier = self.snapshot.dossier if self.snapshot else None
-        if dossier is None or self.snapshot is None:
+        detail = self.snapshot.detail if self.snapshot else None
+        if detail is None or self.snapshot is None:
             self._nothing()
             return
-        space, dress = self.snapshot.space, look(self)
-        proposal = dossier.proposal
+        space, appearance = self.snapshot.space, look(self)
+        proposal = detail.proposal
         if self.compact:
             self.query_one("#why", Sheet).show(
-                (dossier, space), lambda width: self._everything(dossier, width), _title(dossier.standing)
+                (detail, space), lambda width: self._everything(detail, width), _title(detail.standing)
             )
             return
-        self.query_one("#why", Sheet).show(dossier, lambda _: why(dossier, dress), _title(dossier.standing))
+        self.query_one("#why", Sheet).show(detail, lambda _: why(detail, appearance), _title(detail.standing))
         high = max(PICTURE_LINES, min(TALLEST, self.size.height - LEFT_OVER))
         self.query_one("#origin", Sheet).show(
-            (dossier, high),
-            lambda width: Group(picture(dossier, width, high, dress), Text(""), origin(dossier, dress)),
+            (detail, high),
+            lambda width: Group(picture(detail, width, high, appearance), Text(""), origin(detail, appearance)),
             f"from #{proposal.parent} step {proposal.step} · its reward and validation scores",
         )
         self.query_one("#values", Sheet).show(
-            (dossier, space), lambda width: values(dossier, space, width, dress), "Every hyperparameter and its history"
+            (detail, space),
+            lambda width: values(detail, space, width, appearance),
+            "Every hyperparameter and its history",
         )
 
-    def _everything(self, dossier: ProposalDetail, width: int) -> RenderableType:
+    def _everything(self, detail: ProposalDetail, width: int) -> RenderableType:
         """One text for a small terminal: what is decided first."""
         assert self.snapshot is not None
-        dress, gap = look(self), Text("")
-        place = Text(f"from #{dossier.proposal.parent} step {dossier.proposal.step}", style=dress.palette.muted)
-        parts = (why(dossier, dress), gap, values(dossier, self.snapshot.space, width, dress), gap, place,
-                 origin(dossier, dress), gap, picture(dossier, width, PICTURE_LINES, dress))  # fmt: skip
+        appearance, gap = look(self), Text("")
+        place = Text(f"from #{detail.proposal.parent} step {detail.proposal.step}", style=appearance.palette.muted)
+        parts = (why(detail, appearance), gap, values(detail, self.snapshot.space, width, appearance), gap, place,
+                 origin(detail, appearance), gap, picture(detail, width, PICTURE_LINES, appearance))  # fmt: skip
         return Group(*parts)
 
     def _nothing(self) -> None:
@@ -147,39 +149,39 @@ class DecisionScreen(FeedScreen):
 
     def _header(self) -> None:
         """The run, the proposal, how long it waits; a line of news under it when something happened to it."""
-        snapshot, now, dress = self.snapshot, self._now, look(self)
-        colours, width = dress.palette, max(20, self.size.width - 2)
+        snapshot, now, appearance = self.snapshot, self._now, look(self)
+        colours, width = appearance.palette, max(20, self.size.width - 2)
         news = self.query_one("#news", Static)
         news.display = bool(self._news)
-        news.update(dress.done(Text(f"! {plain(self._news, 400)}", style=f"bold {colours.warn}")))
+        news.update(appearance.done(Text(f"! {plain(self._news, 400)}", style=f"bold {colours.warn}")))
         about = self.query_one("#about", Static)
         if snapshot is None or now is None:
             about.update(Text(plain(self._lost or "opening …", 200), style=colours.muted))
             return
         waiting = sum(p.waits for p in snapshot.inbox)
         left = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
-        left.append_text(dress.state(snapshot.run.state))
+        left.append_text(appearance.state(snapshot.run.state))
         if not snapshot.run.live:
             left.append("  read from disk" if snapshot.run.over else "  no engine", style=colours.muted)
         right = (
             Text("no connection · retrying", style=colours.bad)
             if self._lost
-            else status(snapshot.commands, waiting, now, dress)
+            else status(snapshot.commands, waiting, now, appearance)
         )
         text = Text("\n").join([row(left, right, width), self._subject(snapshot, now, width)])
-        about.update(dress.done(text))
+        about.update(appearance.done(text))
 
     def _subject(self, snapshot: DecisionSnapshot, now: datetime, width: int) -> Text:
-        dress, dossier = look(self), snapshot.dossier
-        colours = dress.palette
-        if dossier is None:
+        appearance, detail = look(self), snapshot.detail
+        colours = appearance.palette
+        if detail is None:
             return Text("")
-        proposal = dossier.proposal
+        proposal = detail.proposal
         changed = change_text(proposal.changes, proposal.label, max(0, width - 76))
         left = Text.assemble((f"#{proposal.node} {plain(changed, 200)}", f"bold {colours.text}"))
         words = plain(f"{intent_name(proposal.intent)} from #{proposal.parent} step {proposal.step}", 80)
-        left.append(f"  {words} · {_maker(dossier.standing)}", style=colours.muted)
-        return row(left, _waits(dossier.standing, now, self), width)
+        left.append(f"  {words} · {_maker(detail.standing)}", style=colours.muted)
+        return row(left, _waits(detail.standing, now, self), width)
 
     # ---- layout -----------------------------------------------------------------------------------------------------
 
@@ -216,8 +218,8 @@ class DecisionScreen(FeedScreen):
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def _target(self) -> ProposalRow | None:
-        dossier = self.snapshot.dossier if self.snapshot else None
-        return dossier.proposal if dossier is not None and dossier.standing.pending else None
+        detail = self.snapshot.detail if self.snapshot else None
+        return detail.proposal if detail is not None and detail.standing.pending else None
 
     def context(self) -> ActionContext:
         snapshot = self.snapshot
@@ -283,10 +285,10 @@ def _decider(standing: ProposalRecord) -> str:
 
 def _waits(standing: ProposalRecord, now: datetime, screen: DecisionScreen) -> Text:
     """How long until it goes ahead by itself, how long it has waited, or what was decided."""
-    dress = look(screen)
-    colours, proposal = dress.palette, standing.proposal
+    appearance = look(screen)
+    colours, proposal = appearance.palette, standing.proposal
     if not standing.pending:
-        text = dress.state(standing.node_state or "rejected")
+        text = appearance.state(standing.node_state or "rejected")
         return text.append(f" · {plain(standing.state, 14)} by {_decider(standing)}", colours.muted)
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()

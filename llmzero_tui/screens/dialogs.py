@@ -131,10 +131,12 @@ class SaveQuery(ModalScreen[str | None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
-        colours = dress.palette
-        self.query_one(".dialog").border_title = dress.title("Save the query")
-        self.query_one("#answers", Static).update(dress.answers(("enter", "Save"), ("↑↓", "Fields"), ("esc", "Cancel")))
+        appearance = look(self)
+        colours = appearance.palette
+        self.query_one(".dialog").border_title = appearance.title("Save the query")
+        self.query_one("#answers", Static).update(
+            appearance.answers(("enter", "Save"), ("↑↓", "Fields"), ("esc", "Cancel"))
+        )
         self._say(f"saved in {short(queries.own_dir())}", colours.muted)
         self.query_one("#name", Input).focus()
 

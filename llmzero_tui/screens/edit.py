@@ -190,8 +190,8 @@ class EditScreen(ModalScreen[EditOutcome | None]):
                 yield Static(id=f"allowed-{item.name}", classes="allowed", markup=False)
 
     def on_mount(self) -> None:
-        dress, colours = look(self), look(self).palette
-        self.query_one(".dialog").border_title = dress.title(self._subject.title)
+        appearance, colours = look(self), look(self).palette
+        self.query_one(".dialog").border_title = appearance.title(self._subject.title)
         note = self.query_one("#note", Static)
         words = (
             "Your earlier input is restored; ctrl+r restores the original values."
@@ -199,7 +199,7 @@ class EditScreen(ModalScreen[EditOutcome | None]):
             else self._subject.note
         )
         note.display = bool(words)
-        note.update(dress.done(Text(plain(words, 240), style=colours.wait if self._before else colours.muted)))
+        note.update(appearance.done(Text(plain(words, 240), style=colours.wait if self._before else colours.muted)))
         self.query_one("#stale").display = False
         self._answers()
         first = self._field(self._free[0]) if self._free else self.query_one("#rationale", Input)
@@ -218,13 +218,13 @@ class EditScreen(ModalScreen[EditOutcome | None]):
         self.query_one("#scroll").styles.max_height = max(3, room)
 
     def _answers(self) -> None:
-        dress, colours = look(self), look(self).palette
+        appearance, colours = look(self), look(self).palette
         line = Text(no_wrap=True)
         send = "Send as custom proposal" if self._over else "Send"
         keys = (("enter", send), ("esc", "Close"), ("↑↓", "Fields"), ("←→", "Choices"), ("^r", "Original values"))
         for key, label in keys:
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
-        self.query_one("#answers", Static).update(dress.done(line))
+        self.query_one("#answers", Static).update(appearance.done(line))
 
     # ---- what becomes of the proposal meanwhile ---------------------------------------------------------------------
 
@@ -240,13 +240,13 @@ class EditScreen(ModalScreen[EditOutcome | None]):
             "Your input is kept: press enter twice to send it as a custom proposal."
             if self._over else "Your input is kept: press enter twice to send your values anyway."
         )  # fmt: skip
-        dress, colours = look(self), look(self).palette
+        appearance, colours = look(self), look(self).palette
         text = Text.assemble(
             (f"! #{now.proposal.node} {plain(words, 300)}\n", f"bold {colours.warn}"), (after, colours.muted)
         )
         stale = self.query_one("#stale", Static)
         stale.display = True
-        stale.update(dress.done(text))
+        stale.update(appearance.done(text))
         self._make_room()
         self._answers()
         self._judge()
@@ -293,12 +293,12 @@ class EditScreen(ModalScreen[EditOutcome | None]):
 
     def _mark(self, fields: _FieldValues) -> None:
         """Show at each field whether it changes something, or is wrong."""
-        dress, colours = look(self), look(self).palette
+        appearance, colours = look(self), look(self).palette
         for item in self._space:
             wrong = item.name in fields.wrong
             words = "fixed by the run file" if item.fixed else item.allowed
             text = Text(f"{'✗ ' if wrong else ''}{plain(words, 40)}", style=colours.bad if wrong else colours.muted)
-            self.query_one(f"#allowed-{item.name}", Static).update(dress.done(text))
+            self.query_one(f"#allowed-{item.name}", Static).update(appearance.done(text))
             if not item.fixed:
                 self._field(item).set_class(item.name in fields.changes and not wrong, "-changed")
                 self._field(item).set_class(wrong, "-wrong")
@@ -317,7 +317,7 @@ class EditScreen(ModalScreen[EditOutcome | None]):
     def _judge(self) -> None:
         """Say what would be sent, or what is wrong."""
         edited, wrong = self._read()
-        dress, colours = look(self), look(self).palette
+        appearance, colours = look(self), look(self).palette
         if wrong:
             text = Text(f"✗ {plain(wrong, 200)}", style=colours.bad)
         else:
@@ -325,7 +325,7 @@ class EditScreen(ModalScreen[EditOutcome | None]):
             how = "sends a custom proposal  " if self._over else "sends  "
             text = Text.assemble((how, colours.muted), (plain(words, 200), f"bold {colours.text}"))
             text.append(f"  from #{self._subject.node} step {edited.step}", style=colours.muted)
-        self.query_one("#verdict", Static).update(dress.done(text))
+        self.query_one("#verdict", Static).update(appearance.done(text))
 
     # ---- keys -------------------------------------------------------------------------------------------------------
 

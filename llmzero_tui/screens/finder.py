@@ -70,11 +70,11 @@ class Finder(ModalScreen[str | None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
-        self.query_one(".dialog").border_title = dress.title(self._heading)
+        appearance = look(self)
+        self.query_one(".dialog").border_title = appearance.title(self._heading)
         self.query_one(OptionList).can_focus = False
         self.query_one("#answers", Static).update(
-            dress.answers(("enter", self._button), ("↑↓", "Move"), ("esc", "Cancel"))
+            appearance.answers(("enter", self._button), ("↑↓", "Move"), ("esc", "Cancel"))
         )
         self.query_one(Input).focus()
         self._narrow("")
@@ -102,26 +102,26 @@ class Finder(ModalScreen[str | None]):
         self._preview()
 
     def _line(self, entry: FinderEntry) -> Text:
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         line = Text(no_wrap=True, overflow="ellipsis")
         if entry.name:
             indent = "  " if entry.name.startswith("  ") else ""
             line.append(f"{fit(indent + plain(entry.name, 60), NAME_CELLS)}  ", style=colours.text)
         if entry.mark:
             line.append(f"{entry.mark} ", style=colours.star)
-        return dress.done(line.append(plain(entry.words, 200), style=colours.muted))
+        return appearance.done(line.append(plain(entry.words, 200), style=colours.muted))
 
     def _preview(self) -> None:
-        dress, place = look(self), self.query_one(OptionList).highlighted
+        appearance, place = look(self), self.query_one(OptionList).highlighted
         if place is None or place >= len(self._shown):
             words = self._empty if not self._entries else "no entry has all these words"
-            shown = Text(words, style=dress.palette.muted)
+            shown = Text(words, style=appearance.palette.muted)
         else:
             entry = self._shown[place]
             text = clean(entry.preview)[:4000]
-            shown = coloured(text, dress.palette) if entry.sql else Text(text, style=dress.palette.text)
-        self.query_one("#shown", Static).update(dress.done(shown))
+            shown = coloured(text, appearance.palette) if entry.sql else Text(text, style=appearance.palette.text)
+        self.query_one("#shown", Static).update(appearance.done(shown))
         self.query_one("#preview").scroll_home(animate=False)
 
     @on(OptionList.OptionHighlighted)

@@ -74,10 +74,10 @@ class HelpScreen(KeyedScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         title = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("keys and marks", colours.muted))
-        self.query_one("#title", Static).update(dress.done(title))
+        self.query_one("#title", Static).update(appearance.done(title))
         self._draw()
         self.query_one("#help-body").focus()
         self.refresh_keys()
@@ -108,9 +108,9 @@ class HelpScreen(KeyedScreen):
         self.app.call_later(self.app.start_tour)
 
 
-def keys_table(screen: str, dress: Appearance) -> Table:
+def keys_table(screen: str, appearance: Appearance) -> Table:
     """All actions of a screen by group, then how to move."""
-    colours = dress.palette
+    colours = appearance.palette
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, min_width=10)
     table.add_column(no_wrap=True, min_width=16)
@@ -121,13 +121,13 @@ def keys_table(screen: str, dress: Appearance) -> Table:
     for group, actions in groups.items():
         table.add_row(Text(group, style=f"bold {colours.live}"), "", "")
         for action in actions:
-            keys = " ".join(map(key_name, dress.keymap.of(action, screen))) or "^p"
-            table.add_row(*(dress.done(t) for t in (
+            keys = " ".join(map(key_name, appearance.keymap.of(action, screen))) or "^p"
+            table.add_row(*(appearance.done(t) for t in (
                 Text(f"  {keys}", style=f"bold {colours.wait}"), Text(action.label, style=colours.text),
                 Text(action.help, style=colours.muted))))  # fmt: skip
         table.add_row("", "", "")
     table.add_row(Text("Move", style=f"bold {colours.live}"), "", "")
     for key, words in MOVING.get(screen, ()):
         cells = (Text(f"  {key}", style=f"bold {colours.wait}"), Text(""), Text(words, style=colours.muted))
-        table.add_row(*(dress.done(t) for t in cells))
+        table.add_row(*(appearance.done(t) for t in cells))
     return table

@@ -27,10 +27,10 @@ class ActionProvider(Provider):
 
     def _help(self, action: Action, screen: KeyedScreen) -> str:
         """The line below a name: its key, and what it does."""
-        dress = look(screen)
-        key = dress.key(action, screen.kind)
+        appearance = look(screen)
+        key = appearance.key(action, screen.kind)
         words = Text(f"{key}  {action.help}" if key else action.help)
-        return escape(dress.done(words).plain)  # Textual reads it as markup
+        return escape(appearance.done(words).plain)  # Textual reads it as markup
 
     async def discover(self) -> Hits:
         for action, screen in self._now():

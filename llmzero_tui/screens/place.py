@@ -57,12 +57,12 @@ class AskFile(ModalScreen[ExportTarget | None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
-        colours = dress.palette
-        self.query_one(".dialog").border_title = dress.title(self._heading)
+        appearance = look(self)
+        colours = appearance.palette
+        self.query_one(".dialog").border_title = appearance.title(self._heading)
         words = Text(plain(self._words, 400, lines=True), style=colours.text)
-        self.query_one("#words", Static).update(dress.done(words))
-        self.query_one("#answers", Static).update(dress.answers(("enter", "Write"), ("esc", "Cancel")))
+        self.query_one("#words", Static).update(appearance.done(words))
+        self.query_one("#answers", Static).update(appearance.answers(("enter", "Write"), ("esc", "Cancel")))
         self.query_one(Input).focus()
         self._judge()
 

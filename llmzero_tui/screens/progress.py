@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from llmzero_tui.files.errands import ExportJob
+from llmzero_tui.files.export_jobs import ExportJob
 from llmzero_tui.files.exporting import file_size
 from llmzero_tui.format import bar, duration, plain
 from llmzero_tui.widgets.appearance import look
@@ -29,9 +29,9 @@ class ProgressScreen(ModalScreen[None]):
         Binding("x", "stop", show=False),
     ]
 
-    def __init__(self, errand: ExportJob) -> None:
+    def __init__(self, job: ExportJob) -> None:
         super().__init__()
-        self._errand = errand
+        self._job = job
         self._begun = time.monotonic()
 
     def compose(self) -> ComposeResult:
@@ -40,30 +40,30 @@ class ProgressScreen(ModalScreen[None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
-        self.query_one(".dialog").border_title = dress.title(f"Writing {self._errand.what}")
+        appearance = look(self)
+        self.query_one(".dialog").border_title = appearance.title(f"Writing {self._job.what}")
         keys = [("esc", "Hide; it continues")]
-        if self._errand.stoppable:
+        if self._job.stoppable:
             keys.insert(0, ("x", "Stop"))
-        self.query_one("#answers", Static).update(dress.answers(*keys))
+        self.query_one("#answers", Static).update(appearance.answers(*keys))
         self.set_interval(PACE_SECONDS, self._draw)
         self._draw()
 
     def _draw(self) -> None:
-        errand, dress = self._errand, look(self)
-        if errand.over.is_set():
+        job, appearance = self._job, look(self)
+        if job.over.is_set():
             self.action_hide()
             return
-        colours = dress.palette
+        colours = appearance.palette
         passed = duration(time.monotonic() - self._begun)
-        if errand.total:
-            share = errand.done / errand.total
-            spent, left = bar(share, BAR_CELLS, ascii=dress.ascii)
+        if job.total:
+            share = job.done / job.total
+            spent, left = bar(share, BAR_CELLS, ascii=appearance.ascii)
             line = Text.assemble((spent, colours.live), (left, colours.faint), (f" {share:4.0%}", colours.text))
-            line.append(f"\n{file_size(errand.done)} of {file_size(errand.total)} · {passed}", style=colours.muted)
+            line.append(f"\n{file_size(job.done)} of {file_size(job.total)} · {passed}", style=colours.muted)
         else:
             line = Text(f"reading … {plain(passed)}", style=colours.muted)
-        self.query_one("#words", Static).update(dress.done(line))
+        self.query_one("#words", Static).update(appearance.done(line))
 
     def action_hide(self) -> None:
         """Out of the way; the writing goes on."""
@@ -72,4 +72,4 @@ class ProgressScreen(ModalScreen[None]):
 
     def action_stop(self) -> None:
         """Stop it; the notification says so."""
-        self._errand.stop()
+        self._job.stop()

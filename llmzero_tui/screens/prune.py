@@ -52,8 +52,8 @@ class PruneScreen(ModalScreen[str | None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress, colours, node = look(self), look(self).palette, self._node
-        self.query_one(".dialog").border_title = dress.title(f"Prune #{node.id} {plain(node.label, 40)}")
+        appearance, colours, node = look(self), look(self).palette, self._node
+        self.query_one(".dialog").border_title = appearance.title(f"Prune #{node.id} {plain(node.label, 40)}")
         count = len(self._cut)
         text = Text("Excluded from further search: ", style=colours.text)
         text.append(f"{count} node{'s' if count > 1 else ''}", style=f"bold {colours.text}")
@@ -64,11 +64,11 @@ class PruneScreen(ModalScreen[str | None]):
         if any(n.id == self._best for _, n in self._cut):
             text.append(f"\n! the best checkpoint so far is in it: #{self._best}; it stays usable",
                         style=colours.warn)  # fmt: skip
-        self.query_one("#words", Static).update(dress.done(text))
+        self.query_one("#words", Static).update(appearance.done(text))
         line = Text()
         for key, label in (("enter", "Prune"), ("↑↓", "Scroll"), ("esc", "Cancel")):
             line.append(f"{key} ", style=f"bold {colours.wait}").append(f"{label}   ", style=colours.muted)
-        self.query_one("#answers", Static).update(dress.done(line))
+        self.query_one("#answers", Static).update(appearance.done(line))
         sheet = self.query_one("#cut", Sheet)
         sheet.can_focus = False
         sheet.show(self._node.id, self._tree, "what is pruned")
@@ -79,16 +79,16 @@ class PruneScreen(ModalScreen[str | None]):
         self.query_one("#cut").styles.height = min(room, min(len(self._cut), SHOWN) + 2)
 
     def _tree(self, width: int) -> Group:
-        dress, colours = look(self), look(self).palette
+        appearance, colours = look(self), look(self).palette
         lines = []
         for depth, node in self._cut[:SHOWN]:
-            glyph, colour = dress.glyph(node.state)
+            glyph, colour = appearance.glyph(node.state)
             name = "  " * min(depth, 12) + f"#{node.id} {plain(node.label or node.intent, 40)}"
             text = Text.assemble((fit(name, max(10, width - 38)), colours.text))
             text.append(f" {glyph} {plain(node.state, 14):<14}", style=colour)
             best = narrow(score(node.best.value, node.best.low, node.best.high)) if node.best else ""
             text.append(f" {best:<16}", style=colours.text)
-            lines.append(dress.done(text))
+            lines.append(appearance.done(text))
         if len(self._cut) > SHOWN:
             lines.append(Text(f"and {len(self._cut) - SHOWN} more", style=colours.muted))
         return Group(*lines)

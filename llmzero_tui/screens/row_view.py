@@ -63,9 +63,9 @@ class RowView(ModalScreen[None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
+        appearance = look(self)
         self.query_one("#answers", Static).update(
-            dress.answers(
+            appearance.answers(
                 ("y", "Copy"),
                 ("Y", "Row"),
                 ("←→", "Value"),
@@ -78,21 +78,23 @@ class RowView(ModalScreen[None]):
         self._draw()
 
     def _draw(self) -> None:
-        """The row of the grid's cursor; the value under it is marked and in sight."""
-        grid, dress = self._grid, look(self)
+        """The row of the grid's cursor; the value under it is marked and visible."""
+        grid, appearance = self._grid, look(self)
         self._values = grid.row_values(grid.cursor_row)
-        self.query_one(".dialog").border_title = dress.title(f"Row {grid.first + grid.cursor_row + 1} of {grid.total}")
+        self.query_one(".dialog").border_title = appearance.title(
+            f"Row {grid.first + grid.cursor_row + 1} of {grid.total}"
+        )
         for index, value in enumerate(self._values):
             below = self.query_one(f"#value-{index}", Static)
             below.display = not _short(value)
             if below.display:
-                below.update(dress.done(Text(in_full(value), style=dress.palette.text)))
+                below.update(appearance.done(Text(in_full(value), style=appearance.palette.text)))
         self._names()
 
     def _names(self) -> None:
-        """Names, with what is short enough beside them; the cursor's is marked and in sight."""
-        dress, here = look(self), self._grid.cursor_column
-        colours = dress.palette
+        """Names, with what is short enough beside them; the cursor's is marked and visible."""
+        appearance, here = look(self), self._grid.cursor_column
+        colours = appearance.palette
         width = min(30, max(cell_len(plain(name, 200)) for name in self._grid.names)) + 2
         for index, (name, value) in enumerate(zip(self._grid.names, self._values, strict=True)):
             mark, style = ("▸ ", f"bold {colours.live}") if index == here else ("  ", colours.muted)
@@ -102,7 +104,7 @@ class RowView(ModalScreen[None]):
                 label.append(in_full(value), style=colours.faint if value is None else colours.text)
             else:
                 label.append(plain(name, 200))
-            self.query_one(f"#name-{index}", Static).update(dress.done(label))
+            self.query_one(f"#name-{index}", Static).update(appearance.done(label))
         shown = self.query_one(f"#name-{here}")
         self.call_after_refresh(self.query_one("#fields").scroll_to_widget, shown, animate=False)
 

@@ -111,8 +111,8 @@ class SamplesScreen(FeedScreen):
         self.refresh_keys()
 
     def _title(self) -> None:
-        snapshot, dress = self.snapshot, look(self)
-        colours = dress.palette
+        snapshot, appearance = self.snapshot, look(self)
+        colours = appearance.palette
         left = Text.assemble(
             ("LLMZero ", colours.muted), (plain(self.feed.path.name, 28), f"bold {colours.text}"),
             ("  Samples", colours.muted),
@@ -120,16 +120,16 @@ class SamplesScreen(FeedScreen):
         place = snapshot.place if snapshot is not None else None
         if place is not None:
             left.append(f" of #{place.node} ", style=f"bold {colours.text}").append(plain(place.label, 24) + "  ")
-            left.append_text(dress.state(place.state))
+            left.append_text(appearance.state(place.state))
         elif self._view.node is not None:
             left.append(f" of #{self._view.node}", style=f"bold {colours.text}")
-        right = Text(plain(self._lost, 80), style=colours.bad) if self._lost else self._pages(snapshot, dress)
-        self.query_one("#title", Static).update(dress.done(row(left, right, max(10, self.size.width - 2))))
+        right = Text(plain(self._lost, 80), style=colours.bad) if self._lost else self._pages(snapshot, appearance)
+        self.query_one("#title", Static).update(appearance.done(row(left, right, max(10, self.size.width - 2))))
 
-    def _pages(self, snapshot: SamplesSnapshot | None, dress: Appearance) -> Text:
+    def _pages(self, snapshot: SamplesSnapshot | None, appearance: Appearance) -> Text:
         if snapshot is None or snapshot.pages < 2:
             return Text()
-        return Text(f"page {snapshot.page + 1} of {snapshot.pages}", style=dress.palette.muted)
+        return Text(f"page {snapshot.page + 1} of {snapshot.pages}", style=appearance.palette.muted)
 
     def _filters(self) -> None:
         self.query_one("#filters", Static).update(texts.filters(self.snapshot, self._view, look(self)))
@@ -139,8 +139,10 @@ class SamplesScreen(FeedScreen):
         comparing = snapshot is not None and snapshot.view.comparing
         completions: tuple[CompletionLine, ...] = snapshot.lines if snapshot is not None else ()
 
-        def draw(index: int, width: int, dress: Appearance) -> Text:
-            return texts.line(completions[index], width, dress, snapshot.view if snapshot is not None else self._view)
+        def draw(index: int, width: int, appearance: Appearance) -> Text:
+            return texts.line(
+                completions[index], width, appearance, snapshot.view if snapshot is not None else self._view
+            )
 
         shown = None
         if snapshot is not None:
@@ -155,10 +157,10 @@ class SamplesScreen(FeedScreen):
         full, other = (snapshot.full, snapshot.other) if snapshot is not None else (None, None)
         comparing = snapshot is not None and snapshot.view.comparing
         mine, theirs = snapshot.apart if snapshot is not None else ((), ())
-        dress = look(self)
+        appearance = look(self)
         for name, shown, apart in (("sample", full, mine), ("against", other, theirs)):
             sheet, how = self.query_one(f"#{name}", Sheet), name if comparing else ""
-            sheet.show((shown, apart, how), partial(texts.reading, shown, dress, apart, how), texts.title(shown))
+            sheet.show((shown, apart, how), partial(texts.reading, shown, appearance, apart, how), texts.title(shown))
             if shown is not None and self._seen.get(name) != shown.seq:
                 self._seen[name] = shown.seq
                 sheet.top()

@@ -87,17 +87,17 @@ class SettingsScreen(KeyedScreen):
 
     def _draw(self) -> None:
         """Bring everything to the settings of now."""
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         title = Text.assemble(("LLMZero ", f"bold {colours.text}"), ("settings", colours.muted))
         title.append(f"  saved in {plain(short(stored.path()), 200)}", style=colours.muted)
-        self.query_one("#title", Static).update(dress.done(title))
+        self.query_one("#title", Static).update(appearance.done(title))
         for each in self.query(Setting):
             each.show(self._value(each.key))
         keys = self.query_one("#bindings", OptionList)
         before = keys.highlighted
         keys.clear_options()
-        keys.add_options(list(_options(dress, keys.size.width)))
+        keys.add_options(list(_options(appearance, keys.size.width)))
         if before is not None and before < keys.option_count:
             keys.highlighted = before
         self.refresh_keys()
@@ -177,16 +177,16 @@ def key_changes(action: Action, keys: list[str] | None) -> dict[str, Any]:
     return {f"keys.{screen}.{action.id}": keys for screen in action.screens}
 
 
-def _options(dress: Appearance, width: int) -> Iterator[Option]:
+def _options(appearance: Appearance, width: int) -> Iterator[Option]:
     """The keys, a line for each action; a changed one says what it was."""
-    colours = dress.palette
+    colours = appearance.palette
     group = ""
     groups = list(dict.fromkeys(action.group for action in REGISTRY))
     for number, action in sorted(enumerate(REGISTRY), key=lambda pair: groups.index(pair[1].group)):
         if action.group != group:
             group = action.group
-            yield Option(dress.done(Text(group, style=f"bold {colours.live}")), disabled=True)
-        now = dress.keymap.of(action, action.screens[0])
+            yield Option(appearance.done(Text(group, style=f"bold {colours.live}")), disabled=True)
+        now = appearance.keymap.of(action, action.screens[0])
         text = Text(no_wrap=True, overflow="ellipsis")
         changed = now != action.keys
         style = colours.star if changed else colours.wait
@@ -196,7 +196,7 @@ def _options(dress: Appearance, width: int) -> Iterator[Option]:
         note = f"was {' '.join(map(key_name, action.keys)) or 'none'} · " if changed else ""
         text.append(note, style=colours.star).append(action.help, style=colours.muted)
         text.truncate(max(20, width - 2), overflow="ellipsis")
-        yield Option(dress.done(text), id=str(number))
+        yield Option(appearance.done(text), id=str(number))
 
 
 class PressKey(ModalScreen[None]):
@@ -215,14 +215,14 @@ class PressKey(ModalScreen[None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
-        colours = dress.palette
-        self.query_one(".dialog").border_title = dress.title(f"A key for {self._action.label}")
+        appearance = look(self)
+        colours = appearance.palette
+        self.query_one(".dialog").border_title = appearance.title(f"A key for {self._action.label}")
         words = Text(f"Press the new key for this action:\n{self._action.help}.", style=colours.text)
-        self.query_one("#words", Static).update(dress.done(words))
+        self.query_one("#words", Static).update(appearance.done(words))
         answers = Text.assemble(("esc ", f"bold {colours.wait}"), ("Cancel   ", colours.muted))
         answers.append("⌫ ", style=f"bold {colours.wait}").append("Default keys", style=colours.muted)
-        self.query_one("#answers", Static).update(dress.done(answers))
+        self.query_one("#answers", Static).update(appearance.done(answers))
 
     def on_key(self, event: events.Key) -> None:
         event.stop()

@@ -17,7 +17,7 @@ from llmzero_tui.screens.host import HostApp
 from llmzero_tui.values.snapshot import RunSnapshot, StageRow
 
 if TYPE_CHECKING:
-    from llmzero_tui.files.errands import ExportJob, ExportKind
+    from llmzero_tui.files.export_jobs import ExportJob, ExportKind
     from llmzero_tui.files.exporting import ExportTarget, Progress
 
 
@@ -52,40 +52,40 @@ def _copy(
 
 def export(screen: FeedScreen, selected: int | None) -> None:
     """Choose what to write, then where."""
-    from llmzero_tui.files.errands import ways
+    from llmzero_tui.files.export_jobs import export_kinds
     from llmzero_tui.files.exporting import file_name
     from llmzero_tui.screens.dialogs import Choose
     from llmzero_tui.screens.place import AskFile
 
-    kinds = ways(selected)
+    kinds = export_kinds(selected)
 
     def where(name: str | None) -> None:
-        way = next((each for each in kinds if each.name == name), None)
-        if way is not None:
+        kind = next((each for each in kinds if each.name == name), None)
+        if kind is not None:
             ask = AskFile(
-                f"Write {way.what}", way.words, f"{file_name(screen.feed.path.name)}{way.ending}",
-                suffixes=way.suffixes, replaceable=way.replaceable, directory=way.directory,
+                f"Write {kind.what}", kind.words, f"{file_name(screen.feed.path.name)}{kind.ending}",
+                suffixes=kind.suffixes, replaceable=kind.replaceable, directory=kind.directory,
             )  # fmt: skip
-            screen.app.push_screen(ask, partial(_write, screen, selected, way))
+            screen.app.push_screen(ask, partial(_write, screen, selected, kind))
 
-    options = tuple((way.name, way.what) for way in kinds)
+    options = tuple((kind.name, kind.what) for kind in kinds)
     screen.app.push_screen(Choose("Write to a file", options, ""), where)
 
 
-def _write(screen: FeedScreen, selected: int | None, way: ExportKind, place: ExportTarget | None) -> None:
+def _write(screen: FeedScreen, selected: int | None, kind: ExportKind, place: ExportTarget | None) -> None:
     if place is None:
         return
-    if way.name == "picture":
+    if kind.name == "picture":
         # Once the dialog is off the screen.
         screen.call_after_refresh(_picture, screen, place)
         return
-    from llmzero_tui.files.errands import errand
+    from llmzero_tui.files.export_jobs import export_job
 
-    _start(screen.app, errand(way, screen.feed.path, selected, place, screen.app.opener))
+    _start(screen.app, export_job(kind, screen.feed.path, selected, place, screen.app.opener))
 
 
 def _picture(screen: FeedScreen, place: ExportTarget) -> None:
-    from llmzero_tui.files.errands import ExportJob
+    from llmzero_tui.files.export_jobs import ExportJob
     from llmzero_tui.files.exporting import WrittenFile, whole_file
 
     svg = screen.app.export_screenshot(title=plain(screen.feed.path.name, 60)).encode("utf-8", "replace")
@@ -98,21 +98,21 @@ def _picture(screen: FeedScreen, place: ExportTarget) -> None:
     _start(screen.app, ExportJob("a picture", write, long=False, stoppable=False))
 
 
-def _start(app: HostApp, errand: ExportJob) -> None:
+def _start(app: HostApp, job: ExportJob) -> None:
     """Run it in the app's worker; what takes long shows how far it is."""
     from llmzero_tui.screens.progress import ProgressScreen
 
     def told() -> None:
-        words = plain(errand.outcome, 400)
-        app.notify(words, severity="information" if errand.written else "error", timeout=15, markup=False)
+        words = plain(job.outcome, 400)
+        app.notify(words, severity="information" if job.written else "error", timeout=15, markup=False)
 
     def work() -> None:
-        errand.run()
+        job.run()
         app.call_later(told)
 
-    app.run_worker(work, group="errand", thread=True, exit_on_error=False)
-    if errand.long:
-        app.push_screen(ProgressScreen(errand))
+    app.run_worker(work, group="job", thread=True, exit_on_error=False)
+    if job.long:
+        app.push_screen(ProgressScreen(job))
 
 
 def node_text(snapshot: RunSnapshot, stage: StageRow) -> str:

@@ -129,8 +129,8 @@ class TourScreen(ModalScreen[None]):
         self._point(None)
 
     def _show(self) -> None:
-        card, dress = CARDS[self._at], look(self)
-        colours = dress.palette
+        card, appearance = CARDS[self._at], look(self)
+        colours = appearance.palette
         if self._run.narrow and self._run.pane != card.pane:
             self._run.show_pane(card.pane)
         self._point(card.target)
@@ -138,14 +138,14 @@ class TourScreen(ModalScreen[None]):
         horizontal, vertical = card.place if wide else ("center", "top" if card.target == "#keys" else "bottom")
         self.styles.align = (horizontal, vertical)  # type: ignore[assignment]
         box = self.query_one(".card")
-        box.border_title = dress.title(card.title)
-        box.border_subtitle = dress.title(f"{self._at + 1} of {len(CARDS)}")
-        words = Text(spelt(card.words, dress), style=colours.text)
-        self.query_one("#words", Static).update(dress.done(words))
+        box.border_title = appearance.title(card.title)
+        box.border_subtitle = appearance.title(f"{self._at + 1} of {len(CARDS)}")
+        words = Text(spelt(card.words, appearance), style=colours.text)
+        self.query_one("#words", Static).update(appearance.done(words))
         last = self._at == len(CARDS) - 1
         line = Text.assemble(("enter ", f"bold {colours.wait}"), ("Done   " if last else "Next   ", colours.muted))
         line.append("" if last else "esc ", style=f"bold {colours.wait}").append("" if last else "Skip", colours.muted)
-        self.query_one("#answers", Static).update(dress.done(line))
+        self.query_one("#answers", Static).update(appearance.done(line))
 
     def _point(self, target: str | None) -> None:
         """Give the widget that is meant a bright frame, and only that one."""
@@ -168,9 +168,9 @@ class TourScreen(ModalScreen[None]):
         self.dismiss()
 
 
-def spelt(words: str, dress: Appearance) -> str:
+def spelt(words: str, appearance: Appearance) -> str:
     """The words of a card with the keys in force."""
     names = ("previous_metric", "next_metric", "zoom", "inbox", "approve", "edit", "reject", "help", "settings",
              "detach", "pause", "freeze")  # fmt: skip
     actions = {name: find(name, "run") for name in names}
-    return words.format(**{name: dress.key(a, "run") or "^p" for name, a in actions.items() if a is not None})
+    return words.format(**{name: appearance.key(a, "run") or "^p" for name, a in actions.items() if a is not None})

@@ -94,7 +94,7 @@ class TrajectoryScreen(FeedScreen):
 
     def _show(self) -> None:
         self._header()
-        snapshot, dress = self.snapshot, look(self)
+        snapshot, appearance = self.snapshot, look(self)
         if snapshot is None:
             return
         legs, space, chosen = snapshot.legs, snapshot.space, self.chosen
@@ -103,21 +103,21 @@ class TrajectoryScreen(FeedScreen):
         part = f" · stages {first + 1}–{first + len(widths)} of {len(legs)}" if len(widths) < len(legs) else ""
         stairs.show(
             (legs, chosen),
-            lambda width: staircases(legs, space, chosen, width, dress),
+            lambda width: staircases(legs, space, chosen, width, appearance),
             f"Hyperparameters along the trajectory{part}",
         )
         shown = (legs, snapshot.dynamics)
         self.query_one("#told", Sheet).show(shown, lambda _: self._told(*shown), "Rationale of every stage")
 
     def _header(self) -> None:
-        snapshot, dress = self.snapshot, look(self)
-        colours, about = dress.palette, self.query_one("#about", Static)
+        snapshot, appearance = self.snapshot, look(self)
+        colours, about = appearance.palette, self.query_one("#about", Static)
         if snapshot is None:
             about.update(Text(plain(self._lost or "opening …", 200), style=colours.muted))
             return
         width = max(20, self.size.width - 2)
         first = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
-        first.append_text(dress.state(snapshot.run.state))
+        first.append_text(appearance.state(snapshot.run.state))
         right = Text("no connection · retrying" if self._lost else "", style=colours.bad)
         legs = snapshot.legs
         what = "the best trajectory" if snapshot.best else f"the trajectory to #{snapshot.node}"
@@ -130,34 +130,34 @@ class TrajectoryScreen(FeedScreen):
             after = counted(legs[-1].stage.start + legs[-1].steps, "step")
             left.append(f" n={end.n} after {after}", style=colours.muted)
         left.append(f"  {_way(legs)}", style=colours.text)
-        about.update(dress.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
+        about.update(appearance.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
 
     def _told(self, legs: tuple[PathStage, ...], dynamics: tuple[ParameterDynamics, ...]) -> RenderableType:
         """Every transition of the path: from where, by whom, why, and what had been found before it; below what each
         hyperparameter did over all transitions of the run."""
-        dress = look(self)
-        colours, lines = dress.palette, list[RenderableType]()
+        appearance = look(self)
+        colours, lines = appearance.palette, list[RenderableType]()
         for index, leg in enumerate(legs):
             stage = leg.stage
             head = Text.assemble((_heading(index, len(legs)), f"bold {colours.wait}"))
             words = change_text(stage.changes, stage.label or intent_name(stage.intent))
             head.append(f"  #{stage.node} {plain(words, 200)}  ", style=f"bold {colours.text}")
-            head.append_text(dress.state(stage.state))
+            head.append_text(appearance.state(stage.state))
             if index:
                 place = f"{intent_name(stage.intent)} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
                 place += f"{stage.advisor} · optimizer {stage.optimizer} · reference {stage.reference}"
                 head.append(f"  {plain(place, 200)}", style=colours.muted)
-            lines.append(dress.done(head))
-            lines += [diagnosis(d, dress) for d in (dict.fromkeys(legs[index - 1].diagnoses) if index else ())]
-            lines.append(dress.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
+            lines.append(appearance.done(head))
+            lines += [diagnosis(d, appearance) for d in (dict.fromkeys(legs[index - 1].diagnoses) if index else ())]
+            lines.append(appearance.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
             if stage.expected:
                 hope = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
-                lines.append(dress.done(hope))
+                lines.append(appearance.done(hope))
             lines.append(Text(""))
         if dynamics_lines := list(dynamics_short(dynamics)):
             heading = f"Dynamics over all {counted(dynamics[0].transitions, 'transition')} of the run"
-            lines.append(dress.done(Text(heading, style=f"bold {colours.wait}")))
-            lines += [dress.done(Text(line, style=colours.text)) for line in dynamics_lines]
+            lines.append(appearance.done(Text(heading, style=f"bold {colours.wait}")))
+            lines += [appearance.done(Text(line, style=colours.text)) for line in dynamics_lines]
         return Group(*lines)
 
     def on_resize(self) -> None:

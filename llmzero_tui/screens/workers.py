@@ -39,32 +39,32 @@ class WorkersScreen(ModalScreen[None]):
             yield Static(id="answers", markup=False)
 
     def on_mount(self) -> None:
-        dress = look(self)
-        self.query_one(".dialog").border_title = dress.title("Workers")
-        self.query_one("#answers", Static).update(dress.answers(("esc", "Close")))
+        appearance = look(self)
+        self.query_one(".dialog").border_title = appearance.title("Workers")
+        self.query_one("#answers", Static).update(appearance.answers(("esc", "Close")))
         self.set_interval(PACE_SECONDS, self._draw)
         self._draw()
 
     def _draw(self) -> None:
-        snapshot, dress = self._snapshot(), look(self)
+        snapshot, appearance = self._snapshot(), look(self)
         workers = snapshot.workers if snapshot else ()
         lines = [line for worker in workers for line in self._lines(worker)]
         queued = len(snapshot.queued) if snapshot else 0
         if not lines:
-            lines.append(Text("no segment trains now", style=dress.palette.muted))
+            lines.append(Text("no segment trains now", style=appearance.palette.muted))
         if queued:
-            lines.append(Text(f"{queued} more in the queue", style=dress.palette.muted))
-        self.query_one("#words", Static).update(dress.done(Text("\n").join(lines)))
+            lines.append(Text(f"{queued} more in the queue", style=appearance.palette.muted))
+        self.query_one("#words", Static).update(appearance.done(Text("\n").join(lines)))
 
     def _lines(self, worker: TrainingRow) -> Iterator[Text]:
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         head = Text(fit(f"#{worker.node}", 7), style=f"bold {colours.live}")
         head.append(fit(plain(worker.device, 80) or MISSING, DEVICE_CELLS), colours.text)
         yield head.append(f"  step {worker.step}/{worker.planned}", colours.muted)
         usage = Text(" " * 7)
         if worker.busy is not None:
-            spent, left = bar(worker.busy, BAR_CELLS, ascii=dress.ascii)
+            spent, left = bar(worker.busy, BAR_CELLS, ascii=appearance.ascii)
             usage.append(spent, colours.live).append(left, colours.faint).append(f" {worker.busy:4.0%}", colours.text)
         if worker.memory is not None:
             usage.append(f"  {worker.memory:.1f} GB", colours.text)

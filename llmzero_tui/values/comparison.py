@@ -25,7 +25,7 @@ class CompareView:
 
     metric: str = "reward"
     columns: int = 60
-    sight: CurveSelection = PLAIN
+    selection: CurveSelection = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Comparison:
         """Where the first of them leaves the others, on an axis; 0 where they have nothing in common."""
         places = []
         for one in self.contenders:
-            if one.trace is not None and one.trace.sight.axis is axis and len(one.stages) > len(self.common):
+            if one.trace is not None and one.trace.selection.axis is axis and len(one.stages) > len(self.common):
                 bounds = {bound.node: bound.x for bound in one.trace.bounds}
                 places.append(bounds.get(one.stages[len(self.common)].node, 0.0))
         return min(places, default=0.0) if self.common else 0.0

@@ -125,7 +125,7 @@ class CurveTrace:
     columns: int
     points: tuple[CurvePoint, ...] = ()
     broken: int = 0
-    sight: CurveSelection = PLAIN
+    selection: CurveSelection = PLAIN
     node: int = 0
     extent: float = 0.0
     bounds: tuple[SegmentBound, ...] = ()
@@ -168,9 +168,9 @@ def _within(window: AxisWindow, whole: float) -> AxisWindow:
     return AxisWindow(first, first + window.length)
 
 
-def other_axis(sight: CurveSelection) -> CurveSelection:
+def other_axis(selection: CurveSelection) -> CurveSelection:
     """Everything along the other axis: a window does not carry over from steps to seconds."""
-    return replace(sight, axis=sight.axis.after(), window=None)
+    return replace(selection, axis=selection.axis.after(), window=None)
 
 
 def bucket(length: float, columns: int, axis: Axis) -> float:

@@ -109,14 +109,14 @@ class DecisionView:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSnapshot:
-    """One look of the decision screen. `dossier` is None for a node that came without a proposal."""
+    """One look of the decision screen. `detail` is None for a node that came without a proposal."""
 
     taken: datetime
     run: RunRow
     inbox: tuple[ProposalRow, ...]
     commands: tuple[CommandRow, ...]
     space: tuple[Row, ...]
-    dossier: ProposalDetail | None
+    detail: ProposalDetail | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ class NodeDetail:
     @property
     def about(self) -> tuple[object, ...]:
         """What it is about: another node or metric, or something that was not looked at before."""
-        return self.node, self.trace.metric, self.trace.sight, self.samples is None, self.calls is None
+        return self.node, self.trace.metric, self.trace.selection, self.samples is None, self.calls is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class RunView:
     columns: int = 60
     samples: bool = False
     lines: tuple[int, ...] = ()
-    sight: CurveSelection = PLAIN
+    selection: CurveSelection = PLAIN
     calls: bool = False
 
 

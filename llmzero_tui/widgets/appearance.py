@@ -88,16 +88,18 @@ def cell(text: str, width: int, style: str = "", *, right: bool = False) -> Text
     return Text(fit(plain(text, 400), width, right=right), style=style)
 
 
-def prose(text: str, length: int, dress: Appearance, style: str, *, where: str, apart: tuple[Span, ...] = ()) -> Text:
+def prose(
+    text: str, length: int, appearance: Appearance, style: str, *, where: str, apart: tuple[Span, ...] = ()
+) -> Text:
     """A foreign text; `length` counts the characters of the whole, of which `text` may be the beginning.
 
     `where` says how to get all of it. The spans `apart` of the text as it is shown stand out by colour and a line.
     """
     drawn = Text(readable(text), style=style)
     for first, last in apart:
-        drawn.stylize(f"{dress.palette.wait} underline", first, last)
+        drawn.stylize(f"{appearance.palette.wait} underline", first, last)
     left = length - len(beginning(text))
     if left > 0:
         words = f"\n… cut here: {left:,} more characters; the whole text is in {where} (llmzero sql)"
-        drawn.append(words, style=dress.palette.warn)
-    return dress.done(drawn)
+        drawn.append(words, style=appearance.palette.warn)
+    return appearance.done(drawn)

@@ -23,7 +23,7 @@ def curve(
     marks: Sequence[tuple[int, float]],
     width: int,
     height: int,
-    dress: Appearance,
+    appearance: Appearance,
     *,
     until: int,
 ) -> Text:
@@ -33,7 +33,7 @@ def curve(
     """
     values = [v for _, v, _ in points if math.isfinite(v)] + [v for _, v in marks if math.isfinite(v)]
     if not values or width < 16 or height < 3:
-        return Text("no training before this point", style=dress.palette.faint)
+        return Text("no training before this point", style=appearance.palette.faint)
     low, high = min(values), max(values)
     low, high = low - (high - low) * 0.05 - 1e-9, high + (high - low) * 0.05 + 1e-9
     left = max(len(number(round(v, 3))) for v in (low, high)) + 1
@@ -43,12 +43,12 @@ def curve(
     text = Text(no_wrap=True)
     for row in range(rows - 1, -1, -1):
         label = number(round(high, 3)) if row == rows - 1 else number(round(low, 3)) if row == 0 else ""
-        text.append(label.rjust(left - 1) + " ", style=dress.palette.muted)
+        text.append(label.rjust(left - 1) + " ", style=appearance.palette.muted)
         for column, cell in enumerate(cells):
-            _cell(text, cell, low, high, row, rows, dots.get(column) == row, dress)
+            _cell(text, cell, low, high, row, rows, dots.get(column) == row, appearance)
         text.append("\n")
     end = f"step {until}"
-    return text.append(" " * left + "0" + end.rjust(columns - 1), style=dress.palette.muted)
+    return text.append(" " * left + "0" + end.rjust(columns - 1), style=appearance.palette.muted)
 
 
 def _columns(points: Sequence[Point], columns: int, until: int) -> list[tuple[float, bool] | None]:
@@ -83,15 +83,15 @@ def _cell(
     row: int,
     rows: int,
     dot: bool,
-    dress: Appearance,
+    appearance: Appearance,
 ) -> None:
-    colours = dress.palette
+    colours = appearance.palette
     if dot:
-        text.append("x" if dress.ascii else "◆", style=colours.star)
+        text.append("x" if appearance.ascii else "◆", style=colours.star)
     elif cell is None:
         text.append(" ")
     else:
         value, own = cell
         part = (value - low) / (high - low) * rows - row
-        levels = ASCII_LEVELS if dress.ascii else LEVELS
+        levels = ASCII_LEVELS if appearance.ascii else LEVELS
         text.append(levels[max(0, min(8, round(part * 8)))], style=colours.trail if own else colours.raw)

@@ -26,7 +26,7 @@ def took(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds < 60 else duration(seconds)
 
 
-def state(call: CallLine, dress: Appearance) -> tuple[str, str]:
+def state(call: CallLine, appearance: Appearance) -> tuple[str, str]:
     """Glyph and word, and the colour of both: how a call ended, or that it has not."""
     if call.writing:
         name, word = "running", "writing"
@@ -34,7 +34,7 @@ def state(call: CallLine, dress: Appearance) -> tuple[str, str]:
         name, word = "crashed", "failed"
     else:
         name, word = "finished", "answered"
-    glyph, colour = dress.glyph(name)
+    glyph, colour = appearance.glyph(name)
     return f"{glyph} {word}", colour
 
 
@@ -45,10 +45,10 @@ def tokens(call: CallLine) -> str:
     return f"{call.prompt_tokens:,}→{call.completion_tokens:,}"
 
 
-def line(call: CallLine, width: int, dress: Appearance) -> Text:
+def line(call: CallLine, width: int, appearance: Appearance) -> Text:
     """One call: when, about what, who, what it cost, how it ended."""
-    colours = dress.palette
-    word, colour = state(call, dress)
+    colours = appearance.palette
+    word, colour = state(call, appearance)
     node = MISSING if call.node is None else f"#{call.node}"
     text = Text(no_wrap=True)
     text.append(f"{call.ts:%H:%M:%S} ", style=colours.faint).append(fit(node, 6, right=True) + " ", style=colours.text)
@@ -65,7 +65,7 @@ def line(call: CallLine, width: int, dress: Appearance) -> Text:
     if (room := width - text.cell_len) > 3:
         words = plain(call.rationale if not call.error or call.writing else call.error, 300)
         text.append(fit(words, room), style=colours.muted)
-    dress.done(text)
+    appearance.done(text)
     text.truncate(width, overflow="crop")
     return text
 
@@ -77,9 +77,9 @@ def columns(width: int) -> str:
     return "time      node role        model          tokens in→out    took"
 
 
-def totals(sums: CallTotals | None, dress: Appearance) -> Text:
+def totals(sums: CallTotals | None, appearance: Appearance) -> Text:
     """What all calls of the run cost."""
-    colours, text = dress.palette, Text(no_wrap=True)
+    colours, text = appearance.palette, Text(no_wrap=True)
     if sums is None:
         return Text("reading …", style=colours.faint)
     text.append(f"{sums.calls:,}", style=f"bold {colours.text}")
@@ -87,27 +87,27 @@ def totals(sums: CallTotals | None, dress: Appearance) -> Text:
     parts += [f"{sums.rules / sums.calls:.0%} rules"] if sums.calls else []
     text.append(" " + " · ".join(parts), style=colours.muted)
     if sums.writing:
-        text.append(f" · {dress.glyph('running')[0]} {sums.writing} writing", style=colours.live)
+        text.append(f" · {appearance.glyph('running')[0]} {sums.writing} writing", style=colours.live)
     if sums.failed:
         kinds = ", ".join(f"{plain(kind, 24)} {count:,}" for kind, count in sums.errors[:4])
-        text.append(f" · {dress.glyph('crashed')[0]} {sums.failed:,} failed: {kinds}", style=colours.bad)
+        text.append(f" · {appearance.glyph('crashed')[0]} {sums.failed:,} failed: {kinds}", style=colours.bad)
     cost = f" · {sums.prompt_tokens:,} tokens read, {sums.completion_tokens:,} written · {took(sums.seconds)}"
     text.append(cost, style=colours.muted)
-    return dress.done(text)
+    return appearance.done(text)
 
 
-def filters(view: AgentsView, dress: Appearance) -> Text:
+def filters(view: AgentsView, appearance: Appearance) -> Text:
     """What narrows the list; empty for nothing."""
     parts = [f"role {plain(view.role, 20)}"] if view.role else []
     parts += [f"about #{view.node}"] if view.node is not None else []
     parts += ["failed ones"] if view.errors else []
-    return dress.done(Text("only " + " · ".join(parts) if parts else "", style=dress.palette.wait))
+    return appearance.done(Text("only " + " · ".join(parts) if parts else "", style=appearance.palette.wait))
 
 
-def head(whole: CallDetail, dress: Appearance) -> Text:
+def head(whole: CallDetail, appearance: Appearance) -> Text:
     """A call in a few lines, above its sections."""
-    call, colours = whole.line, dress.palette
-    word, colour = state(call, dress)
+    call, colours = whole.line, appearance.palette
+    word, colour = state(call, appearance)
     text = Text.assemble((word, f"bold {colour}"), (f"  call {call.call}", colours.muted))
     text.append("  about no node" if call.node is None else f"  about #{call.node}", style=colours.muted)
     text.append(f"  {plain(call.role, 20)}", style=f"bold {colours.text}")
@@ -117,21 +117,21 @@ def head(whole: CallDetail, dress: Appearance) -> Text:
     if call.prompt_tokens or call.completion_tokens:
         read, written = f"{call.prompt_tokens:,}", f"{call.completion_tokens:,}"
         text.append(f"  {read} tokens read, {written} written", style=colours.muted)
-    return dress.done(text)
+    return appearance.done(text)
 
 
-def body(section: CallSection, call: int, dress: Appearance) -> RenderableType:
+def body(section: CallSection, call: int, appearance: Appearance) -> RenderableType:
     """The text of a section."""
-    colours = dress.palette
+    colours = appearance.palette
     style = {"error": colours.bad, "rationale": colours.text}.get(section.key, colours.muted)
     where = f"column {section.column} of agent_calls, call_id {call}"
-    return prose(section.text, section.length, dress, style, where=where)
+    return prose(section.text, section.length, appearance, style, where=where)
 
 
-def sections(whole: CallDetail, dress: Appearance) -> list[tuple[str, str, str, bool, partial[RenderableType]]]:
+def sections(whole: CallDetail, appearance: Appearance) -> list[tuple[str, str, str, bool, partial[RenderableType]]]:
     """The sections as a folding sheet takes them."""
     return [
-        (s.key, plain(s.title, 40), _size(s.length), s.open, partial(body, s, whole.line.call, dress))
+        (s.key, plain(s.title, 40), _size(s.length), s.open, partial(body, s, whole.line.call, appearance))
         for s in whole.sections
     ]
 
@@ -149,24 +149,24 @@ def nothing(snapshot: AgentsSnapshot | None) -> str:
     return "No call matches. e shows the others, r other roles, g other nodes."
 
 
-def short(calls: Sequence[CallLine] | None, width: int, dress: Appearance) -> RenderableType:
+def short(calls: Sequence[CallLine] | None, width: int, appearance: Appearance) -> RenderableType:
     """The calls about one node, for the details: each one a line, and what was said or went wrong below it."""
-    colours = dress.palette
+    colours = appearance.palette
     if not calls:
         return Text("reading …" if calls is None else "no advisor was asked about this node yet", style=colours.faint)
     lines: list[RenderableType] = []
     for call in calls:
-        word, colour = state(call, dress)
+        word, colour = state(call, appearance)
         text = Text.assemble((f"{call.ts:%H:%M:%S} ", colours.faint), (fit(word, 11), colour))
         text.append(fit(plain(call.role, 20), 11) + " ", style=colours.text)
         text.append(fit(plain(call.model or call.advisor, 40), 14) + " ", style=colours.muted)
         text.append(fit(tokens(call), 13, right=True) + fit(took(call.seconds), 8, right=True), style=colours.muted)
         text.truncate(width, overflow="crop")
-        lines.append(dress.done(text))
+        lines.append(appearance.done(text))
         said = call.rationale if not call.error or call.writing else call.error
         if said:
-            lines.append(dress.done(Text(f"  {plain(said, max(1, width - 2))}", style=colours.text)))
-    lines.append(dress.done(Text("A shows every call in full", style=colours.faint)))
+            lines.append(appearance.done(Text(f"  {plain(said, max(1, width - 2))}", style=colours.text)))
+    lines.append(appearance.done(Text("A shows every call in full", style=colours.faint)))
     return Group(*lines)
 
 

@@ -23,9 +23,9 @@ PATHS = frozenset({"task.name", "model.path"})
 GAP = 2
 
 
-def legend(comparison: Comparison, width: int, dress: Appearance) -> Text:
+def legend(comparison: Comparison, width: int, appearance: Appearance) -> Text:
     """A line for every contender: letter, name, state, score with its interval and n, how far it is."""
-    colours = dress.palette
+    colours = appearance.palette
     names = [plain(f"{c.name} {c.label}".strip(), 60) for c in comparison.contenders]
     room = max(10, min(max(map(cell_len, names), default=0), width - (62 if width < 100 else 86)))
     lines = []
@@ -37,18 +37,18 @@ def legend(comparison: Comparison, width: int, dress: Appearance) -> Text:
         if one.problem:
             line.append(plain(one.problem, 200), style=colours.bad)
         else:
-            state = dress.state(one.state)
+            state = appearance.state(one.state)
             line.append_text(state).append(" " * max(1, 15 - state.cell_len))
-            line.append_text(_score(one.best, "validation" if width >= 100 else "", dress))
+            line.append_text(_score(one.best, "validation" if width >= 100 else "", appearance))
             if any(c.test is not None for c in comparison.contenders):
-                line.append_text(_score(one.test, "test", dress))
+                line.append_text(_score(one.test, "test", appearance))
             line.append(counted(one.steps, "step"), style=colours.muted)
         lines.append(line)
-    return dress.done(Text("\n").join(lines))
+    return appearance.done(Text("\n").join(lines))
 
 
-def _score(measured: ShownScore | None, word: str, dress: Appearance) -> Text:
-    colours = dress.palette
+def _score(measured: ShownScore | None, word: str, appearance: Appearance) -> Text:
+    colours = appearance.palette
     text = Text(f"{word} " if word else "", style=colours.muted)
     if measured is None:
         return text.append(f"{MISSING:<24}", style=colours.faint)
@@ -56,13 +56,15 @@ def _score(measured: ShownScore | None, word: str, dress: Appearance) -> Text:
     return text.append(f" n={measured.n:<5} ", style=colours.muted)
 
 
-def table(comparison: Comparison, width: int, dress: Appearance) -> Text:
+def table(comparison: Comparison, width: int, appearance: Appearance) -> Text:
     """Where they part, then only what differs: a line for each parameter, a column for each contender; where a value
     changes on the way, each with the step from which on it holds."""
-    colours, contenders = dress.palette, comparison.contenders
+    colours, contenders = appearance.palette, comparison.contenders
     partings = _partings(comparison, width)
     if not comparison.differences:
-        return dress.done(Text("\n".join([*partings, "no hyperparameter differs"]), style=colours.muted, no_wrap=True))
+        return appearance.done(
+            Text("\n".join([*partings, "no hyperparameter differs"]), style=colours.muted, no_wrap=True)
+        )
     name_cells = min(NAME_CELLS, max(len(d.name) for d in comparison.differences), width // 3)
     each = max(LEAST_CELL, (width - name_cells - GAP) // max(1, len(contenders)) - GAP)
     text = Text("".join(f"{line}\n" for line in partings), style=colours.muted, no_wrap=True)
@@ -74,8 +76,8 @@ def table(comparison: Comparison, width: int, dress: Appearance) -> Text:
         if difference.asked and not asked:
             asked = True
             text.append("\nrun file", style=colours.muted)
-        _row(text, difference, name_cells, each, contenders, dress)
-    return dress.done(text)
+        _row(text, difference, name_cells, each, contenders, appearance)
+    return appearance.done(text)
 
 
 def _partings(comparison: Comparison, width: int) -> list[str]:
@@ -95,10 +97,10 @@ def _row(
     name_cells: int,
     each: int,
     contenders: Sequence[Contender],
-    dress: Appearance,
+    appearance: Appearance,
 ) -> None:
     """One parameter, as many lines as its tallest staircase."""
-    colours = dress.palette
+    colours = appearance.palette
     cells = [_stairs(steps, each) for steps in difference.values]
     for line in range(max(1, *map(len, cells))):
         name = plain(difference.name, 60) if line == 0 else ""

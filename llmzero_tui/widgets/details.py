@@ -84,20 +84,21 @@ class Details(Sheet):
     def _drawn(self, snapshot: RunSnapshot, detail: NodeDetail, node: NodeRow | None, width: int) -> RenderableType:
         from llmzero_tui.widgets import call_texts, node_texts  # not before the first paint
 
-        dress = look(self)
+        appearance = look(self)
         if self.tab == 0:
             return Group(
-                *node_texts.failure(failure_of(snapshot), dress), *node_texts.written(snapshot.writing, dress),
-                *node_texts.reported(*_reported(snapshot, node), dress),
-                node_texts.rationale(detail, node, dress, waits=self._waits(snapshot, node)),
+                *node_texts.failure(failure_of(snapshot), appearance),
+                *node_texts.written(snapshot.writing, appearance),
+                *node_texts.reported(*_reported(snapshot, node), appearance),
+                node_texts.rationale(detail, node, appearance, waits=self._waits(snapshot, node)),
             )  # fmt: skip
         if self.tab == 1:
-            return node_texts.changes(detail, snapshot.space, dress)
+            return node_texts.changes(detail, snapshot.space, appearance)
         if self.tab == 2:
-            return node_texts.samples(detail.samples, without_training(snapshot, node), dress)
+            return node_texts.samples(detail.samples, without_training(snapshot, node), appearance)
         if self.tab == 3:
-            return node_texts.log(snapshot.events, snapshot.commands, width, dress)
-        return call_texts.short(detail.calls, width, dress)
+            return node_texts.log(snapshot.events, snapshot.commands, width, appearance)
+        return call_texts.short(detail.calls, width, appearance)
 
 
 def _reported(snapshot: RunSnapshot, node: NodeRow | None) -> tuple[str, str]:

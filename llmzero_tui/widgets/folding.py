@@ -54,8 +54,8 @@ class Folding(Sheet):
         key, _, _, opened, _ = self._sections[index]
         return opened != (key in self._toggled)
 
-    def _drawn(self, dress: Appearance) -> RenderableType:
-        colours = dress.palette
+    def _drawn(self, appearance: Appearance) -> RenderableType:
+        colours = appearance.palette
         parts: list[RenderableType] = [self._head]
         for index, (_, title, note, _, body) in enumerate(self._sections):
             glyph = "▾" if self._open(index) else "▸"
@@ -63,7 +63,7 @@ class Folding(Sheet):
             heading = Text("\n")
             heading.append(f"{glyph} {title}", style=Style.parse(style) + Style(meta={"section": index}))
             heading.append(f"  {note}" if note else "", style=colours.faint)
-            parts.append(dress.done(heading))
+            parts.append(appearance.done(heading))
             if self._open(index):
                 parts.append(body())
         return Group(*parts)

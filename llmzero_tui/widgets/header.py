@@ -56,8 +56,8 @@ class RunHeader(Widget):
         return look(self).done(Text("\n").join([first, second]))
 
 
-def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width: int, dress: Appearance) -> Text:
-    colours = dress.palette
+def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width: int, appearance: Appearance) -> Text:
+    colours = appearance.palette
     run = snapshot.run
     wide = width >= 100
     left = Text(no_wrap=True)
@@ -65,7 +65,7 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
     left.append(plain(run.name, 28 if wide else 16), style=f"bold {colours.text}")
     node, alone = snapshot.running, run.doing(None)
     word = plain(alone, 40) if alone and node is None and run.state == "training" else run.state
-    left.append("  ").append_text(dress.state(run.state, word))
+    left.append("  ").append_text(appearance.state(run.state, word))
     if node is not None:
         left.append(f"  #{node.id}" if not wide else f"  node {node.id}", style=colours.text)
         doing = run.doing(node.id)
@@ -75,26 +75,26 @@ def _first(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, width:
             left.append(f" {plain(doing, 40)}", style=colours.live)
     elif alone and word is run.state:
         left.append(f"  {plain(alone, 40)}", style=colours.live)
-    left.append_text(_scores(run, wide, dress))
-    right = _age(snapshot, now, lost, frozen, wide, dress)
-    right.append_text(_advisor(run, width - left.cell_len - right.cell_len if wide else 0, dress))
+    left.append_text(_scores(run, wide, appearance))
+    right = _age(snapshot, now, lost, frozen, wide, appearance)
+    right.append_text(_advisor(run, width - left.cell_len - right.cell_len if wide else 0, appearance))
     return row(left, right, width)
 
 
-def _advisor(run: RunRow, room: int, dress: Appearance) -> Text:
+def _advisor(run: RunRow, room: int, appearance: Appearance) -> Text:
     """Who advises and whether it answers, as far as there is room: scores are never cut for it."""
     name, failing = f"   {plain(run.advisor, 20)} advisor", run.advisor_state.startswith("failing")
     state = f", {run.advisor_state}" if run.advisor_state else ""
     short = state.partition(", last")[0].partition(", no")[0] if failing else ""
     for words in (name + state, name + short, name):
         if cell_len(words) < room:
-            return Text(words, style=dress.palette.warn if failing else dress.palette.muted)
+            return Text(words, style=appearance.palette.warn if failing else appearance.palette.muted)
     return Text()
 
 
-def _scores(run: RunRow, wide: bool, dress: Appearance) -> Text:
+def _scores(run: RunRow, wide: bool, appearance: Appearance) -> Text:
     """The validation score that decided, or the best so far, and the test score; where there is room for one, that."""
-    colours, text = dress.palette, Text()
+    colours, text = appearance.palette, Text()
     best = run.headline
     whose = f" {plain(_short(best, wide), 60)}" if best is not None else ""
     if best is not None and (wide or run.test is None):
@@ -120,9 +120,9 @@ def _short(best: ShownScore, wide: bool) -> str:
     return f"#{best.node}"
 
 
-def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, dress: Appearance) -> Text:
+def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bool, appearance: Appearance) -> Text:
     """How old the newest data is: a thing to worry about only while something should be arriving."""
-    colours = dress.palette
+    colours = appearance.palette
     if frozen:
         return Text("frozen " + age((now - snapshot.taken).total_seconds()), style=colours.wait)
     if lost:
@@ -137,11 +137,11 @@ def _age(snapshot: RunSnapshot, now: datetime, lost: str, frozen: bool, wide: bo
     return Text(f"data {age(seconds)} old" if wide else f"{age(seconds)} old", style=style)
 
 
-def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Appearance) -> Text:
-    colours = dress.palette
+def _second(snapshot: RunSnapshot, now: datetime, width: int, appearance: Appearance) -> Text:
+    colours = appearance.palette
     run = snapshot.run
     wide = width >= 100
-    spent, left_over = bar(run.spent, 20 if wide else 10, ascii=dress.ascii)
+    spent, left_over = bar(run.spent, 20 if wide else 10, ascii=appearance.ascii)
     left = Text.assemble((spent, colours.live), (left_over, colours.faint), (f" {run.spent:4.0%}", colours.text))
     steps = f"{run.steps}/{run.limit}" if run.limit else f"{run.steps}"
     unit = "step" if steps == "1" else "steps"
@@ -152,16 +152,16 @@ def _second(snapshot: RunSnapshot, now: datetime, width: int, dress: Appearance)
         left.append(f"  ETA {duration(run.eta)}", style=colours.text)
     elif run.reason and (run.state in ("failed", "stopped", "crashed") or _without_gain(run)):
         left.append(f"  {plain(run.reason, 120)}", style=colours.bad if run.state == "failed" else colours.muted)
-    return row(left, status(snapshot.commands, snapshot.waiting, now, dress), width)
+    return row(left, status(snapshot.commands, snapshot.waiting, now, appearance), width)
 
 
-def status(commands: tuple[CommandRow, ...], waiting: int, now: datetime, dress: Appearance) -> Text:
+def status(commands: tuple[CommandRow, ...], waiting: int, now: datetime, appearance: Appearance) -> Text:
     """The inbox, and the latest command while it is news: sent → taken → done."""
-    colours = dress.palette
+    colours = appearance.palette
     text = Text()
     command = commands[-1] if commands else None
     if command is not None and _news(command, now):
-        text.append_text(command_text(command, dress, brief=True))
+        text.append_text(command_text(command, appearance, brief=True))
     if waiting:
         text.append("   " if text else "")
         text.append(f"{waiting} waiting", style=f"bold {colours.wait}")
@@ -174,9 +174,9 @@ def _news(command: CommandRow, now: datetime) -> bool:
     return (now - (command.answered or command.ts)).total_seconds() < COMMAND_SECONDS
 
 
-def command_text(command: CommandRow, dress: Appearance, *, brief: bool = False) -> Text:
+def command_text(command: CommandRow, appearance: Appearance, *, brief: bool = False) -> Text:
     """One command with its author and its way so far; `brief` says only where it is."""
-    colours = dress.palette
+    colours = appearance.palette
     who = "" if brief else f"{plain(command.author, 24)}: "
     what = plain(command.kind, 16) + (f" #{command.node}" if command.node is not None else "")
     steps = {"sent": "sent", "taken": "sent → taken", "done": "sent → taken → done", "refused": "refused"}
@@ -185,5 +185,5 @@ def command_text(command: CommandRow, dress: Appearance, *, brief: bool = False)
     word = plain(command.state, 16) if brief else steps.get(command.state, plain(command.state, 16))
     text = Text.assemble((who, colours.muted), (what + " ", colours.text), (word, style))
     if glyph is not None:
-        text.append(" " + (glyph.ascii if dress.ascii else glyph.glyph), style=style)
+        text.append(" " + (glyph.ascii if appearance.ascii else glyph.glyph), style=style)
     return text

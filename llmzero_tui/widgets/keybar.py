@@ -31,8 +31,8 @@ class KeyBar(Widget):
             self.refresh()
 
     def render(self) -> RenderResult:
-        dress = look(self)
-        items = [self._item(action, dress) for action in self._actions]
+        appearance = look(self)
+        items = [self._item(action, appearance) for action in self._actions]
         urgent = sorted(range(len(items)), key=lambda index: self._actions[index].id not in WAY_OUT)
         room, fitting = self.size.width, set[int]()
         for index in urgent:
@@ -41,8 +41,8 @@ class KeyBar(Widget):
                 break
             fitting.add(index)
         text = Text(" ", no_wrap=True).append_text(Text(GAP).join(items[index] for index in sorted(fitting)))
-        return dress.done(text)
+        return appearance.done(text)
 
-    def _item(self, action: Action, dress: Appearance) -> Text:
-        key = (dress.key(action, self._screen), f"bold {dress.palette.wait}")
-        return Text.assemble(key, (f" {action.label}", dress.palette.muted))
+    def _item(self, action: Action, appearance: Appearance) -> Text:
+        key = (appearance.key(action, self._screen), f"bold {appearance.palette.wait}")
+        return Text.assemble(key, (f" {action.label}", appearance.palette.muted))

@@ -61,7 +61,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def marks_table(screen: str, dress: Appearance) -> Table | None:
+def marks_table(screen: str, appearance: Appearance) -> Table | None:
     """The marks that a screen draws with what they mean; None for a screen without any."""
     states = {"runs": RUNS}.get(screen, STATES if screen in SIGNS else {})
     if not states:
@@ -69,14 +69,14 @@ def marks_table(screen: str, dress: Appearance) -> Table | None:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, min_width=10)
     table.add_column()
-    table.add_row(Text("Marks", style=f"bold {dress.palette.live}"), "")
+    table.add_row(Text("Marks", style=f"bold {appearance.palette.live}"), "")
     for sign, colour, words in SIGNS[screen]:
-        table.add_row(dress.done(Text(f"  {sign}", style=dress.palette[colour])), _words(words, dress))
+        table.add_row(appearance.done(Text(f"  {sign}", style=appearance.palette[colour])), _words(words, appearance))
     for state, words in states.items():
-        glyph, colour = dress.glyph(state)
-        table.add_row(Text(f"  {glyph}", style=colour), _words(words, dress))
+        glyph, colour = appearance.glyph(state)
+        table.add_row(Text(f"  {glyph}", style=colour), _words(words, appearance))
     return table
 
 
-def _words(words: str, dress: Appearance) -> Text:
-    return dress.done(Text(words, style=dress.palette.muted))
+def _words(words: str, appearance: Appearance) -> Text:
+    return appearance.done(Text(words, style=appearance.palette.muted))

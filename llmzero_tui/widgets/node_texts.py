@@ -24,94 +24,102 @@ SAMPLE_LIMIT = 700
 LOG_LIMIT = 200
 
 
-def _line(dress: Appearance, *parts: tuple[str, str]) -> Text:
-    return dress.done(Text.assemble(*parts))
+def _line(appearance: Appearance, *parts: tuple[str, str]) -> Text:
+    return appearance.done(Text.assemble(*parts))
 
 
-def rationale(detail: NodeDetail, node: NodeRow | None, dress: Appearance, *, waits: bool = False) -> RenderableType:
+def rationale(
+    detail: NodeDetail, node: NodeRow | None, appearance: Appearance, *, waits: bool = False
+) -> RenderableType:
     """Why this node is there, what it was to do, what it did, and what was found wrong with it. `waits`: for the human
     to answer."""
     stage = detail.stage
-    colours = dress.palette
+    colours = appearance.palette
     if stage is None or node is None:
         return Text("")
-    lines: list[RenderableType] = [_where(stage, node, dress, waits)]
-    lines += hands(node, dress)
+    lines: list[RenderableType] = [_where(stage, node, appearance, waits)]
+    lines += hands(node, appearance)
     if stage.reason:
-        lines.append(_line(dress, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
+        lines.append(_line(appearance, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
     if stage.selected:
-        lines.append(_line(dress, ("\nchosen because  ", colours.muted), (plain(stage.selected, 600), colours.text)))
+        lines.append(
+            _line(appearance, ("\nchosen because  ", colours.muted), (plain(stage.selected, 600), colours.text))
+        )
     if stage.rationale:
-        lines.append(_line(dress, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
+        lines.append(_line(appearance, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
     if stage.expected:
-        lines.append(_line(dress, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
+        lines.append(_line(appearance, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
     if detail.diagnoses:
-        lines.append(_line(dress, ("\ndiagnosis of this segment", colours.muted)))
+        lines.append(_line(appearance, ("\ndiagnosis of this segment", colours.muted)))
     for pathology in detail.diagnoses:
-        full, rest = bar(pathology.severity, 6, ascii=dress.ascii)
+        full, rest = bar(pathology.severity, 6, ascii=appearance.ascii)
         colour = (
             colours.good if pathology.severity < 0.25 else colours.warn if pathology.severity < 0.6 else colours.bad
         )
         who = plain(f"{pathology.advisor} {pathology.model}", 60)
         lines.append(
-            _line(dress, (full, colour), (rest + " ", colours.faint),
+            _line(appearance, (full, colour), (rest + " ", colours.faint),
                   (plain(pathology_name(pathology.pathology), 40), colour),
                   (f"  {plain(pathology.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
         )  # fmt: skip
     for call in detail.said:
         told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
-        lines.append(_line(dress, told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
+        lines.append(_line(appearance, told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
         if call.images:
-            lines.append(_line(dress, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint)))
+            lines.append(
+                _line(appearance, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint))
+            )
     return Group(*lines)
 
 
-def failure(failed: tuple[str, str, tuple[EventRow, ...]] | None, dress: Appearance) -> list[RenderableType]:
+def failure(failed: tuple[str, str, tuple[EventRow, ...]] | None, appearance: Appearance) -> list[RenderableType]:
     """Why a run failed, with its latest errors; nothing for a run that did not."""
     if failed is None:
         return []
     state, reason, errors = failed
-    colours = dress.palette
-    words = dress.state(state, f"the run {state}").append(f": {plain(reason, 400)}", colours.bad)
-    lines: list[RenderableType] = [dress.done(words), *(_happened(event, dress) for event in errors)]
-    lines.append(_line(dress, ("4 shows the log; engine.log in the run's directory has the details\n", colours.muted)))
+    colours = appearance.palette
+    words = appearance.state(state, f"the run {state}").append(f": {plain(reason, 400)}", colours.bad)
+    lines: list[RenderableType] = [appearance.done(words), *(_happened(event, appearance) for event in errors)]
+    lines.append(
+        _line(appearance, ("4 shows the log; engine.log in the run's directory has the details\n", colours.muted))
+    )
     return lines
 
 
-def reported(decision: str, yardstick: str, dress: Appearance) -> list[RenderableType]:
+def reported(decision: str, yardstick: str, appearance: Appearance) -> list[RenderableType]:
     """Why the run reports this node's policy, and plain GRPO beside it; nothing where there are no words."""
-    colours = dress.palette
-    lines = [_line(dress, ("★ ", colours.star), (decision, colours.text))] if decision else []
-    return [*lines, *([_line(dress, (yardstick, colours.muted))] if yardstick else [])]
+    colours = appearance.palette
+    lines = [_line(appearance, ("★ ", colours.star), (decision, colours.text))] if decision else []
+    return [*lines, *([_line(appearance, (yardstick, colours.muted))] if yardstick else [])]
 
 
-def hands(node: NodeRow, dress: Appearance) -> list[RenderableType]:
+def hands(node: NodeRow, appearance: Appearance) -> list[RenderableType]:
     """Whether a human made the node, and a human's note on it."""
-    colours, lines = dress.palette, list[RenderableType]()
+    colours, lines = appearance.palette, list[RenderableType]()
     if node.human:
         words = f"{HUMAN} a human made this proposal, or edited it before it started"
-        lines.append(_line(dress, (words, colours.wait)))
+        lines.append(_line(appearance, (words, colours.wait)))
     if node.note:
-        lines.append(_line(dress, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
+        lines.append(_line(appearance, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
     return lines
 
 
-def written(writing: tuple[ModelRemark, ...], dress: Appearance) -> list[RenderableType]:
+def written(writing: tuple[ModelRemark, ...], appearance: Appearance) -> list[RenderableType]:
     """What models write at this moment, whichever node is selected."""
-    colours, lines = dress.palette, list[RenderableType]()
+    colours, lines = appearance.palette, list[RenderableType]()
     for call in writing:
         about = "" if call.node is None else f" about #{call.node}"
         title = f"{plain(call.role, 20)} · {plain(call.model, 40)} writes{about}  {duration(call.seconds)}  "
         text = plain(call.rationale, 2000, lines=True) or "…"
-        lines.append(_line(dress, (title, colours.wait), (text + "\n", colours.text)))
+        lines.append(_line(appearance, (title, colours.wait), (text + "\n", colours.text)))
     return lines
 
 
-def _where(stage: StageRow, node: NodeRow, dress: Appearance, waits: bool) -> Text:
+def _where(stage: StageRow, node: NodeRow, appearance: Appearance, waits: bool) -> Text:
     """State, score, place in the tree and the two explicit choices."""
-    colours = dress.palette
+    colours = appearance.palette
     text = Text.assemble((f"#{node.id} ", f"bold {colours.text}"))
-    text.append_text(dress.state("pending", "waits for your answer") if waits else dress.state(node.state))
+    text.append_text(appearance.state("pending", "waits for your answer") if waits else appearance.state(node.state))
     if node.best is not None:
         measured = score(node.best.value, node.best.low, node.best.high)
         text.append("  validation ", style=colours.muted).append(measured, style="bold")
@@ -126,43 +134,43 @@ def _where(stage: StageRow, node: NodeRow, dress: Appearance, waits: bool) -> Te
         )
         place += f"reference {stage.reference} · {stage.advisor} advisor"
         text.append(plain(place, 200), style=colours.muted)
-    return dress.done(text)
+    return appearance.done(text)
 
 
-def changes(detail: NodeDetail, space: tuple[Row, ...], dress: Appearance) -> RenderableType:
+def changes(detail: NodeDetail, space: tuple[Row, ...], appearance: Appearance) -> RenderableType:
     """What the node changed against its parent, then every value that moves along the trajectory."""
-    colours = dress.palette
+    colours = appearance.palette
     stages = detail.stages
     if len(stages) < 2:
-        return _line(dress, ("the root: the base model, nothing changed", colours.muted))
+        return _line(appearance, ("the root: the base model, nothing changed", colours.muted))
     before, now = stages[-2], stages[-1]
     known = {str(p.get("name")): p for p in space}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style=colours.muted)
     for name in ("changed", "before", "", "now", "kind"):
-        table.add_column(dress.done(Text(name)), no_wrap=True)
+        table.add_column(appearance.done(Text(name)), no_wrap=True)
     for name, value in now.changes.items():
         old = before.configuration.get(name)
         arrow = direction(old, value)
-        table.add_row(*(dress.done(t) for t in (
+        table.add_row(*(appearance.done(t) for t in (
             Text(plain(name, 28), style=colours.text), Text(parameter(old), style=colours.muted),
             Text(arrow, style=colours.wait), Text(parameter(value), style=f"bold {colours.text}"),
             Text(plain(known.get(name, {}).get("kind", ""), 16), style=colours.muted),
         )))  # fmt: skip
     if not now.changes:
         table = Table.grid()
-        table.add_row(_line(dress, ("continue: no hyperparameter changed", colours.text)))
+        table.add_row(_line(appearance, ("continue: no hyperparameter changed", colours.text)))
     choices = _line(
-        dress, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
+        appearance, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
     )
-    return Group(table, choices, Text(""), trajectory(stages, known, dress))
+    return Group(table, choices, Text(""), trajectory(stages, known, appearance))
 
 
-def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], dress: Appearance) -> RenderableType:
+def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], appearance: Appearance) -> RenderableType:
     """A row for every parameter that is not the same all along, a column for every stage; changes stand out."""
-    colours = dress.palette
+    colours = appearance.palette
     names = [n for n in stages[-1].configuration if len({s.configuration.get(n) for s in stages}) > 1]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=colours.muted)
-    table.add_column(dress.done(Text("trajectory")), no_wrap=True)
+    table.add_column(appearance.done(Text("trajectory")), no_wrap=True)
     for stage in stages[-8:]:
         table.add_column(Text(f"#{stage.node}"), justify="right", no_wrap=True)
     ends = [f"{s.start + (s.left_at if s.left_at is not None else s.trained)}" for s in stages[-8:]]
@@ -177,49 +185,49 @@ def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], dress: Appea
         table.add_row(Text(label, style=colours.text), *cells[-8:])
     same = [n for n in stages[-1].configuration if n not in names]
     rest = ", ".join(f"{n} {parameter(stages[-1].configuration[n])}" for n in same)
-    return Group(table, _line(dress, (f"constant: {plain(rest, 400)}", colours.muted)))
+    return Group(table, _line(appearance, (f"constant: {plain(rest, 400)}", colours.muted)))
 
 
-def samples(rows: tuple[SampleRow, ...] | None, empty: str, dress: Appearance) -> RenderableType:
+def samples(rows: tuple[SampleRow, ...] | None, empty: str, appearance: Appearance) -> RenderableType:
     """The latest completions: prompt, completion, right or wrong; `empty` says why there are none."""
-    colours = dress.palette
+    colours = appearance.palette
     if not rows:
         words = "reading …" if rows is None else f"no samples: {empty}"
-        return _line(dress, (words, colours.faint))
+        return _line(appearance, (words, colours.faint))
     lines: list[RenderableType] = []
     step = None
     for sample in rows:
         if sample.step != step:
             step = sample.step
-            lines.append(_line(dress, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
-        glyph, colour = dress.glyph("finished" if sample.correct else "crashed")
+            lines.append(_line(appearance, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
+        glyph, colour = appearance.glyph("finished" if sample.correct else "crashed")
         verdict = "right" if sample.correct else "wrong"
         cut = "  truncated" if sample.truncated else ""
         fixed = "  fixed prompt" if sample.split == "validation" else ""
         lines.append(
-            _line(dress, (f"{glyph} {verdict} ", colour),
+            _line(appearance, (f"{glyph} {verdict} ", colour),
                   (f"reward {amount(sample.reward)}{cut}{fixed}  ", colours.muted),
                   (plain(sample.prompt, 300), colours.muted),
                   (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
                   (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint))
         )  # fmt: skip
-    return Group(*lines, _line(dress, ("\nS shows them in full, and those of any step and node", colours.faint)))
+    return Group(*lines, _line(appearance, ("\nS shows them in full, and those of any step and node", colours.faint)))
 
 
 def log(
-    events: tuple[EventRow, ...], commands: tuple[CommandRow, ...], width: int, dress: Appearance
+    events: tuple[EventRow, ...], commands: tuple[CommandRow, ...], width: int, appearance: Appearance
 ) -> RenderableType:
     """What happened, newest first, the humans' commands among it; the event that repeats one of them is left out."""
     answered = {f"{command.kind}: {command.message}" for command in commands}
     told = (event for event in events if event.kind != "command" or event.message not in answered)
     newest: list[EventRow | CommandRow] = sorted((*told, *commands), key=lambda entry: entry.ts, reverse=True)
     if not newest:
-        return _line(dress, ("nothing yet", dress.palette.faint))
+        return _line(appearance, ("nothing yet", appearance.palette.faint))
     parts: list[RenderableType] = []
     short: list[Segment] = []
     for entry in newest[:LOG_LIMIT]:
-        stamp = Text(f"{entry.ts:%H:%M:%S} ", style=dress.palette.faint)
-        text = _happened(entry, dress) if isinstance(entry, EventRow) else _commanded(entry, dress)
+        stamp = Text(f"{entry.ts:%H:%M:%S} ", style=appearance.palette.faint)
+        text = _happened(entry, appearance) if isinstance(entry, EventRow) else _commanded(entry, appearance)
         if stamp.cell_len + text.cell_len <= width:
             short += _segments(stamp, text)
             continue
@@ -234,20 +242,20 @@ def log(
     return Group(*parts, Segments(short))
 
 
-def _happened(event: EventRow, dress: Appearance) -> Text:
-    colours = dress.palette
+def _happened(event: EventRow, appearance: Appearance) -> Text:
+    colours = appearance.palette
     colour = {"error": colours.bad, "warning": colours.warn}.get(event.level, colours.text)
     words = plain(event.message, 300)
     place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
     glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
     kind = f"{plain(event.kind, 30)}: "
-    return _line(dress, (glyph, colour), (place, colours.muted), (kind, colours.muted), (words, colour))
+    return _line(appearance, (glyph, colour), (place, colours.muted), (kind, colours.muted), (words, colour))
 
 
-def _commanded(command: CommandRow, dress: Appearance) -> Text:
-    colours = dress.palette
-    text = Text("> ", style=colours.wait).append_text(command_text(command, dress))
-    return dress.done(text.append(f"  {plain(command.message, 200)}", style=colours.muted))
+def _commanded(command: CommandRow, appearance: Appearance) -> Text:
+    colours = appearance.palette
+    text = Text("> ", style=colours.wait).append_text(command_text(command, appearance))
+    return appearance.done(text.append(f"  {plain(command.message, 200)}", style=colours.muted))
 
 
 def _segments(*texts: Text) -> list[Segment]:

@@ -29,8 +29,8 @@ class PaneBar(Widget):
 
     def render(self) -> RenderResult:
         pane, tab, waiting = self._state
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         front, back = f"bold {colours.text}", colours.muted
         text = Text(" ", no_wrap=True)
         text.append("Tree", style=front if pane == "tree" else back).append("  ")
@@ -41,7 +41,7 @@ class PaneBar(Widget):
         style = front if pane == "inbox" else (f"bold {colours.wait}" if waiting else back)
         text.append(f"Inbox {waiting}", style=style)
         text.append("   tab", style=colours.faint)
-        return dress.done(text)
+        return appearance.done(text)
 
 
 def panels_on_screen(pane: str, width: int, *, narrow: bool, zoomed: bool) -> dict[str, bool]:

@@ -25,55 +25,56 @@ HISTORY_CELL = 8
 LEAST_HISTORY = 3
 
 
-def why(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
+def why(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
     """Rationale, expected effect, and the diagnoses it rests on with their numbers."""
-    colours, proposal = dress.palette, dossier.proposal
+    colours, proposal = appearance.palette, detail.proposal
     lines: list[RenderableType] = [
-        _line(dress, (plain(proposal.rationale, 4000, lines=True) or "no rationale was given", colours.text))
+        _line(appearance, (plain(proposal.rationale, 4000, lines=True) or "no rationale was given", colours.text))
     ]
-    if dossier.standing.selected:
-        chosen = f"{plain(dossier.standing.selected, 600)}\n"
-        lines.insert(0, _line(dress, ("chosen because  ", colours.muted), (chosen, colours.text)))
+    if detail.standing.selected:
+        chosen = f"{plain(detail.standing.selected, 600)}\n"
+        lines.insert(0, _line(appearance, ("chosen because  ", colours.muted), (chosen, colours.text)))
     if proposal.expected:
-        lines.append(_line(dress, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
-    lines.append(_line(dress, (f"\ndiagnosis of #{proposal.parent}", colours.muted)))
-    lines += [diagnosis(pathology, dress) for pathology in dict.fromkeys(dossier.diagnoses)]
-    if not dossier.diagnoses:
+        lines.append(_line(appearance, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
+    lines.append(_line(appearance, (f"\ndiagnosis of #{proposal.parent}", colours.muted)))
+    lines += [diagnosis(pathology, appearance) for pathology in dict.fromkeys(detail.diagnoses)]
+    if not detail.diagnoses:
         base = proposal.parent == 0
         words = "the base model was not trained, so there is nothing to diagnose" if base else "not diagnosed yet"
-        lines.append(_line(dress, (words, colours.faint)))
+        lines.append(_line(appearance, (words, colours.faint)))
     return Group(*lines)
 
 
-def diagnosis(pathology: DiagnosisRow, dress: Appearance) -> Text:
+def diagnosis(pathology: DiagnosisRow, appearance: Appearance) -> Text:
     """How bad, what, the numbers it rests on, and who says so."""
-    colours = dress.palette
-    full, rest = bar(pathology.severity, 6, ascii=dress.ascii)
+    colours = appearance.palette
+    full, rest = bar(pathology.severity, 6, ascii=appearance.ascii)
     colour = colours.good if pathology.severity < 0.25 else colours.warn if pathology.severity < 0.6 else colours.bad
     who = plain(f"{pathology.advisor} {pathology.model}", 60)
     return _line(
-        dress, (full, colour), (rest + " ", colours.faint), (plain(pathology_name(pathology.pathology), 40), colour),
+        appearance, (full, colour), (rest + " ", colours.faint),
+        (plain(pathology_name(pathology.pathology), 40), colour),
         (f"  {plain(pathology.evidence, 600)}", colours.text), (f"  {who}", colours.muted),
     )  # fmt: skip
 
 
-def origin(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
+def origin(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
     """The scores of the checkpoint it branches from, and what was tried from there already."""
-    colours, proposal = dress.palette, dossier.proposal
+    colours, proposal = appearance.palette, detail.proposal
     table = Table.grid(padding=(0, 2, 0, 0))
-    for checkpoint in dossier.scores:
+    for checkpoint in detail.scores:
         here = checkpoint.step == proposal.step
-        table.add_row(*_score_row(checkpoint, here, dress))
-    if not dossier.scores:
-        table.add_row(_line(dress, ("no checkpoint has been scored there", colours.faint)))
-    tried = _line(dress, (f"\nalso tried from #{proposal.parent}", colours.muted))
-    if not dossier.siblings:
-        return Group(table, tried, _line(dress, ("nothing yet", colours.faint)))
-    return Group(table, tried, _siblings(dossier, dress))
+        table.add_row(*_score_row(checkpoint, here, appearance))
+    if not detail.scores:
+        table.add_row(_line(appearance, ("no checkpoint has been scored there", colours.faint)))
+    tried = _line(appearance, (f"\nalso tried from #{proposal.parent}", colours.muted))
+    if not detail.siblings:
+        return Group(table, tried, _line(appearance, ("nothing yet", colours.faint)))
+    return Group(table, tried, _siblings(detail, appearance))
 
 
-def _score_row(checkpoint: CheckpointScore, here: bool, dress: Appearance) -> list[Text]:
-    colours = dress.palette
+def _score_row(checkpoint: CheckpointScore, here: bool, appearance: Appearance) -> list[Text]:
+    colours = appearance.palette
     style = f"bold {colours.text}" if here else colours.muted
     words = "branches from here" if here else "" if checkpoint.kept else "files deleted"
     cells = (
@@ -81,68 +82,70 @@ def _score_row(checkpoint: CheckpointScore, here: bool, dress: Appearance) -> li
         (score(checkpoint.value, checkpoint.low, checkpoint.high), style),
         (f"n={checkpoint.n}", colours.muted), (words, colours.wait if here else colours.muted),
     )  # fmt: skip
-    return [_line(dress, cell) for cell in cells]
+    return [_line(appearance, cell) for cell in cells]
 
 
-def _siblings(dossier: ProposalDetail, dress: Appearance) -> RenderableType:
+def _siblings(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
     """How each ended, what it gained over the checkpoint it left from, and which that is when it is another."""
-    colours = dress.palette
-    names = [f"#{each.node} {plain(each.label or each.intent, 24)}" for each in dossier.siblings]
-    states = [f"{dress.glyph(each.state)[0]} {plain(each.state, 14)}" for each in dossier.siblings]
+    colours = appearance.palette
+    names = [f"#{each.node} {plain(each.label or each.intent, 24)}" for each in detail.siblings]
+    states = [f"{appearance.glyph(each.state)[0]} {plain(each.state, 14)}" for each in detail.siblings]
     wide, ended, lines = max(map(cell_len, names)) + 2, max(map(cell_len, states)) + 2, list[RenderableType]()
-    left = {s.step: s.value for s in dossier.scores}
-    for name, state, each in zip(names, states, dossier.siblings, strict=True):
+    left = {s.step: s.value for s in detail.scores}
+    for name, state, each in zip(names, states, detail.siblings, strict=True):
         gain = ""
         if each.best is not None and each.step in left:
             by = each.best.value - left[each.step]
             gain = f"{'+' if by >= 0 else '−'}{share(abs(by), 2)}"
-        origin = f"from step {each.step}" if each.step != dossier.proposal.step else ""
+        origin = f"from step {each.step}" if each.step != detail.proposal.step else ""
         words = " · ".join(filter(None, (origin, plain(each.reason, 200))))
         reached = score(each.best.value, each.best.low, each.best.high) if each.best else MISSING
         lines.append(_line(
-            dress, (fit(name, wide), colours.text), (fit(state, ended), dress.glyph(each.state)[1]),
+            appearance, (fit(name, wide), colours.text), (fit(state, ended), appearance.glyph(each.state)[1]),
             (reached, colours.text), (f" {gain}" if gain else "", colours.good if gain[:1] == "+" else colours.bad),
         ))  # fmt: skip
         if words:
-            lines.append(Padding(_line(dress, (words, colours.muted)), (0, 0, 0, 2)))
+            lines.append(Padding(_line(appearance, (words, colours.muted)), (0, 0, 0, 2)))
     return Group(*lines)
 
 
-def picture(dossier: ProposalDetail, width: int, height: int, dress: Appearance) -> RenderableType:
+def picture(detail: ProposalDetail, width: int, height: int, appearance: Appearance) -> RenderableType:
     """The reward on the way to the branch point, with the scores of the parent."""
-    stage = dossier.stages[-1] if dossier.stages else None
+    stage = detail.stages[-1] if detail.stages else None
     start, end = (stage.start, stage.start + stage.trained) if stage else (0, 0)
-    marks = [(start + s.step, s.value) for s in dossier.scores if s.step]
-    return dress.done(curve(dossier.reward, marks, width, height, dress, until=max(end, 1)))
+    marks = [(start + s.step, s.value) for s in detail.scores if s.step]
+    return appearance.done(curve(detail.reward, marks, width, height, appearance, until=max(end, 1)))
 
 
 # ---- every value ---------------------------------------------------------------------------------------------------
 
 
-def values(dossier: ProposalDetail, space: Sequence[Row], width: int, dress: Appearance) -> RenderableType:
+def values(detail: ProposalDetail, space: Sequence[Row], width: int, appearance: Appearance) -> RenderableType:
     """Every parameter before and after with its history along the path; capacity and regularization apart."""
-    colours, proposal = dress.palette, dossier.proposal
+    colours, proposal = appearance.palette, detail.proposal
     known: dict[str, Row] = {str(p.get("name")): p for p in space}
-    shown = dossier.stages[-_room(width) :]
+    shown = detail.stages[-_room(width) :]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style=colours.muted)
     table.add_column("", no_wrap=True, width=1)
     table.add_column("", no_wrap=True, max_width=22)
-    before = "" if len(shown) == len(dossier.stages) else "… "
+    before = "" if len(shown) == len(detail.stages) else "… "
     for index, stage in enumerate(shown):
-        table.add_column(dress.done(Text(f"{before if not index else ''}#{stage.node}")), justify="right", no_wrap=True)
+        table.add_column(
+            appearance.done(Text(f"{before if not index else ''}#{stage.node}")), justify="right", no_wrap=True
+        )
     table.add_column("", no_wrap=True, width=2)
     table.add_column(Text(f"#{proposal.node}"), justify="right", no_wrap=True)
     table.add_column(Text(" allowed"), no_wrap=True, overflow="ellipsis")
     for kind, names in grouped(proposal.configuration, known):
-        table.add_row("", _line(dress, (kind, f"italic {colours.muted}")))
+        table.add_row("", _line(appearance, (kind, f"italic {colours.muted}")))
         for name in names:
-            table.add_row(*_value_row(name, shown, dossier, known.get(name, {}), dress))
+            table.add_row(*_value_row(name, shown, detail, known.get(name, {}), appearance))
     choices = f"optimizer {plain(proposal.optimizer, 20)} · reference {plain(proposal.reference, 20)}"
     moved = len(proposal.changes)
     count = (
         "no hyperparameter changes" if not moved else f"{moved} of {len(proposal.configuration)} hyperparameters change"
     )
-    return Group(table, _line(dress, (f"{choices} · {count}", colours.muted)))
+    return Group(table, _line(appearance, (f"{choices} · {count}", colours.muted)))
 
 
 def grouped(values: Values, known: Mapping[str, Row]) -> list[tuple[str, list[str]]]:
@@ -162,17 +165,17 @@ def _room(width: int) -> int:
 
 
 def _value_row(
-    name: str, stages: Sequence[StageRow], dossier: ProposalDetail, known: Row, dress: Appearance
+    name: str, stages: Sequence[StageRow], detail: ProposalDetail, known: Row, appearance: Appearance
 ) -> list[Text]:
-    colours, proposal = dress.palette, dossier.proposal
+    colours, proposal = appearance.palette, detail.proposal
     old = proposal.configuration.get(name)
     new = proposal.changes.get(name, old)
     changed = new != old
     cells = [("▸" if changed else "", colours.wait), (plain(name, 28), colours.text if changed else colours.muted)]
     history = [s.configuration.get(name) for s in stages]
-    place = {s.node: i for i, s in enumerate(dossier.stages)}
+    place = {s.node: i for i, s in enumerate(detail.stages)}
     for index, (stage, value) in enumerate(zip(stages, history, strict=True)):
-        above = dossier.stages[place[stage.node] - 1] if place[stage.node] else None
+        above = detail.stages[place[stage.node] - 1] if place[stage.node] else None
         moved = above is not None and above.configuration.get(name) != value
         arrow = "→ " if index or above else ""
         style = colours.live if moved else colours.text if changed else colours.muted
@@ -180,7 +183,7 @@ def _value_row(
     cells.append(("⇒" if changed else "", colours.wait))
     cells.append((parameter(new), f"bold {colours.wait}" if changed else colours.muted))
     cells.append((f" {plain(_allowed(known), 40)}", colours.muted))
-    return [_line(dress, cell) for cell in cells]
+    return [_line(appearance, cell) for cell in cells]
 
 
 def _allowed(known: Row) -> str:
@@ -196,5 +199,5 @@ def _allowed(known: Row) -> str:
     return f"{words}, only rises" if known.get("rising") else words
 
 
-def _line(dress: Appearance, *parts: tuple[str, str]) -> Text:
-    return dress.done(Text.assemble(*parts))
+def _line(appearance: Appearance, *parts: tuple[str, str]) -> Text:
+    return appearance.done(Text.assemble(*parts))

@@ -93,7 +93,7 @@ class ResultGrid(DataTable[Text]):
         """Draw the page anew: other rows, other colours, another width."""
         if self._answer is None:
             return
-        dress = look(self)
+        appearance = look(self)
         page = shortened(self._answer.slice(self.first, PAGE))
         digits = [decimals([row[i] for row in page]) for i in range(len(self.names))]
         rows = [[as_text(value, digits=digits[i]) for i, value in enumerate(row)] for row in page]
@@ -105,16 +105,16 @@ class ResultGrid(DataTable[Text]):
         ]
         widths = shares(wanted, right, self.size.width)
         self.clear(columns=True)
-        colours = dress.palette
+        colours = appearance.palette
         for index, name in enumerate(names):
             label = Text(fit(name, widths[index], right=right[index]), style=colours.muted)
-            self.add_column(dress.done(label), key=str(index), width=widths[index])
+            self.add_column(appearance.done(label), key=str(index), width=widths[index])
         for values, row in zip(page, rows, strict=True):
             cells = (
                 Text(fit(words, widths[i], right=right[i]), style=colours.faint if value is None else colours.text)
                 for i, (words, value) in enumerate(zip(row, values, strict=True))
             )
-            self.add_row(*(dress.done(cell) for cell in cells))
+            self.add_row(*(appearance.done(cell) for cell in cells))
 
 
 def shares(wanted: list[int], fixed: list[bool], space: int) -> list[int]:

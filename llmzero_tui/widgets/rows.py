@@ -94,17 +94,17 @@ class Rows(Widget):
         self._scroll()
 
     def render_line(self, y: int) -> Strip:
-        width, dress, style = self.size.width, look(self), self.rich_style
+        width, appearance, style = self.size.width, look(self), self.rich_style
         if not self._numbers:
-            words = Text(self._empty, style=dress.palette.faint)
+            words = Text(self._empty, style=appearance.palette.faint)
             said = list(words.wrap(self.app.console, max(1, width))) if words else []
-            return self._strip(dress.done(said[y]) if y < len(said) else Text(), style)
+            return self._strip(appearance.done(said[y]) if y < len(said) else Text(), style)
         index = self._top + y
         if index >= len(self._numbers) or self._draw is None:
             return Strip.blank(width, style)
         if index == self._cursor:
             style = self.get_component_rich_style("rows--cursor")
-        return self._strip(self._draw(index, width, dress), style)
+        return self._strip(self._draw(index, width, appearance), style)
 
     def _strip(self, text: Text, style: Style) -> Strip:
         """One line of text over a ground, as wide as the list."""

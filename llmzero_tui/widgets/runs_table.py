@@ -39,59 +39,59 @@ class RunColumn:
     least: int = 0
 
 
-def _state(run: RunRow, _now: datetime, dress: Appearance) -> Text:
+def _state(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
     if run.state == UNREAD:
-        return Text("…", style=dress.palette.faint)
-    return dress.state(run.state)
+        return Text("…", style=appearance.palette.faint)
+    return appearance.state(run.state)
 
 
-def _nodes(run: RunRow, _now: datetime, dress: Appearance) -> Text:
-    return Text(str(run.nodes), style=dress.palette.muted)
+def _nodes(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
+    return Text(str(run.nodes), style=appearance.palette.muted)
 
 
 def _task(cells: int) -> Callable[[RunRow, datetime, Appearance], Text]:
-    def draw(run: RunRow, _now: datetime, dress: Appearance) -> Text:
-        return Text(ending(plain(run.task, 400), cells), style=dress.palette.muted)
+    def draw(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
+        return Text(ending(plain(run.task, 400), cells), style=appearance.palette.muted)
 
     return draw
 
 
-def _validation(run: RunRow, _now: datetime, dress: Appearance) -> Text:
+def _validation(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
     if (best := run.headline) is None:
-        return Text(MISSING, style=dress.palette.faint)
-    return Text(narrow(score(best.value, best.low, best.high)), style=dress.palette.text)
+        return Text(MISSING, style=appearance.palette.faint)
+    return Text(narrow(score(best.value, best.low, best.high)), style=appearance.palette.text)
 
 
-def _test(run: RunRow, _now: datetime, dress: Appearance) -> Text:
+def _test(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
     if run.test is None:
-        return Text(MISSING, style=dress.palette.faint)
-    return Text(narrow(score(run.test.value, run.test.low, run.test.high)), style=f"bold {dress.palette.good}")
+        return Text(MISSING, style=appearance.palette.faint)
+    return Text(narrow(score(run.test.value, run.test.low, run.test.high)), style=f"bold {appearance.palette.good}")
 
 
-def _test_of(run: RunRow, _now: datetime, dress: Appearance) -> Text:
-    return Text(str(run.test.n) if run.test else "", style=dress.palette.muted)
+def _test_of(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
+    return Text(str(run.test.n) if run.test else "", style=appearance.palette.muted)
 
 
 def _budget(cells: int) -> Callable[[RunRow, datetime, Appearance], Text]:
-    def draw(run: RunRow, _now: datetime, dress: Appearance) -> Text:
-        spent, left = bar(run.spent, cells, ascii=dress.ascii)
-        text = Text.assemble((spent, dress.palette.trail if run.over else dress.palette.live))
-        return text.append(left, dress.palette.faint).append(f" {run.spent:4.0%}", dress.palette.muted)
+    def draw(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
+        spent, left = bar(run.spent, cells, ascii=appearance.ascii)
+        text = Text.assemble((spent, appearance.palette.trail if run.over else appearance.palette.live))
+        return text.append(left, appearance.palette.faint).append(f" {run.spent:4.0%}", appearance.palette.muted)
 
     return draw
 
 
-def _spent(run: RunRow, _now: datetime, dress: Appearance) -> Text:
-    return Text(f"{run.spent:.0%}", style=dress.palette.muted)
+def _spent(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
+    return Text(f"{run.spent:.0%}", style=appearance.palette.muted)
 
 
-def _eta(run: RunRow, _now: datetime, dress: Appearance) -> Text:
-    return Text(duration(run.eta) if run.live and run.eta is not None else "", style=dress.palette.text)
+def _eta(run: RunRow, _now: datetime, appearance: Appearance) -> Text:
+    return Text(duration(run.eta) if run.live and run.eta is not None else "", style=appearance.palette.text)
 
 
-def _age(run: RunRow, now: datetime, dress: Appearance) -> Text:
+def _age(run: RunRow, now: datetime, appearance: Appearance) -> Text:
     since = (now - run.created).total_seconds() if run.created else None
-    return Text(duration(since), style=dress.palette.muted)
+    return Text(duration(since), style=appearance.palette.muted)
 
 
 COLUMNS = (
@@ -227,31 +227,31 @@ class RunsTable(ScrollView, can_focus=True):
         return self._line(self.runs[row], columns, width, row) if row < len(self.runs) else Text()
 
     def _head(self, columns: list[RunColumn], width: int) -> Text:
-        dress = look(self)
+        appearance = look(self)
         text = Text("  ", no_wrap=True)
         for name, cells, right in (("run", _name_cells(columns, width), False),
                                    *((c.name, c.cells, c.right) for c in columns)):  # fmt: skip
-            style = dress.palette.text if name == self._sorted else dress.palette.muted
+            style = appearance.palette.text if name == self._sorted else appearance.palette.muted
             text.append(fit(name, cells, right=right), style=style).append(" " * GAP)
-        return dress.done(text)
+        return appearance.done(text)
 
     def _line(self, run: RunRow, columns: list[RunColumn], width: int, row: int) -> Text:
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         text = Text("◆ " if run.path in self.marked else "  ", style=colours.star, no_wrap=True)
         name = fit(plain(run.name, 80), _name_cells(columns, width))
         chosen = row == self.cursor
         text.append(name, style=f"bold {colours.cursor_text if chosen else colours.text}").append(" " * GAP)
         if run.state in ("lost", "damaged"):
             left = max(1, width - text.cell_len)
-            return dress.done(text.append(fit(plain(run.reason, 200), left), style=colours.bad))
+            return appearance.done(text.append(fit(plain(run.reason, 200), left), style=colours.bad))
         for column in columns:
-            cell = column.draw(run, self._now, dress) if run.state != UNREAD or column.name == "state" else Text()
+            cell = column.draw(run, self._now, appearance) if run.state != UNREAD or column.name == "state" else Text()
             cell.truncate(column.cells, overflow="ellipsis")
             padding = " " * (column.cells - cell.cell_len)
             text.append(padding if column.right else "").append_text(cell)
             text.append("" if column.right else padding).append(" " * GAP)
-        return dress.done(text)
+        return appearance.done(text)
 
     # ---- keys and the mouse -----------------------------------------------------------------------------------------
 

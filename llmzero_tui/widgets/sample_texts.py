@@ -22,29 +22,29 @@ ORDER_WORDS = {
 SPLIT_WORDS = {"": "all prompts", "train": "training prompts", "validation": "fixed validation prompts"}
 
 
-def verdict(correct: bool, dress: Appearance) -> tuple[str, str]:
+def verdict(correct: bool, appearance: Appearance) -> tuple[str, str]:
     """Glyph and word, and the colour of both."""
-    glyph, colour = dress.glyph("finished" if correct else "crashed")
+    glyph, colour = appearance.glyph("finished" if correct else "crashed")
     return f"{glyph} {'right' if correct else 'wrong'}", colour
 
 
-def line(row: CompletionLine, width: int, dress: Appearance, view: SamplesView) -> Text:
+def line(row: CompletionLine, width: int, appearance: Appearance, view: SamplesView) -> Text:
     """One row: where it is from, how good it is, how it begins."""
-    colours = dress.palette
-    word, colour = verdict(row.correct, dress)
+    colours = appearance.palette
+    word, colour = verdict(row.correct, appearance)
     text = Text(no_wrap=True)
     if view.comparing:
         text.append(f"{'#' + str(row.node):>5} ", style=colours.text)
     text.append(f"{row.step:>5} ", style=colours.muted)
     text.append(f"{word} ", style=colour).append(f"{amount(row.reward):>5} ", style=colours.text)
-    cut = dress.glyph("early-stopped")[0] if row.truncated else " "
+    cut = appearance.glyph("early-stopped")[0] if row.truncated else " "
     text.append(f"{cut} ", style=colours.warn)
     text.append(
         "fixed " if row.split == "validation" and not view.comparing and not view.split else "", style=colours.faint
     )
     text.append(plain(row.completion, 240) or "(nothing)", style=colours.text if row.completion else colours.faint)
-    dress.done(text)
-    text.truncate(width, overflow="ellipsis" if not dress.ascii else "crop")
+    appearance.done(text)
+    text.truncate(width, overflow="ellipsis" if not appearance.ascii else "crop")
     return text
 
 
@@ -53,11 +53,11 @@ def columns(comparing: bool) -> str:
     return "node  step verdict reward" if comparing else "step verdict reward"
 
 
-def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Appearance) -> Text:
+def filters(snapshot: SamplesSnapshot | None, view: SamplesView, appearance: Appearance) -> Text:
     """What the list holds: verdicts with their numbers, then everything that narrows it."""
-    colours, text = dress.palette, Text(no_wrap=True)
+    colours, text = appearance.palette, Text(no_wrap=True)
     if view.comparing:
-        return dress.done(_comparing(snapshot, view, text, dress))
+        return appearance.done(_comparing(snapshot, view, text, appearance))
     for index, name in enumerate(VERDICTS):
         style = f"bold {colours.text}" if name == view.verdict else colours.muted
         count = f" {snapshot.counts.of(name):,}" if snapshot is not None and snapshot.node is not None else ""
@@ -68,11 +68,11 @@ def filters(snapshot: SamplesSnapshot | None, view: SamplesView, dress: Appearan
         text.append(f" · {SPLIT_WORDS[view.split]}", style=colours.wait)
     if view.text:
         text.append(f" · with “{plain(view.text, 40)}”", style=colours.wait)
-    return dress.done(text)
+    return appearance.done(text)
 
 
-def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, dress: Appearance) -> Text:
-    colours = dress.palette
+def _comparing(snapshot: SamplesSnapshot | None, view: SamplesView, text: Text, appearance: Appearance) -> Text:
+    colours = appearance.palette
     others = snapshot.found if snapshot is not None and snapshot.view.comparing else None
     words = "one prompt, two completions"
     if others is not None:
@@ -93,7 +93,7 @@ def title(full: CompletionDetail | None) -> str:
 
 
 def reading(
-    full: CompletionDetail | None, dress: Appearance, apart: tuple[Span, ...], side: str, _width: int
+    full: CompletionDetail | None, appearance: Appearance, apart: tuple[Span, ...], side: str, _width: int
 ) -> RenderableType:
     """A completion in full: verdict and reward by component, prompt, completion, expected answer, the prompt with its
     chat template.
@@ -103,15 +103,15 @@ def reading(
     """
     if full is None:
         return Text("")
-    parts: list[RenderableType] = [_verdict(full, dress)]
+    parts: list[RenderableType] = [_verdict(full, appearance)]
     if full.components:
-        parts.append(_components(dict(full.components), dress))
-    prompt = _body("prompt", full.prompt, full.prompt_length, full, dress)
-    completion = _body("completion", full.completion, full.completion_length, full, dress, apart)
-    answer = _body("expected answer", full.answer, full.answer_length, full, dress)
+        parts.append(_components(dict(full.components), appearance))
+    prompt = _body("prompt", full.prompt, full.prompt_length, full, appearance)
+    completion = _body("completion", full.completion, full.completion_length, full, appearance, apart)
+    answer = _body("expected answer", full.answer, full.answer_length, full, appearance)
     read: tuple[RenderableType, ...] = ()
     if full.model_prompt is not None:
-        read = _body("prompt as the model reads it", full.model_prompt, full.model_prompt_length, full, dress)
+        read = _body("prompt as the model reads it", full.model_prompt, full.model_prompt_length, full, appearance)
     order = {
         "": (prompt, completion, answer, read),
         "sample": (completion, prompt, answer, read),
@@ -121,36 +121,36 @@ def reading(
 
 
 def _body(
-    name: str, text: str, length: int, full: CompletionDetail, dress: Appearance, apart: tuple[Span, ...] = ()
+    name: str, text: str, length: int, full: CompletionDetail, appearance: Appearance, apart: tuple[Span, ...] = ()
 ) -> tuple[RenderableType, ...]:
     """A text under its name."""
-    colours = dress.palette
-    heading = dress.done(Text(f"\n{name}", style=colours.faint))
+    colours = appearance.palette
+    heading = appearance.done(Text(f"\n{name}", style=colours.faint))
     if not text:
         return heading, Text("(nothing)", style=colours.faint)
     style = colours.muted if name.startswith("prompt") else colours.text
-    return heading, prose(text, length, dress, style, where=f"table completions, seq {full.seq}", apart=apart)
+    return heading, prose(text, length, appearance, style, where=f"table completions, seq {full.seq}", apart=apart)
 
 
-def _verdict(full: CompletionDetail, dress: Appearance) -> Text:
-    colours = dress.palette
-    word, colour = verdict(full.correct, dress)
+def _verdict(full: CompletionDetail, appearance: Appearance) -> Text:
+    colours = appearance.palette
+    word, colour = verdict(full.correct, appearance)
     text = Text.assemble((word, f"bold {colour}"), ("  reward ", colours.muted), (amount(full.reward), "bold"))
     if full.truncated:
-        glyph = dress.glyph("early-stopped")[0]
+        glyph = appearance.glyph("early-stopped")[0]
         text.append(f"  {glyph} truncated at the maximum completion length", style=colours.warn)
     kind = "fixed prompt, greedy" if full.split == "validation" else "sampled in training"
     text.append(f"  {kind}", style=colours.muted)
-    return dress.done(text)
+    return appearance.done(text)
 
 
-def _components(parts: Mapping[str, float], dress: Appearance) -> Text:
+def _components(parts: Mapping[str, float], appearance: Appearance) -> Text:
     """The reward by component, as many on a line as fit."""
-    text = Text(style=dress.palette.muted)
+    text = Text(style=appearance.palette.muted)
     for name, value in parts.items():
         text.append("   " if text else "")
-        text.append(f"{plain(name, 30)} ").append(amount(value), style=dress.palette.text)
-    return dress.done(text)
+        text.append(f"{plain(name, 30)} ").append(amount(value), style=appearance.palette.text)
+    return appearance.done(text)
 
 
 def amount(value: float) -> str:

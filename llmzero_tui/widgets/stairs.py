@@ -91,39 +91,41 @@ def _riser(grid: list[list[Cell]], column: int, old: int, new: int, style: str) 
 
 
 def staircases(
-    legs: Sequence[PathStage], space: Sequence[Row], chosen: int, width: int, dress: Appearance
+    legs: Sequence[PathStage], space: Sequence[Row], chosen: int, width: int, appearance: Appearance
 ) -> RenderableType:
     """Stages from left to right with their scores; a staircase for every parameter that changes, by kind; what never
     changes in one line."""
     if not legs:
-        return Text("no checkpoint has been scored yet", style=dress.palette.muted)
-    colours = dress.palette
+        return Text("no checkpoint has been scored yet", style=appearance.palette.muted)
+    colours = appearance.palette
     known: dict[str, Row] = {str(p.get("name")): p for p in space}
     first, widths = layout(legs, chosen, width)
     shown = legs[first : first + len(widths)]
     name_width = _name_width(legs)
-    lines = _heads(shown, widths, first, chosen, len(legs), name_width, dress)
+    lines = _heads(shown, widths, first, chosen, len(legs), name_width, appearance)
     last, moving = legs[-1].stage.configuration, changing(legs)
     for kind, names in grouped({n: last[n] for n in moving}, known):
-        lines.append(dress.done(Text(f"\n{kind}", style=f"italic {colours.muted}")))
+        lines.append(appearance.done(Text(f"\n{kind}", style=f"italic {colours.muted}")))
         for name in names:
             values = [leg.stage.configuration.get(name) for leg in shown]
-            lines += _named(fit(plain(name, 60), name_width), stair(values, widths, colours.line, colours.text), dress)
+            lines += _named(
+                fit(plain(name, 60), name_width), stair(values, widths, colours.line, colours.text), appearance
+            )
     still = values_text({n: last[n] for n in last if n not in moving})
     if still:
-        lines.append(dress.done(Text(f"\nnever changed: {plain(still, 600)}", style=colours.muted)))
+        lines.append(appearance.done(Text(f"\nnever changed: {plain(still, 600)}", style=colours.muted)))
     return Group(*lines)
 
 
-def _named(name: str, grid: list[list[Cell]], dress: Appearance) -> list[Text]:
+def _named(name: str, grid: list[list[Cell]], appearance: Appearance) -> list[Text]:
     """A staircase with the parameter's name before its first value."""
     rows = []
     at = next((i for i, row in enumerate(grid) if row[0][0] != " "), 0)
     for index, row in enumerate(grid):
-        text = Text(name if index == at else " " * len(name), style=dress.palette.text, no_wrap=True)
+        text = Text(name if index == at else " " * len(name), style=appearance.palette.text, no_wrap=True)
         for character, style in row:
             text.append(character, style=style)
-        rows.append(dress.done(text))
+        rows.append(appearance.done(text))
     return rows
 
 
@@ -134,10 +136,10 @@ def _heads(
     chosen: int,
     count: int,
     name_width: int,
-    dress: Appearance,
+    appearance: Appearance,
 ) -> list[RenderableType]:
     """Which stage, until which step, and the score there with its interval."""
-    colours = dress.palette
+    colours = appearance.palette
     rows: Mapping[str, Text] = {
         n: Text(fit(n, name_width), style=colours.muted, no_wrap=True) for n in ("stage", "until", "validation")
     }
@@ -153,4 +155,4 @@ def _heads(
         rows["validation"].append(fit(measured, width), style=f"bold {colours.star}" if best else colours.text)
     if first:
         rows["stage"].plain = "‹ earlier".ljust(name_width) + rows["stage"].plain[name_width:]
-    return [dress.done(text) for text in rows.values()]
+    return [appearance.done(text) for text in rows.values()]

@@ -140,9 +140,9 @@ class Strip(Widget):
         return len(self._widths())
 
     def render(self) -> RenderResult:
-        dress = look(self)
+        appearance = look(self)
         if not self._names:
-            return dress.done(Text(self._empty, style=dress.palette.faint))
+            return appearance.done(Text(self._empty, style=appearance.palette.faint))
         widths, rows = self._widths(), max(1, self.size.height)
         columns = len(widths)
         first = max(0, self._cursor // columns - rows + 1) * columns
@@ -152,14 +152,14 @@ class Strip(Widget):
                 text.append("\n")
             cursor = self.has_focus and first + index == self._cursor
             text.append_text(self._cell(name, widths[index % columns], cursor))
-        return dress.done(text)
+        return appearance.done(text)
 
     def _cell(self, name: str, width: int, cursor: bool) -> Text:
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         small = self._smalls[name]
         chosen = name == self._metric
-        spark = dress.spark(small.values)
+        spark = appearance.spark(small.values)
         sign = "▸" if cursor else "+" if name in self._beside else " "
         text = Text(sign, style=colours.wait)
         text.append(fit(short(name), width - len(spark) - 9), style=colours.text if chosen else colours.muted)

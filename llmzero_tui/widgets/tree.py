@@ -36,13 +36,13 @@ ASCII_GUIDES = str.maketrans("│├└…", "|+`.")
 Spark = tuple[float | None, ...]
 
 
-def hands(node: NodeRow, dress: Appearance) -> Text:
+def hands(node: NodeRow, appearance: Appearance) -> Text:
     """A mark of a node that a human made or edited, and one of a human's note; nothing for most nodes."""
     text = Text()
     if node.human:
-        text.append(f" {HUMAN}", style=dress.palette.wait)
+        text.append(f" {HUMAN}", style=appearance.palette.wait)
     if node.note:
-        text.append(f" {NOTE}", style=dress.palette.live)
+        text.append(f" {NOTE}", style=appearance.palette.live)
     return text
 
 
@@ -237,13 +237,13 @@ class SearchTree(ScrollView, can_focus=True):
         )  # fmt: skip
 
     def _drawn(self, line: TreeLine, width: int) -> Strip:
-        dress, style = look(self), self.rich_style
+        appearance, style = look(self), self.rich_style
         guide = shortened(line.guide, max(2, width - 1 - LABEL_CELLS))
-        guides = Text(guide.translate(ASCII_GUIDES) if dress.ascii else guide)
+        guides = Text(guide.translate(ASCII_GUIDES) if appearance.ascii else guide)
         guides.stylize(self.get_component_rich_style("tree--guides", partial=True))
         node = self._known[line.node]
         folded = node.id in self._folded and bool(self._known.children.get(node.id))
-        label = dress.done(self._line(node, max(12, width - len(guide) - 1), folded=folded))
+        label = appearance.done(self._line(node, max(12, width - len(guide) - 1), folded=folded))
         if node.id == self.cursor:
             label.stylize_before(self.get_component_rich_style("tree--cursor"))
         guides.style = style
@@ -252,8 +252,8 @@ class SearchTree(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, style).crop(0, width)
 
     def _line(self, node: NodeRow, width: int, *, folded: bool) -> Text:
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         right = self._right(node)
         letter = self._letters.get(node.id, "")
         name = Text(f"◆{letter} " if letter else "", style=f"bold {colours.star}")
@@ -264,7 +264,7 @@ class SearchTree(ScrollView, can_focus=True):
         if folded:
             name.append(" +", style=colours.muted)
         space = width - right.cell_len
-        marks = hands(node, dress)
+        marks = hands(node, appearance)
         space -= marks.cell_len
         if name.cell_len > space - 1:
             name.truncate(space - 1, overflow="ellipsis")
@@ -280,11 +280,11 @@ class SearchTree(ScrollView, can_focus=True):
 
     def _right(self, node: NodeRow) -> Text:
         """Star, score, sparkline and glyph: always as wide, so that the columns stand."""
-        dress = look(self)
-        colours = dress.palette
+        appearance = look(self)
+        colours = appearance.palette
         starred = self._best is not None and self._best.node == node.id
         text = Text("★ " if starred else "  ", style=colours.star)
-        glyph, colour = dress.glyph("pending" if node.id in self._waiting else node.state)
+        glyph, colour = appearance.glyph("pending" if node.id in self._waiting else node.state)
         if node.best is None and node.state not in SCORED:
             word = SHORT_STATES.get(node.state, node.state)
             text.append_text(cell(word, SCORE_CELLS + 1 + SPARK_CELLS, colour, right=True))
@@ -293,7 +293,7 @@ class SearchTree(ScrollView, can_focus=True):
             style = f"bold {colours.star}" if starred else colours.text
             spark: Spark = self._snapshot.sparks.get(node.id, ()) if self._snapshot is not None else ()
             text.append(f"{value:>{SCORE_CELLS}} ", style=style)
-            text.append(dress.spark(spark, *self._extent).ljust(SPARK_CELLS), style=colours.trail)
+            text.append(appearance.spark(spark, *self._extent).ljust(SPARK_CELLS), style=colours.trail)
         return text.append(f" {glyph}", style=colour)
 
     # ---- the cursor -------------------------------------------------------------------------------------------------

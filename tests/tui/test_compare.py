@@ -111,7 +111,7 @@ def test_a_run_at_rest_is_not_opened_again_until_something_else_is_looked_at(run
     first = feed.read(CompareView())
     assert feed.read(CompareView()).contenders == first.contenders
     assert len(opened) == 1
-    near = feed.read(CompareView(sight=CurveSelection(window=AxisWindow(150, 180))))
+    near = feed.read(CompareView(selection=CurveSelection(window=AxisWindow(150, 180))))
     assert len(opened) == 2
     assert near.contenders[0].trace != first.contenders[0].trace
     assert near.contenders[0].stages is first.contenders[0].stages
@@ -216,16 +216,16 @@ async def test_the_keys_of_the_plot_work_in_the_comparison(run: Path) -> None:
         screen.marks.action_compare()
         found = await compared(pilot)
         await pilot.press("f")
-        assert found.panel.sight.window == AxisWindow(75, 181)
+        assert found.panel.selection.window == AxisWindow(75, 181)
         await pilot.press("f")
-        assert found.panel.sight.window is None
+        assert found.panel.selection.window is None
         await pilot.press("plus", "l")
-        await until(pilot, lambda: found.panel.sight.window == AxisWindow(67.875, 158.375), "along")
+        await until(pilot, lambda: found.panel.selection.window == AxisWindow(67.875, 158.375), "along")
         await pilot.press("u")
         await until(pilot, lambda: "training time" in str(found.panel.plot.border_subtitle), "time")
         await pilot.press("f")
-        assert found.panel.sight.window is not None
-        assert found.panel.sight.window.first == 75
+        assert found.panel.selection.window is not None
+        assert found.panel.selection.window.first == 75
         await pilot.press("0", "y", "s", "right_square_bracket")
         assert found.panel.metric == "kl"
         await until(pilot, lambda: str(found.panel.plot.border_title) == "kl", "another metric")

@@ -52,9 +52,9 @@ def nodes(reader: Reader) -> Nodes:
 
 
 def one(
-    reader: Reader, nodes: Nodes, node: int, sight: CurveSelection, metric: str = "reward", columns: int = 60
+    reader: Reader, nodes: Nodes, node: int, selection: CurveSelection, metric: str = "reward", columns: int = 60
 ) -> CurveTrace:
-    return read_traces(reader, nodes, node, (metric,), sight, columns)[0]
+    return read_traces(reader, nodes, node, (metric,), selection, columns)[0]
 
 
 # ---- windows -----------------------------------------------------------------------------------------------------
@@ -241,18 +241,18 @@ def test_another_sight_reads_the_curve_and_nothing_else(runs: Path) -> None:
     feed = RunFeed(runs / "knights-00", lambda: NOW)
     view = RunView(node=14)
     first = feed.read(view).detail
-    near = feed.read(replace(view, sight=CurveSelection(window=AxisWindow(100, 120)))).detail
+    near = feed.read(replace(view, selection=CurveSelection(window=AxisWindow(100, 120)))).detail
     assert first is not None
     assert near is not None
-    assert near.trace.sight.window == AxisWindow(100, 120)
+    assert near.trace.selection.window == AxisWindow(100, 120)
     assert near.strip is first.strip
-    assert feed.read(replace(view, sight=CurveSelection(window=AxisWindow(100, 120)))).detail is near
+    assert feed.read(replace(view, selection=CurveSelection(window=AxisWindow(100, 120)))).detail is near
 
 
 def test_several_metrics_come_together(runs: Path) -> None:
     detail = (
         RunFeed(runs / "knights-00", lambda: NOW)
-        .read(RunView(node=14, sight=CurveSelection(also=("kl", "entropy"))))
+        .read(RunView(node=14, selection=CurveSelection(also=("kl", "entropy"))))
         .detail
     )
     assert detail is not None

@@ -55,7 +55,7 @@ async def deciding(
         await until(pilot, lambda: isinstance(app.screen, DecisionScreen), "the decision screen")
         screen = app.screen
         assert isinstance(screen, DecisionScreen)
-        await until(pilot, lambda: screen.snapshot and screen.snapshot.dossier, "the proposal")
+        await until(pilot, lambda: screen.snapshot and screen.snapshot.detail, "the proposal")
         yield pilot, screen
 
 

@@ -1,4 +1,4 @@
-"""Drawing: whatever was logged, in any size and manner, is a picture of exactly that size, and says what it shows."""
+"""Drawing: whatever was logged, in any size and style, is a picture of exactly that size, and says what it shows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def traces(draw_: st.DrawFn) -> CurveTrace:
     bounds = tuple(SegmentBound(x, node) for node, x in enumerate(sorted(draw_(st.lists(PLACES, max_size=5)))))
     return CurveTrace(
         metric=draw_(st.text(max_size=30)), width=1.0, columns=60, points=draw_(points()),
-        broken=draw_(st.integers(0, 9)), sight=CurveSelection(axis), node=3, extent=draw_(PLACES), bounds=bounds,
+        broken=draw_(st.integers(0, 9)), selection=CurveSelection(axis), node=3, extent=draw_(PLACES), bounds=bounds,
         checks=tuple(sorted(checks)), beyond=draw_(points()),
     )  # fmt: skip
 
@@ -68,27 +68,27 @@ def traces(draw_: st.DrawFn) -> CurveTrace:
 )  # fmt: skip
 def test_any_curve_is_a_picture_of_exactly_the_size_asked_for(
     found: list[CurveTrace],
-    manner: DrawingStyle,
+    style: DrawingStyle,
     window: AxisWindow | None,
     width: int,
     height: int,
     ascii: bool,
     overlaid: bool,
 ) -> None:
-    dress = ASCII if ascii else LOOK
+    appearance = ASCII if ascii else LOOK
     if overlaid:
         lines = tuple(DrawnCurve(trace, "good", letter, 5.0) for trace, letter in zip(found, "ABCD", strict=False))
-        pictures: tuple[PlotContent, ...] = (PlotContent(lines, manner, window),)
+        pictures: tuple[PlotContent, ...] = (PlotContent(lines, style, window),)
     else:
-        pictures = tuple(PlotContent((DrawnCurve(trace),), manner, window, heading(trace)) for trace in found)
-    strips = composed(pictures, width, height, dress)
+        pictures = tuple(PlotContent((DrawnCurve(trace),), style, window, heading(trace)) for trace in found)
+    strips = composed(pictures, width, height, appearance)
     assert len(strips) == height
     assert all(strip.cell_length <= width for strip in strips)
     if ascii:
         assert all(strip.text.isascii() for strip in strips)
     for picture in pictures:
         for line in picture.lines:
-            assert all(isinstance(note, str) for note in describe(line.trace, manner, window))
+            assert all(isinstance(note, str) for note in describe(line.trace, style, window))
 
 
 def curve(values: list[float], **options: object) -> CurveTrace:
@@ -98,22 +98,22 @@ def curve(values: list[float], **options: object) -> CurveTrace:
 
 
 def text_of(
-    trace: CurveTrace, manner: DrawingStyle | None = None, window: AxisWindow | None = None, *, letter: str = ""
+    trace: CurveTrace, style: DrawingStyle | None = None, window: AxisWindow | None = None, *, letter: str = ""
 ) -> str:
-    picture = PlotContent((DrawnCurve(trace, letter=letter),), manner or DrawingStyle(), window)
+    picture = PlotContent((DrawnCurve(trace, letter=letter),), style or DrawingStyle(), window)
     return "\n".join(strip.text for strip in draw(picture, 60, 15, LOOK))
 
 
 @pytest.mark.parametrize(
-    ("values", "manner", "words"),
+    ("values", "style", "words"),
     [
         ([], DrawingStyle(), "no metrics yet"),
         ([0.25], DrawingStyle(), "step 1: .25"),
         ([-1.0, -2.0], DrawingStyle(log=True), "no values above 0 for a log scale"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_in_words(values: list[float], manner: DrawingStyle, words: str) -> None:
-    assert words in text_of(curve(values), manner)
+def test_what_cannot_be_drawn_is_said_in_words(values: list[float], style: DrawingStyle, words: str) -> None:
+    assert words in text_of(curve(values), style)
 
 
 def test_a_window_without_anything_says_how_to_get_out() -> None:

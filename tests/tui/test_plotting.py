@@ -55,25 +55,25 @@ def picture(screen: RunScreen) -> str:
 def read(screen: RunScreen) -> bool:
     """Whether what is drawn is what is looked at, in full."""
     detail = screen.snapshot.detail if screen.snapshot else None
-    return detail is not None and detail.trace.sight.window == screen.panel.sight.window
+    return detail is not None and detail.trace.selection.window == screen.panel.selection.window
 
 
 async def test_closer_farther_along_and_everything_again(run: Path, engine: Engine) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus", "plus")
-        assert screen.panel.sight.window == AxisWindow(71.25, 118.75)
+        assert screen.panel.selection.window == AxisWindow(71.25, 118.75)
         await until(pilot, lambda: "steps 71–119" in notes(screen) and read(screen), "the window")
         assert screen.snapshot is not None
         assert screen.snapshot.detail is not None
         assert screen.snapshot.detail.trace.width == 1
         await pilot.press("l", "right")
-        await until(pilot, lambda: screen.panel.sight.window == AxisWindow(95, 142.5), "along")
+        await until(pilot, lambda: screen.panel.selection.window == AxisWindow(95, 142.5), "along")
         await pilot.press("h")
-        await until(pilot, lambda: screen.panel.sight.window == AxisWindow(83.125, 130.625), "back")
+        await until(pilot, lambda: screen.panel.selection.window == AxisWindow(83.125, 130.625), "back")
         await pilot.press("minus", "minus")
-        assert screen.panel.sight.window is None
+        assert screen.panel.selection.window is None
         await pilot.press("equals_sign", "0")
-        assert screen.panel.sight.window is None
+        assert screen.panel.selection.window is None
         await until(pilot, lambda: "steps" not in notes(screen).split(" · ")[0], "everything")
 
 
@@ -90,17 +90,17 @@ async def test_arrows_move_the_plot_only_while_it_has_the_focus(run: Path, engin
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus")
         screen.query_one("#tree").focus()
-        window = screen.panel.sight.window
+        window = screen.panel.selection.window
         await pilot.press("right", "left", "h", "l")
         await pilot.pause()
-        assert screen.panel.sight.window == window
+        assert screen.panel.selection.window == window
 
 
 async def test_time_instead_of_steps_and_back(run: Path) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus", "u")
-        assert screen.panel.sight.axis is Axis.CLOCK
-        assert screen.panel.sight.window is None
+        assert screen.panel.selection.axis is Axis.CLOCK
+        assert screen.panel.selection.window is None
         await until(pilot, lambda: "training time" in notes(screen), "time")
         assert "1m" in picture(screen).splitlines()[-1]
         await pilot.press("u")
@@ -157,10 +157,10 @@ async def test_a_mark_of_the_strip_is_the_metric_under_its_cursor(run: Path, eng
 async def test_another_node_is_seen_through_the_same_window(run: Path, engine: Engine) -> None:
     async with looking_at(run, 14) as (pilot, screen):
         await pilot.press("plus")
-        window = screen.panel.sight.window
+        window = screen.panel.selection.window
         screen.look_at(13)
         await until(pilot, lambda: "#13 · reward" in title(screen) and read(screen), "#13")
-        assert screen.panel.sight.window == window
+        assert screen.panel.selection.window == window
         screen.look_at(3)  # 34 steps: nothing there
         await until(pilot, lambda: "press 0 to reset the zoom" in picture(screen), "the way out")
 

@@ -130,8 +130,10 @@ def test_the_header_gives_up_the_advisor_before_it_cuts_a_score(snapshot: RunSna
 def test_the_header_says_that_an_advisor_fails_as_far_as_there_is_room(snapshot: RunSnapshot) -> None:
     state = "failing since 14:03 UTC, last answer 13:59"
     run = replace(snapshot.run, advisor="ollama", advisor_state=state)
-    dress = Appearance(palette("llmzero-dark"))
-    lines = [header_line(replace(snapshot, run=run), NOW, "", False, width, dress).plain for width in range(100, 240)]
+    appearance = Appearance(palette("llmzero-dark"))
+    lines = [
+        header_line(replace(snapshot, run=run), NOW, "", False, width, appearance).plain for width in range(100, 240)
+    ]
     assert f"ollama advisor, {state}" in lines[-1]
     assert any(line.rstrip().endswith("ollama advisor, failing since 14:03 UTC") for line in lines)
     assert all(cell_len(line) <= width for width, line in enumerate(lines, start=100))

@@ -15,7 +15,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from llmzero_tui.files import errands
+from llmzero_tui.files import export_jobs
 from llmzero_tui.screens.dialogs import Choose
 from llmzero_tui.screens.place import AskFile
 from llmzero_tui.screens.progress import ProgressScreen
@@ -87,15 +87,15 @@ async def test_a_long_copy_shows_how_far_it_is_and_can_be_stopped(
     put_policy(run, 40 << 20)
     shown: list[tuple[int, int]] = []
     async with opened(run) as (pilot, _):
-        real = errands.ExportJob._progress
+        real = export_jobs.ExportJob._progress
 
-        def slow(errand: errands.ExportJob, done: int, total: int) -> bool:
+        def slow(job: export_jobs.ExportJob, done: int, total: int) -> bool:
             """As on a slow disk: it goes on once the screen has shown it."""
             shown.append((done, total))
-            real(errand, done, total)
-            return errand._stop.wait(20)
+            real(job, done, total)
+            return job._stop.wait(20)
 
-        monkeypatch.setattr(errands.ExportJob, "_progress", slow)
+        monkeypatch.setattr(export_jobs.ExportJob, "_progress", slow)
         await write(pilot, "policy", tmp_path / "best")
         await until(pilot, lambda: isinstance(pilot.app.screen, ProgressScreen) and shown, "the progress")
         await until(pilot, lambda: "of 41.9 MB" in str(pilot.app.screen.query_one("#words").render()), "the figures")
@@ -110,14 +110,14 @@ async def test_a_hidden_copy_goes_on_and_its_end_is_told(
 ) -> None:
     put_policy(run)
     async with opened(run) as (pilot, _):
-        real = errands.ExportJob._progress
+        real = export_jobs.ExportJob._progress
         go = threading.Event()
 
-        def slow(errand: errands.ExportJob, done: int, total: int) -> bool:
+        def slow(job: export_jobs.ExportJob, done: int, total: int) -> bool:
             go.wait(20)
-            return real(errand, done, total)
+            return real(job, done, total)
 
-        monkeypatch.setattr(errands.ExportJob, "_progress", slow)
+        monkeypatch.setattr(export_jobs.ExportJob, "_progress", slow)
         await write(pilot, "policy", tmp_path / "best")
         await until(pilot, lambda: isinstance(pilot.app.screen, ProgressScreen), "the progress")
         await pilot.press("escape")

@@ -52,8 +52,8 @@ def test_a_rejected_proposal_takes_no_turn() -> None:
 
 
 async def plan(run_state: RunState, advisor: Scripted, share: ModelShare) -> PlannedTransition:
-    sight = EvidenceBuilder(run_state, SPACE, seed=0, draws=False)
-    return await Planner(run_state, SPACE, advisor, sight, share=share).plan(CHANGE, 0.5)
+    builder = EvidenceBuilder(run_state, SPACE, seed=0, draws=False)
+    return await Planner(run_state, SPACE, advisor, builder, share=share).plan(CHANGE, 0.5)
 
 
 async def test_the_rules_decide_the_other_changes_and_the_log_says_so(run_state: RunState) -> None:

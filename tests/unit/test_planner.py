@@ -79,8 +79,8 @@ def propose(run_state: RunState, transition: Transition) -> None:
 
 
 async def plan(run_state: RunState, advisor: Advisor, expansion: Expansion = CHANGE, **how: bool) -> PlannedTransition:
-    sight = EvidenceBuilder(run_state, SPACE, seed=0, draws=advisor.sees)
-    return await Planner(run_state, SPACE, advisor, sight).plan(expansion, 0.5, **how)
+    builder = EvidenceBuilder(run_state, SPACE, seed=0, draws=advisor.sees)
+    return await Planner(run_state, SPACE, advisor, builder).plan(expansion, 0.5, **how)
 
 
 def speakers(planned: PlannedTransition) -> list[str]:
@@ -89,8 +89,8 @@ def speakers(planned: PlannedTransition) -> list[str]:
 
 async def test_an_advisor_that_lost_the_lead_is_not_asked(run_state: RunState) -> None:
     advisor = Scripted()
-    sight = EvidenceBuilder(run_state, SPACE, seed=0, draws=False)
-    planned = await Planner(run_state, SPACE, advisor, sight, lambda: False).plan(CHANGE, 0.5)
+    builder = EvidenceBuilder(run_state, SPACE, seed=0, draws=False)
+    planned = await Planner(run_state, SPACE, advisor, builder, lambda: False).plan(CHANGE, 0.5)
     assert speakers(planned) == ["rules"]
     assert advisor.asked == []
 

@@ -90,8 +90,8 @@ def test_answers_to_the_fixed_prompts_are_kept_to_be_read_and_no_advisor_sees_th
     assert [tuple(row.values()) for row in rows] == [
         (node_id, 5, "trained", "train"), (node_id, 10, "asked", "validation"),
     ]  # fmt: skip
-    sight = EvidenceBuilder(run_state, Space.build({}, batch_size=32), seed=0, draws=False)
-    assert [seen.completion for seen in sight._completions(run_state.tree[node_id], 10)] == ["trained"]
+    builder = EvidenceBuilder(run_state, Space.build({}, batch_size=32), seed=0, draws=False)
+    assert [seen.completion for seen in builder._completions(run_state.tree[node_id], 10)] == ["trained"]
     run_state.close()
 
 

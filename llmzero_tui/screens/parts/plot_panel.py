@@ -18,14 +18,14 @@ ZOOM = 2.0
 
 
 class PlotPanel(ABC):
-    """The plot of a screen. `metric` is plotted; `sight` is what of it has to be read, `manner` how that is drawn."""
+    """The plot of a screen. `metric` is plotted; `selection`: what of it is read, `style`: how that is drawn."""
 
-    def __init__(self, screen: FeedScreen, metric: str = "reward", manner: DrawingStyle | None = None) -> None:
+    def __init__(self, screen: FeedScreen, metric: str = "reward", style: DrawingStyle | None = None) -> None:
         self.screen = screen
         self.plot = MetricPlot()
         self.metric = metric
-        self.sight: CurveSelection = PLAIN
-        self.manner = manner or DrawingStyle()
+        self.selection: CurveSelection = PLAIN
+        self.style = style or DrawingStyle()
 
     @abstractmethod
     def draw(self) -> None:
@@ -41,10 +41,10 @@ class PlotPanel(ABC):
         self.draw()
         self.screen.poll_now()
 
-    def see(self, sight: CurveSelection) -> None:
+    def see(self, selection: CurveSelection) -> None:
         """Look at something else: at once as far as it is there, in full after a look."""
-        if sight != self.sight:
-            self.sight = sight
+        if selection != self.selection:
+            self.selection = selection
             # Not after the paint: the database works in another thread while what is there is drawn.
             self.screen.app.poll(quick=True)
             self.draw()
@@ -52,15 +52,15 @@ class PlotPanel(ABC):
 
     def pan(self, share: float) -> None:
         """Move the window by a share of its length."""
-        if self.plot.axis is self.sight.axis:
-            self._through(pan(self.sight.window, self.plot.whole, share))
+        if self.plot.axis is self.selection.axis:
+            self._through(pan(self.selection.window, self.plot.whole, share))
 
     def _zoom(self, factor: float) -> None:
-        if self.plot.axis is self.sight.axis:  # else the curve along this axis is still on its way
-            self._through(zoom(self.sight.window, self.plot.whole, factor, self.sight.axis))
+        if self.plot.axis is self.selection.axis:  # else the curve along this axis is still on its way
+            self._through(zoom(self.selection.window, self.plot.whole, factor, self.selection.axis))
 
     def _through(self, window: AxisWindow | None) -> None:
-        self.see(replace(self.sight, window=window))
+        self.see(replace(self.selection, window=window))
 
     def _step_metric(self, by: int) -> None:
         names = self.metrics()
@@ -90,14 +90,14 @@ class PlotPanel(ABC):
 
     def action_axis(self) -> None:
         """Steps or time."""
-        self.see(other_axis(self.sight))
+        self.see(other_axis(self.selection))
 
     def action_log_scale(self) -> None:
         """Logarithmic, or linear again."""
-        self.manner = replace(self.manner, log=not self.manner.log)
+        self.style = replace(self.style, log=not self.style.log)
         self.draw()
 
     def action_smoothing(self) -> None:
         """Average with raw, average, raw."""
-        self.manner = replace(self.manner, smoothing=self.manner.smoothing.after())
+        self.style = replace(self.style, smoothing=self.style.smoothing.after())
         self.draw()

@@ -29,7 +29,7 @@ class RunPlotPanel(PlotPanel):
     def wanted(self) -> CurveSelection:
         """What of the curves has to be read now."""
         also = tuple(metric for metric in self.beside if metric != self.metric) if self.zoomed else ()
-        return replace(self.sight, also=also)
+        return replace(self.selection, also=also)
 
     def metrics(self) -> tuple[str, ...]:
         return self.strip.names
@@ -47,7 +47,7 @@ class RunPlotPanel(PlotPanel):
     def announce(self) -> None:
         """Say at once which node, metric and axis were asked for."""
         if self.node is not None:
-            self.plot.announce(self.node, self.metric, self.sight.axis)
+            self.plot.announce(self.node, self.metric, self.selection.axis)
 
     def _show(self) -> None:
         detail = self._detail
@@ -59,7 +59,7 @@ class RunPlotPanel(PlotPanel):
         detail = self._detail
         if detail is None or (detail.node, detail.trace.metric) != (self.node, self.metric):
             return
-        self.plot.show(detail.traces if self.zoomed else detail.traces[:1], self.manner, self.sight)
+        self.plot.show(detail.traces if self.zoomed else detail.traces[:1], self.style, self.selection)
         self.announce()
 
     def plot_metric(self, metric: str) -> None:
@@ -81,4 +81,4 @@ class RunPlotPanel(PlotPanel):
 
     def action_parent(self) -> None:
         """How the parent went on, in grey, or not."""
-        self.see(replace(self.sight, beyond=not self.sight.beyond))
+        self.see(replace(self.selection, beyond=not self.selection.beyond))

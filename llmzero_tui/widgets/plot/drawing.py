@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmzero_tui.widgets.plot.figure import PlotFigure
 
 LEAST_WIDTH, LEAST_HEIGHT = 12, 4
-MANNER = DrawingStyle()
+STYLE = DrawingStyle()
 LABEL_CELLS = 9
 STACKED_LABEL_CELLS = 6
 """Plots over each other have their axes at one place."""
@@ -50,13 +50,13 @@ class PlotContent:
     """What is drawn into one frame. `window` None: everything. `heading`: a line of words on top."""
 
     lines: tuple[DrawnCurve, ...]
-    manner: DrawingStyle = MANNER
+    style: DrawingStyle = STYLE
     window: AxisWindow | None = None
     heading: str = ""
 
     @property
     def axis(self) -> Axis:
-        return self.lines[0].trace.sight.axis if self.lines else Axis.STEPS
+        return self.lines[0].trace.selection.axis if self.lines else Axis.STEPS
 
     @property
     def seen(self) -> AxisWindow:
@@ -73,7 +73,7 @@ def draw(picture: PlotContent, width: int, height: int, look: Appearance) -> lis
     rows = height - len(head)
     if width < LEAST_WIDTH or rows < LEAST_HEIGHT or not _enough(picture):
         return (head + _quiet(picture, width, rows, look))[: max(0, height)]
-    scale = fitted(_values(picture), log=picture.manner.log)
+    scale = fitted(_values(picture), log=picture.style.log)
     return head + _framed(picture, scale, width, rows, look)
 
 
@@ -124,7 +124,7 @@ def _paint(paint: _Paint) -> None:
     for x, _ in boundaries:
         paint.figure.rule(x, palette.faint)
     for line in picture.lines:
-        _line(paint, _average(line.trace.beyond, picture.manner.smoothing), palette.faint)
+        _line(paint, _average(line.trace.beyond, picture.style.smoothing), palette.faint)
     for line in picture.lines:
         _raw(paint, line)
     for line in picture.lines:
@@ -139,7 +139,7 @@ def _paint(paint: _Paint) -> None:
 
 def _raw(paint: _Paint, line: DrawnCurve) -> None:
     """The values themselves: behind the average, or alone."""
-    smoothing, palette = paint.picture.manner.smoothing, paint.look.palette
+    smoothing, palette = paint.picture.style.smoothing, paint.look.palette
     if smoothing is not Smoothing.AVERAGE:
         _band(paint, line.trace.points, palette.raw if smoothing is Smoothing.BOTH else palette[line.colour])
 
@@ -156,7 +156,7 @@ def _line(paint: _Paint, points: list[tuple[float, float]], colour: str) -> None
 
 def _trail(paint: _Paint, line: DrawnCurve) -> None:
     """The average: pale as far as the line is not its own, bright from there on."""
-    if paint.picture.manner.smoothing is Smoothing.RAW:
+    if paint.picture.style.smoothing is Smoothing.RAW:
         return
     palette, average = paint.look.palette, smooth(line.trace.points)
     own = next((i for i, (x, _) in enumerate(average) if x > line.since), len(average))
@@ -221,7 +221,7 @@ def _letters(paint: _Paint) -> None:
     for place, line in enumerate(paint.picture.lines):
         if not line.letter:
             continue
-        average = _average(line.trace.points, paint.picture.manner.smoothing)
+        average = _average(line.trace.points, paint.picture.style.smoothing)
         first = max(seen.first, line.since)
         shown = [(x, y) for x, y in average if first <= x <= seen.last and drawable((y,), log=paint.up.log)]
         if not shown:
@@ -253,7 +253,7 @@ def cut(points: list[tuple[float, float]], seen: AxisWindow) -> list[tuple[float
 
 def _enough(picture: PlotContent) -> bool:
     """Whether there is more to see than a single value."""
-    seen, log = picture.seen, picture.manner.log
+    seen, log = picture.seen, picture.style.log
     marks: list[tuple[float, float]] = []
     for line in picture.lines:
         marks += [(p.x, p.high) for p in (*line.trace.points, *line.trace.beyond)]
@@ -264,7 +264,7 @@ def _enough(picture: PlotContent) -> bool:
 
 def _values(picture: PlotContent) -> Iterator[float]:
     """Every value that is drawn within the window."""
-    seen, log, smoothing = picture.seen, picture.manner.log, picture.manner.smoothing
+    seen, log, smoothing = picture.seen, picture.style.log, picture.style.smoothing
     values: list[float] = []
     for line in picture.lines:
         points = line.trace.points
@@ -284,7 +284,7 @@ def _quiet(picture: PlotContent, width: int, height: int, look: Appearance) -> l
     words = "no metrics yet" if picture.lines else "reading …"
     if height < LEAST_HEIGHT or width < LEAST_WIDTH:
         words = ""
-    elif points and picture.manner.log and not any(p.high > 0 for p in points):
+    elif points and picture.style.log and not any(p.high > 0 for p in points):
         words = "no values above 0 for a log scale; press y for a linear one"
     elif picture.window is not None and picture.lines:
         words = "nothing was logged in this range; press 0 to reset the zoom"

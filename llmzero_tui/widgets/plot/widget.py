@@ -58,18 +58,18 @@ class MetricPlot(Widget):
 
     # ---- what it shows ----------------------------------------------------------------------------------------------
 
-    def show(self, curves: tuple[CurveTrace, ...], manner: DrawingStyle, sight: CurveSelection) -> None:
+    def show(self, curves: tuple[CurveTrace, ...], style: DrawingStyle, selection: CurveSelection) -> None:
         """Curves of one trajectory, the first one big. A window that is not read yet is drawn from what is there."""
         first = curves[0]
-        window = sight.window if sight.axis is first.sight.axis else first.sight.window
+        window = selection.window if selection.axis is first.selection.axis else first.selection.window
         pictures = tuple(
             PlotContent(
-                (DrawnCurve(curve, since=own_since(curve)),), manner, window, heading(curve) if len(curves) > 1 else ""
+                (DrawnCurve(curve, since=own_since(curve)),), style, window, heading(curve) if len(curves) > 1 else ""
             )
             for curve in curves
         )
         self._curve = first
-        notes = describe(first, manner, window)
+        notes = describe(first, style, window)
         if any(curve.checks for curve in curves) and self.size.width >= LEGEND:
             notes.append("◆ validation score")
         self.take(pictures, f"#{first.node} · {first.metric}", notes)
@@ -89,16 +89,16 @@ class MetricPlot(Widget):
 
     def _entitle(self, title: str, subtitle: str | None = None) -> None:
         """Set the frame's words if they are others: to set them draws the whole panel."""
-        dress = look(self)
-        words = (title, self._titled[1] if subtitle is None else subtitle, dress)
+        appearance = look(self)
+        words = (title, self._titled[1] if subtitle is None else subtitle, appearance)
         if words != self._titled:
             self._titled = words
-            self.border_title, self.border_subtitle = dress.title(title), dress.title(words[1])
+            self.border_title, self.border_subtitle = appearance.title(title), appearance.title(words[1])
 
     def announce(self, node: int, metric: str, axis: Axis = Axis.STEPS) -> None:
         """Name at once what was asked for; its curve follows from the database, and takes the ellipsis away."""
         curve = self._curve
-        if curve is not None and (node, metric, axis) != (curve.node, curve.metric, curve.sight.axis):
+        if curve is not None and (node, metric, axis) != (curve.node, curve.metric, curve.selection.axis):
             self.pend(f"#{node} · {metric}")
 
     def pend(self, title: str) -> None:
@@ -158,20 +158,20 @@ def panels(count: int, width: int, height: int) -> list[int]:
     return [min(across, count - across * row) for row in range(rows)]
 
 
-def composed(pictures: tuple[PlotContent, ...], width: int, height: int, dress: Appearance) -> list[Strip]:
+def composed(pictures: tuple[PlotContent, ...], width: int, height: int, appearance: Appearance) -> list[Strip]:
     """All pictures that have room, in one block of lines."""
     if not pictures:
-        return draw(PlotContent(()), width, height, dress)
+        return draw(PlotContent(()), width, height, appearance)
     grid = panels(len(pictures), width, height)
     if len(grid) == 1 and grid[0] == 1:
-        return draw(replace(pictures[0], heading=""), width, height, dress)
+        return draw(replace(pictures[0], heading=""), width, height, appearance)
     blocks_of_lines: list[Strip] = []
-    rest, below, gap = list(pictures), height, Strip.blank(1, Style(bgcolor=dress.palette.surface))
+    rest, below, gap = list(pictures), height, Strip.blank(1, Style(bgcolor=appearance.palette.surface))
     for place, across in enumerate(grid):
         rows = -(-below // (len(grid) - place))
         below -= rows
         each = (width - (across - 1)) // across
-        blocks = [draw(picture, each, rows, dress) for picture in rest[:across]]
+        blocks = [draw(picture, each, rows, appearance) for picture in rest[:across]]
         del rest[:across]
         for lines in zip(*blocks, strict=True):
             blocks_of_lines.append(Strip.join([part for line in lines for part in (line, gap)][:-1]))
@@ -192,20 +192,20 @@ def heading(curve: CurveTrace) -> str:
     return f" {short(curve.metric)}  {last}"
 
 
-def describe(curve: CurveTrace, manner: DrawingStyle, window: AxisWindow | None) -> list[str]:
+def describe(curve: CurveTrace, style: DrawingStyle, window: AxisWindow | None) -> list[str]:
     """What is drawn and how, the most particular first."""
-    notes = [seen_words(window, curve.sight.axis)] if window is not None else []
-    if curve.sight.axis is Axis.CLOCK:
+    notes = [seen_words(window, curve.selection.axis)] if window is not None else []
+    if curve.selection.axis is Axis.CLOCK:
         notes.append("training time")
-    if manner.log:
+    if style.log:
         notes.append("log")
-    notes.append(str(manner.smoothing))
+    notes.append(str(style.smoothing))
     if curve.beyond_nodes:
         way = "→".join(f"#{node}" for node in dict.fromkeys(curve.beyond_nodes))
         notes.append(f"grey: {way} continued")
-    elif curve.sight.beyond:
+    elif curve.selection.beyond:
         notes.append("the parent has no later steps")
-    if curve.width > 1 or curve.sight.axis is Axis.CLOCK:
+    if curve.width > 1 or curve.selection.axis is Axis.CLOCK:
         notes.append(f"{bucket_words(curve)} per point")
     if curve.broken:
         notes.append(f"{curve.broken} not finite")
@@ -221,6 +221,6 @@ def seen_words(window: AxisWindow, axis: Axis) -> str:
 
 def bucket_words(curve: CurveTrace) -> str:
     """The width of a bucket in words."""
-    if curve.sight.axis is Axis.CLOCK:
+    if curve.selection.axis is Axis.CLOCK:
         return f"{curve.width:g}s" if curve.width < 60 else moment_label(curve.width)
     return f"{curve.width:.0f} steps"

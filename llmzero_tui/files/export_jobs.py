@@ -37,7 +37,7 @@ class ExportKind:
     directory: bool = False
 
 
-def ways(node: int | None) -> tuple[ExportKind, ...]:
+def export_kinds(node: int | None) -> tuple[ExportKind, ...]:
     """What can be written while a node is selected."""
     formats = f"The file name sets the format: {', '.join(FORMATS)}"
     tables = tuple(FORMATS)
@@ -98,37 +98,37 @@ class ExportJob:
         return self._stop.is_set() or get_current_worker().is_cancelled
 
 
-def errand(way: ExportKind, run: Path, node: int | None, place: ExportTarget, opener: OpenRun) -> ExportJob:
+def export_job(kind: ExportKind, run: Path, node: int | None, place: ExportTarget, opener: OpenRun) -> ExportJob:
     """What has to be done to write this there."""
 
     def work(progress: Progress) -> WrittenFile:
-        if way.name == "policy":
+        if kind.name == "policy":
             from llmzero_tui.files.policy import save_policy
 
             return save_policy(RunDirectory(run), place.path, progress)
-        if way.name == "report":
+        if kind.name == "report":
             from llmzero_tui.files.report.writing import save_reports
 
             return save_reports([RunDirectory(run)], place.path)
         reader = opener(run)
         try:
-            return _from_reader(way, reader, node, place)
+            return _from_reader(kind, reader, node, place)
         finally:
             reader.close()
 
-    return ExportJob(way.what, work, long=way.name in LONG, stoppable=way.name == "policy")
+    return ExportJob(kind.what, work, long=kind.name in LONG, stoppable=kind.name == "policy")
 
 
-def _from_reader(way: ExportKind, reader: Reader, node: int | None, place: ExportTarget) -> WrittenFile:
-    if way.name == "database":
+def _from_reader(kind: ExportKind, reader: Reader, node: int | None, place: ExportTarget) -> WrittenFile:
+    if kind.name == "database":
         from engine.store.snapshot import snapshot
 
         copied = snapshot(reader, place.path)
         words = f"the database, {rows_word(copied.rows)}, storage version {copied.storage_version}"
         return WrittenFile(place.path, words, place.path.stat().st_size)
-    if way.name == "strategy":
+    if kind.name == "strategy":
         from llmzero_tui.files.policy import save_strategy
 
         return save_strategy(reader, place.path, overwrite=place.overwrite)
-    answer = reader.query(queries.load("ui_take_metrics"), (node, way.name == "trajectory"), limit=EVERY_ROW)
+    answer = reader.query(queries.load("ui_take_metrics"), (node, kind.name == "trajectory"), limit=EVERY_ROW)
     return save_answer(answer, place.path, overwrite=place.overwrite, cut=reader.truncated)
