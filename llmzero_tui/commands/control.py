@@ -142,7 +142,9 @@ def order(
 def _not_running(directory: RunDirectory) -> UserError:
     """Says so. Raises UserError, Damaged: its state cannot be read."""
     state = state_of(directory) or "not begun"
-    return UserError(f"run {directory.name} is not running ({state}); `llmzero resume {directory.name}` continues it")
+    first = f"raise a limit of [budget] in {directory.config}, then " if state == "finished" else ""
+    way = f"{first}`llmzero resume {directory.name}` continues it"
+    return UserError(f"run {directory.name} is not running ({state}); {way}")
 
 
 def _answer(reader: Reader, directory: RunDirectory, command: int) -> tuple[str, str, Reader]:

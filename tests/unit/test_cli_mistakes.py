@@ -173,7 +173,7 @@ def test_a_prefix_of_two_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["pause", "stop"])
 def test_a_command_to_a_run_that_is_over(tmp_path: Path, command: str) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero(command, "one", cwd=tmp_path), "not running (finished)", "llmzero resume one")
+    refused(llmzero(command, "one", cwd=tmp_path), "not running (finished); raise a limit", "llmzero resume one")
 
 
 def test_resuming_a_finished_run_names_the_remedy(tmp_path: Path) -> None:
