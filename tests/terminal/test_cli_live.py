@@ -122,8 +122,13 @@ def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(place: Path) -> N
     query = "SELECT * EXCLUDE kept FROM checkpoints WHERE node_id < 2 ORDER BY seq LIMIT 2"
     during = llmzero("sql", "endless", query, "--json", cwd=place)
     assert len(json.loads(during.stdout)) == 2
-    stopped = llmzero("stop", "endless", cwd=place)
+    stopped = llmzero("stop", "endless", "--json", cwd=place)
     assert stopped.returncode == 0
+    assert json.loads(stopped.stdout) == {
+        "run": "endless",
+        "command": "stop",
+        "answer": "stopped; `llmzero resume` continues it",
+    }
     assert all(line.startswith(("stopping: ", "still stopping")) for line in stopped.stderr.splitlines())
     assert llmzero("sql", "endless", query, "--json", cwd=place).stdout == during.stdout
     assert directory.holder() is None

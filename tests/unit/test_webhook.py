@@ -213,6 +213,9 @@ def test_a_test_message_is_sent_from_the_command_line(
     assert load().webhook == server.where
     assert cli.main(["alerts", "--test"]) == 0
     assert server.got == [(f"/hooks/{SECRET}", {"text": "LLMZero: this is a test message"})]
+    capsys.readouterr()
+    assert cli.main(["--json", "alerts", "--test"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"answer": "the webhook took a test message"}
     server.answer = 403
     assert cli.main(["alerts", "--test"]) == 1
     said = capsys.readouterr()
