@@ -128,7 +128,7 @@ CREATE OR REPLACE VIEW advisor_record AS
 WITH ends AS (SELECT node_id, arg_max(value, step) AS value FROM scores GROUP BY node_id),
 gained AS (SELECT n.advisor, ends.value - begun.value AS gain FROM nodes n JOIN ends USING (node_id)
     JOIN scores begun ON begun.node_id = n.parent_id AND begun.step = n.branch_step WHERE n.intent = 'change'),
-gains AS (SELECT advisor, count(*) AS trained, avg(gain) AS gain, coalesce(stddev_samp(gain), 0) / sqrt(count(*)) AS gain_error FROM gained GROUP BY advisor),
+gains AS (SELECT advisor, count(*) AS trained, avg(gain) AS gain, stddev_samp(gain) / sqrt(count(*)) AS gain_error FROM gained GROUP BY advisor),
 answered AS (SELECT advisor, count(*) AS answers, count(*) FILTER (error = '') AS valid FROM agent_calls WHERE model <> ''
     AND (error = '' OR split_part(error, ':', 1) IN ('empty', 'not json', 'cut off', 'schema', 'place', 'repetition')) GROUP BY advisor)
 SELECT advisor, coalesce(trained, 0) AS trained, gain, gain_error, coalesce(answers, 0) AS answers, coalesce(valid, 0) AS valid
@@ -199,7 +199,7 @@ COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the report
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory; value is NULL for a category, whose name is in text.';
 COMMENT ON VIEW parameter_moves IS 'One row a change of a hyperparameter by a transition of the search (first segments and repairs left out): from which value to which, and the direction, 1 or -1.';
 COMMENT ON VIEW parameter_dynamics IS 'Per hyperparameter: how often it was changed, up and down, the share of ups with its 95% Wilson interval, and its way along the best trajectory. `llmzero dynamics` adds reversals with a null.';
-COMMENT ON VIEW advisor_record IS 'What advisors are worth in this run: changes of theirs that were trained, their mean gain of validation with its standard error, and of a model the answers and how many of them could be used.';
+COMMENT ON VIEW advisor_record IS 'What advisors are worth in this run: changes of theirs that were trained, their mean gain of validation with its standard error (NULL for a single one), and of a model the answers and how many of them could be used.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';
 COMMENT ON VIEW failures IS 'Segments that ended by a fault, with the reason and the node that repaired them.';
 COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, reported policy, last event: run_header without the run file. One row.';

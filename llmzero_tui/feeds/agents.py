@@ -12,7 +12,16 @@ from engine.store.queries import load as sql
 from engine.store.reader import Reader
 from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import ViewFeed
-from llmzero_tui.values.calls import PAGE, AgentsSnapshot, AgentsView, CallDetail, called_of, totals_of, whole_of
+from llmzero_tui.values.calls import (
+    PAGE,
+    AgentsSnapshot,
+    AgentsView,
+    CallDetail,
+    called_of,
+    record_words,
+    totals_of,
+    whole_of,
+)
 from llmzero_tui.values.rows import run_of
 
 CHARACTERS = 400_000
@@ -30,15 +39,16 @@ class AgentsFeed(ViewFeed[AgentsView, AgentsSnapshot]):
         if last is not None and same and last.view == view:
             return replace(last, taken=self.clock(), run=run)
         if last is not None and same and replace(last.view, chosen=None) == replace(view, chosen=None):
-            lines, total = last.lines, last.found
+            lines, total, record = last.lines, last.found, last.record
         else:
             rows = reader.rows(
                 sql("ui_agents_page"), (view.node, view.role, view.errors, PAGE, PAGE * view.page)
             )  # fmt: skip
             lines, total = tuple(map(called_of, rows)), rows[0]["found"] if rows else 0
+            record = tuple(map(record_words, reader.rows("FROM advisor_record")))
         call = view.chosen if view.chosen is not None else lines[0].call if lines else None
         whole = _whole(reader, call, last.whole if last else None)
-        return AgentsSnapshot(self.clock(), view, run, totals, lines, total, whole)
+        return AgentsSnapshot(self.clock(), view, run, totals, lines, total, whole, record)
 
 
 def _whole(reader: Reader, call: int | None, known: CallDetail | None) -> CallDetail | None:

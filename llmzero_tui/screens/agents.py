@@ -51,6 +51,7 @@ class AgentsScreen(FeedScreen):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         yield Static(id="filters", markup=False)
+        yield Static(id="record", markup=False)
         with Vertical(id="body"):
             yield Rows("calls")
             yield Folding(id="call")
@@ -106,6 +107,9 @@ class AgentsScreen(FeedScreen):
             right = Text(f"page {snapshot.view.page + 1} of {snapshot.pages}", style=colours.muted)
         self.query_one("#title", Static).update(appearance.done(row(left, right, width)))
         self.query_one("#filters", Static).update(texts.totals(snapshot.totals if snapshot else None, appearance))
+        record = self.query_one("#record", Static)
+        record.display = bool(snapshot and snapshot.record)
+        record.update(texts.record(snapshot.record if snapshot else (), appearance))
 
     def _list(self) -> None:
         rows, snapshot = self.query_one(Rows), self.snapshot

@@ -18,6 +18,7 @@ from engine.store.reader import Reader
 from engine.words import advisor_state, change_text, counted, intent_name
 from llmzero_tui.format import MISSING, age, duration, mark, number, plain, score
 from llmzero_tui.text.output import table
+from llmzero_tui.values.calls import record_words
 from llmzero_tui.values.rows import json_of
 
 Row = dict[str, Any]
@@ -223,17 +224,6 @@ def head_lines(facts: RunFacts) -> Iterator[str]:
     yield from (f"{mark('running').glyph} {running_words(each)}" for each in facts.running)
     yield from (f"  {words}" for each in facts.running if (words := device_words(each)))
     yield from map(waiting_words, facts.waiting)
-
-
-def record_words(row: Row) -> str:
-    """What an advisor's changes gained, and how many answers of a model could be used."""
-    words = [plain(row["advisor"], 20)]
-    if row["answers"]:
-        words.append(f"{row['valid']} of {counted(row['answers'], 'answer')} usable")
-    if row["trained"]:
-        gain = f"{row['gain']:+.3f} ± {1.96 * row['gain_error']:.3f}".replace("-", "−")
-        words.append(f"{counted(row['trained'], 'change')} trained, mean gain {gain}")
-    return ", ".join(words)
 
 
 def advisor_words(summary: RunSummary) -> str:

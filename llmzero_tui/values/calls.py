@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from engine.words import counted
+from llmzero_tui.format import plain
 from llmzero_tui.values.rows import json_of
 from llmzero_tui.values.snapshot import Row, RunRow
 
@@ -93,7 +95,7 @@ class AgentsView:
 
 @dataclass(frozen=True, slots=True)
 class AgentsSnapshot:
-    """One look. `found` is how many calls there are on all pages."""
+    """One look. `found` is how many calls there are on all pages, `record` what each advisor's changes gained."""
 
     taken: datetime
     view: AgentsView
@@ -102,6 +104,7 @@ class AgentsSnapshot:
     lines: tuple[CallLine, ...] = ()
     found: int = 0
     whole: CallDetail | None = None
+    record: tuple[str, ...] = ()
 
     @property
     def pages(self) -> int:
@@ -128,6 +131,18 @@ def totals_of(rows: Sequence[Row]) -> CallTotals:
         errors=tuple(sorted(errors.items(), key=lambda e: (-e[1], e[0]))),
         roles=tuple(sorted({r["role"] for r in rows})),
     )  # fmt: skip
+
+
+def record_words(row: Row) -> str:
+    """What an advisor's changes gained (a row of advisor_record), and how many answers of a model could be used."""
+    words = [plain(row["advisor"], 20)]
+    if row["answers"]:
+        words.append(f"{row['valid']} of {counted(row['answers'], 'answer')} usable")
+    if row["trained"]:
+        gain = f"{row['gain']:+.3f}".replace("-", "−")
+        error = "" if row["gain_error"] is None else f" (SE {row['gain_error']:.3f})"
+        words.append(f"{counted(row['trained'], 'change')} trained, mean gain {gain}{error}")
+    return ", ".join(words)
 
 
 def whole_of(row: Row) -> CallDetail:

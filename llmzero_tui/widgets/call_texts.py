@@ -96,6 +96,12 @@ def totals(sums: CallTotals | None, appearance: Appearance) -> Text:
     return appearance.done(text)
 
 
+def record(words: Sequence[str], appearance: Appearance) -> Text:
+    """What each advisor's changes have gained so far."""
+    colours = appearance.palette
+    return appearance.done(Text.assemble(("advice ", colours.faint), (" · ".join(words), colours.muted)))
+
+
 def filters(view: AgentsView, appearance: Appearance) -> Text:
     """What narrows the list; empty for nothing."""
     parts = [f"role {plain(view.role, 20)}"] if view.role else []

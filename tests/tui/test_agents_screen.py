@@ -4,6 +4,7 @@ written, pictures that are files of the run and no others."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_the_totals_are_of_all_calls_whatever_is_listed(run: Path) -> None:
     assert totals.calls == totals.rules + 6
     assert totals.prompt_tokens == sum(1800 + 40 * i for i in range(6))
     assert set(totals.roles) == {"analyst", "diagnose", "selector", "strategist"}
+
+
+def test_what_the_changes_of_each_advisor_gained_stands_under_the_totals(run: Path) -> None:
+    """One change of the human has no standard error; a model's answers are counted, too."""
+    feed = feed_of(run)
+    human, model, rules = feed.read(AgentsView()).record
+    feed.close()
+    assert human == "human, 1 change trained, mean gain +0.008"
+    assert model == "ollama, 4 of 5 answers usable"
+    assert re.fullmatch(r"rules, 2 changes trained, mean gain [+−]0\.\d{3} \(SE 0\.\d{3}\)", rules)
 
 
 def test_calls_are_filtered_by_node_and_role_the_newest_first(run: Path) -> None:
