@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.analysis.strategy import FORMAT
 from engine.compare.plan import ComparisonPlan, StrategyEntry, merged
 from engine.domain.hyperparameters import LORA_RATE
-from engine.domain.space import Space, Value, numeric
+from engine.domain.parameters import Parameter
+from engine.domain.space import Space, Value
 from engine.errors import UserError, one_line, short, short_name
 from engine.host.model_files import ModelFiles
 from engine.run.config import RunConfig, SearchSection
@@ -201,7 +202,8 @@ def carried(
     """Every hyperparameter of the schedule with its rule, in the order of the target's space.
 
     Raises:
-        UserError: the target lacks a hyperparameter, or a name to scale or to leave out is unknown.
+        UserError: the target lacks a hyperparameter or does not allow its name, or a name to scale or to leave out is
+            unknown.
     """
     found = {name for stage in strategy.stage for name in stage.configuration}
     names, scale = found - set(changes.without), changes.scale or {}
@@ -226,16 +228,31 @@ def _listed(names: set[str]) -> str:
 
 
 def _carry(strategy: StrategyFile, space: Space, name: str, factor: float, why: str) -> CarriedParameter:
-    pairs = []
-    for stage in strategy.stage:
-        before = stage.configuration.get(name)
-        if before is None:
-            continue
-        after: Value = before
-        if factor != 1:
-            after = space.nearest(name, numeric(before) * factor)
-        pairs.append((before, after))
+    found = [stage.configuration[name] for stage in strategy.stage if name in stage.configuration]
+    pairs = [(before, _carried(space[name], before, factor)) for before in found]
+    if any(_is_beyond(space[name], before * factor) for before in found if not isinstance(before, bool | str)):
+        why += f"; held within {space[name].allowed.removeprefix('a whole number, ')}"
     return CarriedParameter(name, tuple(pairs), factor, why)
+
+
+def _is_beyond(parameter: Parameter, value: float) -> bool:
+    """Whether more than rounding lies between a value and what is allowed."""
+    if parameter.choices:
+        return value not in parameter.choices
+    return not (parameter.low <= value <= parameter.high or (parameter.zero and value == 0))
+
+
+def _carried(parameter: Parameter, value: Value, factor: float) -> Value:
+    """The value as the target has it. Raises UserError for a name or a truth value that it does not allow, or that is
+    to be scaled."""
+    if isinstance(value, bool | str):
+        if factor != 1 or not parameter.allows(value):
+            raise UserError(
+                f"{parameter.name} = {short(value)} of the schedule cannot be carried over; allowed: "
+                f"{parameter.allowed}; leave it out with --without {parameter.name}"
+            )
+        return value
+    return value if factor == 1 and parameter.allows(value) else parameter.nearest(value * factor)
 
 
 def _rule(name: str, source: ModelFacts, target: ModelFacts, scale: Mapping[str, float]) -> tuple[float, str]:

@@ -69,8 +69,20 @@ def test_the_rate_is_ten_times_as_high_with_an_adapter_and_the_width_says_nothin
 def test_a_factor_of_the_users_stands_in_place_of_the_rule_and_stays_within_the_space() -> None:
     changes = TargetChanges(scale={"learning_rate": 1000.0})
     (rate, length) = replay.carried(strategy_file(), SPACE, SMALL, ModelFacts(128, 0, 0), changes)
-    assert (rate.factor, rate.why, length.factor) == (1000, "as you asked", 1)
+    assert (rate.factor, length.factor) == (1000, 1)
+    assert rate.why == f"as you asked; held within {SPACE['learning_rate'].allowed}"
     assert [after for _, after in rate.values] == [SPACE["learning_rate"].high] * 2
+
+
+def test_a_value_that_the_target_does_not_allow_is_held_within_its_range_and_told_or_refused() -> None:
+    table = document()
+    table["stage"][0]["configuration"]["learning_rate"] = 99.0
+    [rate, _] = replay.carried(replay.parse(tomli_w.dumps(table), "s"), SPACE, SMALL, SMALL, TargetChanges())
+    assert rate.values == ((99.0, SPACE["learning_rate"].high), (5e-5, 5e-5))
+    assert rate.why == f"as it is; held within {SPACE['learning_rate'].allowed}"
+    table["stage"][0]["configuration"]["learning_rate"] = "fast"
+    with pytest.raises(UserError, match=r"learning_rate = 'fast' of the schedule .*--without learning_rate"):
+        replay.carried(replay.parse(tomli_w.dumps(table), "s"), SPACE, SMALL, SMALL, TargetChanges())
 
 
 def test_what_the_target_lacks_is_refused_with_what_to_do() -> None:
