@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,30 +27,23 @@ OURS = ("llmzero", "keep-only", "random-changes")
 """Strategies that grow our tree, with our settings."""
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyRequest:
-    """What a strategy is made from; `settings` is the strategy's model of `engine.run.strategies`."""
+Make = Callable[[int, Space, int, Any], SearchStrategy]
+"""From steps of a segment, space, seed, and settings: the strategy's model of `engine.run.strategies`."""
 
-    segment_steps: int
-    seed: int
-    space: Space
-    settings: Any
-
-
-PEERS: Mapping[str, Callable[[StrategyRequest], SearchStrategy]] = {
-    "continue": lambda a: ContinuedConstant(a.segment_steps, a.space, a.settings),
-    "random": lambda a: RandomSearch(a.segment_steps, a.space, a.seed, a.settings.segments),
-    "grid": lambda a: GridSearch(a.segment_steps, a.space, a.settings.segments),
-    "topk": lambda a: TopK(a.segment_steps, a.space, a.seed, a.settings),
-    "tpe": lambda a: TPE(a.segment_steps, a.space, a.seed, a.settings),
-    "cmaes": lambda a: CMAES(a.segment_steps, a.space, a.seed, a.settings),
-    "asha": lambda a: ASHA(a.segment_steps, a.space, a.seed, a.settings),
-    "hyperband": lambda a: Hyperband(a.segment_steps, a.space, a.seed, a.settings),
-    "pbt": lambda a: PBT(a.segment_steps, a.space, a.seed, a.settings),
-    "adarft": lambda a: AdaRFT(a.segment_steps, a.space, a.settings),
-    "skill": lambda a: SkillOptimization(a.segment_steps),
-    "fixed": lambda a: FixedConfiguration(a.segment_steps),
-    "replay": lambda a: Replay(a.segment_steps, a.space, a.settings),
+PEERS: Mapping[str, Make] = {
+    "continue": lambda steps, space, seed, settings: ContinuedConstant(steps, space, settings),
+    "random": lambda steps, space, seed, settings: RandomSearch(steps, space, seed, settings.segments),
+    "grid": lambda steps, space, seed, settings: GridSearch(steps, space, settings.segments),
+    "topk": TopK,
+    "tpe": TPE,
+    "cmaes": CMAES,
+    "asha": ASHA,
+    "hyperband": Hyperband,
+    "pbt": PBT,
+    "adarft": lambda steps, space, seed, settings: AdaRFT(steps, space, settings),
+    "skill": lambda steps, space, seed, settings: SkillOptimization(steps),
+    "fixed": lambda steps, space, seed, settings: FixedConfiguration(steps),
+    "replay": lambda steps, space, seed, settings: Replay(steps, space, settings),
 }
 NAMES = (*OURS, *PEERS)
 
@@ -79,7 +71,7 @@ def make(
         raise UserError(f"search.strategy = {short(name)} is unknown; nearest: {near}")
     checked = _checked(name, settings)
     if name not in OURS:
-        return PEERS[name](StrategyRequest(segment_steps, seed, _needed(space, name), checked))
+        return PEERS[name](segment_steps, _needed(space, name), seed, checked)
     ours = LLMZero(segment_steps, checked, roots=roots, space=space if name == "llmzero" else None)
     if name == "llmzero":
         return ours

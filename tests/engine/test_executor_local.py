@@ -16,26 +16,23 @@ import pytest
 import pytest_asyncio
 
 from engine.executors.local import LocalExecutor
-from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until, next_event
+from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until
 from engine.training.events import SegmentEnd
 from tests.engine.conftest import Spec
+from tests.engine.warm_executor import idle, warm_executor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def warm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalExecutor]:
-    executor = LocalExecutor(1, tmp_path_factory.mktemp("logs"), env={"OMP_NUM_THREADS": "1"})
-    await executor.start()
-    assert (await next_event(executor)).kind == "ready"
-    yield executor
-    await executor.close()
+    async with warm_executor(tmp_path_factory.mktemp("logs")) as executor:
+        yield executor
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def executor(warm: LocalExecutor) -> LocalExecutor:
-    assert warm.idle == 1, "the test before this one left its job behind"
-    return warm
+    return idle(warm)
 
 
 class TestLocalExecutor(ExecutorConformance):

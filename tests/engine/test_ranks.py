@@ -14,9 +14,10 @@ import pytest_asyncio
 from safetensors.torch import load_file
 
 from engine.executors.local import LocalExecutor
-from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until, next_event
+from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until
 from engine.training.events import SegmentEnd
 from tests.engine.conftest import Spec
+from tests.engine.warm_executor import idle, warm_executor
 
 TOLERANCE = 1e-4
 """Of metrics, relative and absolute, and of weights after three steps at a learning rate of 1e-3."""
@@ -26,17 +27,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def warm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalExecutor]:
-    executor = LocalExecutor(1, tmp_path_factory.mktemp("logs"), gpus=2, env={"OMP_NUM_THREADS": "1"})
-    await executor.start()
-    assert (await next_event(executor)).device == "2 × cpu"
-    yield executor
-    await executor.close()
+    async with warm_executor(tmp_path_factory.mktemp("logs"), device="2 × cpu", gpus=2) as executor:
+        yield executor
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def executor(warm: LocalExecutor) -> LocalExecutor:
-    assert warm.idle == 1, "the test before this one left its job behind"
-    return warm
+    return idle(warm)
 
 
 def ranks(executor: LocalExecutor) -> list[psutil.Process]:
