@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,17 +71,21 @@ class QueryJob:
         sql: str,
         params: Sequence[object] | Mapping[str, object],
         limit: int | None,
+        *,
+        keep: bool = False,
     ) -> QueryResult:
-        """The answer, on a connection of its own that is closed afterwards (which ends its transaction).
+        """The answer, on a connection of its own that is closed afterwards, or with `keep` left without a transaction.
 
         Raises:
             QueryError: refused or wrong. QueryInterrupted: stopped by `interrupt`.
         """
-        with self.connected(connect) as cursor:
+        with self.connected(connect, keep=keep) as cursor:
             return read(cursor, sql, params, limit, self._stop.is_set)
 
     @contextmanager
-    def connected(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connected(
+        self, connect: Callable[[], duckdb.DuckDBPyConnection], *, keep: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that `interrupt` reaches inside the block; database errors leave it as QueryError."""
         cursor = None
         try:
@@ -105,7 +109,10 @@ class QueryJob:
         finally:
             with self._lock:
                 self._cursor = None
-            if cursor is not None:
+            if cursor is not None and keep:
+                with suppress(duckdb.Error):  # none was begun, or the database has failed, which is told already
+                    cursor.rollback()
+            elif cursor is not None:
                 cursor.close()
 
 
@@ -164,11 +171,13 @@ def read(
         reader.close()
 
 
-def export_tables(job: QueryJob, connect: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[tuple[str, pa.Table]]:
+def export_tables(
+    job: QueryJob, connect: Callable[[], duckdb.DuckDBPyConnection], *, keep: bool = False
+) -> Iterator[tuple[str, pa.Table]]:
     """Every table in pieces, all as of one moment: (name, rows), at least one piece each. Raises as `QueryJob.run`."""
     import pyarrow as pa
 
-    with job.connected(connect) as cursor:
+    with job.connected(connect, keep=keep) as cursor:
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1").fetchall()
         for (name,) in tables:

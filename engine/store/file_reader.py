@@ -11,7 +11,7 @@ import atexit
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,7 @@ class FileReader:
         self._path = path
         self._asking = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._cursor: duckdb.DuckDBPyConnection | None = None
         self._idle: threading.Timer | None = None
         self._job: QueryJob | None = None
         self._adhoc = AdHocQueries()
@@ -111,7 +112,9 @@ class FileReader:
         with self._taken_up_is_gone(), self._opened() as connection:
             self._job = job = QueryJob()
             try:
-                result = job.run(self._cursors(connection), sql, values, default_limit(lane, limit))
+                result = job.run(
+                    lambda: self._as_of_now(connection), sql, values, default_limit(lane, limit), keep=True
+                )
             finally:
                 self._job = None
                 job.end()
@@ -142,7 +145,7 @@ class FileReader:
         from engine.store.execute import QueryJob, export_tables
 
         with self._taken_up_is_gone(), self._opened() as connection:
-            yield from export_tables(QueryJob(), self._cursors(connection))
+            yield from export_tables(QueryJob(), lambda: self._as_of_now(connection), keep=True)
 
     def interrupt(self) -> None:
         self._adhoc.interrupt()
@@ -157,10 +160,13 @@ class FileReader:
         self._let_go()
         atexit.unregister(self._let_go)
 
-    def _cursors(self, connection: duckdb.DuckDBPyConnection) -> Callable[[], duckdb.DuckDBPyConnection]:
+    def _as_of_now(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """The file as a run of now: of an older or renamed run that takes 0.1 s, so it is kept as long as the file."""
         from engine.store.upgrade import as_of_now
 
-        return as_of_now(connection.cursor, self._version, self._views, self._name)
+        if self._cursor is None:
+            self._cursor = as_of_now(connection.cursor, self._version, self._views, self._name)()
+        return self._cursor
 
     @contextmanager
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -183,9 +189,9 @@ class FileReader:
         with self._asking:
             if self._idle is not None:
                 self._idle.cancel()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            for each in filter(None, (self._cursor, self._connection)):
+                each.close()
+            self._cursor = self._connection = None
 
     @contextmanager
     def _taken_up_is_gone(self) -> Iterator[None]:

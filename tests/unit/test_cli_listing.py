@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.run.rundir import RunDirectory
+from engine.store.errors import QueryError
+from engine.store.file_reader import FileReader
 from engine.store.queries import load
 from engine.store.reader import open_run
 from engine.store.writer import Writer
@@ -287,6 +290,19 @@ def test_the_run_file_of_a_copied_run_has_its_name_and_all_else(ask: Ask, runs: 
     shutil.copytree(finished_run(runs, "one").path, runs / "two")
     one, two = json.loads(ask("sql", "SELECT config FROM runs ORDER BY name", "--json"))
     assert json.loads(two["config"]) == {**json.loads(one["config"]), "name": "two"}
+
+
+def test_a_moved_run_is_brought_up_to_date_once_while_its_file_is_open(runs: Path) -> None:
+    """Not for every question, of which a look asks fifteen; a wrong one in between spoils nothing."""
+    path = finished_run(runs, "old").path.rename(runs / "new")
+    with closing(FileReader(path / "run.duckdb")) as reader:
+        assert reader.rows("SELECT name FROM run_header") == [{"name": "new"}]
+        cursor = reader._cursor
+        with pytest.raises(QueryError):
+            reader.rows("SELECT nothing FROM runs")
+        assert reader.rows("SELECT name FROM current_state") == [{"name": "new"}]
+        assert reader._cursor is cursor
+    assert reader._cursor is None
 
 
 def test_screens_call_a_moved_run_as_its_directory_is(runs: Path) -> None:
