@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from engine.errors import bounded, short_name
+from llmzero_tui import option_types
 
 FINE, MISTAKE = 0, 2
 """Exit codes: all well, the user's mistake."""
@@ -82,9 +83,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _starting(commands: Any) -> None:
     demo = _command(commands, "demo", "start:demo", "a small real search: no download, no GPU, no Ollama")
-    demo.add_argument("--minutes", type=_positive, default=4.0, metavar="M", help="length of the search (default: 4)")
     demo.add_argument(
-        "--task", type=_text, default="knights", metavar="T", help="a task with a base of its own (default: knights)"
+        "--minutes", type=option_types.positive, default=4.0, metavar="M", help="length of the search (default: 4)"
+    )
+    demo.add_argument(
+        "--task",
+        type=option_types.filled,
+        default="knights",
+        metavar="T",
+        help="a task with a base of its own (default: knights)",
     )
     _attachment(demo)
     new = _command(commands, "new", "runfile:new", "write a commented run file to edit")
@@ -105,7 +112,9 @@ def _starting(commands: Any) -> None:
 def _comparing(commands: Any) -> None:
     compare = _command(commands, "compare", "compare:compare", "compare strategies over tasks and seeds")
     compare.add_argument("file", type=Path, metavar="PLAN.toml")
-    compare.add_argument("--jobs", type=_some, default=1, metavar="N", help="runs at the same time (default: 1)")
+    compare.add_argument(
+        "--jobs", type=option_types.some, default=1, metavar="N", help="runs at the same time (default: 1)"
+    )
     _background(compare)
     compare.add_argument("--only", action="append", metavar="CELL", help="only ladder, ladder/ours, ladder/ours/101, …")
     compare.add_argument("--results", type=Path, metavar="FILE", help="default: beside the plan, .jsonl")
@@ -117,14 +126,22 @@ def _comparing(commands: Any) -> None:
         "--against", choices=("seconds", "steps", "tokens"), default="seconds", help="compute of the curves"
     )
     compare.add_argument("--list", action="store_true", help="list the cells and their state, without running anything")
+    _replaying(commands)
+
+
+def _replaying(commands: Any) -> None:
     replay = _command(
         commands, "replay", "replay:replay_schedule", "train a schedule again on seeds that its search never saw"
     )
     replay.add_argument("strategy", metavar="STRATEGY", help="a strategy.toml, or a run: its best trajectory")
-    replay.add_argument("--model", type=_text, metavar="MODEL", help="another base: a directory or a hub id")
-    replay.add_argument("--task", type=_text, metavar="TASK", help="another task")
-    replay.add_argument("--seeds", type=_some, default=3, metavar="N", help="unseen seeds (default: 3)")
-    replay.add_argument("--seed", type=_count, action="append", metavar="SEED", help="this seed; may be repeated")
+    replay.add_argument(
+        "--model", type=option_types.filled, metavar="MODEL", help="another base: a directory or a hub id"
+    )
+    replay.add_argument("--task", type=option_types.filled, metavar="TASK", help="another task")
+    replay.add_argument("--seeds", type=option_types.some, default=3, metavar="N", help="unseen seeds (default: 3)")
+    replay.add_argument(
+        "--seed", type=option_types.count, action="append", metavar="SEED", help="this seed; may be repeated"
+    )
     replay.add_argument(
         "--scale", action="append", metavar="NAME=FACTOR", help="a factor on a hyperparameter, in place of the rule"
     )
@@ -133,7 +150,7 @@ def _comparing(commands: Any) -> None:
         "--set", action="append", metavar="KEY=VALUE", help="a key of the run file, e.g. training.lora.rank=16"
     )
     replay.add_argument(
-        "--jobs", type=_some, metavar="N",
+        "--jobs", type=option_types.some, metavar="N",
         help="runs at the same time (default: on CPUs one for every training.threads cores, where that is set; else 1)",
     )  # fmt: skip
     _background(replay)
@@ -142,7 +159,9 @@ def _comparing(commands: Any) -> None:
 
 def _background(parser: argparse.ArgumentParser) -> None:
     """Of what trains many runs."""
-    parser.add_argument("--nice", type=_count, default=0, metavar="N", help="lower the priority by this much")
+    parser.add_argument(
+        "--nice", type=option_types.count, default=0, metavar="N", help="lower the priority by this much"
+    )
     parser.add_argument(
         "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"
     )
@@ -154,7 +173,7 @@ def _steering(commands: Any) -> None:
     where = attach.add_mutually_exclusive_group()
     where.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     where.add_argument(
-        "--web", nargs="?", type=_port, const=0, metavar="PORT",
+        "--web", nargs="?", type=option_types.port, const=0, metavar="PORT",
         help="in a browser of this machine, behind a token in the address, watching only (default: a free port)",
     )  # fmt: skip
     doing = attach.add_mutually_exclusive_group()
@@ -167,7 +186,7 @@ def _steering(commands: Any) -> None:
         each.add_argument("name", metavar="RUN")
         each.add_argument(
             "--timeout",
-            type=_positive,
+            type=option_types.positive,
             default=None,
             metavar="S",
             help="seconds to wait for the engine's answer (default: "
@@ -179,7 +198,7 @@ def _steering(commands: Any) -> None:
     _attachment(resume)
     fork = _command(commands, "fork", "start:fork", "go on from a run's tree in a new run, with another budget, …")
     fork.add_argument("name", metavar="RUN")
-    fork.add_argument("--to", type=_text, metavar="NAME", help="name of the new run (default: RUN-2, …)")
+    fork.add_argument("--to", type=option_types.filled, metavar="NAME", help="name of the new run (default: RUN-2, …)")
     fork.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of its run file, e.g. budget.steps=900"
     )
@@ -199,23 +218,27 @@ def _deciding(commands: Any) -> None:
     for word, text in whose.items():
         made[word] = each = _command(commands, word, f"steer:{word}", text)
         each.add_argument("name", metavar="RUN")
-        each.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for the engine (default: 30)")
+        each.add_argument(
+            "--timeout", type=option_types.positive, metavar="S", help="seconds to wait for the engine (default: 30)"
+        )
     for word in ("approve", "reject"):
-        made[word].add_argument("node", nargs="?", type=_node, metavar="NODE", help="where it waits, if several wait")
+        made[word].add_argument(
+            "node", nargs="?", type=option_types.node, metavar="NODE", help="where it waits, if several wait"
+        )
     for word in ("edit", "prune", "branch", "note"):
-        made[word].add_argument("node", type=_node, metavar="NODE")
+        made[word].add_argument("node", type=option_types.node, metavar="NODE")
     for word in ("edit", "branch"):
         made[word].add_argument("values", nargs="*", metavar="NAME=VALUE", help="hyperparameters that change")
         made[word].add_argument("--optimizer", choices=("keep", "reset"), help="Adam's state")
         made[word].add_argument("--reference", choices=("base", "branch-point"), help="reference of the KL penalty")
     made["branch"].add_argument(
-        "--step", type=_count, metavar="STEP", help="of the checkpoint (default: the last kept)"
+        "--step", type=option_types.count, metavar="STEP", help="of the checkpoint (default: the last kept)"
     )
     for word in ("edit", "branch", "reject", "prune"):
         made[word].add_argument("--reason", default="", metavar="TEXT", help="why, for the log and the advisor")
     made["gate"].add_argument("mode", choices=("auto", "timeout", "manual"))
     for limit in ("steps", "nodes", "minutes", "gpu-hours"):
-        made["budget"].add_argument(f"--{limit}", type=_limit, metavar="N", help="0 is no limit")
+        made["budget"].add_argument(f"--{limit}", type=option_types.limit, metavar="N", help="0 is no limit")
     made["space"].add_argument(
         "range", nargs="?", metavar="NAME=RANGE", help="LOW..HIGH, or choices as in 4,8; e.g. learning_rate=1e-5..1e-4"
     )
@@ -233,7 +256,12 @@ def _asking(commands: Any) -> None:
     tail = _command(commands, "tail", "tail:tail", "follow the log of a run and its training")
     tail.add_argument("name", metavar="RUN")
     tail.add_argument(
-        "-n", "--lines", type=_count, default=10, metavar="LINES", help="lines of the log to begin with (default: 10)"
+        "-n",
+        "--lines",
+        type=option_types.count,
+        default=10,
+        metavar="LINES",
+        help="lines of the log to begin with (default: 10)",
     )
     sql = _command(commands, "sql", "sql:sql", "a query over a live or a finished run; without RUN over all")
     sql.add_argument("words", nargs="*", metavar="[RUN] SELECT")
@@ -242,12 +270,14 @@ def _asking(commands: Any) -> None:
     sql.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout")
     sql.add_argument("--seconds", metavar="S", help="time limit of a query in seconds (LLMZERO_SQL_SECONDS; 60)")
     sql.add_argument("--memory", metavar="MB", help="memory limit of a query in MB (LLMZERO_SQL_MEMORY; 1024)")
-    sql.add_argument("--rows", type=_count, metavar="N", help="most rows returned (100000; with -o all of them)")
+    sql.add_argument(
+        "--rows", type=option_types.count, metavar="N", help="most rows returned (100000; with -o all of them)"
+    )
     ask = _command(commands, "ask", "ask:ask", "a question in words: a model writes the query and tells its rows")
     ask.add_argument("name", metavar="RUN")
     ask.add_argument("question", metavar="QUESTION", help='in quotes, e.g. "why was node 17 chosen?"')
-    ask.add_argument("--host", type=_text, metavar="URL", help="the Ollama server (default: the run's)")
-    ask.add_argument("--model", type=_text, metavar="NAME", help="the model (default: the run's)")
+    ask.add_argument("--host", type=option_types.filled, metavar="URL", help="the Ollama server (default: the run's)")
+    ask.add_argument("--model", type=option_types.filled, metavar="NAME", help="the model (default: the run's)")
     _taking(commands)
     _looking_around(commands)
 
@@ -280,9 +310,12 @@ def _looking_around(commands: Any) -> None:
     doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
     doctor.add_argument("--probe-vision", action="store_true", help="test and time the model on plots and plain cases")
     doctor.add_argument(
-        "--host", type=_text, metavar="URL", help="the Ollama server to ask; default: the run file's default"
+        "--host",
+        type=option_types.filled,
+        metavar="URL",
+        help="the Ollama server to ask; default: the run file's default",
     )
-    doctor.add_argument("--model", type=_text, metavar="NAME", help="the model to look for and to probe")
+    doctor.add_argument("--model", type=option_types.filled, metavar="NAME", help="the model to look for and to probe")
     _benching(commands)
 
 
@@ -291,13 +324,22 @@ def _benching(commands: Any) -> None:
         commands, "advisor-bench", "advisor_bench:advisor_bench", "how well an advisor decides, on measured decisions"
     )
     bench.add_argument("--advisor", choices=("rules", "ollama"), help="who is asked (default: rules)")
-    bench.add_argument("--model", type=_text, metavar="NAME", help="the Ollama model; default: the run file's default")
     bench.add_argument(
-        "--host", type=_text, metavar="URL", help="the Ollama server; default: OLLAMA_HOST, else this machine"
+        "--model", type=option_types.filled, metavar="NAME", help="the Ollama model; default: the run file's default"
     )
-    bench.add_argument("--timeout", type=_positive, metavar="S", help="seconds to wait for one answer (default: 120)")
+    bench.add_argument(
+        "--host",
+        type=option_types.filled,
+        metavar="URL",
+        help="the Ollama server; default: OLLAMA_HOST, else this machine",
+    )
+    bench.add_argument(
+        "--timeout", type=option_types.positive, metavar="S", help="seconds to wait for one answer (default: 120)"
+    )
     bench.add_argument("--shows-rules", action="store_true", help="the model sees what the rules would propose")
-    bench.add_argument("--n", type=_some, default=40, metavar="N", help="decision points at most (default: 40)")
+    bench.add_argument(
+        "--n", type=option_types.some, default=40, metavar="N", help="decision points at most (default: 40)"
+    )
     bench.add_argument(
         "--answers", type=Path, metavar="FILE", help="keep the answers there; what is there is not asked for again"
     )
@@ -333,59 +375,6 @@ def _attachment(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     how.add_argument("--detach", action="store_true", help="start in the background and return")
     parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1e7:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number above 0")
-    return value
-
-
-def _text(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must not be empty; leave the option out for its default")
-    return text
-
-
-def _count(text: str) -> int:
-    return _whole_number(text, 0, 100_000)
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:6]) > 65535:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a port, 1 to 65535, or 0 for a free one")
-    return int(text)
-
-
-def _node(text: str) -> int:
-    """A node as it is written on the screen, "#12", or its number."""
-    return _count(text.removeprefix("#"))
-
-
-def _limit(text: str) -> int | float:
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1e9:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number, 0 to 1e9")
-    return value
-
-
-def _some(text: str) -> int:
-    return _whole_number(text, 1, 1024)
-
-
-def _whole_number(text: str, low: int, high: int) -> int:
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:7]) <= high:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, {low} to {high}")
-    return int(text)
 
 
 class _Version(argparse.Action):

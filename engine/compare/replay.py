@@ -205,15 +205,15 @@ def carried(
         UserError: the target lacks a hyperparameter or does not allow its name, or a name to scale or to leave out is
             unknown.
     """
-    found = {name for stage in strategy.stage for name in stage.configuration}
-    names, scale = found - set(changes.without), changes.scale or {}
+    named = {name for stage in strategy.stage for name in stage.configuration}
+    names, scale = named - set(changes.without), changes.scale or {}
     lacking = sorted(name for name in names if name not in space)
     if lacking:
         raise UserError(
             f"the target has no hyperparameter {', '.join(map(short_name, lacking))}, which the schedule of "
             f"{short_name(strategy.run)} sets: leave it out with --without {short_name(lacking[0])}"
         )
-    for option, known, given in (("scale", names, scale), ("without", found, changes.without)):
+    for option, known, given in (("scale", names, scale), ("without", named, changes.without)):
         for name in given:
             if name not in known:
                 there = _listed(known | ({STEPS} if option == "scale" else set()))
@@ -228,9 +228,9 @@ def _listed(names: set[str]) -> str:
 
 
 def _carry(strategy: StrategyFile, space: Space, name: str, factor: float, why: str) -> CarriedParameter:
-    found = [stage.configuration[name] for stage in strategy.stage if name in stage.configuration]
-    pairs = [(before, _carried(space[name], before, factor)) for before in found]
-    if any(_is_beyond(space[name], before * factor) for before in found if not isinstance(before, bool | str)):
+    values = [stage.configuration[name] for stage in strategy.stage if name in stage.configuration]
+    pairs = [(before, _carried(space[name], before, factor)) for before in values]
+    if any(_is_beyond(space[name], before * factor) for before in values if not isinstance(before, bool | str)):
         why += f"; held within {space[name].allowed.removeprefix('a whole number, ')}"
     return CarriedParameter(name, tuple(pairs), factor, why)
 

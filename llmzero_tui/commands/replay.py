@@ -174,9 +174,9 @@ def _announcement(
 
 
 def _as_dict(parameter: CarriedParameter) -> dict[str, Any]:
-    found, trained = zip(*parameter.values, strict=True)
+    searched, trained = zip(*parameter.values, strict=True)
     return {
-        "hyperparameter": parameter.name, "found": found, "trained": trained, "factor": parameter.factor,
+        "hyperparameter": parameter.name, "found": searched, "trained": trained, "factor": parameter.factor,
         "rule": parameter.why,
     }  # fmt: skip
 

@@ -44,8 +44,8 @@ def check(options: argparse.Namespace) -> int:
     """Print everything that can be known; 2 when something must be mended."""
     config, report = _checked(options)
     if options.dry_run and not report.errors:
-        found, _ = _dry_run(preflight.resolve(config, report.task))
-        report = CheckReport((*report.findings, *found))
+        trained, _ = _dry_run(preflight.resolve(config, report.task))
+        report = CheckReport((*report.findings, *trained))
     show_findings(report.findings, as_json=options.json)
     _refuse_errors(options.file, report.findings)
     if not options.dry_run:
@@ -59,8 +59,8 @@ def plan(options: argparse.Namespace) -> int:
 
     config, report = _checked(options)
     _refuse_errors(options.file, report.findings)
-    found, bought = _dry_run(preflight.resolve(config, report.task))
-    _refuse_errors(options.file, found)
+    findings, bought = _dry_run(preflight.resolve(config, report.task))
+    _refuse_errors(options.file, findings)
     task = registry.absolute(config.task.name)
     gains = recorded_gains(options.runs_dir, task)
     if options.json:
