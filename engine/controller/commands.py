@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from engine.domain.space import KLReference, OptimizerState
 from engine.errors import UserError, one_line, short
-from engine.run.section import must_be
+from engine.run.section import must_be, place
 
 TEXT = 4000
 """Characters of the longest text a human may send with a command."""
@@ -195,7 +195,7 @@ def parse(row: dict[str, Any]) -> ReceivedCommand:
 def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"][1:]))
+        key = ".".join(map(str, place(first)[1:]))
         if first["type"] == "string_too_long":
             return one_line(f"{key} has {len(str(first['input'])):,} characters; at most {TEXT:,} are allowed")
         if isinstance(first["input"], dict):  # the whole command: its values would be all of it

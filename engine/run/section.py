@@ -37,8 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
-    parts = first["loc"][:-1] if _of_union(first) else first["loc"]
-    key = ".".join(short_name(part) for part in parts)
+    parts = place(first)
+    key = ".".join(map(short_name, parts))
     if first["type"] == "extra_forbidden":
         line = f"unknown key {key}{_nearest(first['loc'], model)}"
     elif first["type"] == "missing":
@@ -87,8 +87,12 @@ def _allowed(error: ErrorDetails, field: FieldInfo | None) -> str:
     match error["type"]:
         case _ if _of_union(error):
             return _ANY
-        case "literal_error" | "enum":
-            return str(context["expected"])
+        case "literal_error" | "enum" | "union_tag_invalid":
+            return str(context.get("expected") or context["expected_tags"])
+        case "missing":
+            return "given"
+        case "extra_forbidden":
+            return "left out: it is not known"
         case "invalid-json-value":
             return f"{_ANY}, a list or a table"
         case "string_pattern_mismatch":
@@ -128,6 +132,11 @@ def _size(context: Mapping[str, Any], one: str, many: str) -> str:
     least, most = context.get("min_length"), context.get("max_length")
     size = most if least is None else least
     return f"at {'most' if least is None else 'least'} {size:,} {one if size == 1 else many}"
+
+
+def place(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The keys that lead to an error."""
+    return error["loc"][:-1] if _of_union(error) else error["loc"]
 
 
 def _of_union(error: ErrorDetails) -> bool:

@@ -62,3 +62,22 @@ def test_what_does_not_fit_is_refused_in_one_line(bad: dict[str, Any]) -> None:
         commands.parse(bad)
     assert "\n" not in str(refused.value)
     assert bad["kind"] in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("bad", "line"),
+    [
+        (row("pause", '{"extra": 1}'), "command pause: extra = 1: must be left out: it is not known"),
+        (row("approve", proposal_id=1), "command approve: revision: must be given"),
+        (row("budget", '{"steps": 1.5}'), "command budget: steps = 1.5: must be a whole number"),
+        (row("budget", '{"steps": -1}'), "command budget: steps = -1: must be at least 0"),
+        (
+            row("edit", '{"changes": {"beta": ["x"]}}', proposal_id=1, revision=1),
+            "command edit: changes.beta = ['x']: must be a number, a text, true or false",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_said_in_words(bad: dict[str, Any], line: str) -> None:
+    with pytest.raises(UserError) as refused:
+        commands.parse(bad)
+    assert str(refused.value) == line
