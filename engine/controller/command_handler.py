@@ -11,11 +11,10 @@ from dataclasses import replace
 from engine.controller import commands
 from engine.controller.budget import BudgetTracker
 from engine.controller.commands import ReceivedCommand
-from engine.controller.gate import ProposalGate
 from engine.controller.proposal_queue import ProposalQueue
 from engine.controller.run_state import RunState
 from engine.controller.space_changes import SpaceChanges
-from engine.domain.proposals import Proposal, in_words
+from engine.domain.proposals import Proposal, ProposalGate, in_words
 from engine.domain.space import Configuration, Intent, KLReference, Space, Transition
 from engine.domain.tree import NodeState
 from engine.errors import UserError, one_line

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from engine.controller.gate import ProposalGate
 from engine.controller.job_builder import attempt, segment_seed
 from engine.controller.planner import PlannedTransition, Planner
 from engine.controller.run_record import now
 from engine.controller.run_state import RunState
-from engine.domain.proposals import HUMAN, Proposal
+from engine.domain.proposals import HUMAN, Proposal, ProposalGate
 from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import NodeState
 from engine.run.config import AdvisorSection

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.controller.gate import ProposalGate
+from engine.domain.proposals import ProposalGate
 from engine.domain.tree import Node, NodeState
 from engine.run.config import GateSection
 from engine.training.events import MANIFEST

@@ -1,12 +1,14 @@
-"""A proposal at the gate, and what became of one: plain values that the run keeps and the human's commands name.
+"""A proposal at the gate, whether it waits there for the human, and what became of one: plain values that the run keeps
+and the human's commands name.
 
-Used by the whole controller; nothing here changes anything.
+Used by the whole controller; nothing here changes anything, and the clock comes from the caller.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
 
 from engine.domain.space import Configuration, Transition, format_value
 
@@ -42,3 +44,29 @@ def in_words(changes: Configuration) -> str:
     """ "learning_rate 3e-05, beta 0", or "no change"."""
     words = (f"{n} {format_value(v) if isinstance(v, bool | str) else f'{v:g}'}" for n, v in changes.items())
     return ", ".join(words) or "no change"
+
+
+Mode = Literal["auto", "timeout", "manual"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalGate:
+    """A rule for every proposal of the run; a human can change the mode while it runs."""
+
+    mode: Mode
+    seconds: float
+
+    def deadline(self, created: datetime) -> datetime | None:
+        """Until when a proposal waits, or None: it waits for a human (manual), or does not wait (auto)."""
+        return created + timedelta(seconds=self.seconds) if self.mode == "timeout" else None
+
+    def opens(self, proposal: Proposal, at: datetime) -> bool:
+        """Whether a proposal goes ahead by itself now."""
+        if self.mode == "auto":
+            return True
+        return self.mode == "timeout" and proposal.deadline is not None and at >= proposal.deadline
+
+    @property
+    def reason(self) -> str:
+        """Why it went ahead by itself, for the row."""
+        return "gate auto" if self.mode == "auto" else f"gate timeout: no answer within {self.seconds:g} s"

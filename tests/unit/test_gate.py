@@ -2,8 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from engine.controller.gate import ProposalGate
-from engine.domain.proposals import Proposal
+from engine.domain.proposals import Proposal, ProposalGate
 from engine.domain.space import Intent, Transition
 
 NOON = datetime(2026, 1, 1, 12)
