@@ -135,7 +135,7 @@ class ComparisonReport:
                 )
         note = (
             "Probability that a run of the first beats a run of the second on a task drawn at random, 95% stratified "
-            "bootstrap interval over seeds (arXiv 2108.13264); tasks with at least two seeds of both."
+            "bootstrap interval over seeds (arXiv 2108.13264); tasks with at least three seeds of both."
         )
         return TextTable(
             "Probability of improvement",

@@ -18,6 +18,8 @@ Against = Literal["seconds", "steps", "tokens"]
 AXES: Mapping[Against, int] = {"steps": 5, "seconds": 6, "tokens": 7}
 """Where a line's scores hold each measure of compute."""
 RESAMPLES = 4999
+LEAST_SEEDS = 3
+"""Of fewer a bootstrap says nothing: of two that agree it is a point."""
 Lines = Mapping[tuple[str, str], Mapping[int, Line]]
 """Task and strategy → seed → line."""
 
@@ -51,7 +53,7 @@ class PairedDifference:
 @dataclass(frozen=True, slots=True)
 class Improvement:
     """Probability that a run of one strategy beats a run of another on a task drawn at random, with its 95% stratified
-    bootstrap interval over seeds (arXiv 2108.13264); `tasks` have at least two seeds of both."""
+    bootstrap interval over seeds (arXiv 2108.13264); `tasks` have at least LEAST_SEEDS of both."""
 
     value: float
     interval: tuple[float, float]
@@ -98,7 +100,7 @@ def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDiffe
     differences = [ours[seed] - other[seed] for seed in seeds]
     centre, base = fmean(differences), fmean(other[seed] for seed in seeds)
     relative = centre / base if base else 0.0
-    if len(seeds) < 3:
+    if len(seeds) < LEAST_SEEDS:
         return PairedDifference(len(seeds), centre, relative, None, None)
     return PairedDifference(len(seeds), centre, relative, _bootstrap(differences), _wilcoxon(differences))
 
@@ -128,14 +130,14 @@ def _wilcoxon(differences: Sequence[float]) -> float:
 
 
 def improvement(lines: Lines, tasks: Sequence[str], ours: str, other: str) -> Improvement | None:
-    """P(ours > other), ties counted half; None when no task has two seeds of both."""
+    """P(ours > other), ties counted half; None when no task has LEAST_SEEDS of both."""
     import numpy as np
 
     pairs = []
     for task in tasks:
         a = np.array(list(scores_by_seed(lines.get((task, ours), {})).values()))
         b = np.array(list(scores_by_seed(lines.get((task, other), {})).values()))
-        if len(a) >= 2 and len(b) >= 2:
+        if min(len(a), len(b)) >= LEAST_SEEDS:
             pairs.append((a, b))
     if not pairs:
         return None

@@ -95,6 +95,13 @@ def test_a_strategy_that_always_wins_has_probability_one(tmp_path: Path) -> None
     assert (found.value, found.interval) == (1.0, (1.0, 1.0))
 
 
+def test_two_seeds_have_no_probability_of_improvement(tmp_path: Path) -> None:
+    """Their bootstrap would be the point 1.000 with the interval [1.000, 1.000]."""
+    cells = [cell for cell in plan_of(tmp_path) if cell.seed <= 2]
+    lines = group([line_of(cell, 60 + 10 * (cell.strategy == "ours") + cell.seed) for cell in cells])
+    assert improvement(lines, ["ladder", "chain"], "ours", "fixed") is None
+
+
 def test_the_best_so_far_never_falls_and_is_held_to_the_end(tmp_path: Path) -> None:
     line = line_of(plan_of(tmp_path)[0], 60)
     assert best_so_far(line, "seconds") == [(0.0, 0.1), (5.0, 0.5)]
