@@ -326,6 +326,11 @@ class LLMZeroApp(StyledApp):
 
     # ---- actions everywhere -----------------------------------------------------------------------------------------
 
+    def action_command_palette(self) -> None:
+        """Over a dialog there is nothing to choose from, so it stays shut."""
+        if isinstance(self.screen, KeyedScreen):
+            super().action_command_palette()
+
     async def run_action(
         self,
         action: str | ActionParseResult,

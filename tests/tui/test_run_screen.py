@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from llmzero_tui.app import LLMZeroApp
+from llmzero_tui.screens.budget import BudgetScreen
 from llmzero_tui.screens.dialogs import AskText, Choose
 from llmzero_tui.screens.edit import EditScreen
 from llmzero_tui.screens.prune import PruneScreen
@@ -101,6 +103,19 @@ async def test_a_refusal_is_shown_with_its_reason(run: Path, engine: Engine) -> 
         assert "\x1b" not in notice.message
         assert notice.severity == "error"
         assert not notice.markup
+
+
+async def test_the_palette_stays_shut_over_a_dialog(run: Path, engine: Engine) -> None:
+    app = app_on(run)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "a snapshot")
+        await pilot.press("B")
+        await until(pilot, lambda: isinstance(app.screen, BudgetScreen), "the dialog")
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        assert isinstance(app.screen, BudgetScreen)
+        await pilot.press("escape", "ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette), "the palette")
 
 
 async def test_refusals_from_before_are_not_announced(run: Path, engine: Engine) -> None:
