@@ -30,6 +30,7 @@ from engine.host.model_files import find_model
 from engine.run import config as run_file
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding
+from engine.run.memory_check import gib
 from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from engine.training import events
@@ -140,10 +141,10 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     yield CheckFinding("ok", "time", f"{_span(plan.step_seconds)} a GRPO step; {_estimate(config, plan)}")
     yield _evaluation(plan.evaluation_share)
     workers = counted(config.executor.workers, "worker")
-    memory = f"a worker used {_size(measured.memory)}"
+    memory = f"a worker used {gib(measured.memory)}"
     if measured.gpu:
-        memory += f", and {_size(measured.gpu)} of the GPU"
-    whole = f"{workers} take {_size(config.executor.workers * measured.memory)}" if config.executor.workers > 1 else ""
+        memory += f", and {gib(measured.gpu)} of the GPU"
+    whole = f"{workers} take {gib(config.executor.workers * measured.memory)}" if config.executor.workers > 1 else ""
     yield CheckFinding("ok", "peak memory", f"{memory}; {whole}" if whole else memory)
 
 
@@ -241,10 +242,6 @@ def _span(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 @dataclass(frozen=True, slots=True)

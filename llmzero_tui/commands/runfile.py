@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from engine.run.child_answer import child_answer
 from engine.run.config import RunConfig, load
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.source_policy import SourcePolicy
+from engine.words import counted
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
@@ -47,7 +48,7 @@ def check(options: argparse.Namespace) -> int:
         trained, _ = _dry_run(preflight.resolve(config, report.task))
         report = CheckReport((*report.findings, *trained))
     show_findings(report.findings, as_json=options.json)
-    _refuse_errors(options.file, report.findings)
+    _refuse_errors(options.file, report)
     if not options.dry_run:
         note(f"`llmzero check {options.file} --dry-run` trains two steps: the base's pass rate, time and memory")
     return 0
@@ -55,14 +56,15 @@ def check(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Print what the budget of a run file buys; 2 when something must be mended first."""
+    from llmzero_tui.commands.listing import look
     from llmzero_tui.text.plan import plan_lines, recorded_gains
 
     config, report = _checked(options)
-    _refuse_errors(options.file, report.findings)
+    _refuse_errors(options.file, report)
     findings, bought = _dry_run(preflight.resolve(config, report.task))
-    _refuse_errors(options.file, findings)
-    task = registry.absolute(config.task.name)
-    gains = recorded_gains(options.runs_dir, task)
+    _refuse_errors(options.file, CheckReport(tuple(findings)))
+    runs = [look(each).summary for each in launch.list_runs(options.runs_dir)]  # a damaged one has none
+    gains = recorded_gains(runs, registry.absolute(config.task.name))
     if options.json:
         emit(to_json({**bought, "recorded_gains": gains}))
         return 0
@@ -78,11 +80,10 @@ def _checked(options: argparse.Namespace) -> tuple[RunConfig, CheckReport]:
     return config, preflight.check(config, options.runs_dir, note)
 
 
-def _refuse_errors(file: Path, findings: Sequence[CheckFinding]) -> None:
-    errors = [each for each in findings if each.level == "error"]
-    if errors:
-        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
-        raise UserError(f"{file}: {count}; {errors[0].subject}: {one_line(errors[0].text)}")
+def _refuse_errors(file: Path, report: CheckReport) -> None:
+    if report.errors:
+        first = report.errors[0]
+        raise UserError(f"{file}: {counted(len(report.errors), 'error')}; {first.subject}: {one_line(first.text)}")
 
 
 def _dry_run(config: RunConfig) -> tuple[list[CheckFinding], dict[str, Any]]:

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from engine.analysis.summary import RunSummary, summarise
-from engine.errors import Fault, UserError
-from engine.run import launch
+from engine.analysis.summary import RunSummary
 from engine.run.config import RunConfig
-from engine.store.reader import ask_run
 from engine.words import counted
 from llmzero_tui.format import duration
 
 
-def recorded_gains(runs_dir: Path, task: str) -> list[float]:
-    """Of each finished run of the task in a directory: the test score of its policy less the base's validation score.
+def recorded_gains(runs: Iterable[RunSummary | None], task: str) -> list[float]:
+    """Of each finished run of the task: the test score of its policy less the base's validation score.
 
     Neither was used to choose the policy, so that none is flattered by that choice.
     """
-    gains = []
-    for directory in launch.list_runs(runs_dir):
-        try:
-            run: RunSummary = ask_run(directory.path, summarise)
-        except (UserError, Fault):  # damaged, or not begun: it tells nothing of gains
-            continue
-        if run.task == task and run.state == "finished" and run.best_test and run.base_validation:
-            gains.append(run.best_test.value - run.base_validation.value)
-    return gains
+    return [
+        run.best_test.value - run.base_validation.value
+        for run in runs
+        if run and run.task == task and run.state == "finished" and run.best_test and run.base_validation
+    ]
 
 
 def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Sequence[float]) -> list[str]:
