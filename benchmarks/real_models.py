@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 import torch
 
-from benchmarks.pretrained import smollm2
+from benchmarks.pretrained import MODELS
 from engine.domain.memory import LayerSizes, TrainingSizes, estimate
 from engine.executors.local import LocalExecutor
 from engine.host import machine
@@ -53,16 +53,22 @@ class Case:
     completion: int = 32
     precision: Precision = "auto"
     dtype: Precision = "auto"
+    steps: int = STEPS
 
     @property
     def base(self) -> str:
-        return str(BASES / TASK) if self.model == "tiny" else str(smollm2())
+        return str(BASES / TASK) if self.model == "tiny" else str(MODELS[self.model]())
 
     @property
     def name(self) -> str:
         how = f"adapter, rank {self.rank}" if self.rank else "all weights"
         kept = ", bf16" if self.dtype == "bf16" or self.precision == "bf16" else ""
         return f"{self.model}, {how}{kept}, beta {self.beta:g}"
+
+    @property
+    def lengths(self) -> str:
+        """How much a step generates, at most."""
+        return f"{self.batch} × {self.completion}"
 
     def configuration(self) -> dict[str, float | int]:
         return {
@@ -79,6 +85,17 @@ CASES = (
     Case("135M", rank=8),
     Case("135M", rank=8, beta=0.04),
 )
+HELD_OUT = (
+    Case("135M", batch=16, completion=24, steps=2),
+    Case("135M", batch=4, completion=128, steps=2),
+    Case("135M", rank=16, batch=4, completion=128, beta=0.04, steps=2),
+    Case("135M", rank=8, batch=16, completion=48, steps=2),
+    Case("270M", steps=2),
+    Case("270M", batch=4, completion=64, beta=0.04, steps=2),
+    Case("270M", rank=8, steps=2),
+    Case("270M", rank=16, batch=4, completion=96, beta=0.04, steps=2),
+)
+"""Cases that no constant of the estimate was set on: other lengths and batches, and another model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +132,8 @@ def sizes(case: Case) -> TrainingSizes:
 def segment(case: Case, number: int, directory: Path, parent: str | None) -> SegmentSpec:
     return SegmentSpec(
         job=str(number), task=TASK, base=case.base, parent=parent or case.base, optimizer=parent, reference=case.base,
-        configuration=case.configuration(), steps=STEPS, seed=number, directory=str(directory / str(number)),
-        checkpoint_every=STEPS, evaluation=EvaluationSpec(n=16, max_completion_length=case.completion),
+        configuration=case.configuration(), steps=case.steps, seed=number, directory=str(directory / str(number)),
+        checkpoint_every=case.steps, evaluation=EvaluationSpec(n=16, max_completion_length=case.completion),
         batch_size=case.batch, micro_batch=case.batch, threads=1, precision=case.precision, dtype=case.dtype,
         lora=LoraSpec(rank=case.rank, scaling=2.0) if case.rank else None,
     )  # fmt: skip
@@ -153,7 +170,7 @@ async def train(case: Case, directory: Path) -> Measured:
     peak = peak_bytes(worker.pid)
     share = scored / (time.perf_counter() - began)
     await executor.close()
-    steps = 2 * (STEPS - 1)
+    steps = 2 * (case.steps - 1)
     return Measured(peak, int(gpu), size, switch, cpus / steps, walls / steps, share)
 
 

@@ -7,11 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.advisors.moves import FILLERS, TASK, MovePlan, MoveStep
+from engine.advisors.moves import TASK, MovePlan, MoveStep
 from engine.domain.space import Configuration, ParameterKind, ParameterScale, Space, Value, format_value, numeric
 
 UNCLIPPED = ("cispo", "sapo", "vespo")
 """Losses that do not clip at epsilon_high."""
+
+
+FILLERS = (
+    MoveStep("learning_rate", 0.7, "smaller updates while conditions change"),
+    MoveStep("temperature", -0.1, "less noisy samples while conditions change"),
+    MoveStep("temperature", 0.1, "slightly more exploration"),
+    MoveStep("beta", 1.5, "slightly stronger KL penalty"),
+    MoveStep("max_grad_norm", 0.7, "smaller updates"),
+    MoveStep("learning_rate", 1.4, "slightly faster"),
+    MoveStep("num_generations", 1, "less noisy advantage estimates"),
+    MoveStep("num_generations", -1, "smaller groups"),
+)
+"""Added when a plan could move fewer than two parameters: a change is coordinated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             (
                 MoveStep(TASK, 0.34, "prompts that are neither all solved nor all failed"),
                 MoveStep("num_generations", 1, "more completions per prompt"),
+                MoveStep("prompts_per_step", 1, "of more groups some give a gradient"),
                 MoveStep("temperature", 0.15, "more diverse completions"),
             ),
             "fewer zero-std groups than at the end of this segment",
@@ -160,6 +161,7 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             (
                 MoveStep("max_grad_norm", 0.5, "clip the remaining spikes"),
                 SLOWER,
+                MoveStep("prompts_per_step", 1, "a gradient of more prompts is less noisy"),
                 MoveStep("warmup_steps", 5, "the learning rate rises once Adam has seen some gradients"),
             ),
             "grad_norm stays below three times its average",
@@ -239,6 +241,15 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             ),
             "reward leaves its plateau within the segment",
         ),
+        MovePlan(
+            "average the gradient over more prompts",
+            (
+                MoveStep("prompts_per_step", 1, "noise may hide the gradient of a small batch"),
+                MoveStep("learning_rate", 1.4, "a less noisy gradient carries larger steps"),
+            ),
+            "reward leaves its plateau within the segment, with less scatter between steps",
+            lead=("prompts_per_step",),
+        ),
     ),
 }
 """By the name of the diagnosis; the first plan is the first choice."""
@@ -277,6 +288,7 @@ EXPLORE: Sequence[MovePlan] = (
         "refine",
         (
             MoveStep("num_generations", 1, "less noisy advantage estimates"),
+            MoveStep("prompts_per_step", 1, "less noisy gradients"),
             MoveStep("beta", 0.5, "less noisy updates need a weaker KL penalty"),
             MoveStep("top_entropy_quantile", -0.3, "updates only where the policy is undecided"),
         ),
@@ -372,6 +384,7 @@ OUT_OF_MEMORY = MovePlan(
     (
         MoveStep("max_completion_length", 0.75, "shorter completions use less memory"),
         MoveStep("num_generations", -1, "smaller groups"),
+        MoveStep("prompts_per_step", -1, "fewer completions are generated together"),
     ),
     "",
 )
@@ -382,15 +395,3 @@ UNSTABLE = MovePlan(
 )
 SAME = MovePlan("retry", (), "")
 """Repairs of a failed segment, by how it failed."""
-
-FILLERS = (
-    MoveStep("learning_rate", 0.7, "smaller updates while conditions change"),
-    MoveStep("temperature", -0.1, "less noisy samples while conditions change"),
-    MoveStep("temperature", 0.1, "slightly more exploration"),
-    MoveStep("beta", 1.5, "slightly stronger KL penalty"),
-    MoveStep("max_grad_norm", 0.7, "smaller updates"),
-    MoveStep("learning_rate", 1.4, "slightly faster"),
-    MoveStep("num_generations", 1, "less noisy advantage estimates"),
-    MoveStep("num_generations", -1, "more prompts per batch"),
-)
-"""Added when a plan could move fewer than two parameters: a change is coordinated."""

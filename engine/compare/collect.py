@@ -23,15 +23,20 @@ FROM nodes WHERE state <> 'rejected' ORDER BY node_id
 """
 
 SCORES = """
-WITH spent AS (
+WITH completions AS (  -- of one generation, which is told once and may serve several steps
+    SELECT node_id, coalesce(CAST(configuration ->> 'steps_per_generation' AS DOUBLE), 1) * coalesce(
+        CAST(configuration ->> 'prompts_per_step' AS DOUBLE) * CAST(configuration ->> 'num_generations' AS DOUBLE), ?
+    ) AS count FROM nodes
+), spent AS (
     SELECT seq, sum(value) FILTER (name = 'step_seconds') OVER past AS seconds,
-        sum(value) FILTER (name = 'completions/mean_length') OVER past AS lengths,
+        sum(value * count) FILTER (name = 'completions/mean_length') OVER past AS tokens,
         count(*) FILTER (name = 'step_seconds') OVER past AS steps
-    FROM metrics WHERE name IN ('step_seconds', 'completions/mean_length')
+    FROM metrics JOIN completions USING (node_id) WHERE name IN ('step_seconds', 'completions/mean_length')
     WINDOW past AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
 )
 SELECT c.node_id, c.step, c.n, c.greedy, c.sampled, c.outcomes, coalesce(s.steps, 0) AS steps,
-    round(coalesce(s.seconds, 0), 2) AS seconds, coalesce(s.lengths, 0) AS lengths
+    round(coalesce(s.seconds, 0), 2) AS seconds, coalesce(s.tokens, 0) AS tokens,
+    (SELECT coalesce(max(tokens), 0) FROM spent) AS all_tokens
 FROM checkpoints c ASOF LEFT JOIN spent s ON s.seq <= c.seq ORDER BY c.seq
 """
 
@@ -39,8 +44,7 @@ SPENT = """
 SELECT (SELECT sum(trained_steps) FROM nodes) AS steps, (SELECT sum(trainer_seconds) FROM nodes) AS trainer_seconds,
     (SELECT max(wall_seconds) FROM budget) AS wall_seconds, (SELECT sum(seconds) FROM evaluations) AS closing_seconds,
     (SELECT sum(milliseconds) / 1000 FROM agent_calls) AS advice_seconds,
-    (SELECT count(*) FROM nodes WHERE trained_steps > 0) AS segments,
-    (SELECT sum(value) FROM metrics WHERE name = 'completions/mean_length') AS lengths
+    (SELECT count(*) FROM nodes WHERE trained_steps > 0) AS segments
 """
 
 EVALUATIONS = "SELECT * EXCLUDE (path, ts, seq) FROM evaluations ORDER BY seq"
@@ -62,31 +66,26 @@ def collect(run_dir: Path) -> dict[str, Any]:
 def _line(reader: Reader) -> dict[str, Any]:
     run = read_header(reader.rows)
     batch = int(json.loads(run["config"])["training"]["batch_size"])
-    evaluations = reader.rows(EVALUATIONS)
+    evaluations, scores = reader.rows(EVALUATIONS), reader.rows(SCORES, [batch])
     if not run["base_test_n"] or not run["test_n"]:
         raise Fault(f"run {run['name']} is {run['state']} and has no test score")
     return {
         "version": run["engine_version"],
         "advisor": run["advisor"],
         "created": run["created"].isoformat(timespec="seconds"),
-        "spent": _spent(reader.rows(SPENT)[0], batch),
+        "spent": _spent(reader.rows(SPENT)[0], scores[0]["all_tokens"]),
         "base": _measured(_test(run, "base_test_", 0, 0)),
         "test": _measured(_test(run, "test_", run["best_node"], run["best_step"])),
         "best": {"node": run["best_node"], "step": run["best_step"], "soup": run["best_kind"] == "soup"},
         "evaluations": [_measured(e) | {"kind": e["kind"]} for e in evaluations if e["split"] == "validation"],
         "nodes": [_node(row) for row in reader.rows(NODES)],
-        "scores": [_score(row, batch) for row in reader.rows(SCORES)],
+        "scores": [_score(row) for row in scores],
     }
 
 
-def _spent(row: Mapping[str, Any], batch: int) -> dict[str, float | int]:
+def _spent(row: Mapping[str, Any], tokens: float) -> dict[str, float | int]:
     seconds = {name: round(row[name] or 0.0, 1) for name in row if name.endswith("_seconds")}
-    return {"steps": row["steps"] or 0, "segments": row["segments"], "tokens": _tokens(row, batch), **seconds}
-
-
-def _tokens(row: Mapping[str, Any], batch: int) -> int:
-    """Generated tokens: the mean length of each step's completions times their number."""
-    return round((row["lengths"] or 0.0) * batch)
+    return {"steps": row["steps"] or 0, "segments": row["segments"], "tokens": round(tokens), **seconds}
 
 
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,10 +107,10 @@ def _node(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in node.items() if v not in (None, "", {}) and usual.get(k) != v}
 
 
-def _score(row: Mapping[str, Any], batch: int) -> list[float | int | str]:
+def _score(row: Mapping[str, Any]) -> list[float | int | str]:
     """[node, step, n, greedy, sampled, GRPO steps, trainer seconds and tokens of the whole run until then, packed
     outcomes]."""
     return [
         row["node_id"], row["step"], row["n"], row["greedy"], row["sampled"], row["steps"], row["seconds"],
-        _tokens(row, batch), pack(row["outcomes"] or ""),
+        round(row["tokens"]), pack(row["outcomes"] or ""),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal
 
 from engine.chat import ChatFormat
 from engine.controller.run_state import RunState
+from engine.domain.batch import micro_batch, most_completions, step_completions
 from engine.domain.memory import EVALUATION_PROMPTS
 from engine.domain.policy import STEERING_SEED
 from engine.domain.space import Intent, OptimizerState, Space, Transition
@@ -109,8 +110,8 @@ class JobBuilder:
             directory=str(run.directory.segment(node.id)),
             checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
             evaluation=self._as_long(steering(evaluation.validation_prompts)),
-            batch_size=config.training.batch_size,
-            micro_batch=self.micro_batch(),
+            batch_size=step_completions(node.configuration, config.training.batch_size),
+            micro_batch=self.micro_batch(node),
             precision=config.training.precision,
             dtype=config.training.dtype,
             optim=OPTIMIZERS[config.training.optimizer],
@@ -131,9 +132,10 @@ class JobBuilder:
         if vllm.mode == "off":
             return None
         longest = max(self._space.longest_completion(0), self._config.evaluation_length(self._space))
+        together = max(most_completions(self._space, self._config.training.batch_size), EVALUATION_PROMPTS)
         return VllmSpec(
             mode=vllm.mode, memory_share=vllm.memory_share, sleep=vllm.sleep, length=vllm.max_model_length,
-            longest=longest, sequences=max(self._config.training.batch_size, EVALUATION_PROMPTS),
+            longest=longest, sequences=together,
             correction=vllm.importance_sampling_mode, clip_max=vllm.importance_sampling_clip_max, host=vllm.host,
             port=vllm.port, group_port=vllm.group_port, timeout=vllm.timeout_seconds,
         )  # fmt: skip
@@ -147,16 +149,17 @@ class JobBuilder:
             four_bit=lora.base == "nf4", seed=self._config.search.seed % 2**32,
         )  # fmt: skip
 
-    def micro_batch(self) -> int:
-        """Completions in one forward pass: halved for every segment of the run that ran out of memory, at least 1.
+    def micro_batch(self, node: Node) -> int:
+        """Completions in one forward pass: at most half of that of any segment that ran out of memory, at least 1.
 
         Gradients are accumulated to the same batch, so the training itself does not change.
         """
-        batch = self._config.training.batch_size
-        micro = self._config.training.micro_batch or batch
-        for _ in range(sum(node.state is NodeState.OUT_OF_MEMORY for node in self._run.tree)):
-            micro = max((d for d in range(1, micro // 2 + 1) if batch % d == 0), default=1)
-        return micro
+        training, limit = self._config.training, self._config.training.micro_batch
+        for failed in self._run.tree:
+            if failed.state is NodeState.OUT_OF_MEMORY:
+                had = micro_batch(step_completions(failed.configuration, training.batch_size), limit)
+                limit = max(1, had // 2)
+        return micro_batch(step_completions(node.configuration, training.batch_size), limit)
 
     def evaluate(
         self, job: str, directories: Sequence[Path], spec: EvaluationSpec, save_to: Path | None = None

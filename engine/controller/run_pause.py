@@ -13,6 +13,7 @@ from enum import StrEnum
 from engine.analysis.no_gain import no_signal
 from engine.controller.run_state import RunState
 from engine.controller.running_segments import RunningSegments
+from engine.domain.batch import rollouts
 from engine.domain.tree import Node
 from engine.errors import UserError
 from engine.executors.base import Executor
@@ -125,7 +126,8 @@ class NoSignalBrake:
         if self._released:
             return ""
         new = [node for node in self._trained() if node.id not in self._earlier]
-        completions = self._config.training.batch_size * sum(node.steps for node in new)
+        batch = self._config.training.batch_size
+        completions = sum(rollouts(node.configuration, node.steps, batch) for node in new)
         enough = min(SEGMENTS, self._config.search.roots)
         if len(new) < enough or completions < COMPLETIONS or len(new) == self._looked:
             return ""

@@ -51,6 +51,9 @@ def _category(name: str, label: str, choices: tuple[Value, ...], doc: str, sourc
     )  # fmt: skip
 
 
+PROMPTS = "prompts_per_step"
+"""Times num_generations it is the batch; without it the batch is training.batch_size."""
+
 SYNC_STEPS = 16
 """Steps between two synchronizations of the reference; TRL's 512 are longer than a segment."""
 
@@ -163,6 +166,12 @@ OPTIONAL: Mapping[str, Parameter] = {
             integer=True, trl="ref_model_sync_steps", source="TR-DPO, arXiv 2404.09656",
         ),
         Parameter(
+            PROMPTS, "batch", ParameterKind.CAPACITY, 2, 32, 4, ParameterScale.CHOICE,
+            "prompts of a GRPO step, each with a group of completions; in place of training.batch_size",
+            integer=True, choices=(2, 4, 8, 16, 32), trl="generation_batch_size",
+            source="gradient noise scale, arXiv 1812.06162",
+        ),
+        Parameter(
             "warmup_steps", "warm", ParameterKind.REGULARIZATION, 0, 20, 0, ParameterScale.LINEAR,
             "GRPO steps at the start of a segment in which the learning rate rises from 0",
             integer=True, trl="warmup_steps", source="Transformers",
@@ -197,6 +206,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "top_entropy_quantile": (0.01, 1.0),
     "ref_model_mixup_alpha": (0.01, 1.0),
     "ref_model_sync_steps": (1, 100_000),
+    "prompts_per_step": (1, 65_536),
     "warmup_steps": (0, 100_000),
 }
 """Beyond these a value is a mistake, whatever the run file says (TRL takes lr 10 without a word)."""

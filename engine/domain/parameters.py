@@ -51,7 +51,8 @@ class Parameter:
         integer: values are whole numbers.
         zero: 0 is allowed besides low..high ("off": the KL coefficient).
         choices: the allowed values: ascending numbers of a CHOICE, names or truth values of a CATEGORY.
-        trl: field of trl.GRPOConfig it sets; None for a parameter that belongs to the task (difficulty).
+        trl: field of trl.GRPOConfig it sets, alone or with others; None for a parameter that belongs to the task
+            (difficulty).
         rising: a segment never has a lower value than its parent; roots are free.
         doc: meaning and unit, one line.
         source: where it comes from, e.g. "DAPO, arXiv 2503.14476"; "" where it is common knowledge.

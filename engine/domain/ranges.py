@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine.domain.hyperparameters import GENERAL, LIMITS, NAMES, OPTIONAL
+from engine.domain.hyperparameters import GENERAL, LIMITS, NAMES, OPTIONAL, PROMPTS
 from engine.domain.parameters import (
     Parameter,
     ParameterKind,
@@ -53,8 +53,12 @@ def resolve(
         parameters[name] = _replaced(before, table, f"[space.{name}]")
         if name not in known:
             _within(before, parameters[name], table, f"[space.{name}]")
-    groups = settings.get("num_generations", {})
-    parameters["num_generations"] = _dividing(parameters["num_generations"], groups, batch_size)
+    groups = parameters["num_generations"]
+    if PROMPTS in parameters:
+        given = {**suggested.get(PROMPTS, {}), **settings.get(PROMPTS, {})}
+        parameters[PROMPTS] = _starting(parameters[PROMPTS], given, batch_size, numeric(groups.default))
+    else:
+        parameters["num_generations"] = _dividing(groups, settings.get("num_generations", {}), batch_size)
     return tuple(parameters.values())
 
 
@@ -188,6 +192,11 @@ def _ranged(parameter: Parameter, table: Mapping[str, Any], where: str) -> Param
     if low > high:
         raise UserError(f"{where} low = {short(low)} is above high = {short(high)}; allowed: low up to high")
     return replace(parameter, low=low, high=high, zero=zero)
+
+
+def _starting(parameter: Parameter, given: Mapping[str, Any], batch_size: int, group: float) -> Parameter:
+    """Prompts per step that begin with the batch of the run file, where no table has a default."""
+    return parameter if "default" in given else replace(parameter, default=parameter.nearest(batch_size / group))
 
 
 def _dividing(parameter: Parameter, given: Mapping[str, Any], batch_size: int) -> Parameter:

@@ -118,7 +118,7 @@ class Space:
                 a category has no low and high.
             suggested: the same from the task; a name unknown here becomes a parameter of the task's own, and may
                 also carry "label", "kind", "scale", "integer" and "doc". Any table may say "rising": true or false.
-            batch_size: completions per GRPO step; group sizes must divide it.
+            batch_size: completions per GRPO step; group sizes must divide it, unless prompts_per_step is searched.
             rate: factor on the learning rates of defaults and suggestion, not on those of the run file.
 
         Raises:
@@ -173,10 +173,6 @@ class Space:
     def changes(self, before: Configuration, after: Configuration) -> dict[str, Value]:
         """The values of `after` that differ from `before`, in the order of the space."""
         return {p.name: after[p.name] for p in self.parameters if after[p.name] != before.get(p.name)}
-
-    def trl(self, configuration: Configuration) -> dict[str, Value]:
-        """The fields of trl.GRPOConfig that a configuration sets."""
-        return {p.trl: configuration[p.name] for p in self.parameters if p.trl is not None}
 
     def violations(self, configuration: Configuration) -> tuple[str, ...]:
         """What is wrong with a configuration: one line each with name, value and what is allowed."""

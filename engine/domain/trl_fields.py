@@ -21,7 +21,7 @@ OWNED: Mapping[str, str] = {
     "data_seed": "search.seed sets it",
     "per_device_train_batch_size": "training.micro_batch sets it",
     "gradient_accumulation_steps": "training.batch_size over training.micro_batch sets it",
-    "generation_batch_size": "training.batch_size and [space.steps_per_generation] set it",
+    "generation_batch_size": "training.batch_size or prompts_per_step, and steps_per_generation, of [space] set it",
     "auto_find_batch_size": "the engine halves micro_batch where memory runs out",
     "bf16": "training.precision sets it",
     "fp16": "training.precision sets it",

@@ -16,6 +16,8 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
+from engine.domain.hyperparameters import PROMPTS
+from engine.domain.parameters import numeric
 from engine.domain.space import Space
 from engine.domain.trl_fields import TEMPLATE_ARGUMENTS, not_in_table
 from engine.errors import UserError, one_line, short, short_name, short_path
@@ -260,7 +262,19 @@ class RunConfig(RunFileSection):
                 "[space.sync_ref_model] needs training.lora.rank = 0: TRL does not synchronize the reference of an "
                 "adapter; leave it out, or set fixed = false"
             )
+        self._every_batch_divides(space)
         return space
+
+    def _every_batch_divides(self, space: Space) -> None:
+        """Raises UserError for a batch of the space that the processes of a worker cannot share."""
+        processes = self.executor.processes
+        for prompts in space[PROMPTS].choices if PROMPTS in space else ():
+            for group in space["num_generations"].choices:
+                if (batch := numeric(prompts) * numeric(group)) % processes:
+                    raise UserError(
+                        f"[space.{PROMPTS}] {prompts}: with num_generations {group} a batch has {batch} completions, "
+                        f"which executor.gpus_per_worker = {processes} does not divide"
+                    )
 
     def evaluation_length(self, space: Space, otherwise: int = 0) -> int:
         """Tokens that an answer may have when it is scored; `otherwise` where neither key nor space say it."""

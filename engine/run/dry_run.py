@@ -20,6 +20,8 @@ from pathlib import Path
 
 from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.run_state import RunState
+from engine.domain.batch import rollouts
+from engine.domain.parameters import Configuration, numeric
 from engine.domain.score import wilson
 from engine.domain.space import Intent, Transition
 from engine.domain.tree import Node, NodeState
@@ -54,8 +56,8 @@ class DryRunFailed(Exception):
 
 @dataclass
 class DryRunResult:
-    """What the worker told. Seconds and bytes; step by step `alike` is the share of groups without a signal, `lengths`
-    the mean number of tokens of a completion."""
+    """What the worker told. Seconds and bytes; of each generation `alike` is the share of groups without a signal,
+    `lengths` the mean number of tokens of a completion."""
 
     base: events.Evaluation
     setup: float = 0.0
@@ -105,8 +107,9 @@ async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, job
                 measured.setup = told.setup_seconds
             case events.StepMetrics():
                 measured.steps.append(told.step_seconds)
-                measured.alike.append(told.values.get("frac_reward_zero_std", 0.0))
-                measured.lengths.append(told.values.get("completions/mean_length", 0.0))
+                if (length := told.values.get("completions/mean_length")) is not None:  # rollouts may serve both
+                    measured.lengths.append(length)
+                    measured.alike.append(told.values.get("frac_reward_zero_std", 0.0))
             case events.SegmentEnded():
                 if told.end is not events.SegmentEnd.FINISHED:
                     raise DryRunFailed(f"the first GRPO steps ended as {told.end}: {told.detail}")
@@ -133,7 +136,8 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     rate = f"the base solves {base.sampled} of {base.n} validation prompts at T=1: {_ratio(base.sampled / base.n)}"
     text = f"{rate} [{_ratio(low)}, {_ratio(high)}]; {base.greedy} greedily"
     yield CheckFinding("ok" if 0 < base.sampled < base.n else "warning", "pass rate", text + _unscored(base))
-    groups = STEPS * config.training.batch_size // _group(config)
+    begins = _default(config)
+    groups = rollouts(begins, STEPS, config.training.batch_size) // int(numeric(begins["num_generations"]))
     alike = sum(measured.alike) / len(measured.alike)
     text = f"{alike:.0%} of {counted(groups, 'group')} of completions in {STEPS} steps had no signal (equal rewards)"
     yield CheckFinding("ok" if alike < 1 else "warning", "learning signal", text + ("" if alike < 1 else _NO_SIGNAL))
@@ -158,9 +162,9 @@ def _evaluation(share: float) -> CheckFinding:
     return CheckFinding("warning", "evaluation", f"{text}; fewer prompts or checkpoints, or longer segments, cost less")
 
 
-def _group(config: RunConfig) -> int:
-    space = config.build_space(registry.get(config.task.name).space())
-    return int(space.default().get("num_generations", 8))
+def _default(config: RunConfig) -> Configuration:
+    """The configuration that is trained here."""
+    return config.build_space(registry.get(config.task.name).space()).default()
 
 
 def _unscored(base: events.Evaluation) -> str:
@@ -202,12 +206,12 @@ def plan_of(config: RunConfig, measured: DryRunResult) -> BudgetPlan:
     segments = _segments(config, segment)
     work = segments * segment + ends
     length = sum(measured.lengths) / max(1, len(measured.lengths))
-    rollouts = segments * search.segment_steps * config.training.batch_size
+    completions = segments * rollouts(_default(config), search.segment_steps, config.training.batch_size)
     return BudgetPlan(
         segments=segments, segment_steps=search.segment_steps, step_seconds=measured.steps[-1],
         segment_seconds=segment, scoring_seconds=scoring, end_seconds=ends, work_seconds=work,
         seconds=segments * segment / min(workers, segments) + ends,
-        evaluation_share=(segments * scoring + ends) / work, training_tokens=round(rollouts * length),
+        evaluation_share=(segments * scoring + ends) / work, training_tokens=round(completions * length),
         scoring_tokens=round(ANSWERS * (segments * of_segment + of_ends) * length), worker_bytes=measured.memory,
         gpu_hours=work / 3600 if measured.gpu else None,
     )  # fmt: skip

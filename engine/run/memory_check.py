@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from engine.domain.batch import most_completions
 from engine.domain.memory import TrainingSizes, estimate
 from engine.domain.space import Space, numeric
 from engine.host import machine
@@ -33,12 +34,13 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
     half = training.precision == "bf16" or (gpu and training.precision == "auto")
     short = training.dtype == "bf16" or (training.dtype == "auto" and bool(adapter) and half)
     completion = space.longest_completion(_LENGTH) if space else _LENGTH
+    batch = most_completions(space, training.batch_size)
     return TrainingSizes(
         parameters=model.parameters, vocabulary=model.vocabulary, layers=model.layers, adapter=adapter,
         four_bit=lora.base == "nf4",
         weight=2 if short else 4, compute=2 if half or short else 4, eight_bit=training.optimizer != "adamw",
-        penalty=space is None or _penalty(space), batch=training.batch_size * _steps_per_generation(space),
-        micro_batch=training.micro_batch or training.batch_size, prompt=prompt, completion=completion,
+        penalty=space is None or _penalty(space), batch=batch * _steps_per_generation(space),
+        micro_batch=training.micro_batch or batch, prompt=prompt, completion=completion,
         scored=config.evaluation_length(space, _LENGTH) if space else completion,
         prompts=config.evaluation.batch_size, gpu=gpu,
     )  # fmt: skip

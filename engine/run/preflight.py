@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from engine.domain.hyperparameters import PROMPTS
 from engine.domain.space import Space
 from engine.errors import Fault, UserError, one_line, short
 from engine.host import machine, ollama_host
@@ -51,6 +52,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     findings += _trl(config)
     findings += _strategy(config)
     findings += _budget(config)
+    findings += _batch(config, space)
     findings += executor_check.look(config, here)
     findings += memory_check.memory(config, sizes, here) if sizes else ()
     findings += _directory(config, runs_dir)
@@ -155,6 +157,14 @@ def _budget(config: RunConfig) -> Iterator[CheckFinding]:
             f"{config.evaluation.checkpoints} checkpoints do not fit into {counted(search.segment_steps, 'step')}; "
             f"at most {search.segment_steps}",
         )
+
+
+def _batch(config: RunConfig, space: Space | None) -> Iterator[CheckFinding]:
+    """A search of batches is fair only where what a larger one costs is counted."""
+    budget = config.budget
+    if space and PROMPTS in space and not space[PROMPTS].fixed and not budget.minutes and not budget.gpu_hours:
+        text = "a budget of steps or nodes does not count that a larger batch takes longer; set budget.minutes too"
+        yield CheckFinding("warning", f"space.{PROMPTS}", text)
 
 
 def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:

@@ -113,9 +113,10 @@ class TrainingSection(RunFileSection):
     """[training]: how a segment is run on this machine."""
 
     batch_size: int = Field(default=32, ge=2, le=65_536)
-    """Completions in one GRPO step; every group size of the space divides it."""
+    """Completions in one GRPO step; every group size of the space divides it. [space.prompts_per_step] searches it."""
     micro_batch: int = Field(default=0, ge=0)
-    """Completions in one forward pass; divides batch_size; 0 takes the whole batch."""
+    """Completions in one forward pass; divides batch_size; 0 takes the whole batch. Where prompts_per_step is searched,
+    the largest divisor of a batch up to it is taken."""
     dynamic_sampling: int = Field(default=0, ge=0, le=16)
     """Times that groups of equal rewards are sampled anew, from other prompts, before a step (DAPO); 0 is off."""
     overlong_penalty: float = Field(default=0, ge=0, lt=1)

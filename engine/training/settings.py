@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from trl import GRPOConfig
 
-from engine.domain.hyperparameters import SYNC_STEPS
+from engine.domain.hyperparameters import PROMPTS, SYNC_STEPS
 from engine.domain.memory import CHECKPOINTING_PARAMETERS
 from engine.domain.space import numeric
 from engine.domain.trl_fields import OWNED
@@ -35,14 +35,14 @@ Fields = dict[str, Any]
 def task_for_training(task: Task, spec: SegmentSpec) -> Task:
     """The task that training prompts come from: `task` itself, or what its `configured` makes of its own parameters.
 
-    Hyperparameters that are no field of trl.GRPOConfig (difficulty, say) belong to the task. Validation and test
-    always use the task as it is.
+    Hyperparameters that are no field of trl.GRPOConfig (difficulty, say) belong to the task, but for the prompts per
+    step, which are in the batch size. Validation and test always use the task as it is.
 
     Raises:
         UserError: a hyperparameter is neither TRL's nor the task's.
         TaskError: the task does not allow the value.
     """
-    names = [name for name in spec.configuration if name not in _FIELDS]
+    names = [name for name in spec.configuration if name not in _FIELDS and name != PROMPTS]
     if not names:
         return task
     own = task.parameters()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from trl import GRPOConfig
 
-from engine.domain.hyperparameters import NAMES, OPTIONAL
+from engine.domain.hyperparameters import NAMES, OPTIONAL, PROMPTS
 from engine.domain.space import Value
 from engine.domain.trl_fields import OWNED
 from engine.testing.executors import Spec
@@ -19,7 +19,7 @@ from engine.training import settings, trl_table
 from tasks import registry
 from tests.engine.training_runs import checkpoints, finished, metrics, run
 
-NUMERIC = [parameter for parameter in OPTIONAL.values() if not parameter.categorical]
+NUMERIC = [each for each in OPTIONAL.values() if not each.categorical and each.name != PROMPTS]  # that is the batch
 
 
 def names() -> Iterator[tuple[str, Value]]:
@@ -105,6 +105,15 @@ def test_rollouts_of_one_generation_serve_several_steps(make_spec: Spec) -> None
     told = metrics(finished(run(spec)))
     assert [number for number, each in enumerate(told, 1) if "reward" in each] == [1, 5]
     assert max(each["clip_ratio/region_mean"] for each in told) > 0
+
+
+def test_prompts_per_step_are_the_batch_of_a_segment_and_no_matter_of_its_task(make_spec: Spec) -> None:
+    configuration = {"prompts_per_step": 3, "num_generations": 4}
+    spec = make_spec(steps=2, batch_size=12, micro_batch=6, configuration=configuration)
+    args = settings.grpo_config(spec, fields(make_spec, **configuration), parameters=1, longest_prompt=9)
+    assert (args.per_device_train_batch_size, args.gradient_accumulation_steps) == (6, 2)
+    assert (args.generation_batch_size, args.num_generations) == (12, 4)
+    assert len(metrics(finished(run(spec)))) == 2
 
 
 def test_the_learning_rate_falls_to_the_end_of_a_segment_also_after_a_break(make_spec: Spec) -> None:

@@ -273,6 +273,14 @@ def test_the_memory_of_a_gpu_counts_where_there_is_one(monkeypatch: pytest.Monke
     assert (finding.level, "Test GPU" in finding.text) == ("ok", True)
 
 
+def test_batches_are_searched_fairly_where_time_is_counted() -> None:
+    steps = "[space.prompts_per_step]\n[budget]\nsteps = 200\n"
+    assert found(config(steps), "space.prompts_per_step").level == "warning"
+    for timed in (steps + "minutes = 10\n", steps.replace("step]\n", "step]\nfixed = 4\n")):
+        subjects = {each.subject for each in preflight.check(config(timed), Path("runs")).findings}
+        assert "space.prompts_per_step" not in subjects
+
+
 def test_a_budget_that_pays_for_no_segment_is_an_error() -> None:
     assert found(config("[budget]\nsteps = 10\n"), "budget.steps").level == "error"
 

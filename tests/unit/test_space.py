@@ -148,7 +148,6 @@ def test_a_tasks_own_parameter_may_carry_kind_scale_and_words() -> None:
 def test_default_configuration_is_valid_and_the_space_survives_json(space: Space) -> None:
     assert space.violations(space.default()) == ()
     assert Space.from_json(space.to_json()) == space
-    assert set(space.trl(space.default())) == {p.name for p in space if p.name != "difficulty"}
 
 
 @given(st.sampled_from(SPACES), st.data())
@@ -307,7 +306,7 @@ def test_a_category_takes_its_own_names_and_truth_values_only() -> None:
     assert not loss.allows("dapo")
     assert not mask.allows(0)
     assert not mask.allows("false")
-    assert space.trl(space.default())["loss_type"] == "dr_grpo"
+    assert space.default()["loss_type"] == "dr_grpo"
 
 
 def test_a_change_of_a_category_is_checked_and_named() -> None:
