@@ -170,6 +170,8 @@ class AdviceFailed(Fault):
         self.calls = calls
 
 
+OPTIONAL_ROLES = ("analyst", "selector", "watcher")
+"""What a model may be asked beside its proposals: `review`, `select` and `watch`."""
 Listener = Callable[[AdvisorCall], None]
 """Told of a call when it begins and while its rationale is written; called in the advisor's thread, twice a second."""
 
@@ -219,6 +221,7 @@ def shown_name(advisor: Advisor) -> str:
 
 
 __all__ = [
+    "OPTIONAL_ROLES",
     "Advice",
     "AdviceFailed",
     "Advisor",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from engine.advisors.base import Advisor
+from engine.advisors.base import OPTIONAL_ROLES, Advisor
 from engine.advisors.rules import RulesAdvisor
 from engine.errors import Fault, UserError, one_line, short
 from engine.host import ollama_host
@@ -30,13 +30,14 @@ def make(
     model: str = "",
     timeout: float = 120.0,
     options: Mapping[str, Any] = MappingProxyType({}),
+    roles: Collection[str] = OPTIONAL_ROLES,
     spare_threads: int = 0,
 ) -> Advisor:
     """The advisor for `advisor.kind`: "auto" takes a model that answers and sees, else the rules, whatever goes wrong.
 
     Args:
         host: address of the Ollama server; "" takes that of OLLAMA_HOST, else of this machine. timeout: seconds for one
-            answer. options, spare_threads: see `OllamaAdvisor`.
+            answer. options, roles, spare_threads: see `OllamaAdvisor`.
 
     Raises:
         UserError: an unknown kind; "ollama", and the server does not answer, lacks the model, or its client fails.
@@ -53,7 +54,7 @@ def make(
         )  # httpx and the client cost 0.2 s that runs by rules need not pay
 
         where = ollama_host.asked(host)
-        advisor = connect(where, model, timeout=timeout, options=options, spare_threads=spare_threads)
+        advisor = connect(where, model, timeout=timeout, options=options, roles=roles, spare_threads=spare_threads)
     except (Fault, UserError) as trouble:
         return _instead(kind, str(trouble))
     except Exception as error:  # noqa: BLE001  a library may raise anything where it is imported or set up

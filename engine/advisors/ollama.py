@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from engine.advisors import answers
 from engine.advisors.answers import ModelAnswer, diagnoses, transition
 from engine.advisors.base import (
+    OPTIONAL_ROLES,
     Advice,
     Advisor,
     AdvisorCall,
@@ -73,18 +74,20 @@ class OllamaAdvisor(Advisor):
         *,
         reason: str = "",
         options: Mapping[str, Any] = MappingProxyType({}),
+        roles: Collection[str] = OPTIONAL_ROLES,
         spare_threads: int = 0,
     ) -> None:
         """`card` says what the model can do; without vision it gets no pictures, and `reason` should say so.
 
         Args:
-            options: of the server, as the user set them. spare_threads: what the training leaves of the CPU; 0 lets
-                the server choose.
+            options: of the server, as the user set them. roles: what the model is asked beside its proposals.
+                spare_threads: what the training leaves of the CPU; 0 lets the server choose.
         """
         self.card = card
         self.sees = card.vision
         self.reason = reason
         self.listener: Listener | None = None
+        self._roles = frozenset(roles)
         self._dialogue = Dialogue(client, card, self._tell, options=options, spare_threads=spare_threads)
         self._lock = threading.Lock()
         self._readings: OrderedDict[tuple[int, int], AnalystReading] = OrderedDict()
@@ -92,7 +95,7 @@ class OllamaAdvisor(Advisor):
     # ---- the contract -----------------------------------------------------------------------------------------------
 
     def advise(self, evidence: Evidence) -> Advice:
-        """The analyst looks at the parent's segment (once), then the strategist proposes.
+        """The analyst, if there is one, looks at the parent's segment (once), then the strategist proposes.
 
         Raises:
             AdviceFailed: the server failed, or the strategist's answer was useless twice.
@@ -110,17 +113,17 @@ class OllamaAdvisor(Advisor):
         return Advice(self.name, pathologies, (proposal,), tuple(calls), evidence.step)
 
     def review(self, evidence: Evidence) -> Advice | None:
-        """The analyst alone; None when it has looked already, or when there is nothing to look at."""
-        if not evidence.metrics or self._remembered(evidence) is not None:
+        """The analyst alone; None without one, when it has looked already, or when there is nothing to look at."""
+        if "analyst" not in self._roles or not evidence.metrics or self._remembered(evidence) is not None:
             return None
         calls: list[AdvisorCall] = []
         pathologies = self._read(evidence, calls, REVIEWING)
         return Advice(self.name, pathologies, (), tuple(calls), evidence.step)
 
     def select(self, evidence: Evidence) -> Selection | None:
-        """The selector; None when there is nothing to choose from."""
+        """The selector; None without one, or when there is nothing to choose from."""
         places = list(dict.fromkeys([(evidence.parent.id, evidence.step), *evidence.candidates]))
-        if len(places) < 2:
+        if "selector" not in self._roles or len(places) < 2:
             return None
 
         def offered(answer: answers.SelectorAnswer) -> str:
@@ -136,7 +139,9 @@ class OllamaAdvisor(Advisor):
         return Selection(node, step, clean(marked(chosen.rationale, text(0)), 1000), tuple(calls))
 
     def watch(self, evidence: Evidence, doubt: str) -> StopAdvice | None:
-        """The watcher."""
+        """The watcher; None without one."""
+        if "watcher" not in self._roles:
+            return None
         node, score = evidence.parent, score_at(evidence.parent, evidence.step)
         lines = [f"#{node.id} is training: step {evidence.step} of {node.planned_steps}."]
         if score is not None:
@@ -171,6 +176,8 @@ class OllamaAdvisor(Advisor):
         if (known := self._remembered(evidence)) is not None:
             return known.diagnoses
         computed = computed_signals(evidence)
+        if "analyst" not in self._roles:
+            return computed
 
         def text(characters: int) -> str:
             return describe(evidence, computed, characters=characters)
@@ -252,9 +259,10 @@ def connect(
     timeout: float,
     stall: float | None = None,
     options: Mapping[str, Any] = MappingProxyType({}),
+    roles: Collection[str] = OPTIONAL_ROLES,
     spare_threads: int = 0,
 ) -> OllamaAdvisor:
-    """The advisor for a model that the server has; see `OllamaAdvisor` for `options` and `spare_threads`.
+    """The advisor for a model that the server has; see `OllamaAdvisor` for `options`, `roles` and `spare_threads`.
 
     Raises:
         Fault: nothing answers, or the server lacks the model; one line.
@@ -268,4 +276,4 @@ def connect(
         raise Fault(f"Ollama: {fault}") from fault
     sight = "sees plots" if card.vision else "has no vision: it gets tables only, no plots"
     reason = f"{model} at {host} {sight}"
-    return OllamaAdvisor(asked, card, reason=reason, options=options, spare_threads=spare_threads)
+    return OllamaAdvisor(asked, card, reason=reason, options=options, roles=roles, spare_threads=spare_threads)

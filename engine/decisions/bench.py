@@ -45,6 +45,7 @@ class BenchQuestion:
     bank: str = ""
     answers: str = ""
     shows_rules: bool = False
+    analyst: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ def _asked(
     before = list(recorded(kept)) if kept and kept.exists() else []
     if question.advisor not in ("", RULES):
         shown = question.shows_rules
-        name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}"
+        alone = "" if question.analyst else " without analyst"
+        name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}{alone}"
         answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=shown)
         answers_of[name] = {each.point: each for each in answers}
     wanted = {p.name: p for p in points}
@@ -118,9 +120,10 @@ def _maker(question: BenchQuestion) -> Callable[[], Advisor]:
     from engine.host import ollama_host
 
     where = ollama_host.asked(question.host)
+    roles = ("analyst",) if question.analyst else ()
 
     def made() -> Advisor:
-        return connect(where, question.model, timeout=question.timeout)
+        return connect(where, question.model, timeout=question.timeout, roles=roles)
 
     try:
         made()

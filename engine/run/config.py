@@ -164,6 +164,8 @@ class AdvisorSection(RunFileSection):
     """Share of first segments and changes that a model decides; the rules decide the others."""
     shows_rules: bool = False
     """Whether a model is shown what the rules would propose, to take over, change or replace."""
+    roles: tuple[Literal["analyst", "selector", "watcher"], ...] = ("analyst", "selector", "watcher")
+    """What a model is asked beside its proposals; without one the signals, the search or the comparator decide."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Any options of the Ollama server, e.g. {num_thread = 4, top_k = 20}; they go before what the engine would set."""
 

@@ -136,7 +136,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
     asked = config.advisor
     advisor = await asyncio.to_thread(
         make_advisor, asked.kind, host=asked.host, model=asked.model, timeout=asked.timeout_seconds,
-        options=asked.options, spare_threads=spare_threads(source_policy.settled(config, directory)),
+        options=asked.options, roles=asked.roles, spare_threads=spare_threads(source_policy.settled(config, directory)),
     )  # fmt: skip
     executor = make_executor(config, config.executor.workers, directory.path)
     controller = assemble(config, directory, writer, advisor, executor)

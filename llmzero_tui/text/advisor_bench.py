@@ -229,8 +229,8 @@ gain is the difference from continuing with the same seeds, prompt by prompt.
   one is refused and asked for once more; where nothing usable comes the rules' proposal counts, as in a run. The
   choice among several branches (the selector's) is not asked for: a point is one place.
 - A model that is shown the rules' proposals (`--shows-rules`, `advisor.shows_rules` of a run file) has a row of its
-  own. With `advisor.share` below 1 turns do not depend on the evidence: a share of 30% gains 30% of what the model
-  gains and 70% of what the rules do.
+  own, and so has one that is asked without an analyst (`--no-analyst`, `advisor.roles`). With `advisor.share` below 1
+  turns do not depend on the evidence: a share of 30% gains 30% of what the model gains and 70% of what the rules do.
 - A transition that was measured counts as measured. Any other counts as the nearest that was: Euclidean distance over
   the free hyperparameters of the resulting configurations, each scaled to 0 … 1 on its own scale, with 0.25 for
   another state of Adam, 0.25 for another KL reference, and 0.25 for each segment between the branch points.

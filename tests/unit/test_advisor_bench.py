@@ -32,7 +32,7 @@ def row(found: Any, advisor: str) -> Any:
 
 
 def ask_model(
-    file: Path, script: Any, answers: Path | None = None, *, shows_rules: bool = False
+    file: Path, script: Any, answers: Path | None = None, *, shows_rules: bool = False, analyst: bool = True
 ) -> tuple[Any, list[Asked]]:
     """The bench of a model that answers by a script, and what it was asked."""
     with serving(script, Model(MODEL, capabilities=("completion",))) as fake:
@@ -44,6 +44,7 @@ def ask_model(
             answers=str(answers or ""),
             timeout=20,
             shows_rules=shows_rules,
+            analyst=analyst,
         )
         return bench(question), list(fake.chats)
 
@@ -195,6 +196,14 @@ def test_a_model_that_is_shown_the_rules_proposals_has_a_row_of_its_own(file: Pa
     found, asked = ask_model(file, Fixed(temperature=1.25), answers, shows_rules=True)
     assert all(("## What the rules propose" in each.text) for each in asked)
     assert {each["advisor"] for each in found["rows"]} >= {OLLAMA, f"{OLLAMA} shown the rules"}
+
+
+def test_a_model_without_an_analyst_proposes_by_the_computed_signals(file: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    ask_model(file, Fixed(temperature=1.3), answers)
+    result, asked = ask_model(file, Fixed(temperature=1.25), answers, analyst=False)
+    assert [each.role for each in asked] == ["strategist"] * len(NAMES)
+    assert {each["advisor"] for each in result["rows"]} >= {OLLAMA, f"{OLLAMA} without analyst"}
 
 
 def test_a_server_that_always_fails_ends_the_bench_and_records_nothing(file: Path, tmp_path: Path) -> None:

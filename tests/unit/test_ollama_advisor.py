@@ -14,7 +14,7 @@ import pytest
 from engine.advisors import answers
 from engine.advisors.base import ASKED, Advice, AdviceFailed, AdvisorCall, Evidence, PlotImage
 from engine.advisors.dialogue import partial_rationale
-from engine.advisors.ollama import OllamaAdvisor, connect
+from engine.advisors.ollama import OllamaAdvisor, computed_signals, connect
 from engine.domain.space import Intent, KLReference, Space
 from engine.domain.tree import NodeState
 from engine.errors import Fault
@@ -172,6 +172,18 @@ def test_the_watcher_is_told_the_doubt() -> None:
     assert verdict is not None
     assert verdict.stop
     assert verdict.calls[0].role == "watcher"
+
+
+def test_a_role_that_is_left_out_is_not_asked() -> None:
+    given = evidence()
+    with serving() as fake:
+        alone = connect(fake.host, "qwen3-vl:8b", timeout=2.0, roles=())
+        assert alone.review(given) is None
+        assert alone.select(given) is None
+        assert alone.watch(given, "collapsed at once") is None
+        advice = alone.advise(given)
+        assert [asked.role for asked in fake.chats] == ["strategist"]
+    assert advice.diagnoses == computed_signals(given)
 
 
 @pytest.mark.parametrize("intent", ASKED)
