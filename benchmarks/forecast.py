@@ -3,8 +3,9 @@
     python -m benchmarks.forecast [RESULTS.jsonl ...]      default: benchmarks/evidence/*.jsonl
 
 Forecast is every branch trained on unchanged that has at least SCORES scores, from the first quarter, half and three
-quarters of them, and held against the score that was measured at its end. Beside it stands the guess that the branch
-stays where it is. The second table asks what stopping by forecast would have done to the same searches: a root run is
+quarters of them, with what the run's other branches had scored by then, and held against the score that was measured
+at its end. Beside it stand the same without the other branches, and the guess that the branch stays where it is. The
+second table asks what stopping by forecast would have done to the same searches: a root run is
 stopped when the upper end of its forecast for the end of the budget is below the lower end of the leader's. Nothing is
 trained.
 """
@@ -18,17 +19,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from engine.analysis.forecast import unchanged
+from engine.analysis.forecast import Curve, branches, curve, unchanged
 from engine.analysis.learning_curve import INTERVAL, LEAST_SCORES, Forecast, forecast
 from engine.compare.records import load, unpack
 from engine.domain.score import Score, wilson
-from engine.words import CONTINUING
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "forecast.md"
 SCORES = 7
 SHARES = (0.25, 0.5, 0.75)
-Curve = list[tuple[int, Score]]
 
 
 @dataclass(frozen=True)
@@ -49,22 +48,20 @@ class Search:
         name = f"{line['task']}/{line['strategy']}/{line['seed']}"
         return cls(name, nodes, {k: sorted(v, key=lambda p: p[0]) for k, v in scores.items()}, line["best"]["node"])
 
-    def branches(self) -> Iterator[Curve]:
-        """The curve of every branch: a first segment or a change, and what trained on from it unchanged."""
-        for number, node in self.nodes.items():
-            if node["intent"] not in {"base", *CONTINUING}:
-                yield self.curve(unchanged(self.nodes, number))
+    def curve(self, numbers: Sequence[int], newest: int = sys.maxsize) -> Curve:
+        """Scores of successive nodes by steps since the first began, its start among them, up to a node."""
+        known = [n for n in numbers if n <= newest]
+        return curve(self.nodes, self.scores, known) if known else []
 
-    def curve(self, numbers: Sequence[int]) -> Curve:
-        """Scores of successive nodes by steps since the first began, its start among them."""
-        first = self.nodes[numbers[0]]
-        at_start = [s for step, s in self.scores.get(first["parent_id"], []) if step == first["branch_step"]]
-        points = [
-            (self.nodes[n]["start_steps"] - first["start_steps"] + step, score)
-            for n in numbers
-            for step, score in self.scores.get(n, [])
-        ]
-        return [(0, at_start[0]), *points] if at_start else []
+    def others(self, branch: Sequence[int], newest: int) -> Iterator[Curve]:
+        """What the other branches had scored when the node `newest` had ended."""
+        return (self.curve(each, newest) for each in branches(self.nodes) if each[0] != branch[0])
+
+    def node_at(self, branch: Sequence[int], step: int) -> int:
+        """The node of a branch in which a step since its begin lies."""
+        begun = self.nodes[branch[0]]["start_steps"]
+        ends = ((n, self.nodes[n]["start_steps"] - begun + self.nodes[n]["steps"]) for n in branch)
+        return next((n for n, end in ends if end >= step), branch[-1])
 
     def root_run(self, number: int) -> int:
         """The first segment that a node descends from."""
@@ -80,25 +77,35 @@ class Search:
 
 @dataclass(frozen=True)
 class Trial:
-    """A forecast and what came of it: the score at the end, and that when it was made."""
+    """A forecast, the same without the other branches, and what came of it: the score at the end, that when it was
+    made."""
 
     forecast: Forecast
+    alone: Forecast
     end: float
     last: float
 
-    @property
-    def held(self) -> bool:
-        return self.forecast.low <= self.end <= self.forecast.high
+
+def held(made: Forecast, end: float) -> bool:
+    """Whether the interval holds what was measured."""
+    return made.low <= end <= made.high
 
 
 def trials(searches: Sequence[Search], share: float) -> list[Trial]:
     """A forecast of every branch that is long enough, from that share of its scores."""
     made = []
     for search in searches:
-        for curve in search.branches():
-            seen = curve[: max(LEAST_SCORES, int(len(curve) * share))]
-            if len(curve) >= SCORES and (made_of := forecast(seen, curve[-1][0])) is not None:
-                made.append(Trial(made_of, curve[-1][1].value, seen[-1][1].value))
+        for branch in branches(search.nodes):
+            whole = search.curve(branch)
+            if len(whole) < SCORES:
+                continue
+            seen = whole[: max(LEAST_SCORES, int(len(whole) * share))]
+            newest = search.node_at(branch, seen[-1][0])
+            pooled = forecast(seen, whole[-1][0], search.others(branch, newest))
+            alone = forecast(seen, whole[-1][0])
+            assert pooled is not None
+            assert alone is not None
+            made.append(Trial(pooled, alone, whole[-1][1].value, seen[-1][1].value))
     return made
 
 
@@ -133,8 +140,8 @@ def stopping(search: Search) -> Stopping | None:
 
 def _end(search: Search, root: int, newest: int) -> Forecast | None:
     """A root run's score at the end of the budget, from what was known when a node had ended."""
-    known = [n for n in unchanged(search.nodes, root) if n <= newest]
-    return forecast(search.curve(known), search.total) if known else None
+    branch = unchanged(search.nodes, root)
+    return forecast(search.curve(branch, newest), search.total, search.others(branch, newest))
 
 
 def page(searches: Sequence[Search], sources: Sequence[str]) -> str:
@@ -146,19 +153,21 @@ def page(searches: Sequence[Search], sources: Sequence[str]) -> str:
         f"on {', '.join(sorted({s.name.split('/')[0] for s in searches}))}. The model is "
         "`engine/analysis/learning_curve.py`; its spread around the curve was chosen on some of the same searches.",
         "",
-        f"| scores seen | branches | in the {INTERVAL:.0%} interval [95%] | mean width "
-        "| mean error | last score's error |",
-        "|---|---|---|---|---|---|",
+        f"| scores seen | branches | in the {INTERVAL:.0%} interval [95%] | mean width | mean error "
+        "| without the other branches: in the interval | width | error | last score's error |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for share in SHARES:
         made = trials(searches, share)
-        width = fmean(t.forecast.high - t.forecast.low for t in made)
-        error, unchanged = fmean(abs(t.forecast.mean - t.end) for t in made), fmean(abs(t.last - t.end) for t in made)
-        held = sum(t.held for t in made)
-        low, high = wilson(held, len(made))
+        right = sum(held(t.forecast, t.end) for t in made)
+        low, high = wilson(right, len(made))
         lines.append(
-            f"| first {share:.0%} | {len(made)} | {held / len(made):.2f} [{low:.2f}, {high:.2f}] "
-            f"| {width:.2f} | {error:.3f} | {unchanged:.3f} |"
+            f"| first {share:.0%} | {len(made)} | {right / len(made):.2f} [{low:.2f}, {high:.2f}] "
+            f"| {fmean(t.forecast.high - t.forecast.low for t in made):.2f} "
+            f"| {fmean(abs(t.forecast.mean - t.end) for t in made):.3f} "
+            f"| {fmean(held(t.alone, t.end) for t in made):.2f} "
+            f"| {fmean(t.alone.high - t.alone.low for t in made):.2f} "
+            f"| {fmean(abs(t.alone.mean - t.end) for t in made):.3f} | {fmean(abs(t.last - t.end) for t in made):.3f} |"
         )
     outcomes = [s for search in searches if (s := stopping(search)) is not None]
     lost, saved = sum(s.lost for s in outcomes), sum(s.saved for s in outcomes)

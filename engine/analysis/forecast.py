@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.analysis.rows import Rows
-from engine.domain.score import score_of
+from engine.domain.score import Score, score_of
 from engine.words import CONTINUING
 
 NODES = "SELECT node_id, parent_id, branch_step, intent, start_steps FROM nodes ORDER BY node_id"
 SCORES = "SELECT node_id, step, n, greedy, sampled, outcomes FROM checkpoints ORDER BY node_id, step"
 
-Nodes = dict[int, dict[str, Any]]
+Nodes = Mapping[int, Mapping[str, Any]]
+Curve = list[tuple[int, Score]]
+"""Scores by GRPO steps, as `engine.analysis.learning_curve` takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,36 @@ def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | No
     if steps_left < 1 or best not in nodes or nodes[best]["parent_id"] is None:
         return None
     branch = unchanged(nodes, _first(nodes, best))
-    first = nodes[branch[0]]
-    scores = {(row["node_id"], row["step"]): score for row in rows(SCORES) if (score := score_of(row)) is not None}
-    begun = scores.get((first["parent_id"], first["branch_step"]))
-    if begun is None:
-        return None
-    ahead = {number: nodes[number]["start_steps"] - first["start_steps"] for number in branch}
-    scored = ((ahead[node] + step, score) for (node, step), score in scores.items() if node in ahead)
-    later = sorted(scored, key=lambda point: point[0])
-    at = (later[-1][0] if later else 0) + steps_left
-    made = forecast([(0, begun), *later], at)
+    scores: dict[int, Curve] = {}
+    for row in rows(SCORES):
+        if (score := score_of(row)) is not None:
+            scores.setdefault(row["node_id"], []).append((row["step"], score))
+    known = curve(nodes, scores, branch)
+    at = (known[-1][0] if known else 0) + steps_left
+    made = forecast(known, at, (curve(nodes, scores, other) for other in branches(nodes) if other[0] != branch[0]))
     if made is None:
         return None
-    return BranchForecast(branch[-1], first["start_steps"] + at, made.mean, made.low, made.high)
+    return BranchForecast(branch[-1], nodes[branch[0]]["start_steps"] + at, made.mean, made.low, made.high)
+
+
+def branches(nodes: Nodes) -> Iterator[list[int]]:
+    """Every branch: a first segment or a change, and what trained on from it unchanged."""
+    for number, row in nodes.items():
+        if row["parent_id"] is not None and row["intent"] not in CONTINUING:
+            yield unchanged(nodes, number)
+
+
+def curve(nodes: Nodes, scores: Mapping[int, Curve], branch: Sequence[int]) -> Curve:
+    """The scores of successive nodes by steps since the first began, that of its start first; empty without one.
+
+    Args:
+        nodes: by number, with `parent_id`, `branch_step` and `start_steps`. scores: by node, ascending by its steps.
+    """
+    first = nodes[branch[0]]
+    start = [score for step, score in scores.get(first["parent_id"], ()) if step == first["branch_step"]]
+    ahead = {number: nodes[number]["start_steps"] - first["start_steps"] for number in branch}
+    later = [(ahead[number] + step, score) for number in branch for step, score in scores.get(number, ())]
+    return [(0, start[0]), *sorted(later, key=lambda point: point[0])] if start else []
 
 
 def _first(nodes: Nodes, node: int) -> int:

@@ -2,13 +2,14 @@
 
 The curve is R(c) = R0 + (A − R0) / (1 + (cmid / c)^B) over the GRPO steps c since the branch began: R0 is the score
 there, A the level it tends to, cmid the steps to half of the way (the sigmoid of arXiv 2510.13786). Scores are binomial
-around it. The posterior is summed over a fixed grid, so that the same scores always give the same forecast and no fit
-can fail; docs/forecast.md has how often its intervals held what was measured afterwards.
+around it. What other branches of the run came to is half of what is expected of one (partial pooling). The posterior
+is summed over a fixed grid, so that the same scores always give the same forecast and no fit can fail; docs/forecast.md
+has how often its intervals held what was measured afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -32,10 +33,14 @@ STEEPNESSES = np.array([0.7, 1.0, 1.4, 2.0, 3.0])
 TYPICAL_HALF_WAY, HALF_WAY_SPREAD = 300.0, 1.2
 TYPICAL_STEEPNESS, STEEPNESS_SPREAD = 1.4, 1.0
 """Normal priors: of the logarithm of cmid, in GRPO steps, and of B. That of A is flat."""
+POOLED = 0.5
+"""Weight of the other branches in what is expected of one; any from .3 to .9 did about as well (docs/forecast.md)."""
 PLACES = np.linspace(0, 1, 201)
 """Scores at which the distribution of a forecast is summed."""
 
 Numbers = NDArray[np.float64]
+Curve = Sequence[tuple[int, Score]]
+"""Scores by GRPO steps since a branch began, ascending; the first is its start, at step 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +55,43 @@ class Forecast:
     high: float
 
 
-def forecast(curve: Sequence[tuple[int, Score]], at: int) -> Forecast | None:
-    """What a branch scores after `at` GRPO steps since it began; None while there are too few scores.
+def forecast(curve: Curve, at: int, others: Iterable[Curve] = ()) -> Forecast | None:
+    """What a branch scores after `at` GRPO steps since it began, at least 1; None while there are too few scores.
 
-    Args:
-        curve: steps since the branch began, ascending, with the scores there; the first is its start, at step 0.
-        at: steps since the branch began, at least 1.
+    `others` are the curves of the run's other branches as far as they are known; too short ones say nothing.
     """
     if len(curve) < LEAST_SCORES:
         return None
-    start, n = curve[0][1].value, min(score.effective_n for _, score in curve) / OVERDISPERSION
-    total = _grid().prior.copy()
-    for step, score in curve[1:]:
-        expected = _expected(start, step)
-        total += n * (score.value * np.log(expected) + (1 - score.value) * np.log1p(-expected))
-    weights = np.exp(total - total.max())
-    weights /= weights.sum()
-    ends = _expected(start, at)
-    low, high = _interval(ends, weights, n)
+    weights, ends = _posterior(curve, _pooled(others)), _expected(curve[0][1].value, at)
+    low, high = _interval(ends, weights, _prompts(curve))
     return Forecast(float(weights @ ends), low, high)
 
 
+def _pooled(others: Iterable[Curve]) -> Numbers:
+    """How likely each curve of the grid is before the branch itself is looked at."""
+    prior = _grid().prior
+    known = [_posterior(other, prior) for other in others if len(other) >= LEAST_SCORES]
+    return (1 - POOLED) * prior + POOLED * np.mean(known, axis=0) if known else prior
+
+
+def _posterior(curve: Curve, prior: Numbers) -> Numbers:
+    """How likely each curve of the grid is, with the scores of a branch."""
+    start, n, total = curve[0][1].value, _prompts(curve), np.log(prior)
+    for step, score in curve[1:]:
+        expected = _expected(start, step)
+        total += n * (score.value * np.log(expected) + (1 - score.value) * np.log1p(-expected))
+    weights: Numbers = np.exp(total - total.max())
+    weights /= weights.sum()
+    return weights
+
+
+def _prompts(curve: Curve) -> float:
+    """Independent prompts that a score of a branch is worth, around the curve."""
+    return min(score.effective_n for _, score in curve) / OVERDISPERSION
+
+
 class Grid(NamedTuple):
-    """A, cmid and B of every curve that is considered, and the logarithm of its prior."""
+    """A, cmid and B of every curve that is considered, and its prior probability."""
 
     levels: Numbers
     half_ways: Numbers
@@ -85,7 +104,8 @@ def _grid() -> Grid:
     levels, half_ways, steepnesses = (g.ravel() for g in np.meshgrid(LEVELS, HALF_WAYS, STEEPNESSES, indexing="ij"))
     late = (np.log(half_ways) - np.log(TYPICAL_HALF_WAY)) / HALF_WAY_SPREAD
     steep = (steepnesses - TYPICAL_STEEPNESS) / STEEPNESS_SPREAD
-    return Grid(levels, half_ways, steepnesses, -0.5 * (late**2 + steep**2))
+    prior = np.exp(-0.5 * (late**2 + steep**2))
+    return Grid(levels, half_ways, steepnesses, prior / prior.sum())
 
 
 @lru_cache(maxsize=256)

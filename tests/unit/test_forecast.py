@@ -57,6 +57,22 @@ def test_a_branch_that_rises_is_not_forecast_to_stay_where_it_is() -> None:
     assert made.mean > seen[-1][1].value + 0.1
 
 
+def test_what_other_branches_came_to_draws_a_young_branch_towards_it() -> None:
+    rng = random.Random(6)
+    young = curve(rng, 0.8, 200, 1.4, 100)
+    high, low = ([curve(rng, level, 200, 1.4, TOTAL) for _ in range(3)] for level in (0.9, 0.35))
+    alone, above, below = forecast(young, TOTAL), forecast(young, TOTAL, high), forecast(young, TOTAL, low)
+    assert alone is not None
+    assert above is not None
+    assert below is not None
+    assert below.mean < alone.mean < above.mean
+
+
+def test_a_branch_of_two_scores_says_nothing_of_another() -> None:
+    young, shorter = curve(random.Random(7), 0.8, 200, 1.4, 100), curve(random.Random(8), 0.3, 50, 1.4, 50)
+    assert forecast(young, TOTAL, [shorter, []]) == forecast(young, TOTAL)
+
+
 def test_the_same_scores_give_the_same_forecast() -> None:
     seen = curve(random.Random(3), 0.7, 150, 1.2, 300)
     assert forecast(seen, TOTAL) == forecast(list(seen), TOTAL)
@@ -103,6 +119,18 @@ def test_the_best_branch_is_forecast_to_the_end_of_the_budget_from_where_it_chan
     assert (made.node, made.steps) == (4, 200 + 400)
     assert (made.mean, made.low, made.high) == (expected.mean, expected.low, expected.high)
     assert forecast_line(made).startswith("forecast: #4 trained on unchanged to 600 steps scores 0.")
+
+
+def test_the_other_branches_of_the_run_are_part_of_its_forecast(rising: Writer) -> None:
+    before = read_forecast(rising.rows, best=3, steps_left=400)
+    node_row(rising, 6, 3, 50, start_steps=150)  # a change that levelled off
+    for step, right in ((50, 52), (100, 53), (150, 52), (200, 53)):
+        checkpoint_row(rising, 6, step, right, right)
+    rising.flush()
+    after = read_forecast(rising.rows, best=3, steps_left=400)
+    assert before is not None
+    assert after is not None
+    assert after.mean < before.mean
 
 
 @pytest.mark.parametrize(("best", "left"), [(0, 400), (3, 0), (1, 400), (99, 400)])
