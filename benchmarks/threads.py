@@ -3,12 +3,15 @@
 Run `python -m benchmarks.threads [--write docs/benchmark-threads.md]` on a machine that does nothing else. Each case
 is a process of its own that trains one segment; wall and CPU seconds a step are printed. OpenMP's threads spin while
 they wait for each other: "spinning" is the runtime's default, "bounded" what the engine sets, "passive" no spinning.
+With `--results FILE` a cut-off benchmark goes on, and `--most N` ends it after so many cases. Where another process is
+busy already, `--busy` measures the cases beside one, and starts none.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
@@ -17,10 +20,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.pretrained import smollm2
+from benchmarks.pretrained import MODELS
 from engine.host import machine, threads
 from engine.training import events
 from engine.training.control import JobControl
@@ -34,6 +37,12 @@ WAITS: dict[str, dict[str, str]] = {
 }
 
 
+LIMIT = 60.0
+"""Seconds after which a case is given up; that it takes so long is what it has shown."""
+STEPS = {"tiny": 12, "135M": 3, "270M": 3}
+"""GRPO steps of a case by model, the first of them not counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One row of the table."""
@@ -43,32 +52,36 @@ class Case:
     waits: str
     beside: bool
 
+    @property
+    def key(self) -> str:
+        return json.dumps(asdict(self))
+
 
 def cases() -> list[Case]:
     """Every combination; how one thread waits makes no difference."""
     several = machine.cores()
     ways = [(1, "spinning"), *((several, waits) for waits in WAITS)]
-    return [Case(model, n, waits, b) for model in ("tiny", "135M") for b in (False, True) for n, waits in ways]
+    return [Case(model, n, waits, b) for model in STEPS for b in (False, True) for n, waits in ways]
 
 
-def spec(model: str, count: int, steps: int, directory: str) -> SegmentSpec:
-    """A segment of some steps: all weights of the tiny base, an adapter on SmolLM2-135M."""
-    tiny = model == "tiny"
-    base = str(BASES / "knights") if tiny else str(smollm2())
-    length, batch = (64, 32) if tiny else (24, 8)
+def spec(model: str, count: int, directory: str) -> SegmentSpec:
+    """A segment of some steps: all weights of the tiny base, an adapter on a larger one."""
+    tiny, steps = model == "tiny", STEPS[model]
+    base = str(BASES / "knights") if tiny else str(MODELS[model]())
+    length, batch, group = (64, 32, 8) if tiny else (12, 4, 4)
     return SegmentSpec(
         job="threads", task="knights", base=base, parent=base, optimizer=None, reference=base,
         configuration={
-            "learning_rate": 1e-5, "beta": 0.0, "temperature": 1.0, "num_generations": 8,
+            "learning_rate": 1e-5, "beta": 0.0, "temperature": 1.0, "num_generations": group,
             "max_completion_length": length,
         },
         steps=steps, seed=0, directory=directory, checkpoint_every=steps,
-        evaluation=EvaluationSpec(n=8, max_completion_length=8), batch_size=batch, micro_batch=batch, threads=count,
+        evaluation=EvaluationSpec(n=1, max_completion_length=8), batch_size=batch, micro_batch=batch, threads=count,
         lora=None if tiny else LoraSpec(rank=8, scaling=2.0),
     )  # fmt: skip
 
 
-def train(model: str, count: int, steps: int) -> tuple[float, float]:
+def train(model: str, count: int) -> tuple[float, float]:
     """Wall and CPU seconds a step, the first step left out; in this process."""
     from engine.training.segment import run_segment
 
@@ -81,9 +94,9 @@ def train(model: str, count: int, steps: int) -> tuple[float, float]:
             raise SystemExit(f"the segment ended {event.end}: {event.detail}")
 
     with tempfile.TemporaryDirectory() as directory:
-        run_segment(spec(model, count, steps, directory), note, JobControl())
+        run_segment(spec(model, count, directory), note, JobControl())
     (wall, cpu), (last_wall, last_cpu) = marks[0], marks[-1]
-    return (last_wall - wall) / (steps - 1), (last_cpu - cpu) / (steps - 1)
+    return (last_wall - wall) / (len(marks) - 1), (last_cpu - cpu) / (len(marks) - 1)
 
 
 @contextmanager
@@ -98,14 +111,16 @@ def busy(wanted: bool) -> Iterator[None]:
             other.wait()
 
 
-def measured(case: Case, steps: int) -> tuple[float, float]:
-    """`train` in a process of its own, with its own ways of waiting."""
+def measured(case: Case, is_busy: bool) -> tuple[float, float]:
+    """`train` in a process of its own, with its own ways of waiting; infinite where it was given up."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     command = [sys.executable, "-m", "benchmarks.threads", "--train", case.model, "--threads", str(case.threads)]
-    with busy(case.beside):
-        done = subprocess.run(
-            [*command, "--steps", str(steps)], env={**clean, **WAITS[case.waits]}, stdout=subprocess.PIPE, check=True,
-        )  # fmt: skip
+    with busy(case.beside and not is_busy):
+        try:
+            environment = {**clean, **WAITS[case.waits]}
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            return math.inf, math.inf
     wall, cpu = json.loads(done.stdout.splitlines()[-1])
     return wall, cpu
 
@@ -114,7 +129,7 @@ def report(rows: list[tuple[Case, float, float]], load: float) -> str:
     """The result as Markdown."""
     table = "\n".join(
         f"| {case.model} | {case.threads} | {case.waits if case.threads > 1 else '–'} | "
-        f"{'one busy process' if case.beside else 'nothing'} | {wall:.2f} | {cpu:.2f} |"
+        f"{'one busy process' if case.beside else 'nothing'} | {_seconds(wall)} | {_seconds(cpu)} |"
         for case, wall, cpu in rows
     )
     missing = f"; cut off after {len(rows)} of {len(cases())} cases" if len(rows) < len(cases()) else ""
@@ -130,32 +145,54 @@ which takes the core from any other process. Where the environment says nothing 
 |---|---|---|---|---|---|
 {table}
 
-tiny: 0.3M parameters, all weights, 32 completions of up to 64 tokens; 135M: SmolLM2-135M-Instruct, an adapter of
-rank 8, 8 completions of up to 24 tokens. One run each{missing}. Written by `python -m benchmarks.threads`.
+tiny: 0.3M parameters, all weights, 32 completions of up to 64 tokens; 135M: SmolLM2-135M-Instruct, 270M: Gemma 3 270M,
+an adapter of rank 8, 4 completions of up to 12 tokens. {", ".join(f"{n} steps of {m}" for m, n in STEPS.items())}, the
+first not counted. One run each{missing}. Written by `python -m benchmarks.threads`.
 
 Machine: {machine.cores()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
-Load average when it began {load:.1f}: above 0.5 other processes shared the cores, and "nothing" is not a quiet machine.
+{_quiet(load)}
 """
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else f"given up after {LIMIT:.0f} s"
+
+
+def _quiet(load: float) -> str:
+    """How far the machine was the benchmark's own."""
+    text = f"Load average when it began {load:.1f}"
+    if load < 0.5:
+        return f"{text}: nothing else ran."
+    if os.nice(0) < 0:
+        return f"{text}: others ran, with what the benchmark's priority (nice {os.nice(0)}) left them."
+    return f'{text}: other processes shared the cores, and "nothing" is not a quiet machine.'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=6, help="GRPO steps of a case, the first of them not counted")
     parser.add_argument("--write", type=Path, help="write the report there")
-    parser.add_argument("--train", choices=["tiny", "135M"], help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, help="keep what is measured there, and go on from it")
+    parser.add_argument("--most", type=int, default=len(cases()), help="cases that are measured now, at most")
+    parser.add_argument(
+        "--busy", action="store_true", help="another process is busy: the cases beside one, starting none"
+    )
+    parser.add_argument("--train", choices=list(STEPS), help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train:
-        print(json.dumps(train(arguments.train, arguments.threads, arguments.steps)))
+        print(json.dumps(train(arguments.train, arguments.threads)))
         return
-    load = os.getloadavg()[0]
-    rows = []
-    for case in cases():
-        wall, cpu = measured(case, arguments.steps)
-        rows.append((case, wall, cpu))
-        print(case, f"{wall:.2f} s a step, {cpu:.2f} CPU s", flush=True)
-        if arguments.write:  # after each case: one that is cut off leaves what it has measured
-            arguments.write.write_text(report(rows, load), encoding="utf-8")
+    kept = arguments.results and arguments.results.is_file()
+    found = json.loads(arguments.results.read_text(encoding="utf-8")) if kept else {"load": os.getloadavg()[0]}
+    wanted = [case for case in cases() if case.key not in found and (case.beside or not arguments.busy)]
+    for case in wanted[: arguments.most]:
+        found[case.key] = measured(case, arguments.busy)
+        print(case.key, found[case.key], flush=True)
+        if arguments.results:
+            arguments.results.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    rows = [(case, *found[case.key]) for case in cases() if case.key in found]
+    if arguments.write:
+        arguments.write.write_text(report(rows, found["load"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ TASK = "task"
 class MoveStep:
     """A move of one parameter: a factor (log), a difference (linear), places (choices), a share of the range (TASK).
 
-    `to` instead names the value of a category. `clipping`: of no use while the policy ratio is not clipped.
+    `to` instead names the value: a category's, or "off". `clipping`: of no use while the policy ratio is not clipped.
     """
 
     name: str
@@ -65,7 +65,9 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             (
                 MoveStep("entropy_coef", 3.0, "a bonus for entropy in the loss"),
                 MoveStep("use_adaptive_entropy", 0, "the bonus grows while entropy is below its target", to=True),
+                MoveStep("entropy_target", 1.5, "the bonus acts from a higher entropy on"),
                 MoveStep("top_p", 0.1, "no likely tokens alone"),
+                MoveStep("top_k", 0, "no likely tokens alone", to=0),
                 MoveStep("learning_rate", 0.7, "smaller updates beside the new term"),
             ),
             "entropy stays above its value at the end of this segment, and validation at T=1 does not fall",
@@ -103,10 +105,12 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             "let the reference model follow the policy",
             (
                 MoveStep("sync_ref_model", 0, "the KL penalty limits a step, no longer the distance", to=True),
+                MoveStep("ref_model_sync_steps", 0.5, "the reference follows sooner"),
+                MoveStep("ref_model_mixup_alpha", 0.2, "and by more"),
                 MoveStep("learning_rate", 0.8, "smaller updates, because the KL penalty holds less"),
             ),
             "kl falls at each synchronization and reward leaves its plateau",
-            lead=("sync_ref_model",),
+            lead=("sync_ref_model", "ref_model_sync_steps", "ref_model_mixup_alpha"),
         ),
     ),
     "dead groups": (
@@ -204,6 +208,7 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
             (
                 MoveStep("beta", 2.5, "reward hacking moves the policy away from the reference model"),
                 SLOWER,
+                MoveStep("weight_decay", 3.0, "holds back what only the training prompts teach"),
                 MoveStep(TASK, 0.34, "training prompts closer to the target difficulty"),
             ),
             "training reward and validation move together again",
@@ -258,9 +263,7 @@ EXPLORE: Sequence[MovePlan] = (
     MovePlan(
         "increase capacity",
         (
-            MoveStep(
-                TASK, 0.34, "training prompts closer to the target difficulty, now that the current ones are learned"
-            ),
+            MoveStep(TASK, 0.34, "prompts closer to the target difficulty, now that the current ones are learned"),
             MoveStep("max_completion_length", 1.25, "allows longer answers"),
             MoveStep("num_generations", 1, "less noisy advantage estimates while the task changes"),
         ),

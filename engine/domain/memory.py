@@ -58,7 +58,8 @@ class TrainingSizes:
         eight_bit: whether Adam's moments have 8 bits. penalty: whether a KL penalty is possible.
         batch, micro_batch: completions that are generated together, and those of a pass. prompt, completion: tokens of
             the longest.
-        scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit.
+        scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit; asked: that
+            the largest evaluation has.
         gpu: whether it lies on one. vllm: bytes that vLLM takes of this memory where it generates, its copy of the
             weights among them, 0 for a server's; None where Transformers generates. sleeps: whether they are given back
             while the policy is trained.
@@ -79,6 +80,7 @@ class TrainingSizes:
     completion: int = 512
     scored: int = 512
     prompts: int = 0
+    asked: int = EVALUATION_PROMPTS
     gpu: bool = False
     vllm: int | None = None
     sleeps: bool = False
@@ -150,7 +152,7 @@ def estimate(of: TrainingSizes) -> MemoryEstimate:
     trained = of.trained * of.trained_weight
     rollouts = of.batch * sequence_bytes(of.layers, of.vocabulary, of.prompt + of.completion, of.compute)
     one = sequence_bytes(of.layers, of.vocabulary, of.prompt + of.scored, of.compute)
-    generation = max(rollouts, one * (of.prompts or evaluation_batch(one)))
+    generation = max(rollouts, one * min(of.prompts or evaluation_batch(one), of.asked))
     return MemoryEstimate(
         weights=of.kept + copies + (trained if of.adapter else 0),
         reference=trained if of.penalty else 0,

@@ -42,8 +42,13 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
         penalty=space is None or _penalty(space), batch=batch * _steps_per_generation(space),
         micro_batch=training.micro_batch or batch, prompt=prompt, completion=completion,
         scored=config.evaluation_length(space, _LENGTH) if space else completion,
-        prompts=config.evaluation.batch_size, gpu=gpu,
+        prompts=config.evaluation.batch_size, asked=_largest_evaluation(config), gpu=gpu,
     )  # fmt: skip
+
+
+def _largest_evaluation(config: RunConfig) -> int:
+    """Prompts of it."""
+    return max(config.evaluation.validation_prompts, config.evaluation.rerank_prompts, config.evaluation.test_prompts)
 
 
 def _steps_per_generation(space: Space | None) -> int:

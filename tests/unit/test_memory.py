@@ -143,6 +143,13 @@ def test_on_a_cpu_vllm_takes_a_copy_of_the_weights_and_a_cache() -> None:
     assert "of each 33.4 GB for vLLM" in told(here, '[training]\nvllm = "colocate"\n').text
 
 
+def test_an_evaluation_takes_no_more_memory_than_its_prompts() -> None:
+    sizes = "[evaluation]\nvalidation_prompts = 8\nrerank_prompts = 8\ntest_prompts = 8\n"
+    few, many = of(sizes), of("")
+    assert (few.asked, many.asked) == (8, config().evaluation.test_prompts)
+    assert estimate(replace(few, batch=1)).generation < estimate(replace(many, batch=1)).generation
+
+
 def test_the_completions_of_several_steps_may_be_there_at_once() -> None:
     shapes = {"layers.0.q_proj.weight": (8, 8)}
     model = ModelFiles("x", 8_000_000_000, 150_000, 4096, shapes=shapes, layers=QWEN_8B.layers)
