@@ -145,9 +145,9 @@ def test_on_a_cpu_vllm_takes_a_copy_of_the_weights_and_a_cache() -> None:
 
 def test_an_evaluation_takes_no_more_memory_than_its_prompts() -> None:
     sizes = "[evaluation]\nvalidation_prompts = 8\nrerank_prompts = 8\ntest_prompts = 8\n"
-    few, many = of(sizes), of("")
+    few, many = (replace(of(text), batch=1, scored=64) for text in (sizes, ""))
     assert (few.asked, many.asked) == (8, config().evaluation.test_prompts)
-    assert estimate(replace(few, batch=1)).generation < estimate(replace(many, batch=1)).generation
+    assert estimate(few).generation < estimate(many).generation
 
 
 def test_the_completions_of_several_steps_may_be_there_at_once() -> None:
