@@ -28,7 +28,9 @@ from engine.errors import Fault, UserError, short_path
 from engine.search.nulls import random_changes
 
 RULES, CONTINUE, RANDOM, BEST = "rules", "continue always", "random changes", "best by one seed"
-DERIVED = "derived from other tasks"
+CORRECTED = "rules corrected by other tasks"
+COMPARED = (RULES, CONTINUE, RANDOM, CORRECTED)
+"""What every advisor is held against, point by point."""
 DRAWS = 32
 """Random changes that are scored at a point."""
 
@@ -89,7 +91,7 @@ def bench(question: BenchQuestion, tell: Callable[[str], None] = lambda _: None)
     unchanged = {p.name: [Outcome(bank.CONTINUE, 0.0, dict.fromkeys(p.horizons, 0.0))] for p in points}
     drawn = {p.name: [scoring.outcome(p, each) for each in _drawn(p)] for p in points}
     rows = [_scored(name, answers, points, rules) for name, answers in answered.items()]
-    return _result(points, [*rows, BenchRow(CONTINUE, unchanged), BenchRow(RANDOM, drawn)])
+    return _result(points, [*rows, BenchRow(CONTINUE, unchanged), BenchRow(RANDOM, drawn), *_corrected(points)])
 
 
 def _asked(
@@ -150,6 +152,14 @@ def _drawn(point: DecisionPoint) -> list[Transition]:
     ]
 
 
+def _corrected(points: Sequence[DecisionPoint]) -> list[BenchRow]:
+    """The rules as what paid on the other tasks would correct them; none where all points are of one task."""
+    by_name, horizon = {p.name: p for p in points}, max(horizon for p in points for horizon in p.horizons)
+    chosen = payoff.chosen_elsewhere(points, horizon)
+    outcomes = {name: [scoring.outcome(by_name[name], each.transition)] for name, each in chosen.items()}
+    return [BenchRow(CORRECTED, outcomes)] if outcomes else []
+
+
 # ---- the result ---------------------------------------------------------------------------------------------------
 
 
@@ -162,8 +172,9 @@ def _result(points: Sequence[DecisionPoint], rows: Sequence[BenchRow]) -> dict[s
         "differences": [
             _against(ours, other, horizons)
             for ours in rows for other in rows
-            if ours.answers and other.advisor in (RULES, CONTINUE, RANDOM) and ours.advisor != other.advisor
+            if ours.answers and other.advisor in COMPARED and ours.advisor != other.advisor
         ],
+        "diagnoses": _by_diagnosis(points, rows, horizons[-1]),
         "payoffs": [_payoff(each) for each in payoff.payoffs(points, horizons[-1])],
         "points": [_point(point, rows) for point in points],
     }  # fmt: skip
@@ -228,16 +239,24 @@ def _segment_seconds(point: DecisionPoint) -> float:
 
 
 def _bounds(points: Sequence[DecisionPoint], horizons: Sequence[int]) -> list[dict[str, Any]]:
-    """What could be known, and what rules derived from the other tasks gain; each where enough is measured."""
+    """What could be known, where enough is measured."""
     known = {h: _attainable(points, h) for h in horizons}
-    derived = {
-        h: list(payoff.held_out(points, h).values()) if len({p.task for p in points}) > 1 else [] for h in horizons
-    }
+    most = max(map(len, known.values()))
+    return [{"advisor": BEST, "points": most, "gain": {str(h): _mean(known[h]) for h in horizons}}] if most else []
+
+
+def _by_diagnosis(points: Sequence[DecisionPoint], rows: Sequence[BenchRow], horizon: int) -> list[dict[str, Any]]:
+    """Where the gain of each advisor comes from, the most frequent diagnosis first."""
+    names = Counter(payoff.worst_of(point) for point in points)
+    gains = {row.advisor: row.gains(horizon) for row in rows if row.advisor != CONTINUE}
+    of = {point.name: payoff.worst_of(point) for point in points}
     return [
-        {"advisor": name, "points": most, "gain": {str(h): _mean(gains[h]) for h in horizons}}
-        for name, gains in ((BEST, known), (DERIVED, derived))
-        if (most := max(map(len, gains.values())))
-    ]
+        {
+            "diagnosis": name, "points": n,
+            "gain": {a: _mean(here) for a, g in gains.items() if (here := [v for p, v in g.items() if of[p] == name])},
+        }
+        for name, n in names.most_common()
+    ]  # fmt: skip
 
 
 def _payoff(given: payoff.Payoff) -> dict[str, Any]:

@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from engine.advisors.rules import look
+from engine.advisors.rules import RulesAdvisor, look
 from engine.compare.statistics import SeedMean, mean
 from engine.decisions.bank import CONTINUE, DecisionPoint, MeasuredTransition
+from engine.decisions.effects import GainModel, KindsOfChange
 from engine.domain.space import KLReference, OptimizerState, direction
 
 ANY = "any"
 """Stands for every diagnosis."""
 LEAST_POINTS, LEAST_TASKS = 6, 3
 """Below these a kind is open, whatever its interval."""
-LEAST_LEARNT = 2
-"""Points from which a derived rule takes a kind."""
 Gains = Mapping[tuple[str, str], Mapping[str, float]]
 """(diagnosis, kind of change) → point → mean gain over continuing."""
 
@@ -96,31 +95,37 @@ def _payoff(diagnosis: str, kind: str, by_point: Mapping[str, float], tasks: Map
     return Payoff(diagnosis, kind, mean(list(by_point.values())), len(on), without)
 
 
-def held_out(points: Sequence[DecisionPoint], horizon: int) -> dict[str, float]:
-    """What rules derived from the other tasks gain on each task: point → gain.
+def chosen_elsewhere(points: Sequence[DecisionPoint], horizon: int) -> dict[str, MeasuredTransition]:
+    """What rules corrected by the other tasks' points choose at each point; nothing where all are of one task.
 
-    Under each diagnosis (where too little is known, under any) they take the kind of the highest mean, and continue
-    where that is not above 0. Points at which nothing of the kind was measured are left out, and so is a single task.
+    They take the measured transition of which most is expected (`engine.decisions.effects`), and continue where that is
+    not above 0. Points without a measured continuation are left out.
     """
-    gains_by_point: dict[str, float] = {}
-    tasks = {p.task for p in points}
-    for task in tasks if len(tasks) > 1 else ():
-        learnt = gains([p for p in points if p.task != task], horizon)
-        for point in (p for p in points if p.task == task):
-            kind = _derived(learnt, worst_of(point))
-            here = gains([point], horizon).get((ANY, kind), {}) if kind else {point.name: 0.0}
-            gains_by_point.update(here)
-    return gains_by_point
+    seen = {point.name: _seen(point, horizon) for point in points}
+    tasks = {point.task for point in points}
+    models = {
+        task: GainModel([(change, gain) for p in points if p.task != task for _, change, gain in seen[p.name]])
+        for task in tasks
+    }
+    chosen: dict[str, MeasuredTransition] = {}
+    for point in points if len(tasks) > 1 else ():
+        if (unchanged := point.continued) is not None:
+            expected = [(models[point.task].gain(change), measured) for measured, change, _ in seen[point.name]]
+            chosen[point.name] = max([(0.0, unchanged), *expected], key=lambda pair: pair[0])[1]
+    return chosen
 
 
-def _derived(learnt: Gains, diagnosis: str) -> str:
-    """The kind that a derived rule takes; "" is to continue."""
-    for name in (diagnosis, ANY):
-        means = {k: fmean(v.values()) for (d, k), v in learnt.items() if d == name and len(v) >= LEAST_LEARNT}
-        if means:
-            best = max(means, key=lambda kind: (means[kind], kind))
-            return best if means[best] > 0 else ""
-    return ""
+def _seen(point: DecisionPoint, horizon: int) -> list[tuple[MeasuredTransition, KindsOfChange, float]]:
+    """The measured transitions that change something, with their gains; not those that are bad on purpose."""
+    diagnosis, proposed = worst_of(point), RulesAdvisor().advise(point.evidence).proposals[0]
+    wanted = kinds(point, MeasuredTransition("rules", proposed, {}))
+    changes = []
+    for measured in point.measured:
+        own, gain = kinds(point, measured), point.gain(measured, horizon)
+        if own and gain is not None:
+            likeness = len(own & wanted) / len(own | wanted)
+            changes.append((measured, KindsOfChange(diagnosis, own, likeness), gain.value))
+    return changes
 
 
 def worst_of(point: DecisionPoint) -> str:

@@ -43,8 +43,8 @@ def page(result: Result) -> str:
 
 
 def tables(result: Result) -> list[BenchTable]:
-    """What decisions came to, how advisors differ, how they answered at what cost, what paid, and every point."""
-    made = (_gains, _differences, _answers, _roles, _payoffs, _points)
+    """What decisions came to and where, how advisors differ, how they answered at what cost, what paid, every point."""
+    made = (_gains, _differences, _diagnoses, _answers, _roles, _payoffs, _points)
     every = [each(result) for each in made]
     return [each for each in every if each.rows]
 
@@ -93,6 +93,22 @@ def _differences(result: Result) -> BenchTable:
         "The difference of their gains, point by point, with its 95% interval; shown where the interval after the "
         "most steps leaves out 0.",
         ("advisor", "against", *(f"after {h}" for h in horizons), "shown"),
+        rows,
+    )
+
+
+def _diagnoses(result: Result) -> BenchTable:
+    last = result["horizons"][-1]
+    advisors = list(dict.fromkeys(name for row in result["diagnoses"] for name in row["gain"]))
+    rows = [
+        (plain(row["diagnosis"]), str(row["points"]), *(_interval(row["gain"].get(name)) for name in advisors))
+        for row in result["diagnoses"]
+    ]
+    return BenchTable(
+        "Where the gain comes from",
+        f"Mean gain after {last} steps by the worst diagnosis of the segment that leads to the point, with its 95% "
+        "interval over points.",
+        ("diagnosis", "points", *map(plain, advisors)),
         rows,
     )
 
@@ -239,9 +255,11 @@ gain is the difference from continuing with the same seeds, prompt by prompt.
   them.
 - Regret is against the highest of several noisy gains, so it is too high for everyone alike. `best by one seed` is
   what could be known: the transition that is best by one training seed, scored with the other.
-- `derived from other tasks` are rules that only know the other tasks' points: the kind of change with the highest mean
-  gain under the worst diagnosis (under any, where fewer than two points have it), and continuing where that is not
-  above 0; scored where that kind was measured. Transitions that are bad on purpose teach nothing here.
+- `rules corrected by other tasks` choose among the transitions that were measured at a point, and know the gains of
+  the other tasks' points alone: a Bayesian linear regression (`engine/decisions/effects.py`) whose prior is that a
+  transition gains the more, the more of its kinds of change the rules would propose there, and whose likelihood is what
+  kinds of change gained, anywhere and under the worst diagnosis. They continue where nothing is expected to gain.
+  Transitions that are bad on purpose teach nothing. Where they gain more than the rules, the rules are to be changed.
 - The standard error of a single gain is over prompts; how far training seeds differ is in the intervals, which are over
   points (t). Points of one task share its test prompts and its base model; five tiny tasks are
   no sample of the tasks that there are.

@@ -10,8 +10,9 @@ import pytest
 from engine.compare.statistics import SeedMean
 from engine.decisions import bank, payoff
 from engine.decisions.bank import CONTINUE, DecisionPoint, MeasuredTransition
-from engine.decisions.bench import DERIVED, BenchQuestion, bench
+from engine.decisions.bench import CORRECTED, BenchQuestion, bench
 from engine.decisions.payoff import ANY, Payoff
+from engine.domain.score import Score
 from engine.domain.space import Intent, KLReference, OptimizerState, Transition
 from llmzero_tui.text.advisor_bench import page
 from tests.unit import decision_bank
@@ -74,24 +75,49 @@ def several(points: list[DecisionPoint], *tasks: str) -> list[DecisionPoint]:
     return [replace(points[0], name=f"{task}/{n}", task=task) for n, task in enumerate(tasks)]
 
 
-def test_derived_rules_take_what_paid_on_the_other_tasks(points: list[DecisionPoint]) -> None:
-    gains = payoff.held_out(several(points, "ladder", "ladder", "chain", "chain"), 100)
-    assert {round(gain * N) for gain in gains.values()} == {9}
-    assert len(gains) == 4
+def _scores(right: int) -> dict[int, dict[int, Score]]:
+    return {seed: {horizon: decision_bank.score(right) for horizon in (50, 100)} for seed in (1, 2)}
 
 
-def test_derived_rules_continue_where_they_know_too_little(points: list[DecisionPoint]) -> None:
-    assert payoff.held_out(several(points, "ladder", "chain"), 100) == {"ladder/0": 0.0, "chain/1": 0.0}
-    assert payoff.held_out(several(points, "ladder", "ladder"), 100) == {}
+def chosen(points: list[DecisionPoint]) -> set[str]:
+    return {each.origin for each in payoff.chosen_elsewhere(points, 100).values()}
 
 
-def test_derived_rules_continue_where_nothing_paid(points: list[DecisionPoint]) -> None:
-    ill = [replace(p, measured=(p.measured[0], p.measured[2])) for p in several(points, "a", "a", "b", "b")]
-    assert set(payoff.held_out(ill, 100).values()) == {0.0}
+def test_rules_are_kept_where_the_other_tasks_say_nothing_against_them(points: list[DecisionPoint]) -> None:
+    assert chosen(several(points, "ladder", "chain")) == {"rules 1"}
+
+
+def test_nothing_is_chosen_where_there_is_no_other_task(points: list[DecisionPoint]) -> None:
+    assert payoff.chosen_elsewhere(several(points, "ladder", "ladder"), 100) == {}
+
+
+def test_rules_are_corrected_by_what_lost_on_the_other_tasks(points: list[DecisionPoint]) -> None:
+    """Where their proposal lost elsewhere and another gained, that one is chosen; with no other, continuing."""
+    unchanged, rules, hotter = points[0].measured
+    lost = replace(rules, scores=hotter.scores)
+    gained = replace(hotter, scores=_scores(80))
+    elsewhere = [replace(p, measured=(unchanged, lost, gained)) for p in several(points, *"aaaaaa")]
+    here = replace(points[0], name="b/9", task="b")
+    assert payoff.chosen_elsewhere([*elsewhere, here], 100)["b/9"].origin == "hotter"
+    bad = [replace(p, measured=(unchanged, replace(rules, scores=_scores(1)))) for p in several(points, *"aaaaaa")]
+    alone = replace(here, measured=(unchanged, rules))
+    assert payoff.chosen_elsewhere([*bad, alone], 100)["b/9"].origin == CONTINUE
+
+
+def test_a_choice_does_not_depend_on_what_it_gained_there(points: list[DecisionPoint]) -> None:
+    elsewhere, here = several(points, "a", "b")
+    unchanged, rules, hotter = here.measured
+    poor = replace(here, measured=(unchanged, replace(rules, scores=_scores(0)), hotter))
+    assert payoff.chosen_elsewhere([elsewhere, poor], 100)[here.name].origin == "rules 1"
 
 
 def test_the_bench_tells_both(tmp_path: Path) -> None:
-    found = bench(BenchQuestion(bank=str(decision_bank.whole(tmp_path / "bank.jsonl"))))
-    derived = next(row for row in found["rows"] if row["advisor"] == DERIVED)
-    assert derived["gain"]["100"]["value"] == 0
-    assert "| any | reset Adam | 2 | 2 | −0.100 | −0.100 to −0.100 | open |" in page(found)
+    result = bench(BenchQuestion(bank=str(decision_bank.whole(tmp_path / "bank.jsonl"))))
+    corrected = next(row for row in result["rows"] if row["advisor"] == CORRECTED)
+    assert round(corrected["gain"]["100"]["value"] * N) == 9
+    against = next(d for d in result["differences"] if d["against"] == CORRECTED)
+    assert against["gain"]["100"]["value"] == 0
+    told = page(result)
+    assert "| any | reset Adam | 2 | 2 | −0.100 | −0.100 to −0.100 | open |" in told
+    assert "## Where the gain comes from" in told
+    assert f"| {payoff.worst_of(bank.load(tmp_path / 'bank.jsonl')[0])} | 2 | +0.100" in told
