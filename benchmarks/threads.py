@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.pretrained import MODELS
 from engine.host import machine, threads
@@ -147,7 +148,6 @@ which takes the core from any other process. Where the environment says nothing 
 {table}
 
 Fastest number of threads alone: {_fastest(rows, False)}; beside a busy process: {_fastest(rows, True)}.
-On a machine that others use, `training.threads = 1` costs least.
 
 tiny: 0.3M parameters, all weights, 32 completions of up to 64 tokens; 135M: SmolLM2-135M-Instruct, 270M: Gemma 3 270M,
 an adapter of rank 8, 4 completions of up to 12 tokens. {", ".join(f"{n} steps of {m}" for m, n in STEPS.items())}, the
@@ -195,7 +195,7 @@ def main() -> None:
         print(json.dumps(train(arguments.train, arguments.threads)))
         return
     kept = arguments.results and arguments.results.is_file()
-    found = (
+    found: dict[str, Any] = (
         json.loads(arguments.results.read_text(encoding="utf-8")) if kept else {"load": os.getloadavg()[0], "busy": []}
     )
     wanted = [case for case in cases() if case.key not in found and (case.beside or not arguments.busy)]
