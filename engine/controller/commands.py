@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from engine.domain.space import KLReference, OptimizerState
-from engine.errors import UserError, one_line, short
-from engine.run.section import must_be, place
+from engine.errors import UserError, one_line
+from engine.run.section import given, must_be, place
 
 TEXT = 4000
 """Characters of the longest text a human may send with a command."""
@@ -22,7 +22,7 @@ MOST = 1_000_000_000
 """The highest limit of a budget; whoever wants more wants none, which is 0."""
 
 
-Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Id = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
 Changes = dict[
     str,
     Annotated[bool, Field(strict=True)]
@@ -91,10 +91,10 @@ class BudgetCommand(_CommandBody):
     """New limits of the run: those that are given, the others stay. 0 is no limit."""
 
     kind: Literal["budget"]
-    steps: int | None = Field(default=None, ge=0, le=MOST)
-    nodes: int | None = Field(default=None, ge=0, le=MOST)
-    minutes: float | None = Field(default=None, ge=0, le=MOST)
-    gpu_hours: float | None = Field(default=None, ge=0, le=MOST)
+    steps: int | None = Field(default=None, ge=0, le=MOST, strict=True)
+    nodes: int | None = Field(default=None, ge=0, le=MOST, strict=True)
+    minutes: float | None = Field(default=None, ge=0, le=MOST, strict=True)
+    gpu_hours: float | None = Field(default=None, ge=0, le=MOST, strict=True)
 
     @property
     def given(self) -> dict[str, float | int]:
@@ -200,5 +200,5 @@ def _why(error: Exception) -> str:
             return one_line(f"{key} has {len(str(first['input'])):,} characters; at most {TEXT:,} are allowed")
         if isinstance(first["input"], dict):  # the whole command: its values would be all of it
             return one_line(f"{key}: {must_be(first)}" if key else must_be(first))
-        return one_line(f"{key or 'kind'} = {short(first['input'])}: {must_be(first)}")
+        return one_line(f"{key or 'kind'} = {given(first['input'])}: {must_be(first)}")
     return one_line(str(error))

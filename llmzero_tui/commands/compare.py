@@ -117,8 +117,9 @@ def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
     if page.suffix != ".md":
         raise UserError(f"--to {page}: must be a file that ends in .md")
     refuse_files_of_runs(page)
+    if not page.parent.is_dir():
+        raise UserError(f"--to {page}: {page.parent} is not a directory; create it first")
     try:
-        page.parent.mkdir(parents=True, exist_ok=True)
         draw(report, options.against, [page.with_suffix(".svg"), page.with_suffix(".png")])
         page.with_suffix(".csv").write_text(as_csv(report), encoding="utf-8")
         page.write_text(markdown(report, figure=page.with_suffix(".svg").name), encoding="utf-8")

@@ -97,9 +97,10 @@ def totals(sums: CallTotals | None, appearance: Appearance) -> Text:
 
 
 def record(words: Sequence[str], appearance: Appearance) -> Text:
-    """What each advisor's changes have gained so far."""
+    """What each advisor's changes have gained so far, a line for each."""
     colours = appearance.palette
-    return appearance.done(Text.assemble(("advice ", colours.faint), (" · ".join(words), colours.muted)))
+    lines = (Text.assemble(("advice ", colours.faint), (each, colours.muted)) for each in words)
+    return appearance.done(Text("\n").join(lines))
 
 
 def filters(view: AgentsView, appearance: Appearance) -> Text:

@@ -49,6 +49,9 @@ def test_a_text_that_is_too_long_is_refused_with_its_length() -> None:
         row("budget"),
         row("budget", '{"steps": -1}'),
         row("budget", '{"steps": 1.5}'),
+        row("budget", '{"steps": true}'),
+        row("budget", '{"minutes": "5"}'),
+        row("approve", proposal_id=True, revision=1),
         row("budget", '{"minutes": NaN}'),
         row("budget", '{"nodes": 1e30}'),
         row("annotate", '{"text": "x"}'),
@@ -70,6 +73,7 @@ def test_what_does_not_fit_is_refused_in_one_line(bad: dict[str, Any]) -> None:
         (row("pause", '{"extra": 1}'), "command pause: extra = 1: must be left out: it is not known"),
         (row("approve", proposal_id=1), "command approve: revision: must be given"),
         (row("budget", '{"steps": 1.5}'), "command budget: steps = 1.5: must be a whole number"),
+        (row("budget", '{"steps": true}'), "command budget: steps = true: must be a whole number"),
         (row("budget", '{"steps": -1}'), "command budget: steps = -1: must be at least 0"),
         (
             row("edit", '{"changes": {"beta": ["x"]}}', proposal_id=1, revision=1),
