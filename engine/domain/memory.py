@@ -22,8 +22,11 @@ EVALUATION_BYTES = 4 * 1024**3
 _EIGHT_BIT = 2.1  # bytes of two moments of 8 bits, with their scales
 _FOUR_BIT = 0.516  # bytes of a 4-bit weight with its doubly quantized scales (QLoRA, arXiv 2305.14314, section 3)
 _ADAPTER = 4  # bytes of a weight of an adapter, which stays in fp32
-_BESIDE = 1.2  # what the backward pass needs for itself, and the allocator leaves unused: docs/real-models.md
+_BESIDE = 1.2  # what the backward pass needs for itself, and the allocator leaves unused
+_BESIDE_ADAPTER = 1.75  # on a CPU: an adapter's outputs are freed between what is kept, and the heap stays in pieces
 _TILE_TOKENS, _TILE_VOCABULARY = 4096, 32_768  # TRL's head works in tiles: the logits are never there as a whole
+_TILES_GPU = 3  # of 4 bytes: the tile, made a gradient in place, and what the products with it need
+_TILES_CPU = 8.25  # the same without Triton: TRL's backward pass holds a tile, eight more and a mask at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,8 @@ def estimate(of: TrainingSizes) -> MemoryEstimate:
         reference=trained if of.penalty else 0,
         optimizer=of.moments,
         gradients=trained,
-        activations=int(_BESIDE * tokens * _activations(of)),
-        logits=3 * 4 * min(tokens, _TILE_TOKENS) * min(of.vocabulary, _TILE_VOCABULARY),
+        activations=int(tokens * _activations(of) * (_BESIDE_ADAPTER if of.adapter and not of.gpu else _BESIDE)),
+        logits=_logits(of, tokens),
         generation=generation if of.vllm is None else of.vllm if of.sleeps else 0,
         vllm=0 if of.sleeps else of.vllm or 0,
         process=CUDA_BYTES if of.gpu else PROCESS_BYTES,
@@ -175,6 +178,14 @@ def sequence_bytes(layers: LayerSizes, vocabulary: int, tokens: int, compute: in
 def evaluation_batch(sequence: int) -> int:
     """Prompts that an evaluation answers at once when each takes so many bytes."""
     return max(1, min(EVALUATION_PROMPTS, EVALUATION_BYTES // max(1, sequence)))
+
+
+def _logits(of: TrainingSizes, tokens: int) -> int:
+    """Bytes of the head in a backward pass: its tiles, and where it is trained its own gradient in fp32, beside that of
+    the embedding it is tied to."""
+    tile = 4 * min(tokens, _TILE_TOKENS) * min(of.vocabulary, _TILE_VOCABULARY)
+    head = 0 if of.adapter else 4 * of.vocabulary * of.layers.hidden
+    return int((_TILES_GPU if of.gpu else _TILES_CPU) * tile) + head
 
 
 def _activations(of: TrainingSizes) -> int:

@@ -76,8 +76,14 @@ def test_an_adapter_takes_a_fraction_of_the_memory_and_of_the_disk() -> None:
     assert full.checkpoint == 12 * full.parameters
 
 
+def test_a_trained_head_has_a_gradient_of_its_own_and_a_cpu_holds_more_tiles() -> None:
+    frozen = replace(QWEN_8B, adapter=1000)
+    assert estimate(QWEN_8B).logits - estimate(frozen).logits == 4 * 151_936 * 4096
+    assert estimate(replace(frozen, gpu=False)).logits == 2.75 * estimate(frozen).logits
+
+
 def test_logits_are_counted_by_the_tile_and_not_as_a_whole() -> None:
-    many = replace(QWEN_8B, micro_batch=64)
+    many = replace(QWEN_8B, micro_batch=64, adapter=1000)
     whole = 4 * 64 * (many.prompt + many.completion) * many.vocabulary
     assert estimate(many).logits < whole / 10
 
