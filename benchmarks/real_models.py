@@ -288,9 +288,9 @@ async def pairs(case: Case, count: int, directory: Path) -> AsyncIterator[tuple[
                 elif isinstance(event, events.CheckpointSaved):
                     parent = event.directory
             check_end(case, event)
+            command = [sys.executable, "-m", "benchmarks.real_models", "--bare", json.dumps(asdict(case)), str(number)]
             bare = await asyncio.to_thread(
-                subprocess.run, [sys.executable, "-m", "benchmarks.real_models", "--bare", json.dumps(asdict(case)), str(number)],
-                env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, check=True,
+                subprocess.run, command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, check=True,
             )  # fmt: skip
             yield (marks[-1] - marks[0]) / (len(marks) - 1), json.loads(bare.stdout.splitlines()[-1])
 

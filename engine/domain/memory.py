@@ -61,6 +61,7 @@ class TrainingSizes:
         eight_bit: whether Adam's moments have 8 bits. penalty: whether a KL penalty is possible.
         batch, micro_batch: completions that are generated together, and those of a pass. prompt, completion: tokens of
             the longest.
+        tokenizer: bytes of the tokenizer's files, of which each checkpoint has a copy.
         scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit; asked: that
             the largest evaluation has.
         gpu: whether it lies on one. vllm: bytes that vLLM takes of this memory where it generates, its copy of the
@@ -72,6 +73,7 @@ class TrainingSizes:
     vocabulary: int
     layers: LayerSizes
     adapter: int = 0
+    tokenizer: int = 0
     four_bit: bool = False
     weight: int = 4
     compute: int = 4
@@ -111,8 +113,8 @@ class TrainingSizes:
 
     @property
     def checkpoint(self) -> int:
-        """Bytes of a checkpoint on disk: weights (or the adapter) and the optimizer's state."""
-        return self.trained * self.trained_weight + self.moments
+        """Bytes of a checkpoint on disk: weights (or the adapter), the optimizer's state and the tokenizer."""
+        return self.trained * self.trained_weight + self.moments + self.tokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
     batch = most_completions(space, training.batch_size)
     return TrainingSizes(
         parameters=model.parameters, vocabulary=model.vocabulary, layers=model.layers, adapter=adapter,
+        tokenizer=_tokenizer_bytes(model),
         four_bit=lora.base == "nf4",
         weight=2 if short else 4, compute=2 if half or short else 4, eight_bit=training.optimizer != "adamw",
         penalty=space is None or _penalty(space), batch=batch * _steps_per_generation(space),
@@ -44,6 +45,11 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
         scored=config.evaluation_length(space, _LENGTH) if space else completion,
         prompts=config.evaluation.batch_size, asked=_largest_evaluation(config), gpu=gpu,
     )  # fmt: skip
+
+
+def _tokenizer_bytes(model: ModelFiles) -> int:
+    """Of its files on this machine."""
+    return sum(file.stat().st_size for file in model.directory.glob("tokenizer*")) if model.directory else 0
 
 
 def _largest_evaluation(config: RunConfig) -> int:
