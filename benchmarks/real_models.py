@@ -438,7 +438,8 @@ Held out, not looked at before; their ratios are {farthest(results)}:
 tiny: the shipped base of 0.3M parameters. 135M: SmolLM2-135M-Instruct; 270M: Gemma 3 270M, of 262,144 tokens; both in
 float32. Completions: of a step × tokens, at most. Two segments of 2 steps, the second with the optimizer's state of the
 first, or one where no switch is told. The first step of a segment is not counted. One run each. Measured:
-{memory}. Switch: from the last step of a segment to the first of the next, with the checkpoint written and read, scoring apart.
+{memory}. Switch: from the last step of a segment to the first of the next, with the
+checkpoint written and read, scoring apart.
 
 What the estimate counts beside weights, gradients and moments: activations, 1.2 times what autograd saves, 1.75 times
 for an adapter on a CPU (measured on 135M and 270M, resident memory against saved tensors: 1.1 to 1.2 with all weights,
