@@ -19,7 +19,7 @@ FROM metrics WHERE name IN ('reward', 'reward_std', 'frac_reward_zero_std')
 """
 TRAINED = """
 SELECT '#' || node_id || ' step ' || step AS policy, n, greedy, sampled, outcomes FROM checkpoints
-WHERE node_id > 0 ORDER BY value DESC, node_id, step DESC LIMIT 1
+WHERE node_id > 0 ORDER BY n DESC, value DESC, node_id, step DESC LIMIT 1
 """
 
 

@@ -21,6 +21,8 @@ from engine.errors import UserError, one_line
 from engine.run.config import RunConfig
 from engine.run.section import RunFileSection, explain
 
+SIZES = {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024}
+"""Prompts that a comparison asks where its plan says nothing: the same of every strategy, whatever time they take."""
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
 
 
@@ -114,7 +116,8 @@ class ComparisonCell:
 
     def config(self) -> RunConfig:
         """The run file. Raises UserError: one line with the cell, the key and what is allowed."""
-        data = merged(self.settings, {"name": self.run_name, "search": {"seed": self.seed}})
+        data = merged({"evaluation": SIZES}, self.settings)
+        data = merged(data, {"name": self.run_name, "search": {"seed": self.seed}})
         try:
             return RunConfig.model_validate(data)
         except ValidationError as error:

@@ -21,6 +21,7 @@ from engine.domain.score import Score, joined
 from engine.errors import Fault
 from engine.executors.base import Executor
 from engine.run.config import EvaluationSection
+from engine.run.evaluation_sizes import CHECKPOINTS
 from engine.search.finalists import finalists, soup
 from engine.training.events import MANIFEST, Evaluate, EvaluationResult, EvaluationSpec, Event, SegmentEnd, SegmentEnded
 from engine.words import counted
@@ -78,8 +79,8 @@ def _with_fewer_prompts(job: Evaluate) -> Evaluate:
     return job.model_copy(update={"evaluation": job.evaluation.model_copy(update={"batch_size": at_once})})
 
 
-FINALISTS = 3
-"""Checkpoints compared on the second validation set."""
+BEHIND_ERRORS = 2.0
+"""Standard errors by which the best leads where the second set is not asked any more."""
 
 
 class EvaluationFailed(Fault):
@@ -132,6 +133,7 @@ class ClosingEvaluations:
         candidates = self._checkpoints()
         if (mixed := await self._soup()) is not None:
             candidates.append(mixed)
+        candidates = self._in_question(candidates)
         if len(candidates) == 1:
             return candidates[0]
         spec = EvaluationSpec(split="validation", n=self._sizes.rerank_prompts, seed=RERANK_SEED)
@@ -144,9 +146,19 @@ class ClosingEvaluations:
             self._run.event_of_this_end("reranking", f"{policy.name}: {score}; {ahead}", policy.node)
         return winner
 
+    def _in_question(self, candidates: list[PolicyCandidate]) -> list[PolicyCandidate]:
+        """Without those whom fresh prompts would hardly bring up with the best."""
+        best = max(candidates, key=lambda c: (c.validation.n, c.validation.value))
+        behind = [c for c in candidates if c.validation.trails(best.validation, BEHIND_ERRORS)]
+        for each in behind:
+            lead = best.validation.minus(each.validation)
+            text = f"{each.policy.name}: {each.validation}; not scored again: {best.policy.name} leads by {lead}"
+            self._run.event_of_this_end("reranking", text, each.policy.node)
+        return [c for c in candidates if c not in behind]
+
     def _checkpoints(self) -> list[PolicyCandidate]:
         candidates = []
-        for node, checkpoint in finalists(self._run.tree, FINALISTS):
+        for node, checkpoint in finalists(self._run.tree, CHECKPOINTS):
             path = self._run.checkpoint_path(node.id, checkpoint.step)
             candidates.append(PolicyCandidate(Policy(((node.id, checkpoint.step),)), path, checkpoint.score))
         return candidates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.chat import ChatFormat
 from engine.controller.run_state import RunState
@@ -92,7 +92,6 @@ class JobBuilder:
             seed = zlib.crc32(f"{seed}/from {node.steps}".encode()) & 0x7FFFFFFF
         reference = run.tree.reference(node.id)
         carries = transition.optimizer is OptimizerState.KEEP and transition.parent != run.tree.root.id
-        evaluation = config.evaluation
         return SegmentSpec(
             job=str(node.id),
             task=config.task.name,
@@ -108,8 +107,8 @@ class JobBuilder:
             done=node.steps,
             seed=seed,
             directory=str(run.directory.segment(node.id)),
-            checkpoint_every=max(1, -(-node.planned_steps // evaluation.checkpoints)),
-            evaluation=self._as_long(steering(evaluation.validation_prompts)),
+            checkpoint_every=max(1, -(-node.planned_steps // config.evaluation.checkpoints)),
+            **self._scoring(transition),
             batch_size=step_completions(node.configuration, config.training.batch_size),
             micro_batch=self.micro_batch(node),
             precision=config.training.precision,
@@ -120,6 +119,14 @@ class JobBuilder:
             on_error=config.task.on_error,
             lora=self._lora(),
         )
+
+    def _scoring(self, transition: Transition) -> dict[str, Any]:
+        """Fields of a segment about how its checkpoints are scored."""
+        sizes, begun = self._config.evaluation, self._run.tree[transition.parent].checkpoints
+        return {
+            "evaluation": self._as_long(steering(sizes.validation_prompts)), "first_look": sizes.first_look,
+            "begun": next((c.score.outcomes for c in begun if c.step == transition.step), ""),
+        }  # fmt: skip
 
     def _as_long(self, spec: EvaluationSpec) -> EvaluationSpec:
         """With what holds for the whole run: length of answers, how many at once, form of the prompts."""

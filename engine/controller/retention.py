@@ -23,7 +23,7 @@ def superfluous(tree: Tree, keep: int) -> list[tuple[int, int]]:
     """
     needed = _branch_points(tree) | _incumbent_line(tree)
     present = [(n, c) for n in tree if n.id != tree.root.id for c in n.checkpoints if c.kept]
-    ranked = sorted(present, key=lambda pair: (-pair[1].score.value, pair[0].id, pair[1].step))
+    ranked = sorted(present, key=lambda pair: (-pair[1].score.n, -pair[1].score.value, pair[0].id, pair[1].step))
     needed |= {(node.id, checkpoint.step) for node, checkpoint in ranked[:keep]}
     return [(n.id, c.step) for n, c in present if (n.id, c.step) not in needed and n.state is not NodeState.RUNNING]
 

@@ -25,7 +25,8 @@ BOTH = "3"
 
 
 class PromptSet(NamedTuple):
-    """Which prompts were asked: `task.items(split, n, seed)`. Scores on equal sets can be compared prompt by prompt."""
+    """Which prompts were asked: `task.items(split, n, seed)`, of which fewer are the first of more. Scores can be
+    compared prompt by prompt on what two sets of one split and seed share."""
 
     split: str
     seed: int
@@ -95,8 +96,17 @@ class Score:
         return difference((self,), (other,))
 
     def trails(self, other: Score, errors: float = 2.0) -> bool:
-        """Whether this score is below `other` by more than `errors` standard errors of the difference."""
-        return other.value > self.value and other.minus(self).errors > errors
+        """Whether this score is below `other` by more than `errors` (at least 0) standard errors of the difference."""
+        return other.minus(self).errors > errors
+
+    def first(self, n: int) -> Score:
+        """The same policy on the first `n` of its prompts. Raises ValueError where outcomes or prompts are not known,
+        or where they are fewer or of several sets."""
+        if n == self.n:
+            return self
+        if not self.outcomes or len(self.prompts) != 1 or n > self.n:
+            raise ValueError(f"the first {n} of {self.n} prompts are not known")
+        return of_outcomes(self.outcomes[:n], self.prompts[0]._replace(n=n))
 
     def as_dict(self) -> dict[str, float | int]:
         """For JSON and TOML: accuracies and interval to six digits, and n."""
@@ -147,9 +157,11 @@ class ScoreDifference:
 
 
 def difference(ours: Sequence[Score], theirs: Sequence[Score]) -> ScoreDifference:
-    """The mean of some scores less the mean of others; several of one side are checkpoints of one line.
+    """The mean of some scores less the mean of others; several of one side are checkpoints of one line, in their order.
 
-    Paired where all of them were asked the same prompts and outcomes are known: d = mean x − mean x for each prompt,
+    Where they were asked more and fewer of one set of prompts, it is the difference on those that the last scores of
+    both sides share, without the scores on fewer.
+    Paired where outcomes are known and the prompts are the same: d = mean x − mean x for each prompt,
     with two prompts added, one that only the one side solves and one that only the other does (D. Bonett and R. Price,
     "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", J. Educ. Behav.
     Stat. 37, 2012). Otherwise the sides are taken as independent, and the interval is Newcombe's hybrid one (Stat. Med.
@@ -165,6 +177,7 @@ def difference(ours: Sequence[Score], theirs: Sequence[Score]) -> ScoreDifferenc
 
 @lru_cache(maxsize=16_384)  # a search asks for the same ones again at every decision
 def _difference(ours: tuple[Score, ...], theirs: tuple[Score, ...]) -> ScoreDifference:
+    ours, theirs = _on_shared(ours, theirs)
     value = mean(ours) - mean(theirs)
     if _comparable((*ours, *theirs)):
         return _paired(value, ours, theirs)
@@ -189,6 +202,18 @@ def _comparable(scores: Iterable[Score]) -> bool:
     first, *rest = scores
     prompts = first.prompts
     return bool(prompts) and all(s.outcomes and s.prompts == prompts for s in (first, *rest))
+
+
+def _on_shared(ours: tuple[Score, ...], theirs: tuple[Score, ...]) -> tuple[tuple[Score, ...], tuple[Score, ...]]:
+    """Both sides on the prompts that their last scores share, without the scores on fewer; as they are where nothing
+    is shared or all of them were asked the same."""
+    sets = {s.prompts for s in (*ours, *theirs)}
+    of_one = all(len(prompts) == 1 for prompts in sets) and len({prompts[0][:2] for prompts in sets}) == 1
+    if len(sets) == 1 or not of_one or not all(s.outcomes for s in (*ours, *theirs)):
+        return ours, theirs
+    n = min(ours[-1].n, theirs[-1].n)
+    cut = [tuple(s.first(n) for s in scores if s.n >= n) for scores in (ours, theirs)]
+    return cut[0], cut[1]
 
 
 def _paired(value: float, ours: Sequence[Score], theirs: Sequence[Score]) -> ScoreDifference:
@@ -250,6 +275,12 @@ def check_outcomes(outcomes: str, n: int, greedy: int, sampled: int) -> None:
 def outcomes_of(greedy: Iterable[bool], sampled: Iterable[bool]) -> str:
     """The outcomes of prompts in order."""
     return "".join(str(g + 2 * s) for g, s in zip(map(bool, greedy), map(bool, sampled), strict=True))
+
+
+def of_outcomes(outcomes: str, *prompts: PromptSet) -> Score:
+    """The score with these outcomes. Raises ValueError where they are none."""
+    both = outcomes.count(BOTH)
+    return Score(len(outcomes), outcomes.count("1") + both, outcomes.count("2") + both, outcomes, prompts)
 
 
 def joined(first: Score, second: Score) -> Score:

@@ -93,9 +93,23 @@ class Node:
         return self.checkpoints[-1] if self.checkpoints else None
 
     @property
+    def measured(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that were asked the most prompts; at others there was no more than a first look."""
+        most = max((c.score.n for c in self.checkpoints), default=0)
+        return tuple(c for c in self.checkpoints if c.score.n == most)
+
+    @property
     def best(self) -> Checkpoint | None:
-        """The checkpoint with the highest steering value; the latest of equals."""
-        return max(self.checkpoints, key=lambda c: (c.score.value, c.step), default=None)
+        """The measured checkpoint with the highest steering value; the latest of equals."""
+        return max(self.measured, key=lambda c: (c.score.value, c.step), default=None)
+
+    def value(self, checkpoint: Checkpoint) -> float:
+        """The steering value of a checkpoint of this node. After a first look it is that of the last measured one and
+        the difference on the prompts of the look, which is surer than the few alone."""
+        last = self.measured[-1]
+        if checkpoint.score.n == last.score.n:
+            return checkpoint.score.value
+        return last.score.value + checkpoint.score.minus(last.score).value
 
 
 class Tree:
@@ -260,7 +274,8 @@ class Tree:
         return self._visits[node_id]
 
     def best(self) -> tuple[Node, Checkpoint]:
-        """The incumbent: the checkpoint with the highest steering value in the whole tree, later nodes losing ties.
+        """The incumbent: of the checkpoints with the most prompts the one with the highest steering value in the whole
+        tree, later nodes losing ties.
 
         Raises ValueError when not even the root has been scored.
         """
@@ -279,10 +294,11 @@ class Tree:
             current = self._nodes[current].parent
 
     def _consider(self, node_id: int, checkpoint: Checkpoint) -> None:
-        """Keep the incumbent: the highest value, of equals the earlier node, within a node the later step."""
+        """Keep the incumbent: the most prompts, the highest value, of equals the earlier node, within a node the later
+        step."""
 
-        def rank(place: tuple[int, Checkpoint]) -> tuple[float, int, int]:
-            return place[1].score.value, -place[0], place[1].step
+        def rank(place: tuple[int, Checkpoint]) -> tuple[int, float, int, int]:
+            return place[1].score.n, place[1].score.value, -place[0], place[1].step
 
         if self._best is None or rank((node_id, checkpoint)) > rank(self._best):
             self._best = (node_id, checkpoint)

@@ -122,15 +122,26 @@ class SearchSection(RunFileSection):
         return self
 
 
+LEAST_PROMPTS = 8
+"""Fewer prompts tell nothing."""
+
+
 class EvaluationSection(RunFileSection):
     """[evaluation]: sizes of the prompt sets, and how often checkpoints are scored."""
 
-    validation_prompts: int = Field(default=256, ge=8, le=100_000)
-    """Prompts of the set that steers the search; its standard error near .5 is .5/sqrt(n)."""
-    rerank_prompts: int = Field(default=512, ge=8, le=100_000)
-    """Prompts of the second validation set, on which the best three are compared at the end."""
-    test_prompts: int = Field(default=1024, ge=8, le=100_000)
-    """Prompts of the test set: a policy is measured on it once, when it is picked to be reported."""
+    share: float = Field(default=0.15, ge=0.01, le=0.5)
+    """Share of the workers' time that scoring policies may take: sizes that are 0 follow from it and from the budget
+    (docs/search.md). A size that you give is asked, whatever it takes."""
+    validation_prompts: int = Field(default=0, ge=0, le=100_000)
+    """Prompts of the set that steers the search, 0: 64 to 256 by `share`; its standard error near .5 is .5/sqrt(n)."""
+    first_look: int = Field(default=0, ge=0, le=100_000)
+    """Prompts of a first look at a checkpoint; the others are asked where that calls for it. 0: a quarter of
+    validation_prompts where those follow from `share`, all of them at once where they are given."""
+    rerank_prompts: int = Field(default=0, ge=0, le=100_000)
+    """Prompts of the second validation set, on which the best are compared at the end, 0: 64 to 512 by `share`."""
+    test_prompts: int = Field(default=0, ge=0, le=100_000)
+    """Prompts of the test set, 0: 256 to 1024 by `share`. A policy is measured on it once, when it is picked to be
+    reported."""
     checkpoints: int = Field(default=2, ge=1, le=100)
     """Checkpoints of a segment, evenly spaced, the last at its end; each is scored and can be branched from."""
     max_completion_length: int = Field(default=0, ge=0, le=131_072)
@@ -141,6 +152,13 @@ class EvaluationSection(RunFileSection):
     values below 4 GiB. Sampled answers depend on it."""
     soup: bool = True
     """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
+
+    @field_validator("validation_prompts", "first_look", "rerank_prompts", "test_prompts")
+    @classmethod
+    def _enough_to_compare(cls, value: int) -> int:
+        if 0 < value < LEAST_PROMPTS:
+            raise ValueError(f"must be 0, or a whole number from {LEAST_PROMPTS} to 100000")
+        return value
 
 
 LEAST_CONTEXT = 2048

@@ -39,6 +39,7 @@ from engine.host.model_files import find_model
 from engine.run import config as run_file
 from engine.run import source_policy, trackers
 from engine.run.config import RunConfig
+from engine.run.evaluation_sizes import settled
 from engine.run.launch import BY_A_BUG
 from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.search.registry import make as make_strategy
@@ -111,7 +112,7 @@ class _ReadyLine:
 
 def _serve(directory: RunDirectory, tell: _ReadyLine) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
-    config = run_file.load(directory.config)
+    config = settled(run_file.load(directory.config))
     lock = RunLock(
         directory, Holder(os.getpid(), version("llmzero-tui"), datetime.now(UTC).isoformat(timespec="seconds"))
     )

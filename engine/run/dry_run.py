@@ -18,18 +18,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from engine.analysis.summary import evaluation_share
 from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.run_state import RunState
 from engine.domain.batch import rollouts
 from engine.domain.parameters import Configuration, numeric
 from engine.domain.score import wilson
-from engine.domain.space import Intent, Transition
+from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import Node, NodeState
 from engine.errors import UserError, one_line
 from engine.executors.factory import make_local
 from engine.executors.local import LocalExecutor
 from engine.host.model_files import find_model
 from engine.run import config as run_file
+from engine.run import evaluation_sizes
 from engine.run.config import RunConfig
 from engine.run.findings import CheckFinding
 from engine.run.memory_check import gib
@@ -42,12 +44,11 @@ from tasks.base import TaskError, TaskNotFound
 
 STEPS = 2
 PROMPTS = 64
-MOST_EVALUATION = 0.15
-"""Share of the time above which evaluation is said to cost much."""
-FINALISTS = 5
-"""Policies that the end of a run scores again on validation prompts, at most; two are scored on the test."""
-ANSWERS = 2
-"""Completions that a scored prompt takes: one greedy, one at temperature 1."""
+"""Prompts that the base is asked."""
+MOST_PROMPTS = 256
+QUICK_SECONDS = 10.0
+"""Where the base answers them in less, the policy after the steps is asked as many as in a run: a small model answers
+many at once in hardly more time than a few."""
 
 
 class DryRunFailed(Exception):
@@ -57,9 +58,11 @@ class DryRunFailed(Exception):
 @dataclass
 class DryRunResult:
     """What the worker told. Seconds and bytes; of each generation `alike` is the share of groups without a signal,
-    `lengths` the mean number of tokens of a completion."""
+    `lengths` the mean number of tokens of a completion. `after`: what the policy of the last step scored; a worker's
+    first evaluation, that of the base, takes longer."""
 
     base: events.Evaluation
+    after: events.Evaluation | None = None
     setup: float = 0.0
     steps: list[float] = field(default_factory=list)
     alike: list[float] = field(default_factory=list)
@@ -67,11 +70,15 @@ class DryRunResult:
     memory: int = 0
     gpu: int = 0
 
+    @property
+    def prompt_seconds(self) -> float:
+        """Seconds that a scored prompt takes."""
+        scored = self.after or self.base
+        return scored.seconds / scored.n
+
 
 async def measure(config: RunConfig, where: Path) -> DryRunResult:
     """Score the base, train two steps. Raises NotMeasured with the worker's cause, UserError for the run file's."""
-    small = {"validation_prompts": min(PROMPTS, config.evaluation.validation_prompts), "checkpoints": 1}
-    config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=small)})
     directory = RunDirectory(where)
     task = registry.get(config.task.name)
     space = config.build_space(task.space())
@@ -79,16 +86,16 @@ async def measure(config: RunConfig, where: Path) -> DryRunResult:
     run = RunState.begin(Writer(directory.database), directory, base, space.default())
     executor = make_local(config, 1, where)
     try:
-        jobs = JobBuilder(config, space, run)
         await executor.start()
-        return await _worked(config, executor, run, jobs)
+        return await _worked(config, executor, run, space)
     finally:
         await executor.close()
         run.close()
 
 
-async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, jobs: JobBuilder) -> DryRunResult:
-    spec = steering(config.evaluation.validation_prompts)
+async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, space: Space) -> DryRunResult:
+    asked = config.evaluation.validation_prompts
+    spec, jobs = steering(min(PROMPTS, asked)), JobBuilder(config, space, run)
     await executor.submit(jobs.evaluate("base", [run.checkpoint_path(0, 0)], spec))
     while not isinstance(event := await executor.next_event(), events.EvaluationResult):
         if isinstance(event, events.SegmentEnded):
@@ -99,7 +106,10 @@ async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, job
         state=NodeState.QUEUED, planned_steps=STEPS,
     )  # fmt: skip
     run.tree.add(node)
-    await executor.submit(jobs.segment(node, config.search.seed))
+    quick = measured.base.seconds < QUICK_SECONDS
+    scored = {"validation_prompts": min(MOST_PROMPTS if quick else PROMPTS, asked), "checkpoints": 1, "first_look": 0}
+    config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=scored)})
+    await executor.submit(JobBuilder(config, space, run).segment(node, config.search.seed))
     while True:
         told = await executor.next_event()
         match told:
@@ -110,6 +120,8 @@ async def _worked(config: RunConfig, executor: LocalExecutor, run: RunState, job
                 if (length := told.values.get("completions/mean_length")) is not None:  # rollouts may serve both
                     measured.lengths.append(length)
                     measured.alike.append(told.values.get("frac_reward_zero_std", 0.0))
+            case events.CheckpointSaved():
+                measured.after = told.evaluation
             case events.SegmentEnded():
                 if told.end is not events.SegmentEnd.FINISHED:
                     raise DryRunFailed(f"the first GRPO steps ended as {told.end}: {told.detail}")
@@ -143,7 +155,7 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     yield CheckFinding("ok" if alike < 1 else "warning", "learning signal", text + ("" if alike < 1 else _NO_SIGNAL))
     plan = plan_of(config, measured)
     yield CheckFinding("ok", "time", f"{_span(plan.step_seconds)} a GRPO step; {_estimate(config, plan)}")
-    yield _evaluation(plan.evaluation_share)
+    yield _evaluation(plan.evaluation_share, config.evaluation.share)
     workers = counted(config.executor.workers, "worker")
     memory = f"a worker used {gib(measured.memory)}"
     if measured.gpu:
@@ -155,9 +167,9 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
 _NO_SIGNAL = "; if this persists, nothing is learned: use easier or harder prompts, partial rewards, or larger groups"
 
 
-def _evaluation(share: float) -> CheckFinding:
+def _evaluation(share: float, most: float) -> CheckFinding:
     text = f"about {share:.0%} of the workers' time goes into scoring policies"
-    if share <= MOST_EVALUATION:
+    if share <= most:
         return CheckFinding("ok", "evaluation", text)
     return CheckFinding("warning", "evaluation", f"{text}; fewer prompts or checkpoints, or longer segments, cost less")
 
@@ -177,7 +189,8 @@ class BudgetPlan:
 
     Seconds are of workers: `segment_seconds` of one segment with `scoring_seconds` for its checkpoints, `end_seconds`
     before and after the search, `work_seconds` all of them; `seconds` is the time that passes with the workers beside
-    each other. `evaluation_share` of the work goes into scoring policies. Tokens are those of completions.
+    each other. `evaluation_share` of the work without set-up goes into scoring policies, as in the summary of a run.
+    Tokens are those of completions.
     """
 
     segments: int
@@ -198,22 +211,22 @@ class BudgetPlan:
 def plan_of(config: RunConfig, measured: DryRunResult) -> BudgetPlan:
     """What the budget of a run file buys when everything goes on as measured."""
     search, sizes, workers = config.search, config.evaluation, config.executor.workers
-    a_prompt = measured.base.seconds / measured.base.n
-    of_segment = sizes.checkpoints * sizes.validation_prompts
-    of_ends = sizes.validation_prompts + FINALISTS * sizes.rerank_prompts + 2 * sizes.test_prompts
-    scoring, ends = a_prompt * of_segment, a_prompt * of_ends
-    segment = search.segment_steps * measured.steps[-1] + measured.setup + scoring
+    of_segment, of_ends = evaluation_sizes.of_segment(sizes), evaluation_sizes.of_ends(sizes)
+    scoring, ends = measured.prompt_seconds * of_segment, measured.prompt_seconds * of_ends
+    training = search.segment_steps * measured.steps[-1]
+    segment = training + measured.setup + scoring
     segments = _segments(config, segment)
     work = segments * segment + ends
     length = sum(measured.lengths) / max(1, len(measured.lengths))
     completions = segments * rollouts(_default(config), search.segment_steps, config.training.batch_size)
+    answers = evaluation_sizes.ANSWERS * (segments * of_segment + of_ends)
     return BudgetPlan(
         segments=segments, segment_steps=search.segment_steps, step_seconds=measured.steps[-1],
         segment_seconds=segment, scoring_seconds=scoring, end_seconds=ends, work_seconds=work,
         seconds=segments * segment / min(workers, segments) + ends,
-        evaluation_share=(segments * scoring + ends) / work, training_tokens=round(completions * length),
-        scoring_tokens=round(ANSWERS * (segments * of_segment + of_ends) * length), worker_bytes=measured.memory,
-        gpu_hours=work / 3600 if measured.gpu else None,
+        evaluation_share=evaluation_share(segments * scoring + ends, segments * training),
+        training_tokens=round(completions * length), scoring_tokens=round(answers * length),
+        worker_bytes=measured.memory, gpu_hours=work / 3600 if measured.gpu else None,
     )  # fmt: skip
 
 

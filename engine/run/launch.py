@@ -43,11 +43,13 @@ def default_name(task: str) -> str:
 
 
 def create_run(config: RunConfig, runs_dir: Path) -> RunDirectory:
-    """Make the directory of a new run and write its run.toml, every default written out.
+    """Make the directory of a new run and write its run.toml, every default and the sizes of evaluations written out.
 
     Raises:
         UserError: the name is taken, or the directory cannot be written; one line. Nothing is left behind.
     """
+    from engine.run.evaluation_sizes import settled
+
     directory = RunDirectory(runs_dir / config.name)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,7 @@ def create_run(config: RunConfig, runs_dir: Path) -> RunDirectory:
         raise _not_writable(runs_dir, error) from error
     try:
         directory.segments.mkdir()
-        directory.config.write_text(config.to_toml(), encoding="utf-8")
+        directory.config.write_text(settled(config).to_toml(), encoding="utf-8")
     except OSError as error:
         remove_run(directory)
         raise _not_writable(runs_dir, error) from error

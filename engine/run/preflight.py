@@ -18,6 +18,7 @@ from engine.host import machine, ollama_host
 from engine.host.model_files import find_model
 from engine.run import (
     advisor_check,
+    evaluation_sizes,
     executor_check,
     memory_check,
     model_check,
@@ -42,6 +43,7 @@ TRL_SECONDS = 120.0
 
 def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
     """Look at everything a run needs; `say` hears how far it is where that takes long."""
+    config = evaluation_sizes.settled(config)
     findings: list[CheckFinding] = []
     task, prompts = task_check.look(config, findings, say)
     model = model_check.look(config, task, findings)
@@ -66,7 +68,8 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
 
 
 def resolve(config: RunConfig, task: Task | None = None, *, settled: bool = False) -> RunConfig:
-    """The same run with absolute paths in place of relative ones, so that it may go on from any working directory.
+    """The same run with absolute paths in place of relative ones, so that it may go on from any working directory, and
+    with the sizes of its evaluations.
 
     An empty model path becomes the base shipped with the task.
 
@@ -90,7 +93,7 @@ def resolve(config: RunConfig, task: Task | None = None, *, settled: bool = Fals
         model = find_model(config.model.path, task, settled=settled)
     except UserError as error:
         raise UserError(f"model.path {error}") from error
-    return config.model_copy(
+    return evaluation_sizes.settled(config).model_copy(
         update={
             "task": config.task.model_copy(update={"name": name}),
             "model": config.model.model_copy(update={"path": model}),

@@ -23,7 +23,7 @@ from engine.store.reader import Reader, ask_run
 _NAMED = re.compile(r"(?P<run>[^#]+)(?:#(?P<node>\d{1,9})(?: step (?P<step>\d{1,9}))?)?")
 BEST = """
 SELECT path, step, kept FROM checkpoints WHERE node_id = ? AND (? IS NULL OR step = ?)
-ORDER BY kept DESC, value DESC, step DESC LIMIT 1
+ORDER BY kept DESC, n DESC, value DESC, step DESC LIMIT 1
 """
 
 

@@ -16,8 +16,8 @@ def finalists(tree: Tree, k: int = 3) -> list[tuple[Node, Checkpoint]]:
     for node in tree:
         kept = [c for c in node.checkpoints if c.kept]
         if kept and node.state is not NodeState.REJECTED:
-            places.append((node, max(kept, key=lambda c: (c.score.value, c.step))))
-    places.sort(key=lambda pair: (-pair[1].score.value, pair[0].id))
+            places.append((node, max(kept, key=lambda c: (c.score.n, c.score.value, c.step))))
+    places.sort(key=lambda pair: (-pair[1].score.n, -pair[1].score.value, pair[0].id))
     return places[:k]
 
 
@@ -31,7 +31,7 @@ def soup(
     `errors` standard errors end the soup. Empty when fewer than `least` snapshots are left.
     """
     branch = _snapshots(tree, node_id)
-    best = max((score for _, score in branch), key=lambda s: s.value, default=None)
+    best = max((score for _, score in branch), key=lambda s: (s.n, s.value), default=None)
     if best is None:
         return []
     low = [score.trails(best, errors) for _, score in branch]

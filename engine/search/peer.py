@@ -126,7 +126,7 @@ def value(node: Node) -> float:
 
 def late_value(continuation: Sequence[Node]) -> float:
     """The mean steering value of the last segment's checkpoints in a continuation, −1 before there are any."""
-    values = [c.score.value for c in continuation[-1].checkpoints] if continuation else []
+    values = [c.score.value for c in continuation[-1].measured] if continuation else []
     return sum(values) / len(values) if values else -1.0
 
 

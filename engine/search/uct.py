@@ -63,7 +63,7 @@ class UCTBounds:
         self._root_runs = root_runs
         self._exploration = exploration
         self._most = most_children
-        values = [c.score.value for n in self._tree for c in n.checkpoints]
+        values = [c.score.value for n in self._tree for c in n.measured]
         self._low = min(values, default=0.0)
         self._width = (max(values, default=0.0) - self._low) or 1.0
         self._below: dict[int, _SubtreeSums] = {}
@@ -101,7 +101,7 @@ class UCTBounds:
                 # What the branch did after a checkpoint is knowledge about it: without counting that, the further the
                 # branch has gone, the more tempting its first checkpoints would look.
                 passed = sum(self._tree.visits(child) for step, child in steps if step >= checkpoint.step)
-                value = self._norm(checkpoint.score.value)
+                value = self._norm(node.value(checkpoint))
                 arms.append(BranchArm(node.id, checkpoint.step, value + self._bonus(visits, 1 + passed), value, begun))
         return arms
 
@@ -123,7 +123,7 @@ class UCTBounds:
     def _sum(self, node: Node) -> _SubtreeSums:
         sums = _SubtreeSums(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
         if node.checkpoints:
-            values = [self._norm(c.score.value) for c in node.checkpoints]
+            values = [self._norm(c.score.value) for c in node.measured]
             sums.total, sums.scored, sums.best = values[-1], 1, max(values)
             sums.own = sums.best if sums.open else -1.0
         for child in self._tree.children(node.id):

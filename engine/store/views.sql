@@ -39,7 +39,7 @@ WITH run AS (SELECT *, policy IS NOT NULL OR state = 'finished' AND best_node IS
 measured AS MATERIALIZED (SELECT * FROM policy_evaluations),  -- one binding of a deep view, not six
 old_soup AS (SELECT e.* FROM measured e JOIN run r ON r.policy IS NULL AND e.path = r.best_path AND e.kind = 'soup'
     ORDER BY e.seq DESC LIMIT 1),
-incumbent AS (SELECT * FROM checkpoints ORDER BY value DESC, node_id, step DESC LIMIT 1),
+incumbent AS (SELECT * FROM checkpoints ORDER BY n DESC, value DESC, node_id, step DESC LIMIT 1),
 chosen AS (
     SELECT true AS picked, best_node AS node_id, best_step AS step, best_path AS path, coalesce(r.policy, o.policy) AS policy, r.members,
         coalesce(r.members, o.policy_key, checkpoint_key(best_node, best_step)) AS policy_key

@@ -16,6 +16,7 @@ from statistics import fmean
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
+from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, outcomes_of
 from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Space, Transition, numeric
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
@@ -98,7 +99,10 @@ class World:
 
 @dataclass
 class Simulation:
-    """The controller's part: ask, advise, train, tell. Everything that happened is in `tree` and `asked`."""
+    """The controller's part: ask, advise, train, tell. Everything that happened is in `tree` and `asked`.
+
+    `first_look`: prompts of a first look at a checkpoint, 0 asks all of the world's at once.
+    """
 
     strategy: SearchStrategy
     world: World
@@ -107,6 +111,7 @@ class Simulation:
     segment_steps: int = 50
     seed: int = 0
     space: Space = SPACE
+    first_look: int = 0
     advisor: Advisor = field(default_factory=RulesAdvisor)
     fault: Callable[[Node], NodeState | None] = lambda node: None
     files_kept: Callable[[Node], bool] = lambda node: True
@@ -200,13 +205,22 @@ class Simulation:
             curves["entropy"].append((step, 2 - skill.deep + rng.gauss(0, 0.05)))
             if step % every == 0 or step == node.planned_steps:
                 self.skills[(node_id, step)] = skill
-                self.tree.add_checkpoint(node_id, Checkpoint(step, self.world.score(accuracy, rng)))
+                score = self._scored(node, self.world.score(accuracy, rng), ends=step == node.planned_steps)
+                self.tree.add_checkpoint(node_id, Checkpoint(step, score))
                 if not self.files_kept(node):
                     self.tree.forget_files(node_id, step)
         self._metrics[node_id] = curves
         self.tree.set_reward(node_id, fmean(reward for _, reward in curves["reward"][-REWARD_STEPS:]))
         self.tree.set_steps(node_id, node.planned_steps)
         self.tree.set_state(node_id, fault or NodeState.FINISHED)
+
+    def _scored(self, node: Node, whole: Score, *, ends: bool) -> Score:
+        """What is asked of a checkpoint, of all that it would answer."""
+        if not self.first_look or (ends and all(c.score.n < whole.n for c in self.tree[node.id].checkpoints)):
+            return whole
+        look = whole.first(self.first_look)
+        begun = next((c.score for c in self.tree[node.parent or 0].checkpoints if c.step == _branch_step(node)), None)
+        return look if enough(look, begun, ends=ends) else whole
 
     # ---- the outcome --------------------------------------------------------------------------------------------
 
@@ -219,6 +233,10 @@ class Simulation:
         """True accuracy of the incumbent."""
         node, checkpoint = self.tree.best()
         return self.world.accuracy(self.skills[(node.id, checkpoint.step)], node.configuration)
+
+
+def _branch_step(node: Node) -> int:
+    return node.transition.step if node.transition else 0
 
 
 def intents(tree: Tree) -> Mapping[Intent, int]:

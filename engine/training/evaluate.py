@@ -42,8 +42,8 @@ def evaluate(
     beat: Callable[[int, int], None] = lambda done, total: None,
     vllm: Callable[[int, int], KeptGeneration] | None = None,
 ) -> Evaluation:
-    """Numbers of correct completions out of `spec.n` prompts of `spec.split`, with the greedy completions of the first
-    `spec.samples`.
+    """Numbers of correct completions out of `spec.n` prompts of `spec.split`, or of `spec.part` of them, with the
+    greedy completions of the first `spec.samples`.
 
     Args:
         model: a causal language model of transformers, on any device, in any mode.
@@ -62,24 +62,26 @@ def evaluate(
         policy answers all prompts alike. NotFinite: its logits are not finite.
     """
     began = time.perf_counter()
-    items = task.items(Split(spec.split), spec.n, spec.seed)
+    first, end = spec.part or (0, spec.n)
+    items = task.items(Split(spec.split), spec.n, spec.seed)[first:end]
+    seed = spec.seed + first
     texts = prompt_texts(tokenizer, task, items, spec.chat)
     prompts = encode(tokenizer, texts, task)
     length = spec.max_completion_length or task.max_completion_length
     check_positions(model, prompts, length, "evaluation")
-    with _untouched(model, spec.seed), contextlib.ExitStack() as ready:
+    with _untouched(model, seed), contextlib.ExitStack() as ready:
         with _autocast(model, bf16):
             check_answers(model, "the policy")
         longest = max(map(len, prompts))
         grader, generation = Grader(task, on_error), vllm(longest, length) if vllm else None
         if generation is not None:
             ready.enter_context(generation.awake())
-        ask = _asker(model, tokenizer, length, spec.seed, bf16, generation)
+        ask = _asker(model, tokenizer, length, seed, bf16, generation)
         at_once = spec.batch_size or (EVALUATION_PROMPTS if generation else _batch(model, longest + length, bf16))
         answers = _ScoredAnswers(tokenizer, grader, items, prompts, ask, end_ids(model, tokenizer), at_once, beat)
         beat(0, len(items))
         greedy = answers.all(sample=False)
-        torch.manual_seed(spec.seed)
+        torch.manual_seed(seed)
         sampled = answers.all(sample=True)
     right, right_sampled = ([bool(r.reward.correct) for r in rollouts] for rollouts in (greedy, sampled))
     return Evaluation(

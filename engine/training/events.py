@@ -87,13 +87,23 @@ class Evaluation(WorkerMessage):
         """As a score on the named prompts. Raises ValueError when counts and outcomes differ."""
         return Score(self.n, self.greedy, self.sampled, self.outcomes, prompts)
 
+    def and_then(self, rest: Evaluation) -> Evaluation:
+        """This and the evaluation of the prompts that follow, as one."""
+        return Evaluation(
+            n=self.n + rest.n, greedy=self.greedy + rest.greedy, sampled=self.sampled + rest.sampled,
+            seconds=self.seconds + rest.seconds, samples=self.samples + rest.samples,
+            outcomes=self.outcomes + rest.outcomes, errors=self.errors + rest.errors,
+            first_error=self.first_error or rest.first_error,
+        )  # fmt: skip
+
 
 class EvaluationSpec(WorkerMessage):
     """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too.
 
     `samples`: of how many prompts, the first ones, the greedy completion is told in full. `batch_size`: prompts that
     are answered at once, 0 as many as memory allows; halved for as long as it runs out. `max_completion_length`:
-    tokens of an answer at most, 0 takes the task's. `chat`: how prompts reach the policy, in training too.
+    tokens of an answer at most, 0 takes the task's. `chat`: how prompts reach the policy, in training too. `part`: from
+    which of the n prompts up to which are asked, None all.
     """
 
     split: Literal["validation", "test"] = "validation"
@@ -103,6 +113,12 @@ class EvaluationSpec(WorkerMessage):
     samples: int = Field(default=0, ge=0)
     max_completion_length: int = Field(default=0, ge=0)
     chat: ChatFormat = ChatFormat()
+    part: tuple[int, int] | None = None
+
+    def of_part(self, begin: int, end: int) -> EvaluationSpec:
+        """Of the same prompts those from `begin` up to `end`; what is told in full is told of the first."""
+        samples = max(0, min(self.samples - begin, end - begin))
+        return self.model_copy(update={"part": (begin, end), "samples": samples})
 
 
 class SegmentSpec(WorkerMessage):
@@ -121,6 +137,9 @@ class SegmentSpec(WorkerMessage):
         steps: GRPO steps of this segment, those done among them. seed: of data order and sampling, one per segment.
         directory: where checkpoints are written: `checkpoint-<step>/` each with `manifest.json` written last.
         checkpoint_every: steps between checkpoints (each is scored); the last step always has one.
+        first_look: prompts that a checkpoint is asked first, the others where the answers call for it
+            (`engine.domain.first_look`); 0 asks all at once.
+        begun: outcomes of the parent on these prompts, "" where they are not known.
         batch_size: completions per GRPO step. micro_batch: completions per forward pass; divides batch_size.
         precision: "auto" is bf16 on an accelerator that has it and fp32 on a CPU.
         dtype: how weights are kept; "auto" is fp32, and for a base under an adapter what `precision` gives.
@@ -149,6 +168,8 @@ class SegmentSpec(WorkerMessage):
     directory: str
     checkpoint_every: int = Field(ge=1)
     evaluation: EvaluationSpec
+    first_look: int = Field(default=0, ge=0)
+    begun: str = Field(default="", max_length=MOST_PROMPTS)
     batch_size: int = Field(ge=2)
     micro_batch: int = Field(ge=1)
     precision: Precision = "auto"

@@ -18,6 +18,8 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
 
+from engine.domain.first_look import enough
+from engine.domain.score import PromptSet, Score, of_outcomes
 from engine.errors import Fault
 from engine.training import events, failures, kept_vllm, lora, policy, settings, vllm_generation
 from engine.training.checkpoint import load_optimizer, write_checkpoint
@@ -96,6 +98,7 @@ class SegmentTraining:
         self._task: Task | None = None
         self._rewards: TaskReward | None = None
         self._reward_errors = 0  # as last told
+        self._doubted = False  # whether a first look was not enough
         self._usage = UsageMeter()
 
     def train(self) -> SegmentEnd:
@@ -221,12 +224,12 @@ class SegmentTraining:
         asked = self._control.stop_of(self.spec.job)
         saved = last or asked is not None or step % self.spec.checkpoint_every == 0
         if saved:
-            self._checkpoint(step)
+            self._checkpoint(step, ends=last or asked is not None)
         if not last:
             self._control.hold(self.spec.job)
             asked = self._control.stop_of(self.spec.job)
             if asked is not None and not saved:
-                self._checkpoint(step)
+                self._checkpoint(step, ends=True)
         # Telling belongs to the next step's time; pauses and checkpoints do not.
         self._mark = now + (time.perf_counter() - told)
         if asked is not None and not last:
@@ -266,13 +269,13 @@ class SegmentTraining:
             )
         )
 
-    def _checkpoint(self, step: int) -> None:
+    def _checkpoint(self, step: int, *, ends: bool) -> None:
         spec, trainer = self.spec, self._trainer
         assert self._task is not None
         policy.check_finite(trainer.model, f"step {step}")
         if not self._control.leads:
             return
-        evaluation = self._evaluation(trainer.model)
+        evaluation = self._evaluation(trainer.model, ends=ends)
         self._beat("saving the checkpoint")
         directory = Path(spec.directory) / f"checkpoint-{step}"
         record = spec.model_dump(
@@ -283,23 +286,41 @@ class SegmentTraining:
         size = write_checkpoint(directory, trainer.model, self._tokenizer, trainer.optimizer, record)
         self._tell_checkpoint(step, str(directory), size, evaluation)
 
-    def _evaluation(self, model: Any) -> events.Evaluation | None:
-        """What a policy scores; None where the segment was asked to end without it, also while it is scored."""
-        spec = self.spec
-        assert self._task is not None
+    def _evaluation(self, model: Any, *, ends: bool) -> events.Evaluation | None:
+        """What a policy scores, in the middle of the segment or where it ends; None where the segment was asked to end
+        without it, also while it is scored."""
+        look, n = self.spec.first_look, self.spec.evaluation.n
         try:
-            return evaluate(
-                model,
-                self._tokenizer,
-                self._task,
-                spec.evaluation,
-                bf16=policy.use_bf16(spec.precision),
-                on_error=spec.on_error,
-                beat=self._scoring,
-                vllm=self._vllm(model),
-            )
+            if not 0 < look < n or (ends and not self._doubted):
+                return self._asked(model, 0, n)
+            first = self._asked(model, 0, look)
+            begun = self._score(self.spec.begun) if self.spec.begun else None
+            if enough(self._score(first.outcomes), begun, ends=ends):
+                return first
+            self._doubted = True
+            return first.and_then(self._asked(model, look, n))
         except _ScoringGivenUp:
             return None
+
+    def _score(self, outcomes: str) -> Score:
+        """Outcomes of the first prompts as a score."""
+        asked = self.spec.evaluation
+        return of_outcomes(outcomes, PromptSet(asked.split, asked.seed, len(outcomes)))
+
+    def _asked(self, model: Any, begin: int, end: int) -> events.Evaluation:
+        """What a policy answers to a part of the prompts."""
+        spec = self.spec
+        assert self._task is not None
+        return evaluate(
+            model,
+            self._tokenizer,
+            self._task,
+            spec.evaluation.of_part(begin, end),
+            bf16=policy.use_bf16(spec.precision),
+            on_error=spec.on_error,
+            beat=lambda done, total: self._scoring(begin + done, end),
+            vllm=self._vllm(model),
+        )
 
     def _vllm(self, model: Any) -> Callable[[int, int], Any] | None:
         """What scores in place of Transformers: the trainer's own vLLM, where there is a trainer."""
@@ -330,7 +351,7 @@ class SegmentTraining:
         model = self._load().to(policy.device())
         self.begin()
         size = sum(path.stat().st_size for path in Path(spec.parent).iterdir())
-        self._tell_checkpoint(spec.steps, spec.parent, size, self._evaluation(model))
+        self._tell_checkpoint(spec.steps, spec.parent, size, self._evaluation(model, ends=True))
         return self._end
 
     def _beat(self, phase: str, done: int = 0, total: int = 0) -> None:

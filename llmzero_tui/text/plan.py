@@ -31,7 +31,7 @@ def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Seq
         plan: fields of `engine.run.dry_run.BudgetPlan`. disk: what a check says of it. gains: of `recorded_gains`.
     """
     steps = plan["segments"] * plan["segment_steps"]
-    scoring = plan["evaluation_share"] * plan["work_seconds"]
+    scoring = plan["segments"] * plan["scoring_seconds"] + plan["end_seconds"]
     hours = plan["gpu_hours"]
     work = f"{hours:.2g} GPU-hours" if hours is not None else f"{plan['work_seconds'] / 3600:.2g} worker-hours"
     lines = {
@@ -41,7 +41,7 @@ def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Seq
         f"{_count(plan['scoring_tokens'])} to score policies",
         "time": f"about {duration(plan['seconds'])} with {counted(config.executor.workers, 'worker')}, "
         f"{duration(plan['end_seconds'])} of it before and after the search",
-        "work": f"{work}, {plan['evaluation_share']:.0%} of it ({duration(scoring)}) to score policies",
+        "work": f"{work}, {plan['evaluation_share']:.0%} of it without set-up ({duration(scoring)}) to score policies",
         "memory": f"a worker used {plan['worker_bytes'] / 1e9:.1f} GB",
         "disk": disk,
         "gain": _gain(gains, config.task.name),

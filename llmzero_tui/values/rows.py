@@ -141,7 +141,7 @@ def node_of(row: Row, *, live: bool = True) -> NodeRow:
     """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
     steps, values = row["steps"] or (), row["scores"] or ()
     scores = tuple(zip(steps, values, strict=True))
-    most = max(range(len(steps)), key=lambda i: (values[i], steps[i]), default=None)
+    most = max(range(len(steps)), key=lambda i: (row["counts"][i], values[i], steps[i]), default=None)
     best = None
     if most is not None:
         ends = row["lows"][most], row["highs"][most]

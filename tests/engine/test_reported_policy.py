@@ -126,6 +126,17 @@ def incumbent(run: RunDirectory) -> tuple[int, int]:
     return row["node_id"], row["step"]
 
 
+def test_whom_the_best_leads_clearly_on_the_steering_prompts_is_not_asked_fresh_ones(run: RunDirectory) -> None:
+    """The soup has everything right, the checkpoints a third: nothing is left to compare."""
+    scripted = Scripted(soups=True)
+    assert steer(config(3), run.path, nothing, scripted) == "finished"
+    assert reported(run)["kind"] == "soup"
+    assert not [job for job in scripted.asked if job.startswith("reranking")]
+    told = live.rows(run, "SELECT message FROM events WHERE kind = 'reranking'")
+    assert len(told) == 3
+    assert all("not scored again: soup of #" in each["message"] for each in told)
+
+
 def test_a_winner_that_is_not_the_best_by_validation_is_the_same_everywhere(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from engine.errors import Fault, UserError
 from engine.run import launch
 from engine.run.config import RunConfig, load, parse
 from engine.run.daemon import _ReadyLine
+from engine.run.evaluation_sizes import settled
 from engine.run.rundir import Holder, RunDirectory, RunLock
 
 
@@ -24,7 +25,7 @@ def config(name: str) -> RunConfig:
 
 def test_a_new_run_has_its_configuration_written_out(tmp_path: Path) -> None:
     directory = launch.create_run(config("one"), tmp_path / "below" / "runs")
-    assert load(directory.config) == config("one")
+    assert load(directory.config) == settled(config("one"))
     assert directory.segments.is_dir()
 
 

@@ -192,3 +192,36 @@ def test_the_same_checkpoint_many_times_is_not_surer_than_once(a: Score, b: Scor
 def test_a_difference_needs_two_sides() -> None:
     with pytest.raises(ValueError, match="both sides"):
         difference([], [Score(4, 1, 1)])
+
+
+# ---- more and fewer of the same prompts -----------------------------------------------------------------------------
+
+
+def of(outcomes: str) -> Score:
+    return scored(outcomes, PromptSet("validation", 0, len(outcomes)))
+
+
+@given(st.integers(8, 60).flatmap(lambda n: st.tuples(answers(n), answers(64))))
+def test_fewer_and_more_of_a_set_are_compared_on_what_they_share(drawn: tuple[str, str]) -> None:
+    few, more = of(drawn[0]), of(drawn[1])
+    found, alike = few.minus(more), few.minus(of(more.outcomes[: few.n]))
+    assert (found, found.paired, found.n) == (alike, True, few.n)
+
+
+@given(st.tuples(answers(16), answers(64), answers(64)))
+def test_a_look_at_the_way_does_not_count_beside_what_was_asked_everything(drawn: tuple[str, str, str]) -> None:
+    look, end, other = map(of, drawn)
+    assert difference([look, end], [look, other]) == difference([end], [other])
+
+
+@given(st.tuples(answers(64), answers(16), answers(64)))
+def test_a_line_that_ends_with_a_look_is_compared_on_that_look(drawn: tuple[str, str, str]) -> None:
+    way, look, other = map(of, drawn)
+    assert difference([way, look], [other]) == difference([way.first(16), look], [other.first(16)])
+
+
+def test_what_is_not_known_of_the_first_prompts_is_an_error() -> None:
+    with pytest.raises(ValueError, match="the first 8 of 16"):
+        Score(16, 4, 4).first(8)
+    with pytest.raises(ValueError, match="the first 32 of 16"):
+        of("0" * 16).first(32)

@@ -1,0 +1,75 @@
+"""How many prompts an evaluation asks where the run file leaves it open: what `evaluation.share` of the time pays for.
+
+Called before a run file is checked and when a run is made, so that a run's own file names every number. Pure arithmetic
+of the run file: the same file gives the same sizes on every machine, whatever else that machine does.
+"""
+
+from __future__ import annotations
+
+from engine.run.config import EvaluationSection, RunConfig
+
+ANSWER_COST = 0.5
+"""Time of an answer that is only scored, as a share of a completion's that is trained on (docs/search.md)."""
+ANSWERS = 2
+"""Completions that a scored prompt takes: one greedy, one at temperature 1."""
+STEERING_PART = 2 / 3
+"""Of what may be spent this much steers the search; the rest is for its end."""
+TEST_PART = 1 / 2
+"""Of what is left for the end this much goes into the test, of base and reported policy; the rest into reranking."""
+CHECKPOINTS = 3
+"""Checkpoints that are reranked at most; the soup comes to them."""
+
+VALIDATION, RERANK, TEST = (64, 256), (64, 512), (256, 1024)
+"""Least and most prompts of each set; the least are asked even where they take more than the share."""
+LOOK = 4
+"""A first look takes a quarter of the prompts, at least LEAST_LOOK."""
+LEAST_LOOK = 32
+SEGMENTS = 20
+"""Segments that a budget is taken for that has limits in time alone."""
+
+
+def prompts_of_segment(config: RunConfig) -> float:
+    """Prompts that the share of evaluation pays for while one segment is trained."""
+    share = config.evaluation.share
+    return share / (1 - share) * config.search.segment_steps * config.training.batch_size / (ANSWERS * ANSWER_COST)
+
+
+def settled(config: RunConfig) -> RunConfig:
+    """The run file with a number for every size that it leaves open (0); the others stay as they are."""
+    sizes, pays = config.evaluation, prompts_of_segment(config)
+    given: dict[str, int] = {}
+    if not sizes.validation_prompts:
+        looks = (sizes.checkpoints - 1) / LOOK
+        given["validation_prompts"] = n = _within(STEERING_PART * pays / (1 + looks), VALIDATION, 8)
+        if not sizes.first_look:
+            given["first_look"] = max(LEAST_LOOK, n // LOOK)
+    closing = (1 - STEERING_PART) * pays * _segments(config)
+    if not sizes.test_prompts:
+        given["test_prompts"] = _within(closing * TEST_PART / 2, TEST, 32)
+    if not sizes.rerank_prompts:
+        given["rerank_prompts"] = _within(closing * (1 - TEST_PART) / (CHECKPOINTS + sizes.soup), RERANK, 32)
+    return config.model_copy(update={"evaluation": sizes.model_copy(update=given)}) if given else config
+
+
+def of_segment(sizes: EvaluationSection) -> int:
+    """Prompts that the checkpoints of one segment are asked when all goes well."""
+    return (sizes.checkpoints - 1) * (sizes.first_look or sizes.validation_prompts) + sizes.validation_prompts
+
+
+def of_ends(sizes: EvaluationSection) -> int:
+    """Prompts that are asked before and after the search, at most: of base and soup, of the finalists, and the test."""
+    steering = (1 + sizes.soup) * sizes.validation_prompts
+    return steering + (CHECKPOINTS + sizes.soup) * sizes.rerank_prompts + 2 * sizes.test_prompts
+
+
+def _segments(config: RunConfig) -> int:
+    """Segments of the whole budget, as far as it is in steps or segments."""
+    budget = config.budget
+    counts = [budget.nodes] if budget.nodes else []
+    counts += [-(-budget.steps // config.search.segment_steps)] if budget.steps else []
+    return min(counts, default=SEGMENTS)
+
+
+def _within(prompts: float, limits: tuple[int, int], multiple: int) -> int:
+    least, most = limits
+    return max(least, min(most, int(prompts) // multiple * multiple))

@@ -1,0 +1,77 @@
+"""Sizes of evaluations that a run file leaves open: what the share of the time pays for."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.run.config import EvaluationSection, RunConfig, parse
+from engine.run.evaluation_sizes import ANSWER_COST, ANSWERS, of_ends, of_segment, settled
+
+FILE = """
+[task]
+name = "ladder"
+[budget]
+steps = {steps}
+[training]
+batch_size = {batch}
+[evaluation]
+"""
+
+
+def asked(text: str = "", steps: int = 600, batch: int = 32) -> RunConfig:
+    return settled(parse(FILE.format(steps=steps, batch=batch) + text, default_name="x"))
+
+
+def share(config: RunConfig) -> float:
+    """Of the time, at the cost of an answer that the sizes are made for."""
+    segments = config.budget.steps / config.search.segment_steps
+    scoring = ANSWERS * ANSWER_COST * (segments * of_segment(config.evaluation) + of_ends(config.evaluation))
+    return scoring / (scoring + config.budget.steps * config.training.batch_size)
+
+
+def sizes(config: RunConfig) -> tuple[int, int, int, int]:
+    of = config.evaluation
+    return of.validation_prompts, of.first_look, of.rerank_prompts, of.test_prompts
+
+
+@pytest.mark.parametrize("steps", [600, 1200, 2000, 5000])
+@pytest.mark.parametrize("batch", [32, 64, 128])
+def test_evaluation_keeps_to_its_share_of_the_usual_budgets(steps: int, batch: int) -> None:
+    assert share(asked(steps=steps, batch=batch)) <= 0.16
+
+
+def test_a_budget_buys_more_prompts_until_they_are_enough() -> None:
+    assert [sizes(asked(steps=steps)) for steps in (300, 600, 1200, 2000, 50_000)] == [
+        (144, 36, 64, 256), (144, 36, 128, 256), (144, 36, 256, 544), (144, 36, 448, 928), (144, 36, 512, 1024),
+    ]  # fmt: skip
+    assert sizes(asked(steps=50_000, batch=256)) == (256, 64, 512, 1024)
+    assert sizes(asked("share = 0.3"))[0] > 144
+
+
+def test_the_least_prompts_are_asked_whatever_they_take() -> None:
+    small = asked(steps=100, batch=8)
+    assert sizes(small) == (64, 32, 64, 256)
+    assert share(small) > small.evaluation.share
+
+
+def test_a_number_that_is_given_is_asked_and_then_all_prompts_at_once() -> None:
+    given = asked("validation_prompts = 512\nrerank_prompts = 8\ntest_prompts = 2000")
+    assert sizes(given) == (512, 0, 8, 2000)
+    assert of_segment(given.evaluation) == 2 * 512
+    assert settled(given) == given
+
+
+def test_settled_sizes_stay_when_the_budget_grows() -> None:
+    begun = asked()
+    raised = begun.model_copy(update={"budget": begun.budget.model_copy(update={"steps": 9000})})
+    assert settled(raised).evaluation == begun.evaluation
+
+
+def test_a_limit_in_time_alone_is_taken_for_a_thousand_steps() -> None:
+    timed = settled(parse('[task]\nname = "ladder"\n[budget]\nsteps = 0\nminutes = 20\n', default_name="x"))
+    assert sizes(timed) == sizes(asked(steps=1000))
+
+
+def test_few_prompts_tell_nothing() -> None:
+    with pytest.raises(ValueError, match="must be 0, or a whole number from 8 to 100000"):
+        EvaluationSection(test_prompts=7)
