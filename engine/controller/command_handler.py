@@ -130,6 +130,8 @@ class CommandHandler:
         node = tree.nodes.get(command.parent)
         if node is None:
             raise UserError(f"there is no node #{command.parent}")
+        if node.pruned:
+            raise UserError(f"#{node.id} is pruned: nothing is trained from it any more")
         kept = [c.step for c in node.checkpoints if c.kept]
         if command.step not in kept:
             there = ", ".join(map(str, kept)) or "none"

@@ -274,7 +274,7 @@ class Controller:
         return ""
 
     def _tidy(self) -> None:
-        """Delete the files of checkpoints that nothing needs any more; each is an event."""
+        """Delete the files of checkpoints, or of their optimizers, that nothing needs any more; each is an event."""
         tree = self._run.tree
         for node_id, step in retention.superfluous(tree, self._config.training.keep_checkpoints):
             if (node_id, step) in self._proposals.points():
@@ -282,6 +282,11 @@ class Controller:
             self._run.forget_files(node_id, step)
             self._run.event("info", "checkpoint deleted", f"#{node_id} step {step}", node_id)
             shutil.rmtree(self._run.checkpoint_path(node_id, step), ignore_errors=True)
+        for node_id, step in set(retention.policies_only(tree)) - set(self._proposals.points()):
+            try:
+                self._run.drop_optimizer(node_id, step)
+            except (OSError, ValueError) as error:
+                _log.warning("the optimizer's state of #%d step %d stays: %s", node_id, step, error)
 
     # ---- commands -------------------------------------------------------------------------------------------------
 

@@ -1,15 +1,19 @@
 """Which checkpoints stay on disk, and whether there is room for more: a 0.6B policy with its Adam state is 6 GB.
 
 Kept: the incumbent's trajectory, places that waiting or running segments branch from, the last checkpoint of every line
-that may still grow among the best, and the best `keep` scores. The rest is deleted by the controller.
+that may still grow among the best, and the best `keep` scores. The rest is deleted by the controller. Of what is kept
+in a pruned subtree, from which nothing is trained any more, the policy stays without the optimizer's state.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from engine.domain.tree import Node, NodeState, Tree
+from engine.files import whole
+from engine.training.events import MANIFEST, OPTIMIZER
 
 SPARE_BYTES = 256 * 2**20
 """Free space below which no segment starts, whatever its checkpoints weigh."""
@@ -26,6 +30,32 @@ def superfluous(tree: Tree, keep: int) -> list[tuple[int, int]]:
     ranked = sorted(present, key=lambda pair: (-pair[1].score.n, -pair[1].score.value, pair[0].id, pair[1].step))
     needed |= {(node.id, checkpoint.step) for node, checkpoint in ranked[:keep]}
     return [(n.id, c.step) for n, c in present if (n.id, c.step) not in needed and n.state is not NodeState.RUNNING]
+
+
+def policies_only(tree: Tree) -> list[tuple[int, int]]:
+    """Kept checkpoints (node id, step) from which no segment can begin, with or without the optimizer's state."""
+    starts = {(n.transition.parent, n.transition.step) for n in tree if n.transition and n.state.in_flight}
+    closed = [n for n in tree if n.pruned and not n.state.in_flight]
+    return [(n.id, c.step) for n in closed for c in n.checkpoints if c.kept and (n.id, c.step) not in starts]
+
+
+def drop_optimizer(checkpoint: Path) -> int:
+    """Delete the optimizer's state of a checkpoint, which stays complete without it; the bytes that are freed, 0 where
+    there is none.
+
+    Raises:
+        OSError: its directory cannot be written. ValueError: its manifest is damaged.
+    """
+    state, manifest = checkpoint / OPTIMIZER, checkpoint / MANIFEST
+    if not state.is_file():
+        return 0
+    size = state.stat().st_size
+    record = json.loads(manifest.read_text(encoding="utf-8"))
+    record.get("files", {}).pop(OPTIMIZER, None)
+    with whole(manifest) as file:  # before the file goes: a manifest never names what is not there
+        file.write(json.dumps(record, indent=1, sort_keys=True).encode() + b"\n")
+    state.unlink()
+    return size
 
 
 def _branch_points(tree: Tree) -> set[tuple[int, int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.advisors.base import Series
-from engine.controller import node_rows, recovery
+from engine.controller import node_rows, recovery, retention
 from engine.controller.advisor_calls import AdvisorCallRecorder
 from engine.controller.node_rows import TrainingRewards
 from engine.controller.run_record import CommandInbox, RunRecorder, now
@@ -216,6 +216,14 @@ class RunState:
         """The files of a checkpoint were deleted; the score stays."""
         self.tree.forget_files(node_id, step)
         self._writer.update("checkpoints", {"node_id": node_id, "step": step}, kept=False)
+
+    def drop_optimizer(self, node_id: int, step: int) -> None:
+        """Leave of a checkpoint's files the policy alone. Raises OSError or ValueError where that cannot be done."""
+        path = self.checkpoint_path(node_id, step)
+        if freed := retention.drop_optimizer(path):
+            size = sum(each.stat().st_size for each in path.iterdir())
+            self._writer.update("checkpoints", {"node_id": node_id, "step": step}, bytes=size)
+            self.event("info", "optimizer state deleted", f"#{node_id} step {step}: {freed} bytes", node_id)
 
     # ---- what happened --------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     findings += _trl(config)
     findings += _strategy(config)
     findings += _budget(config)
+    findings.append(_scoring(config))
     findings += _batch(config, space)
     findings += executor_check.look(config, here)
     findings += memory_check.memory(config, sizes, here) if sizes else ()
@@ -168,6 +169,13 @@ def _batch(config: RunConfig, space: Space | None) -> Iterator[CheckFinding]:
     if space and PROMPTS in space and not space[PROMPTS].fixed and not budget.minutes and not budget.gpu_hours:
         text = "a budget of steps or nodes does not count that a larger batch takes longer; set budget.minutes too"
         yield CheckFinding("warning", f"space.{PROMPTS}", text)
+
+
+def _scoring(config: RunConfig) -> CheckFinding:
+    sizes = config.evaluation
+    look = f", {sizes.first_look} of them at a first look" if sizes.first_look else ""
+    ends = f"{sizes.rerank_prompts} rerank the best, {sizes.test_prompts} test"
+    return CheckFinding("ok", "scoring", f"{sizes.validation_prompts} prompts steer{look}; {ends}")
 
 
 def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:

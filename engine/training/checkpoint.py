@@ -17,9 +17,7 @@ import torch
 
 from engine.errors import UserError
 from engine.training import lora
-from engine.training.events import MANIFEST
-
-OPTIMIZER = "optimizer.pt"
+from engine.training.events import MANIFEST, OPTIMIZER
 
 
 def write_checkpoint(

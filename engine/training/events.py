@@ -31,6 +31,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 MANIFEST = "manifest.json"
 """Written last into the directory of a checkpoint: one without it is not complete."""
+OPTIMIZER = "optimizer.pt"
+"""The optimizer's state in the directory of a checkpoint."""
 
 
 class SegmentEnd(StrEnum):
@@ -137,8 +139,7 @@ class SegmentSpec(WorkerMessage):
         steps: GRPO steps of this segment, those done among them. seed: of data order and sampling, one per segment.
         directory: where checkpoints are written: `checkpoint-<step>/` each with `manifest.json` written last.
         checkpoint_every: steps between checkpoints (each is scored); the last step always has one.
-        first_look: prompts that a checkpoint is asked first, the others where the answers call for it
-            (`engine.domain.first_look`); 0 asks all at once.
+        first_look: prompts that a checkpoint is asked first (`engine.domain.first_look`); 0 asks all at once.
         begun: outcomes of the parent on these prompts, "" where they are not known.
         batch_size: completions per GRPO step. micro_batch: completions per forward pass; divides batch_size.
         precision: "auto" is bf16 on an accelerator that has it and fp32 on a CPU.

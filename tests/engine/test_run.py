@@ -239,5 +239,9 @@ def test_a_human_prunes_stops_and_expands(runs: Path) -> None:
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", mine["node_id"])
     pruned = {row["node_id"] for row in live.rows(directory, "SELECT node_id FROM nodes WHERE pruned")}
     assert {node, mine["node_id"]} <= pruned
+    assert live.command(directory, "expand", payload=wish) == (
+        "refused", f"#{node} is pruned: nothing is trained from it any more",
+    )  # fmt: skip
+    live.wait_for_rows(directory, "SELECT 1 FROM events WHERE kind = 'optimizer state deleted' AND node_id = ?", node)
     later = live.wait_for_rows(directory, "SELECT parent_id FROM nodes WHERE node_id > ?", max(pruned))
     assert all(row["parent_id"] not in pruned for row in later)

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.controller.retention import SPARE_BYTES, missing_bytes, superfluous
+from engine.controller.retention import SPARE_BYTES, missing_bytes, policies_only, superfluous
 from engine.domain.score import Score
 from engine.domain.space import Intent, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
@@ -60,3 +60,25 @@ def test_room_is_counted_in_bytes(tmp_path: Path) -> None:
     assert missing_bytes(tmp_path, checkpoint_bytes=0, checkpoints=1) == 0
     assert missing_bytes(tmp_path, checkpoint_bytes=2**60, checkpoints=1) > 2**60
     assert SPARE_BYTES > 0
+
+
+def test_of_a_pruned_subtree_only_policies_stay() -> None:
+    tree = tree_of([0, 1, 0, 3], [50, 80, 30, 90])
+    tree.prune(3)
+    assert set(policies_only(tree)) == {(3, 5), (3, 10), (4, 5), (4, 10)}
+    tree.forget_files(3, 5)
+    assert (3, 5) not in policies_only(tree)
+
+
+def test_where_a_segment_begins_that_is_under_way_the_optimizers_state_stays() -> None:
+    tree = tree_of([0, 0], [50, 80])
+    tree.add(Node(3, Transition(2, 10, Intent.KEEP), {}, NodeState.RUNNING))
+    tree.prune(2)
+    assert set(policies_only(tree)) == {(2, 5)}
+
+
+def test_what_is_not_pruned_keeps_its_optimizers_state() -> None:
+    assert (
+        policies_only(tree_of([0, 1, 0], [50, 80, 30], [NodeState.FINISHED, NodeState.CRASHED, NodeState.STOPPED]))
+        == []
+    )
