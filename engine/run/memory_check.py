@@ -16,6 +16,7 @@ from engine.host import machine
 from engine.host.model_files import ModelFiles
 from engine.host.weight_files import adapter_parameters
 from engine.run.config import RunConfig
+from engine.run.evaluation_sizes import settled
 from engine.run.findings import CheckFinding
 from engine.run.training_section import VllmSection
 from engine.words import counted
@@ -54,7 +55,8 @@ def _tokenizer_bytes(model: ModelFiles) -> int:
 
 def _largest_evaluation(config: RunConfig) -> int:
     """Prompts of it."""
-    return max(config.evaluation.validation_prompts, config.evaluation.rerank_prompts, config.evaluation.test_prompts)
+    sizes = settled(config).evaluation
+    return max(sizes.validation_prompts, sizes.rerank_prompts, sizes.test_prompts)
 
 
 def _steps_per_generation(space: Space | None) -> int:

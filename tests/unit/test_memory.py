@@ -22,6 +22,7 @@ from engine.host import machine
 from engine.host.model_files import ModelFiles, read_model
 from engine.run import memory_check
 from engine.run.config import RunConfig, parse
+from engine.run.evaluation_sizes import settled
 from engine.run.findings import CheckFinding
 from tests.unit.cli_process import ROOT
 
@@ -152,7 +153,7 @@ def test_on_a_cpu_vllm_takes_a_copy_of_the_weights_and_a_cache() -> None:
 def test_an_evaluation_takes_no_more_memory_than_its_prompts() -> None:
     sizes = "[evaluation]\nvalidation_prompts = 8\nrerank_prompts = 8\ntest_prompts = 8\n"
     few, many = (replace(of(text), batch=1, scored=64) for text in (sizes, ""))
-    assert (few.asked, many.asked) == (8, config().evaluation.test_prompts)
+    assert (few.asked, many.asked) == (8, settled(config()).evaluation.test_prompts)
     assert estimate(few).generation < estimate(many).generation
 
 
