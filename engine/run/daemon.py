@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from engine.advisors.base import Advisor, shown_name
 from engine.advisors.factory import make as make_advisor
@@ -112,7 +113,7 @@ class _ReadyLine:
 
 def _serve(directory: RunDirectory, tell: _ReadyLine) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
-    config = settled(run_file.load(directory.config))
+    config = run_file.load(directory.config)
     lock = RunLock(
         directory, Holder(os.getpid(), version("llmzero-tui"), datetime.now(UTC).isoformat(timespec="seconds"))
     )
@@ -193,6 +194,7 @@ def assemble(
     config: RunConfig, directory: RunDirectory, writer: Writer, advisor: Advisor, executor: Executor
 ) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
+    config = settled(config, _sizes_before(writer))
     task = _task(config.task.name)
     suggested = task.space()
     space = config.build_space(suggested)
@@ -217,6 +219,12 @@ def assemble(
     if config.name != directory.name and run_file.rename(directory.config, directory.name):  # it was moved
         config = config.model_copy(update={"name": directory.name})
     return Controller(config, space, run, strategy, advisor, executor, lambda asked: asked.build_space(suggested))
+
+
+def _sizes_before(writer: Writer) -> dict[str, Any]:
+    """[evaluation] of the last engine of the run; nothing in a new run."""
+    known = json.loads(next(iter(writer.rows("SELECT config FROM runs")), {"config": "{}"})["config"])
+    return {name: value for name, value in known.get("evaluation", {}).items() if value}
 
 
 def _resumed(

@@ -6,6 +6,10 @@ of the run file: the same file gives the same sizes on every machine, whatever e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from engine.run.config import EvaluationSection, RunConfig
 
 ANSWER_COST = 0.5
@@ -34,8 +38,12 @@ def prompts_of_segment(config: RunConfig) -> float:
     return share / (1 - share) * config.search.segment_steps * config.training.batch_size / (ANSWERS * ANSWER_COST)
 
 
-def settled(config: RunConfig) -> RunConfig:
-    """The run file with a number for every size that it leaves open (0); the others stay as they are."""
+def settled(config: RunConfig, before: Mapping[str, Any] = MappingProxyType({})) -> RunConfig:
+    """The run file with a number for every size that it leaves open (0); the others stay as they are.
+
+    Args:
+        before: [evaluation] as an earlier engine of the run settled it: what is open stays so.
+    """
     sizes, pays = config.evaluation, prompts_of_segment(config)
     given: dict[str, int] = {}
     if not sizes.validation_prompts:
@@ -48,6 +56,7 @@ def settled(config: RunConfig) -> RunConfig:
         given["test_prompts"] = _within(closing * TEST_PART / 2, TEST, 32)
     if not sizes.rerank_prompts:
         given["rerank_prompts"] = _within(closing * (1 - TEST_PART) / (CHECKPOINTS + sizes.soup), RERANK, 32)
+    given |= {name: before[name] for name in given if name in before}
     return config.model_copy(update={"evaluation": sizes.model_copy(update=given)}) if given else config
 
 

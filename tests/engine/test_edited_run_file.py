@@ -38,7 +38,7 @@ RUN: dict[str, Any] = {
     "task": {"name": "knights"},
     "budget": {"steps": 0, "nodes": 2},
     "search": {"segment_steps": 6},
-    "evaluation": {"validation_prompts": 64},
+    "evaluation": {"validation_prompts": 64, "rerank_prompts": 32, "test_prompts": 64},
 }
 EDITED: dict[str, Any] = {
     "name": "other", "task.name": "dedup", "task.on_error": "fail",
@@ -48,6 +48,7 @@ EDITED: dict[str, Any] = {
     "search.segment_steps": 8, "search.roots": 2, "search.seed": 5, "search.comparator": "off",
     "search.no_signal": "go-on", "evaluation.soup": False,
     "evaluation.validation_prompts": 32, "evaluation.rerank_prompts": 64, "evaluation.test_prompts": 128,
+    "evaluation.share": 0.3, "evaluation.first_look": 16,
     "evaluation.checkpoints": 3, "advisor.kind": "rules", "advisor.model": "other:8b",
     "advisor.host": "http://127.0.0.1:1", "advisor.timeout_seconds": 60.0, "advisor.wait_seconds": 2.0,
     "advisor.share": 0.5, "advisor.shows_rules": True, "advisor.roles": ["analyst"],

@@ -65,6 +65,9 @@ def test_settled_sizes_stay_when_the_budget_grows() -> None:
     begun = asked()
     raised = begun.model_copy(update={"budget": begun.budget.model_copy(update={"steps": 9000})})
     assert settled(raised).evaluation == begun.evaluation
+    opened = raised.model_copy(update={"evaluation": EvaluationSection()})
+    assert settled(opened).evaluation.test_prompts > begun.evaluation.test_prompts
+    assert settled(opened, begun.evaluation.model_dump()).evaluation == begun.evaluation
 
 
 def test_a_limit_in_time_alone_is_taken_for_a_thousand_steps() -> None:
