@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.run.config import EvaluationSection, RunConfig
 
-ANSWER_COST = 0.5
+ANSWER_COST = 0.6
 """Time of an answer that is only scored, as a share of a completion's that is trained on (docs/search.md)."""
 ANSWERS = 2
 """Completions that a scored prompt takes: one greedy, one at temperature 1."""

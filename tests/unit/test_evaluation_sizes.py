@@ -42,10 +42,10 @@ def test_evaluation_keeps_to_its_share_of_the_usual_budgets(steps: int, batch: i
 
 def test_a_budget_buys_more_prompts_until_they_are_enough() -> None:
     assert [sizes(asked(steps=steps)) for steps in (300, 600, 1200, 2000, 50_000)] == [
-        (144, 36, 64, 256), (144, 36, 128, 256), (144, 36, 256, 544), (144, 36, 448, 928), (144, 36, 512, 1024),
+        (120, 32, 64, 256), (120, 32, 96, 256), (120, 32, 224, 448), (120, 32, 384, 768), (120, 32, 512, 1024),
     ]  # fmt: skip
     assert sizes(asked(steps=50_000, batch=256)) == (256, 64, 512, 1024)
-    assert sizes(asked("share = 0.3"))[0] > 144
+    assert sizes(asked("share = 0.3"))[0] > 120
 
 
 def test_the_least_prompts_are_asked_whatever_they_take() -> None:
