@@ -138,6 +138,8 @@ name = "{task}"
 path = "{case.base}"
 [evaluation]
 validation_prompts = {scored}
+rerank_prompts = {scored}
+test_prompts = {scored}
 batch_size = {scored}
 [space.max_completion_length]
 fixed = {case.completion}
@@ -312,13 +314,14 @@ class Results:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         kept = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else {}
+        self.load: float = kept.get("load", os.getloadavg()[0])
         self.cases: dict[str, Measured] = {key: Measured(**value) for key, value in kept.get("cases", {}).items()}
         self.pairs: list[tuple[float, float]] = [(ours, bare) for ours, bare in kept.get("pairs", [])]
 
     def keep(self) -> None:
         if self._path:
             cases = {key: asdict(value) for key, value in self.cases.items()}
-            text = json.dumps({"cases": cases, "pairs": self.pairs}, indent=1)
+            text = json.dumps({"load": self.load, "cases": cases, "pairs": self.pairs}, indent=1)
             self._path.write_text(text, encoding="utf-8")
 
 
@@ -415,7 +418,7 @@ def floor() -> str:
     return "\n".join(lines)
 
 
-def report(results: Results, load: float) -> str:
+def report(results: Results) -> str:
     """The page."""
     gpu = torch.cuda.is_available()
     where = torch.cuda.get_device_name(0) if gpu else f"{machine.cores()} CPU cores, one used"
@@ -450,8 +453,8 @@ words in fp32; the gradient of a trained head.
 
 {against_bare(PAIRED, results.pairs)}
 
-Machine: {where}, {platform.system()} {platform.machine()}; load average when it began {load:.1f}. Above 1.5, other
-processes shared the cores: CPU seconds and memory are right then, the switch's wall seconds are too long.
+Machine: {where}, {platform.system()} {platform.machine()}; load average when it began {results.load:.1f}. Above 1.5,
+other processes shared the cores: CPU seconds and memory are right then, the switch's wall seconds are too long.
 
 ## What a GPU must have: estimates
 
@@ -483,7 +486,7 @@ def main() -> None:
     if arguments.bare:
         print(json.dumps(train_bare(Case(**json.loads(arguments.bare[0])), int(arguments.bare[1]))))
         return
-    load, results, only = os.getloadavg()[0], Results(arguments.results), arguments.only
+    results, only = Results(arguments.results), arguments.only
     for part, cases in (("cases", CASES), ("held-out", HELD_OUT)):
         for case in cases if only in (None, part) else ():
             if case.key not in results.cases:
@@ -492,7 +495,7 @@ def main() -> None:
                 print(row(case, results.cases[case.key]), flush=True)
     if only in (None, "pairs"):
         asyncio.run(more_pairs(PAIRED, results, arguments.pairs))
-    text = report(results, load)
+    text = report(results)
     if arguments.write:
         arguments.write.write_text(text, encoding="utf-8")
     else:
