@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, of_outcomes
+from engine.store.queries import load
+from engine.store.writer import Writer
+from llmzero_tui.user.queries import packaged
+from tests.engine.store_engine import checkpoint_row, node_row, run_row
 
 LOOK, ALL = 36, 144
 
@@ -41,3 +46,21 @@ def test_the_middle_is_looked_into_when_it_falls_behind_and_the_end_not_when_it_
 def test_without_the_policy_before_the_end_is_asked_everything() -> None:
     assert enough(fallen(15), None, ends=False)
     assert not enough(fallen(15), None, ends=True)
+
+
+def test_the_best_of_a_node_is_never_a_lucky_first_look(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    run_row(writer)
+    node_row(writer, 0)
+    node_row(writer, 1, 0, 0)
+    for node, step, right, n in ((0, 0, 10, 100), (1, 25, 30, 32), (1, 50, 60, 100)):
+        checkpoint_row(writer, node, step, right, right, n)
+    writer.flush()
+    [_, listed] = writer.rows(load("cli_nodes"))
+    assert (listed["best_step"], listed["best_n"], listed["best_value"]) == (50, 100, 0.6)
+    [tried] = writer.rows(load("ui_siblings"), (0,))
+    assert (tried["n"], tried["value"]) == (100, 0.6)
+    assert [(p["node_id"], p["step"]) for p in writer.rows(load("ui_places"))] == [(1, 50), (0, 0), (1, 25)]
+    paid = writer.rows(next(q.text.rstrip(";") for q in packaged() if q.name == "which-changes-paid"))
+    assert [row["gain"] for row in paid] == pytest.approx([0.5])
+    writer.close()
