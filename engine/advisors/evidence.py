@@ -188,10 +188,10 @@ def score_at(node: Node, step: int) -> Score | None:
 
 
 def score_text(score: Score) -> str:
-    """ "0.31 [0.26 to 0.36], greedy 0.35, T=1 0.29, n 256"."""
+    """ "0.31 [0.26 to 0.36], greedy 0.35, sampled 0.29, n 256"."""
     return (
         f"{short(score.value)} {interval(score)}, greedy {short(score.greedy / score.n)}, "
-        f"T=1 {short(score.sampled / score.n)}, n {score.n}"
+        f"sampled {short(score.sampled / score.n)}, n {score.n}"
     )
 
 
@@ -217,7 +217,7 @@ def checkpoints_table(evidence: Evidence) -> str:
             f"#{node_id}", str(step), str(node.start_steps + step), short(score.value), interval(score),
             short(score.greedy / score.n), short(score.sampled / score.n), str(score.n), mark,
         ))  # fmt: skip
-    heads = ("node", "step", "total steps", "validation", "95%", "greedy", "T=1", "n", "")
+    heads = ("node", "step", "total steps", "validation", "95%", "greedy", "sampled", "n", "")
     return table(heads, rows) if rows else ""
 
 

@@ -57,7 +57,7 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
                 MoveStep("temperature", 0.15, "more diverse rollouts"),
                 MoveStep("epsilon_high", 0.08, "lets rare tokens gain probability", clipping=True),
             ),
-            "entropy stays above its value at the end of this segment, and validation at T=1 does not fall",
+            "entropy stays above its value at the end of this segment, and validation of sampled answers does not fall",
             earlier=True,
         ),
         MovePlan(
@@ -70,7 +70,7 @@ REMEDIES: Mapping[str, Sequence[MovePlan]] = {
                 MoveStep("top_k", 0, "no likely tokens alone", to=0),
                 MoveStep("learning_rate", 0.7, "smaller updates beside the new term"),
             ),
-            "entropy stays above its value at the end of this segment, and validation at T=1 does not fall",
+            "entropy stays above its value at the end of this segment, and validation of sampled answers does not fall",
             earlier=True,
             lead=("entropy_coef", "use_adaptive_entropy"),
         ),
@@ -285,7 +285,7 @@ EXPLORE: Sequence[MovePlan] = (
             MoveStep("temperature", 0.2, "wider exploration"),
             MoveStep("num_generations", 1, "less noisy advantage estimates"),
         ),
-        "validation at T=1 rises, and greedy validation does not fall",
+        "validation of sampled answers rises, and greedy validation does not fall",
     ),
     MovePlan(
         "refine",
@@ -303,7 +303,7 @@ EXPLORE: Sequence[MovePlan] = (
             MoveStep("temperature", -0.2, "sharpens what already works"),
             MoveStep("num_generations", 1, "more completions make up for less variety"),
         ),
-        "validation at T=1 rises towards greedy",
+        "validation of sampled answers rises towards greedy",
     ),
 )
 """When nothing is wrong, or when every remedy has been tried: what might be better than to continue unchanged.
@@ -331,7 +331,7 @@ DESIGNS: Sequence[MovePlan] = (
             MoveStep("num_generations", 1, "less noisy advantage estimates"),
             MoveStep(TASK, 0.34, "harder prompts from the start"),
         ),
-        "an early rise at T=1",
+        "an early rise of sampled answers",
     ),
     MovePlan(
         "high learning rate, stronger KL penalty",

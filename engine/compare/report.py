@@ -166,7 +166,7 @@ class ComparisonReport:
             if line is not None:
                 rows.append((cell.task, cell.strategy, str(cell.seed), *_measured(line)))
         note = "One measurement of each run; [95% interval over the test prompts]."
-        header = ("task", "strategy", "seed", "test score", "greedy", "T=1", "n", "base", "policy", "revision")
+        header = ("task", "strategy", "seed", "test score", "greedy", "sampled", "n", "base", "policy", "revision")
         return TextTable("Runs", note, header, tuple(rows))
 
 
@@ -218,7 +218,7 @@ def _summary(report: ComparisonReport) -> Iterator[str]:
     revisions = sorted({each for line in standing.done.values() for each in line["revisions"]})
     yield f"Written by `{report.command}` from {len(standing.done)} of {len(report.cells)} runs."
     yield ""
-    yield "A test score is (greedy + 2 · T=1) / 3 of the accuracies on test prompts that nothing else has seen. All"
+    yield "A test score is (greedy + 2 · sampled) / 3 of the accuracies on test prompts that nothing else has seen. All"
     yield "strategies have the same start, budget, validation prompts, checkpoint selection and reranking."
     yield f"Code: {', '.join(revisions) or 'none yet'}. Advisor: {', '.join(sorted(_advisors(report))) or 'none yet'}."
     if len(revisions) > 1:

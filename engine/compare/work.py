@@ -185,7 +185,7 @@ class ComparisonRunner:
         drop(each.directory, self.keep)
         self._failures = 0
         test, seconds = line["test"], line["spent"]["wall_seconds"]
-        shares = f"greedy {test['greedy'] / test['n']:.3f}, T=1 {test['sampled'] / test['n']:.3f} (n {test['n']})"
+        shares = f"greedy {test['greedy'] / test['n']:.3f}, sampled {test['sampled'] / test['n']:.3f} (n {test['n']})"
         self.tell(f"done {cell.title}: test {shares}, {seconds:.0f} s")
 
     def _fail(self, cell: ComparisonCell, why: str) -> None:

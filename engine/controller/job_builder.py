@@ -17,7 +17,7 @@ from engine.domain.tree import Node, NodeState, Tree
 from engine.host import machine, threads
 from engine.host.model_files import parameters
 from engine.run.config import RunConfig
-from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SegmentSpec, VllmSpec
+from engine.training.events import Evaluate, EvaluationSpec, LoraSpec, SamplingSpec, SegmentSpec, VllmSpec
 
 READ_PROMPTS = 8
 """So many of the validation prompts that steer are told with their greedy completion at every checkpoint: the same ones
@@ -130,9 +130,12 @@ class JobBuilder:
 
     def _as_long(self, spec: EvaluationSpec) -> EvaluationSpec:
         """With what holds for the whole run: length of answers, how many at once, form of the prompts."""
-        length, at_once = self._config.evaluation_length(self._space), self._config.evaluation.batch_size
+        sizes = self._config.evaluation
         chat = ChatFormat.of(self._config.model)
-        return spec.model_copy(update={"max_completion_length": length, "batch_size": at_once, "chat": chat})
+        return spec.model_copy(update={
+            "max_completion_length": self._config.evaluation_length(self._space), "batch_size": sizes.batch_size,
+            "chat": chat, "sampling": SamplingSpec(**sizes.sampling),
+        })  # fmt: skip
 
     def _vllm(self) -> VllmSpec | None:
         vllm = self._config.training.vllm

@@ -144,7 +144,7 @@ class NoSignalBrake:
     def _base(self) -> str:
         for checkpoint in self._run.tree.root.checkpoints:
             score = checkpoint.score
-            return f"; the base answers {score.sampled} of {score.n} validation prompts correctly at T=1"
+            return f"; the base answers {score.sampled} of {score.n} validation prompts correctly by a sampled answer"
         return ""
 
     def remedy(self) -> str:

@@ -35,7 +35,7 @@ class PromptSet(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Correct completions out of `n` prompts: greedy decoding, and one sample per prompt at T=1.
+    """Correct completions out of `n` prompts: greedy decoding, and one sample per prompt.
 
     Attributes:
         outcomes: a digit for each prompt in order, greedy + 2 sampled: 0 neither answer is correct, 1 the greedy one, 2

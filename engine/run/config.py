@@ -150,8 +150,19 @@ class EvaluationSection(RunFileSection):
     batch_size: int = Field(default=0, ge=0, le=100_000)
     """Prompts answered at once, halved for as long as memory runs out; 0 takes 256, or as many as keep their keys and
     values below 4 GiB. Sampled answers depend on it."""
+    temperature: float = Field(default=1.0, gt=0, le=10)
+    """Temperature of the sampled answer to each prompt, the same all through a run; the other answer is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Tokens of the sampled answer come from the most likely ones that together have this probability; 1: all."""
+    top_k: int = Field(default=0, ge=0, le=1_000_000)
+    """Tokens of the sampled answer come from so many of the most likely ones; 0: all."""
     soup: bool = True
     """Whether the mean of the last checkpoints' weights is one more candidate at the end."""
+
+    @property
+    def sampling(self) -> dict[str, float]:
+        """How the sampled answers are drawn, by the names that Transformers and vLLM share."""
+        return {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
 
     @field_validator("validation_prompts", "first_look", "rerank_prompts", "test_prompts")
     @classmethod
@@ -161,6 +172,8 @@ class EvaluationSection(RunFileSection):
         return value
 
 
+SAMPLING = EvaluationSection().sampling
+"""How answers are sampled unless the run file says otherwise: from the policy as it is."""
 LEAST_CONTEXT = 2048
 """Tokens below which no question of an advisor fits."""
 

@@ -145,8 +145,8 @@ def findings(config: RunConfig, measured: DryRunResult) -> Iterator[CheckFinding
     """One line each for pass rate, learning signal, time, evaluation's share of it, and memory."""
     base = measured.base
     low, high = wilson(base.sampled, base.n)
-    rate = f"the base solves {base.sampled} of {base.n} validation prompts at T=1: {_ratio(base.sampled / base.n)}"
-    text = f"{rate} [{_ratio(low)}, {_ratio(high)}]; {base.greedy} greedily"
+    rate = f"the base solves {base.sampled} of {base.n} validation prompts by a sampled answer"
+    text = f"{rate}: {_ratio(base.sampled / base.n)} [{_ratio(low)}, {_ratio(high)}]; {base.greedy} greedily"
     yield CheckFinding("ok" if 0 < base.sampled < base.n else "warning", "pass rate", text + _unscored(base))
     begins = _default(config)
     groups = rollouts(begins, STEPS, config.training.batch_size) // int(numeric(begins["num_generations"]))

@@ -28,7 +28,7 @@ from engine.run import (
     vllm_check,
 )
 from engine.run.child_answer import child_answer
-from engine.run.config import RunConfig
+from engine.run.config import SAMPLING, RunConfig
 from engine.run.findings import CheckFinding, CheckReport
 from engine.run.rundir import lacks_locks
 from engine.run.strategies import check_packages
@@ -175,7 +175,9 @@ def _scoring(config: RunConfig) -> CheckFinding:
     sizes = config.evaluation
     look = f", {sizes.first_look} of them at a first look" if sizes.first_look else ""
     ends = f"{sizes.rerank_prompts} rerank the best, {sizes.test_prompts} test"
-    return CheckFinding("ok", "scoring", f"{sizes.validation_prompts} prompts steer{look}; {ends}")
+    drawn = [f"{name} {value:g}" for name, value in sizes.sampling.items() if value != SAMPLING[name]]
+    sampled = f"; answers are sampled at {', '.join(drawn)}" if drawn else ""
+    return CheckFinding("ok", "scoring", f"{sizes.validation_prompts} prompts steer{look}; {ends}{sampled}")
 
 
 def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:

@@ -1,4 +1,4 @@
-"""Scores a policy on a task's prompts, greedily and at temperature 1, by batched generation.
+"""Scores a policy on a task's prompts, by greedy and by sampled answers, by batched generation.
 
 Called by a segment at its checkpoints and by the worker for `Evaluate`. It leaves the model's mode and every random
 number generator as it found them, so that evaluating does not change what is trained next.
@@ -22,7 +22,7 @@ from engine.domain.memory import EVALUATION_PROMPTS, evaluation_batch, sequence_
 from engine.domain.score import outcomes_of
 from engine.errors import UserError
 from engine.host.model_files import layer_sizes
-from engine.training.events import Evaluation, EvaluationSpec
+from engine.training.events import Evaluation, EvaluationSpec, SamplingSpec
 from engine.training.policy import check_answers, free_memory, positions_of
 from engine.training.rewards import Grader, Rollout, as_sample, clean
 from tasks.base import Item, Split, Task
@@ -76,7 +76,7 @@ def evaluate(
         grader, generation = Grader(task, on_error), vllm(longest, length) if vllm else None
         if generation is not None:
             ready.enter_context(generation.awake())
-        ask = _asker(model, tokenizer, length, seed, bf16, generation)
+        ask = _asker(model, tokenizer, length, seed, spec.sampling, bf16, generation)
         at_once = spec.batch_size or (EVALUATION_PROMPTS if generation else _batch(model, longest + length, bf16))
         answers = _ScoredAnswers(tokenizer, grader, items, prompts, ask, end_ids(model, tokenizer), at_once, beat)
         beat(0, len(items))
@@ -227,20 +227,27 @@ def _batch(model: Any, tokens: int, bf16: bool) -> int:
     return evaluation_batch(sequence_bytes(layer_sizes(config.to_dict()), config.vocab_size, tokens, compute))
 
 
-def _asker(model: Any, tokenizer: Any, length: int, seed: int, bf16: bool, generation: KeptGeneration | None) -> Ask:
+def _asker(
+    model: Any, tokenizer: Any, length: int, seed: int, sampling: SamplingSpec, bf16: bool,
+    generation: KeptGeneration | None,
+) -> Ask:  # fmt: skip
     """What answers: Transformers, or vLLM where there is one. `seed`: of vLLM's samples; Transformers draws from
     torch's."""
     if generation is None:
 
         def transformers(prompts: Sequence[list[int]], sample: bool, each_second: _EachSecond) -> list[list[int]]:
             with _autocast(model, bf16):
-                return _generate(model, tokenizer, prompts, length, sample, each_second)
+                return _generate(model, tokenizer, prompts, length, sampling if sample else None, each_second)
 
         return transformers
     ends, asked = end_ids(model, tokenizer), itertools.count()
 
     def vllm(prompts: Sequence[list[int]], sample: bool, each_second: _EachSecond) -> list[list[int]]:
-        common = {"max_tokens": length, "stop_token_ids": ends, "temperature": float(sample)}
+        common = {
+            "max_tokens": length,
+            "stop_token_ids": ends,
+            **(sampling.model_dump() if sample else {"temperature": 0.0}),
+        }
         # A seed for each: with one for all their draws would be the same.
         settings = [common | {"seed": zlib.crc32(f"{seed}/{next(asked)}".encode())} for _ in prompts]
         return generation.answer(prompts, settings, each_second.tick)
@@ -249,18 +256,19 @@ def _asker(model: Any, tokenizer: Any, length: int, seed: int, bf16: bool, gener
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[list[int]], length: int, sample: bool, each_token: StoppingCriteria
-) -> list[list[int]]:
-    """Tokens of a completion of each prompt; what follows the one that ends it is padding."""
+    model: Any, tokenizer: Any, prompts: Sequence[list[int]], length: int, sampling: SamplingSpec | None,
+    each_token: StoppingCriteria,
+) -> list[list[int]]:  # fmt: skip
+    """Tokens of a completion of each prompt, greedy without `sampling`; after the one that ends it comes padding."""
     ends = end_ids(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
     width = max(map(len, prompts))
     ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
     # Every field is set: what is left out would be taken from the model's own generation_config (top_k 20 …).
-    settings: dict[str, Any] = {"do_sample": sample, "repetition_penalty": 1.0}
-    if sample:
-        settings |= {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None}
+    settings: dict[str, Any] = {"do_sample": sampling is not None, "repetition_penalty": 1.0}
+    if sampling is not None:
+        settings |= {**sampling.model_dump(), "min_p": None}
     config = GenerationConfig(
         max_new_tokens=length,
         pad_token_id=pad,

@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, TypeAdapter, model_validator
 from engine.chat import ChatFormat
 from engine.domain.score import PromptSet, Score
 from engine.training.job_options import LoraSpec as LoraSpec
+from engine.training.job_options import SamplingSpec as SamplingSpec
 from engine.training.job_options import VllmSpec as VllmSpec
 from engine.training.job_options import WorkerMessage as WorkerMessage
 
@@ -64,7 +65,7 @@ class CompletionSample(WorkerMessage):
 
 
 class Evaluation(WorkerMessage):
-    """One scored set of prompts: `greedy` and `sampled` (T=1) are numbers of correct completions out of `n`.
+    """One scored set of prompts: `greedy` and `sampled` are numbers of correct completions out of `n`.
 
     `outcomes` has a digit for each prompt, see `engine.domain.score.Score`; `samples` are the greedy completions of the
     first prompts, for a human to read. `errors`: completions that the task could not score and that count as wrong;
@@ -102,11 +103,9 @@ class Evaluation(WorkerMessage):
 class EvaluationSpec(WorkerMessage):
     """How checkpoints are scored. The prompts are `task.items(split, n, seed)`; sampling uses `seed` too.
 
-    `samples`: of how many prompts, the first ones, the greedy completion is told in full. `batch_size`: prompts that
-    are answered at once, 0 as many as memory allows; halved for as long as it runs out. `max_completion_length`:
-    tokens of an answer at most, 0 takes the task's. `chat`: how prompts reach the policy, in training too. `part`: from
-    which of the n prompts up to which are asked, None all.
-    """
+    `samples`: of how many prompts, the first, the greedy completion is told in full. `batch_size`: prompts answered at
+    once, halved while memory runs out; 0 what it allows. `max_completion_length`: most tokens of an answer, 0 takes the
+    task's. `chat`: how prompts reach the policy. `part`: from which of the n prompts up to which, None all."""
 
     split: Literal["validation", "test"] = "validation"
     n: int = Field(ge=1, le=MOST_PROMPTS)
@@ -116,6 +115,7 @@ class EvaluationSpec(WorkerMessage):
     max_completion_length: int = Field(default=0, ge=0)
     chat: ChatFormat = ChatFormat()
     part: tuple[int, int] | None = None
+    sampling: SamplingSpec = SamplingSpec()
 
     def of_part(self, begin: int, end: int) -> EvaluationSpec:
         """Of the same prompts those from `begin` up to `end`; what is told in full is told of the first."""

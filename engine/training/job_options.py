@@ -1,4 +1,5 @@
-"""Parts of a job that a run may have or not: an adapter, vLLM. They go by the name of `engine.training.events`."""
+"""Parts of a job that a run may have or not (an adapter, vLLM), and how answers are sampled. They go by the name of
+`engine.training.events`."""
 
 from __future__ import annotations
 
@@ -29,6 +30,14 @@ class LoraSpec(WorkerMessage):
     target: str | list[str] = "all-linear"
     four_bit: bool = False
     seed: int = 0
+
+
+class SamplingSpec(WorkerMessage):
+    """How an answer that is scored is sampled; `top_p` 1 and `top_k` 0 leave out no token."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
 
 
 class VllmSpec(WorkerMessage):

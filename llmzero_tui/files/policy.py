@@ -115,7 +115,7 @@ def _card(result: RunResult) -> str:
             f"# {strategy.run}", "",
             f"The policy of the LLMZero run `{strategy.run}`, {plain(strategy.reported.policy, 200)}: `{base}` trained "
             f"by GRPO on the task `{plain(strategy.task)}` in {counted(strategy.steps, 'step')}.", "",
-            "Scores are (greedy + 2 · T=1) / 3 of the accuracies, with 95% intervals clustered by prompt. "
+            "Scores are (greedy + 2 · sampled) / 3 of the accuracies, with 95% intervals clustered by prompt. "
             "Validation scores steered the search, so the best of them is optimistic.", "",
             *("    " + line for line in scores), "", "## Strategy", "",
             *("    " + line for line in stages), "",

@@ -104,7 +104,7 @@ def result_rows(best: ReportedPolicy) -> tuple[list[str], list[list[str]]]:
         (policy, "test", best.test),
     ]
     rows = [[plain(who, 200), split, *measure(score)] for who, split, score in scores if who and score]
-    return ["policy", "split", "score", "95% interval", "greedy", "T=1", "n"], rows
+    return ["policy", "split", "score", "95% interval", "greedy", "sampled", "n"], rows
 
 
 def test_lines(best: ReportedPolicy) -> Iterator[str]:
@@ -120,7 +120,7 @@ def test_lines(best: ReportedPolicy) -> Iterator[str]:
 
 
 def measure(score: Score | None) -> list[str]:
-    """Score, interval, greedy accuracy, T=1 accuracy and n as cells."""
+    """Score, interval, accuracy of greedy and of sampled answers and n as cells."""
     if score is None:
         return [MISSING] * 5
     low, high = score.interval

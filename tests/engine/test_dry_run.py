@@ -56,7 +56,7 @@ def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = {each["subject"]: each for each in json.loads(done.stdout)}
-    assert "of 32 validation prompts at T=1: 0." in found["pass rate"]["text"]
+    assert "of 32 validation prompts by a sampled answer: 0." in found["pass rate"]["text"]
     assert "of 4 groups of completions in 2 steps" in found["learning signal"]["text"]
     assert "the budget is about 20 segments of 10 steps: about " in found["time"]["text"]
     assert "a worker used " in found["peak memory"]["text"]
@@ -163,7 +163,7 @@ def test_the_estimate_counts_every_limit(budget: str, says: str) -> None:
     assert says in found["time"].text
     assert found["time"].text.endswith(" GPU-hours")
     assert found["pass rate"].text.startswith(
-        "the base solves 4 of 32 validation prompts at T=1: 0.12 [0.05, 0.28]; 3 greedily"
+        "the base solves 4 of 32 validation prompts by a sampled answer: 0.12 [0.05, 0.28]; 3 greedily"
     )
     assert found["learning signal"].text.startswith("38% of 4 groups")
     assert found["peak memory"].text == "a worker used 900 MB, and 2.0 GB of the GPU; 2 workers take 1.8 GB"

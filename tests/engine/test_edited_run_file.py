@@ -62,6 +62,7 @@ EDITED: dict[str, Any] = {
     "training.precision": "fp32", "training.dtype": "bf16", "training.hang_seconds": 100.0,
     "training.stop_seconds": 30.0, "training.threads": 1, "training.keep_checkpoints": 3,
     "training.resume_when_free": False, "evaluation.max_completion_length": 16, "evaluation.batch_size": 64,
+    "evaluation.temperature": 0.6, "evaluation.top_p": 0.95, "evaluation.top_k": 20,
     "training.optimizer": "adamw-8bit",
     "training.lora.rank": 8, "training.lora.alpha": 4.0, "training.lora.dropout": 0.1,
     "training.lora.target": ["q_proj"], "training.lora.base": "nf4",

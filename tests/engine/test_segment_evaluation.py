@@ -13,7 +13,7 @@ from engine.errors import UserError
 from engine.testing.letters import Letters
 from engine.training import events, policy
 from engine.training.evaluate import evaluate
-from engine.training.events import EvaluationSpec, SegmentEnd
+from engine.training.events import EvaluationSpec, SamplingSpec, SegmentEnd
 from engine.training.scoring import run_evaluation
 from tasks import registry
 from tasks.base import Item, Reward, Split
@@ -139,6 +139,14 @@ def test_sampling_is_at_temperature_one_whatever_the_model_suggests(tiny_base: s
     evaluate(biased, tokenizer, biased_task, spec)
     assert biased_task.asked == plain_task.asked
     assert plain_task.asked[:20] != plain_task.asked[20:]
+
+
+@pytest.mark.parametrize("one", [{"top_k": 1}, {"temperature": 1e-4}, {"top_p": 1e-6}])
+def test_sampled_answers_are_drawn_as_the_specification_says(model: Any, tokenizer: Any, one: dict[str, Any]) -> None:
+    """From the likeliest token alone, and at a temperature near 0, they are the greedy ones."""
+    task = Remembers()
+    evaluate(model, tokenizer, task, EvaluationSpec(n=20, sampling=SamplingSpec(**one)))
+    assert task.asked[:20] == task.asked[20:]
 
 
 def test_scoring_leaves_mode_and_random_numbers_alone(model: Any, tokenizer: Any) -> None:

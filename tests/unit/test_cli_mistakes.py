@@ -134,7 +134,7 @@ def test_a_bench_without_a_bank_answers_or_a_page(tmp_path: Path) -> None:
 def test_a_comparison_whose_page_has_no_place(tmp_path: Path) -> None:
     plan = 'name = "small"\ntasks = ["knights"]\nseeds = [1]\n[strategies.fixed]\nstrategy = "fixed"\n'
     (tmp_path / "plan.toml").write_text(plan)
-    for page, words in (("page.txt", [".md"]), ("new/page.md", ["new is not a directory"])):
+    for page, words in (("page.txt", [".md"]), ("new/evidence.md", ["new is not a directory"])):
         refused(llmzero("compare", "plan.toml", "--report", "--to", page, cwd=tmp_path), page, *words)
     assert entries(tmp_path) == {"plan.toml"}
 

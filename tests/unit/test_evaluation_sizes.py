@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from engine.controller.job_builder import JobBuilder, steering
+from engine.domain.space import Intent, Transition
 from engine.run.config import EvaluationSection, RunConfig, parse
 from engine.run.evaluation_sizes import ANSWER_COST, ANSWERS, of_ends, of_segment, settled
+from engine.training.events import SamplingSpec
+from tests.unit.test_run_state import begin
 
 FILE = """
 [task]
@@ -78,3 +84,18 @@ def test_a_limit_in_time_alone_is_taken_for_a_thousand_steps() -> None:
 def test_few_prompts_tell_nothing() -> None:
     with pytest.raises(ValueError, match="must be 0, or a whole number from 8 to 100000"):
         EvaluationSection(test_prompts=7)
+
+
+def test_every_evaluation_of_a_run_samples_its_answers_alike(tmp_path: Path) -> None:
+    config = settled(asked("temperature = 0.6\ntop_p = 0.95\ntop_k = 20"))
+    run = begin(tmp_path / "run")
+    builder = JobBuilder(config, config.build_space({}), run)
+    transition = Transition(0, 0, Intent.ROOT, {}, label="x", rationale="why", expected="what")
+    proposal = run.propose(
+        transition, run.tree.root.configuration, steps=4, seed=1, advisor="rules", call_id=None, deadline=None
+    )
+    wanted = SamplingSpec(temperature=0.6, top_p=0.95, top_k=20)
+    assert builder.segment(run.tree[proposal.node], 1).evaluation.sampling == wanted
+    assert builder.evaluate("base", [tmp_path], steering(64)).evaluation.sampling == wanted
+    assert SamplingSpec(**EvaluationSection().sampling) == SamplingSpec()
+    run.close()

@@ -67,6 +67,12 @@ def test_every_finding_is_one_line(tmp_path: Path) -> None:
         assert finding.text
 
 
+def test_how_answers_are_sampled_is_told_where_it_is_not_as_usual() -> None:
+    assert "sampled" not in found(config(), "scoring").text
+    told = found(config("[evaluation]\ntemperature = 0.6\ntop_k = 20\n"), "scoring").text
+    assert told.endswith("answers are sampled at temperature 0.6, top_k 20")
+
+
 # ---- task -----------------------------------------------------------------------------------------------------------
 
 TASK = """

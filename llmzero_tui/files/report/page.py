@@ -147,8 +147,8 @@ def _result(report: RunReport) -> Iterator[str]:
     short = f"soup of {counted(len(best.members), 'checkpoint')}" if best.kind == "soup" and best.members else ""
     yield table(header, [[short if short and row[0] != "base" else row[0], *row[1:]] for row in rows])
     yield (
-        "A score is (greedy + 2 · T=1) / 3 of the accuracies; 95% intervals are clustered by prompt. Validation scores "
-        "steered the search, so that the best of them is optimistic; test prompts steered nothing."
+        "A score is (greedy + 2 · sampled) / 3 of the accuracies; 95% intervals are clustered by prompt. Validation "
+        "scores steered the search, so that the best of them is optimistic; test prompts steered nothing."
     )
     if not report.result.strategy.stages:
         yield _said(report.result.no_gain or "nothing beats the base model yet")
