@@ -171,6 +171,14 @@ class EvaluationSection(RunFileSection):
             raise ValueError(f"must be 0, or a whole number from {LEAST_PROMPTS} to 100000")
         return value
 
+    @model_validator(mode="after")
+    def _a_look_is_at_part(self) -> Self:
+        if 0 < self.validation_prompts < self.first_look:
+            raise ValueError(
+                f"first_look = {self.first_look}: must be at most validation_prompts, {self.validation_prompts}"
+            )
+        return self
+
 
 SAMPLING = EvaluationSection().sampling
 """How answers are sampled unless the run file says otherwise: from the policy as it is."""
@@ -256,12 +264,22 @@ class RunConfig(RunFileSection):
         return with_todays_names(data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
+    def _micro_batch_divides(self) -> Self:
+        batch, size = self.training.batch_size, self.training.micro_batch
+        if size and batch % size and PROMPTS not in self.space:
+            raise ValueError(
+                f"training.micro_batch = {size} does not divide training.batch_size = {batch}; use a divisor, or 0 for "
+                "the whole batch"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _several_processes_fit(self) -> Self:
         processes, training = self.executor.processes, self.training
         if processes == 1:
             return self
         asked = f"executor.gpus_per_worker = {processes}"
-        if training.batch_size % processes:
+        if training.batch_size % processes and PROMPTS not in self.space:
             raise ValueError(f"{asked} does not divide training.batch_size = {training.batch_size}")
         if training.dynamic_sampling:
             raise ValueError(f"{asked} needs training.dynamic_sampling = 0")

@@ -21,7 +21,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from engine.advisors.base import Advisor, shown_name
 from engine.advisors.factory import make as make_advisor
@@ -40,7 +39,7 @@ from engine.host.model_files import find_model
 from engine.run import config as run_file
 from engine.run import source_policy, trackers
 from engine.run.config import RunConfig
-from engine.run.evaluation_sizes import settled
+from engine.run.evaluation_sizes import in_force, settled
 from engine.run.launch import BY_A_BUG
 from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.search.registry import make as make_strategy
@@ -194,7 +193,7 @@ def assemble(
     config: RunConfig, directory: RunDirectory, writer: Writer, advisor: Advisor, executor: Executor
 ) -> Controller:
     """Every room of this run. Raises UserError when the run file asks for what is not there."""
-    config = settled(config, _sizes_before(writer))
+    config = settled(config, in_force(writer.rows))
     task = _task(config.task.name)
     suggested = task.space()
     space = config.build_space(suggested)
@@ -219,12 +218,6 @@ def assemble(
     if config.name != directory.name and run_file.rename(directory.config, directory.name):  # it was moved
         config = config.model_copy(update={"name": directory.name})
     return Controller(config, space, run, strategy, advisor, executor, lambda asked: asked.build_space(suggested))
-
-
-def _sizes_before(writer: Writer) -> dict[str, Any]:
-    """[evaluation] of the last engine of the run; nothing in a new run."""
-    known = json.loads(next(iter(writer.rows("SELECT config FROM runs")), {"config": "{}"})["config"])
-    return {name: value for name, value in known.get("evaluation", {}).items() if value}
 
 
 def _resumed(

@@ -171,7 +171,8 @@ def _evaluation(share: float, most: float) -> CheckFinding:
     text = f"about {share:.0%} of the workers' time goes into scoring policies"
     if share <= most:
         return CheckFinding("ok", "evaluation", text)
-    return CheckFinding("warning", "evaluation", f"{text}; fewer prompts or checkpoints, or longer segments, cost less")
+    less = "fewer prompts or checkpoints, or longer segments, cost less"
+    return CheckFinding("warning", "evaluation", f"{text}, more than evaluation.share = {most:g}; {less}")
 
 
 def _default(config: RunConfig) -> Configuration:

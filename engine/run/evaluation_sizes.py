@@ -6,7 +6,8 @@ of the run file: the same file gives the same sizes on every machine, whatever e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -48,7 +49,8 @@ def settled(config: RunConfig, before: Mapping[str, Any] = MappingProxyType({}))
     given: dict[str, int] = {}
     if not sizes.validation_prompts:
         looks = (sizes.checkpoints - 1) / LOOK
-        given["validation_prompts"] = n = _within(STEERING_PART * pays / (1 + looks), VALIDATION, 8)
+        n = max(sizes.first_look, _within(STEERING_PART * pays / (1 + looks), VALIDATION, 8))
+        given["validation_prompts"] = n
         if not sizes.first_look:
             given["first_look"] = max(LEAST_LOOK, n // LOOK)
     closing = (1 - STEERING_PART) * pays * _segments(config)
@@ -58,6 +60,12 @@ def settled(config: RunConfig, before: Mapping[str, Any] = MappingProxyType({}))
         given["rerank_prompts"] = _within(closing * (1 - TEST_PART) / (CHECKPOINTS + sizes.soup), RERANK, 32)
     given |= {name: before[name] for name in given if name in before}
     return config.model_copy(update={"evaluation": sizes.model_copy(update=given)}) if given else config
+
+
+def in_force(rows: Callable[[str], list[dict[str, Any]]]) -> dict[str, Any]:
+    """[evaluation] as the last engine of a run settled it, read by SQL; nothing in a new run."""
+    known = json.loads(next(iter(rows("SELECT config FROM runs")), {"config": "{}"})["config"])
+    return {name: value for name, value in known.get("evaluation", {}).items() if value}
 
 
 def of_segment(sizes: EvaluationSection) -> int:

@@ -20,6 +20,7 @@ from engine.errors import UserError, short, short_path
 from engine.run import launch, source_policy
 from engine.run.config import RunConfig
 from engine.run.edits import edited, why_fixed
+from engine.run.evaluation_sizes import in_force, settled
 from engine.run.rundir import RunDirectory
 from engine.run.section import explain
 from engine.store.reader import open_run
@@ -74,7 +75,7 @@ def fork(source: RunDirectory, config: RunConfig, runs_dir: Path) -> RunDirector
     Raises:
         UserError: the name is taken, the source cannot be read, or the place cannot be written.
     """
-    directory = launch.create_run(config, runs_dir)
+    directory = launch.create_run(settled(config, _sizes(source)), runs_dir)
     try:
         _copy_rows(source, directory)
         _copy_files(source, directory)
@@ -87,6 +88,15 @@ def fork(source: RunDirectory, config: RunConfig, runs_dir: Path) -> RunDirector
             ) from error
         raise
     return directory
+
+
+def _sizes(source: RunDirectory) -> dict[str, Any]:
+    """[evaluation] as it is in force in the source: its scores are those of the fork."""
+    reader = open_run(source.path)
+    try:
+        return in_force(reader.rows)
+    finally:
+        reader.close()
 
 
 def _copy_rows(source: RunDirectory, directory: RunDirectory) -> None:

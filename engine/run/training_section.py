@@ -157,15 +157,6 @@ class TrainingSection(RunFileSection):
             raise ValueError('lora.base = "nf4" needs vllm.mode = "off": adapters cannot be merged into 4 bits exactly')
         return self
 
-    @model_validator(mode="after")
-    def _micro_batch_divides(self) -> Self:
-        if self.micro_batch and self.batch_size % self.micro_batch:
-            raise ValueError(
-                f"micro_batch = {self.micro_batch} does not divide batch_size = {self.batch_size}; "
-                "use a divisor, or 0 for the whole batch"
-            )
-        return self
-
 
 class ExecutorSection(RunFileSection):
     """[executor]: where segments are trained. A worker trains one at a time, on a fixed share of the machine."""

@@ -10,6 +10,10 @@ CREATE OR REPLACE MACRO wilson_high(k, n) AS CASE WHEN n > 0 THEN
 CREATE OR REPLACE MACRO score_low(value, n, effective_n) AS wilson_low(value * coalesce(effective_n, n), coalesce(effective_n, n));
 CREATE OR REPLACE MACRO score_high(value, n, effective_n) AS wilson_high(value * coalesce(effective_n, n), coalesce(effective_n, n));
 
+-- The score on the first k of n prompts; that on all of them where outcomes are not known. A digit of outcomes is three times what the prompt scores.
+CREATE OR REPLACE MACRO score_of_first(k, value, n, outcomes) AS CASE WHEN k >= n OR coalesce(length(outcomes), 0) < k THEN value ELSE
+    (6 * k - length(replace(left(outcomes, k), '1', '')) - 2 * length(replace(left(outcomes, k), '2', '')) - 3 * length(replace(left(outcomes, k), '3', ''))) / (3 * k) END;
+
 -- What identifies the policy of a checkpoint, and its name for people. As engine/domain/policy.py has it.
 CREATE OR REPLACE MACRO checkpoint_key(node, step) AS '[[' || node || ',' || step || ']]';
 CREATE OR REPLACE MACRO checkpoint_name(node, step) AS CASE WHEN node = 0 THEN 'base' ELSE '#' || node || ' step ' || step END;
@@ -125,9 +129,9 @@ SELECT advisor, role, model, count(*) AS calls, count(*) FILTER (error <> '') AS
 FROM agent_calls GROUP BY ALL ORDER BY seconds DESC;
 
 CREATE OR REPLACE VIEW advisor_record AS
-WITH ends AS (SELECT node_id, arg_max(value, step) AS value FROM scores GROUP BY node_id),
-gained AS (SELECT n.advisor, ends.value - begun.value AS gain FROM nodes n JOIN ends USING (node_id)
-    JOIN scores begun ON begun.node_id = n.parent_id AND begun.step = n.branch_step WHERE n.intent = 'change'),
+WITH ends AS (SELECT * FROM checkpoints QUALIFY step = max(step) OVER (PARTITION BY node_id)),
+gained AS (SELECT n.advisor, score_of_first(least(e.n, b.n), e.value, e.n, e.outcomes) - score_of_first(least(e.n, b.n), b.value, b.n, b.outcomes) AS gain
+    FROM nodes n JOIN ends e USING (node_id) JOIN checkpoints b ON b.node_id = n.parent_id AND b.step = n.branch_step WHERE n.intent = 'change'),
 gains AS (SELECT advisor, count(*) AS trained, avg(gain) AS gain, stddev_samp(gain) / sqrt(count(*)) AS gain_error FROM gained GROUP BY advisor),
 answered AS (SELECT advisor, count(*) AS answers, count(*) FILTER (error = '') AS valid FROM agent_calls WHERE model <> ''
     AND (error = '' OR split_part(error, ':', 1) IN ('empty', 'not json', 'cut off', 'schema', 'place', 'repetition')) GROUP BY advisor)
@@ -199,7 +203,7 @@ COMMENT ON VIEW best_trajectory IS 'The stages from the base model to the report
 COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every node, its value at the parent, and whether the node is on the best trajectory; value is NULL for a category, whose name is in text.';
 COMMENT ON VIEW parameter_moves IS 'One row a change of a hyperparameter by a transition of the search (first segments and repairs left out): from which value to which, and the direction, 1 or -1.';
 COMMENT ON VIEW parameter_dynamics IS 'Per hyperparameter: how often it was changed, up and down, the share of ups with its 95% Wilson interval, and its way along the best trajectory. `llmzero dynamics` adds reversals with a null.';
-COMMENT ON VIEW advisor_record IS 'What advisors are worth in this run: changes of theirs that were trained, their mean gain of validation with its standard error (NULL for a single one), and of a model the answers and how many of them could be used.';
+COMMENT ON VIEW advisor_record IS 'What advisors are worth in this run: changes of theirs that were trained, their mean gain of validation, on the prompts that both policies were asked, with its standard error (NULL for a single one), and of a model the answers and how many of them could be used.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';
 COMMENT ON VIEW failures IS 'Segments that ended by a fault, with the reason and the node that repaired them.';
 COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, reported policy, last event: run_header without the run file. One row.';

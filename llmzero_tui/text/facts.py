@@ -297,8 +297,9 @@ def tree_lines(facts: RunFacts) -> Iterator[str]:
 
 
 def best_score(row: Row) -> str:
-    """The best score of a node of `cli_nodes`."""
-    return score(row["best_value"], row["best_low"], row["best_high"])
+    """The best score of a node of `cli_nodes`, with its n where it is of a first look alone."""
+    few = f" (n {row['best_n']})" if row["first_look"] else ""
+    return score(row["best_value"], row["best_low"], row["best_high"]) + few
 
 
 def _best(branch: TreeBranch) -> str:

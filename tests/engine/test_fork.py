@@ -11,6 +11,7 @@ from engine.controller.run_state import RunState
 from engine.errors import UserError
 from engine.run import forking, launch
 from engine.run.config import load, parse
+from engine.run.evaluation_sizes import settled
 from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
 from engine.store.writer import Writer
@@ -44,6 +45,14 @@ def test_a_fork_keeps_the_tree_and_goes_on_under_its_own_budget_and_space(tmp_pa
     assert not any("name" in line for line in told)
     assert rows(old, TREE) == tree
     assert rows(old, "SELECT name, state FROM runs") == [{"name": "before", "state": "finished"}]
+
+
+def test_a_fork_asks_as_many_prompts_as_its_source_whatever_its_budget(tmp_path: Path) -> None:
+    _, old = search(settled(parse(RUN.format(nodes=2))), tmp_path / "before", SimulatedExecutor(0.05), RulesAdvisor())
+    asked = load(old.config) if old.config.is_file() else settled(parse(RUN.format(nodes=2)))
+    old.config.write_text(RUN.format(nodes=2), encoding="utf-8")  # every size left open, as the user wrote it
+    new = forking.fork(old, forking.changed(load(old.config), "after", {"budget.nodes": 400}), tmp_path)
+    assert load(new.config).evaluation == asked.evaluation
 
 
 def test_a_live_run_can_be_forked_and_files_of_checkpoints_are_linked(tmp_path: Path) -> None:

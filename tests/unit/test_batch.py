@@ -19,6 +19,7 @@ from engine.errors import UserError
 from engine.host.model_files import read_model
 from engine.run import memory_check
 from engine.run.config import RunConfig, parse
+from engine.run.evaluation_sizes import settled
 from engine.training.events import Evaluation, SegmentSpec, StepMetrics
 from tests.unit.cli_process import ROOT
 from tests.unit.test_run_state import begin
@@ -89,7 +90,7 @@ def test_a_forward_pass_has_the_largest_divisor_of_the_batch(batch: int, limit: 
 
 def jobs(tmp_path: Path, extra: str) -> tuple[RunState, JobBuilder]:
     run = begin(tmp_path / "run")
-    asked = config(SEARCHED + extra)
+    asked = settled(config(SEARCHED + extra))
     return run, JobBuilder(asked, asked.build_space({}), run)
 
 
@@ -134,6 +135,12 @@ def test_tokens_of_a_run_count_the_batch_of_every_node(tmp_path: Path) -> None:
     [row] = run.rows(SCORES, [32])
     assert row["all_tokens"] == row["tokens"] == 10 * (32 + 8 + 64)
     run.close()
+
+
+def test_a_micro_batch_need_not_divide_a_batch_that_is_not_used() -> None:
+    with pytest.raises(UserError, match=r"training.micro_batch = 24 does not divide training.batch_size = 32"):
+        config("[training]\nmicro_batch = 24\n")
+    assert config(SEARCHED + "[training]\nmicro_batch = 24\n").training.micro_batch == 24
 
 
 def test_processes_of_a_worker_must_share_every_batch() -> None:

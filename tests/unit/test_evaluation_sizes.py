@@ -67,6 +67,12 @@ def test_a_number_that_is_given_is_asked_and_then_all_prompts_at_once() -> None:
     assert settled(given) == given
 
 
+def test_a_first_look_is_at_part_of_the_prompts() -> None:
+    with pytest.raises(ValueError, match="first_look = 500: must be at most validation_prompts, 100"):
+        EvaluationSection(validation_prompts=100, first_look=500)
+    assert sizes(asked("first_look = 200"))[:2] == (200, 200)
+
+
 def test_settled_sizes_stay_when_the_budget_grows() -> None:
     begun = asked()
     raised = begun.model_copy(update={"budget": begun.budget.model_copy(update={"steps": 9000})})

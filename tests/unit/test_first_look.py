@@ -11,6 +11,7 @@ from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, of_outcomes
 from engine.store.queries import load
 from engine.store.writer import Writer
+from llmzero_tui.text.facts import best_score
 from llmzero_tui.user.queries import packaged
 from tests.engine.store_engine import checkpoint_row, node_row, run_row
 
@@ -63,4 +64,38 @@ def test_the_best_of_a_node_is_never_a_lucky_first_look(tmp_path: Path) -> None:
     assert [(p["node_id"], p["step"]) for p in writer.rows(load("ui_places"))] == [(1, 50), (0, 0), (1, 25)]
     paid = writer.rows(next(q.text.rstrip(";") for q in packaged() if q.name == "which-changes-paid"))
     assert [row["gain"] for row in paid] == pytest.approx([0.5])
+    writer.close()
+
+
+def test_a_node_that_got_first_looks_alone_shows_the_last_with_its_n(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    run_row(writer)
+    node_row(writer, 0)
+    node_row(writer, 1, 0, 0)
+    for node, step, right, n in ((0, 0, 10, 100), (1, 25, 30, 32), (1, 50, 8, 32)):
+        checkpoint_row(writer, node, step, right, right, n)
+    writer.flush()
+    base, looked = writer.rows(load("cli_nodes"))
+    assert (looked["best_step"], looked["best_value"]) == (50, 0.25)
+    assert best_score(looked).endswith("] (n 32)")
+    assert "(n" not in best_score(base)
+    writer.close()
+
+
+def test_an_advisors_record_compares_on_the_prompts_that_both_were_asked(tmp_path: Path) -> None:
+    """The end of the change was looked at on the first half of the prompts, of which the parent solved all."""
+    writer = Writer(tmp_path / "run.duckdb")
+    run_row(writer)
+    node_row(writer, 0)
+    node_row(writer, 1, 0, 0, intent="change")
+    for node, step, outcomes in ((0, 0, "3" * 32 + "0" * 32), (1, 50, "3" * 16 + "2" * 8 + "1" * 8)):
+        n, both = len(outcomes), outcomes.count("3")
+        greedy, sampled = both + outcomes.count("1"), both + outcomes.count("2")
+        writer.insert(
+            "checkpoints", node_id=node, step=step, path="x", bytes=1, n=n, greedy=greedy, sampled=sampled,
+            value=(greedy + 2 * sampled) / (3 * n), kept=True, outcomes=outcomes,
+        )  # fmt: skip
+    writer.flush()
+    [record] = writer.rows("FROM advisor_record")
+    assert (record["trained"], record["gain"]) == (1, pytest.approx((16 + 8 * 2 / 3 + 8 / 3) / 32 - 1))
     writer.close()
