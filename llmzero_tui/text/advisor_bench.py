@@ -101,16 +101,21 @@ def _diagnoses(result: Result) -> BenchTable:
     last = result["horizons"][-1]
     advisors = list(dict.fromkeys(name for row in result["diagnoses"] for name in row["gain"]))
     rows = [
-        (plain(row["diagnosis"]), str(row["points"]), *(_interval(row["gain"].get(name)) for name in advisors))
+        (plain(row["diagnosis"]), str(row["points"]), *(_of(row["gain"].get(name), row["points"]) for name in advisors))
         for row in result["diagnoses"]
     ]
     return BenchTable(
         "Where the gain comes from",
         f"Mean gain after {last} steps by the worst diagnosis of the segment that leads to the point, with its 95% "
-        "interval over points.",
+        "interval over points; with the number of points where an advisor answered at fewer.",
         ("diagnosis", "points", *map(plain, advisors)),
         rows,
     )
+
+
+def _of(value: Mapping[str, Any] | None, points: int) -> str:
+    """A mean over so many points, or over fewer."""
+    return _interval(value) + (f" ({value['n']})" if value is not None and value["n"] < points else "")
 
 
 def _verdict(value: Mapping[str, Any] | None) -> str:
@@ -218,8 +223,9 @@ def _number(value: float | None) -> str:
 
 HEAD = """# How well advisors decide
 
-Measured by `llmzero advisor-bench`, on the bank of decisions that is shipped; this page is what it wrote with `--to
-docs/advisor-bench.md`. With a model of yours:
+Measured by `llmzero advisor-bench`, on the bank of decisions that is shipped; this page is what it wrote with
+`--answers assets/decisions/answers-smollm2-135m.jsonl --to docs/advisor-bench.md`. An advisor that answered at some of
+the points has its means over those alone: the table of differences is what compares it. With a model of yours:
 
 ```
 llmzero advisor-bench --advisor ollama --model qwen3-vl:4b --answers qwen3-vl-4b.jsonl
@@ -261,6 +267,6 @@ gain is the difference from continuing with the same seeds, prompt by prompt.
   kinds of change gained, anywhere and under the worst diagnosis. They continue where nothing is expected to gain.
   Transitions that are bad on purpose teach nothing. Where they gain more than the rules, the rules are to be changed.
 - The standard error of a single gain is over prompts; how far training seeds differ is in the intervals, which are over
-  points (t). Points of one task share its test prompts and its base model; five tiny tasks are
+  points (t). Points of one task share its test prompts and its base model; a few tiny tasks are
   no sample of the tasks that there are.
 """

@@ -19,6 +19,7 @@ from engine.analysis.strategy import StrategyStage, TrainingStrategy, read_strat
 from engine.analysis.summary import SPENDING, summarise
 from engine.domain.parameters import direction
 from engine.domain.score import Score
+from engine.run.config import SAMPLING
 from engine.run.rundir import RunDirectory
 from engine.store.reader import Reader, open_run
 from engine.words import counted, values_text
@@ -152,6 +153,15 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
         yield still
     if best.kind == "soup":
         yield f"{plain(best.policy, 200)}: the mean of the weights of these checkpoints"
+    if drawn := sampling_line(strategy):
+        yield drawn
+
+
+def sampling_line(strategy: TrainingStrategy) -> str:
+    """How the sampled answers behind the scores were drawn, where it was not from the policy as it is."""
+    asked = strategy.run_file.get("evaluation", {})
+    drawn = {name: asked[name] for name, usual in SAMPLING.items() if asked.get(name, usual) != usual}
+    return f"scored answers were sampled at {values_text(drawn)}" if drawn else ""
 
 
 def changing(strategy: TrainingStrategy) -> list[str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from engine.analysis.strategy import read_strategy
 from engine.controller.job_builder import JobBuilder, steering
 from engine.domain.space import Intent, Transition
 from engine.run.config import EvaluationSection, RunConfig, parse
 from engine.run.evaluation_sizes import ANSWER_COST, ANSWERS, of_ends, of_segment, settled
+from engine.store.writer import Writer
 from engine.training.events import SamplingSpec
+from llmzero_tui.text.summary import sampling_line
+from tests.engine.store_engine import node_row, run_row
 from tests.unit.test_run_state import begin
 
 FILE = """
@@ -105,3 +110,24 @@ def test_every_evaluation_of_a_run_samples_its_answers_alike(tmp_path: Path) -> 
     assert builder.evaluate("base", [tmp_path], steering(64)).evaluation.sampling == wanted
     assert SamplingSpec(**EvaluationSection().sampling) == SamplingSpec()
     run.close()
+
+
+@pytest.mark.parametrize(
+    ("drawn", "told"),
+    [
+        ({"temperature": 1.0, "top_p": 1.0, "top_k": 0}, ""),
+        ({}, ""),  # a run of an older version
+        ({"temperature": 0.9, "top_p": 1.0, "top_k": 20}, "scored answers were sampled at temperature 0.9, top_k 20"),
+    ],
+)
+def test_results_say_how_answers_were_sampled_where_it_is_not_as_usual(
+    tmp_path: Path, drawn: dict[str, float], told: str
+) -> None:
+    writer = Writer(tmp_path / "run.duckdb")
+    run_row(writer)
+    node_row(writer, 0)
+    writer.flush()
+    writer.update_run(config=json.dumps({"evaluation": drawn}))
+    writer.flush()
+    assert sampling_line(read_strategy(writer.rows)) == told
+    writer.close()
