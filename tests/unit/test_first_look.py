@@ -49,14 +49,20 @@ def test_without_the_policy_before_the_end_is_asked_everything() -> None:
     assert not enough(fallen(15), None, ends=True)
 
 
-def test_the_best_of_a_node_is_never_a_lucky_first_look(tmp_path: Path) -> None:
+def of_one_node(tmp_path: Path, *scores: tuple[int, int, int, int]) -> Writer:
+    """A run of a base that solves 10 of 100 prompts and of #1, with checkpoints of node, step, prompts solved, asked."""
     writer = Writer(tmp_path / "run.duckdb")
     run_row(writer)
     node_row(writer, 0)
     node_row(writer, 1, 0, 0)
-    for node, step, right, n in ((0, 0, 10, 100), (1, 25, 30, 32), (1, 50, 60, 100)):
+    for node, step, right, n in ((0, 0, 10, 100), *scores):
         checkpoint_row(writer, node, step, right, right, n)
     writer.flush()
+    return writer
+
+
+def test_the_best_of_a_node_is_never_a_lucky_first_look(tmp_path: Path) -> None:
+    writer = of_one_node(tmp_path, (1, 25, 30, 32), (1, 50, 60, 100))
     [_, listed] = writer.rows(load("cli_nodes"))
     assert (listed["best_step"], listed["best_n"], listed["best_value"]) == (50, 100, 0.6)
     [tried] = writer.rows(load("ui_siblings"), (0,))
@@ -68,13 +74,7 @@ def test_the_best_of_a_node_is_never_a_lucky_first_look(tmp_path: Path) -> None:
 
 
 def test_a_node_that_got_first_looks_alone_shows_the_last_with_its_n(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "run.duckdb")
-    run_row(writer)
-    node_row(writer, 0)
-    node_row(writer, 1, 0, 0)
-    for node, step, right, n in ((0, 0, 10, 100), (1, 25, 30, 32), (1, 50, 8, 32)):
-        checkpoint_row(writer, node, step, right, right, n)
-    writer.flush()
+    writer = of_one_node(tmp_path, (1, 25, 30, 32), (1, 50, 8, 32))
     base, looked = writer.rows(load("cli_nodes"))
     assert (looked["best_step"], looked["best_value"]) == (50, 0.25)
     assert best_score(looked).endswith("] (n 32)")
