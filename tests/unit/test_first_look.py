@@ -50,7 +50,7 @@ def test_without_the_policy_before_the_end_is_asked_everything() -> None:
 
 
 def of_one_node(tmp_path: Path, *scores: tuple[int, int, int, int]) -> Writer:
-    """A run of a base that solves 10 of 100 prompts and of #1, with checkpoints of node, step, prompts solved, asked."""
+    """A run of a base, 10 of 100 prompts solved, and of #1; `scores`: node, step, prompts solved and asked."""
     writer = Writer(tmp_path / "run.duckdb")
     run_row(writer)
     node_row(writer, 0)
