@@ -103,6 +103,7 @@ class JobBuilder:
             trl=dict(config.trl),
             overlong_penalty=config.training.overlong_penalty,
             dynamic_sampling=config.training.dynamic_sampling,
+            fsdp=config.training.fsdp and config.executor.processes > 1,
             steps=node.planned_steps,
             done=node.steps,
             seed=seed,

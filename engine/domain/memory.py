@@ -64,6 +64,8 @@ class TrainingSizes:
         tokenizer: bytes of the tokenizer's files, of which each checkpoint has a copy.
         scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit; asked: that
             the largest evaluation has.
+        shards: processes that divide weights, gradients and moments among them (FSDP). Each gathers all weights to
+            generate, and one for scoring.
         gpu: whether it lies on one. vllm: bytes that vLLM takes of this memory where it generates, its copy of the
             weights among them, 0 for a server's; None where Transformers generates. sleeps: whether they are given back
             while the policy is trained.
@@ -86,6 +88,7 @@ class TrainingSizes:
     scored: int = 512
     prompts: int = 0
     asked: int = EVALUATION_PROMPTS
+    shards: int = 1
     gpu: bool = False
     vllm: int | None = None
     sleeps: bool = False
@@ -152,17 +155,20 @@ class MemoryEstimate:
 
 def estimate(of: TrainingSizes) -> MemoryEstimate:
     """What one worker takes of the memory that the model lies in."""
-    copies = of.parameters * of.compute if of.compute < of.weight and not of.four_bit else 0
+    copies = of.parameters * of.compute if of.compute < of.weight and not of.four_bit and of.shards == 1 else 0
     tokens = of.micro_batch * (of.prompt + of.completion)
     trained = of.trained * of.trained_weight
     rollouts = of.batch * sequence_bytes(of.layers, of.vocabulary, of.prompt + of.completion, of.compute)
     one = sequence_bytes(of.layers, of.vocabulary, of.prompt + of.scored, of.compute)
     generation = max(rollouts, one * min(of.prompts or evaluation_batch(one), of.asked))
+    layer = trained // max(1, of.layers.layers) if of.shards > 1 else 0
+    if of.shards > 1:
+        generation += of.kept
     return MemoryEstimate(
-        weights=of.kept + copies + (trained if of.adapter else 0),
-        reference=trained if of.penalty else 0,
-        optimizer=of.moments,
-        gradients=trained,
+        weights=of.kept // of.shards + copies + (trained if of.adapter else 0),
+        reference=trained // of.shards if of.penalty else 0,
+        optimizer=of.moments // of.shards,
+        gradients=trained // of.shards + 2 * layer,
         activations=int(tokens * _activations(of) * (_BESIDE_ADAPTER if of.adapter and not of.gpu else _BESIDE)),
         logits=_logits(of, tokens),
         generation=generation if of.vllm is None else of.vllm if of.sleeps else 0,

@@ -279,6 +279,8 @@ class RunConfig(RunFileSection):
         if processes == 1:
             return self
         asked = f"executor.gpus_per_worker = {processes}"
+        if training.fsdp and (training.lora.rank or training.optimizer != "adamw"):
+            raise ValueError('training.fsdp = true needs training.lora.rank = 0 and training.optimizer = "adamw"')
         if training.batch_size % processes and PROMPTS not in self.space:
             raise ValueError(f"{asked} does not divide training.batch_size = {training.batch_size}")
         if training.dynamic_sampling:

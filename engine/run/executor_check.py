@@ -15,6 +15,9 @@ from engine.words import counted
 
 def look(config: RunConfig, here: Machine) -> Iterator[CheckFinding]:
     """What the workers train on."""
+    if config.training.fsdp and config.executor.processes == 1:
+        text = "true: a worker has one process, which holds all; executor.gpus_per_worker says how many divide it"
+        yield CheckFinding("warning", "training.fsdp", text)
     if config.executor.kind == "ray":
         yield _ray(config)
         return

@@ -44,6 +44,7 @@ def sizes(config: RunConfig, model: ModelFiles, space: Space | None, prompt: int
         penalty=space is None or _penalty(space), batch=batch * _steps_per_generation(space),
         micro_batch=training.micro_batch or batch, prompt=prompt, completion=completion,
         scored=config.evaluation_length(space, _LENGTH) if space else completion,
+        shards=config.executor.processes if training.fsdp else 1,
         prompts=config.evaluation.batch_size, asked=_largest_evaluation(config), gpu=gpu,
     )  # fmt: skip
 
@@ -95,7 +96,7 @@ def memory(config: RunConfig, of: TrainingSizes, here: machine.Machine) -> Itera
         return
     of = with_vllm(config.training.vllm, of, has)
     one = estimate(of)
-    need = workers * one.total
+    need = workers * one.total * (1 if of.gpu else config.executor.processes)
     text = f"about {gib(need)} for {counted(workers, 'worker')}"
     if of.vllm:
         text += f", of each {gib(of.vllm)} for vLLM" + (" while it generates" if of.sleeps else "")
@@ -134,6 +135,8 @@ def _remedy(config: RunConfig, largest: str) -> str:
             return "a smaller training.micro_batch or shorter completions help"
         case "generation":
             return "a smaller evaluation.batch_size, training.batch_size or shorter completions help"
+    if config.executor.processes > 1 and not config.training.fsdp and not config.training.lora.rank:
+        return "training.fsdp = true or an adapter ([training.lora] rank = 16) helps"
     if not config.training.lora.rank:
         return (
             'an adapter ([training.lora] rank = 16), training.dtype = "bf16" or training.optimizer = "adamw-8bit" helps'

@@ -129,6 +129,9 @@ class TrainingSection(RunFileSection):
     optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = "adamw"
     """8 bits a moment instead of 32, by bitsandbytes (`make setup EXTRAS=8bit`); paged: moved to the CPU's memory where
     the GPU's is full."""
+    fsdp: bool = False
+    """Whether the GPUs of a worker (executor.gpus_per_worker) divide weights, gradients and Adam's moments among them
+    (FSDP2), for full training of a model that does not fit on one."""
     hang_seconds: float = Field(default=900, gt=0)
     """A worker that is silent for this long is considered hung and replaced."""
     resume_when_free: bool = True
@@ -166,7 +169,8 @@ class ExecutorSection(RunFileSection):
     workers: int = Field(default=1, ge=1, le=64)
     """Segments trained at the same time."""
     gpus_per_worker: int = Field(default=1, ge=0, le=64)
-    """GPUs of one worker, with a process on each (DDP); 0 trains on the CPU. On a machine without a GPU: processes."""
+    """GPUs of one worker, with a process on each (DDP, or FSDP: training.fsdp); 0 trains on the CPU. On a machine
+    without a GPU: processes."""
     cpus_per_worker: int = Field(default=0, ge=0, le=1024)
     """CPU cores of one worker, which Ray keeps free for it; 0: one a process, and local workers share all cores."""
     address: str = ""

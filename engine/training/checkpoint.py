@@ -16,17 +16,17 @@ from typing import Any
 import torch
 
 from engine.errors import UserError
-from engine.training import lora
+from engine.training import lora, sharding
 from engine.training.events import MANIFEST, OPTIMIZER
 
 
 def write_checkpoint(
-    directory: Path, model: Any, tokenizer: Any, optimizer: Any | None, record: Mapping[str, Any]
+    directory: Path, model: Any, tokenizer: Any, optimizer: Mapping[str, Any] | None, record: Mapping[str, Any]
 ) -> int:
     """Write a complete checkpoint and return its size in bytes. What lay there from a lost attempt is replaced.
 
     Args:
-        optimizer: torch optimizer whose state is kept, or None (a soup has none).
+        optimizer: state of the torch optimizer, whole, or None (a soup has none).
         record: JSON values for the manifest (job, step, configuration, evaluation …).
 
     Raises:
@@ -42,7 +42,7 @@ def write_checkpoint(
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     if optimizer is not None:
-        torch.save(optimizer.state_dict(), directory / OPTIMIZER)
+        torch.save(optimizer, directory / OPTIMIZER)
     files = {path.name: path.stat().st_size for path in sorted(directory.iterdir())}
     for name in files:
         _sync(directory / name)
@@ -65,7 +65,7 @@ def load_optimizer(optimizer: Any, directory: str) -> None:
     state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     ours = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     try:
-        optimizer.load_state_dict(state)
+        optimizer.load_state_dict(sharding.sharded_state(optimizer, state))
     except ValueError as error:
         raise UserError(f"{str(path)!r} is of another model: {error}") from error
     for group, settings in zip(optimizer.param_groups, ours, strict=True):

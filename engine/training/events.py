@@ -150,6 +150,7 @@ class SegmentSpec(WorkerMessage):
         on_error: what a completion that the task cannot score does: "zero" counts as 0, "fail" ends the segment.
         overlong_penalty: share of the longest length over whose end the reward falls, 0 is off.
         dynamic_sampling: rounds in which groups of equal rewards are sampled again, 0 is off.
+        fsdp: whether a worker's processes divide weights, gradients and moments among them.
         vllm: what generates the completions, None for Transformers.
         lora: the adapter that is trained on the base, or None to train all weights. `parent` and `reference` are then
             adapters, or the base.
@@ -183,6 +184,7 @@ class SegmentSpec(WorkerMessage):
     lora: LoraSpec | None = None
     overlong_penalty: float = Field(default=0.0, ge=0, lt=1)
     dynamic_sampling: int = Field(default=0, ge=0)
+    fsdp: bool = False
 
     @property
     def steps_left(self) -> int:
@@ -194,17 +196,15 @@ class SegmentSpec(WorkerMessage):
 
 
 class Train(WorkerMessage):
-    """Train one segment. Answered by Started, Metrics…, Samples…, RewardErrors…, Checkpoint…, and exactly one
-    Ended."""
+    """Train one segment: Started, Metrics…, Samples…, RewardErrors…, Checkpoint… and one Ended answer."""
 
     kind: Literal["train"] = "train"
     segment: SegmentSpec
 
 
 class Evaluate(WorkerMessage):
-    """Score a policy without training; answered by Evaluated, or by Ended with a failure.
+    """Score a policy without training; answered by Evaluated, or by Ended with a failure. `vllm`: as in SegmentSpec.
 
-    `vllm`: what answers the prompts, None for Transformers.
     Several directories mean their *soup*: the policy whose weights are the mean of theirs, written to `save_to`.
     """
 

@@ -68,10 +68,13 @@ def located(source: str) -> str:
         raise UserError(f"model {source!r} cannot be downloaded from the hub: {one_line(str(error))[:300]}") from error
 
 
-def load_model(source: str, dtype: torch.dtype = torch.float32, *, four_bit: bool = False) -> Any:
+def load_model(
+    source: str, dtype: torch.dtype = torch.float32, *, four_bit: bool = False, options: Mapping[str, Any] = {}
+) -> Any:
     """The policy in `source` (a model directory or a hub id) on the CPU, in float32 unless told otherwise.
 
     With `four_bit` its linear layers but the head are 4-bit NormalFloats that compute in `dtype`, on the accelerator.
+    `options`: further ones of Transformers' from_pretrained.
 
     Raises:
         UserError: there is no loadable model, or its weights are not all that the architecture wants, and no others.
@@ -86,6 +89,7 @@ def load_model(source: str, dtype: torch.dtype = torch.float32, *, four_bit: boo
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             **(_four_bits(dtype) if four_bit else {}),
+            **options,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"model {source!r} cannot be loaded: {one_line(str(error))[:300]}") from error

@@ -21,7 +21,7 @@ from trl import GRPOTrainer
 from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, of_outcomes
 from engine.errors import Fault
-from engine.training import events, failures, kept_vllm, lora, policy, settings, vllm_generation
+from engine.training import events, failures, kept_vllm, lora, policy, settings, sharding, vllm_generation
 from engine.training.checkpoint import load_optimizer, write_checkpoint
 from engine.training.control import JobControl
 from engine.training.dynamic_sampling import RefillingTrainer, SparePrompts
@@ -131,7 +131,7 @@ class SegmentTraining:
         self._beat("loading the tokenizer")
         self._tokenizer = policy.load_tokenizer(spec.base)
         self._beat("loading the model")
-        model = self._load()
+        model = self._load(fsdp=spec.fsdp)
         policy.check_tokens(model, self._tokenizer, spec.base)
         self._beat("reading the prompts")
         items = settings.training_items(practice, spec, chosen)
@@ -181,13 +181,17 @@ class SegmentTraining:
         with self._control.abandonable(spec.job, self.steps) if starts else nullcontext(), own_vllm:
             return kind(**arguments)
 
-    def _load(self) -> Any:
-        """The policy that the segment starts from."""
+    def _load(self, *, fsdp: bool = False) -> Any:
+        """The policy that the segment starts from; with `fsdp` the part of it that this process holds."""
         spec = self.spec
         dtype = policy.weights_dtype(spec.dtype, spec.precision, frozen=spec.lora is not None)
-        if spec.lora is None:
+        if spec.lora is not None:
+            return lora.load_policy(spec.base, spec.lora, spec.parent, dtype)
+        if not fsdp:
             return policy.load_model(spec.parent, dtype)
-        return lora.load_policy(spec.base, spec.lora, spec.parent, dtype)
+        part = policy.load_model(spec.parent, dtype, options=sharding.loading(bf16=policy.use_bf16(spec.precision)))
+        sharding.gather_to_generate(part)
+        return part
 
     def _check_prompts(self, model: Any, practice: Task, texts: list[str], completion: int) -> tuple[int, int]:
         """Tokens of the longest training prompt and of the longest that is scored; both are checked before any step."""
@@ -273,9 +277,13 @@ class SegmentTraining:
         spec, trainer = self.spec, self._trainer
         assert self._task is not None
         policy.check_finite(trainer.model, f"step {step}")
+        model, optimizer = trainer.model, trainer.optimizer
+        state = sharding.whole_state(optimizer) if spec.fsdp else optimizer.state_dict()
+        if spec.fsdp:
+            model = sharding.whole(model)
         if not self._control.leads:
             return
-        evaluation = self._evaluation(trainer.model, ends=ends)
+        evaluation = self._evaluation(model, ends=ends)
         self._beat("saving the checkpoint")
         directory = Path(spec.directory) / f"checkpoint-{step}"
         record = spec.model_dump(
@@ -283,7 +291,7 @@ class SegmentTraining:
         )
         scored = evaluation.model_dump(mode="json", exclude={"samples"}) if evaluation else None
         record |= {"step": step, "evaluation": scored}
-        size = write_checkpoint(directory, trainer.model, self._tokenizer, trainer.optimizer, record)
+        size = write_checkpoint(directory, model, self._tokenizer, state, record)
         self._tell_checkpoint(step, str(directory), size, evaluation)
 
     def _evaluation(self, model: Any, *, ends: bool) -> events.Evaluation | None:

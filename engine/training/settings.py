@@ -19,6 +19,7 @@ from engine.domain.memory import CHECKPOINTING_PARAMETERS
 from engine.domain.space import numeric
 from engine.domain.trl_fields import OWNED
 from engine.errors import UserError
+from engine.training import sharding
 from engine.training.events import SegmentSpec, VllmSpec
 from engine.training.policy import use_bf16
 from engine.training.process import world_size
@@ -205,6 +206,8 @@ def grpo_config(
         "bf16": use_bf16(spec.precision),
         **({"optim": spec.optim} if spec.optim else {}),
         **({"ddp_find_unused_parameters": False} if processes > 1 else {}),
+        # TRL warns that they are ignored: they are for the policy, which the segment loads, and not for the reference.
+        **({"model_init_kwargs": sharding.loading(bf16=use_bf16(spec.precision))} if spec.fsdp else {}),
     }
     try:
         return GRPOConfig(**fields)

@@ -66,7 +66,7 @@ EDITED: dict[str, Any] = {
     "training.optimizer": "adamw-8bit",
     "training.lora.rank": 8, "training.lora.alpha": 4.0, "training.lora.dropout": 0.1,
     "training.lora.target": ["q_proj"], "training.lora.base": "nf4",
-    "training.dynamic_sampling": 2, "training.overlong_penalty": 0.2,
+    "training.fsdp": True, "training.dynamic_sampling": 2, "training.overlong_penalty": 0.2,
     "executor.kind": "ray", "executor.workers": 2, "executor.gpus_per_worker": 2, "executor.cpus_per_worker": 1,
     "executor.address": "10.0.0.1:6379",
     "trl": {"adam_beta2": 0.95},

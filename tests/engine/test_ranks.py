@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -66,24 +67,34 @@ async def test_a_killed_rank_is_one_crashed_segment_and_no_orphan(
     assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
 
 
+@pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp"])
 async def test_two_processes_train_what_one_trains_with_twice_the_accumulation(
-    executor: LocalExecutor, make_spec: Spec, tmp_path: Path
+    executor: LocalExecutor, make_spec: Spec, tmp_path: Path, fsdp: bool
 ) -> None:
-    """Per step and in the weights at the end, but for the order in which floats are added."""
+    """Per step and in the weights at the end, but for the order in which floats are added. The second segment of each
+    takes up the other's checkpoint with its optimizer, in whole or in parts."""
     noise = f"{Path(__file__).with_name('shared_noise.py')}:SharedNoise"
     alone = LocalExecutor(1, tmp_path / "logs", env={"OMP_NUM_THREADS": "1"})
     await alone.start()
+    told: dict[str, list[Any]] = {"one": [], "two": []}
     try:
-        told = {}
-        for job, trains in (("one", alone), ("two", executor)):
-            await trains.submit(make_spec(job=job, steps=3, micro_batch=4).model_copy(update={"task": noise}))
-            told[job] = await events_of_job(trains)
+        for steps in (2, 1):
+            ends = [each[-2].directory if each else None for each in told.values()]
+            for (name, trains), end in zip((("one", alone), ("two", executor)), reversed(ends), strict=True):
+                spec = make_spec(job=f"{name}-{steps}", steps=steps, micro_batch=4, configuration={"beta": 1.0})
+                update = {"task": noise, "fsdp": fsdp and name == "two"}
+                update |= {"parent": end, "optimizer": end} if end else {}
+                await trains.submit(spec.model_copy(update=update))
+                told[name] += await events_of_job(trains)
     finally:
         await alone.close()
     for step in range(3):
-        one, two = ([e.values for e in told[job] if e.kind == "metrics"][step] for job in ("one", "two"))
+        one, two = ([e.values for e in told[job] if e.kind == "metrics"][step] for job in told)
         for name in ("reward", "reward_std", "loss", "grad_norm", "entropy", "completions/mean_length"):
             assert two[name] == pytest.approx(one[name], rel=TOLERANCE, abs=TOLERANCE), (step, name)
-    one, two = (load_file(f"{told[job][-2].directory}/model.safetensors") for job in ("one", "two"))
+    scores = [[e.evaluation.outcomes for e in told[job] if e.kind == "checkpoint"] for job in told]
+    one, two = (load_file(f"{told[job][-2].directory}/model.safetensors") for job in told)
+    assert one.keys() == two.keys()
     assert max(float((one[name] - two[name]).abs().max()) for name in one) <= TOLERANCE
-    assert any(e.values["reward_std"] > 0 for e in told["one"] if e.kind == "metrics")
+    assert scores[0] == scores[1]
+    assert any(e.values["kl"] > 0 and e.values["reward_std"] > 0 for e in told["one"] if e.kind == "metrics")

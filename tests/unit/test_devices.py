@@ -15,10 +15,11 @@ from engine.executors.local import LocalExecutor
 from engine.host import devices, machine
 from engine.host.devices import Device
 from engine.run import executor_check
-from engine.run.config import RunConfig
+from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding, Level
 
 GIB = 2**30
+FSDP = '[task]\nname = "knights"\n[executor]\ngpus_per_worker = 2\n[training]\nfsdp = true\n'
 
 
 def gpu(index: int, *pids: int) -> machine.Gpu:
@@ -96,6 +97,23 @@ def test_check_says_which_gpus_are_idle_and_which_are_held(monkeypatch: pytest.M
 def test_check_says_that_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     [finding] = found(monkeypatch, (), workers=2, gpus_per_worker=2)
     assert (finding.level, finding.text) == ("warning", "2 workers of 2 processes share 2 cores")
+
+
+def test_check_says_that_one_process_divides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    host = machine.Machine("3", "x", 2, GIB, GIB, ())
+    asked = RunConfig.model_validate({"name": "one", "task": {"name": "knights"}, "training": {"fsdp": True}})
+    [finding] = (finding for finding in executor_check.look(asked, host) if finding.subject == "training.fsdp")
+    assert finding.level == "warning"
+    several = parse(FSDP, default_name="one")
+    assert "training.fsdp" not in {finding.subject for finding in executor_check.look(several, host)}
+
+
+@pytest.mark.parametrize("other", ["lora = {rank = 8}", 'optimizer = "adamw-8bit"'])
+def test_what_cannot_be_divided_is_refused(other: str) -> None:
+    with pytest.raises(UserError, match=r"training.fsdp = true needs training.lora.rank = 0 and") as refused:
+        parse(f'name = "one"\n{FSDP}{other}\n')
+    assert "\n" not in str(refused.value)
 
 
 def test_check_wants_ray_where_the_run_file_does(monkeypatch: pytest.MonkeyPatch) -> None:

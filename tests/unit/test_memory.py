@@ -192,6 +192,25 @@ def test_what_does_not_fit_is_an_error_that_says_what_helps() -> None:
     assert "a smaller training.micro_batch or shorter completions help" in adapter.text
 
 
+def test_the_processes_of_a_worker_divide_what_is_kept_and_each_gathers_the_weights_to_generate() -> None:
+    of_one, of_four = (estimate(replace(QWEN_8B, penalty=True, shards=shards)) for shards in (1, 4))
+    for part in ("weights", "reference", "optimizer"):
+        assert of_four.parts()[part] == of_one.parts()[part] // 4
+    assert of_one.gradients // 4 < of_four.gradients < of_one.gradients // 2
+    assert of_four.generation == of_one.generation + QWEN_8B.kept
+    assert of_four.total < of_one.total / 2
+    assert of("[executor]\ngpus_per_worker = 4\n[training]\nfsdp = true\n").shards == 4
+
+
+def test_several_gpus_of_a_worker_that_each_hold_all_are_told_to_divide_it() -> None:
+    card = machine.Gpu("a", 80 * GIB, 80 * GIB, "1")
+    host = machine.Machine("3", "x", 8, 512 * GIB, 512 * GIB, (card, card))
+    text = "[executor]\ngpus_per_worker = 2\n[training]\nmicro_batch = 2\n"
+    [finding] = memory_check.memory(config(text), of(text, gpu=True), host)
+    assert finding.level == "error"
+    assert "training.fsdp = true or an adapter" in finding.text
+
+
 def test_a_base_in_four_bits_takes_half_a_byte_for_each_weight_of_its_linear_layers() -> None:
     whole = of("[training]\ndtype = 'bf16'\n[training.lora]\nrank = 16\n", gpu=True)
     four = of("[training]\ndtype = 'bf16'\n[training.lora]\nrank = 16\nbase = 'nf4'\n", gpu=True)
