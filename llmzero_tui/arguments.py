@@ -337,7 +337,13 @@ def _benching(commands: Any) -> None:
         "--timeout", type=option_types.positive, metavar="S", help="seconds to wait for one answer (default: 120)"
     )
     bench.add_argument("--shows-rules", action="store_true", help="the model sees what the rules would propose")
-    bench.add_argument("--no-analyst", action="store_true", help="the model is asked for proposals alone")
+    bench.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="of the prompt, or analyst: the model decides without it; may be given again",
+    )
     bench.add_argument(
         "--n", type=option_types.some, default=40, metavar="N", help="decision points at most (default: 40)"
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from engine.advisors.base import Diagnosis, Evidence, Series
 from engine.advisors.diagnosis import short
-from engine.advisors.evidence_sections import completions, fitted, suggestions, summarize
+from engine.advisors.evidence_sections import PARTS, completions, fitted, suggestions, summarize
 from engine.advisors.hostile import one_line, quote
 from engine.domain.score import Score
 from engine.domain.space import ParameterKind, Space, Transition, format_value
@@ -59,6 +59,7 @@ def describe(
     head: str = "",
     reading: str = "",
     characters: int = 0,
+    without: Collection[str] = (),
 ) -> str:
     """Everything an advisor may weigh, as sections of text; sections without content are left out.
 
@@ -67,6 +68,7 @@ def describe(
         ask: what is wanted, under "Decision". head: stands there instead of the place to branch from.
         reading: what the analyst said of the segment.
         characters: the text is at most so long, see `fitted`; 0 is no limit.
+        without: names of PARTS that are left out.
     """
     sections = {
         "The analyst's reading": reading,
@@ -82,6 +84,8 @@ def describe(
         "Rollouts of the segment": completions(evidence),
         "Rejected earlier": one_line(evidence.feedback, 1500),
     }
+    for part in PARTS.keys() & without:
+        del sections[PARTS[part]]
     return fitted(sections, characters)
 
 

@@ -122,6 +122,17 @@ def telling(given: Sequence[SampledCompletion]) -> list[tuple[str, SampledComple
     return chosen
 
 
+PARTS: Mapping[str, str] = {
+    "metrics": "Metrics of the segment",
+    "signals": "Named signals, computed from the metrics",
+    "checkpoints": "Checkpoints with validation scores",
+    "trajectory": "Trajectory from the base to here",
+    "tried": "Tried from here, and the results",
+    "best": "Best segments of the whole search",
+    "history": "How parameters moved in this run, and what validation did",
+    "rollouts": "Rollouts of the segment",
+}
+"""Sections that a prompt can do without, by a word for each."""
 GIVES_WAY = (
     "Rollouts of the segment", "Best segments of the whole search",
     "How parameters moved in this run, and what validation did", "Tried from here, and the results",

@@ -36,6 +36,8 @@ from engine.advisors.rules import look
 from engine.domain.space import UNCHANGED, Intent, KLReference, Transition
 from engine.errors import Fault
 
+PLOTS = "plots"
+"""The part of the evidence that a model sees."""
 REMEMBERED = 64
 PROPOSING, WATCHING, REVIEWING = 0, 1, 2
 """Whose question goes first where several wait for the server: a worker may wait for a proposal."""
@@ -75,19 +77,21 @@ class OllamaAdvisor(Advisor):
         reason: str = "",
         options: Mapping[str, Any] = MappingProxyType({}),
         roles: Collection[str] = OPTIONAL_ROLES,
+        without: Collection[str] = (),
         spare_threads: int = 0,
     ) -> None:
         """`card` says what the model can do; without vision it gets no pictures, and `reason` should say so.
 
         Args:
             options: of the server, as the user set them. roles: what the model is asked beside its proposals.
-                spare_threads: what the training leaves of the CPU; 0 lets the server choose.
+            without: parts of the evidence that it does not get (`PLOTS`, `evidence_sections.PARTS`).
+            spare_threads: what the training leaves of the CPU; 0 lets the server choose.
         """
         self.card = card
         self.sees = card.vision
         self.reason = reason
         self.listener: Listener | None = None
-        self._roles = frozenset(roles)
+        self._roles, self._without = frozenset(roles), frozenset(without)
         self._dialogue = Dialogue(client, card, self._tell, options=options, spare_threads=spare_threads)
         self._lock = threading.Lock()
         self._readings: OrderedDict[tuple[int, int], AnalystReading] = OrderedDict()
@@ -154,7 +158,7 @@ class OllamaAdvisor(Advisor):
         computed = look(evidence)
 
         def text(characters: int) -> str:
-            return describe(evidence, computed, head="\n".join(lines), characters=characters)
+            return self._describe(evidence, computed, characters, head="\n".join(lines))
 
         calls: list[AdvisorCall] = []
         verdict = self._ask(evidence, "watcher", text, answers.verdict_schema(), answers.WatcherAnswer, calls, WATCHING)
@@ -180,7 +184,7 @@ class OllamaAdvisor(Advisor):
             return computed
 
         def text(characters: int) -> str:
-            return describe(evidence, computed, characters=characters)
+            return self._describe(evidence, computed, characters)
 
         schema = answers.analysis_schema([name for name in METRICS if evidence.metrics.get(name)])
         try:
@@ -207,7 +211,10 @@ class OllamaAdvisor(Advisor):
         if reading is not None:
             lines = (f"- {d.pathology} (severity {d.severity:.1f}): {one_line(d.text, 400)}" for d in pathologies)
             said = "\n".join((one_line(reading.text, 2000), *lines))
-        return lambda characters: describe(evidence, computed, ask=head, reading=said, characters=characters)
+        return lambda characters: self._describe(evidence, computed, characters, ask=head, reading=said)
+
+    def _describe(self, evidence: Evidence, signals: Sequence[Diagnosis], characters: int, **words: str) -> str:
+        return describe(evidence, signals, characters=characters, without=self._without, **words)
 
     def _keep(self, evidence: Evidence) -> Transition:
         reading = self._remembered(evidence)
@@ -237,7 +244,7 @@ class OllamaAdvisor(Advisor):
         """Ask in a role; every call is appended to `calls`. See `Dialogue.ask`."""
         question = RoleQuestion(
             role=role, text=text, schema=schema, model=model, check=check, urgency=urgency, node=evidence.parent.id,
-            pictures=evidence.pictures if self.sees else (),
+            pictures=evidence.pictures if self.sees and PLOTS not in self._without else (),
             seed=(evidence.seed * 31 + len(evidence.feedback)) % 2**31,
         )  # fmt: skip
         return self._dialogue.ask(question, calls)
@@ -260,9 +267,10 @@ def connect(
     stall: float | None = None,
     options: Mapping[str, Any] = MappingProxyType({}),
     roles: Collection[str] = OPTIONAL_ROLES,
+    without: Collection[str] = (),
     spare_threads: int = 0,
 ) -> OllamaAdvisor:
-    """The advisor for a model that the server has; see `OllamaAdvisor` for `options`, `roles` and `spare_threads`.
+    """The advisor for a model that the server has; see `OllamaAdvisor` for the rest.
 
     Raises:
         Fault: nothing answers, or the server lacks the model; one line.
@@ -276,4 +284,6 @@ def connect(
         raise Fault(f"Ollama: {fault}") from fault
     sight = "sees plots" if card.vision else "has no vision: it gets tables only, no plots"
     reason = f"{model} at {host} {sight}"
-    return OllamaAdvisor(asked, card, reason=reason, options=options, roles=roles, spare_threads=spare_threads)
+    return OllamaAdvisor(
+        asked, card, reason=reason, options=options, roles=roles, without=without, spare_threads=spare_threads
+    )

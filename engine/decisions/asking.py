@@ -45,7 +45,7 @@ class Answer:
     """What an advisor answered at a point.
 
     Attributes:
-        advisor: "rules", or "ollama MODEL" with how it was asked: "shown the rules", "without analyst".
+        advisor: "rules", or "ollama MODEL" with how it was asked: "shown the rules", "without plots".
         proposal: None where nothing usable came; a run then goes by the rules.
         refusals: why proposals were refused. repairs: answers that had to be asked for again because they were not what
             the schema says.

@@ -19,13 +19,14 @@ from typing import Any
 from engine.advisors.base import Advisor
 from engine.advisors.rules import RulesAdvisor
 from engine.compare.statistics import SeedMean, mean
-from engine.decisions import bank, payoff, scoring
+from engine.decisions import ablation, bank, payoff, scoring
 from engine.decisions.asking import Answer, ask_all, held, recorded
 from engine.decisions.bank import DecisionPoint
 from engine.decisions.scoring import Outcome
 from engine.domain.space import Intent, Transition
 from engine.errors import Fault, UserError, short_path
 from engine.search.nulls import random_changes
+from engine.words import counted
 
 RULES, CONTINUE, RANDOM, BEST = "rules", "continue always", "random changes", "best by one seed"
 CORRECTED = "rules corrected by other tasks"
@@ -47,7 +48,14 @@ class BenchQuestion:
     bank: str = ""
     answers: str = ""
     shows_rules: bool = False
-    analyst: bool = True
+    without: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the advisor that is asked, in tables and answers."""
+        shown = " shown the rules" if self.shows_rules else ""
+        less = ablation.WITHOUT + ", ".join(sorted(self.without)) if self.without else ""
+        return f"{self.advisor} {self.model}{shown}{less}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +109,15 @@ def _asked(
     answers_of: dict[str, dict[str, Answer]] = {}
     before = list(recorded(kept)) if kept and kept.exists() else []
     if question.advisor not in ("", RULES):
-        shown = question.shows_rules
-        alone = "" if question.analyst else " without analyst"
-        name = f"{question.advisor} {question.model}{' shown the rules' if shown else ''}{alone}"
-        answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=shown)
+        name = question.name
+        answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=question.shows_rules)
         answers_of[name] = {each.point: each for each in answers}
     wanted = {p.name: p for p in points}
     for answer in before:
         if answer.point in wanted:
             answers_of.setdefault(answer.advisor, {})[answer.point] = held(answer, wanted[answer.point])
+    if unknown := {answer.point for answer in before} - wanted.keys():
+        tell(f"left out are answers at {counted(len(unknown), 'point')} that are not asked about, or not in this bank")
     if kept:
         others = ", ".join(answers_of) or f"no other advisor, since {short_path(kept)} holds no answer at these points"
         tell(f"scored are the answers of the rules and of {others}")
@@ -122,10 +130,11 @@ def _maker(question: BenchQuestion) -> Callable[[], Advisor]:
     from engine.host import ollama_host
 
     where = ollama_host.asked(question.host)
-    roles = ("analyst",) if question.analyst else ()
+    ablation.check_parts(question.without)
+    roles = () if ablation.ANALYST in question.without else (ablation.ANALYST,)
 
     def made() -> Advisor:
-        return connect(where, question.model, timeout=question.timeout, roles=roles)
+        return connect(where, question.model, timeout=question.timeout, roles=roles, without=question.without)
 
     try:
         made()
@@ -175,6 +184,8 @@ def _result(points: Sequence[DecisionPoint], rows: Sequence[BenchRow]) -> dict[s
             if ours.answers and other.advisor in COMPARED and ours.advisor != other.advisor
         ],
         "diagnoses": _by_diagnosis(points, rows, horizons[-1]),
+        "shares": _shares(rows, horizons[-1]),
+        "parts": _parts(points, rows, horizons[-1]),
         "payoffs": [_payoff(each) for each in payoff.payoffs(points, horizons[-1])],
         "points": [_point(point, rows) for point in points],
     }  # fmt: skip
@@ -256,6 +267,31 @@ def _by_diagnosis(points: Sequence[DecisionPoint], rows: Sequence[BenchRow], hor
             "gain": {a: _mean(here) for a, g in gains.items() if (here := [v for p, v in g.items() if of[p] == name])},
         }
         for name, n in names.most_common()
+    ]  # fmt: skip
+
+
+def _shares(rows: Sequence[BenchRow], horizon: int) -> list[dict[str, Any]]:
+    """Of every model: what a run gains with it at each share of the decisions."""
+    gains = {row.advisor: row.gains(horizon) for row in rows if row.answers}
+    rules = gains.pop(RULES)
+    return [
+        {"advisor": name, "gains": [{"share": s, "gain": _mean(each)} for s, each in found.items()]}
+        for name, model in gains.items()
+        if any((found := ablation.at_shares(model, rules)).values())
+    ]
+
+
+def _parts(points: Sequence[DecisionPoint], rows: Sequence[BenchRow], horizon: int) -> list[dict[str, Any]]:
+    """What each part of a prompt takes, and what it is worth to the models that were asked without it."""
+    tokens = ablation.tokens(points)
+    worth = ablation.worth({row.advisor: row.gains(horizon) for row in rows if row.answers})
+    return [
+        {
+            "part": part, "points": len(tokens.get(part, ())),
+            "tokens": fmean(tokens[part]) if part in tokens else None, "most": max(tokens.get(part, (0,))),
+            "worth": {advisor: _mean(each) for advisor, each in worth.get(part, {}).items()},
+        }
+        for part in ablation.EVERY_PART if part in tokens or part in worth
     ]  # fmt: skip
 
 

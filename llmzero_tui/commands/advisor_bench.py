@@ -48,7 +48,7 @@ def advisor_bench(options: argparse.Namespace) -> int:
 
 
 def _refuse_options_of_models(options: argparse.Namespace) -> None:
-    for name in ("model", "host", "timeout", "shows_rules", "no_analyst"):
+    for name in ("model", "host", "timeout", "shows_rules", "without"):
         if getattr(options, name):
             raise UserError(f"--{name.replace('_', '-')} is for a model: add --advisor {OLLAMA}, or leave it out")
 
@@ -64,7 +64,7 @@ def _result(options: argparse.Namespace) -> Any:
         "bank": str(options.bank or ""),
         "answers": str(options.answers or ""),
         "shows_rules": options.shows_rules,
-        "analyst": not options.no_analyst,
+        "without": options.without,
     }
     command = [*own_packages.command("engine.decisions.bench"), json.dumps(question)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=False)

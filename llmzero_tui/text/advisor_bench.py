@@ -44,7 +44,7 @@ def page(result: Result) -> str:
 
 def tables(result: Result) -> list[BenchTable]:
     """What decisions came to and where, how advisors differ, how they answered at what cost, what paid, every point."""
-    made = (_gains, _differences, _diagnoses, _answers, _roles, _payoffs, _points)
+    made = (_gains, _differences, _diagnoses, _shares, _answers, _roles, _parts, _payoffs, _points)
     every = [each(result) for each in made]
     return [each for each in every if each.rows]
 
@@ -157,6 +157,41 @@ def _roles(result: Result) -> BenchTable:
     )
 
 
+def _shares(result: Result) -> BenchTable:
+    last = result["horizons"][-1]
+    shares = [each["share"] for each in result["shares"][0]["gains"]] if result["shares"] else []
+    rows = [
+        (plain(row["advisor"]), str(row["gains"][0]["gain"]["n"]), *(_interval(each["gain"]) for each in row["gains"]))
+        for row in result["shares"]
+    ]
+    return BenchTable(
+        "A model's share of the decisions",
+        f"Gain after {last} steps that is to be expected of a run with so large an `advisor.share`, the rules deciding "
+        "the rest, at the points where the model answered.",
+        ("advisor", "points", *map(_share, shares)),
+        rows,
+    )
+
+
+def _parts(result: Result) -> BenchTable:
+    advisors = list(dict.fromkeys(name for row in result["parts"] for name in row["worth"]))
+    rows = [
+        (
+            plain(row["part"]), str(row["points"]), "–" if row["tokens"] is None else f"{row['tokens']:.0f}",
+            str(row["most"] or "–"), *(_interval(row["worth"].get(name)) for name in advisors),
+        )
+        for row in result["parts"]
+    ]  # fmt: skip
+    last = result["horizons"][-1]
+    return BenchTable(
+        "What each part of a prompt takes, and is worth",
+        "Tokens as estimated before a prompt is sent, mean and most over the points that have the part; and for each "
+        f"model that was also asked with `--without` it, what it gains after {last} steps with it more than without.",
+        ("part", "points", "tokens", "most", *(f"worth to {plain(name)}" for name in advisors)),
+        rows,
+    )
+
+
 def _payoffs(result: Result) -> BenchTable:
     """Kinds that were measured at one point only say nothing, and are left out."""
     last = str(result["horizons"][-1]) if result["horizons"] else ""
@@ -251,8 +286,9 @@ gain is the difference from continuing with the same seeds, prompt by prompt.
   one is refused and asked for once more; where nothing usable comes the rules' proposal counts, as in a run. The
   choice among several branches (the selector's) is not asked for: a point is one place.
 - A model that is shown the rules' proposals (`--shows-rules`, `advisor.shows_rules` of a run file) has a row of its
-  own, and so has one that is asked without an analyst (`--no-analyst`, `advisor.roles`). With `advisor.share` below 1
-  turns do not depend on the evidence: a share of 30% gains 30% of what the model gains and 70% of what the rules do.
+  own, and so has one that is asked without a part of its prompt or without an analyst (`--without rollouts`,
+  `--without analyst`; the latter is `advisor.roles` of a run file). With `advisor.share` below 1 turns do not depend on
+  the evidence: a share of 30% is expected to gain 30% of what the model gains and 70% of what the rules do.
 - A transition that was measured counts as measured. Any other counts as the nearest that was: Euclidean distance over
   the free hyperparameters of the resulting configurations, each scaled to 0 … 1 on its own scale, with 0.25 for
   another state of Adam, 0.25 for another KL reference, and 0.25 for each segment between the branch points.

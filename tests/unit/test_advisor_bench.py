@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def row(found: Any, advisor: str) -> Any:
 
 
 def ask_model(
-    file: Path, script: Any, answers: Path | None = None, *, shows_rules: bool = False, analyst: bool = True
+    file: Path, script: Any, answers: Path | None = None, *, shows_rules: bool = False, without: Sequence[str] = ()
 ) -> tuple[Any, list[Asked]]:
     """The bench of a model that answers by a script, and what it was asked."""
     with serving(script, Model(MODEL, capabilities=("completion",))) as fake:
@@ -44,7 +45,7 @@ def ask_model(
             answers=str(answers or ""),
             timeout=20,
             shows_rules=shows_rules,
-            analyst=analyst,
+            without=without,
         )
         return bench(question), list(fake.chats)
 
@@ -201,9 +202,47 @@ def test_a_model_that_is_shown_the_rules_proposals_has_a_row_of_its_own(file: Pa
 def test_a_model_without_an_analyst_proposes_by_the_computed_signals(file: Path, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     ask_model(file, Fixed(temperature=1.3), answers)
-    result, asked = ask_model(file, Fixed(temperature=1.25), answers, analyst=False)
+    result, asked = ask_model(file, Fixed(temperature=1.25), answers, without=["analyst"])
     assert [each.role for each in asked] == ["strategist"] * len(NAMES)
     assert {each["advisor"] for each in result["rows"]} >= {OLLAMA, f"{OLLAMA} without analyst"}
+
+
+def test_a_model_is_asked_without_a_part_and_its_worth_is_what_it_gains_less(file: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    _, before = ask_model(file, Fixed(temperature=1.25), answers)
+    result, asked = ask_model(file, Fixed(temperature=1.02), answers, without=["rollouts"])
+    assert all("## Rollouts of the segment" in each.text for each in before)
+    assert not any("## Rollouts of the segment" in each.text for each in asked)
+    whole, less = row(result, OLLAMA), row(result, f"{OLLAMA} without rollouts")
+    [part] = [each for each in result["parts"] if each["part"] == "rollouts"]
+    told = part["worth"][OLLAMA]["value"]
+    assert told == pytest.approx(whole["gain"]["100"]["value"] - less["gain"]["100"]["value"])
+    assert told != 0
+    assert part["tokens"] > 0
+    assert "worth to ollama small:1b" in " ".join(bench_lines(result))
+
+
+def test_a_part_that_no_prompt_has_is_refused(file: Path) -> None:
+    with pytest.raises(UserError, match=r"^--without colours: allowed: analyst, plots, metrics, "):
+        ask_model(file, Fixed(temperature=1.25), without=["colours"])
+
+
+def test_a_share_of_the_decisions_gains_that_share_of_what_model_and_rules_gain(file: Path) -> None:
+    result, _ = ask_model(file, Fixed(temperature=1.25))
+    [told] = result["shares"]
+    gains = {each["share"]: each["gain"]["value"] for each in told["gains"]}
+    rules, model = (row(result, name)["gain"]["100"]["value"] for name in ("rules", OLLAMA))
+    assert (gains[0], gains[1]) == (pytest.approx(rules), pytest.approx(model))
+    assert gains[0.3] == pytest.approx(0.7 * rules + 0.3 * model)
+    assert rules != model
+
+
+def test_answers_at_points_that_are_not_asked_about_are_told(file: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    ask_model(file, Fixed(temperature=1.25), answers)
+    said: list[str] = []
+    bench(BenchQuestion(advisor="", bank=str(file), answers=str(answers), points=1), said.append)
+    assert said[0] == f"left out are answers at {len(NAMES) - 1} point that are not asked about, or not in this bank"
 
 
 def test_a_server_that_always_fails_ends_the_bench_and_records_nothing(file: Path, tmp_path: Path) -> None:
