@@ -238,8 +238,8 @@ def mark(state: str) -> StateMark:
 
 
 _ASCII = {ord(each.glyph): each.ascii for each in MARKS.values()} | str.maketrans(
-    "★→·…–±▾▸│×−↑↓≥≤⚠‖ε“”’—┤└┬─←‹›⌫◆✓✗⇒┐┘┌┼✎¶",
-    '*>-~-+v>|x-^v><!|e""\'-|`+-<<><x+x>.\'.+@"',
+    "★→·…–±▾▸│×−↑↓≥≤⚠‖ε“”’—┤└┬─←‹›⌫◆✓✗⇒┐┘┌┼✎¶▒",
+    '*>-~-+v>|x-^v><!|e""\'-|`+-<<><x+x>.\'.+@":',
 )
 
 

@@ -12,14 +12,12 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from engine.advisors.base import Evidence, SampledCompletion
 from engine.advisors.diagnosis import short
 from engine.advisors.hostile import one_line, quote
-from engine.analysis.forecast import branches, curve
+from engine.analysis.forecast import branches, curve, tabled
 from engine.domain.space import Transition, format_value
-from engine.domain.tree import Node
 
 HEAD = (
     "An advisor of fixed rules would do the following here, best first. Take one over, change it, or propose something "
@@ -45,8 +43,7 @@ def _forecast(evidence: Evidence) -> str:
         first = tree[first.transition.parent]
     if first.transition is None:
         return ""
-    nodes = {n.id: _row(n) for n in tree}
-    scores = {n.id: [(c.step, c.score) for c in n.checkpoints] for n in tree}
+    nodes, scores = tabled(tree)
     own = curve(nodes, scores, [n.id for n in tree.path(evidence.parent.id) if n.id >= first.id])
     here = evidence.parent.start_steps + evidence.step - first.start_steps
     others = (curve(nodes, scores, branch) for branch in branches(nodes) if branch[0] != first.id)
@@ -57,17 +54,6 @@ def _forecast(evidence: Evidence) -> str:
         f"Continued unchanged, the branch is forecast to score {made.mean:.2f} [{made.low:.2f} to {made.high:.2f}] "
         f"({INTERVAL:.0%}) after {evidence.steps} more steps."
     )
-
-
-def _row(node: Node) -> dict[str, Any]:
-    """A node as the forecast reads it."""
-    begun = node.transition
-    return {
-        "parent_id": begun.parent if begun else None,
-        "branch_step": begun.step if begun else None,
-        "intent": begun.intent if begun else None,
-        "start_steps": node.start_steps,
-    }
 
 
 def _line(proposal: Transition) -> str:

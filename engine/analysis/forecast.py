@@ -1,17 +1,22 @@
-"""What the branch of the best policy will score when the rest of the budget goes into it, read from a run's tables."""
+"""What a branch of a run will score when it is trained on unchanged to the end of the budget.
+
+The engine makes these forecasts when there is something new to make them of, and keeps them (`kept_forecasts`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.analysis.rows import Rows
-from engine.domain.score import Score, score_of
+from engine.domain.score import Score
 from engine.words import CONTINUING
 
-NODES = "SELECT node_id, parent_id, branch_step, intent, start_steps FROM nodes ORDER BY node_id"
-SCORES = "SELECT node_id, step, n, greedy, sampled, outcomes FROM checkpoints ORDER BY node_id, step"
+if TYPE_CHECKING:
+    from engine.domain.tree import Node
+
+PLACES = 8
+"""A forecast is told at the last score, at the end of the budget, and at places between that cut the way so often."""
 
 Nodes = Mapping[int, Mapping[str, Any]]
 Curve = list[tuple[int, Score]]
@@ -19,11 +24,9 @@ Curve = list[tuple[int, Score]]
 
 
 @dataclass(frozen=True, slots=True)
-class BranchForecast:
-    """The score of the branch that ends at `node`, trained on unchanged to `steps` GRPO steps from the base, with its
-    90% interval (`engine.analysis.learning_curve`)."""
+class ForecastPoint:
+    """A score that is not measured yet, `steps` GRPO steps from the base: its mean and its 90% interval."""
 
-    node: int
     steps: int
     mean: float
     low: float
@@ -34,35 +37,85 @@ class BranchForecast:
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
-def read_forecast(rows: Rows, best: int, steps_left: int) -> BranchForecast | None:
-    """The branch that the node `best` is on; None where nothing is left to train or there are too few scores.
+@dataclass(frozen=True, slots=True)
+class BranchForecast:
+    """The branch from the node `first` to the node `node`, trained on unchanged: the points from its last score to the
+    end of the budget (`engine.analysis.learning_curve`). `best`: it is that of the best policy."""
+
+    first: int
+    node: int
+    best: bool
+    points: tuple[ForecastPoint, ...]
+
+    @property
+    def end(self) -> ForecastPoint:
+        """What is forecast at the end of the budget."""
+        return self.points[-1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The end, for JSON."""
+        return {"node": self.node, **self.end.as_dict()}
+
+
+def forecast_branches(
+    nodes: Mapping[int, Node], best: int, others: Iterable[int], steps_left: int
+) -> list[BranchForecast]:
+    """The branch that the node `best` is on and those of the `others`, each once, where there are enough scores.
 
     Args:
-        steps_left: GRPO steps of the budget that are not spent.
+        nodes: of the tree, by number. steps_left: GRPO steps that the budget still has for one branch.
     """
-    from engine.analysis.learning_curve import forecast  # numpy and scipy, which nothing else of `show` needs
+    from engine.analysis.learning_curve import LEAST_SCORES, forecasts  # numpy and scipy, which readers do not need
 
-    nodes = {row["node_id"]: row for row in rows(NODES)}
-    if steps_left < 1 or best not in nodes or nodes[best]["parent_id"] is None:
-        return None
-    branch = unchanged(nodes, _first(nodes, best))
-    scores: dict[int, Curve] = {}
-    for row in rows(SCORES):
-        if (score := score_of(row)) is not None:
-            scores.setdefault(row["node_id"], []).append((row["step"], score))
-    known = curve(nodes, scores, branch)
-    at = (known[-1][0] if known else 0) + steps_left
-    made = forecast(known, at, (curve(nodes, scores, other) for other in branches(nodes) if other[0] != branch[0]))
-    if made is None:
-        return None
-    return BranchForecast(branch[-1], nodes[branch[0]]["start_steps"] + at, made.mean, made.low, made.high)
+    rows, scores = tabled(nodes.values())
+    curves = {branch[0]: (branch, curve(rows, scores, branch)) for branch in branches(rows)}
+    wanted = dict.fromkeys(_first(rows, number) for number in (best, *others) if number in rows)
+    made = []
+    for first in wanted:
+        branch, known = curves.get(first, ([], []))
+        if steps_left < 1 or len(known) < LEAST_SCORES:
+            continue
+        last, begun = known[-1][0], rows[first]["start_steps"]
+        places = sorted({last + steps_left * part // PLACES for part in range(PLACES + 1)})
+        apart = (other for number, (_, other) in curves.items() if number != first)
+        points = zip(places, forecasts(known, places, apart), strict=True)
+        made.append(BranchForecast(
+            first, branch[-1], first == _first(rows, best),
+            tuple(ForecastPoint(begun + at, f.mean, f.low, f.high) for at, f in points),
+        ))  # fmt: skip
+    return made
+
+
+def tabled(nodes: Iterable[Node]) -> tuple[dict[int, dict[str, Any]], dict[int, Curve]]:
+    """The nodes of a tree that have begun by number, and the scores of each, as the functions below take them."""
+    begun = [node for node in nodes if node.state.begun or node.checkpoints]
+    rows = {
+        node.id: {
+            "parent_id": node.parent,
+            "branch_step": node.transition.step if node.transition else None,
+            "intent": node.transition.intent if node.transition else None,
+            "start_steps": node.start_steps,
+        }
+        for node in begun
+    }
+    return rows, {node.id: [(c.step, c.score) for c in node.checkpoints] for node in begun}
 
 
 def branches(nodes: Nodes) -> Iterator[list[int]]:
     """Every branch: a first segment or a change, and what trained on from it unchanged."""
+    following = _following(nodes)
     for number, row in nodes.items():
         if row["parent_id"] is not None and row["intent"] not in CONTINUING:
-            yield unchanged(nodes, number)
+            yield _along(following, number)
+
+
+def unchanged(nodes: Nodes, first: int) -> list[int]:
+    """A node and what trained on from it unchanged, each time the segment that did so first.
+
+    Args:
+        nodes: by number, with `parent_id` and `intent`; children have the higher numbers.
+    """
+    return _along(_following(nodes), first)
 
 
 def curve(nodes: Nodes, scores: Mapping[int, Curve], branch: Sequence[int]) -> Curve:
@@ -85,18 +138,18 @@ def _first(nodes: Nodes, node: int) -> int:
     return node
 
 
-def unchanged(nodes: Nodes, first: int) -> list[int]:
-    """A node and what trained on from it unchanged, each time the segment that did so first.
+def _following(nodes: Nodes) -> dict[int, int]:
+    """Of each node that was trained on unchanged, the node that did so first."""
+    following: dict[int, int] = {}
+    for number, row in nodes.items():
+        parent = row["parent_id"]
+        if row["intent"] in CONTINUING and parent is not None and number > parent:
+            following[parent] = min(number, following.get(parent, number))
+    return following
 
-    Args:
-        nodes: by number, with `parent_id` and `intent`; children have the higher numbers.
-    """
+
+def _along(following: Mapping[int, int], first: int) -> list[int]:
     branch = [first]
-    while (after := _after(nodes, branch[-1])) is not None:
+    while (after := following.get(branch[-1])) is not None:
         branch.append(after)
     return branch
-
-
-def _after(nodes: Nodes, node: int) -> int | None:
-    following = (n for n, row in nodes.items() if row["parent_id"] == node and row["intent"] in CONTINUING and n > node)
-    return min(following, default=None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from heapq import nlargest
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ TYPICAL_STEEPNESS, STEEPNESS_SPREAD = 1.4, 1.0
 """Normal priors: of the logarithm of cmid, in GRPO steps, and of B. That of A is flat."""
 POOLED = 0.5
 """Weight of the other branches in what is expected of one; any from .3 to .9 did about as well (docs/forecast.md)."""
+MOST_POOLED = 64
+"""Of more branches those with the most scores are pooled."""
 PLACES = np.linspace(0, 1, 201)
 """Scores at which the distribution of a forecast is summed."""
 
@@ -60,18 +63,32 @@ def forecast(curve: Curve, at: int, others: Iterable[Curve] = ()) -> Forecast | 
 
     `others` are the curves of the run's other branches as far as they are known; too short ones say nothing.
     """
+    return next(iter(forecasts(curve, [at], others)), None)
+
+
+def forecasts(curve: Curve, places: Iterable[int], others: Iterable[Curve] = ()) -> list[Forecast]:
+    """The same at several numbers of steps; empty while there are too few scores."""
     if len(curve) < LEAST_SCORES:
-        return None
-    weights, ends = _posterior(curve, _pooled(others)), _expected(curve[0][1].value, at)
-    low, high = _interval(ends, weights, _prompts(curve))
-    return Forecast(float(weights @ ends), low, high)
+        return []
+    weights, prompts, made = _posterior(curve, _pooled(others)), _prompts(curve), []
+    for at in places:
+        ends = _expected(curve[0][1].value, at)
+        made.append(Forecast(float(weights @ ends), *_interval(ends, weights, prompts)))
+    return made
 
 
 def _pooled(others: Iterable[Curve]) -> Numbers:
     """How likely each curve of the grid is before the branch itself is looked at."""
     prior = _grid().prior
-    known = [_posterior(other, prior) for other in others if len(other) >= LEAST_SCORES]
+    telling = nlargest(MOST_POOLED, (other for other in others if len(other) >= LEAST_SCORES), key=len)
+    known = [_alone(tuple(other)) for other in telling]
     return (1 - POOLED) * prior + POOLED * np.mean(known, axis=0) if known else prior
+
+
+@lru_cache(maxsize=2 * MOST_POOLED)  # the same branches are pooled again after every score of another
+def _alone(curve: tuple[tuple[int, Score], ...]) -> Numbers:
+    """How likely each curve of the grid is by the scores of one branch."""
+    return _posterior(curve, _grid().prior)
 
 
 def _posterior(curve: Curve, prior: Numbers) -> Numbers:

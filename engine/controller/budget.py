@@ -27,7 +27,6 @@ UNLIMITED = 10**9
 
 BUDGET_ROW_SECONDS = 10.0
 """So long the last row of the budget is kept up to date in place; then it stays as it is and a new one follows."""
-NOT_BEGUN = (NodeState.PROPOSED, NodeState.QUEUED, NodeState.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,9 @@ class InFlightBudget:
 
     steps: int = 0
     nodes: int = 0
+
+
+NOTHING = InFlightBudget()
 
 
 class BudgetLimits:
@@ -89,15 +91,17 @@ class BudgetLimits:
             seconds_per_step: wall seconds of one worker per GRPO step, evaluation included; 0 while unknown, and then
                 limits in time do not bind.
         """
-        steps, segment = self._steps_left(spent, in_flight, seconds_per_step)
+        steps, segment = self.unspent(spent, seconds_per_step, in_flight)
         return BudgetLeft(max(0, steps), self.fraction(spent), segment_steps=max(1, segment))
 
     def overdrawn(self, spent: SpentBudget, in_flight: InFlightBudget, seconds_per_step: float) -> bool:
         """Whether what is in flight takes more than there is; see `left`."""
-        return self._steps_left(spent, in_flight, seconds_per_step)[0] < 0
+        return self.unspent(spent, seconds_per_step, in_flight)[0] < 0
 
-    def _steps_left(self, spent: SpentBudget, in_flight: InFlightBudget, seconds_per_step: float) -> tuple[int, int]:
-        """Steps of all workers together, below 0 when overdrawn, and of one segment."""
+    def unspent(
+        self, spent: SpentBudget, seconds_per_step: float, in_flight: InFlightBudget = NOTHING
+    ) -> tuple[int, int]:
+        """Steps of all workers together, below 0 when overdrawn, and of one segment, besides what is in flight."""
         limits = self._limits
         steps = segment = UNLIMITED
         if limits.steps:
@@ -196,7 +200,7 @@ class BudgetTracker:
     @property
     def spent(self) -> SpentBudget:
         """What the run has consumed by now."""
-        begun = [node for node in self._run.tree if node.transition and node.state not in NOT_BEGUN]
+        begun = [node for node in self._run.tree if node.transition and node.state.begun]
         return SpentBudget(
             steps=sum(node.steps for node in begun),
             nodes=len(begun),
@@ -213,6 +217,13 @@ class BudgetTracker:
     def left(self, waiting: Sequence[int]) -> BudgetLeft:
         """What may still be started, besides the nodes that wait for a worker or at the gate."""
         return self._sums.left(self.spent, self._in_flight(waiting), self._segments.seconds_per_step)
+
+    @property
+    def unspent(self) -> int | None:
+        """GRPO steps that one worker may still train, those of segments in flight among them; None without a limit that
+        binds."""
+        steps, segment = self._sums.unspent(self.spent, self._segments.seconds_per_step)
+        return None if (least := min(steps, segment)) >= UNLIMITED else max(0, least)
 
     def beyond(self, waiting: Sequence[int]) -> list[int]:
         """Which of the nodes that have not begun the budget has no room for; `waiting` is oldest first."""

@@ -24,6 +24,7 @@ from engine.controller.budget import BudgetTracker
 from engine.controller.command_handler import CommandHandler
 from engine.controller.evaluations import ClosingEvaluations, EvaluationFailed, EvaluationRequests
 from engine.controller.evidence_builder import EvidenceBuilder
+from engine.controller.forecasts import ForecastRecorder
 from engine.controller.job_builder import JobBuilder, steering
 from engine.controller.planner import Planner
 from engine.controller.proposal_queue import ProposalQueue, patience
@@ -87,7 +88,7 @@ class Controller:
             slow_advisor=advisor.slow, wake=self.wake, workers=config.executor.workers, patience=self._patience,
         )  # fmt: skip
         self._budget = BudgetTracker(config, run, self._segments)
-        self._activity = ActivityRecorder(run)
+        self._activity, self._forecasts = ActivityRecorder(run), ForecastRecorder(run, self._budget)
         self._brake = NoSignalBrake(config, run)
         self._commands = CommandHandler(
             run, space, self._proposals, self._budget,
@@ -191,6 +192,7 @@ class Controller:
     # ---- one round ------------------------------------------------------------------------------------------------
 
     async def _advance(self) -> None:
+        self._forecasts.follow()
         out_of_time = self._budget.out_of_time
         if out_of_time and not self._stopped_for_time:
             await self._segments.stop_all(SegmentEnd.STOPPED, "the time limit of the budget is reached")
@@ -355,6 +357,7 @@ class Controller:
             self._proposals.withdraw(node_id, "the budget was spent before it began")
         self._run.record.set_state("finishing", "the finalists are scored on fresh prompts")
         self._finishing = True
+        self._forecasts.over()
         work = ClosingEvaluations(self._run, self._jobs, self._config.evaluation, self._evaluations.ask)
         try:
             winner = await self._attend(work.run())
@@ -380,6 +383,7 @@ class Controller:
     def _end(self, state: str, reason: str) -> str:
         self._tick()
         self._activity.over()
+        self._forecasts.over()
         self._run.record.set_state(state, reason)
         for asked in self._stopping:
             stopped = state == "stopped"

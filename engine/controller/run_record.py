@@ -82,6 +82,10 @@ class RunRecorder:
         """What the workers do besides training (JSON)."""
         self._writer.update_run(activity=doing)
 
+    def forecasts(self, rows: str | None) -> None:
+        """What is forecast of the run's branches (JSON)."""
+        self._writer.update_run(forecasts=rows)
+
     def pick(self, policy: Policy, path: str) -> None:
         """Which policy the run reports, and where its files are as the database names them."""
         self._writer.update_run(

@@ -38,6 +38,11 @@ class NodeState(StrEnum):
         return self in (NodeState.PROPOSED, NodeState.QUEUED, NodeState.RUNNING)
 
     @property
+    def begun(self) -> bool:
+        """Trains or has trained."""
+        return self not in (NodeState.PROPOSED, NodeState.QUEUED, NodeState.REJECTED)
+
+    @property
     def failed(self) -> bool:
         """Ended by a fault: a visit without a value."""
         return self in (NodeState.OUT_OF_MEMORY, NodeState.NAN, NodeState.CRASHED, NodeState.HUNG)

@@ -144,7 +144,14 @@ def _make_its_own(source: RunDirectory, directory: RunDirectory, config: RunConf
         line = f"forked from {source.name} with {counted(tree['nodes'], 'node')}"
         at = datetime.now(UTC).replace(tzinfo=None)
         writer.update_run(
-            name=directory.name, config=json.dumps(known), state="stopped", reason=line, ended=at, activity=None, **base
+            name=directory.name,
+            config=json.dumps(known),
+            state="stopped",
+            reason=line,
+            ended=at,
+            activity=None,
+            forecasts=None,
+            **base,
         )
         writer.insert("events", level="info", kind="forked", node_id=None, message=line, detail="{}")
         writer.flush()

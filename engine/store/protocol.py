@@ -24,7 +24,7 @@ from typing import Any
 
 SOCKET_NAME = "engine.sock"
 DATABASE_NAME = "run.duckdb"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Of the tables in a run's database: viewer and engine must be of the same one."""
 
 COMMAND_KINDS = (

@@ -1,4 +1,4 @@
--- The tables of a run (run.duckdb), version 5. Every table and column carries its meaning and unit as a COMMENT, so that
+-- The tables of a run (run.duckdb), version 7. Every table and column carries its meaning and unit as a COMMENT, so that
 -- DESCRIBE and duckdb_columns() are the documentation. All times are TIMESTAMP in UTC. One writer assigns every seq.
 -- No foreign keys: appends must never block. Paths are relative to the run's directory. What a version adds stands at the
 -- end of its table, may be NULL, and is named in upgrade.py.
@@ -10,7 +10,7 @@ CREATE TABLE runs (
     advisor VARCHAR NOT NULL, state VARCHAR NOT NULL, reason VARCHAR NOT NULL, config VARCHAR NOT NULL,
     space VARCHAR NOT NULL, seed BIGINT NOT NULL, engine_version VARCHAR NOT NULL, created TIMESTAMP NOT NULL,
     started TIMESTAMP, ended TIMESTAMP, best_node INTEGER, best_step INTEGER, best_path VARCHAR, gate VARCHAR,
-    budget VARCHAR, activity VARCHAR, policy VARCHAR, members VARCHAR
+    budget VARCHAR, activity VARCHAR, policy VARCHAR, members VARCHAR, forecasts VARCHAR
 );
 CREATE TABLE nodes (
     node_id INTEGER PRIMARY KEY, parent_id INTEGER, branch_step INTEGER, depth INTEGER NOT NULL,
@@ -104,6 +104,7 @@ COMMENT ON COLUMN runs.budget IS 'Limits of now as a JSON object {steps, nodes, 
 COMMENT ON COLUMN runs.activity IS 'What workers do now besides training, as a JSON list of {node, doing, done, total}; node is null where it is about no segment. NULL: nothing.';
 COMMENT ON COLUMN runs.policy IS 'Policy that was picked at the end, in words: base, #12 step 50, or soup of … NULL while none is picked, and once a run goes on after its end.';
 COMMENT ON COLUMN runs.members IS 'The same as a JSON list of [node_id, step]: one checkpoint, or the members of a soup, the newest first.';
+COMMENT ON COLUMN runs.forecasts IS 'What the engine forecasts while the budget is being spent, as a JSON list of the rows of the view forecasts. NULL: nothing.';
 COMMENT ON TABLE nodes IS 'Points of the tree: each is a segment of GRPO training from a checkpoint of its parent. Node 0 is the untrained base model.';
 COMMENT ON COLUMN nodes.node_id IS 'Number of the node, in the order of proposal; 0 is the root.';
 COMMENT ON COLUMN nodes.parent_id IS 'Node whose checkpoint this segment starts from; NULL for the root.';

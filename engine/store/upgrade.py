@@ -36,6 +36,7 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
     },
     5: {"diagnoses": {"advisor": "VARCHAR"}},
     6: {"checkpoints": {"seconds": "DOUBLE"}},
+    7: {"runs": {"forecasts": "VARCHAR"}},
 }
 """Version → table → column → type; each may be NULL and stands at the end of its table, as in schema.sql."""
 

@@ -122,6 +122,11 @@ SELECT parameter, count(*) AS changes, count(*) FILTER (direction > 0) AS ups, c
     arg_min(parent_value, stage) FILTER (on_best_trajectory) AS best_from, arg_max(value, stage) FILTER (on_best_trajectory) AS best_to
 FROM parameter_moves GROUP BY parameter ORDER BY parameter;
 
+CREATE OR REPLACE VIEW forecasts AS
+SELECT f.first_node, f.node_id, f.best, f.steps, f.mean, f.low, f.high, f.steps = max(f.steps) OVER (PARTITION BY f.first_node) AS at_end
+FROM (SELECT unnest(TRY(CAST(CAST(forecasts AS JSON) AS STRUCT(first_node INTEGER, node_id INTEGER, best BOOLEAN, steps INTEGER, mean DOUBLE, low DOUBLE, high DOUBLE)[]))) AS f
+    FROM runs);
+
 CREATE OR REPLACE VIEW cost AS
 SELECT advisor, role, model, count(*) AS calls, count(*) FILTER (error <> '') AS errors,
     CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens, CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
@@ -204,6 +209,7 @@ COMMENT ON VIEW trajectory_parameters IS 'Value of every hyperparameter at every
 COMMENT ON VIEW parameter_moves IS 'One row a change of a hyperparameter by a transition of the search (first segments and repairs left out): from which value to which, and the direction, 1 or -1.';
 COMMENT ON VIEW parameter_dynamics IS 'Per hyperparameter: how often it was changed, up and down, the share of ups with its 95% Wilson interval, and its way along the best trajectory. `llmzero dynamics` adds reversals with a null.';
 COMMENT ON VIEW advisor_record IS 'What advisors are worth in this run: changes of theirs that were trained, their mean gain of validation, on the prompts that both policies were asked, with its standard error (NULL for a single one), and of a model the answers and how many of them could be used.';
+COMMENT ON VIEW forecasts IS 'What the branch from first_node to node_id will score after so many steps from the base when it is trained on unchanged: mean and 90% interval, from its last score to the end of the budget (at_end), of the branch of the best policy (best) and of those that train. Empty once the budget is spent, and for branches of fewer than three scores. It decides nothing.';
 COMMENT ON VIEW cost IS 'What the advisors cost: calls, errors, tokens and seconds by role and model.';
 COMMENT ON VIEW failures IS 'Segments that ended by a fault, with the reason and the node that repaired them.';
 COMMENT ON VIEW current_state IS 'Where the run stands: state, counts, budget, reported policy, last event: run_header without the run file. One row.';

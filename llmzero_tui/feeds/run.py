@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from engine.analysis.kept_forecasts import read_forecasts
 from engine.analysis.plain_grpo import read_plain
 from engine.errors import UserError
 from engine.store.queries import load as sql
@@ -139,6 +140,7 @@ class RunFeed:
             space=tuple(json_of(row["space"], ())), detail=self._detail(reader, nodes, run, view, grown),
             writing=writing, sparks=self._sparks.sparks, extent=self._sparks.extent, yardstick=_yardstick(reader, run),
             workers=tuple(training_of(r) for r in reader.rows(sql("cli_running"))) if run.live else (),
+            forecasts=read_forecasts(reader.rows) if run.live else (),
         )  # fmt: skip
 
     def _grown(self, reader: Reader) -> set[int]:

@@ -28,7 +28,6 @@ from llmzero_tui.screens.parts.run_plot import RunPlotPanel
 from llmzero_tui.screens.parts.steering import Steering
 from llmzero_tui.values.nodes import Target, letters
 from llmzero_tui.values.snapshot import FeedFailure, ProposalRow, RunSnapshot, RunView
-from llmzero_tui.values.standing import without_training
 from llmzero_tui.widgets.details import TABS, Details
 from llmzero_tui.widgets.header import RunHeader
 from llmzero_tui.widgets.inbox import Inbox
@@ -143,7 +142,7 @@ class RunScreen(FeedScreen):
         if snapshot is None or snapshot.detail is None:
             return
         detail = snapshot.detail
-        self.panel.take(detail, without_training(snapshot, snapshot.nodes.get(detail.node)))
+        self.panel.take(detail, snapshot)
         if detail.node == self.selected:
             self.query_one(Details).take(snapshot)
 

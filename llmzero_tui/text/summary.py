@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.analysis.dynamics import ParameterDynamics, dynamics, read_moves
-from engine.analysis.forecast import BranchForecast, read_forecast
+from engine.analysis.forecast import BranchForecast
+from engine.analysis.kept_forecasts import read_forecasts
 from engine.analysis.no_gain import no_gain
 from engine.analysis.plain_grpo import PlainGRPO, read_plain
 from engine.analysis.reported import ReportedPolicy
@@ -73,11 +74,10 @@ def read_result(reader: Reader) -> RunResult:
 
 
 def _forecast(reader: Reader) -> BranchForecast | None:
-    """Of a run whose budget is still being spent, where that is one of steps."""
-    facts = summarise(reader)
-    if facts.state not in SPENDING or facts.best_node is None:
-        return None
-    return read_forecast(reader.rows, facts.best_node, int(facts.budget.get("steps") or 0) - facts.steps)
+    """Of the best policy's branch, while an engine spends the budget."""
+    facts = summarise(reader) if reader.live else None
+    made = read_forecasts(reader.rows) if facts and facts.state in SPENDING else ()
+    return next((each for each in made if each.best), None)
 
 
 def result_lines(best: ReportedPolicy) -> Iterator[str]:
@@ -186,8 +186,9 @@ def forecast_line(made: BranchForecast | None) -> str:
     """What the best branch will score at the end of the budget; "" where nothing is forecast."""
     if made is None:
         return ""
-    told = interval_text(made.mean, made.low, made.high)
-    return f"forecast: #{made.node} trained on unchanged to {counted(made.steps, 'step')} scores {told} (90% interval)"
+    end = made.end
+    told, steps = interval_text(end.mean, end.low, end.high), counted(end.steps, "step")
+    return f"forecast: #{made.node} trained on unchanged to {steps} scores {told} (90% interval)"
 
 
 def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str:

@@ -143,16 +143,22 @@ class CurveTrace:
 # ---- moving the window -------------------------------------------------------------------------------------------
 
 
-def zoom(window: AxisWindow | None, whole: float, factor: float, axis: Axis) -> AxisWindow | None:
-    """The window `factor` times as long about its middle; None once that is everything."""
+def zoom(
+    window: AxisWindow | None, whole: float, factor: float, axis: Axis, furthest: float = 0.0
+) -> AxisWindow | None:
+    """The window `factor` times as long about its middle; None once that is everything.
+
+    Args:
+        whole: where the axis ends when everything is shown. furthest: where it can end, beyond that.
+    """
     if not math.isfinite(whole) or whole <= 0:
         return None
     now = window or AxisWindow(0.0, whole)
-    length = max(now.length * factor, axis.least)
-    if length >= whole:
+    length = min(max(now.length * factor, axis.least), max(whole, furthest))
+    if length >= whole >= furthest:
         return None
     middle = now.first / 2 + now.last / 2
-    return _within(AxisWindow(middle - length / 2, middle + length / 2), whole)
+    return _within(AxisWindow(middle - length / 2, middle + length / 2), max(whole, furthest))
 
 
 def pan(window: AxisWindow | None, whole: float, share: float) -> AxisWindow | None:

@@ -18,6 +18,7 @@ from llmzero_tui.values.curves import PLAIN, CurveSelection, CurveTrace
 from llmzero_tui.values.nodes import NodeRow, Nodes, ShownScore
 
 if TYPE_CHECKING:
+    from engine.analysis.forecast import BranchForecast
     from llmzero_tui.values.calls import CallLine
 
 
@@ -293,6 +294,7 @@ class RunSnapshot:
     extent: tuple[float, float] = (0.0, 1.0)
     yardstick: str = ""
     workers: tuple[TrainingRow, ...] = ()
+    forecasts: tuple[BranchForecast, ...] = ()
 
     @property
     def queued(self) -> list[NodeRow]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from textual.content import Content
 
+from llmzero_tui.values.ahead import explained, forecast_of
 from llmzero_tui.values.nodes import NodeRow
 from llmzero_tui.values.snapshot import NodeDetail, RunSnapshot
 from llmzero_tui.values.standing import failure_of, without_training
@@ -65,6 +66,7 @@ class Details(Sheet):
                 failure_of(snapshot),
                 self._waits(snapshot, node),
                 _reported(snapshot, node),
+                _ahead(snapshot, node),
             ),
             (detail.stages, snapshot.space),
             (detail.samples, without_training(snapshot, node)),
@@ -90,7 +92,9 @@ class Details(Sheet):
                 *node_texts.failure(failure_of(snapshot), appearance),
                 *node_texts.written(snapshot.writing, appearance),
                 *node_texts.reported(*_reported(snapshot, node), appearance),
-                node_texts.rationale(detail, node, appearance, waits=self._waits(snapshot, node)),
+                node_texts.rationale(
+                    detail, node, appearance, waits=self._waits(snapshot, node), ahead=_ahead(snapshot, node)
+                ),
             )  # fmt: skip
         if self.tab == 1:
             return node_texts.changes(detail, snapshot.space, appearance)
@@ -99,6 +103,12 @@ class Details(Sheet):
         if self.tab == 3:
             return node_texts.log(snapshot.events, snapshot.commands, width, appearance)
         return call_texts.short(detail.calls, width, appearance)
+
+
+def _ahead(snapshot: RunSnapshot, node: NodeRow | None) -> str:
+    """What the branch of a node is forecast to score; "" where nothing is."""
+    made = forecast_of(snapshot.forecasts, snapshot.nodes, node.id) if node is not None else None
+    return explained(made) if made is not None else ""
 
 
 def _reported(snapshot: RunSnapshot, node: NodeRow | None) -> tuple[str, str]:

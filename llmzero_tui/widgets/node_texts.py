@@ -29,16 +29,16 @@ def _line(appearance: Appearance, *parts: tuple[str, str]) -> Text:
 
 
 def rationale(
-    detail: NodeDetail, node: NodeRow | None, appearance: Appearance, *, waits: bool = False
+    detail: NodeDetail, node: NodeRow | None, appearance: Appearance, *, waits: bool = False, ahead: str = ""
 ) -> RenderableType:
     """Why this node is there, what it was to do, what it did, and what was found wrong with it. `waits`: for the human
-    to answer."""
+    to answer. `ahead`: what its branch is forecast to score."""
     stage = detail.stage
     colours = appearance.palette
     if stage is None or node is None:
         return Text("")
     lines: list[RenderableType] = [_where(stage, node, appearance, waits)]
-    lines += hands(node, appearance)
+    lines += [*([_line(appearance, (ahead, colours.muted))] if ahead else []), *hands(node, appearance)]
     if stage.reason:
         lines.append(_line(appearance, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
     if stage.selected:

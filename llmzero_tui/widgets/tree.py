@@ -21,10 +21,11 @@ from textual.strip import Strip
 
 from engine.words import intent_name
 from llmzero_tui.format import HUMAN, MISSING, NOTE, SHORT_STATES, narrow, plain, share
+from llmzero_tui.values.ahead import best_predicted
 from llmzero_tui.values.nodes import NodeRow, Nodes, ShownScore
 from llmzero_tui.values.snapshot import RunSnapshot
 from llmzero_tui.widgets.appearance import Appearance, cell, look
-from llmzero_tui.widgets.tree_lines import TreeLine, count_words, lines_of, matching, shortened
+from llmzero_tui.widgets.tree_lines import TreeLine, count_words, heading, lines_of, matching, shortened
 
 SCORED = frozenset({"finished", "stopped", "early-stopped", "running", "interrupted"})
 SCORE_CELLS = 4
@@ -85,19 +86,21 @@ class SearchTree(ScrollView, can_focus=True):
         self._filter = ""
         self._matching: set[int] | None = None
         self._snapshot: RunSnapshot | None = None
+        self._told = ""
         self._strips: dict[int, tuple[object, Strip]] = {}
         self._asked: frozenset[int] = frozenset()
         self._letters: Mapping[int, str] = {}
-        self._counted: tuple[str, Appearance | None] = ("", None)
+        self._counted: tuple[str, str, Appearance | None] = ("", "", None)
 
     def on_mount(self) -> None:
-        self.border_title = "Search tree"
+        self.border_title = heading("", 0)
 
     # ---- from snapshots ---------------------------------------------------------------------------------------------
 
     def show(self, snapshot: RunSnapshot) -> None:
         """Take a snapshot; only lines that look otherwise are drawn anew."""
         before, self._known, self._snapshot = self._known, snapshot.nodes, snapshot
+        told, self._told = self._told, best_predicted(snapshot.forecasts)
         self._best, self._extent = snapshot.run.best, snapshot.extent
         self._waiting = frozenset(p.node for p in snapshot.inbox if p.waits)
         if self._known is not before:
@@ -105,6 +108,7 @@ class SearchTree(ScrollView, can_focus=True):
             if self._known.children is not before.children or matches != self._matching:
                 self._matching = matches
                 self._lay_out()
+        if self._known is not before or self._told != told:
             self._count()
         self._refresh_changed()
         self._reveal()
@@ -112,9 +116,10 @@ class SearchTree(ScrollView, can_focus=True):
     def _count(self) -> None:
         """How many nodes there are, or how they are filtered."""
         words = f"/{self._filter} · esc shows all" if self._filter else count_words(self._known)
-        if (words, look(self)) != self._counted:  # to set a title draws the whole panel
-            self._counted = (words, look(self))
-            self.border_subtitle = look(self).title(words)
+        counted = (words, heading(self._told, self.size.width - 2), look(self))
+        if counted != self._counted:  # to set a title draws the whole panel
+            self._counted = counted
+            self.border_subtitle, self.border_title = look(self).title(words), look(self).title(counted[1])
 
     def filter(self, text: str) -> None:
         """Show only nodes that match, with the way to them; all of them for an empty text."""
@@ -197,6 +202,8 @@ class SearchTree(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._take_room()
+        if self._told:
+            self._count()
         self._reveal()
 
     def notify_style_update(self) -> None:

@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
+from rich.cells import cell_len
+
 from engine.words import counted
 from llmzero_tui.values.nodes import NodeRow, Nodes
 
+TITLE = "Search tree"
 GUIDE_CELLS = 2
 PASS, GAP, FORK, END = "│ ", "  ", "├ ", "└ "
 
@@ -66,6 +69,12 @@ def shortened(guide: str, cells: int) -> str:
         return guide
     keep = max(GUIDE_CELLS, (cells - 2) // GUIDE_CELLS * GUIDE_CELLS)
     return "… " + guide[-keep:]
+
+
+def heading(told: str, cells: int) -> str:
+    """The name of the tree, and what is `told` of its best branch; of both what has room in `cells`."""
+    both = f"{TITLE} · {told}" if told else TITLE
+    return both if cell_len(both) <= cells else told or TITLE
 
 
 def count_words(nodes: Nodes) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.analysis.forecast import read_forecast
+from engine.analysis.forecast import BranchForecast, forecast_branches
+from engine.analysis.kept_forecasts import read_forecasts, stored
 from engine.analysis.learning_curve import INTERVAL, Forecast, forecast
+from engine.controller import node_rows
 from engine.domain.score import Score
 from engine.store.writer import Writer
 from llmzero_tui.text.summary import forecast_line
@@ -110,37 +112,64 @@ def rising(tmp_path: Path) -> Iterator[Writer]:
     writer.close()
 
 
+def made_of(run: Writer, best: int, *others: int, left: int = 400) -> list[BranchForecast]:
+    run.flush()
+    nodes, scores = run.rows("SELECT * FROM nodes ORDER BY node_id"), run.rows("SELECT * FROM checkpoints ORDER BY seq")
+    return forecast_branches(node_rows.tree(nodes, scores).nodes, best, others, left)
+
+
 def test_the_best_branch_is_forecast_to_the_end_of_the_budget_from_where_it_changed(rising: Writer) -> None:
-    curve = [(0, 20), (50, 35), (100, 44), (125, 48), (150, 50)]
-    expected = forecast([(step, Score(100, right, right)) for step, right in curve], 150 + 400)
-    made = read_forecast(rising.rows, best=3, steps_left=400)
-    assert made is not None
+    seen = [(0, 20), (50, 35), (100, 44), (125, 48), (150, 50)]
+    expected = forecast([(step, Score(100, right, right)) for step, right in seen], 150 + 400)
+    [made] = made_of(rising, 3)
     assert expected is not None
-    assert (made.node, made.steps) == (4, 200 + 400)
-    assert (made.mean, made.low, made.high) == (expected.mean, expected.low, expected.high)
+    assert (made.first, made.node, made.best, made.end.steps) == (2, 4, True, 200 + 400)
+    assert (made.end.mean, made.end.low, made.end.high) == (expected.mean, expected.low, expected.high)
     assert forecast_line(made).startswith("forecast: #4 trained on unchanged to 600 steps scores 0.")
 
 
+def test_a_forecast_leads_from_the_last_score_to_the_end_and_widens(rising: Writer) -> None:
+    [made] = made_of(rising, 3)
+    assert [point.steps for point in made.points] == list(range(200, 601, 50))
+    widths = [point.high - point.low for point in made.points]
+    assert widths == sorted(widths)
+
+
 def test_the_other_branches_of_the_run_are_part_of_its_forecast(rising: Writer) -> None:
-    before = read_forecast(rising.rows, best=3, steps_left=400)
+    [before] = made_of(rising, 3)
     node_row(rising, 6, 3, 50, start_steps=150)  # a change that levelled off
     for step, right in ((50, 52), (100, 53), (150, 52), (200, 53)):
         checkpoint_row(rising, 6, step, right, right)
-    rising.flush()
-    after = read_forecast(rising.rows, best=3, steps_left=400)
-    assert before is not None
-    assert after is not None
-    assert after.mean < before.mean
+    after, other = made_of(rising, 3, 6, 4)
+    assert after.end.mean < before.end.mean
+    assert (after.best, other.best, other.node) == (True, False, 6)
 
 
 @pytest.mark.parametrize(("best", "left"), [(0, 400), (3, 0), (1, 400), (99, 400)])
 def test_nothing_is_forecast_of_the_base_a_spent_budget_or_a_branch_of_two_scores(
     rising: Writer, best: int, left: int
 ) -> None:
-    assert read_forecast(rising.rows, best, left) is None
+    assert made_of(rising, best, left=left) == []
     assert forecast_line(None) == ""
 
 
-def test_a_file_in_which_parents_go_round_ends_the_question(rising: Writer) -> None:
-    rising.update("nodes", {"node_id": 1}, parent_id=4, intent="keep")
-    assert read_forecast(rising.rows, best=1, steps_left=400) is None
+def test_a_segment_that_has_not_begun_is_no_part_of_a_branch(rising: Writer) -> None:
+    node_row(rising, 6, 4, 50, intent="keep", start_steps=200, state="proposed")
+    assert made_of(rising, 3)[0].node == 4
+
+
+def test_what_is_kept_is_read_again_and_asked_by_sql(rising: Writer) -> None:
+    made = made_of(rising, 3)
+    rising.update_run(forecasts=stored(made))
+    rising.flush()
+    [again] = read_forecasts(rising.rows)
+    assert (again.first, again.node, again.best) == (2, 4, True)
+    assert [p.as_dict() for p in again.points] == [p.as_dict() for p in made[0].points]
+    assert rising.rows("SELECT node_id, steps FROM forecasts WHERE best AND at_end") == [{"node_id": 4, "steps": 600}]
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", '[{"node_id": "x"}]'])
+def test_what_another_hand_wrote_is_no_forecast(rising: Writer, text: str | None) -> None:
+    rising.update_run(forecasts=text)
+    rising.flush()
+    assert read_forecasts(rising.rows) == ()

@@ -53,11 +53,12 @@ class PlotPanel(ABC):
     def pan(self, share: float) -> None:
         """Move the window by a share of its length."""
         if self.plot.axis is self.selection.axis:
-            self._through(pan(self.selection.window, self.plot.whole, share))
+            self._through(pan(self.selection.window, self.plot.furthest, share))
 
     def _zoom(self, factor: float) -> None:
         if self.plot.axis is self.selection.axis:  # else the curve along this axis is still on its way
-            self._through(zoom(self.selection.window, self.plot.whole, factor, self.selection.axis))
+            plot, selection = self.plot, self.selection
+            self._through(zoom(selection.window, plot.whole, factor, selection.axis, plot.furthest))
 
     def _through(self, window: AxisWindow | None) -> None:
         self.see(replace(self.selection, window=window))

@@ -6,12 +6,18 @@ The run screen says which node is selected and hands over what was read of it.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.screens.parts.plot_panel import PlotPanel
+from llmzero_tui.values.ahead import forecast_of
 from llmzero_tui.values.curves import CurveSelection
-from llmzero_tui.values.snapshot import NodeDetail
+from llmzero_tui.values.snapshot import NodeDetail, RunSnapshot
+from llmzero_tui.values.standing import without_training
 from llmzero_tui.widgets.strip import Strip
+
+if TYPE_CHECKING:
+    from engine.analysis.forecast import BranchForecast
 
 
 class RunPlotPanel(PlotPanel):
@@ -25,6 +31,7 @@ class RunPlotPanel(PlotPanel):
         self.zoomed = False
         self._detail: NodeDetail | None = None
         self._empty = ""
+        self._ahead: BranchForecast | None = None
 
     def wanted(self) -> CurveSelection:
         """What of the curves has to be read now."""
@@ -34,9 +41,10 @@ class RunPlotPanel(PlotPanel):
     def metrics(self) -> tuple[str, ...]:
         return self.strip.names
 
-    def take(self, detail: NodeDetail, empty: str) -> None:
-        """Show what was read, if it is about the selected node. `empty`: what the strip says without metrics."""
-        self._detail, self._empty = detail, empty
+    def take(self, detail: NodeDetail, snapshot: RunSnapshot) -> None:
+        """Show what was read of a node of the run, if it is the selected one."""
+        self._detail, self._empty = detail, without_training(snapshot, snapshot.nodes.get(detail.node))
+        self._ahead = forecast_of(snapshot.forecasts, snapshot.nodes, detail.node)
         self._show()
 
     def select(self, node: int) -> None:
@@ -59,7 +67,8 @@ class RunPlotPanel(PlotPanel):
         detail = self._detail
         if detail is None or (detail.node, detail.trace.metric) != (self.node, self.metric):
             return
-        self.plot.show(detail.traces if self.zoomed else detail.traces[:1], self.style, self.selection)
+        traces = detail.traces if self.zoomed else detail.traces[:1]
+        self.plot.show(traces, self.style, self.selection, self._ahead)
         self.announce()
 
     def plot_metric(self, metric: str) -> None:

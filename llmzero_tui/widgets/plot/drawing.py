@@ -21,6 +21,7 @@ from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.plot.scale import AxisScale, drawable, fitted, moment_label, moments, rounds, ticks
 
 if TYPE_CHECKING:
+    from engine.analysis.forecast import ForecastPoint
     from llmzero_tui.widgets.plot.figure import PlotFigure
 
 LEAST_WIDTH, LEAST_HEIGHT = 12, 4
@@ -37,22 +38,25 @@ COLUMNS_A_BLOCK = 2.5
 @dataclass(frozen=True, slots=True)
 class DrawnCurve:
     """A curve and how it is told apart: a meaning of the palette, and a letter where there are several. The way to
-    `since` on the axis is drawn pale: it is not this line's own."""
+    `since` on the axis is drawn pale: it is not this line's own. `ahead` is what is forecast of it."""
 
     trace: CurveTrace
     colour: str = "line"
     letter: str = ""
     since: float = 0.0
+    ahead: tuple[ForecastPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlotContent:
-    """What is drawn into one frame. `window` None: everything. `heading`: a line of words on top."""
+    """What is drawn into one frame. `window` None: everything, and the axis goes to `until` at least. `heading`: a line
+    of words on top."""
 
     lines: tuple[DrawnCurve, ...]
     style: DrawingStyle = STYLE
     window: AxisWindow | None = None
     heading: str = ""
+    until: float = 0.0
 
     @property
     def axis(self) -> Axis:
@@ -63,8 +67,12 @@ class PlotContent:
         """The part of the axis that is drawn."""
         if self.window is not None:
             return self.window
-        whole = max((line.trace.whole for line in self.lines), default=0.0)
-        return AxisWindow(0.0, whole if whole > 0 else 1.0)
+        return AxisWindow(0.0, self.whole if self.whole > 0 else 1.0)
+
+    @property
+    def whole(self) -> float:
+        """Where the axis ends when everything is shown."""
+        return max((self.until, *(line.trace.whole for line in self.lines)))
 
 
 def draw(picture: PlotContent, width: int, height: int, look: Appearance) -> list[Strip]:
@@ -124,6 +132,8 @@ def _paint(paint: _Paint) -> None:
     for x, _ in boundaries:
         paint.figure.rule(x, palette.faint)
     for line in picture.lines:
+        _ahead(paint, line)
+    for line in picture.lines:
         _line(paint, _average(line.trace.beyond, picture.style.smoothing), palette.faint)
     for line in picture.lines:
         _raw(paint, line)
@@ -135,6 +145,22 @@ def _paint(paint: _Paint) -> None:
     cell = 1 / max(1, paint.figure.columns - 1)
     for x, label in boundaries:
         paint.figure.text(x + cell, 1, label, palette.muted)
+
+
+def _ahead(paint: _Paint, line: DrawnCurve) -> None:
+    """What is forecast: a pale band of its interval around the line of its mean."""
+    ends = [cut([(p.steps, end) for p, end in zip(line.ahead, side, strict=True)], paint.picture.seen)
+            for side in ([p.low for p in line.ahead], [p.high for p in line.ahead])]  # fmt: skip
+    half, spans = 0.5 / max(1, paint.figure.columns), list[tuple[float, float, float]]()
+    for ((x, low), (_, high)), ((to_x, to_low), (_, to_high)) in pairwise(zip(*ends, strict=True)):
+        start, end = paint.across.place(x), paint.across.place(to_x)
+        steps = max(1, int((end - start) / half))
+        for share in (i / steps for i in range(steps + 1)):
+            under, over = low + (to_low - low) * share, high + (to_high - high) * share
+            if drawable((under, over), log=paint.up.log):
+                spans.append((start + (end - start) * share, paint.up.place(under), paint.up.place(over)))
+    paint.figure.band(spans, paint.look.palette.raw)
+    _line(paint, [(p.steps, p.mean) for p in line.ahead], paint.look.palette.trail)
 
 
 def _raw(paint: _Paint, line: DrawnCurve) -> None:
@@ -274,6 +300,7 @@ def _values(picture: PlotContent) -> Iterator[float]:
         if smoothing is not Smoothing.RAW:
             values += [y for _, y in cut([q for q in smooth(points) if drawable((q[1],), log=log)], seen)]
         values += [y for _, y in cut(_average(line.trace.beyond, smoothing), seen)]
+        values += [y for p in line.ahead if seen.first <= p.steps <= seen.last for y in (p.low, p.high)]
         values += [v for c in line.trace.checks if seen.first <= c.x <= seen.last for v in (c.low, c.value, c.high)]
     return (v for v in values if drawable((v,), log=log))
 

@@ -7,8 +7,9 @@ no state of a run.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -16,13 +17,18 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from llmzero_tui.format import number
+from llmzero_tui.values.ahead import predicted, reach
 from llmzero_tui.values.curves import Axis, AxisWindow, CurveSelection, CurveTrace, DrawingStyle
 from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.plot.drawing import DrawnCurve, PlotContent, draw
 from llmzero_tui.widgets.plot.scale import moment_label
 from llmzero_tui.widgets.strip import short
 
+if TYPE_CHECKING:
+    from engine.analysis.forecast import BranchForecast
+
 PENDING = "…"
+BAND = "▒"
 PANEL_ROWS = 7
 WIDE = 110
 LEGEND = 60
@@ -58,19 +64,29 @@ class MetricPlot(Widget):
 
     # ---- what it shows ----------------------------------------------------------------------------------------------
 
-    def show(self, curves: tuple[CurveTrace, ...], style: DrawingStyle, selection: CurveSelection) -> None:
-        """Curves of one trajectory, the first one big. A window that is not read yet is drawn from what is there."""
+    def show(
+        self, curves: tuple[CurveTrace, ...], style: DrawingStyle, selection: CurveSelection,
+        forecast: BranchForecast | None = None,
+    ) -> None:  # fmt: skip
+        """Curves of one trajectory, the first one big. A window that is not read yet is drawn from what is there. The
+        forecast stands where its scores do."""
         first = curves[0]
         window = selection.window if selection.axis is first.selection.axis else first.selection.window
+        scored = [curve for curve in curves if curve.checks and curve.selection.axis is Axis.STEPS]
+        ahead = forecast.points if forecast is not None and scored else ()
+        until = reach(max(curve.whole for curve in curves), ahead)
         pictures = tuple(
             PlotContent(
-                (DrawnCurve(curve, since=own_since(curve)),), style, window, heading(curve) if len(curves) > 1 else ""
+                (DrawnCurve(curve, since=own_since(curve), ahead=ahead if curve in scored else ()),), style, window,
+                heading(curve) if len(curves) > 1 else "", until,
             )
             for curve in curves
-        )
+        )  # fmt: skip
         self._curve = first
         notes = describe(first, style, window)
-        if any(curve.checks for curve in curves) and self.size.width >= LEGEND:
+        if forecast is not None and ahead:
+            notes.insert(0, f"{BAND} {predicted(forecast)}")
+        if any(curve.checks for curve in curves) and self.size.width >= LEGEND + cell_len(notes[0]) * bool(ahead):
             notes.append("◆ validation score")
         self.take(pictures, f"#{first.node} · {first.metric}", notes)
 
@@ -113,7 +129,13 @@ class MetricPlot(Widget):
     @property
     def whole(self) -> float:
         """Where the axis ends when everything is shown."""
-        return max((line.trace.whole for picture in self._pictures for line in picture.lines), default=0.0)
+        return max((picture.whole for picture in self._pictures), default=0.0)
+
+    @property
+    def furthest(self) -> float:
+        """Where the axis can end: with all that is forecast."""
+        ahead = (line.ahead[-1].steps for picture in self._pictures for line in picture.lines if line.ahead)
+        return max((self.whole, *ahead))
 
     # ---- drawing ----------------------------------------------------------------------------------------------------
 
