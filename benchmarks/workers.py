@@ -25,8 +25,8 @@ from engine.testing.simulation import SPACE, Simulation, World
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmark-workers.md"
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 SEGMENT_STEPS = 50
-SEGMENTS = 96
-"""Of a simulated search."""
+SEGMENTS, SEGMENTS_PER_WORKER = 96, 24
+"""Of a simulated search: the same for all, and with the workers."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def real(workers: int, segments: int, where: Path) -> RealSearch:
     return RealSearch(workers, row["seconds"], row["steps"], test["score"], load)
 
 
-def simulated(strategy: str, workers: int, seeds: int) -> tuple[float, float]:
+def simulated(strategy: str, workers: int, segments: int, seeds: int) -> tuple[float, float]:
     """Speed-up over one worker at equal steps, where all segments take equal time, and the true accuracy found."""
     clocks, found = [], []
     for seed in range(seeds):
         searcher = make(strategy, seed=seed, segment_steps=SEGMENT_STEPS, roots=4, space=SPACE)
-        done = Simulation(searcher, World(seed), SEGMENTS * SEGMENT_STEPS, workers, SEGMENT_STEPS, seed=seed).run()
+        done = Simulation(searcher, World(seed), segments * SEGMENT_STEPS, workers, SEGMENT_STEPS, seed=seed).run()
         clocks.append(done.clock)
         found.append(done.truth())
-    return SEGMENTS * SEGMENT_STEPS / fmean(clocks), fmean(found)
+    return segments * SEGMENT_STEPS / fmean(clocks), fmean(found)
 
 
 def page(runs: list[RealSearch], seeds: int) -> str:
@@ -94,9 +94,10 @@ def page(runs: list[RealSearch], seeds: int) -> str:
     )
     lines = []
     for workers in WORKERS:
-        (ours, accuracy), (random, _) = (simulated(name, workers, seeds) for name in ("llmzero", "random"))
-        lines.append(f"| {workers} | {ours:.2f} | {accuracy:.3f} | {random:.2f} |")
-    rows = "\n".join(lines)
+        some, more = (simulated("llmzero", workers, n, seeds) for n in (SEGMENTS, SEGMENTS_PER_WORKER * workers))
+        random, _ = simulated("random", workers, SEGMENTS, seeds)
+        lines.append(f"| {workers} | {some[0]:.2f} | {some[1]:.3f} | {more[0]:.2f} | {more[1]:.3f} | {random:.2f} |")
+    rows, few, each = "\n".join(lines), SEGMENTS, SEGMENTS_PER_WORKER
     return f"""# Speed-up by workers
 
 ## A whole real search
@@ -114,16 +115,17 @@ speed-up is none of a quiet machine.
 
 ## Simulated to 64 workers
 
-The real strategy, tree and rules advisor over synthetic learning curves (`engine.testing.simulation`): {SEGMENTS}
-segments of {SEGMENT_STEPS} steps, mean of {seeds} worlds; advice and evaluations take no time. Segments in flight count
-as visits without a value (WU-UCT), so free workers spread over the tree.
+The real strategy, tree and rules advisor over synthetic learning curves (`engine.testing.simulation`) in segments of
+{SEGMENT_STEPS} steps, mean of {seeds} worlds: {few} segments in all, and {each} for each worker. All segments take
+equal time, advice and evaluations none. Segments in flight count as visits without a value (WU-UCT), so free
+workers spread over the tree.
 
-| workers | speed-up, llmzero | true accuracy found | speed-up, random search |
-|---|---|---|---|
+| workers | speed-up, {few} segments | true accuracy | speed-up, {each} a worker | true accuracy | random, {few} |
+|---|---|---|---|---|---|
 {rows}
 
-One line of {SEGMENTS} segments is no faster with more workers, so depth bounds the speed-up; the accuracy says what the
-wider tree costs. Random search has {SEGMENTS} segments to give away from the start.
+A line of segments is no faster with more workers, so depth bounds the speed-up: {few} segments on 64 workers are no
+two for each. The accuracy says what the wider tree costs.
 
 Written by `python -m benchmarks.workers`.
 """

@@ -92,7 +92,7 @@ class BudgetLimits:
                 limits in time do not bind.
         """
         steps, segment = self.unspent(spent, seconds_per_step, in_flight)
-        return BudgetLeft(max(0, steps), self.fraction(spent), segment_steps=max(1, segment))
+        return BudgetLeft(max(0, steps), self.fraction(spent), max(1, segment), self._workers)
 
     def overdrawn(self, spent: SpentBudget, in_flight: InFlightBudget, seconds_per_step: float) -> bool:
         """Whether what is in flight takes more than there is; see `left`."""

@@ -102,7 +102,7 @@ class SearchSection(RunFileSection):
     """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
     less than a quarter of a segment, or fewer than eight steps."""
     roots: int = Field(default=4, ge=1, le=16)
-    """Diverse first segments that race from the base."""
+    """Diverse first segments that race from the base; where there are more workers, one for each, unless it is 1."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     settings: dict[str, Any] = Field(default_factory=dict)

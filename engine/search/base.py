@@ -43,11 +43,13 @@ class BudgetLeft:
         steps: GRPO steps left over the whole tree; for a budget in time, the estimate at the measured seconds a step.
         fraction_spent: 0..1 of whichever limit is nearest.
         segment_steps: what one worker can still train in the time left; a longer segment is cut to it.
+        workers: segments that can be trained at the same time.
     """
 
     steps: int
     fraction_spent: float
     segment_steps: int = 10**9
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class LLMZeroPolicy:
     Attributes:
         lineage, tree: what is there. left, total: GRPO steps that may still be spent, and of the whole budget.
         roots, race_segments: first segments, and the segments after which their race is over, scaled to the budget.
-        reserve: GRPO steps kept for the annealed end; 0 in a small budget. ending: only those are left.
+        reserve: GRPO steps kept for the annealed end; 0 in a small budget, and where several workers spend the rest of
+            the budget while it trains. ending: only those are left. closing: so few that each worker has no more.
         steps: GRPO steps of the next segment; 0 when nothing more is worth beginning.
         exploration: the constant of the upper confidence bounds, falling to 0 as the budget is spent.
     """
@@ -82,9 +83,12 @@ class LLMZeroPolicy:
         half = max(1, size // 2)
         share = round(settings.anneal_share * self.total / half) * half
         enough = self.total >= settings.anneal_from * size
-        self.reserve = min(max(share, half), 2 * size) if enough else 0
+        anneals = budget.workers > 1 and any(lineage.role(n) is Intent.ANNEAL and n.state.in_flight for n in begun)
+        self.reserve = min(max(share, half), 2 * size) if enough and not anneals else 0
+        self.closing = budget.workers > 1 and self.left <= budget.workers * self.reserve
         self.asked_roots = strategy.roots
-        self.roots = min(strategy.roots, max(1, round(self.total / (4 * size))))
+        most = max(1, round(self.total / (4 * size)))
+        self.roots, self.spare_roots = min(strategy.roots, most), min(budget.workers, most)
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
         self.ending = self.reserve > 0 and available < max(half, shortest_segment(size))
@@ -102,8 +106,10 @@ class LLMZeroPolicy:
     def _planned(self) -> Expansion | None:
         if self.lineage.failures:
             return self.repair(self.lineage.failures[0])
-        if self.ending and self._scored_roots:
-            return self.anneal()
+        if self._scored_roots and (self.ending or self.closing):
+            anneal = self.anneal()
+            if anneal is not None or self.ending:
+                return anneal
         if self.lineage.roots_begun < self.roots:
             return self.start_root()
         if self.race.winner is None:
@@ -135,16 +141,25 @@ class LLMZeroPolicy:
         node, checkpoint = self._anneal_from(branch)
         if any(lineage.role(c) is Intent.ANNEAL for c in self.tree.children(node.id)):
             return self._keep(branch[-1], "annealing failed: training continues from the segment before it")
+        steps = self.left if self.ending else segment_length(self.reserve, self.left)
+        which = f"the last {steps}" if steps == self.left else f"{steps} of the last {self.left}"
         reason = (
-            f"anneal: the last {self.left} of {counted(self.total, 'step')} use a low learning rate, "
+            f"anneal: {which} of {counted(self.total, 'step')} use a low learning rate, "
             f"from #{node.id} step {checkpoint.step}, which scores {checkpoint.score.value:.3f}"
         )
-        return Expansion(node.id, checkpoint.step, Intent.ANNEAL, self.left, reason)
+        return Expansion(node.id, checkpoint.step, Intent.ANNEAL, steps, reason)
 
     def start_root(self) -> Expansion | None:
         """The next first segment, under settings of its own."""
         number = f"root run {self.lineage.roots_begun + 1} of {self.roots}: different settings are compared"
         return self._root((number if self.roots > 1 else "the first segment") + self._fewer_roots())
+
+    def spare_root(self) -> Expansion | None:
+        """One first segment more than was asked for, while all of those train and a worker has nothing to do."""
+        begun = self.lineage.roots_begun
+        if self.roots < 2 or begun >= self.spare_roots or self._scored_roots:
+            return None
+        return self._root(f"root run {begun + 1}, one for each of {self.spare_roots} workers")
 
     @cached_property
     def race(self) -> RootRace:
@@ -158,7 +173,7 @@ class LLMZeroPolicy:
             return self._keep(race.next, race.reason)
         leader = max(race.survivors, key=lambda n: (_value(n), -n.id), default=None)
         if leader is None or not leader.checkpoints:
-            return None
+            return self.spare_root()
         return self._change([leader], "the race waits for a slower root run", self.settings.children)
 
     def continue_or_explore(self, winner: Node, runner_up: Node | None) -> Expansion | None:

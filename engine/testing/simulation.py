@@ -144,7 +144,7 @@ class Simulation:
         begun = [n for n in self.tree if n.transition]
         spent = sum(n.steps for n in begun)
         taken = spent + sum(n.planned_steps for n in begun if n.state.in_flight)
-        return BudgetLeft(self.steps - taken, spent / self.steps)
+        return BudgetLeft(self.steps - taken, spent / self.steps, workers=self.workers)
 
     def ask(self) -> Expansion | None:
         left = self.left()

@@ -20,16 +20,16 @@ STEPS = 2400
 class Grown(TreeBuilder):
     """A tree under construction that llmzero is asked about."""
 
-    def ask(self, left: int | None = None, **settings: float) -> Expansion | None:
+    def ask(self, left: int | None = None, workers: int = 1, **settings: float) -> Expansion | None:
         spent = self.spent
         steps = STEPS - spent if left is None else left
         return make("llmzero", seed=0, segment_steps=50, **settings).ask(  # type: ignore[arg-type]
-            self.tree, BudgetLeft(steps, spent / STEPS)
+            self.tree, BudgetLeft(steps, spent / STEPS, workers=workers)
         )
 
-    def asked(self, left: int | None = None, **settings: float) -> tuple[Intent, int, int]:
+    def asked(self, left: int | None = None, workers: int = 1, **settings: float) -> tuple[Intent, int, int]:
         """What is asked for: intent, parent, step."""
-        expansion = self.ask(left, **settings)
+        expansion = self.ask(left, workers, **settings)
         assert expansion is not None
         return expansion.intent, expansion.parent, expansion.step
 
@@ -240,6 +240,40 @@ def test_the_end_waits_for_the_lines_last_segment() -> None:
     assert grown.ask(left=50) is None
 
 
+def test_with_two_workers_the_end_is_annealed_while_the_other_spends_the_rest() -> None:
+    grown, tip = raced()
+    last = grown.add(tip, Intent.KEEP, 0, NodeState.RUNNING)
+    begun = grown.ask(left=150, workers=2)
+    assert begun is not None
+    assert begun.intent is Intent.CHANGE  # the end of the main branch has not come in yet
+    grown.tree.set_state(last, NodeState.FINISHED)
+    grown.tree.add_checkpoint(last, Checkpoint(50, score(0.6)))
+    annealing = grown.ask(left=100, workers=2)
+    assert annealing is not None
+    assert (annealing.intent, annealing.parent) == (Intent.ANNEAL, last)
+    assert annealing.reason.startswith(f"anneal: {annealing.steps} of the last 100 of ")
+    grown.add(last, Intent.ANNEAL, 0, NodeState.RUNNING)
+    other = grown.ask(left=100 - annealing.steps, workers=2)
+    assert other is not None
+    assert other.intent is not Intent.ANNEAL
+
+
+def test_one_worker_spends_all_but_the_reserve_before_it_anneals() -> None:
+    grown, _ = raced()
+    assert grown.asked(left=150)[0] is not Intent.ANNEAL
+    assert grown.asked(left=150, workers=3)[0] is Intent.ANNEAL
+
+
+@pytest.mark.parametrize(("roots", "begun"), [(4, 6), (1, 1)])
+def test_a_worker_without_a_root_run_begins_one_more_unless_there_is_no_race(roots: int, begun: int) -> None:
+    strategy = LLMZero(50, roots=roots)
+    world = Simulation(strategy, World(0), 4800, workers=6)
+    while (expansion := world.ask()) is not None and len(world.tree) <= 6:
+        assert expansion.intent is Intent.ROOT
+        world.begin(expansion)
+    assert len(world.tree) - 1 == begun
+
+
 # ---- whole searches on the simulator -------------------------------------------------------------------------------
 
 
@@ -258,6 +292,14 @@ def test_a_demo_with_two_workers_is_a_real_tree(segments: int, segment_steps: in
     assert found[Intent.ANNEAL] == 1
     changes = [n for n in tree if n.transition and n.transition.intent is Intent.CHANGE]
     assert all(len(n.transition.changes) >= 2 for n in changes if n.transition)
+
+
+@pytest.mark.parametrize(("segments", "workers"), [(24, 2), (96, 4), (96, 8)])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_worker_waits_where_segments_take_equal_time(segments: int, workers: int, seed: int) -> None:
+    search = Simulation(LLMZero(50), World(seed), 50 * segments, workers=workers, seed=seed).run()
+    assert search.clock == 50 * segments // workers
+    assert intents(search.tree)[Intent.ANNEAL] == 1
 
 
 def test_on_average_better_than_random_and_grid_at_equal_steps() -> None:
