@@ -158,7 +158,8 @@ class ProposalQueue:
         for _ in range(idle - coming):
             if left.steps <= 0:
                 return
-            expansion = self._strategy.ask(self._run.tree.without(self._stock()), left)
+            stock = self._stock()  # a copy of a tree of 10,000 nodes takes longer than the question
+            expansion = self._strategy.ask(self._run.tree.without(stock) if stock else self._run.tree, left)
             if expansion is None:
                 return
             expansion = self._respect_rejection(expansion)
