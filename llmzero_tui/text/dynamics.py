@@ -33,11 +33,11 @@ def dynamics_lines(parameters: Sequence[ParameterDynamics]) -> Iterator[str]:
     transitions = max((each.transitions for each in parameters), default=0)
     rows = dynamics_rows(parameters)
     if not rows:
-        yield f"no hyperparameter was changed in {counted(transitions, 'transition')}"
+        yield f"no hyperparameter was changed in {counted(transitions, 'transition')}, the curriculum's not counted"
         return
     yield from table(HEADER, rows, right={2, 3})
     if still := [plain(each.parameter) for each in parameters if not each.ups + each.downs]:
-        yield f"never changed in {counted(transitions, 'transition')}: {', '.join(still)}"
+        yield f"left alone by {counted(transitions, 'change')}, the curriculum's not counted: {', '.join(still)}"
 
 
 def dynamics_rows(parameters: Sequence[ParameterDynamics]) -> list[list[str]]:
