@@ -54,7 +54,7 @@ test-vllm:  ## segments that generate with vLLM; VLLM_PYTHON names an environmen
 
 test-ray:  ## the Ray executor on clusters of several raylets on this machine; installs Ray, 270 MB
 	@$(MAKE) --no-print-directory setup EXTRAS=ray
-	$(BIN)/python -m pytest -m ray tests/engine/test_ray.py
+	$(BIN)/python -m pytest -m ray tests/engine/test_ray.py tests/engine/test_ray_partition.py
 
 lint: $(DEV_STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .

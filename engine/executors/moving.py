@@ -6,6 +6,7 @@ whole and each file has the digest that it left with.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -69,7 +70,7 @@ async def bring(files: Sequence[MovedFile], read: Read, target: Path) -> None:
         with path.open("ab") as written:
             while written.tell() < file.size and (piece := await read(file.name, written.tell())):
                 written.write(piece)
-        if path.stat().st_size != file.size or _digest(path) != file.digest:
+        if path.stat().st_size != file.size or await asyncio.to_thread(_digest, path) != file.digest:
             path.unlink()
             raise Fault(f"{target.name}/{file.name} did not arrive as it was sent")
     verify(partial)

@@ -1,7 +1,8 @@
 """Workers on the machines of a Ray cluster: one actor a worker, in a placement group of its own.
 
-A job waits here until a worker has a machine and is free; a worker whose machine is lost ends its job as crashed and is
-placed again, wherever there is room. The actors end with the engine: a resumed one makes others. No torch here.
+A job waits here until a worker has a machine and is free; a worker whose machine is lost ends its job as crashed, once
+it can write nothing any more, and is placed again, wherever there is room. The actors end with the engine: a resumed
+one makes others. No torch here.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ import json
 import logging
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 from pydantic import TypeAdapter
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from engine.errors import Fault, UserError, one_line
 from engine.executors.base import Executor
+from engine.executors.lease import LEASE_SECONDS, RENEW_SECONDS, HeldLease
 from engine.executors.ray_files import Carrier
 from engine.executors.ray_worker import RayWorker
 from engine.executors.slot import WorkerJob
@@ -30,6 +32,7 @@ from engine.training import events
 from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 
 WAITS = "waiting for a machine of the cluster"
+_START_SECONDS = 300.0
 _CLOSE_SECONDS = 20.0
 _KNOCK_SECONDS = 10.0
 
@@ -190,7 +193,9 @@ class RayPlace:
         self._actor: Any = None
         self._group: PlacementGroup | None = None
         self._carrier: Carrier | None = None
-        self.machine = ""
+        self._lease = HeldLease()
+        self._stop_end: SegmentEnd | None = None  # of a stop within a time
+        self.machine, self._node = "", ""
         self._feeding: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -198,14 +203,15 @@ class RayPlace:
         while True:
             try:
                 await self._settle()
-                await self._listen()
+                await _both(self._listen(), self._renew())
             except RayTaskError as bug:
                 raise bug.as_instanceof_cause() from bug
             except (RayError, Fault) as lost:
                 _log.warning("worker %d on %s: %s", self.number, self.machine or "no machine yet", lost)
                 self.ready = False
+                await self._until_gone()
                 self._lose(one_line(str(lost)) if isinstance(lost, Fault) else f"{self.machine} or its actor was lost")
-                await self.close()
+                self._give_back()
 
     async def _settle(self) -> None:
         """Have Ray find a machine, and start the worker there."""
@@ -217,7 +223,9 @@ class RayPlace:
             num_cpus=executor.bundle["CPU"], num_gpus=executor.bundle.get("GPU", 0), max_restarts=0,
             scheduling_strategy=PlacementGroupSchedulingStrategy(self._group, 0),
         ).remote()  # fmt: skip
-        self.machine = await self._actor.start.remote(str(executor.logs), self.number, executor.options)
+        started = self._actor.start.remote(str(executor.logs), self.number, executor.options)
+        self.machine, self._node = await _within(_START_SECONDS, started, "its machine does not start it")
+        self._lease.answered()
         self._carrier = Carrier(self._actor)
         if executor.paused:
             await self._actor.pause.remote()
@@ -233,6 +241,25 @@ class RayPlace:
                 await self._take(await self._carrier.fetched(_EVENT.validate_json(line)))
                 seen = number
 
+    async def _renew(self) -> None:
+        """Keep the lease. Raises Fault once it has run out, whatever Ray thinks of the machine then."""
+        silence = f"{self.machine} has not answered for {LEASE_SECONDS:g} s"
+        while True:
+            await _within(self._lease.seconds_left, self._actor.renew.remote(), silence)
+            self._lease.answered()
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def _until_gone(self) -> None:
+        """Until the worker that was lost writes nothing any more: it said so, Ray saw it die, or its lease is over."""
+        if self._actor is None:
+            return
+        try:
+            await _within(self._lease.seconds_left, self._actor.close.remote(), "no goodbye")
+        except (RayError, Fault) as silent:
+            if isinstance(silent, ActorDiedError) and self._node in await asyncio.to_thread(_machines):
+                return  # its machine lives, and told
+            await asyncio.sleep(self._lease.seconds_left)
+
     async def _take(self, event: Event) -> None:
         job = self.job
         if job is not None and getattr(event, "job", None) == job.name:
@@ -247,7 +274,7 @@ class RayPlace:
 
     def take(self, job: WorkerJob) -> None:
         """Have the worker do a job; its files go first."""
-        self.job = job
+        self.job, self._stop_end = job, None
         self._feeding = asyncio.create_task(self._feed(job))
 
     async def _feed(self, job: WorkerJob) -> None:
@@ -268,6 +295,7 @@ class RayPlace:
     async def stop(self, end: SegmentEnd, within: float | None) -> None:
         """Ask the worker to end its job."""
         assert self.job is not None
+        self._stop_end = end if within is not None else self._stop_end
         if not self.job.sent:
             self._executor.stops[self.job.name] = (end, within)
             return
@@ -285,25 +313,52 @@ class RayPlace:
         self._executor.stops.pop(job.name, None)
         self._executor.put(
             events.SegmentEnded(
-                job=job.name, end=SegmentEnd.CRASHED, steps=job.steps, trainer_seconds=job.seconds, detail=cause,
-                worker_lost=True,
+                job=job.name, end=self._stop_end or SegmentEnd.CRASHED, steps=job.steps, trainer_seconds=job.seconds,
+                detail=cause, worker_lost=True,
             )
         )  # fmt: skip
 
     async def close(self) -> None:
         """End the actor and give its place back."""
+        if self._actor is not None:
+            try:
+                await _within(_CLOSE_SECONDS, self._actor.close.remote(), "no goodbye")
+            except (RayError, Fault) as gone:
+                _log.info("worker %d: %s", self.number, one_line(str(gone)))
+        self._give_back()
+
+    def _give_back(self) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
         actor, group, self._actor, self._group = self._actor, self._group, None, None
         if actor is not None:
-            try:
-                await asyncio.wait_for(_answered(actor.close.remote()), _CLOSE_SECONDS)
-            except (RayError, TimeoutError) as gone:
-                _log.info("worker %d did not say goodbye: %s", self.number, one_line(str(gone)))
             ray.kill(actor)
         if group is not None:
             remove_placement_group(group)
 
 
-async def _answered(answer: Any) -> None:
-    await answer
+def _machines() -> set[str]:
+    """Ray's names of the machines that it takes to be alive."""
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+async def _both(*works: Coroutine[Any, Any, None]) -> None:
+    """Do several things at once until one fails; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _within(seconds: float, answer: Any, otherwise: str) -> Any:
+    """The answer of an actor. Raises Fault when it does not come in time."""
+
+    async def answered() -> Any:
+        return await answer
+
+    try:
+        return await asyncio.wait_for(answered(), seconds)
+    except TimeoutError as late:
+        raise Fault(otherwise) from late

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
 from pydantic import TypeAdapter
 
 from engine.executors import moving
+from engine.executors.lease import GrantedLease
 from engine.executors.local import LocalExecutor
 from engine.executors.moving import MovedFile
 from engine.training import events
@@ -39,16 +41,22 @@ class RayWorker:
         self._outputs: dict[str, str] = {}  # directory of results here → the one on the engine's machine
         self._sent: dict[str, int] = {}  # checkpoint here → when it was written, as last sent
 
-    async def start(self, logs: str, number: int, options: dict[str, Any]) -> str:
-        """Start the worker; the name of this machine. `logs`: the run's directory, used where it exists here."""
+    async def start(self, logs: str, number: int, options: dict[str, Any]) -> tuple[str, str]:
+        """Start the worker; the name of this machine, and Ray's for it. `logs`: the run's directory, used where it
+        exists here."""
         run = hashlib.sha256(logs.encode()).hexdigest()[:12]
         self._scratch = Path(tempfile.gettempdir()) / f"llmzero-{os.getuid()}-{run}-{number}"
         self._scratch.mkdir(mode=0o700, exist_ok=True)
         place = Path(logs) if Path(logs).is_dir() else self._scratch
         self._executor = LocalExecutor(1, place, first=number, **options)
         await self._executor.start()
+        self._lease = GrantedLease(lambda: self._executor.pids)
         self._listening = asyncio.create_task(self._listen())
-        return platform.node()
+        return platform.node(), ray.get_runtime_context().get_node_id()
+
+    async def renew(self) -> None:
+        """The engine is there and hears this."""
+        self._lease.renew()
 
     async def _listen(self) -> None:
         while True:

@@ -123,6 +123,20 @@ def workers_of(engine: int) -> list[psutil.Process]:
     return [child for child in psutil.Process(engine).children() if "engine.training.worker" in child.cmdline()]
 
 
+def workers_in(directory: RunDirectory) -> list[psutil.Process]:
+    """Worker processes, of whatever parent, that write their log into a run's directory."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "engine.training.worker" in (process.info["cmdline"] or []):
+            try:
+                log = str(Path(f"/proc/{process.pid}/fd/2").readlink())
+            except OSError:
+                continue
+            if log.startswith(str(directory.path)):
+                found.append(process)
+    return found
+
+
 def kill(directory: RunDirectory) -> None:
     """End whatever engine still holds the run, for the end of a test."""
     if holder := directory.holder():

@@ -20,10 +20,9 @@ import pytest_asyncio
 
 from engine.errors import UserError
 from engine.executors.base import Executor
-from engine.run.rundir import RunDirectory
 from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until, next_event
 from engine.training.events import Evaluate, EvaluationSpec, SegmentEnd
-from tests.engine import live
+from tests.engine import acknowledged, live
 from tests.engine.conftest import LETTERS, Spec
 
 ray = pytest.importorskip("ray", reason="needs Ray: make test-ray")
@@ -182,41 +181,19 @@ def test_a_run_outlives_a_lost_machine_and_a_killed_engine(cluster: Any, tmp_pat
         live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
         cluster.remove_node(lost, allow_graceful=False)
         live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
-        acknowledged = live.rows(directory, "SELECT node_id, step, name, value FROM metrics")
+        before = acknowledged.rows(directory)
         os.kill(engine, signal.SIGKILL)
         live.wait_for("the lock to be free", lambda: directory.holder() is None)
-        live.wait_for("its workers to be gone", lambda: not workers_in(directory), 60)
+        live.wait_for("its workers to be gone", lambda: not live.workers_in(directory), 60)
         live.start(directory)
         cluster.add_node(num_cpus=1)
         assert live.wait_for_end(directory) == "finished", directory.log.read_text()
     finally:
         live.kill(directory)
         cluster.remove_node(kept, allow_graceful=False)
-    after = live.rows(directory, "SELECT node_id, step, name, value FROM metrics")
-    kept_rows = [row for row in acknowledged if row["step"] <= trained(directory, row["node_id"])]
-    assert [row for row in kept_rows if row not in after] == []
-    assert live.rows(directory, "SELECT node_id, step, name FROM metrics GROUP BY ALL HAVING count(*) > 1") == []
+    assert acknowledged.lost(directory, before) == []
+    assert acknowledged.doubled(directory) == []
     assert live.rows(directory, "SELECT count(*) AS n FROM nodes WHERE state = 'finished'") == [{"n": 5}]
-
-
-def trained(directory: RunDirectory, node_id: int) -> int:
-    """Steps of a node that a later worker did not train again."""
-    first = "SELECT coalesce(min(step), 0) AS s FROM checkpoints WHERE node_id = ?"
-    return int(live.rows(directory, first, node_id)[0]["s"])
-
-
-def workers_in(directory: RunDirectory) -> list[psutil.Process]:
-    """Worker processes that write their log into a run's directory."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "engine.training.worker" in (process.info["cmdline"] or []):
-            try:
-                log = str(Path(f"/proc/{process.pid}/fd/2").readlink())
-            except OSError:
-                continue
-            if log.startswith(str(directory.path)):
-                found.append(process)
-    return found
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
