@@ -67,27 +67,29 @@ async def test_a_killed_rank_is_one_crashed_segment_and_no_orphan(
     assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalExecutor]:
+    """A worker of one process."""
+    async with warm_executor(tmp_path_factory.mktemp("logs")) as executor:
+        yield executor
+
+
 @pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp"])
 async def test_two_processes_train_what_one_trains_with_twice_the_accumulation(
-    executor: LocalExecutor, make_spec: Spec, tmp_path: Path, fsdp: bool
+    executor: LocalExecutor, alone: LocalExecutor, make_spec: Spec, fsdp: bool
 ) -> None:
     """Per step and in the weights at the end, but for the order in which floats are added. The second segment of each
     takes up the other's checkpoint with its optimizer, in whole or in parts."""
     noise = f"{Path(__file__).with_name('shared_noise.py')}:SharedNoise"
-    alone = LocalExecutor(1, tmp_path / "logs", env={"OMP_NUM_THREADS": "1"})
-    await alone.start()
     told: dict[str, list[Any]] = {"one": [], "two": []}
-    try:
-        for steps in (2, 1):
-            ends = [each[-2].directory if each else None for each in told.values()]
-            for (name, trains), end in zip((("one", alone), ("two", executor)), reversed(ends), strict=True):
-                spec = make_spec(job=f"{name}-{steps}", steps=steps, micro_batch=4, configuration={"beta": 1.0})
-                update = {"task": noise, "fsdp": fsdp and name == "two"}
-                update |= {"parent": end, "optimizer": end} if end else {}
-                await trains.submit(spec.model_copy(update=update))
-                told[name] += await events_of_job(trains)
-    finally:
-        await alone.close()
+    for steps in (2, 1):
+        ends = [each[-2].directory if each else None for each in told.values()]
+        for (name, trains), end in zip((("one", alone), ("two", executor)), reversed(ends), strict=True):
+            spec = make_spec(job=f"{name}-{steps}", steps=steps, micro_batch=4, configuration={"beta": 1.0})
+            update = {"task": noise, "fsdp": fsdp and name == "two"}
+            update |= {"parent": end, "optimizer": end} if end else {}
+            await trains.submit(spec.model_copy(update=update))
+            told[name] += await events_of_job(trains)
     for step in range(3):
         one, two = ([e.values for e in told[job] if e.kind == "metrics"][step] for job in told)
         for name in ("reward", "reward_std", "loss", "grad_norm", "entropy", "completions/mean_length"):
