@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import random
-import sys
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -21,6 +20,7 @@ from engine.search.base import BudgetLeft, SearchStrategy, segment_length, short
 from engine.search.registry import NAMES, make
 from engine.testing.simulation import SPACE
 from engine.testing.strategies import SEGMENT_STEPS, CheckedStrategy, StrategyConformance
+from tests.unit.calls import calls_of
 
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
 SCHEDULE = (
@@ -97,22 +97,6 @@ def bushy(nodes: int) -> Tree:
         for at in (25, 50):
             tree.add_checkpoint(node_id, Checkpoint(at, Score(64, rng.randrange(64), rng.randrange(64))))
     return tree
-
-
-def calls_of(ask: Callable[[], object]) -> int:
-    """Calls of Python and C functions until it answers."""
-    calls = 0
-
-    def count(_: object, event: str, __: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        assert ask() is not None
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 @pytest.mark.parametrize("name", INSTALLED)
