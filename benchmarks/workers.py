@@ -31,12 +31,14 @@ SEGMENTS, SEGMENTS_PER_WORKER = 96, 24
 
 @dataclass(frozen=True)
 class RealSearch:
-    """A search that was run: seconds from its first segment to the end of its last, steps trained, test score."""
+    """A search that was run: seconds from its first segment to the end of its last, steps trained, test score, and the
+    share of those seconds that workers trained or scored."""
 
     workers: int
     seconds: float
     steps: int
     score: float
+    busy: float
     load: float
 
 
@@ -63,15 +65,16 @@ def real(workers: int, segments: int, where: Path) -> RealSearch:
     reader = open_run(directory.path)
     try:
         [row] = reader.rows(
-            "SELECT epoch(max(ended) - min(started)) AS seconds, sum(trained_steps) AS steps FROM nodes "
-            "WHERE node_id > 0"
+            "SELECT epoch(max(ended) - min(started)) AS seconds, sum(trained_steps) AS steps, "
+            "sum(epoch(ended - started)) AS busy FROM nodes WHERE node_id > 0"
         )
         [test] = reader.rows(
             "SELECT (greedy + sampled) / (2.0 * n) AS score FROM evaluations WHERE split = 'test' AND kind = 'final'"
         )
     finally:
         reader.close()
-    return RealSearch(workers, row["seconds"], row["steps"], test["score"], load)
+    busy = row["busy"] / (workers * row["seconds"])
+    return RealSearch(workers, row["seconds"], row["steps"], test["score"], busy, load)
 
 
 def simulated(strategy: str, workers: int, segments: int, seeds: int) -> tuple[float, float]:
@@ -88,8 +91,8 @@ def simulated(strategy: str, workers: int, segments: int, seeds: int) -> tuple[f
 def page(runs: list[RealSearch], seeds: int) -> str:
     """The result as Markdown."""
     table = "\n".join(
-        f"| {run.workers} | {run.steps} | {run.seconds:.0f} | {runs[0].seconds / run.seconds:.2f} | {run.score:.3f} | "
-        f"{run.load:.1f} |"
+        f"| {run.workers} | {run.steps} | {run.seconds:.0f} | {runs[0].seconds / run.seconds:.2f} | {run.busy:.0%} | "
+        f"{run.score:.3f} | {run.load:.1f} |"
         for run in runs
     )
     lines = []
@@ -105,8 +108,8 @@ def page(runs: list[RealSearch], seeds: int) -> str:
 knights, the shipped base of 0.3M parameters, strategy llmzero, rules advisor, one thread a worker, equal steps; from
 the start of the first segment to the end of the last. One run each, seed 0.
 
-| workers | steps | seconds | speed-up | test score | load before |
-|---|---|---|---|---|---|
+| workers | steps | seconds | speed-up | workers busy | test score | load before |
+|---|---|---|---|---|---|---|
 {table}
 
 Machine: {machine.cores()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
