@@ -19,8 +19,9 @@ from engine.host import machine
 from engine.run import launch
 from engine.run.config import RunConfig
 from engine.search.registry import make
+from engine.simulation.search import Simulation
 from engine.store.reader import open_run
-from engine.testing.simulation import SPACE, Simulation, World
+from engine.testing.simulation import SPACE, World
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmark-workers.md"
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
@@ -82,7 +83,8 @@ def simulated(strategy: str, workers: int, segments: int, seeds: int) -> tuple[f
     clocks, found = [], []
     for seed in range(seeds):
         searcher = make(strategy, seed=seed, segment_steps=SEGMENT_STEPS, roots=4, space=SPACE)
-        done = Simulation(searcher, World(seed), segments * SEGMENT_STEPS, workers, SEGMENT_STEPS, seed=seed).run()
+        steps = segments * SEGMENT_STEPS
+        done = Simulation(searcher, World(seed), SPACE, steps, workers, SEGMENT_STEPS, seed=seed).run()
         clocks.append(done.clock)
         found.append(done.truth())
     return segments * SEGMENT_STEPS / fmean(clocks), fmean(found)

@@ -191,7 +191,7 @@ class BudgetPlan:
     Seconds are of workers: `segment_seconds` of one segment with `scoring_seconds` for its checkpoints, `end_seconds`
     before and after the search, `work_seconds` all of them; `seconds` is the time that passes with the workers beside
     each other. `evaluation_share` of the work without set-up goes into scoring policies, as in the summary of a run.
-    Tokens are those of completions.
+    Tokens are those of completions. `base_score` is the base's on the few prompts that it was asked.
     """
 
     segments: int
@@ -207,6 +207,7 @@ class BudgetPlan:
     scoring_tokens: int
     worker_bytes: int
     gpu_hours: float | None
+    base_score: float
 
 
 def plan_of(config: RunConfig, measured: DryRunResult) -> BudgetPlan:
@@ -228,6 +229,7 @@ def plan_of(config: RunConfig, measured: DryRunResult) -> BudgetPlan:
         evaluation_share=evaluation_share(segments * scoring + ends, segments * training),
         training_tokens=round(completions * length), scoring_tokens=round(answers * length),
         worker_bytes=measured.memory, gpu_hours=work / 3600 if measured.gpu else None,
+        base_score=(measured.base.greedy + 2 * measured.base.sampled) / (3 * measured.base.n),
     )  # fmt: skip
 
 

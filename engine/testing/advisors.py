@@ -15,7 +15,8 @@ from engine.domain.score import Score
 from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.llmzero import LLMZero
-from engine.testing.simulation import SPACE, Simulation, World
+from engine.simulation.search import Simulation
+from engine.testing.simulation import SPACE, World
 from engine.testing.strategies import SEGMENT_STEPS, unlucky
 
 MakeAdvisor = Callable[[], Advisor]
@@ -45,7 +46,7 @@ class AdvisorConformance:
     @pytest.mark.parametrize("workers", [1, 3])
     def test_through_a_whole_search_with_failures(self, make_advisor: MakeAdvisor, workers: int) -> None:
         advisor, world = CheckedAdvisor(make_advisor()), World(5, prompts=64)
-        run = Simulation(LLMZero(SEGMENT_STEPS), world, 1200, workers, seed=5, advisor=advisor, fault=unlucky)
+        run = Simulation(LLMZero(SEGMENT_STEPS), world, SPACE, 1200, workers, seed=5, advisor=advisor, fault=unlucky)
         assert len(run.run().tree) > 20
 
     @pytest.mark.parametrize("intent", [Intent.ROOT, Intent.KEEP, Intent.CHANGE, Intent.ANNEAL])

@@ -11,7 +11,8 @@ from engine.domain.score import Score
 from engine.domain.space import Intent
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
-from engine.testing.simulation import SPACE, Simulation, World
+from engine.simulation.search import Simulation
+from engine.testing.simulation import SPACE, World
 
 SEGMENT_STEPS = 50
 FAULTS = (
@@ -80,7 +81,7 @@ def simulate(
     strategy: SearchStrategy, seed: int, steps: int, workers: int, fault: Callable[[Node], NodeState | None]
 ) -> Simulation:
     """A run of so many GRPO steps in a simulated world; `fault` says how a segment ends badly, or None."""
-    return Simulation(strategy, World(seed, prompts=64), steps, workers, SEGMENT_STEPS, seed=seed, fault=fault)
+    return Simulation(strategy, World(seed, prompts=64), SPACE, steps, workers, SEGMENT_STEPS, seed=seed, fault=fault)
 
 
 def healthy(node: Node) -> NodeState | None:

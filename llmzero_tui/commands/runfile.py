@@ -6,8 +6,9 @@ The file that `new` writes is made from the pydantic models themselves, so that 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def check(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """Print what the budget of a run file buys; 2 when something must be mended first."""
     from llmzero_tui.commands.listing import look
-    from llmzero_tui.text.plan import plan_lines, recorded_gains
+    from llmzero_tui.text.plan import plan_lines, recorded_gains, simulation_lines
 
     config, report = _checked(options)
     _refuse_errors(options.file, report)
@@ -65,11 +66,12 @@ def plan(options: argparse.Namespace) -> int:
     _refuse_errors(options.file, CheckReport(tuple(findings)))
     runs = [look(each).summary for each in launch.list_runs(options.runs_dir)]  # a damaged one has none
     gains = recorded_gains(runs, registry.absolute(config.task.name))
+    simulated = _simulation(preflight.resolve(config, report.task), bought)
     if options.json:
-        emit(to_json({**bought, "recorded_gains": gains}))
+        emit(to_json({**bought, "recorded_gains": gains, "simulated": simulated}))
         return 0
     disk = next(each.text for each in report.findings if each.subject == "disk")
-    emit(*plan_lines(config, bought, disk, gains))
+    emit(*plan_lines(config, bought, disk, gains), *simulation_lines(config, simulated))
     return 0
 
 
@@ -90,14 +92,29 @@ def _dry_run(config: RunConfig) -> tuple[list[CheckFinding], dict[str, Any]]:
     """What a worker measured, and what the budget buys; {} where it could not. In a process of its own: the face
     imports nothing that runs."""
     note("dry run: a worker scores the base and trains two GRPO steps …")
+    try:
+        answer = _asked(config, "engine.run.dry_run")
+        return [CheckFinding(**each) for each in answer["findings"]], answer["plan"] or {}
+    except (Fault, TypeError, KeyError) as error:
+        return [CheckFinding("error", "dry run", str(error))], {}
+
+
+def _simulation(config: RunConfig, bought: Mapping[str, Any]) -> dict[str, Any]:
+    """What `engine.simulation.expected_gain` makes of what the budget buys; "none" says why it makes nothing."""
+    steps = min(config.budget.steps or math.inf, bought["segments"] * bought["segment_steps"])
+    try:
+        asked = f"{steps}", f"{bought['base_score']}"
+        return dict(_asked(config, "engine.simulation.expected_gain", *asked))
+    except Fault as error:
+        return {"none": f"the simulation failed: {error}"}
+
+
+def _asked(config: RunConfig, module: str, *arguments: str) -> Any:
+    """What a module of the engine answers about a run file."""
     with tempfile.TemporaryDirectory(prefix="llmzero-check-") as where:
         path = Path(where) / "run.toml"
         path.write_text(config.to_toml(), encoding="utf-8")
-        try:
-            answer = child_answer("engine.run.dry_run", str(path))
-            return [CheckFinding(**each) for each in answer["findings"]], answer["plan"] or {}
-        except (Fault, TypeError, KeyError) as error:
-            return [CheckFinding("error", "dry run", str(error))], {}
+        return child_answer(module, str(path), *arguments)
 
 
 def load_run(path: Path) -> RunConfig:

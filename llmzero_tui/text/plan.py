@@ -9,7 +9,7 @@ from typing import Any
 from engine.analysis.summary import RunSummary
 from engine.run.config import RunConfig
 from engine.words import counted
-from llmzero_tui.format import duration
+from llmzero_tui.format import duration, plain
 
 
 def recorded_gains(runs: Iterable[RunSummary | None], task: str) -> list[float]:
@@ -48,6 +48,30 @@ def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Seq
     }
     width = max(map(len, lines))
     return [f"{name:<{width}}  {text}" for name, text in lines.items()]
+
+
+def simulation_lines(config: RunConfig, simulated: Mapping[str, Any]) -> list[str]:
+    """What the search is worth in simulation, marked as such, or why it was not simulated.
+
+    Args:
+        simulated: fields of `engine.simulation.expected_gain.ExpectedGain`.
+    """
+    if simulated["none"]:
+        return ["", f"not simulated: {plain(simulated['none'], 300)}"]
+    ours, constant = (
+        f"{each['middle']:.2f} ({each['low']:.2f}–{each['high']:.2f})"
+        for each in (simulated["strategy"], simulated["constant"])
+    )
+    gain = "{middle:+.3f} ({low:+.3f} to {high:+.3f})".format(**simulated["gain"])
+    size = ", ".join(counted(simulated[name], name[:-1]) for name in ("worlds", "steps", "workers"))
+    searches = counted(simulated["runs"], "recorded search", "recorded searches")
+    return [
+        "",
+        "SIMULATED, in worlds that learn as tiny models did; no promise for this model (docs/simulation.md):",
+        f"  {config.search.strategy} ends at {ours}, its default configuration trained on at {constant}",
+        f"  gain {gain}; median and 5–95% of {size}; rules as advisor",
+        f"  fitted to {simulated['scores']:,} scores of {searches} ({', '.join(simulated['tasks'])})",
+    ]
 
 
 def _gain(gains: Sequence[float], task: str) -> str:

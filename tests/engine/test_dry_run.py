@@ -76,6 +76,9 @@ def test_a_plan_is_measured_and_says_what_finished_runs_of_the_task_gained(tmp_p
     assert plan["training_tokens"] > 200 * 16
     (gain,) = plan["recorded_gains"]
     assert f"{gain:+.3f}" == "+0.370"
+    simulated = plan["simulated"]
+    assert (simulated["none"], simulated["steps"], simulated["workers"]) == ("", 200, 2)
+    assert 0 <= simulated["strategy"]["low"] <= simulated["strategy"]["high"] <= 1
 
 
 def test_a_plan_in_words() -> None:

@@ -16,7 +16,8 @@ from engine.domain.space import Intent, KLReference, OptimizerState
 from engine.errors import UserError
 from engine.run.config import RunConfig
 from engine.search.registry import make
-from engine.testing.simulation import SPACE, Simulation, World
+from engine.simulation.search import Simulation
+from engine.testing.simulation import SPACE, World
 from llmzero_tui.commands.replay import at_once
 from tests.unit.cli_process import llmzero
 
@@ -147,7 +148,7 @@ def test_a_replay_trains_stage_after_stage_with_steps_adam_and_reference_as_they
         {"steps": 30},
     ]
     strategy = make("replay", seed=0, segment_steps=50, space=SPACE, stages=tables)
-    simulation = Simulation(strategy, World(1, prompts=64), 137, 1, 50, seed=1)
+    simulation = Simulation(strategy, World(1, prompts=64), SPACE, 137, 1, 50, seed=1)
     nodes = [n for n in simulation.run().tree if n.transition]
     assert [n.steps for n in nodes] == [40, 7, 60, 30]
     assert [n.parent for n in nodes] == [0, 1, 2, 3]

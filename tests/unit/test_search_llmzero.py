@@ -11,7 +11,8 @@ from engine.domain.tree import Checkpoint, NodeState
 from engine.search.base import BudgetLeft, Expansion
 from engine.search.llmzero import LLMZero
 from engine.search.registry import make
-from engine.testing.simulation import SPACE, Simulation, World, intents
+from engine.simulation.search import Simulation
+from engine.testing.simulation import SPACE, World, intents
 from engine.testing.trees import TreeBuilder, score
 
 STEPS = 2400
@@ -267,7 +268,7 @@ def test_one_worker_spends_all_but_the_reserve_before_it_anneals() -> None:
 @pytest.mark.parametrize(("roots", "begun"), [(4, 6), (1, 1)])
 def test_a_worker_without_a_root_run_begins_one_more_unless_there_is_no_race(roots: int, begun: int) -> None:
     strategy = LLMZero(50, roots=roots)
-    world = Simulation(strategy, World(0), 4800, workers=6)
+    world = Simulation(strategy, World(0), SPACE, 4800, workers=6)
     while (expansion := world.ask()) is not None and len(world.tree) <= 6:
         assert expansion.intent is Intent.ROOT
         world.begin(expansion)
@@ -283,7 +284,7 @@ def test_a_worker_without_a_root_run_begins_one_more_unless_there_is_no_race(roo
 def test_a_demo_with_two_workers_is_a_real_tree(segments: int, segment_steps: int, seed: int) -> None:
     strategy = LLMZero(segment_steps)
     tree = Simulation(
-        strategy, World(seed), segments * segment_steps, workers=2, segment_steps=segment_steps, seed=seed
+        strategy, World(seed), SPACE, segments * segment_steps, workers=2, segment_steps=segment_steps, seed=seed
     ).run().tree  # fmt: skip
     found = intents(tree)
     assert len(tree) - 1 >= 12
@@ -297,7 +298,7 @@ def test_a_demo_with_two_workers_is_a_real_tree(segments: int, segment_steps: in
 @pytest.mark.parametrize(("segments", "workers"), [(24, 2), (96, 4), (96, 8)])
 @pytest.mark.parametrize("seed", range(3))
 def test_no_worker_waits_where_segments_take_equal_time(segments: int, workers: int, seed: int) -> None:
-    search = Simulation(LLMZero(50), World(seed), 50 * segments, workers=workers, seed=seed).run()
+    search = Simulation(LLMZero(50), World(seed), SPACE, 50 * segments, workers=workers, seed=seed).run()
     assert search.clock == 50 * segments // workers
     assert intents(search.tree)[Intent.ANNEAL] == 1
 
@@ -305,7 +306,9 @@ def test_no_worker_waits_where_segments_take_equal_time(segments: int, workers: 
 def test_on_average_better_than_random_and_grid_at_equal_steps() -> None:
     truths = {
         name: fmean(
-            Simulation(make(name, seed=seed, segment_steps=50, space=SPACE), World(seed), 1200, seed=seed).run().truth()
+            Simulation(make(name, seed=seed, segment_steps=50, space=SPACE), World(seed), SPACE, 1200, seed=seed)
+            .run()
+            .truth()
             for seed in range(12)
         )
         for name in ("llmzero", "random", "grid")
@@ -319,7 +322,7 @@ def test_slow_starters_that_win_in_the_end_are_not_killed() -> None:
     slow = found = 0
     for seed in range(40):
         world = World(seed)
-        simulation = Simulation(make("llmzero", seed=seed, segment_steps=50), world, 1200, seed=seed)
+        simulation = Simulation(make("llmzero", seed=seed, segment_steps=50), world, SPACE, 1200, seed=seed)
         tree = simulation.run().tree
         lanes = list(tree.children(0))
         first = max(lanes, key=lambda n: (n.checkpoints[-1].score.value, -n.id))

@@ -15,7 +15,8 @@ from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft
 from engine.search.optimizers import decode, encode
 from engine.search.registry import make
-from engine.testing.simulation import SPACE, Simulation, World
+from engine.simulation.search import Simulation
+from engine.testing.simulation import SPACE, World
 
 PEERS = ("topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill")
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
@@ -23,7 +24,7 @@ EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
 
 def grown(name: str, steps: int = 1200, seed: int = 1, **settings: Any) -> Tree:
     strategy = make(name, seed=seed, segment_steps=50, space=SPACE, **settings)
-    return Simulation(strategy, World(seed, prompts=256), steps, seed=seed).run().tree
+    return Simulation(strategy, World(seed, prompts=256), SPACE, steps, seed=seed).run().tree
 
 
 def line(tree: Tree, node: Node) -> list[Node]:

@@ -1,0 +1,1 @@
+"""Searches without training: the real strategies over learning curves that are fitted to recorded ones."""
