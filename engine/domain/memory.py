@@ -64,8 +64,8 @@ class TrainingSizes:
         tokenizer: bytes of the tokenizer's files, of which each checkpoint has a copy.
         scored: tokens of an answer in an evaluation; prompts: that it answers at once, 0 as many as fit; asked: that
             the largest evaluation has.
-        shards: processes that divide weights, gradients and moments among them (FSDP). Each gathers all weights to
-            generate, and one for scoring.
+        shards: processes that divide weights, gradients and moments among them (FSDP); each gathers all weights to
+            generate.
         gpu: whether it lies on one. vllm: bytes that vLLM takes of this memory where it generates, its copy of the
             weights among them, 0 for a server's; None where Transformers generates. sleeps: whether they are given back
             while the policy is trained.

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from engine.training.events import Continue, Pause, SegmentEnd, Stop
+from engine.training.events import Continue, Evaluation, Pause, SegmentEnd, Stop
 
 
 class JobControl:
@@ -19,7 +19,7 @@ class JobControl:
         abandon: ends the process for a job (its name, how it ends, its steps so far), see `abandonable`.
 
     Attributes:
-        leads: whether this process scores and saves. shared: whether others train the same job with it.
+        leads: whether this process saves. shared: whether others train the same job with it.
     """
 
     leads = True
@@ -74,6 +74,10 @@ class JobControl:
         """Whether `job` was asked to end without scoring what it has trained."""
         with self._changed:
             return job in self._unscored
+
+    def divided(self, score: Callable[[int, int], Evaluation], begin: int, end: int) -> Evaluation:
+        """What `score` says of the prompts from `begin` up to `end`; processes that train together divide them."""
+        return score(begin, end)
 
     def failed(self) -> None:
         """The job failed in this process; it is about to be told."""

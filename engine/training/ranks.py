@@ -1,8 +1,9 @@
 """A worker of several processes (DDP): rank 0 is the worker that the engine knows, the others train along with it.
 
-Rank 0 starts the others, gives them each segment, and decides for all when it is held or stopped; it alone scores,
-saves and speaks. They are in its process group and die with it, and it dies with the first of them: half a worker
-trains nothing. As accelerate has it, each finds RANK, LOCAL_RANK and WORLD_SIZE in its environment.
+Rank 0 starts the others, gives them each segment, and decides for all when it is held or stopped; it alone saves and
+speaks. Each scores its part of the prompts. They are in its process group and die with it, and it dies with the first
+of them: half a worker trains nothing. As accelerate has it, each finds RANK, LOCAL_RANK and WORLD_SIZE in its
+environment.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import argparse
 import datetime
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from engine import own_packages
 from engine.training import events
 from engine.training.control import JobControl
-from engine.training.events import SegmentEnd, SegmentSpec
+from engine.training.events import Evaluation, SegmentEnd, SegmentSpec
 from engine.training.process import Channel, die, die_with
 
 _GRACE_SECONDS = 5.0
@@ -64,6 +67,15 @@ def _agreed(ask: Callable[[], Any]) -> Any:
     return answer[0]
 
 
+def _told(error: Exception) -> Exception:
+    """An exception that can be sent to the other ranks."""
+    try:
+        pickle.dumps(error)
+    except Exception:  # noqa: BLE001  whatever an exception of a task does when it is pickled
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
 class SharedControl(JobControl):
     """Stop and pause for all ranks: rank 0 asks its own control, and all go by the answer. Every rank must ask."""
 
@@ -80,8 +92,30 @@ class SharedControl(JobControl):
         return end
 
     def gives_up_scoring(self, job: str) -> bool:
-        """Rank 0 alone scores."""
-        return self._own.gives_up_scoring(job)
+        """Asked in the middle of a part of the prompts, where the others have theirs: rank 0 gives up for all."""
+        return self.leads and self._own.gives_up_scoring(job)
+
+    def divided(self, score: Callable[[int, int], Evaluation], begin: int, end: int) -> Evaluation:
+        """The scores of every rank's part of the prompts, in every rank. What one raises all raise."""
+        import torch.distributed as dist
+
+        ranks = dist.get_world_size()
+        first, last = (begin + (end - begin) * rank // ranks for rank in (dist.get_rank(), dist.get_rank() + 1))
+        mine: Evaluation | Exception | None
+        try:
+            mine = score(first, last) if first < last else None
+        except Exception as error:  # noqa: BLE001  raised again once the others know
+            mine = _told(error)
+        parts: list[Evaluation | Exception | None] = [None] * ranks
+        dist.all_gather_object(parts, mine)
+        scored = []
+        for part in parts:
+            if isinstance(part, Exception):
+                raise part
+            if part is not None:
+                scored.append(part)
+        whole = reduce(Evaluation.and_then, scored)
+        return whole.model_copy(update={"seconds": max(part.seconds for part in scored)})
 
     def hold(self, job: str) -> float:
         seconds: float = _agreed(lambda: self._own.hold(job))

@@ -277,13 +277,14 @@ class SegmentTraining:
         spec, trainer = self.spec, self._trainer
         assert self._task is not None
         policy.check_finite(trainer.model, f"step {step}")
+        with sharding.gathered(trainer.model):
+            evaluation = self._evaluation(trainer.model, ends=ends)
         model, optimizer = trainer.model, trainer.optimizer
-        state = sharding.whole_state(optimizer) if spec.fsdp else optimizer.state_dict()
         if spec.fsdp:
             model = sharding.whole(model)
+        state = sharding.whole_state(optimizer) if spec.fsdp else optimizer.state_dict()
         if not self._control.leads:
             return
-        evaluation = self._evaluation(model, ends=ends)
         self._beat("saving the checkpoint")
         directory = Path(spec.directory) / f"checkpoint-{step}"
         record = spec.model_dump(
@@ -319,16 +320,21 @@ class SegmentTraining:
         """What a policy answers to a part of the prompts."""
         spec = self.spec
         assert self._task is not None
-        return evaluate(
-            model,
-            self._tokenizer,
-            self._task,
-            spec.evaluation.of_part(begin, end),
-            bf16=policy.use_bf16(spec.precision),
-            on_error=spec.on_error,
-            beat=lambda done, total: self._scoring(begin + done, end),
-            vllm=self._vllm(model),
-        )
+        task = self._task
+
+        def scored(first: int, last: int) -> events.Evaluation:
+            return evaluate(
+                model,
+                self._tokenizer,
+                task,
+                spec.evaluation.of_part(first, last),
+                bf16=policy.use_bf16(spec.precision),
+                on_error=spec.on_error,
+                beat=lambda done, total: self._scoring(first + done, last),
+                vllm=self._vllm(model),
+            )
+
+        return self._control.divided(scored, begin, end)
 
     def _vllm(self, model: Any) -> Callable[[int, int], Any] | None:
         """What scores in place of Transformers: the trainer's own vLLM, where there is a trainer."""

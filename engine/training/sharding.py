@@ -8,7 +8,8 @@ must call each of these functions at the same time.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -31,36 +32,43 @@ def is_sharded(model: Any) -> bool:
     return isinstance(model, FSDPModule)
 
 
+@contextmanager
+def gathered(model: Any) -> Iterator[None]:
+    """Within this block the process holds all weights and runs the model by itself. A model in one piece stays so."""
+    parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
+
+
 def gather_to_generate(model: Any) -> None:
     """Have the model gather its weights once for all the tokens of a batch of completions, not for each token."""
     generate: Callable[..., Any] = model.generate
 
     def with_whole_weights(*arguments: Any, **options: Any) -> Any:
-        parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
-        for part in parts:
-            part.set_reshard_after_forward(False, recurse=False)
-            part.unshard()
-        try:
+        with gathered(model):
             return generate(*arguments, **{**options, "synced_gpus": False})
-        finally:
-            for part in parts:
-                part.set_reshard_after_forward(True, recurse=False)
-                part.reshard()
 
     model.generate = with_whole_weights
 
 
 def whole(model: Any) -> Any | None:
-    """A copy of the model in one piece, for rank 0; None for the others."""
+    """A copy of the model in one piece in the memory of the CPU, for rank 0; None for the others."""
     state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if dist.get_rank() != 0:
         return None
     config = copy.deepcopy(model.config)
     del config.distributed_config
     plain: Any = next(kind for kind in type(model).__mro__ if kind.__name__ == config.architectures[0])
-    gathered = plain.from_pretrained(None, config=config, state_dict=state, dtype=model.dtype)
-    gathered.generation_config = model.generation_config
-    return gathered.to(model.device)
+    copied = plain.from_pretrained(None, config=config, state_dict=state, dtype=model.dtype)
+    copied.generation_config = model.generation_config
+    return copied
 
 
 def whole_state(optimizer: Any) -> dict[str, Any]:

@@ -29,8 +29,9 @@ def _drawn(probabilities: torch.Tensor, num_samples: int, **_: Any) -> torch.Ten
     global _position
     _position += 1
     noise = torch.Generator().manual_seed(1000 * _generation + _position)
-    exponential = torch.empty(max(BATCH, len(probabilities)), probabilities.shape[1]).exponential_(generator=noise)
     start = int(os.environ.get("RANK", "0")) * len(probabilities)
+    rows = max(BATCH, start + len(probabilities))
+    exponential = torch.empty(rows, probabilities.shape[1]).exponential_(generator=noise)
     mine = exponential[start : start + len(probabilities)]
     return (probabilities / mine).argmax(dim=1, keepdim=True)
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from engine.executors.local import LocalExecutor
 from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until
-from engine.training.events import SegmentEnd
+from engine.training.events import Evaluation, SegmentEnd
 from tests.engine.conftest import Spec
 from tests.engine.warm_executor import idle, warm_executor
 
@@ -74,6 +74,11 @@ async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
         yield executor
 
 
+def greedy(evaluation: Evaluation) -> list[bool]:
+    """Whether the greedy answer to each prompt was correct."""
+    return [outcome in "13" for outcome in evaluation.outcomes]
+
+
 @pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp"])
 async def test_two_processes_train_what_one_trains_with_twice_the_accumulation(
     executor: LocalExecutor, alone: LocalExecutor, make_spec: Spec, fsdp: bool
@@ -90,13 +95,15 @@ async def test_two_processes_train_what_one_trains_with_twice_the_accumulation(
             update |= {"parent": end, "optimizer": end} if end else {}
             await trains.submit(spec.model_copy(update=update))
             told[name] += await events_of_job(trains)
+            assert told[name][-1].end is SegmentEnd.FINISHED, told[name][-1].traceback
     for step in range(3):
         one, two = ([e.values for e in told[job] if e.kind == "metrics"][step] for job in told)
         for name in ("reward", "reward_std", "loss", "grad_norm", "entropy", "completions/mean_length"):
             assert two[name] == pytest.approx(one[name], rel=TOLERANCE, abs=TOLERANCE), (step, name)
-    scores = [[e.evaluation.outcomes for e in told[job] if e.kind == "checkpoint"] for job in told]
+    scored = [[e.evaluation for e in told[job] if e.kind == "checkpoint"] for job in told]
     one, two = (load_file(f"{told[job][-2].directory}/model.safetensors") for job in told)
     assert one.keys() == two.keys()
     assert max(float((one[name] - two[name]).abs().max()) for name in one) <= TOLERANCE
-    assert scores[0] == scores[1]
+    assert [each.n for each in scored[0]] == [each.n for each in scored[1]]
+    assert [greedy(each) for each in scored[0]] == [greedy(each) for each in scored[1]]
     assert any(e.values["kl"] > 0 and e.values["reward_std"] > 0 for e in told["one"] if e.kind == "metrics")
