@@ -88,11 +88,18 @@ def result_lines(best: ReportedPolicy) -> Iterator[str]:
     if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
         yield decided
     if best.kind != "base" and best.policy and best.base_test and best.test:
-        times = best.test.value / best.base_test.value if best.base_test.value else None
-        ratio = f", {times:.1f} times the base" if times else ""
-        yield f"test {share(best.base_test.value)} → {share(best.test.value)}{ratio}"
+        yield f"test {share(best.base_test.value)} → {share(best.test.value)}{_over_base(best.test, best.base_test)}"
     if best.policy:
         yield from test_lines(best)
+
+
+def _over_base(test: Score, base: Score) -> str:
+    """ ", 3.0 times the base"; of a difference whose interval holds 0, that it cannot be told from chance."""
+    difference = test.minus(base)
+    low, high = difference.interval
+    if low <= 0 <= high:
+        return f", not distinguishable from the base ({difference})"
+    return f", {test.value / base.value:.1f} times the base" if base.value else ""
 
 
 def result_rows(best: ReportedPolicy) -> tuple[list[str], list[list[str]]]:
