@@ -14,6 +14,10 @@ CREATE OR REPLACE MACRO score_high(value, n, effective_n) AS wilson_high(value *
 CREATE OR REPLACE MACRO score_of_first(k, value, n, outcomes) AS CASE WHEN k >= n OR coalesce(length(outcomes), 0) < k THEN value ELSE
     (6 * k - length(replace(left(outcomes, k), '1', '')) - 2 * length(replace(left(outcomes, k), '2', '')) - 3 * length(replace(left(outcomes, k), '3', ''))) / (3 * k) END;
 
+-- Of a node's checkpoints x of the best: of those that were asked the most prompts the one with the highest value, of equals the latest. As Node.best
+-- in engine/domain/tree.py has it; a node that got first looks alone has the best of those.
+CREATE OR REPLACE MACRO of_best(x, n, value, step) AS arg_max_null(x, (n, value, step));
+
 -- What identifies the policy of a checkpoint, and its name for people. As engine/domain/policy.py has it.
 CREATE OR REPLACE MACRO checkpoint_key(node, step) AS '[[' || node || ',' || step || ']]';
 CREATE OR REPLACE MACRO checkpoint_name(node, step) AS CASE WHEN node = 0 THEN 'base' ELSE '#' || node || ' step ' || step END;
@@ -25,6 +29,13 @@ SELECT c.node_id, c.step, n.start_steps + c.step AS total_steps, c.n,
     c.sampled / c.n AS sampled, wilson_low(c.sampled, c.n) AS sampled_low, wilson_high(c.sampled, c.n) AS sampled_high,
     c.kept, c.path, c.seq, c.ts
 FROM checkpoints c JOIN nodes n USING (node_id);
+
+CREATE OR REPLACE VIEW node_scores AS
+SELECT node_id, step, n, value, score_low(value, n, effective_n) AS value_low, score_high(value, n, effective_n) AS value_high,
+    n < max(n) OVER () AS first_look, outcomes
+FROM (SELECT node_id, of_best(c.step, c.n, c.value, c.step) AS step, max(c.n) AS n, of_best(c.value, c.n, c.value, c.step) AS value,
+        of_best(c.effective_n, c.n, c.value, c.step) AS effective_n, of_best(c.outcomes, c.n, c.value, c.step) AS outcomes
+    FROM checkpoints c GROUP BY node_id);
 
 -- Rows of version 1 and 2 name no policy: there it follows from node, step and path. A soup of theirs is known by the row in
 -- which it was scored when it was made, for the next one was written to the same directory.
@@ -201,6 +212,7 @@ SELECT * FROM nodes WHERE state <> 'rejected'
 COMMENT ON VIEW visible_nodes IS 'Nodes without those whose proposal the engine itself withdrew before a human decided.';
 COMMENT ON VIEW current_diagnoses IS 'Of each node what the look at most of its steps found, of several such looks the last.';
 COMMENT ON VIEW scores IS 'Each checkpoint with its accuracies, in [0, 1], and their 95% intervals; those of value are clustered by prompt.';
+COMMENT ON VIEW node_scores IS 'The best score of each node: of its checkpoints that were asked the most prompts the highest, with its 95% interval; first_look: it was asked fewer than others in the run, and all that the node has are first looks.';
 COMMENT ON VIEW policy_evaluations IS 'Every row of evaluations with the policy it measured, in old runs too: rows with one policy_key are of one policy.';
 COMMENT ON VIEW reported_policy IS 'The policy the run reports now: the one that was picked at the end, else the best checkpoint by validation; its scores (test only if this very policy was measured on it), what decided when it was picked (reranked_*: the steering and the fresh validation prompts together; leader_*: the same of the best on the steering prompts alone, where that is another), those of the base, and every time the test prompts were measured for a candidate (tests, JSON). One row.';
 COMMENT ON VIEW run_header IS 'Everything about the run as a whole, with the reported policy as best_*, when the model that advises last answered and since when it fails (advisor_answered, advisor_failing): what header, lists, exports and model cards show. One row.';

@@ -65,6 +65,11 @@ class Nodes(dict[int, NodeRow]):
         """The number of the base model; None while there is nothing."""
         return next(iter(self), None)
 
+    def first_look(self, node: NodeRow) -> int:
+        """Prompts of a node's best score where it got first looks alone, fewer than the base was asked; else 0."""
+        base = self[self.root].best if self.root is not None else None
+        return node.best.n if node.best is not None and base is not None and node.best.n < base.n else 0
+
     def changed(self, new: Iterable[NodeRow], gone: Iterable[int]) -> Nodes:
         """These nodes with some of them new or as they are now, and some gone; what is equal stays the same object."""
         nodes, shape, ordered = dict(self), False, True

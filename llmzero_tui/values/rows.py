@@ -141,11 +141,10 @@ def node_of(row: Row, *, live: bool = True) -> NodeRow:
     """A row of ui_nodes.sql with its lists of scored checkpoints, in the order of steps."""
     steps, values = row["steps"] or (), row["scores"] or ()
     scores = tuple(zip(steps, values, strict=True))
-    most = max(range(len(steps)), key=lambda i: (row["counts"][i], values[i], steps[i]), default=None)
     best = None
-    if most is not None:
-        ends = row["lows"][most], row["highs"][most]
-        best = ShownScore(values[most], *ends, row["counts"][most], row["node_id"], steps[most])
+    if row["best_n"]:
+        ends = row["best_low"], row["best_high"]
+        best = ShownScore(row["best_value"], *ends, row["best_n"], row["node_id"], row["best_step"])
     return NodeRow(
         id=row["node_id"], parent=row["parent_id"], branch_step=row["branch_step"],
         state=derived_node_state(row["state"], live=live, scored=row["parent_id"] is not None or bool(steps)),

@@ -300,7 +300,9 @@ class SearchTree(ScrollView, can_focus=True):
             style = f"bold {colours.star}" if starred else colours.text
             spark: Spark = self._snapshot.sparks.get(node.id, ()) if self._snapshot is not None else ()
             text.append(f"{value:>{SCORE_CELLS}} ", style=style)
-            text.append(appearance.spark(spark, *self._extent).ljust(SPARK_CELLS), style=colours.trail)
+            few = self._known.first_look(node)
+            beside = f"n {few}" if few else appearance.spark(spark, *self._extent)
+            text.append(beside[:SPARK_CELLS].ljust(SPARK_CELLS), style=colours.warn if few else colours.trail)
         return text.append(f" {glyph}", style=colour)
 
     # ---- the cursor -------------------------------------------------------------------------------------------------

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.controller import node_rows
 from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, of_outcomes
 from engine.store.queries import load
 from engine.store.writer import Writer
 from llmzero_tui.text.facts import best_score
 from llmzero_tui.user.queries import packaged
+from llmzero_tui.values.nodes import Nodes
+from llmzero_tui.values.rows import node_of
 from tests.engine.store_engine import checkpoint_row, node_row, run_row
 
 LOOK, ALL = 36, 144
@@ -73,12 +76,38 @@ def test_the_best_of_a_node_is_never_a_lucky_first_look(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_node_that_got_first_looks_alone_shows_the_last_with_its_n(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scores", [
+    ((1, 25, 16, 32), (1, 50, 8, 32)), ((1, 25, 8, 32), (1, 50, 8, 32)),
+    ((1, 25, 30, 32), (1, 50, 60, 100), (1, 75, 50, 100)),
+], ids=["looks alone", "equal looks", "all prompts"])  # fmt: skip
+def test_the_best_score_of_a_node_is_the_same_everywhere(
+    tmp_path: Path, scores: tuple[tuple[int, int, int, int], ...]
+) -> None:
+    writer = of_one_node(tmp_path, *scores)
+    nodes, checkpoints = writer.rows("SELECT * FROM nodes"), writer.rows("SELECT * FROM checkpoints ORDER BY seq")
+    best = node_rows.tree(nodes, checkpoints)[1].best
+    assert best is not None
+    expected = best.step, best.score.n, best.score.value
+    [_, listed] = writer.rows(load("cli_nodes"))
+    assert (listed["best_step"], listed["best_n"], listed["best_value"]) == expected
+    [tried] = writer.rows(load("ui_siblings"), (0,))
+    assert (tried["n"], tried["value"]) == expected[1:]
+    drawn = [node_of(row) for row in writer.rows(load("ui_nodes"), ("[]",))][1].best
+    assert drawn is not None
+    assert (drawn.step, drawn.n, drawn.value) == expected
+    assert writer.rows("SELECT step, n, value FROM node_scores WHERE node_id = 1") == [
+        dict(zip(("step", "n", "value"), expected, strict=True))
+    ]
+    writer.close()
+
+
+def test_a_node_that_got_first_looks_alone_is_shown_with_its_n(tmp_path: Path) -> None:
     writer = of_one_node(tmp_path, (1, 25, 30, 32), (1, 50, 8, 32))
     base, looked = writer.rows(load("cli_nodes"))
-    assert (looked["best_step"], looked["best_value"]) == (50, 0.25)
     assert best_score(looked).endswith("] (n 32)")
     assert "(n" not in best_score(base)
+    nodes = Nodes({node.id: node for node in map(node_of, writer.rows(load("ui_nodes"), ("[]",)))})
+    assert [nodes.first_look(node) for node in nodes.values()] == [0, 32]
     writer.close()
 
 
@@ -97,5 +126,15 @@ def test_an_advisors_record_compares_on_the_prompts_that_both_were_asked(tmp_pat
         )  # fmt: skip
     writer.flush()
     [record] = writer.rows("FROM advisor_record")
-    assert (record["trained"], record["gain"]) == (1, pytest.approx((16 + 8 * 2 / 3 + 8 / 3) / 32 - 1))
+    gain = pytest.approx((16 + 8 * 2 / 3 + 8 / 3) / 32 - 1)
+    assert (record["trained"], record["gain"]) == (1, gain)
+    saved = {each.name: each.text.rstrip(";") for each in packaged()}
+    [paid] = writer.rows(saved["which-changes-paid"])
+    assert (paid["gain"], paid["before"], paid["prompts"]) == (gain, 1.0, 32)
+    changed = {"configuration": '{"beta": 0.2}', "changes": '{"beta": 0.2}'}
+    writer.update("nodes", {"node_id": 0}, configuration='{"beta": 0.1}')
+    writer.update("nodes", {"node_id": 1}, **changed)
+    writer.flush()
+    [moved] = writer.rows(saved["gain-by-parameter"])
+    assert (moved["parameter"], moved["direction"], moved["times"], moved["mean_gain"]) == ("beta", "up", 1, gain)
     writer.close()

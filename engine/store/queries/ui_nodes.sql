@@ -12,12 +12,13 @@ WITH drawn AS (
 ), changed AS (
     SELECT chunk FROM chunks WHERE NOT list_contains(CAST($1 AS JSON)::VARCHAR[], mark)
 ), lists AS (
-    SELECT node_id, list(step ORDER BY step, seq) AS steps, list(value ORDER BY step, seq) AS scores, list(n ORDER BY step, seq) AS counts,
-        list(score_low(value, n, effective_n) ORDER BY step, seq) AS lows, list(score_high(value, n, effective_n) ORDER BY step, seq) AS highs,
-        list(step ORDER BY step, seq) FILTER (kept) AS kept
+    SELECT node_id, list(step ORDER BY step, seq) AS steps, list(value ORDER BY step, seq) AS scores,
+        list(step ORDER BY step, seq) FILTER (kept) AS kept, of_best(step, n, value, step) AS best_step, max(n) AS best_n,
+        of_best(value, n, value, step) AS best_value, of_best(effective_n, n, value, step) AS best_effective_n
     FROM scored WHERE node_id // 128 IN (FROM changed) GROUP BY node_id
 ), fresh AS (
-    SELECT drawn.*, steps, scores, counts, lows, highs, kept FROM drawn LEFT JOIN lists USING (node_id) WHERE drawn.node_id // 128 IN (FROM changed)
+    SELECT drawn.*, steps, scores, kept, best_step, best_n, best_value, score_low(best_value, best_n, best_effective_n) AS best_low,
+        score_high(best_value, best_n, best_effective_n) AS best_high FROM drawn LEFT JOIN lists USING (node_id) WHERE drawn.node_id // 128 IN (FROM changed)
 )
 SELECT chunks.chunk, chunks.mark, fresh.* FROM chunks LEFT JOIN fresh ON fresh.node_id // 128 = chunks.chunk
 ORDER BY chunks.chunk, fresh.node_id
