@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import engine.analysis.learning_curve  # noqa: F401 - not while the simulated run waits for nobody
 from engine.run.config import BudgetSection
 from engine.run.rundir import RunDirectory
 from tests.engine import live
@@ -22,5 +23,5 @@ def test_forecasts_follow_scores_and_limits_and_end_with_the_budget(tmp_path: Pa
         await hand.until(f"{ENDS} AND steps > ?", later["steps"])
 
     limited = config().model_copy(update={"budget": BudgetSection(steps=48)})
-    assert steer(limited, tmp_path, watches, SimulatedExecutor(0.25)) == "finished"
+    assert steer(limited, tmp_path, watches, SimulatedExecutor(0.15)) == "finished"
     assert live.rows(RunDirectory(tmp_path), "FROM forecasts") == []
