@@ -275,7 +275,6 @@ EXPLORE: Sequence[MovePlan] = (
         (
             MoveStep("learning_rate", 1.8, "training is stable"),
             MoveStep("num_iterations", 1, "more updates from the same rollouts"),
-            MoveStep("beta", 2.0, "stronger KL penalty"),
         ),
         "validation rises faster than in the parent",
     ),
@@ -309,7 +308,8 @@ EXPLORE: Sequence[MovePlan] = (
 """When nothing is wrong, or when every remedy has been tried: what might be better than to continue unchanged.
 
 None lowers the learning rate. A lower rate looks better over a short trial and costs the run later (short-horizon bias,
-arXiv 1803.02021); docs/search.md has what that cost here. Remedies and the annealed end lower it.
+arXiv 1803.02021); docs/search.md has what that cost here. Remedies and the annealed end lower it. None raises beta:
+where training is healthy that costs (docs/search.md, "What paid").
 """
 
 DESIGNS: Sequence[MovePlan] = (
