@@ -26,12 +26,18 @@ CURRICULUM_SENSITIVITY = 2.0
 """How quickly the difficulty moves with the distance of the training reward from its target (AdaRFT, 2504.05520)."""
 
 
+def most_roots(segments: float) -> int:
+    """Root runs that a budget of so many segments is divided among, at most: one for every seven, and no race below
+    six. In simulated worlds two were best from 6 to 24 segments, whatever the default was worth (docs/search.md)."""
+    return max(2, round(segments / 7)) if segments >= 6 else 1
+
+
 class LLMZero(SearchStrategy):
     """The strategy `llmzero`: one `LLMZeroPolicy` for every question.
 
     Args:
         segment_steps: GRPO steps of a segment.
-        roots: first segments that race; fewer when the whole budget is under four segments a root.
+        roots: first segments that race; fewer in a small budget, see `most_roots`.
         space: has the difficulty that a curriculum moves; without it none does.
     """
 
@@ -87,8 +93,8 @@ class LLMZeroPolicy:
         self.reserve = min(max(share, half), 2 * size) if enough and not anneals else 0
         self.closing = budget.workers > 1 and self.left <= budget.workers * self.reserve
         self.asked_roots = strategy.roots
-        most = max(1, round(self.total / (4 * size)))
-        self.roots, self.spare_roots = min(strategy.roots, most), min(budget.workers, most)
+        self.roots = min(strategy.roots, most_roots(self.total / size))
+        self.spare_roots = min(budget.workers, round(self.total / (4 * size)))
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
         self.ending = self.reserve > 0 and available < max(half, shortest_segment(size))
@@ -323,7 +329,7 @@ class LLMZeroPolicy:
         if self.roots == self.asked_roots:
             return ""
         asked = f"search.roots asks for {self.asked_roots}"
-        return f" ({asked}; {self.total} steps are enough for {self.roots} of at least four segments each)"
+        return f" ({asked}; {self.total} steps are divided among {self.roots})"
 
     def _keep(self, node: Node, reason: str) -> Expansion | None:
         end = place(node)

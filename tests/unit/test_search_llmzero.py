@@ -46,7 +46,7 @@ def test_roots_come_first_and_no_more_than_wanted() -> None:
     assert grown.asked()[0] is Intent.KEEP
 
 
-@pytest.mark.parametrize(("total", "roots"), [(100, 1), (300, 2), (600, 3), (800, 4), (5000, 4)])
+@pytest.mark.parametrize(("total", "roots"), [(100, 1), (250, 1), (300, 2), (600, 2), (1200, 3), (1400, 4), (5000, 4)])
 def test_a_small_budget_races_fewer_roots(total: int, roots: int) -> None:
     grown = Grown()
     while grown.asked(total - sum(n.steps for n in grown.tree))[0] is Intent.ROOT:
@@ -58,7 +58,7 @@ def test_fewer_roots_than_asked_for_are_explained() -> None:
     few, all_of_them = Grown().ask(300), Grown().ask(5000)
     assert few is not None
     assert all_of_them is not None
-    assert "search.roots asks for 4; 300 steps are enough for 2" in few.reason
+    assert "search.roots asks for 4; 300 steps are divided among 2" in few.reason
     assert "asked for" not in all_of_them.reason
 
 
