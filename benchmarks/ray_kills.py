@@ -262,7 +262,7 @@ def page(result: Result, seed: int) -> str:
         result=result, lost=len(result.lost), doubled=len(result.doubled), orphans=len(result.orphans),
         gone=GONE_WITHIN, lease=LEASE_SECONDS, by_kind="\n".join(by_kind), each="\n".join(each),
         ends=", ".join(f"{n} {state}" for state, n in Counter(result.states).items()),
-        machine=f"{counted(machine.cores(), 'CPU core')} of a shared one, {platform.system()} {platform.machine()}",
+        machine=f"{counted(machine.cores(), 'CPU core')}, shared, {platform.system()} {platform.machine()}",
         load=os.getloadavg()[0],
         python=platform.python_version(),
     )  # fmt: skip
