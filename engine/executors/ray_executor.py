@@ -210,8 +210,8 @@ class RayPlace:
                 _log.warning("worker %d on %s: %s", self.number, self.machine or "no machine yet", lost)
                 self.ready = False
                 await self._until_gone()
+                self._give_back()  # first: an actor that was stopped, its lease with it, is killed where Ray reaches it
                 self._lose(one_line(str(lost)) if isinstance(lost, Fault) else f"{self.machine} or its actor was lost")
-                self._give_back()
 
     async def _settle(self) -> None:
         """Have Ray find a machine, and start the worker there."""

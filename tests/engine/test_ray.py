@@ -120,6 +120,28 @@ async def test_a_job_that_waits_for_a_machine_ends_when_it_is_stopped_within_a_t
         await executor.close()
 
 
+@in_one_loop
+async def test_an_actor_that_does_not_answer_is_given_up_and_a_stop_that_it_had_no_ear_for_is_kept(
+    cluster: Any, warm: Executor, make_spec: Spec, tmp_path: Path
+) -> None:
+    """Ray sees nothing amiss: the process is there."""
+    machine = cluster.add_node(num_cpus=1)
+    executor = await started(1, tmp_path)
+    try:
+        await executor.submit(make_spec(job="s", steps=LONG))
+        ready = (await events_until(executor, "ready"))[-1]
+        await events_until(executor, "metrics", step=2)
+        psutil.Process(psutil.Process(ready.pid).ppid()).suspend()
+        await executor.stop("s", SegmentEnd.STOPPED, within=5)
+        ended = (await events_of_job(executor))[-1]
+        assert (ended.job, ended.end, ended.worker_lost) == ("s", SegmentEnd.STOPPED, True)
+        assert "has not answered" in ended.detail
+        await gone(ready.pid)
+    finally:
+        await executor.close()
+        cluster.remove_node(machine, allow_graceful=False)
+
+
 @pytest.fixture
 def elsewhere(cluster: Any, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A machine of two cores that sees nothing of this test's files: its raylet has other mounts."""
