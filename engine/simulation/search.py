@@ -23,7 +23,7 @@ from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
 
 
-class World(Protocol):
+class LearningWorld(Protocol):
     """How policies of one task learn. A state is what a policy can do; only the world looks into it."""
 
     def begin(self) -> Any:
@@ -63,7 +63,7 @@ class Simulation:
     """
 
     strategy: SearchStrategy
-    world: World
+    world: LearningWorld
     space: Space
     steps: int
     workers: int = 1
