@@ -20,6 +20,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from engine.training.process import world_size
 
+_GATHERED = "_all_weights_are_here"
+
 
 def loading(*, bf16: bool) -> dict[str, Any]:
     """What Transformers' from_pretrained is told, so that each process loads its part. `bf16`: weights are gathered in
@@ -34,14 +36,20 @@ def is_sharded(model: Any) -> bool:
 
 @contextmanager
 def gathered(model: Any) -> Iterator[None]:
-    """Within this block the process holds all weights and runs the model by itself. A model in one piece stays so."""
+    """Within this block the process holds all weights and runs the model by itself. A model in one piece stays so, and
+    so does one that is gathered already: processes that answer different prompts do not come here equally often."""
     parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    if not parts or getattr(model, _GATHERED, False):
+        yield
+        return
+    setattr(model, _GATHERED, True)
     for part in parts:
         part.set_reshard_after_forward(False, recurse=False)
         part.unshard()
     try:
         yield
     finally:
+        setattr(model, _GATHERED, False)
         for part in parts:
             part.set_reshard_after_forward(True, recurse=False)
             part.reshard()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from engine.executors.local import LocalExecutor
 from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until
-from engine.training.events import Evaluation, SegmentEnd
+from engine.training.events import MANIFEST, Evaluation, SegmentEnd
 from tests.engine.conftest import Spec
 from tests.engine.warm_executor import idle, warm_executor
 
@@ -65,6 +66,27 @@ async def test_a_killed_rank_is_one_crashed_segment_and_no_orphan(
     assert left == []
     await executor.submit(make_spec(job="l", steps=1))
     assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
+
+
+@pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp"])
+async def test_a_stop_that_waits_for_no_score_is_saved_and_taken_up(
+    executor: LocalExecutor, make_spec: Spec, fsdp: bool
+) -> None:
+    """Rank 0 gives up its part of the prompts while the others answer theirs."""
+    spec = make_spec(job="s", steps=LONG).model_copy(update={"fsdp": fsdp})
+    await executor.submit(spec)
+    await events_until(executor, "metrics", step=2)
+    await executor.stop("s", SegmentEnd.STOPPED, within=60)
+    stopped = (await events_of_job(executor))[-1]
+    assert stopped.end is SegmentEnd.STOPPED, stopped.detail
+    saved = Path(spec.directory) / f"checkpoint-{stopped.steps}"
+    assert json.loads((saved / MANIFEST).read_text())["evaluation"] is None
+    place = {"parent": str(saved), "optimizer": str(saved), "done": stopped.steps, "steps": stopped.steps + 1}
+    await executor.submit(spec.model_copy(update=place))
+    rest = await events_of_job(executor)
+    assert rest[-1].end is SegmentEnd.FINISHED, rest[-1].traceback
+    [scored] = [event.evaluation for event in rest if event.kind == "checkpoint"]
+    assert scored.n == spec.evaluation.n
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
