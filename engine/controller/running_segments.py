@@ -255,6 +255,8 @@ class RunningSegments:
         reason = self._reasons.pop(node_id, "")
         if state is NodeState.CRASHED and event.worker_lost and not reason and self._tried_again(node_id, event.detail):
             return
+        if state is NodeState.CRASHED and event.worker_lost and reason.startswith(recovery.RUN_STOPPED):
+            state = NodeState.STOPPED  # nothing is known against the segment: a resume takes it up
         if event.unstarted and not reason:
             self._failed_starts.append(event.detail)
             _log.error("segment %d could not begin: %s\n%s", node_id, event.detail, event.traceback)

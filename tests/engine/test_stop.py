@@ -58,6 +58,25 @@ def test_a_frozen_worker_is_killed_some_seconds_after_a_stop_and_its_segment_tak
     assert live.rows(directory, "SELECT node_id, step FROM metrics GROUP BY ALL HAVING count(*) > 2") == []
 
 
+def test_a_worker_that_is_lost_while_the_run_stops_costs_the_steps_since_its_checkpoint(
+    runs: Path,
+) -> None:
+    directory, engine, worker = training(runs, stop_seconds=600)
+    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE step = 30")
+    worker.send_signal(signal.SIGSTOP)
+    os.kill(engine, signal.SIGTERM)
+    live.wait_for_rows(directory, "SELECT 1 FROM runs WHERE state = 'stopping'")
+    worker.kill()
+    assert pretended_engine.wait(engine, 20) == 0
+    [node] = live.rows(directory, "SELECT state, reason FROM nodes WHERE trained_steps > 0")
+    assert node["state"] == "stopped"
+    assert node["reason"].startswith("the run was stopped; the worker was killed by SIGKILL")
+    pretended_engine.start(directory)
+    assert live.wait_for_end(directory) == "finished"
+    assert live.rows(directory, "SELECT 1 FROM events WHERE kind = 'requeued' AND message LIKE '%from step 30 of 60'")
+    assert live.rows(directory, "SELECT 1 FROM nodes WHERE intent = 'repair'") == []
+
+
 def test_a_worker_that_is_still_being_set_up_is_not_waited_for(runs: Path) -> None:
     directory = live.create(runs, nodes=1)
     allow_to_stop(directory, 86_400)
