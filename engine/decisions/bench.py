@@ -105,9 +105,10 @@ def bench(question: BenchQuestion, tell: Callable[[str], None] = lambda _: None)
 def _asked(
     question: BenchQuestion, points: Sequence[DecisionPoint], kept: Path | None, tell: Callable[[str], None]
 ) -> dict[str, list[Answer]]:
-    """The answers of the advisor that is asked, and whatever else the answers' file holds at these points."""
+    """The answers of the advisor that is asked, and whatever else the answers' file holds at these points, but for what
+    it says that the rules answered: they are asked anew."""
     answers_of: dict[str, dict[str, Answer]] = {}
-    before = list(recorded(kept)) if kept and kept.exists() else []
+    before = [each for each in recorded(kept) if each.advisor != RULES] if kept and kept.exists() else []
     if question.advisor not in ("", RULES):
         name = question.name
         answers = ask_all(_maker(question), name, points, kept, tell, shows_rules=question.shows_rules)

@@ -245,6 +245,14 @@ def test_answers_at_points_that_are_not_asked_about_are_told(file: Path, tmp_pat
     assert said[0] == f"left out are answers at {len(NAMES) - 1} point that are not asked about, or not in this bank"
 
 
+def test_the_rules_are_what_they_are_whatever_a_file_says_of_them(file: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    ask_model(file, Fixed(temperature=1.25), answers)
+    answers.write_text(answers.read_text().replace(OLLAMA, RULES))
+    forged = bench(BenchQuestion(advisor="", bank=str(file), answers=str(answers)))
+    assert row(forged, RULES) == row(bench(BenchQuestion(bank=str(file))), RULES)
+
+
 def test_a_server_that_always_fails_ends_the_bench_and_records_nothing(file: Path, tmp_path: Path) -> None:
     decision_bank.point(file, 2)
     for origin in decision_bank.RIGHT:
