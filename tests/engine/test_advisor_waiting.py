@@ -17,7 +17,7 @@ name = "slow"
 name = "knights"
 [budget]
 steps = 0
-nodes = 12
+nodes = 18
 [search]
 segment_steps = 6
 [evaluation]
@@ -38,7 +38,7 @@ def test_a_slow_model_is_not_waited_for_and_its_late_proposals_train_later(tmp_p
     late = reader.rows("SELECT message FROM events WHERE kind = 'advisor late'")
     pending = reader.rows("SELECT state FROM proposals WHERE state = 'pending'")
     reader.close()
-    assert len(trained) == 12
+    assert len(trained) == 18
     assert late, "the first advice takes four seconds, and a worker is free at once"
     assert {row["advisor"] for row in trained} == {"ollama", "rules"}
     assert all(row["advisor"] == "rules" for row in trained if row["intent"] == "keep")

@@ -22,7 +22,7 @@ name = "vain"
 name = "knights"
 [budget]
 steps = 0
-nodes = 12
+nodes = {nodes}
 [search]
 segment_steps = 10
 {search}
@@ -52,8 +52,9 @@ def trained(directory: RunDirectory) -> int:
     return len(live.rows(directory, "SELECT 1 FROM nodes WHERE trained_steps > 0"))
 
 
-def run(where: Path, rewards: Rewards, more: str = "") -> tuple[str, RunDirectory, str]:
-    state, directory = search(parse(RUN_FILE.format(search=more)), where, Rewarded(rewards), RulesAdvisor())
+def run(where: Path, rewards: Rewards, more: str = "", nodes: int = 12) -> tuple[str, RunDirectory, str]:
+    file = RUN_FILE.format(search=more, nodes=nodes)
+    state, directory = search(parse(file), where, Rewarded(rewards), RulesAdvisor())
     return state, directory, live.rows(directory, "SELECT reason FROM runs")[0]["reason"]
 
 
@@ -68,7 +69,7 @@ def test_a_run_without_a_signal_stops_after_its_first_segments(reward: float, tm
 
 
 def test_nothing_waits_or_trains_in_a_run_that_the_brake_has_ended(tmp_path: Path) -> None:
-    _, directory, _ = run(tmp_path / "vain", lambda *_: 0.0)
+    _, directory, _ = run(tmp_path / "vain", lambda *_: 0.0, nodes=28)  # a third root run waits
     assert live.rows(directory, "SELECT 1 FROM proposals WHERE state = 'pending'") == []
     assert live.rows(directory, "SELECT node_id, state FROM nodes WHERE state IN ('proposed', 'running')") == []
     withdrawn = live.rows(directory, "SELECT DISTINCT reason FROM proposals WHERE state = 'superseded'")
