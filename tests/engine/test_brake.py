@@ -122,7 +122,7 @@ def test_where_a_human_decides_it_pauses_and_goes_on_when_told(more: str, tmp_pa
         assert (await hand.ask("resume"))[0] == "done"
         await hand.until("SELECT 1 FROM runs WHERE state = 'finished'")
 
-    config = parse(RUN_FILE.format(search=more))
+    config = parse(RUN_FILE.format(search=more, nodes=12))
     assert steer(config, tmp_path / "asks", play, Rewarded(lambda *_: 0.0)) == "finished"
     assert trained(RunDirectory(tmp_path / "asks")) == 12
     assert reasons[0].startswith("no learning signal: ")
