@@ -11,7 +11,9 @@ import os
 import platform
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -78,6 +80,13 @@ def real(workers: int, segments: int, where: Path) -> RealSearch:
     return RealSearch(workers, row["seconds"], row["steps"], test["score"], busy, load)
 
 
+def beside(segments: int, where: Path) -> float:
+    """Seconds of each of two searches on one worker that run beside each other and share nothing but the machine."""
+    places = [where / name for name in ("one", "other")]
+    with ProcessPoolExecutor(len(places)) as pool:
+        return fmean(each.seconds for each in pool.map(partial(real, 1, segments), places))
+
+
 def simulated(strategy: str, workers: int, segments: int, seeds: int) -> tuple[float, float]:
     """Speed-up over one worker at equal steps, where all segments take equal time, and the true accuracy found."""
     clocks, found = [], []
@@ -90,7 +99,7 @@ def simulated(strategy: str, workers: int, segments: int, seeds: int) -> tuple[f
     return segments * SEGMENT_STEPS / fmean(clocks), fmean(found)
 
 
-def page(runs: list[RealSearch], seeds: int) -> str:
+def page(runs: list[RealSearch], together: float, seeds: int) -> str:
     """The result as Markdown."""
     table = "\n".join(
         f"| {run.workers} | {run.steps} | {run.seconds:.0f} | {runs[0].seconds / run.seconds:.2f} | {run.busy:.0%} | "
@@ -113,6 +122,9 @@ the start of the first segment to the end of the last. One run each, seed 0.
 | workers | steps | seconds | speed-up | workers busy | test score | load before |
 |---|---|---|---|---|---|---|
 {table}
+
+Two searches on one worker each, beside each other, took {together:.0f} seconds each: on these cores no two processes do
+more than {2 * runs[0].seconds / together:.2f} times the work of one.
 
 Machine: {machine.cores()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
 A load above 0.5 means that other processes shared the cores. One worker more is then a larger share of them, and the
@@ -143,7 +155,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as where:
         runs = [real(workers, options.segments, Path(where)) for workers in (1, 2)]
-    PAGE.write_text(page(runs, options.seeds), encoding="utf-8")
+        together = beside(options.segments, Path(where))
+    PAGE.write_text(page(runs, together, options.seeds), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 
 
