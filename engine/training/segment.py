@@ -279,10 +279,10 @@ class SegmentTraining:
         policy.check_finite(trainer.model, f"step {step}")
         with sharding.gathered(trainer.model):
             evaluation = self._evaluation(trainer.model, ends=ends)
-        model, optimizer = trainer.model, trainer.optimizer
         if spec.fsdp:
-            model = sharding.whole(model)
-        state = sharding.whole_state(optimizer) if spec.fsdp else optimizer.state_dict()
+            model, state = sharding.whole(trainer.model), sharding.whole_state(trainer.optimizer)
+        else:
+            model, state = trainer.model, trainer.optimizer.state_dict()
         if not self._control.leads:
             return
         self._beat("saving the checkpoint")

@@ -29,11 +29,6 @@ def loading(*, bf16: bool) -> dict[str, Any]:
     return {"distributed_config": {"fsdp_size": world_size(), "fsdp_mixed_precision": bf16}}
 
 
-def is_sharded(model: Any) -> bool:
-    """Whether this process holds a part of the model."""
-    return isinstance(model, FSDPModule)
-
-
 @contextmanager
 def gathered(model: Any) -> Iterator[None]:
     """Within this block the process holds all weights and runs the model by itself. A model in one piece stays so, and
