@@ -139,7 +139,7 @@ class UserCode:
                 self._modules |= {
                     name: module
                     for name, module in list(sys.modules.items())
-                    if name.partition(".")[0] in self._own_tops or _place(name) in added
+                    if (top := name.partition(".")[0]) in self._own_tops or (top not in OURS and _place(name) in added)
                 }
             for name in self._kept:
                 sys.modules.pop(name, None)
