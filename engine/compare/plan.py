@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from engine.errors import UserError, one_line
 from engine.run.config import RunConfig
 from engine.run.section import RunFileSection, explain
+from tasks import registry
+from tasks.base import TaskError, TaskNotFound
 
 SIZES = {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024}
 """Prompts that a comparison asks where its plan says nothing: the same of every strategy, whatever time they take."""
@@ -52,6 +55,8 @@ class ComparisonPlan(RunFileSection):
     """Tasks, most wanted first."""
     seeds: list[int] = Field(min_length=1)
     """Seeds; cells with the first one are run first."""
+    start: Literal["default", "random"] = "default"
+    """Where all strategies begin: at the defaults of the space, or, for each task and seed, at one draw from it."""
     replays: int = Field(default=0, ge=0, le=100)
     """How often the schedule that a cell found is trained again, each time on a seed that no search saw."""
     strategies: dict[str, StrategyEntry] = Field(min_length=1)
@@ -150,17 +155,35 @@ def cells(plan: ComparisonPlan) -> Iterator[ComparisonCell]:
     """
     for seed in plan.seeds:
         for task in plan.tasks:
+            common = _common(plan, task, seed)
             for label, entry in plan.strategies.items():
                 if (entry.tasks is None or task in entry.tasks) and (entry.seeds is None or seed in entry.seeds):
-                    yield ComparisonCell(plan.name, task, label, seed, _settings(plan, task, entry))
+                    yield ComparisonCell(plan.name, task, label, seed, _settings(common, task, entry))
 
 
-def _settings(plan: ComparisonPlan, task: str, entry: StrategyEntry) -> dict[str, Any]:
+def _common(plan: ComparisonPlan, task: str, seed: int) -> dict[str, Any]:
+    """What all strategies of one task and seed have in common."""
+    common = merged(plan.run, plan.task.get(task, {}))
+    if plan.start == "default":
+        return common
+    only_task = ComparisonCell(plan.name, task, "start", seed, merged(common, {"task": {"name": task}}))
+    return merged(common, {"space": _drawn_defaults(only_task)})
+
+
+def _drawn_defaults(cell: ComparisonCell) -> dict[str, Any]:
+    """[space] tables with a value drawn for each hyperparameter that the search may change; one that only rises begins
+    where its task lets it begin."""
+    try:
+        space = cell.config().build_space(registry.get(cell.task).space())
+    except (TaskError, TaskNotFound) as error:
+        raise UserError(f"{cell.title}: {error}") from error
+    rng = random.Random(cell.title)
+    return {p.name: {"default": p.sample(rng)} for p in space if not (p.fixed or p.rising)}
+
+
+def _settings(common: Mapping[str, Any], task: str, entry: StrategyEntry) -> dict[str, Any]:
     own = {"task": {"name": task}, "search": {"strategy": entry.strategy, "settings": entry.settings}}
-    settings = plan.run
-    for over in (plan.task.get(task, {}), entry.run, own):
-        settings = merged(settings, over)
-    return dict(settings)
+    return merged(merged(common, entry.run), own)
 
 
 def merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

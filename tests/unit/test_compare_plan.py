@@ -14,6 +14,7 @@ from engine.compare import records
 from engine.compare.plan import ComparisonCell, cells, load, merged
 from engine.compare.records import pack, unpack
 from engine.errors import UserError
+from tasks import registry
 
 PLAN = """
 name = "small"
@@ -53,6 +54,33 @@ def test_all_strategies_come_with_the_first_seed_of_each_task_before_the_second_
         "ladder/ours/1", "ladder/bare/1", "ladder/continue/1", "chain/ours/1", "chain/bare/1",
         "ladder/ours/2", "ladder/continue/2", "chain/ours/2",
     ]  # fmt: skip
+
+
+def test_a_random_start_is_one_draw_for_all_strategies_of_a_task_and_seed(tmp_path: Path) -> None:
+    by_title = {
+        cell.title: cell.config().build_space(registry.get(cell.task).space())
+        for cell in written(tmp_path, PLAN.replace("seeds = [1, 2]\n", 'seeds = [1, 2]\nstart = "random"\n', 1))
+    }
+    starts = {title: space.default() for title, space in by_title.items()}
+    assert starts["ladder/ours/1"] == starts["ladder/bare/1"] == starts["ladder/continue/1"]
+    drawn = [starts[f"{task}/ours/{seed}"] for task in ("ladder", "chain") for seed in (1, 2)]
+    assert len({each["learning_rate"] for each in drawn}) == 4
+    as_the_task_begins = registry.get("ladder").space()["difficulty"]["default"]
+    assert by_title["ladder/ours/1"]["difficulty"].rising
+    assert [starts[f"ladder/ours/{seed}"]["difficulty"] for seed in (1, 2)] == [as_the_task_begins] * 2
+
+
+def test_a_replay_of_a_search_with_a_random_start_begins_there_too(tmp_path: Path) -> None:
+    [cell, *_] = written(tmp_path, PLAN.replace("seeds = [1, 2]\n", 'seeds = [1, 2]\nstart = "random"\n', 1))
+    nodes = [{"id": 1, "parent": 0, "branch_step": 0, "changes": {}}]
+    line = line_of(cell, best={"node": 1, "step": 20}, nodes=nodes)
+    [again] = records.replay_cells([cell], {cell.key: line}, 1)
+    assert again.settings["space"] == cell.settings["space"]
+
+
+def test_an_unknown_task_of_a_random_start_is_named_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^nonesuch/start/1: task 'nonesuch' is unknown; nearest: "):
+        written(tmp_path, 'start = "random"\ntasks = ["nonesuch"]\nseeds = [1]\n[strategies.a]\nstrategy = "fixed"\n')
 
 
 def test_a_cell_is_a_whole_run_file_with_the_seed_and_what_its_task_and_strategy_say(tmp_path: Path) -> None:
