@@ -7,8 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.advisors.moves import TASK, MovePlan, MoveStep
-from engine.domain.space import Configuration, ParameterKind, ParameterScale, Space, Value, format_value, numeric
+from engine.advisors.moves import MIDDLE, TASK, MovePlan, MoveStep
+from engine.domain.space import (
+    Configuration,
+    Parameter,
+    ParameterKind,
+    ParameterScale,
+    Space,
+    Value,
+    format_value,
+    numeric,
+)
+
+FAR = 0.2
+"""From the middle of a range, as a share of the range on its scale: a value nearer to the middle is as good."""
 
 UNCLIPPED = ("cispo", "sapo", "vespo")
 """Losses that do not clip at epsilon_high."""
@@ -54,14 +66,20 @@ def apply(space: Space, configuration: Configuration, plan: MovePlan, least: int
             phrases.append(f"{name} {before}→{after} ({why})")
 
     for step in steps:
-        to = space.move(configuration, step.name, step.by) if step.to is None else step.to
-        take(step.name, to, step.why)
+        take(step.name, _target(space[step.name], configuration[step.name], step), step.why)
     if plan.steps and (not changes or (lead and not lead & changes.keys())):
         return None
     for filler in FILLERS:
         if changes and len(changes) < least and filler.name in space:
             take(filler.name, space.move(configuration, filler.name, filler.by), filler.why)
     return AppliedPlan({p.name: changes[p.name] for p in space if p.name in changes}, tuple(phrases))
+
+
+def _target(parameter: Parameter, value: Value, step: MoveStep) -> Value:
+    """The value that a step gives in place of another."""
+    if step.to == MIDDLE:
+        return parameter.at(0.5) if abs(parameter.place(value) - 0.5) > FAR else value
+    return parameter.moved(value, step.by) if step.to is None else step.to
 
 
 def clips(configuration: Configuration) -> bool:

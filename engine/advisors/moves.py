@@ -14,12 +14,16 @@ from engine.domain.space import KLReference, Value
 TASK = "task"
 """In a plan: every capacity parameter that belongs to the task (difficulty), moved by a share of its range."""
 
+MIDDLE = "the middle of the range"
+"""In a plan: the middle of the range on the parameter's scale, for a value that is far from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class MoveStep:
     """A move of one parameter: a factor (log), a difference (linear), places (choices), a share of the range (TASK).
 
-    `to` instead names the value: a category's, or "off". `clipping`: of no use while the policy ratio is not clipped.
+    `to` instead names the value: a category's, "off", or MIDDLE. `clipping`: of no use while the policy ratio is not
+    clipped.
     """
 
     name: str
@@ -312,75 +316,6 @@ arXiv 1803.02021); docs/search.md has what that cost here. Remedies and the anne
 where training is healthy that costs (docs/search.md, "What paid").
 """
 
-DESIGNS: Sequence[MovePlan] = (
-    MovePlan("as suggested", (), "a baseline that improves steadily"),
-    MovePlan(
-        "low learning rate, low temperature",
-        (
-            MoveStep("learning_rate", 0.3, "low learning rate"),
-            MoveStep("temperature", -0.2, "low temperature"),
-            MoveStep("beta", 2.0, "stronger KL penalty"),
-        ),
-        "a slow but steady rise",
-    ),
-    MovePlan(
-        "high temperature, no KL penalty",
-        (
-            MoveStep("temperature", 0.2, "high temperature"),
-            MoveStep("beta", 0.01, "almost no KL penalty"),
-            MoveStep("num_generations", 1, "less noisy advantage estimates"),
-            MoveStep(TASK, 0.34, "harder prompts from the start"),
-        ),
-        "an early rise of sampled answers",
-    ),
-    MovePlan(
-        "high learning rate, stronger KL penalty",
-        (
-            MoveStep("learning_rate", 2.5, "high learning rate"),
-            MoveStep("beta", 2.5, "stronger KL penalty"),
-            MoveStep("temperature", 0.1, "slightly higher temperature"),
-        ),
-        "the steepest rise, or a collapse that shows the limit",
-    ),
-    MovePlan(
-        "low learning rate, large groups",
-        (
-            MoveStep("learning_rate", 0.5, "low learning rate"),
-            MoveStep("num_generations", 1, "less noisy advantage estimates"),
-            MoveStep("temperature", -0.1, "slightly lower temperature"),
-            MoveStep(TASK, 0.67, "prompts of the target difficulty"),
-        ),
-        "a steady rise with little noise",
-    ),
-    MovePlan(
-        "high learning rate and temperature, large groups",
-        (
-            MoveStep("learning_rate", 1.8, "high learning rate"),
-            MoveStep("temperature", 0.2, "high temperature"),
-            MoveStep("num_generations", 1, "less noisy advantage estimates"),
-            MoveStep("beta", 5.0, "much stronger KL penalty"),
-        ),
-        "an early rise",
-    ),
-    MovePlan(
-        "low learning rate, no KL penalty",
-        (
-            MoveStep("learning_rate", 0.3, "low learning rate"),
-            MoveStep("beta", 0.01, "almost no KL penalty"),
-            MoveStep("max_grad_norm", 0.5, "smaller updates"),
-        ),
-        "a late rise",
-    ),
-    MovePlan(
-        "very low learning rate",
-        (
-            MoveStep("learning_rate", 0.1, "very low learning rate"),
-            MoveStep("temperature", 0.1, "slightly higher temperature"),
-        ),
-        "little risk and little gain",
-    ),
-)  # fmt: skip
-"""Roots around the default configuration, spread over the corners of learning rate and exploration."""
 
 OUT_OF_MEMORY = MovePlan(
     "reduce memory",

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, replace
 
 from engine.advisors.applying import apply
 from engine.advisors.base import Advice, Advisor, AdvisorCall, Diagnosis, Evidence
+from engine.advisors.designs import DESIGNS
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
-from engine.advisors.moves import DESIGNS, EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan
+from engine.advisors.moves import EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan
 from engine.domain.parameters import numeric
 from engine.domain.score import Score
 from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value

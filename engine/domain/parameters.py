@@ -16,6 +16,9 @@ from enum import StrEnum
 Value = float | int | bool | str
 """A number, or one of the names or truth values of a categorical hyperparameter."""
 
+OFF = 0.1
+"""Share of the axis that stands for "off", where a parameter allows 0; see `Parameter.place`."""
+
 Configuration = Mapping[str, Value]
 """A value for every hyperparameter of a space, by name."""
 
@@ -159,6 +162,33 @@ class Parameter:
             return self.nearest(self.default or math.sqrt(self.low * self.high))
         moved = numeric(self.nearest(value * by))
         return moved if (moved > value) == (by > 1) else self.coerce(value)  # rounding must not turn a move round
+
+    def place(self, value: Value) -> float:
+        """Where a value stands in the range, on the parameter's scale: 0 at its lower end, 1 at its upper one. "Off"
+        has the lower end, choices the middle of equal parts."""
+        if self.choices:
+            return (self.choices.index(self.nearest(value)) + 0.5) / len(self.choices)
+        if self.high == self.low:
+            return 0.5
+        value = numeric(value)
+        if self.zero and value == 0:
+            return OFF / 2
+        if self.scale is ParameterScale.LINEAR:
+            return (value - self.low) / (self.high - self.low)
+        at = math.log(value / self.low) / math.log(self.high / self.low)
+        return OFF + (1 - OFF) * at if self.zero else at
+
+    def at(self, place: float) -> Value:
+        """The allowed value nearest to a place, the inverse of `place`; places beyond the ends are the ends."""
+        place = min(1.0, max(0.0, place))
+        if self.choices:
+            return self.choices[min(int(place * len(self.choices)), len(self.choices) - 1)]
+        if self.zero and place < OFF:
+            return self.coerce(0.0)
+        if self.scale is ParameterScale.LINEAR:
+            return self.nearest(self.low + place * (self.high - self.low))
+        at = (place - OFF) / (1 - OFF) if self.zero else place
+        return self.nearest(math.exp(math.log(self.low) + at * math.log(self.high / self.low)))
 
     def sample(self, rng: random.Random) -> Value:
         """A value drawn uniformly on the parameter's scale; 0 one time in four where allowed."""

@@ -6,20 +6,16 @@ They are replayed from the tree at every question, so that a resumed run goes on
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.domain.space import Configuration, Parameter, ParameterScale, Space, Value, numeric
+from engine.domain.space import Configuration, Parameter, Space, Value
 from engine.domain.tree import Node
 from engine.run.strategies import CMAESSettings, TPESettings, check_packages
 from engine.search.base import Expansion
 from engine.search.baselines import RootRuns
 from engine.search.peer import SearchSituation, late_value
-
-OFF = 0.1
-"""Share of the axis that stands for "off", where a parameter allows 0."""
 
 
 def free(space: Space) -> list[Parameter]:
@@ -28,39 +24,13 @@ def free(space: Space) -> list[Parameter]:
 
 
 def encode(space: Space, configuration: Configuration) -> list[float]:
-    """A coordinate in [0, 1] for each free parameter, on its scale; "off" has the lower end."""
-    return [_place(p, configuration[p.name]) for p in free(space)]
+    """A coordinate in [0, 1] for each free parameter, see `Parameter.place`."""
+    return [p.place(configuration[p.name]) for p in free(space)]
 
 
 def decode(space: Space, point: Sequence[float]) -> dict[str, Value]:
     """The allowed configuration nearest to a point; fixed parameters at their value."""
-    configuration = space.default()
-    for p, at in zip(free(space), point, strict=True):
-        at = min(1.0, max(0.0, at))
-        if p.choices:
-            configuration[p.name] = p.choices[min(int(at * len(p.choices)), len(p.choices) - 1)]
-        elif p.zero and at < OFF:
-            configuration[p.name] = p.coerce(0.0)
-        elif p.scale is ParameterScale.LOG:
-            at = (at - OFF) / (1 - OFF) if p.zero else at
-            configuration[p.name] = p.nearest(math.exp(math.log(p.low) + at * math.log(p.high / p.low)))
-        else:
-            configuration[p.name] = p.nearest(p.low + at * (p.high - p.low))
-    return configuration
-
-
-def _place(p: Parameter, value: Value) -> float:
-    if p.choices:
-        return (p.choices.index(p.nearest(value)) + 0.5) / len(p.choices)
-    if p.high == p.low:
-        return 0.5
-    value = numeric(value)
-    if p.zero and value == 0:
-        return OFF / 2
-    if p.scale is ParameterScale.LOG:
-        at = math.log(value / p.low) / math.log(p.high / p.low)
-        return OFF + (1 - OFF) * at if p.zero else at
-    return (value - p.low) / (p.high - p.low)
+    return space.default() | {p.name: p.at(place) for p, place in zip(free(space), point, strict=True)}
 
 
 class TPE(RootRuns):

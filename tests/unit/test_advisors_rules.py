@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engine.advisors.base import Evidence
+from engine.advisors.designs import DESIGNS
 from engine.advisors.diagnosis import diagnose
-from engine.advisors.moves import DESIGNS, REMEDIES
+from engine.advisors.moves import REMEDIES
 from engine.advisors.rules import RulesAdvisor
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition, numeric
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from engine.advisors.applying import apply, clips
-from engine.advisors.moves import DESIGNS, EXPLORE, REMEDIES, MovePlan
+from engine.advisors.designs import DESIGNS
+from engine.advisors.moves import EXPLORE, REMEDIES, MovePlan
 from engine.advisors.rules import DECAY, RulesAdvisor
 from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.space import Configuration, Intent, Space, Value
