@@ -44,12 +44,12 @@ class LLMZeroSettings(StrategySettings):
     """Share of the steps after the race that may be spent beside the main branch while it can continue."""
     stalled_share: float = Field(default=0.5, ge=0, le=1)
     """The same while the main branch stalls."""
-    stall_segments: int = Field(default=2, ge=1, le=1000)
+    stall_segments: int = Field(default=4, ge=1, le=1000)
     """The main branch stalls when its last so many segments do not lead the so many before."""
     stall_errors: float = Field(default=1.0, ge=0, le=100)
     """Standard errors that such a lead must have."""
-    anneal_share: float = Field(default=0.1, ge=0, le=0.5)
-    """Share of the budget kept for the annealed end, at least half a segment, at most two."""
+    anneal_share: float = Field(default=1 / 6, ge=0, le=0.5)
+    """Share of the budget kept for the annealed end, at least half a segment, at most four."""
     curriculum_rate: float = Field(default=0.25, ge=0, le=1)
     """Where training continues, largest move of the task's difficulty after one segment, as a share of its range;
     0: it moves in changes only."""

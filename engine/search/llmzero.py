@@ -25,6 +25,9 @@ from engine.words import counted
 CURRICULUM_SENSITIVITY = 2.0
 """How quickly the difficulty moves with the distance of the training reward from its target (AdaRFT, 2504.05520)."""
 
+MOST_ANNEALED = 4
+"""Segments of the annealed end, at most."""
+
 
 def most_roots(segments: float) -> int:
     """Root runs that a budget of so many segments is divided among, at most: one for every seven, and no race below
@@ -90,7 +93,7 @@ class LLMZeroPolicy:
         share = round(settings.anneal_share * self.total / half) * half
         enough = self.total >= settings.anneal_from * size
         anneals = budget.workers > 1 and any(lineage.role(n) is Intent.ANNEAL and n.state.in_flight for n in begun)
-        self.reserve = min(max(share, half), 2 * size) if enough and not anneals else 0
+        self.reserve = min(max(share, half), MOST_ANNEALED * size) if enough and not anneals else 0
         self.closing = budget.workers > 1 and self.left <= budget.workers * self.reserve
         self.asked_roots = strategy.roots
         self.roots = min(strategy.roots, most_roots(self.total / size))
