@@ -111,17 +111,28 @@ def test_a_users_own_package_tasks_is_theirs_and_our_base_stays_ours(
     assert "tasks.mine" not in sys.modules
 
 
-def test_our_modules_are_not_the_users_in_a_working_directory_that_holds_an_editable_install(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+IN_AN_EDITABLE_INSTALL = """
+import sys
+from pathlib import Path
+from engine import own_packages
+from tasks import registry, user_code
+sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != own_packages.ROOT]
+before = {name: each for name, each in sys.modules.items() if name.partition(".")[0] in user_code.OURS}
+registry.get(sys.argv[1])
+assert "colorsys" in sys.modules
+lost = [name for name, each in before.items() if sys.modules.get(name) is not each]
+sys.exit(f"taken away: {lost}" if lost else 0)
+"""
+
+
+def test_our_modules_are_not_the_users_in_a_working_directory_that_holds_an_editable_install(project: Path) -> None:
     """Such an install stands on no sys.path, so our packages are found where the user's imports are looked for."""
-    monkeypatch.setattr(sys, "path", [each for each in sys.path if Path(each or ".").resolve() != own_packages.ROOT])
-    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    monkeypatch.chdir(own_packages.ROOT)
-    before = {name: each for name, each in sys.modules.items() if name.partition(".")[0] in user_code.OURS}
     write(project, f"import colorsys\n{REWARD}")
-    registry.get(f"{project}/rows.jsonl:{project}/reward.py:reward")
-    assert {name: sys.modules.get(name) for name in before} == before
+    done = subprocess.run(
+        [sys.executable, "-c", IN_AN_EDITABLE_INSTALL, f"{project}/rows.jsonl:{project}/reward.py:reward"],
+        cwd=own_packages.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_class_of_a_users_file_subclasses_our_task_beside_a_package_of_their_own(project: Path) -> None:
