@@ -95,8 +95,10 @@ def holder(error: BaseException) -> int | None:
     match = _HELD.search(str(error))
     if match:
         return int(match[1])
-    # Within one process DuckDB shares the open file and refuses other settings instead of reporting a lock.
-    return os.getpid() if "different configuration" in str(error) else None
+    # Within one process DuckDB shares the open file and refuses other settings instead of reporting a lock; while
+    # another thread closes it, it is "already attached".
+    here = ("different configuration", "Unique file handle conflict")
+    return os.getpid() if any(words in str(error) for words in here) else None
 
 
 def open_error(path: Path, error: duckdb.Error) -> UserError:

@@ -378,6 +378,17 @@ def test_a_second_writer_of_the_same_process_is_refused_too(writer: Writer) -> N
         Writer(writer.path)
 
 
+def test_a_file_that_this_process_lets_go_is_waited_for(tmp_path: Path) -> None:
+    """As where a screen has read a run at rest and its connection is closing in another thread."""
+    Writer(tmp_path / "run.duckdb").close()
+    reading = duckdb.connect()
+    reading.execute(f"ATTACH '{tmp_path / 'run.duckdb'}' AS run (READ_ONLY)")
+    closing = threading.Timer(0.2, reading.close)
+    closing.start()
+    Writer(tmp_path / "run.duckdb").close()
+    closing.join()
+
+
 def test_files_that_cannot_be_a_run_are_refused_in_one_line(tmp_path: Path) -> None:
     text = tmp_path / "run.duckdb"
     text.write_text("this is no database\n" * 1000)
