@@ -13,6 +13,9 @@ from engine.domain.parameters import Configuration, Parameter, numeric
 from engine.domain.space import Space
 from engine.domain.tree import Node
 
+FAR = 0.15
+"""From its target: a training reward that moves a difficulty of whole numbers by one at least."""
+
 
 def difficulty(space: Space) -> Parameter | None:
     """The task's own difficulty, where the space has one that may move."""
@@ -43,6 +46,8 @@ class Curriculum:
         p, here = self.parameter, numeric(tip.configuration[self.parameter.name])
         by = self.rate * (p.high - p.low) * math.tanh(self.sensitivity * (tip.reward - self.target))
         there = p.nearest(here + by)
+        if p.integer and there == here and abs(tip.reward - self.target) > FAR:
+            there = p.nearest(here + math.copysign(1, by))  # a move too small for a narrow range
         if there == here or (p.falls(here, there) and not self.falls):
             return None
         reason = f"mean training reward {tip.reward:.3f}, target {self.target:g}: {p.name} {here:g} → {there:g}"

@@ -37,6 +37,16 @@ def test_prompts_get_harder_where_most_are_solved_and_the_reason_says_why() -> N
     assert "mean training reward 0.900, target 0.5: difficulty 6 → 7" in moved.reason
 
 
+@pytest.mark.parametrize(("reward", "then"), [(0.6, 6), (0.66, 7), (0.9, 7)])
+def test_in_a_narrow_range_of_whole_numbers_a_reward_far_from_its_target_moves_by_one(reward: float, then: int) -> None:
+    narrow = Space.build({}, get("chain").space(), batch_size=32)
+    tree = TreeBuilder(configuration=narrow.default())
+    assert tree.tree.root.configuration["difficulty"] == 6
+    tree.roots(0.3)
+    tree.tree.set_reward(1, reward)
+    assert asked(tree, space=narrow).changes == ({"difficulty": then} if then > 6 else None)
+
+
 @pytest.mark.parametrize("reward", [0.5, 0.1])
 def test_prompts_stay_where_half_are_solved_and_never_get_easier_where_the_space_only_rises(reward: float) -> None:
     assert SPACE["difficulty"].rising
