@@ -80,8 +80,20 @@ class Lineage:
         return node.state in (NodeState.FINISHED, NodeState.STOPPED) and not node.pruned and place(node) is not None
 
     def lives(self, node: Node) -> bool:
-        """In flight, or to be gone on from."""
-        return (node.state.in_flight and not node.pruned) or self.grows(node)
+        """In flight, or to be gone on from: at its own end or, where its files were deleted since, somewhere below."""
+        return node.id in self._living
+
+    @cached_property
+    def _living(self) -> set[int]:
+        living, with_living_children = set[int](), set[int]()
+        for node in reversed(tuple(self.tree)):  # children come after their parents
+            ended = node.state in (NodeState.FINISHED, NodeState.STOPPED)
+            below = ended and node.id in with_living_children
+            if not node.pruned and (node.state.in_flight or below or self.grows(node)):
+                living.add(node.id)
+                if node.parent is not None:
+                    with_living_children.add(node.parent)
+        return living
 
     def continued_by(self, node: Node) -> Node | None:
         """The living child that trains on, as it is or by a curriculum; of several the one with the larger subtree."""

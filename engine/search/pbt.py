@@ -44,7 +44,7 @@ class PBT(Peer):
 
     def _generation(self, here: SearchSituation, members: list[Node | None]) -> list[Node | Expansion | None] | None:
         """What each member became, or the expansion it has to begin; None when nobody can go on."""
-        alive = sorted((m for m in members if m is not None and here.lineage.grows(m)), key=lambda m: (-value(m), m.id))
+        alive = sorted((m for m in members if m is not None and here.lineage.lives(m)), key=lambda m: (-value(m), m.id))
         if not alive:
             return None
         few = max(1, round(self._settings.quantile * len(members)))

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from engine.advisors.base import Advisor, Evidence
 from engine.advisors.rules import RulesAdvisor
+from engine.controller.retention import superfluous
 from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, outcomes_of
 from engine.domain.space import Configuration, KLReference, OptimizerState, Space, Transition
@@ -60,6 +61,7 @@ class Simulation:
     """The controller's part: ask, advise, train, tell. Everything that happened is in `tree` and `asked`.
 
     `steps`: the budget, in GRPO steps. `first_look`: prompts of a first look at a checkpoint, 0 asks all at once.
+    `keep`: the best checkpoints whose files stay (`training.keep_checkpoints`), besides those that are needed.
     """
 
     strategy: SearchStrategy
@@ -70,6 +72,7 @@ class Simulation:
     segment_steps: int = 50
     seed: int = 0
     first_look: int = 0
+    keep: int = 8
     advisor: Advisor = field(default_factory=RulesAdvisor)
     fault: Callable[[Node], NodeState | None] = lambda node: None
     files_kept: Callable[[Node], bool] = lambda node: True
@@ -171,6 +174,8 @@ class Simulation:
         self.tree.set_reward(node_id, fmean(reward for _, reward in curves["reward"][-REWARD_STEPS:]))
         self.tree.set_steps(node_id, node.planned_steps)
         self.tree.set_state(node_id, fault or NodeState.FINISHED)
+        for place in superfluous(self.tree, self.keep):
+            self.tree.forget_files(*place)
 
     def _scored(self, node: Node, whole: Score, *, ends: bool) -> Score:
         """What is asked of a checkpoint, of all that it would answer."""

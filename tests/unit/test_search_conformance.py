@@ -18,7 +18,8 @@ from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.errors import UserError
 from engine.search.base import BudgetLeft, SearchStrategy, segment_length, shortest_segment
 from engine.search.registry import NAMES, make
-from engine.testing.simulation import SPACE
+from engine.simulation.search import Simulation
+from engine.testing.simulation import SPACE, World
 from engine.testing.strategies import SEGMENT_STEPS, CheckedStrategy, StrategyConformance
 from tests.unit.calls import calls_of
 
@@ -31,6 +32,8 @@ SCHEDULE = (
 )
 SETTINGS: dict[str, dict[str, Any]] = {"replay": {"stages": SCHEDULE}}
 """Of the strategies that cannot do without."""
+FROM_EARLIER = ("llmzero", "keep-only", "random-changes", "pbt")
+"""Strategies that branch from earlier checkpoints, too, of which there are fewer where files are deleted."""
 INSTALLED = [name for name in NAMES if name not in EXTRAS or importlib.util.find_spec(EXTRAS[name])]
 
 
@@ -109,6 +112,16 @@ def test_a_question_takes_no_more_for_each_node_of_a_larger_tree(name: str) -> N
     )
     assert large <= 12 * small
     assert large < 60 * 10_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", [n for n in INSTALLED if n not in FROM_EARLIER])
+def test_a_branch_goes_on_whatever_files_behind_its_end_were_deleted(name: str, seed: int) -> None:
+    def edges(keep: int) -> list[Transition | None]:
+        search = Simulation(strategy(name), World(seed, prompts=64), SPACE, 1200, 1, SEGMENT_STEPS, seed, keep=keep)
+        return [node.transition for node in search.run().tree]
+
+    assert edges(1) == edges(1000)
 
 
 def test_unknown_names_and_settings_are_one_line() -> None:

@@ -181,6 +181,16 @@ def test_a_stalled_line_revives_the_parked_root() -> None:
     assert grown.asked(stall_segments=2) == (Intent.KEEP, parked, 50)
 
 
+def test_a_main_branch_goes_on_whatever_files_behind_its_end_were_deleted() -> None:
+    grown, tip = raced()
+    wished = grown.asked()
+    for node in grown.tree.path(tip)[1:-1]:
+        for checkpoint in node.checkpoints:
+            grown.tree.forget_files(node.id, checkpoint.step)
+    assert wished[:2] == (Intent.KEEP, tip)
+    assert grown.asked() == wished
+
+
 def test_where_keeping_on_was_stopped_a_change_follows() -> None:
     grown, tip = raced()
     grown.add(tip, Intent.KEEP, 0.2, NodeState.EARLY_STOPPED)
@@ -298,7 +308,7 @@ def test_a_demo_with_two_workers_is_a_real_tree(segments: int, segment_steps: in
 @pytest.mark.parametrize(("segments", "workers"), [(24, 2), (96, 4), (96, 8)])
 @pytest.mark.parametrize("seed", range(3))
 def test_no_worker_waits_where_segments_take_equal_time(segments: int, workers: int, seed: int) -> None:
-    search = Simulation(LLMZero(50), World(seed), SPACE, 50 * segments, workers=workers, seed=seed).run()
+    search = Simulation(LLMZero(50), World(seed), SPACE, 50 * segments, workers, seed=seed, keep=100).run()
     assert search.clock == 50 * segments // workers
     assert intents(search.tree)[Intent.ANNEAL] == 1
 
