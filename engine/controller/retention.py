@@ -1,8 +1,9 @@
 """Which checkpoints stay on disk, and whether there is room for more: a 0.6B policy with its Adam state is 6 GB.
 
 Kept: the incumbent's trajectory, places that waiting or running segments branch from, the last checkpoint of every line
-that may still grow among the best, and the best `keep` scores. The rest is deleted by the controller. Of what is kept
-in a pruned subtree, from which nothing is trained any more, the policy stays without the optimizer's state.
+that may still grow, be it beside changes that were tried there, and the best `keep` scores. The rest is deleted by the
+controller. Of what is kept in a pruned subtree, from which nothing is trained any more, the policy stays without the
+optimizer's state.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from engine.domain.tree import Node, NodeState, Tree
 from engine.files import whole
 from engine.training.events import MANIFEST, OPTIMIZER
 
+OPEN_ENDS = 4
+"""Ends from which changes were trained and nothing that continues, of which the last checkpoint stays: the newest."""
 SPARE_BYTES = 256 * 2**20
 """Free space below which no segment starts, whatever its checkpoints weigh."""
 
@@ -68,12 +71,24 @@ def _branch_points(tree: Tree) -> set[tuple[int, int]]:
         taken_up = node.state is NodeState.QUEUED and node.steps  # it goes on from its own checkpoint
         if not node.pruned and node.last and (taken_up or not _trained_children(tree, node)):
             points.add((node.id, node.last.step))
+    points |= _only_changed(tree)
     live = {node_id for node_id, _ in points} | {node.id for node in tree if node.state.in_flight}
     return points | {place for node_id in live if (place := tree.reference(node_id)) is not None}
 
 
-def _trained_children(tree: Tree, node: Node) -> bool:
-    return any(child.state is NodeState.FINISHED for child in tree.children(node.id))
+def _only_changed(tree: Tree) -> set[tuple[int, int]]:
+    """The last checkpoints of the nodes below which changes were trained last, and nothing that continues them yet."""
+    tried = [(children[-1].id, n) for n in tree if not n.pruned and (children := _trained_children(tree, n))]
+    newest = [n for _, n in sorted(tried, key=lambda pair: -pair[0]) if not _continued(tree, n)]
+    return {(n.id, n.last.step) for n in newest[:OPEN_ENDS] if n.last}
+
+
+def _continued(tree: Tree, node: Node) -> bool:
+    return any(child.transition and child.transition.intent.continues for child in tree.children(node.id))
+
+
+def _trained_children(tree: Tree, node: Node) -> list[Node]:
+    return [child for child in tree.children(node.id) if child.state is NodeState.FINISHED]
 
 
 def _incumbent_line(tree: Tree) -> set[tuple[int, int]]:

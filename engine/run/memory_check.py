@@ -163,7 +163,7 @@ def disk(config: RunConfig, of: TrainingSizes | None, runs_dir: Path) -> CheckFi
 def kept_checkpoints(config: RunConfig) -> int:
     """Checkpoints on disk at the same time, at most: those that are kept, or all that the budget trains and a soup."""
     workers, budget, each = config.executor.workers, config.budget, config.evaluation.checkpoints
-    kept = config.training.keep_checkpoints + workers * each + 4
+    kept = config.training.keep_checkpoints + workers * each + 8
     segments = [budget.nodes] if budget.nodes else []
     segments += [-(-budget.steps // config.search.segment_steps)] if budget.steps else []
     return min([kept, *(count * each + 1 for count in segments)])

@@ -13,13 +13,18 @@ from engine.domain.score import Score, difference
 from engine.domain.space import Intent
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
+ENDED = (NodeState.FINISHED, NodeState.STOPPED)
+"""States of a node that training may go on from."""
 Curve = list[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""
 
 
 def place(node: Node) -> Checkpoint | None:
     """The latest checkpoint of a node that can still be branched from."""
-    return next((c for c in reversed(node.checkpoints) if c.kept), None)
+    for checkpoint in reversed(node.checkpoints):
+        if checkpoint.kept:
+            return checkpoint
+    return None
 
 
 def score_at(branch: Sequence[Node], total_steps: int) -> Score | None:
@@ -77,7 +82,7 @@ class Lineage:
 
     def grows(self, node: Node) -> bool:
         """Whether training may go on from the end of this node."""
-        return node.state in (NodeState.FINISHED, NodeState.STOPPED) and not node.pruned and place(node) is not None
+        return node.state in ENDED and not node.pruned and place(node) is not None
 
     def lives(self, node: Node) -> bool:
         """In flight, or to be gone on from: at its own end or, where its files were deleted since, somewhere below."""
@@ -85,14 +90,14 @@ class Lineage:
 
     @cached_property
     def _living(self) -> set[int]:
-        living, with_living_children = set[int](), set[int]()
+        living, continued = set[int](), set[int | None]()
         for node in reversed(tuple(self.tree)):  # children come after their parents
-            ended = node.state in (NodeState.FINISHED, NodeState.STOPPED)
-            below = ended and node.id in with_living_children
-            if not node.pruned and (node.state.in_flight or below or self.grows(node)):
+            if node.pruned:
+                continue
+            ended = node.state in ENDED
+            if (ended and (node.id in continued or place(node) is not None)) or (not ended and node.state.in_flight):
                 living.add(node.id)
-                if node.parent is not None:
-                    with_living_children.add(node.parent)
+                continued.add(node.parent)
         return living
 
     def continued_by(self, node: Node) -> Node | None:
@@ -101,11 +106,14 @@ class Lineage:
         return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
 
     def continuation_closed(self, node: Node) -> bool:
-        """Whether training on was tried, or refused unchanged, and cannot be asked for again."""
+        """Whether training on cannot be asked for: it was tried, or refused unchanged, or the end's files are gone."""
+        if self.continued_by(node) is not None:
+            return False
         tried = (
             c.transition.intent for c in self.tree.children(node.id) if c.transition and not self._refused_curriculum(c)
         )
-        return any(intent.continues for intent in tried) and self.continued_by(node) is None
+        gone = not node.state.in_flight and place(node) is None
+        return gone or any(intent.continues for intent in tried)
 
     def may_change_difficulty(self, node: Node) -> bool:
         """Whether no human refused here that the difficulty moves."""

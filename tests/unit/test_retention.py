@@ -39,6 +39,25 @@ def test_what_a_waiting_segment_branches_from_stays() -> None:
     assert (3, 5) not in superfluous(tree, keep=1)
 
 
+def test_the_end_that_changes_were_tried_from_stays_until_it_is_continued() -> None:
+    tree = tree_of([0, 1, 0], [50, 80, 30])
+    change = (Checkpoint(5, Score(100, 20, 20)), Checkpoint(10, Score(100, 25, 25)))
+    tree.add(Node(4, Transition(3, 10, Intent.CHANGE), {}, NodeState.FINISHED, checkpoints=change))
+    assert (3, 10) not in superfluous(tree, keep=1)
+    tree.add(Node(5, Transition(3, 10, Intent.KEEP), {}, NodeState.FINISHED, checkpoints=change))
+    assert (3, 10) in superfluous(tree, keep=1)
+
+
+def test_of_many_ends_that_were_only_changed_the_newest_stay() -> None:
+    tree = tree_of([0], [80])
+    few = (Checkpoint(5, Score(100, 20, 20)), Checkpoint(10, Score(100, 25, 25)))
+    for number in range(2, 12):
+        place = Transition(number - 1, 10, Intent.CHANGE)
+        tree.add(Node(number, place, {}, NodeState.FINISHED, checkpoints=few))
+    kept = {n.id for n in tree} - {node_id for node_id, step in superfluous(tree, keep=1) if step == 10}
+    assert kept == {0, 1, 7, 8, 9, 10, 11}
+
+
 def test_a_pruned_leaf_goes() -> None:
     tree = tree_of([0, 0], [80, 30])
     tree.prune(2)

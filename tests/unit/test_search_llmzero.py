@@ -191,6 +191,14 @@ def test_a_main_branch_goes_on_whatever_files_behind_its_end_were_deleted() -> N
     assert grown.asked() == wished
 
 
+def test_where_the_files_of_an_end_are_gone_the_branch_goes_through_the_change_that_was_tried_there() -> None:
+    grown, tip = raced()
+    change = grown.add(tip, Intent.CHANGE, 0.1)
+    for checkpoint in grown.tree[tip].checkpoints:
+        grown.tree.forget_files(tip, checkpoint.step)
+    assert grown.asked(explore_share=0.0)[:2] == (Intent.KEEP, change)
+
+
 def test_where_keeping_on_was_stopped_a_change_follows() -> None:
     grown, tip = raced()
     grown.add(tip, Intent.KEEP, 0.2, NodeState.EARLY_STOPPED)
