@@ -21,6 +21,7 @@ from engine.domain.score import Score
 from engine.domain.tree import Node, NodeState
 from engine.executors.base import Executor
 from engine.run.config import SearchSection
+from engine.run.strategies import ONE_BRANCH
 from engine.search import comparator
 from engine.training import events
 from engine.training.events import SegmentEnd
@@ -55,7 +56,8 @@ class RunningSegments:
     ) -> None:
         """`reviews` are asked before a doubted segment is stopped; without them the comparator decides alone."""
         self._reviews = reviews
-        self._mode = search.comparator
+        only_logs = search.comparator == "on" and search.strategy in ONE_BRANCH
+        self._mode = "shadow" if only_logs else search.comparator
         self._guaranteed_steps = GUARANTEED_SEGMENTS * search.segment_steps
         self._run = run
         self._executor = executor

@@ -108,7 +108,8 @@ class SearchSection(RunFileSection):
     settings: dict[str, Any] = Field(default_factory=dict)
     """More of the strategy's own settings by name, e.g. race_segments = 4; engine/run/strategies.py explains each."""
     comparator: Literal["on", "shadow", "off"] = "on"
-    """Stops collapsing segments early; "shadow" logs what it would have stopped and stops nothing."""
+    """Stops collapsing segments early; "shadow" logs what it would have stopped and stops nothing. Strategies with one
+    branch (fixed, adarft, skill, replay) are in shadow where it is on."""
     no_signal: Literal["auto", "pause", "stop", "go-on"] = "auto"
     """What happens when every group of completions of the first segments got equal rewards, so that nothing can be
     learned: pause, stop as failed, or continue; auto pauses where the gate waits for a human, and stops elsewhere."""

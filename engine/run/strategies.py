@@ -190,6 +190,9 @@ SETTINGS: Mapping[str, type[StrategySettings]] = {
 }
 """By the strategy's name in the run file."""
 
+ONE_BRANCH = ("fixed", "adarft", "skill", "replay")
+"""Strategies with one branch. The comparator stops nothing of theirs: all that could follow is another beginning."""
+
 PACKAGES = {"tpe": "optuna", "cmaes": "cmaes"}
 """What a strategy needs beside what is always installed."""
 
