@@ -3,8 +3,8 @@
     python -m benchmarks.simulation          some minutes; writes engine/simulation/fitted.json and docs/simulation.md
 
 Fitted is `engine.simulation.dynamics.Dynamics` with a speed for each task, to the validation scores of
-benchmarks/evidence (dev and earlier): each stretch with one configuration begins at the score that its parent had, and
-its own scores follow, each with its binomial error (an extended Kalman filter; the largest likelihood under wide normal
+benchmarks/evidence/earlier.jsonl: each stretch with one configuration begins at the score that its parent had, and its
+own scores follow, each with its binomial error (an extended Kalman filter; the largest likelihood under wide normal
 priors). Held out are, in turn, half of the runs, every task, and the bank of decisions, of which nothing is fitted.
 Nothing is trained.
 """
@@ -38,8 +38,8 @@ from engine.simulation.expected_gain import Spread, expected_gain
 from tasks import registry
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [ROOT / "benchmarks" / "evidence" / name for name in ("dev.jsonl", "earlier.jsonl")]
-"""Recorded searches from the general default: those of the tables, and those of earlier versions of the search."""
+SOURCE = ROOT / "benchmarks" / "evidence" / "earlier.jsonl"
+"""Recorded searches from the general default, of earlier versions of the search: some have left the tables since."""
 PAGE = ROOT / "docs" / "simulation.md"
 ANSWERS = 1.3
 """Independent answers that a prompt, answered greedily and once sampled, is worth; as in the recorded scores."""
@@ -92,11 +92,7 @@ class Run:
 
 def recorded() -> list[Run]:
     """Every recorded search."""
-    return [_run(line) for line in _lines()]
-
-
-def _lines() -> list[Mapping[str, Any]]:
-    return [line for source in SOURCES for line in load(source)]
+    return [_run(line) for line in load(SOURCE)]
 
 
 def _run(line: Mapping[str, Any]) -> Run:
@@ -351,7 +347,7 @@ def page(runs: Sequence[Run]) -> str:
 
 def _given(task: str) -> Mapping[str, Mapping[str, Any]]:
     """The space of the recorded runs of a task."""
-    found: Mapping[str, Mapping[str, Any]] = next(x["settings"]["space"] for x in _lines() if x["task"] == task)
+    found: Mapping[str, Mapping[str, Any]] = next(x["settings"]["space"] for x in load(SOURCE) if x["task"] == task)
     return found
 
 
@@ -371,7 +367,7 @@ def _row(name: str, found: Sequence[Told]) -> str:
 PAGE_TEXT = """# Simulated searches, and how far they can be believed
 
 Written by `python -m benchmarks.simulation` from {runs} recorded searches on tiny models
-(benchmarks/evidence, dev and earlier: {scores:,} validation scores; {tasks}).
+(benchmarks/evidence/earlier.jsonl: {scores:,} validation scores; {tasks}).
 
 `llmzero plan` simulates the search of a run file in worlds that learn as these runs did. The numbers are no promise for
 another model: they say what the strategy's decisions are worth against its default configuration trained on, where

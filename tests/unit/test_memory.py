@@ -115,8 +115,8 @@ def test_the_sizes_of_a_shipped_model_are_read_from_its_files() -> None:
     [
         ("[budget]\nsteps = 100\n[search]\nsegment_steps = 50", 5),  # two segments of two, and the soup
         ("[budget]\nsteps = 0\nnodes = 1", 3),
-        ("[budget]\nsteps = 100000", 14),
-        ("[budget]\nsteps = 0\nminutes = 5", 14),
+        ("[budget]\nsteps = 100000", 18),
+        ("[budget]\nsteps = 0\nminutes = 5", 18),
     ],
 )
 def test_no_more_checkpoints_are_on_the_disk_than_the_budget_trains(text: str, kept: int, tmp_path: Path) -> None:
