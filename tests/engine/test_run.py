@@ -51,7 +51,7 @@ def test_every_segment_streams_metrics_samples_and_scored_checkpoints(finished: 
         names = live.rows(finished, "SELECT DISTINCT name FROM metrics WHERE node_id = ?", number)
         assert {"reward", "grad_norm", "entropy", "step_seconds"} <= {row["name"] for row in names}
         steps = live.rows(finished, "SELECT step FROM checkpoints WHERE node_id = ? ORDER BY step", number)
-        assert [row["step"] for row in steps] == [trained // 2, trained]
+        assert [row["step"] for row in steps] == [-(-trained // 2), trained]  # the annealed end may be longer, and odd
         samples = live.rows(finished, "SELECT reward, components FROM completions WHERE node_id = ?", number)
         assert samples
         assert all(json.loads(row["components"]) == {"answer": row["reward"]} for row in samples)
