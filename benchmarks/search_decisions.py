@@ -27,7 +27,6 @@ from tasks import registry
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmark-search-decisions.md"
 STARTS = {"default": ROOT / "benchmarks/evidence/dev.toml", "random": ROOT / "benchmarks/evidence/start.toml"}
-TASKS = ("ladder", "chain", "knights", "dedup")
 STEPS, SEGMENT_STEPS, BASE, PROMPTS = 1200, 50, 0.09, 256
 STRATEGIES = (
     "llmzero", "fixed", "adarft", "continue", "topk", "tpe", "cmaes", "grid", "random", "asha", "hyperband", "pbt",
@@ -89,23 +88,27 @@ def lowest_tenth(values: Sequence[float]) -> float:
     return quantiles(values, n=10, method="inclusive")[0]
 
 
-def of_strategies(worlds: int) -> list[str]:
+Ends = Mapping[str, list[float]]
+"""By start, what whole searches ended with, world by world."""
+
+
+def of_strategies(worlds: int, ours: Ends) -> list[str]:
     """A row for each strategy, ours first."""
-    rows, ours = [], {start: ends(start, worlds) for start in STARTS}
+    rows = []
     for strategy in STRATEGIES:
         print(strategy, flush=True)
         row = [strategy]
         for start in STARTS:
-            found = ends(start, worlds, strategy)
+            found = ours[start] if strategy == "llmzero" else ends(start, worlds, strategy)
             less = "" if strategy == "llmzero" else difference(ours[start], found)
             row += [f"{fmean(found):.3f}", f"{lowest_tenth(found):.3f}", less]
         rows.append(f"| {' | '.join(row)} |")
     return rows
 
 
-def of_settings(worlds: int) -> list[str]:
+def of_settings(worlds: int, ours: Ends) -> list[str]:
     """A row for each setting of ours: what is gained or lost by it."""
-    rows, ours = [], {start: ends(start, worlds) for start in STARTS}
+    rows = []
     for title, size, settings in SETTINGS:
         print(title, flush=True)
         changed = [
@@ -132,11 +135,13 @@ def of_roots(worlds: int) -> list[str]:
 
 def page(worlds: int) -> str:
     """The result as Markdown."""
-    strategies, settings, roots = ("\n".join(each(worlds)) for each in (of_strategies, of_settings, of_roots))
+    ours, tasks = {start: ends(start, worlds) for start in STARTS}, load(STARTS["default"]).tasks
+    strategies, settings = ("\n".join(rows(worlds, ours)) for rows in (of_strategies, of_settings))
+    roots = "\n".join(of_roots(worlds))
     return f"""# The search's decisions, SIMULATED
 
 Written by `python -m benchmarks.search_decisions`: true accuracies of the policies that whole searches report, in
-{worlds} worlds of each of {len(TASKS)} tasks ({", ".join(TASKS)}), fitted to recorded runs of tiny models
+{worlds} worlds of each of {len(tasks)} tasks ({", ".join(tasks)}), fitted to recorded runs of tiny models
 ([simulation.md](simulation.md) says how far they can be believed). {STEPS} GRPO steps in segments of {SEGMENT_STEPS},
 one worker, rules advisor, every policy scored on {PROMPTS} prompts. The same worlds stand in every row.
 

@@ -161,7 +161,8 @@ def disk(config: RunConfig, of: TrainingSizes | None, runs_dir: Path) -> CheckFi
 
 
 def kept_checkpoints(config: RunConfig) -> int:
-    """Checkpoints on disk at the same time, at most: those that are kept, or all that the budget trains and a soup."""
+    """Checkpoints on disk at the same time, at most: those that are kept, four ends that changes were tried from and as
+    many others; or all that the budget trains and a soup."""
     workers, budget, each = config.executor.workers, config.budget, config.evaluation.checkpoints
     kept = config.training.keep_checkpoints + workers * each + 8
     segments = [budget.nodes] if budget.nodes else []

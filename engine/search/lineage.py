@@ -15,6 +15,7 @@ from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 ENDED = (NodeState.FINISHED, NodeState.STOPPED)
 """States of a node that training may go on from."""
+
 Curve = list[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""
 
@@ -95,7 +96,7 @@ class Lineage:
             if node.pruned:
                 continue
             ended = node.state in ENDED
-            if (ended and (node.id in continued or place(node) is not None)) or (not ended and node.state.in_flight):
+            if (node.id in continued or place(node) is not None) if ended else node.state.in_flight:
                 living.add(node.id)
                 continued.add(node.parent)
         return living
