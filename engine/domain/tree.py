@@ -238,7 +238,7 @@ class Tree:
         self._nodes[node_id] = replace(node, checkpoints=kept)
 
     def children(self, node_id: int) -> tuple[Node, ...]:
-        return tuple(self._nodes[child] for child in self._children[node_id])
+        return tuple(map(self._nodes.__getitem__, self._children[node_id]))
 
     def path(self, node_id: int) -> tuple[Node, ...]:
         """The trajectory root … node."""

@@ -40,6 +40,7 @@ class Lineage:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._roles: dict[int, Intent] = {}
+        self._continued: dict[int, Node | None] = {}
         self.failures: list[Node] = []
         """Failed nodes that nobody has tried to repair, oldest first; their places may still be branched from."""
         for node in tree:
@@ -103,8 +104,10 @@ class Lineage:
 
     def continued_by(self, node: Node) -> Node | None:
         """The living child that trains on, as it is or by a curriculum; of several the one with the larger subtree."""
-        children = [c for c in self.tree.children(node.id) if self.role(c).continues and self.lives(c)]
-        return max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
+        if node.id not in self._continued:
+            children = [c for c in self.tree.children(node.id) if self.role(c).continues and self.lives(c)]
+            self._continued[node.id] = max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
+        return self._continued[node.id]
 
     def continuation_closed(self, node: Node) -> bool:
         """Whether training on cannot be asked for: it was tried, or refused unchanged, or the end's files are gone."""

@@ -84,6 +84,7 @@ class LLMZeroPolicy:
         size = self.size = strategy.segment_steps
         self.curriculum = strategy.curriculum
         self.lineage = lineage
+        self._main_branches: dict[int, list[Node]] = {}
         self.tree = lineage.tree
         self.left = budget.steps
         self.exploration = settings.exploration * (1 - budget.fraction_spent)
@@ -243,8 +244,12 @@ class LLMZeroPolicy:
         return [n for n in self.lineage.root_runs if n.checkpoints and not n.state.in_flight]
 
     def _main_branch(self, root_run: Node) -> list[Node]:
-        size, settings = self.size, self.settings
-        return self.lineage.main_branch(root_run, settings.trial_segments * size, size, settings.earn_errors)
+        if root_run.id not in self._main_branches:
+            size, settings = self.size, self.settings
+            trial = settings.trial_segments * size
+            branch = self.lineage.main_branch(root_run, trial, size, settings.earn_errors)
+            self._main_branches[root_run.id] = branch
+        return self._main_branches[root_run.id]
 
     def _best_branch(self) -> list[Node]:
         """The main branch; while the race is undecided, that of the root run with the best end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 from engine.domain.score import Score
-from engine.domain.space import Configuration, Intent, Transition
+from engine.domain.space import Configuration, Intent, Space, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
 PROMPTS = 256
@@ -59,3 +61,19 @@ class TreeBuilder:
 def score(value: float) -> Score:
     """A score of `value` on PROMPTS prompts: as often right greedily as sampled."""
     return Score(PROMPTS, round(value * PROMPTS), round(value * PROMPTS))
+
+
+def bushy(nodes: int, space: Space) -> Tree:
+    """A tree of so many nodes, three segments from each and four from the base, with scores drawn at random."""
+    rng = random.Random(0)
+    root = Node(0, None, space.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
+    tree = Tree(root)
+    for node_id in range(1, nodes):
+        parent = tree[(node_id - 2) // 3] if node_id > 4 else root
+        intent = Intent.ROOT if parent.id == 0 else Intent.KEEP if node_id % 3 == 2 else Intent.CHANGE
+        step = parent.checkpoints[-1].step
+        start = parent.start_steps + step
+        tree.add(Node(node_id, Transition(parent.id, step, intent), space.default(), NodeState.FINISHED, start, 50, 50))
+        for at in (25, 50):
+            tree.add_checkpoint(node_id, Checkpoint(at, Score(64, rng.randrange(64), rng.randrange(64))))
+    return tree

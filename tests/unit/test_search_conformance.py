@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import random
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -21,6 +20,7 @@ from engine.search.registry import NAMES, make
 from engine.simulation.search import Simulation
 from engine.testing.simulation import SPACE, World
 from engine.testing.strategies import SEGMENT_STEPS, CheckedStrategy, StrategyConformance
+from engine.testing.trees import bushy
 from tests.unit.calls import calls_of
 
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
@@ -86,20 +86,8 @@ def test_any_history_is_answered_with_an_open_place(name: str, tree: Tree, left:
 
 
 @cache
-def bushy(nodes: int) -> Tree:
-    """A tree of so many segments, three from each, with scores drawn at random."""
-    rng = random.Random(0)
-    root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, Score(64, 5, 5)),))
-    tree = Tree(root)
-    for node_id in range(1, nodes):
-        parent = tree[(node_id - 2) // 3] if node_id > 4 else root
-        intent = Intent.ROOT if parent.id == 0 else Intent.KEEP if node_id % 3 == 2 else Intent.CHANGE
-        step = parent.checkpoints[-1].step
-        start = parent.start_steps + step
-        tree.add(Node(node_id, Transition(parent.id, step, intent), SPACE.default(), NodeState.FINISHED, start, 50, 50))
-        for at in (25, 50):
-            tree.add_checkpoint(node_id, Checkpoint(at, Score(64, rng.randrange(64), rng.randrange(64))))
-    return tree
+def tree_of(nodes: int) -> Tree:
+    return bushy(nodes, SPACE)
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -108,7 +96,7 @@ def test_a_question_takes_no_more_for_each_node_of_a_larger_tree(name: str) -> N
     if name == "llmzero":  # the way through the bounds costs most
         asking = make(name, seed=3, segment_steps=50, explore_share=1.0)
     small, large = (
-        calls_of(partial(asking.ask, tree, BudgetLeft(50_000, 0.9))) for tree in (bushy(1_000), bushy(10_000))
+        calls_of(partial(asking.ask, tree, BudgetLeft(50_000, 0.9))) for tree in (tree_of(1_000), tree_of(10_000))
     )
     assert large <= 12 * small
     assert large < 60 * 10_000
