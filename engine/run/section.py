@@ -20,16 +20,18 @@ from engine.errors import one_line, short, short_name
 
 
 class RunFileSection(BaseModel):
-    """Base of every table of the run file: unknown keys are errors, and true is no number."""
+    """Base of every table of the run file: unknown keys are errors, true is no number, and nothing else is true."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _truth_and_numbers_differ(cls, value: Any, info: ValidationInfo) -> Any:
         kind = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and kind in (int, float):
             raise PydanticKnownError("int_type" if kind is int else "float_type")
+        if kind is bool and not isinstance(value, bool):  # pydantic would take "yes" and 1 for true
+            raise PydanticKnownError("bool_type")
         return value
 
 

@@ -149,6 +149,8 @@ def test_a_setting_of_the_tree_search_is_held_against_its_range(strategy: str, s
         ("[gate]\nseconds = 0", "gate.seconds = 0: must be a number, above 0 and at most 86400"),
         ("[model]\npath = 3", "model.path = 3: must be a text"),
         ("[model]\nchat = 3", "model.chat = 3: must be true or false"),
+        ("[evaluation]\nsoup = 1", "evaluation.soup = 1: must be true or false"),
+        ("[evaluation]\nsoup = 'yes'", "evaluation.soup = 'yes': must be true or false"),
         (
             "[training.lora]\ntarget = [1]",
             'training.lora.target = [1]: allowed: "all-linear", or a list of module names',
