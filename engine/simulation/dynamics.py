@@ -179,8 +179,8 @@ class FittedWorld:
     def entropy(self, x: float) -> float:
         return 2 - accuracy_of(x)
 
-    def score(self, accuracy: float, rng: random.Random) -> Score:
-        return answered(accuracy, self._hardness, rng)
+    def score(self, x: float, configuration: Configuration, rng: random.Random) -> Score:
+        return answered(self.accuracy(x, configuration), self._hardness, rng)
 
     def _met(self, configuration: Configuration) -> tuple[Distances, float]:
         """Where a configuration lies, and its luck: the same wherever it is met. It is one object for a segment."""

@@ -1,6 +1,7 @@
 """A whole search without training: the real strategy, tree and advisor over a world that says how policies learn.
 
-Used by `expected_gain`, whose world is fitted to recorded runs, and by `engine.testing`, whose world is made up.
+Used by `expected_gain`, whose world is fitted to recorded runs, by `engine.testing`, whose world is made up, and by
+`benchmarks.constants`, whose world was recorded.
 Nothing here says anything about a model of a user's.
 """
 
@@ -39,8 +40,8 @@ class LearningWorld(Protocol):
     def entropy(self, state: Any) -> float:
         """Of the policy, in nats."""
 
-    def score(self, accuracy: float, rng: random.Random) -> Score:
-        """Answers to the validation prompts, the same ones every time."""
+    def score(self, state: Any, configuration: Configuration, rng: random.Random) -> Score:
+        """Answers of a policy that is trained so to the validation prompts, the same ones every time."""
 
 
 def answered(accuracy: float, hardness: Sequence[float], rng: random.Random) -> Score:
@@ -81,7 +82,7 @@ class Simulation:
 
     def __post_init__(self) -> None:
         configuration, begun = self.space.default(), self.world.begin()
-        base = self.world.score(self.world.accuracy(begun, configuration), random.Random(f"base/{self.seed}"))
+        base = self.world.score(begun, configuration, random.Random(f"base/{self.seed}"))
         root = Node(0, None, configuration, NodeState.FINISHED, checkpoints=(Checkpoint(0, base),))
         self.tree = Tree(root)
         self.skills: dict[tuple[int, int], Any] = {(0, 0): begun}
@@ -166,7 +167,8 @@ class Simulation:
             curves["entropy"].append((step, self.world.entropy(skill) + rng.gauss(0, 0.05)))
             if step % every == 0 or step == node.planned_steps:
                 self.skills[(node_id, step)] = skill
-                score = self._scored(node, self.world.score(accuracy, rng), ends=step == node.planned_steps)
+                whole = self.world.score(skill, node.configuration, rng)
+                score = self._scored(node, whole, ends=step == node.planned_steps)
                 self.tree.add_checkpoint(node_id, Checkpoint(step, score))
                 if not self.files_kept(node):
                     self.tree.forget_files(node_id, step)

@@ -86,9 +86,9 @@ class World:
     def entropy(self, skill: Skill) -> float:
         return 2 - skill.deep
 
-    def score(self, accuracy: float, rng: random.Random) -> Score:
+    def score(self, skill: Skill, configuration: Configuration, rng: random.Random) -> Score:
         """On the same prompts every time."""
-        return answered(accuracy, self.hardness, rng)
+        return answered(self.accuracy(skill, configuration), self.hardness, rng)
 
 
 def intents(tree: Tree) -> Mapping[Intent, int]:

@@ -117,7 +117,7 @@ class SimulatedExecutor(Executor):
         self._tell(events.EvaluationResult(job=job.job, split=spec.split, seed=spec.seed, evaluation=score))
 
     def _score(self, skill: Skill, configuration: Configuration) -> Evaluation:
-        score: Score = self._world.score(self._world.accuracy(skill, configuration), self._rng)
+        score: Score = self._world.score(skill, configuration, self._rng)
         return Evaluation(n=score.n, greedy=score.greedy, sampled=score.sampled, seconds=0.0)
 
     async def _train(self, job: SegmentSpec) -> None:
