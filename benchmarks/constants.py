@@ -177,6 +177,13 @@ def of_best(bank: Bank, draws: int) -> list[str]:
     return [*rows, f"| {most} (all) | {most * bank.steps:,} | {fmean(ends):.3f} |"]
 
 
+def left_out(bank: Bank) -> str:
+    """A sentence about constants that are not in the bank."""
+    if not bank.broken + bank.unscored:
+        return ""
+    return f" Left out: {bank.broken} that were not trained to their end, {bank.unscored} not scored yet."
+
+
 def section(bank: Bank, files: Sequence[Path], steps: int, draws: int, resamples: int) -> str:
     """What the page says of one task."""
     recording, at = chosen = best_constant([*bank.defaults, *bank.draws])
@@ -192,24 +199,24 @@ def section(bank: Bank, files: Sequence[Path], steps: int, draws: int, resamples
         rows.append(of_peer(peer, found, measured, sum(line["best"]["soup"] for line in searches[peer])))
     values = ", ".join(f"{name} {value:g}" for name, value in recording.configuration.items() if value is not None)
     revisions = sorted({each for lines in searches.values() for line in lines for each in line["revisions"]})
-    measured_at = f" (revisions {', '.join(revisions)})" if revisions else ""
+    measured_at = f"\nReal searches of revision {', '.join(revisions)}.\n" if revisions else ""
     peer_rows, best_rows = "\n".join(rows), "\n".join(of_best(bank, draws))
     drawn, default = counted(len(bank.draws), "draw"), counted(len(bank.defaults), "time")
     return f"""
 ## {bank.task}
 
-{drawn} from the space, and the default recorded {default}, {bank.steps} steps each.
-Left out: {bank.broken} that were not trained to their end, {bank.unscored} that are not scored yet.
+{drawn} from the space, and the default recorded {default}, {bank.steps} steps each.{left_out(bank)}
 
-| peer | replayed [95%] | spread | real searches{measured_at} | real | real less replayed [95%] |
+| peer | replayed [95%] | spread | real searches | real | real less replayed [95%] |
 |---|---|---|---|---|---|
 {peer_rows}
-
+{measured_at}
 | best of so many constants | GRPO steps in all | test score |
 |---|---|---|
 {best_rows}
 
-Chosen by validation from all recordings: {values}, after {at} steps; test {test} (interval over prompts).
+Chosen by validation from all recordings: test score {test}, 95% interval over prompts, after {at} steps with
+{values}.
 """
 
 

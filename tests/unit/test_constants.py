@@ -180,7 +180,7 @@ def test_real_searches_are_held_beside_their_replays(tmp_path: Path) -> None:
     text = constants.section(made, [file], 1200, draws=8, resamples=2)
     row = next(each for each in text.splitlines() if each.startswith("| asha"))
     assert "| 1 | 0.667, 1 by a soup | +" in row
-    assert "(revisions abc)" in text
+    assert "Real searches of revision abc." in text
     assert "24 draws from the space, and the default recorded 1 time, 450 steps each" in text
 
 
@@ -276,6 +276,8 @@ def test_constants_that_broke_are_counted_and_left_out(tmp_path: Path) -> None:
             "reranking": {**measured, "seed": 1}, "final": {**measured, "seed": 0}})  # fmt: skip
     (found,) = banks(plan)
     assert (len(found.defaults), len(found.draws), found.broken, found.unscored) == (1, 0, 1, 1)
+    told = "Left out: 1 that were not trained to their end, 1 not scored yet."
+    assert told in constants.left_out(found)
     (default,) = found.defaults
     assert sorted(default.closing) == [0, *range(25, 450, 50)], "the earlier checkpoint of each segment scored best"
     assert default.validation[400].value == pytest.approx(0.09)
