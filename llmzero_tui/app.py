@@ -58,6 +58,10 @@ SEVERITY = {
 ONLY_WATCHES = "this view only watches"
 
 
+FirstScreen = Callable[["LLMZeroApp"], FeedScreen]
+"""Makes the screen that an app begins with."""
+
+
 class LLMZeroApp(StyledApp):
     """The face. Screens get snapshots; only this class starts workers. With `watch` it changes nothing: `run_action`
     refuses whatever would."""
@@ -99,6 +103,7 @@ class LLMZeroApp(StyledApp):
         runs_dir: Path,
         run: Path | None = None,
         *,
+        first: FirstScreen | None = None,
         ascii: bool = False,
         clock: Callable[[], datetime] = utc_now,
         opener: OpenRun = open_run,
@@ -109,6 +114,7 @@ class LLMZeroApp(StyledApp):
         super().__init__(settings, ascii=ascii)
         self.runs_dir = runs_dir
         self.first_run = run
+        self.first_screen = first
         self.clock = clock
         self.opener = opener
         self.tour_due = tour and not watch
@@ -121,7 +127,9 @@ class LLMZeroApp(StyledApp):
 
     def on_mount(self) -> None:
         self.apply_appearance()
-        if self.first_run is not None:
+        if self.first_screen is not None:
+            self.show(self.first_screen(self))
+        elif self.first_run is not None:
             self.open_run(self.first_run)
         else:
             self._open_list()
@@ -151,14 +159,11 @@ class LLMZeroApp(StyledApp):
         self.show(RunScreen(RunFeed(path, self.clock, self.opener)))
 
     def close_run(self) -> None:
-        """From a run back to the list."""
-        from llmzero_tui.screens.runs import RunsScreen
-
-        if any(isinstance(s, RunsScreen) for s in self.screen_stack):
-            self.pop_screen()
+        """From a run back to what is below it: the list or a comparison; where nothing is, the list opens."""
+        self.pop_screen()
+        if self.polled is not None:
             self.call_after_refresh(self.poll)
         else:
-            self.pop_screen()
             self._open_list()
 
     def open_sql(self, path: Path) -> None:
@@ -370,13 +375,16 @@ def _keep_what_is_loaded() -> None:
         gc.enable()
 
 
-def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False, watch: bool = False) -> int:
-    """Show the runs of a directory, or one run, until the user leaves.
+def run(
+    runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False, watch: bool = False,
+    first: FirstScreen | None = None,
+) -> int:  # fmt: skip
+    """Show the runs of a directory, one run, or another screen, until the user leaves.
 
     Args:
         runs_dir: the directory of runs. run: one of them, to open at once. ascii: no glyphs beyond ASCII.
         tour: whether to show the tour over the first run that is opened, if it was never shown here.
-        watch: only look: no commands, no files, no settings.
+        watch: only look: no commands, no files, no settings. first: makes the screen to begin with instead.
 
     Returns:
         0 after `q`, 129 when the terminal went away.
@@ -390,7 +398,8 @@ def run(runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool
     from llmzero_tui.user.settings import load
 
     settings = load()
-    app = LLMZeroApp(runs_dir, run, ascii=ascii, settings=settings, tour=tour and not shown(), watch=watch)
+    tour = tour and not shown()
+    app = LLMZeroApp(runs_dir, run, first=first, ascii=ascii, settings=settings, tour=tour, watch=watch)
     try:
         with passing_state() if watch else nullcontext(), watch_terminal(app):
             code = app.run(mouse=settings.mouse)

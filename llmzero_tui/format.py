@@ -225,6 +225,7 @@ MARKS: dict[str, StateMark] = {
     "lost": StateMark("✗", "x", "bad"),
     "damaged": StateMark("✗", "x", "bad"),
     "unreadable": StateMark("✗", "x", "bad"),
+    "stale": StateMark("↻", "r", "warn"),
 }
 HUMAN, NOTE = "✎", "¶"
 """Marks of a node that a human made or edited, and of a human's note."""

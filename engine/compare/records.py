@@ -41,10 +41,38 @@ class PlanProgress:
     pending: tuple[ComparisonCell, ...]
     stale: tuple[Line, ...]
 
+    def seconds_left(self, running: Sequence[tuple[float, float]], given_up: int, jobs: int) -> float | None:
+        """About how long the pending cells take: the mean time of a cell so far times what is left, over the jobs.
+
+        Args:
+            running: of each cell that is going on, the fraction of its budget that is spent, in [0, 1], and the seconds
+                it took. given_up: pending cells that failed and are not tried again. jobs: cells at the same time.
+
+        Returns:
+            Seconds; None while nothing says how long a cell takes.
+        """
+        known: list[float] = [line["spent"]["wall_seconds"] for line in self.done.values()]
+        known += [seconds / fraction for fraction, seconds in running if fraction > 0.1]
+        if not known:
+            return None
+        work = len(self.pending) - given_up - sum(fraction for fraction, _ in running)
+        return max(0.0, work) * sum(known) / len(known) / jobs
+
+
+MEASURED: Mapping[str, type] = {
+    "task": str, "strategy": str, "seed": int, "settings_hash": str, "revisions": list, "spent": dict, "base": dict,
+    "test": dict, "best": dict, "scores": list,
+}  # fmt: skip
+"""What a line must hold to be the measurement of a cell."""
+
 
 def load(path: Path) -> list[Line]:
-    """All lines of a results file; none when there is no file."""
-    return [each for each in lines(path) if {"task", "strategy", "seed", "settings_hash", "test"} <= each.keys()]
+    """The measurements of a results file, what else it holds left out; none when there is no file.
+
+    Raises:
+        UserError: the file cannot be read; one line.
+    """
+    return [each for each in lines(path) if all(isinstance(each.get(key), kind) for key, kind in MEASURED.items())]
 
 
 def lines(path: Path) -> Iterator[Line]:
@@ -53,12 +81,14 @@ def lines(path: Path) -> Iterator[Line]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read: it is no text") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     for line in text.split("\n"):  # not splitlines: a text may hold U+2028
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             yield record

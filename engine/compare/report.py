@@ -1,21 +1,26 @@
 """A comparison as tables: test scores, differences, compute; as a Markdown page and as CSV.
 
-Every number stands with its n and its interval; what is missing is named. Called by `llmzero compare --report`.
+Every number stands with its n and its interval; what is missing is named. Called by `llmzero compare`, and by its
+screen, which asks for one table at a time.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
+from engine.compare import records
 from engine.compare import statistics as stats
-from engine.compare.plan import ComparisonCell
-from engine.compare.records import AWAY, SUFFIX, Line, PlanProgress
+from engine.compare.plan import ComparisonCell, ComparisonPlan
+from engine.compare.records import AWAY, SUFFIX, Line, PlanProgress, replay_cells
 
 Row = tuple[str, ...]
+RUNS = "Runs"
+"""Title of the table with a row for each of `ComparisonReport.measured`."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,10 @@ class TextTable:
     note: str
     header: Row
     rows: tuple[Row, ...]
+
+
+Body = tuple[str, Row, tuple[Row, ...]]
+"""A table without its title: note, header, rows."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +71,38 @@ class ComparisonReport:
     def lines(self) -> stats.Lines:
         return stats.group(list(self.standing.done.values()))
 
+    @cached_property
+    def measured(self) -> list[ComparisonCell]:
+        """The cells that have a line, in the plan's order."""
+        return [cell for cell in self.cells if cell.key in self.standing.done]
+
+    @property
+    def titles(self) -> list[str]:
+        """The titles of all tables, the most important first."""
+        return list(self._makers)
+
+    def table(self, title: str) -> TextTable:
+        """One of `titles`; it takes up to seconds where there is much to resample."""
+        return TextTable(title, *self._makers[title]())
+
     def tables(self) -> list[TextTable]:
         """All tables, the most important first."""
-        replays = [] if self.replayed is None else [self._replays(self.replayed)]
-        return [self._scores(), *replays, self._differences(), self._improvements(), self._compute(), self._runs()]
+        return [self.table(title) for title in self.titles]
+
+    @property
+    def _makers(self) -> dict[str, Callable[[], Body]]:
+        makers = {
+            "Test scores": self._scores, "The schedule again on unseen seeds": self._replays,
+            "Paired differences": self._differences, "Probability of improvement": self._improvements,
+            "Compute": self._compute, RUNS: self._runs,
+        }  # fmt: skip
+        if self.replayed is None:
+            del makers["The schedule again on unseen seeds"]
+        return makers
 
     # ---- the tables -----------------------------------------------------------------------------------------------
 
-    def _scores(self) -> TextTable:
+    def _scores(self) -> Body:
         rows = []
         for strategy in self.strategies:
             row = [strategy]
@@ -85,10 +118,10 @@ class ComparisonReport:
             for task in self.tasks
         }
         header = ("strategy", *(f"{task} (up to {planned[task]} seeds)" for task in self.tasks))
-        return TextTable("Test scores", note, header, tuple(rows))
+        return note, header, tuple(rows)
 
-    def _replays(self, replayed: PlanProgress) -> TextTable:
-        lines = stats.group(list(replayed.done.values()))
+    def _replays(self) -> Body:
+        lines = stats.group(list(self.replayed.done.values()) if self.replayed else [])
         rows = []
         for strategy in self.strategies:
             for task in self.tasks:
@@ -103,11 +136,9 @@ class ComparisonReport:
             "Of the cells that were replayed: the test score of the policy that was searched, and of the same schedule "
             "trained again on a seed that no search saw, each a mean over seeds [95% t interval] (how many)."
         )
-        return TextTable(
-            "The schedule again on unseen seeds", note, ("strategy", "task", "searched", "again"), tuple(rows)
-        )
+        return note, ("strategy", "task", "searched", "again"), tuple(rows)
 
-    def _differences(self) -> TextTable:
+    def _differences(self) -> Body:
         rows = []
         for ours, other in self.pairs:
             for task in self.tasks:
@@ -123,9 +154,9 @@ class ComparisonReport:
             "bootstrap interval over seeds, and Wilcoxon's p (with three seeds it cannot be below .25)."
         )
         header = ("strategy", "against", "task", "difference", "relative", "95% interval", "p", "seeds")
-        return TextTable("Paired differences", note, header, tuple(rows))
+        return note, header, tuple(rows)
 
-    def _improvements(self) -> TextTable:
+    def _improvements(self) -> Body:
         rows = []
         for ours, other in self.pairs:
             improvement = stats.improvement(self.lines, self.tasks, ours, other)
@@ -137,14 +168,9 @@ class ComparisonReport:
             "Probability that a run of the first beats a run of the second on a task drawn at random, 95% stratified "
             "bootstrap interval over seeds (arXiv 2108.13264); tasks with at least three seeds of both."
         )
-        return TextTable(
-            "Probability of improvement",
-            note,
-            ("strategy", "against", "probability", "95% interval", "tasks"),
-            tuple(rows),
-        )
+        return note, ("strategy", "against", "probability", "95% interval", "tasks"), tuple(rows)
 
-    def _compute(self) -> TextTable:
+    def _compute(self) -> Body:
         rows = []
         for strategy in self.strategies:
             for task in self.tasks:
@@ -157,17 +183,39 @@ class ComparisonReport:
             "the other load of the machine; where it was high, compare steps and tokens."
         )
         header = ("strategy", "task", "GRPO steps", "generated tokens", "trainer s", "total s", "segments", "seeds")
-        return TextTable("Compute", note, header, tuple(rows))
+        return note, header, tuple(rows)
 
-    def _runs(self) -> TextTable:
-        rows = []
-        for cell in self.cells:
-            line = self.standing.done.get(cell.key)
-            if line is not None:
-                rows.append((cell.task, cell.strategy, str(cell.seed), *_measured(line)))
+    def _runs(self) -> Body:
+        done = self.standing.done
+        rows = [(cell.task, cell.strategy, str(cell.seed), *_measured(done[cell.key])) for cell in self.measured]
         note = "One measurement of each run; [95% interval over the test prompts]."
         header = ("task", "strategy", "seed", "test score", "greedy", "sampled", "n", "base", "policy", "revision")
-        return TextTable("Runs", note, header, tuple(rows))
+        return note, header, tuple(rows)
+
+
+@dataclass(frozen=True)
+class PlannedComparison:
+    """Cells of a plan, and the file of what is measured of them, which may not be there yet."""
+
+    plan: ComparisonPlan
+    cells: Sequence[ComparisonCell]
+    results: Path
+
+    def standing(self) -> PlanProgress:
+        """Which cells are measured by now. Raises UserError where the file cannot be read."""
+        return records.standing(self.cells, records.load(self.results))
+
+    def replays(self, standing: PlanProgress) -> list[ComparisonCell]:
+        """The replays of what is measured."""
+        return list(replay_cells(self.cells, standing.done, self.plan.replays))
+
+    def report(self, command: str = "") -> ComparisonReport:
+        """What the file holds now; `command` is named on the page. Raises UserError where it cannot be read."""
+        lines = records.load(self.results)
+        standing = records.standing(self.cells, lines)
+        replayed = records.standing(self.replays(standing), lines) if self.plan.replays else None
+        against = {label: entry.against for label, entry in self.plan.strategies.items()}
+        return ComparisonReport(self.plan.name, command, self.cells, standing, against, replayed)
 
 
 SPENT = ("steps", "tokens", "trainer_seconds", "wall_seconds", "segments")
@@ -241,13 +289,13 @@ def as_csv(report: ComparisonReport) -> str:
     measured = ("n", "greedy", "sampled")
     head = ("task", "strategy", "seed", "test_score", "test_low", "test_high")
     writer.writerow([*head, *(f"test_{m}" for m in measured), *(f"base_{m}" for m in measured), *SPENT, "revisions"])
-    for cell in report.cells:
-        if (line := report.standing.done.get(cell.key)) is not None:
-            test = stats.score(line["test"])
-            writer.writerow(
-                [cell.task, cell.strategy, cell.seed, test.value, *test.interval]
-                + [line[which][m] for which in ("test", "base") for m in measured]
-                + [line["spent"][k] for k in SPENT]
-                + [" ".join(line["revisions"])]
-            )
+    for cell in report.measured:
+        line = report.standing.done[cell.key]
+        test = stats.score(line["test"])
+        writer.writerow(
+            [cell.task, cell.strategy, cell.seed, test.value, *test.interval]
+            + [line[which][m] for which in ("test", "base") for m in measured]
+            + [line["spent"][k] for k in SPENT]
+            + [" ".join(line["revisions"])]
+        )
     return out.getvalue()

@@ -214,18 +214,10 @@ class ComparisonRunner:
         self._told = time.monotonic()
         standing = records.standing(self.cells, records.load(self.results))
         running = ", ".join(f"{each.cell.title} {each.fraction:.0%}" for each in self._active)
-        left = self._seconds_left(standing)
+        progress = [(each.fraction, each.seconds) for each in self._active]
+        left = standing.seconds_left(progress, len(self._given_up), self.jobs)
         about = f"; about {_duration(left)} left" if left is not None else ""
         self.tell(f"{len(standing.done)} of {counted(len(self.cells), self.cell_word)} done; {running}{about}")
-
-    def _seconds_left(self, standing: records.PlanProgress) -> float | None:
-        """Of this process alone: the mean time of a cell so far times what is left, over the jobs."""
-        known: list[float] = [line["spent"]["wall_seconds"] for line in standing.done.values()]
-        known += [each.seconds / each.fraction for each in self._active if each.fraction > 0.1]
-        if not known:
-            return None
-        work = len(standing.pending) - len(self._given_up) - sum(each.fraction for each in self._active)
-        return max(0.0, work) * sum(known) / len(known) / self.jobs
 
 
 def drop(directory: RunDirectory, keep: Keep) -> None:

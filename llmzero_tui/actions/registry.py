@@ -21,6 +21,7 @@ def _prunable(context: ActionContext) -> bool:
 RUN = ("run",)
 DECIDE = ("run", "decision")
 PLOTS = ("run", "compare")
+EVIDENCE = ("evidence",)
 REGISTRY: tuple[Action, ...] = (
     # steering: what the engine is told
     Action("approve", ("a",), "Approve", "Approve the proposal as it is", "Steer", DECIDE,
@@ -80,7 +81,7 @@ REGISTRY: tuple[Action, ...] = (
     Action("next_metric", ("right_square_bracket",), "Metric", "Plot the next metric", "Look", ("compare",),
            lambda c: c.plotted, 1, palette=False),
     Action("zoom_in", ("plus", "equals_sign"), "Zoom in", "Show half the range of the plot, in more detail", "Look",
-           ("compare",), lambda c: c.plotted, 4),
+           ("compare", "evidence"), lambda c: c.plotted, 4),
     Action("axis", ("u",), "Axis", "Plot against steps, or against training time (pauses excluded)",
            "Look", ("compare",), lambda c: c.plotted, 6),
     Action("smoothing", ("s",), "Smoothing", "Plot the average, the raw values, or both", "Look", ("compare",),
@@ -102,7 +103,8 @@ REGISTRY: tuple[Action, ...] = (
            "Look", RUN, lambda c: c.plotted),
     Action("zoom_in", ("plus", "equals_sign"), "Zoom in", "Show half the range of the plot, in more detail", "Look",
            RUN, lambda c: c.plotted),
-    Action("zoom_out", ("minus",), "Zoom out", "Show twice the range of the plot", "Look", PLOTS, lambda c: c.plotted),
+    Action("zoom_out", ("minus",), "Zoom out", "Show twice the range of the plot", "Look", (*PLOTS, "evidence"),
+           lambda c: c.plotted),
     Action("everything", ("0",), "Reset zoom", "Show the whole trajectory in the plot", "Look", PLOTS,
            lambda c: c.plotted),
     Action("parent", ("p",), "Parent", "Show or hide the parent's curve after the branch point, in grey", "Look", RUN,
@@ -130,6 +132,24 @@ REGISTRY: tuple[Action, ...] = (
            lambda c: c.node is not None),
     Action("export", ("w",), "Write", "Write the best policy, database, strategy, metrics or a picture to a file",
            "Export", RUN, lambda c: bool(c.state), 15),
+    # a comparison
+    Action("open", ("enter",), "Open", "Open the run of the row, where there is one", "Evidence", EVIDENCE,
+           lambda c: c.chosen, 1),
+    Action("next_table", ("n",), "Next table", "The next table", "Evidence", EVIDENCE, lambda c: c.plotted, 2),
+    Action("previous_table", ("p",), "Previous table", "The previous table", "Evidence", EVIDENCE,
+           lambda c: c.plotted),
+    Action("next_task", ("right_square_bracket",), "Task", "Plot the next task", "Evidence", EVIDENCE,
+           lambda c: c.plotted, 3),
+    Action("previous_task", ("left_square_bracket",), "Previous task", "Plot the previous task", "Evidence", EVIDENCE,
+           lambda c: c.plotted),
+    Action("axis", ("u",), "Axis", "Plot against trainer seconds, GRPO steps or generated tokens", "Evidence",
+           EVIDENCE, lambda c: c.plotted, 6),
+    Action("strategies", ("s",), "Strategies", "Plot the next strategies beside the plan's first one", "Evidence",
+           EVIDENCE, lambda c: c.pages, 5),
+    Action("everything", ("0",), "Reset zoom", "Show the whole curves in the plot", "Evidence", EVIDENCE,
+           lambda c: c.plotted),
+    Action("zoom", ("z",), "Zoom", "Show the plot full screen, or return", "Evidence", EVIDENCE,
+           lambda c: c.plotted, 7),
     # runs and SQL
     Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1),
     Action("filter", ("slash",), "Filter", "Show only runs whose name, task or state contains this text", "Runs",
@@ -171,7 +191,7 @@ REGISTRY: tuple[Action, ...] = (
            ("sql", "help", "decision", "trajectory", "settings", "compare"), lambda c: not c.busy, 20),
     Action("runs", ("backspace",), "Runs", "Back to the list of runs", "Everywhere", RUN),
     Action("help", ("question_mark", "f1"), "Help", "Show all keys", "Everywhere",
-           ("runs", "run", "decision", "trajectory", "compare"), always, 10),
+           ("runs", "run", "decision", "trajectory", "compare", "evidence"), always, 10),
     Action("help", ("f1", "question_mark"), "Help", "Show all keys", "Everywhere", ("sql",), always, 10),
     Action("tour", (), "Tour", "A short tour of this screen", "Everywhere", RUN, lambda c: c.node is not None),
     Action("tour", ("t",), "Tour", "A short tour of the screen", "Everywhere", ("help",),
@@ -183,11 +203,12 @@ REGISTRY: tuple[Action, ...] = (
     Action("try_out", ("t",), "Try", "Send a test notification in every way that is switched on",
            "Settings", ("settings",), always, 3),
     Action("theme", (), "Theme", "The next theme: dark, light, high contrast, colour-blind", "Everywhere",
-           ("runs", "run", "sql")),
+           ("runs", "run", "sql", "evidence")),
     Action("settings", ("comma",), "Settings", "Theme, glyphs, mouse, notifications, and the keys themselves",
-           "Everywhere", ("runs", "run", "sql"), always),
+           "Everywhere", ("runs", "run", "sql", "evidence"), always),
     Action("detach", ("q",), "Detach", "Leave; the engine continues training", "Everywhere", ("runs", "run"), always,
            14),
+    Action("detach", ("q",), "Leave", "Leave; the comparison goes on", "Everywhere", EVIDENCE, always, 14),
     *READING,
 )  # fmt: skip
 

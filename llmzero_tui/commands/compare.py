@@ -1,6 +1,7 @@
 """`llmzero compare`: the cells of a plan worked off, and what they show: tables, and anytime curves of characters.
 
-Cells are ordinary runs; `llmzero ls` and `attach` show them. What they measured is JSON lines beside the plan.
+`--screen` shows the same live in the terminal interface, while another process works. Cells are ordinary runs;
+`llmzero ls` and `attach` show them. What they measured is JSON lines beside the plan.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from typing import Literal
 from engine.compare import plan as plans
 from engine.compare import records
 from engine.compare.figure import AXIS
-from engine.compare.plan import ComparisonCell, ComparisonPlan
-from engine.compare.records import replay_cells
-from engine.compare.report import ComparisonReport, as_csv, markdown
+from engine.compare.plan import ComparisonCell
+from engine.compare.report import ComparisonReport, PlannedComparison, as_csv, markdown
 from engine.compare.statistics import Against, anytime
 from engine.errors import UserError
 from engine.run import preflight
 from engine.run.rundir import refuse_files_of_runs
 from engine.words import counted
+from llmzero_tui.commands.look import is_terminal
 from llmzero_tui.text.output import emit, note, table
 from llmzero_tui.values.answers import to_json
 from tasks.user_code import ProcessInterrupted
@@ -32,33 +33,47 @@ from tasks.user_code import ProcessInterrupted
 
 def compare(options: argparse.Namespace) -> int:
     """Run what is not done yet, or say how it stands."""
+    if options.screen:
+        _refuse_beside_screen(options)
     plan = plans.load(options.file)
     cells = [cell for cell in plans.cells(plan) if _wanted(cell, options.only)]
     if not cells:
         raise UserError(f"{options.file}: no cell is named {', '.join(options.only)}; --list shows the cells")
     results = options.results or options.file.with_suffix(".jsonl")
     refuse_files_of_runs(results)
+    comparison = PlannedComparison(plan, cells, results)
+    if options.screen:
+        return _screen(options, comparison)
     if options.report or options.to:
-        return _report(options, _reported(options, plan, cells, results))
+        return _report(options, comparison.report(_command(options)))
     if options.list:
         return _list(cells, results, as_json=options.json)
     code = work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
-    if again := _replays(plan, cells, results):
+    if again := comparison.replays(comparison.standing()):
         code |= work_off(again, options.runs_dir, results, jobs=options.jobs, nice=0, keep=options.keep)  # nice already
     return code
 
 
-def _replays(plan: ComparisonPlan, cells: list[ComparisonCell], results: Path) -> list[ComparisonCell]:
-    """The replays of what is measured by now."""
-    return list(replay_cells(cells, _standing(cells, results).done, plan.replays))
+def _refuse_beside_screen(options: argparse.Namespace) -> None:
+    """Raises UserError for what does not go with --screen, or where there is no terminal."""
+    others = {"--report": options.report, "--to": options.to, "--list": options.list, "--json": options.json}
+    if given := [name for name, value in others.items() if value]:
+        raise UserError(f"--screen and {' and '.join(given)}: give one of them; --screen shows the tables, too")
+    if not is_terminal():
+        raise UserError("--screen: no terminal here; --report prints the tables and curves, --list the cells")
 
 
-def _reported(
-    options: argparse.Namespace, plan: ComparisonPlan, cells: list[ComparisonCell], results: Path
-) -> ComparisonReport:
-    against = {label: entry.against for label, entry in plan.strategies.items()}
-    replayed = _standing(_replays(plan, cells, results), results) if plan.replays else None
-    return ComparisonReport(plan.name, _command(options), cells, _standing(cells, results), against, replayed)
+def _screen(options: argparse.Namespace, comparison: PlannedComparison) -> int:
+    """The comparison on a screen that follows it."""
+    from llmzero_tui.app import LLMZeroApp
+    from llmzero_tui.app import run as show_screens
+    from llmzero_tui.feeds.evidence import EvidenceFeed
+    from llmzero_tui.screens.evidence import EvidenceScreen
+
+    def evidence(app: LLMZeroApp) -> EvidenceScreen:
+        return EvidenceScreen(EvidenceFeed(comparison, options.runs_dir, app.clock, app.opener), options.against)
+
+    return show_screens(options.runs_dir, ascii=options.ascii, first=evidence)
 
 
 def _wanted(cell: ComparisonCell, only: list[str] | None) -> bool:
@@ -94,10 +109,6 @@ def work_off(
     standing = records.standing(cells, records.load(results))
     note(f"{len(standing.done)} {of} done" + (f", {failed} failed here" if failed else ""))
     return 1 if failed else 0
-
-
-def _standing(cells: list[ComparisonCell], results: Path) -> records.PlanProgress:
-    return records.standing(cells, records.load(results))
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -33,6 +33,13 @@ MOVING = {
         ("tab", "The plot or the differences"),
         ("^p", "The command palette: every action by name"),
     ),
+    "evidence": (
+        ("↑ ↓", "Move through the cells or a table"),
+        ("← →", "Scroll a wide table; pan the plot when it is zoomed"),
+        ("tab", "The next panel"),
+        ("esc", "Leave the full screen"),
+        ("^p", "The command palette: every action by name"),
+    ),
     "decision": (
         ("↑ ↓  j k", "Scroll the focused panel"),
         ("tab", "The next panel"),

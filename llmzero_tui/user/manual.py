@@ -16,8 +16,8 @@ from llmzero_tui.user import preferences, settings
 
 SCREENS = {
     "runs": "The list of runs", "run": "A run", "decision": "A proposal in full", "samples": "Samples",
-    "agents": "Agents", "trajectory": "Trajectory", "compare": "Comparison", "sql": "SQL", "settings": "Settings",
-    "help": "Help",
+    "agents": "Agents", "trajectory": "Trajectory", "compare": "Comparison", "evidence": "Evidence", "sql": "SQL",
+    "settings": "Settings", "help": "Help",
 }  # fmt: skip
 
 

@@ -19,13 +19,14 @@ LEAD_STEPS = 60
 
 class Axis(StrEnum):
     """What a plot runs along: GRPO steps from the base, or seconds of training: breaks between segments, pauses and the
-    time in which no engine ran are left out."""
+    time in which no engine ran are left out; of a comparison also generated tokens."""
 
     STEPS = "steps"
     CLOCK = "time"
+    TOKENS = "tokens"
 
     def after(self) -> Axis:
-        """The other one."""
+        """The other one that a run's curves have."""
         return Axis.CLOCK if self is Axis.STEPS else Axis.STEPS
 
     @property

@@ -35,6 +35,7 @@ RUNS = {
     "damaged": "its database cannot be opened; the reason is shown beside it",
     "unreadable": "its files cannot be read now; the reason is shown beside it",
 }
+STALE = {"stale": "a line of results with other settings than the plan has now; it is run again"}
 LABELS = "in labels of the tree: " + ", ".join(f"{p.label} {p.name}" for p in (*GENERAL.values(), *OPTIONAL.values()))
 """The short labels of hyperparameters, for which there is no room in a row of the tree; all else has their names."""
 SIGNS = {
@@ -53,6 +54,7 @@ SIGNS = {
         ("◆", "line", "a validation score with its 95% interval"),
         ("@75", "muted", "the value holds from this step on"),
     ),
+    "evidence": (("A B", "line", "in the plot: the strategies that are named below it"),),
     "decision": (
         ("▸", "wait", "a value that changes; the checkpoint it branches from"),
         ("→", "live", "a value that changed earlier on this trajectory"), ("━──", "warn", "severity of a diagnosis"),
@@ -63,7 +65,7 @@ SIGNS = {
 
 def marks_table(screen: str, appearance: Appearance) -> Table | None:
     """The marks that a screen draws with what they mean; None for a screen without any."""
-    states = {"runs": RUNS}.get(screen, STATES if screen in SIGNS else {})
+    states = {"runs": RUNS, "evidence": {**RUNS, **STALE}}.get(screen, STATES if screen in SIGNS else {})
     if not states:
         return None
     table = Table.grid(padding=(0, 2, 0, 0))

@@ -19,7 +19,8 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
-from llmzero_tui.app import LLMZeroApp
+from llmzero_tui.app import FirstScreen, LLMZeroApp
+from llmzero_tui.screens.evidence import EvidenceScreen
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
 from llmzero_tui.user.preferences import TerminalSettings
@@ -36,15 +37,15 @@ RECTANGLE = re.compile(
 
 Size = tuple[int, int]
 Take = Callable[..., bool]
-"""`take(size, *keys, on=…, run=…, node=…, do=…, **settings)`; see `camera`."""
+"""`take(size, *keys, on=…, run=…, first=…, node=…, do=…, **settings)`; see `camera`."""
 
 
 def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.MonkeyPatch) -> Take:
     """Takes the pictures of one test.
 
-    What it returns opens `run` (None: the list of runs), goes to `node`, presses `keys` one by one, each when what it
-    is about has been read, carries out the action `do`, and compares what is shown then, which must be a screen
-    of the kind `on`.
+    What it returns opens `run` (None: the list of runs) or what `first` makes, goes to `node`, presses `keys` one by
+    one, each when what it is about has been read, carries out the action `do`, and compares what is shown then, which
+    must be a screen of the kind `on`.
     """
     home = runs.parent
     monkeypatch.setenv("HOME", str(home))
@@ -57,10 +58,12 @@ def camera(snap_compare: Callable[..., bool], runs: Path, monkeypatch: pytest.Mo
 
     def take(
         size: Size, *keys: str, on: type[Screen[Any]] | None = None, run: str | None = "knights-01",
-        node: int | None = None, do: str = "", tour: bool = False, **settings: Any,
+        first: FirstScreen | None = None, node: int | None = None, do: str = "", tour: bool = False, **settings: Any,
     ) -> bool:  # fmt: skip
         path = runs / run if run is not None else None
-        app = LLMZeroApp(runs, path, clock=lambda: sample_run.NOW, settings=TerminalSettings(**settings), tour=tour)
+        app = LLMZeroApp(
+            runs, path, first=first, clock=lambda: sample_run.NOW, settings=TerminalSettings(**settings), tour=tour
+        )
         draw = app.export_screenshot
         monkeypatch.setattr(app, "export_screenshot", lambda **options: slim(draw(**options)))
 
@@ -93,6 +96,8 @@ async def opened(pilot: Pilot[int]) -> None:
         polled = app.polled
         if isinstance(polled, RunsScreen):
             return polled.snapshot is not None and all(run.state != UNREAD for run in polled.snapshot.runs)
+        if isinstance(polled, EvidenceScreen):
+            return polled.snapshot is not None and polled.snapshot.table is not None
         return isinstance(polled, RunScreen) and polled.snapshot is not None
 
     for _ in range(ROUNDS):

@@ -15,6 +15,7 @@ from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.screens.compare import CompareScreen
 from llmzero_tui.screens.decision import DecisionScreen
+from llmzero_tui.screens.evidence import EvidenceScreen
 from llmzero_tui.screens.help import HelpScreen, keys_table
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import RunsScreen
@@ -41,6 +42,7 @@ SCREENS: dict[str, type[KeyedScreen]] = {
     "samples": SamplesScreen,
     "agents": AgentsScreen,
     "compare": CompareScreen,
+    "evidence": EvidenceScreen,
     "settings": SettingsScreen,
 }
 NODE = NodeRow(7, 2, 50, "finished", "keep", "keep", 50, 50, 50, False, kept=(50,))

@@ -139,6 +139,16 @@ def test_a_comparison_whose_page_has_no_place(tmp_path: Path) -> None:
     assert entries(tmp_path) == {"plan.toml"}
 
 
+def test_a_comparison_on_a_screen_and_elsewhere_or_without_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(
+        'name = "small"\ntasks = ["knights"]\nseeds = [1]\n[strategies.fixed]\nstrategy = "fixed"\n'
+    )
+    for other in (["--report"], ["--list"], ["--to", "page.md"], ["--json"]):
+        refused(llmzero("compare", "plan.toml", "--screen", *other, cwd=tmp_path), "--screen", other[0], "one of them")
+    refused(llmzero("compare", "plan.toml", "--screen", cwd=tmp_path), "--screen", "no terminal", "--report")
+    assert entries(tmp_path) == {"plan.toml"}
+
+
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "many"])
 def test_a_demo_of_no_length(tmp_path: Path, minutes: str) -> None:
     refused(llmzero("demo", f"--minutes={minutes}", cwd=tmp_path), minutes, "above 0")

@@ -45,7 +45,12 @@ def written(where: Path, text: str = PLAN) -> list[ComparisonCell]:
 
 def line_of(cell: ComparisonCell, **other: Any) -> dict[str, Any]:
     line = {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash}
-    return {**line, "test": {"n": 8, "greedy": 4, "sampled": 4}, **other}
+    measured = {"n": 8, "greedy": 4, "sampled": 4}
+    spent, best = {"steps": 60, "wall_seconds": 100.0}, {"node": 0, "step": 0, "soup": False}
+    return {
+        **line, "revisions": ["abc1234"], "spent": spent, "base": measured, "test": measured, "best": best,
+        "scores": [], **other,
+    }  # fmt: skip
 
 
 def test_all_strategies_come_with_the_first_seed_of_each_task_before_the_second_seed(tmp_path: Path) -> None:
@@ -110,6 +115,32 @@ def test_a_line_of_other_settings_is_stale_and_its_cell_pending(tmp_path: Path) 
     assert list(standing.done) == [plan[0].key]
     assert standing.pending == tuple(plan[1:])
     assert [line["strategy"] for line in standing.stale] == ["bare"]
+
+
+def test_a_line_that_is_no_measurement_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    plan = written(tmp_path)
+    whole = line_of(plan[0])
+    for key in records.MEASURED:
+        records.append(file, {name: value for name, value in whole.items() if name != key})
+        records.append(file, {**whole, key: None})
+    with file.open("a") as other:
+        other.write("[" * 100_000 + "\n")
+    assert records.load(file) == []
+    records.append(file, whole)
+    assert records.load(file) == [whole]
+
+
+def test_the_time_left_is_the_mean_time_of_a_cell_for_each_that_is_left(tmp_path: Path) -> None:
+    plan = written(tmp_path)
+    nothing = records.standing(plan, [])
+    assert nothing.seconds_left([], 0, 1) is None
+    assert nothing.seconds_left([(0.1, 5.0)], 0, 1) is None, "the first steps do not say how long a cell takes"
+    assert nothing.seconds_left([(0.5, 50.0)], 0, 1) == pytest.approx(750)
+    one = records.standing(plan, [line_of(plan[0])])
+    assert one.seconds_left([], 0, 1) == pytest.approx(700)
+    assert one.seconds_left([(0.5, 50.0), (0.5, 50.0)], given_up=2, jobs=2) == pytest.approx(200)
+    assert records.standing(plan, map(line_of, plan)).seconds_left([], 0, 1) == 0
 
 
 def test_a_line_cut_off_by_a_crash_costs_that_line_alone(tmp_path: Path) -> None:

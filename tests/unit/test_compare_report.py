@@ -12,7 +12,7 @@ import pytest
 from engine.compare import records
 from engine.compare.plan import ComparisonCell, cells, load
 from engine.compare.records import pack, replay_cells
-from engine.compare.report import ComparisonReport, as_csv, markdown
+from engine.compare.report import RUNS, ComparisonReport, as_csv, markdown
 from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
 from llmzero_tui.commands.compare import report_lines
 
@@ -137,6 +137,15 @@ def test_a_comparison_without_a_result_is_told_without_a_crash(tmp_path: Path) -
     assert "0 of 24 runs measured" in text
     assert "nothing measured yet" in text
     assert "Nothing measured yet." in markdown(report)
+
+
+def test_a_single_table_is_the_same_as_among_all(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    report = report_of(plan, [line_of(cell, 60) for cell in plan if cell.seed < 3])
+    assert [report.table(title) for title in report.titles] == report.tables()
+    assert "The schedule again on unseen seeds" not in report.titles
+    runs = report.table(RUNS)
+    assert [row[:3] for row in runs.rows] == [(c.task, c.strategy, str(c.seed)) for c in report.measured]
 
 
 def test_the_terminal_shows_tables_and_curves(tmp_path: Path) -> None:

@@ -316,9 +316,9 @@ def _quiet(picture: PlotContent, width: int, height: int, look: Appearance) -> l
     elif picture.window is not None and picture.lines:
         words = "nothing was logged in this range; press 0 to reset the zoom"
     elif points:
-        unit = "after" if picture.axis is Axis.CLOCK else "step"
         place = moment_label(points[0].x) if picture.axis is Axis.CLOCK else f"{points[0].x:.0f}"
-        words = f"{unit} {place}: {number(points[0].value)}"
+        where = {Axis.STEPS: f"step {place}", Axis.CLOCK: f"after {place}", Axis.TOKENS: f"after {place} tokens"}
+        words = f"{where[picture.axis]}: {number(points[0].value)}"
     elif any(line.trace.broken for line in picture.lines):
         words = "no finite value"
     blank = Strip.blank(width, Style(bgcolor=look.palette.surface))

@@ -57,7 +57,7 @@ def ticks(scale: AxisScale, count: int) -> list[tuple[float, str]]:
     if len(values) > 1:
         labels = [number(v) for v in values]
     else:  # of a logarithm too, where hardly a power of ten lies on it
-        values = _several(*_ends(scale), count) if scale.log else rounds(scale.low, scale.high, count)
+        values = _several(*(_ends(scale) if scale.log else (scale.low, scale.high)), count)
         step = values[1] - values[0] if len(values) > 1 else 0.0
         labels = [value_label(v, step) for v in values]
     return [(v, w) for i, (v, w) in enumerate(zip(values, labels, strict=True)) if w not in labels[:i]]

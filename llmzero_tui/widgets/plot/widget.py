@@ -238,7 +238,7 @@ def seen_words(window: AxisWindow, axis: Axis) -> str:
     """The window in words."""
     if axis is Axis.CLOCK:
         return f"{moment_label(window.first)}–{moment_label(window.last)}"
-    return f"steps {window.first:.0f}–{window.last:.0f}"
+    return f"{axis} {window.first:.0f}–{window.last:.0f}"
 
 
 def bucket_words(curve: CurveTrace) -> str:
