@@ -18,7 +18,7 @@ from engine.compare.statistics import anytime
 from engine.store.reader import OpenRun, open_run
 from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.values.curves import Axis, CurvePoint, CurveSelection, CurveTrace
-from llmzero_tui.values.evidence import AXES, FAILED, STALE, CellRow, Evidence, EvidenceView, StrategyCurve
+from llmzero_tui.values.evidence import AXES, FAILED, STALE, CellRow, EvidenceSnapshot, EvidenceView, StrategyCurve
 from llmzero_tui.values.snapshot import RunRow
 
 POINTS = 241
@@ -43,7 +43,7 @@ class EvidenceFeed:
     def __post_init__(self) -> None:
         self._runs_feed = RunsFeed(self.runs_dir, self.clock, self.opener)
 
-    def read(self, view: EvidenceView, *, quick: bool = False) -> Evidence:
+    def read(self, view: EvidenceView, *, quick: bool = False) -> EvidenceSnapshot:
         """One look; the first has no table yet, because the tables take longest. A quick look reads no run.
 
         Raises:
@@ -58,7 +58,7 @@ class EvidenceFeed:
         titles = tuple(report.titles)
         title = view.title if view.title in titles else titles[0]
         task = view.task if view.task in report.tasks else report.tasks[0]
-        return Evidence(
+        return EvidenceSnapshot(
             taken=self.clock(), name=report.name, measured=len(report.standing.done), planned=len(report.cells),
             replays_measured=len(replays.done) if replays else 0,
             replays=len(replays.done) + len(replays.pending) if replays else None, stale=len(report.standing.stale),

@@ -23,7 +23,7 @@ from llmzero_tui.format import ending, plain
 from llmzero_tui.screens.base import FeedScreen
 from llmzero_tui.screens.parts.plot_panel import PlotPanel
 from llmzero_tui.values.curves import CurveSelection, CurveTrace, DrawingStyle, Smoothing
-from llmzero_tui.values.evidence import AXES, Evidence, EvidenceView
+from llmzero_tui.values.evidence import AXES, EvidenceSnapshot, EvidenceView
 from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets.appearance import Appearance, look, row
 from llmzero_tui.widgets.evidence import EvidenceTable, beside, cell_line, legend, pages, progress, time_left
@@ -44,17 +44,17 @@ CAPTION = " · best validation score so far, mean over seeds"
 """Of the plot, behind its task."""
 
 
-class EvidencePanel(PlotPanel):
+class AnytimePanel(PlotPanel):
     """The plot of the screen: the anytime curves of one task, its "metric", along one measure of compute."""
 
     def __init__(self, screen: FeedScreen, against: Against) -> None:
         super().__init__(screen, "", DrawingStyle(Smoothing.RAW))
         self.selection = CurveSelection(next(axis for axis, name in AXES.items() if name == against))
         self.legend = Static(id="legend", markup=False)
-        self.evidence: Evidence | None = None
+        self.evidence: EvidenceSnapshot | None = None
         self.page = 0
 
-    def take(self, evidence: Evidence) -> None:
+    def take(self, evidence: EvidenceSnapshot) -> None:
         """Show what was read."""
         self.evidence = evidence
         self.metric = self.metric or evidence.task
@@ -108,14 +108,14 @@ class EvidenceScreen(FeedScreen):
     """What a comparison has shown so far."""
 
     kind = "evidence"
-    PARTS: ClassVar[dict[str, type]] = {"panel": EvidencePanel}
+    PARTS: ClassVar[dict[str, type]] = {"panel": AnytimePanel}
     BINDINGS: ClassVar[list[BindingType]] = bindings("evidence")
 
     def __init__(self, feed: EvidenceFeed, against: Against = "seconds") -> None:
         super().__init__(id="evidence")
         self.feed = feed
-        self.panel = EvidencePanel(self, against)
-        self.snapshot: Evidence | None = None
+        self.panel = AnytimePanel(self, against)
+        self.snapshot: EvidenceSnapshot | None = None
         self.zoomed = False
         self._wanted = ""
         self._lost = ""
@@ -142,7 +142,7 @@ class EvidenceScreen(FeedScreen):
     def view(self) -> EvidenceView:
         return EvidenceView(self._wanted, self.panel.metric, self.panel.selection.axis)
 
-    def apply(self, snapshot: Evidence, now: datetime) -> None:
+    def apply(self, snapshot: EvidenceSnapshot, now: datetime) -> None:
         self.snapshot, self._lost = snapshot, ""
         self._show()
         self.panel.take(snapshot)

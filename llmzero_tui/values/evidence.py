@@ -54,7 +54,7 @@ class StrategyCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EvidenceSnapshot:
     """One look at a comparison.
 
     Attributes:

@@ -15,7 +15,7 @@ from textual.widgets import DataTable
 
 from llmzero_tui.format import MISSING, bar, duration, fit, narrow, plain, score, share
 from llmzero_tui.values.curves import AxisWindow
-from llmzero_tui.values.evidence import FAILED, STALE, CellRow, Evidence, StrategyCurve
+from llmzero_tui.values.evidence import FAILED, STALE, CellRow, EvidenceSnapshot, StrategyCurve
 from llmzero_tui.values.snapshot import UNREAD, RunRow
 from llmzero_tui.widgets.appearance import Appearance, look
 from llmzero_tui.widgets.plot.drawing import DrawnCurve
@@ -32,7 +32,7 @@ LETTERS = "ABCDE"
 BESIDE = len(LETTERS) - 1
 
 
-def progress(evidence: Evidence, appearance: Appearance) -> Text:
+def progress(evidence: EvidenceSnapshot, appearance: Appearance) -> Text:
     """How far the plan is, what goes on, and what needs a look."""
     colours = appearance.palette
     text = Text(f"{evidence.measured} of {evidence.planned} measured", style=colours.text, no_wrap=True)
@@ -46,7 +46,7 @@ def progress(evidence: Evidence, appearance: Appearance) -> Text:
     return appearance.done(text)
 
 
-def time_left(evidence: Evidence, appearance: Appearance) -> Text:
+def time_left(evidence: EvidenceSnapshot, appearance: Appearance) -> Text:
     """About how long the rest takes, beside a bar of what is measured; the bar alone while nothing says."""
     colours = appearance.palette
     done, rest = bar(evidence.measured / max(1, evidence.planned), 8, ascii=appearance.ascii)
