@@ -85,12 +85,16 @@ class RunsFeed:
         return prints
 
     def _due(self, prints: dict[Path, Print], visible: list[Path]) -> Iterable[Path]:
-        """What to read now: live runs, what is on the screen, then the newest, until the time is over."""
+        """What to read now: live runs, what is on the screen, then the newest, until the time is over. However long the
+        live ones take, one of the others is read."""
         stale = [p for p, now in prints.items() if p not in self._cache or self._cache[p][0] != now]
         place = {path: i for i, path in enumerate(visible)}
-        stale.sort(key=lambda p: (p not in self._readers, place.get(p, len(place)), -prints[p][0]))
+        stale.sort(key=lambda p: (place.get(p, len(place)), -prints[p][0]))
+        live = [p for p in stale if p in self._readers]
+        others = [p for p in stale if p not in self._readers]
+        yield from live
         begun = time.monotonic()
-        for path in stale:
+        for path in others:
             yield path
             if time.monotonic() - begun > READ_SECONDS:
                 return

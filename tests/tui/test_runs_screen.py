@@ -54,6 +54,16 @@ async def test_the_list_shows_state_as_glyph_and_word(runs: Path, engine: Engine
         assert sorted(listed(app)) == ["knights-00 ✓ finished", "knights-01 ● training", "sums-02 ✗ failed"]
 
 
+def test_live_runs_that_answer_slowly_keep_no_other_run_unread(
+    runs: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmzero_tui.feeds.runs.READ_SECONDS", 0.0)
+    feed = RunsFeed(runs, lambda: sample_run.NOW)
+    looks = [feed.read([runs / "knights-01"]).runs for _ in range(3)]
+    assert [sum(run.state == UNREAD for run in look) for look in looks] == [2, 1, 0]
+    feed.close()
+
+
 async def test_a_new_run_appears_and_a_state_changes_by_itself(runs: Path, engine: Engine) -> None:
     app = app_on(None, runs)
     async with app.run_test(size=(80, 24)) as pilot:
