@@ -169,6 +169,7 @@ def test_real_searches_are_held_beside_their_replays(tmp_path: Path) -> None:
             "space": {"beta": {"default": 0.02}},
         },
         "test": {"n": 6, "greedy": 4, "sampled": 4, "seed": 0, "outcomes": pack("333003")}, "best": {"soup": True},
+        "base": {}, "spent": {}, "scores": [],
     }  # fmt: skip
     append(file, line)
     append(file, {**line, "task": "chain"})
@@ -267,6 +268,10 @@ def test_constants_that_broke_are_counted_and_left_out(tmp_path: Path) -> None:
         "nodes": nodes,
         "scores": scores,
         "test": {},
+        "revisions": [],
+        "spent": {},
+        "base": {},
+        "best": {},
     }
     append(file, line)
     assert banks(plan) == []
