@@ -6,6 +6,7 @@ made when it is looked at, and the runs are those of the list of runs. It never 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,21 +20,25 @@ from engine.store.reader import OpenRun, open_run
 from llmzero_tui.feeds.runs import RunsFeed
 from llmzero_tui.values.curves import Axis, CurvePoint, CurveSelection, CurveTrace
 from llmzero_tui.values.evidence import AXES, FAILED, STALE, CellRow, EvidenceSnapshot, EvidenceView, StrategyCurve
-from llmzero_tui.values.snapshot import RunRow
+from llmzero_tui.values.snapshot import UNREAD, RunRow
 
 POINTS = 241
 """Of a curve: about two a column of a wide terminal."""
+RUNS_SECONDS = 5.0
+"""Between two looks at the runs: cells take minutes, and a look costs the engine of each a tenth of a second of CPU."""
 Stamp = tuple[int, int] | None
 
 
 @dataclass
 class EvidenceFeed:
-    """Looks at a comparison whose runs live in `runs_dir`."""
+    """Looks at a comparison whose runs live in `runs_dir`, at those every `runs_seconds`."""
 
     comparison: PlannedComparison
     runs_dir: Path
     clock: Callable[[], datetime]
     opener: OpenRun = open_run
+    runs_seconds: float = RUNS_SECONDS
+    _looked: float = 0.0
     _report: ComparisonReport | None = None
     _stamp: Stamp = None
     _tables: dict[str, TextTable] = field(default_factory=dict)
@@ -51,8 +56,9 @@ class EvidenceFeed:
         """
         first = self._report is None
         report = self._read_report()
-        if not quick or first:
+        if first or not (quick or self._is_fresh()):
             self._runs = self._read_runs(report)
+            self._looked = time.monotonic()
         started = tuple(self._started(report))
         replays = report.replayed
         titles = tuple(report.titles)
@@ -81,6 +87,11 @@ class EvidenceFeed:
             self._tables.clear()
             self._curves.clear()
         return self._report
+
+    def _is_fresh(self) -> bool:
+        """Whether all runs have been read, not long ago."""
+        unread = any(run.state == UNREAD for run in self._runs.values())
+        return not unread and time.monotonic() - self._looked < self.runs_seconds
 
     def _read_runs(self, report: ComparisonReport) -> dict[str, RunRow]:
         """The runs of the directory by name; those of cells that are not measured are read first."""

@@ -37,7 +37,7 @@ def comparison(tmp_path: Path) -> PlannedComparison:
 
 
 def feed_of(comparison: PlannedComparison, runs: Path) -> EvidenceFeed:
-    return EvidenceFeed(comparison, runs, lambda: NOW)
+    return EvidenceFeed(comparison, runs, lambda: NOW, runs_seconds=0)
 
 
 # ---- what is read ------------------------------------------------------------------------------------------------
@@ -83,6 +83,28 @@ def test_a_file_of_results_that_is_not_there_yet_is_an_empty_comparison(tmp_path
         assert (found.measured, found.cells, found.curves, found.runs) == (0, (), (), ())
     sample_plan.measure(comparison, comparison.cells[0])
     assert feed.read(EvidenceView()).measured == 1
+
+
+def test_runs_are_looked_at_now_and_then_and_results_always(
+    comparison: PlannedComparison, runs: Path, engine: Engine
+) -> None:
+    sample_plan.give_run(runs, comparison.cells[-1], "knights-01")
+    feed = EvidenceFeed(comparison, runs, lambda: NOW, runs_seconds=3600)
+
+    def spent() -> list[float]:
+        return [row.run.spent for row in feed.read(EvidenceView()).cells if row.run is not None]
+
+    for _ in runs.iterdir():  # a look reads one of those at rest, at least
+        spent()
+    before = spent()
+    engine.writer.insert("budget", steps=1200, nodes=13, trainer_seconds=400.0, wall_seconds=900.0, fraction=0.87)
+    engine.writer.flush()
+    assert spent() == before
+    sample_plan.measure(comparison, comparison.cells[-2])
+    assert feed.read(EvidenceView()).measured == 23
+    feed.runs_seconds = 0
+    assert spent() == [0.87]
+    feed.close()
 
 
 def test_results_that_cannot_be_read_are_a_mistake_in_one_line(tmp_path: Path) -> None:
