@@ -19,7 +19,7 @@ from llmzero_tui.values.snapshot import CommandRow, EventRow, RunSnapshot, RunVi
 from llmzero_tui.values.standing import failure_of, without_training
 from llmzero_tui.widgets.appearance import Appearance
 from llmzero_tui.widgets.header import _first as header_line
-from llmzero_tui.widgets.legend import RUNS, SIGNS, STATES, marks_table
+from llmzero_tui.widgets.legend import RUNS, SIGNS, STALE, STATES, marks_table
 from llmzero_tui.widgets.node_texts import log
 from llmzero_tui.widgets.panes import tree_cells
 from llmzero_tui.widgets.tree_lines import count_words
@@ -53,7 +53,7 @@ def test_only_what_waits_for_the_human_has_a_question_mark() -> None:
 
 
 def test_every_mark_is_explained() -> None:
-    assert MARKS.keys() - STATES.keys() - RUNS.keys() == {"lost"}
+    assert MARKS.keys() - STATES.keys() - RUNS.keys() - STALE.keys() == {"lost"}
 
 
 @pytest.mark.parametrize("screen", SIGNS)
