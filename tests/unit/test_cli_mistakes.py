@@ -143,7 +143,7 @@ def test_a_comparison_on_a_screen_and_elsewhere_or_without_a_terminal(tmp_path: 
     (tmp_path / "plan.toml").write_text(
         'name = "small"\ntasks = ["knights"]\nseeds = [1]\n[strategies.fixed]\nstrategy = "fixed"\n'
     )
-    for other in (["--report"], ["--list"], ["--to", "page.md"], ["--json"]):
+    for other in (["--report"], ["--list"], ["--to", "report.md"], ["--json"]):
         refused(llmzero("compare", "plan.toml", "--screen", *other, cwd=tmp_path), "--screen", other[0], "one of them")
     refused(llmzero("compare", "plan.toml", "--screen", cwd=tmp_path), "--screen", "no terminal", "--report")
     assert entries(tmp_path) == {"plan.toml"}
