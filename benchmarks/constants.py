@@ -158,6 +158,9 @@ def of_peer(peer: str, found: Replayed | None, measured: Sequence[float], soups:
         row[4] = f"{fmean(measured):.3f}" + (f", {soups} by a soup" if soups else "")
     if found is None:
         row[1] = "wants more constants than the bank has"
+    elif not found.variance:
+        row[1] = f"{found.mean:.3f}, the same policy every time"
+        row[5] = f"{fmean(measured) - found.mean:+.3f}" if measured else ""
     else:
         row[1:3] = interval(found.mean, found.error), f"{found.variance**0.5:.3f}"
         if measured:
@@ -236,6 +239,7 @@ of [compare](compare.md) from the general default of `benchmarks/evidence/table.
 
 *Replayed*: mean test score over {draws} orders of the draws, the default always first. Its interval tells how sure that
 mean is with so few constants: a bootstrap over constants, {resamples} times {part} orders, less the orders' own noise.
+Where one recorded policy wins in every order, nothing says how sure it is, and no interval stands there.
 *Spread*: standard deviation of a single search. *Real*: searches that were trained, on the same test prompts; the
 interval of the difference has the spread of so many searches in it, and the bank's error. Test scores are
 (greedy + 2 sampled) / 3.

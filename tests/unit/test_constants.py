@@ -16,6 +16,7 @@ from benchmarks.constants_replay import (
     Bank,
     ClosingScores,
     Recording,
+    Replayed,
     TooFewConstants,
     banks,
     best_constant,
@@ -188,6 +189,12 @@ def test_real_searches_are_held_beside_their_replays(tmp_path: Path) -> None:
 def test_a_bank_that_is_too_small_for_a_peer_says_so_in_its_row() -> None:
     text = constants.section(bank([rising(1), rising(2)]), [], 1200, draws=2, resamples=2)
     assert "| random | wants more constants than the bank has |" in text
+
+
+def test_where_one_policy_wins_every_order_no_interval_is_claimed() -> None:
+    sure, row = Replayed(0.5, 0.0, 0.0), constants.of_peer
+    assert row("random", sure, [], 0) == "| random | 0.500, the same policy every time |  | 0 |  |  |"
+    assert row("random", sure, [0.6, 0.7], 1).endswith("| 2 | 0.650, 1 by a soup | +0.150 |")
 
 
 def test_constants_are_those_that_the_table_draws_from() -> None:
