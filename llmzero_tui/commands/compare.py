@@ -47,7 +47,7 @@ def compare(options: argparse.Namespace) -> int:
     if options.report or options.to:
         return _report(options, comparison.report(_command(options)))
     if options.list:
-        return _list(cells, results, as_json=options.json)
+        return _list(comparison, as_json=options.json)
     code = work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
     if again := comparison.replays(comparison.standing()):
         code |= work_off(again, options.runs_dir, results, jobs=options.jobs, nice=0, keep=options.keep)  # nice already
@@ -159,9 +159,9 @@ def _check(cells: list[ComparisonCell], runs_dir: Path) -> None:
         seen.add(cell.task)
 
 
-def _list(cells: list[ComparisonCell], results: Path, *, as_json: bool) -> int:
-    standing = records.standing(cells, records.load(results))
-    rows = [(cell.title, "done" if cell.key in standing.done else "pending", cell.run_name) for cell in cells]
+def _list(comparison: PlannedComparison, *, as_json: bool) -> int:
+    done = comparison.standing().done
+    rows = [(cell.title, "done" if cell.key in done else "pending", cell.run_name) for cell in comparison.cells]
     if as_json:
         emit(to_json([dict(zip(("cell", "state", "run"), row, strict=True)) for row in rows]))
     else:
