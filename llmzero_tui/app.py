@@ -5,7 +5,6 @@ Started by the command line through `run`. It never imports torch, never trains,
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import Fault, UserError
 from engine.store.reader import OpenRun, open_run
+from llmzero_tui import garbage
 from llmzero_tui.actions import allowed, find, lasting
 from llmzero_tui.base_app import StyledApp
 from llmzero_tui.format import plain
@@ -236,7 +236,7 @@ class LLMZeroApp(StyledApp):
 
     @on(Looked)
     def _looked(self, event: Looked) -> None:
-        _keep_what_is_loaded()
+        garbage.keep_what_is_loaded()
         self._reading = None
         screen, now = event.screen, self.clock()
         standing = self.is_running and screen.display  # neither it nor the app is being taken down
@@ -362,19 +362,6 @@ class LLMZeroApp(StyledApp):
         self.exit(0)
 
 
-GARBAGE = 10_000
-"""New objects after which some is looked for: ten thousand lines of a tree are made without a pause."""
-
-
-def _keep_what_is_loaded() -> None:
-    """Once something was read: what the start has made (`commands.look` sweeps nothing meanwhile) stays for good, and
-    looking for garbage in it would only hold up a key."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.set_threshold(GARBAGE)
-        gc.enable()
-
-
 def run(
     runs_dir: Path, run: Path | None = None, ascii: bool = False, tour: bool = False, watch: bool = False,
     first: FirstScreen | None = None,
@@ -404,5 +391,5 @@ def run(
         with passing_state() if watch else nullcontext(), watch_terminal(app):
             code = app.run(mouse=settings.mouse)
     finally:
-        gc.unfreeze()  # or the end of the interpreter frees nothing of it, and DuckDB's bindings report leaks on stderr
+        garbage.let_go()
     return code or app.return_code or 0

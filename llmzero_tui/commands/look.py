@@ -7,7 +7,6 @@ pydantic, no run file, nothing that looks at the machine.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from engine.errors import UserError
 from engine.run import launch
 from engine.run.rundir import RunDirectory
+from llmzero_tui import garbage
 from llmzero_tui.terminal import in_browser
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def has_screens(options: argparse.Namespace) -> bool:
 
 def _screen(options: argparse.Namespace, directory: RunDirectory | None) -> int:
     """The terminal; the last line says how to come back."""
-    gc.disable()  # nearly nothing of what the start makes is garbage; the app sweeps once something is on screen
+    garbage.not_while_starting()
     from llmzero_tui.app import run as show_screens
 
     path = directory.path if directory else None
