@@ -80,13 +80,13 @@ def test_what_waits_and_finds_no_room_in_a_lower_budget_is_withdrawn(tmp_path: P
 
 def test_no_time_left_ends_a_run_in_which_a_human_queued_something(tmp_path: Path) -> None:
     async def lowers(hand: Hand) -> None:
-        parent = (await hand.until(DONE))[0]["node_id"]
-        running = (await hand.until("SELECT node_id FROM nodes WHERE state = 'running' AND trained_steps > 0"))[0]
-        assert (await hand.ask("expand", parent=parent, step=6, changes={"beta": 0.02}))[0] == "done"
+        running = (await hand.until(RUNNING))[0]
+        assert (await hand.ask("expand", parent=0, step=0, changes={"beta": 0.02}))[0] == "done"
         assert (await hand.ask("budget", minutes=1e-6))[0] == "done"
         await hand.until("SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", running["node_id"])
 
-    assert steer(config("nodes = 40"), tmp_path, lowers, SimulatedExecutor(0.6)) == "finished"
+    longer_than_any_answer = SimulatedExecutor(18)
+    assert steer(config("nodes = 40"), tmp_path, lowers, longer_than_any_answer) == "finished"
     states = live.rows(RunDirectory(tmp_path), "SELECT DISTINCT state FROM nodes")
     assert {row["state"] for row in states} <= {"finished", "stopped", "rejected"}
 
