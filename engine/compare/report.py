@@ -186,11 +186,21 @@ class ComparisonReport:
         return note, header, tuple(rows)
 
     def _runs(self) -> Body:
-        done = self.standing.done
-        rows = [(cell.task, cell.strategy, str(cell.seed), *_measured(done[cell.key])) for cell in self.measured]
-        note = "One measurement of each run; [95% interval over the test prompts]."
-        header = ("task", "strategy", "seed", "test score", "greedy", "sampled", "n", "base", "policy", "revision")
-        return note, header, tuple(rows)
+        rows = tuple(self._run(cell) for cell in self.measured)
+        note = (
+            "One measurement of each run; [95% interval over the test prompts]. Led by: the test score of the run that it "
+            "is held against (same task and seed) less its own, paired over these prompts; it says how sure this one pair "
+            "is, not how another seed would go."
+        )
+        header = ("task", "strategy", "seed", "test score", "greedy", "sampled", "n", "base", "policy", "led by")
+        return note, (*header, "revision"), rows
+
+    def _run(self, cell: ComparisonCell) -> Row:
+        line = self.standing.done[cell.key]
+        reference = next((r for r, other in self.pairs if other == cell.strategy), "")
+        against = self.lines.get((cell.task, reference), {}).get(cell.seed)
+        lead = f"{reference} {_lead(against, line)}" if against else "–"
+        return cell.task, cell.strategy, str(cell.seed), *_measured(line), lead, " ".join(line["revisions"])
 
 
 @dataclass(frozen=True)
@@ -227,7 +237,13 @@ def _measured(line: Line) -> Row:
     policy = "base" if best["node"] == 0 else f"#{best['node']} step {best['step']}{' soup' if best['soup'] else ''}"
     value = f"{test.value:.3f} {_interval(test.interval)}"
     shares = (f"{test.greedy / test.n:.3f}", f"{test.sampled / test.n:.3f}", str(test.n), f"{base.value:.3f}")
-    return value, *shares, policy, " ".join(line["revisions"])
+    return value, *shares, policy
+
+
+def _lead(reference: Line, line: Line) -> str:
+    """The test score of a reference less that of a run, on the same prompts, with its 95% interval."""
+    lead = stats.score(reference["test"]).minus(stats.score(line["test"]))
+    return f"{lead.value:+.3f} {_interval(lead.interval, '+')}"
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ from engine.compare.plan import ComparisonCell, cells, load
 from engine.compare.records import pack, replay_cells
 from engine.compare.report import RUNS, ComparisonReport, as_csv, markdown
 from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
+from engine.domain.score import PromptSet, of_outcomes
 from llmzero_tui.commands.compare import report_lines
 
 PLAN = """
@@ -146,6 +147,20 @@ def test_a_single_table_is_the_same_as_among_all(tmp_path: Path) -> None:
     assert "The schedule again on unseen seeds" not in report.titles
     runs = report.table(RUNS)
     assert [row[:3] for row in runs.rows] == [(c.task, c.strategy, str(c.seed)) for c in report.measured]
+
+
+def test_a_run_stands_beside_what_its_reference_leads_by_on_the_same_prompts(tmp_path: Path) -> None:
+    solved = {"ours": 70, "fixed": 60, "grid": 62}
+    plan = plan_of(tmp_path)
+    lines = [line_of(cell, solved[cell.strategy]) for cell in plan if (cell.strategy, cell.seed) != ("fixed", 4)]
+    runs = report_of(plan, lines).table(RUNS)
+    led = {row[:3]: row[runs.header.index("led by")] for row in runs.rows}
+    assert led["ladder", "ours", "1"] == "–"
+    known = PromptSet("test", 0, 90)
+    paired = of_outcomes("3" * 70 + "0" * 20, known).minus(of_outcomes("3" * 60 + "0" * 30, known)).interval
+    assert led["ladder", "fixed", "1"] == f"ours +0.111 [{paired[0]:+.3f}, {paired[1]:+.3f}]"
+    assert led["ladder", "grid", "1"].startswith("fixed -0.022 [")
+    assert led["ladder", "grid", "4"] == "–"
 
 
 def test_the_terminal_shows_tables_and_curves(tmp_path: Path) -> None:
