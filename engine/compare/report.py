@@ -188,9 +188,9 @@ class ComparisonReport:
     def _runs(self) -> Body:
         rows = tuple(self._run(cell) for cell in self.measured)
         note = (
-            "One measurement of each run; [95% interval over the test prompts]. Led by: the test score of the run that it "
-            "is held against (same task and seed) less its own, paired over these prompts; it says how sure this one pair "
-            "is, not how another seed would go."
+            "One measurement of each run; [95% interval over the test prompts]. Led by: the test score of the run that "
+            "it is held against (same task and seed) less its own, paired over these prompts; it says how sure this "
+            "one pair is, not how another seed would go."
         )
         header = ("task", "strategy", "seed", "test score", "greedy", "sampled", "n", "base", "policy", "led by")
         return note, (*header, "revision"), rows
