@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from engine.compare import plan as plans
 from engine.compare import records, statistics
+from engine.compare.packing import unpack
 from engine.compare.plan import ComparisonCell
-from engine.compare.records import Line, unpack
+from engine.compare.records import Line
 from engine.controller.evaluations import BEHIND_ERRORS
 from engine.domain.parameters import Configuration, Value
 from engine.domain.policy import steering_prompts

@@ -21,7 +21,8 @@ from typing import Any
 
 from engine.analysis.forecast import Curve, branches, curve, unchanged
 from engine.analysis.learning_curve import INTERVAL, LEAST_SCORES, Forecast, forecast
-from engine.compare.records import load, unpack
+from engine.compare.packing import unpack
+from engine.compare.records import load
 from engine.domain.score import Score, wilson
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.analysis.reported import read_header
-from engine.compare.records import pack
+from engine.compare.packing import pack
 from engine.errors import Fault
 from engine.store.base import Reader
 from engine.store.reader import open_run

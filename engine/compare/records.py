@@ -1,9 +1,9 @@
 """What the cells of a comparison measured, as JSON lines: one line a cell, small, committed as evidence.
 
 A cell with a line is done and never run again. Lines are only added; of two for the same cell and settings the later
-one counts. A line that a crash truncated is left out. Here, too: which prompts a policy got right, packed for a line,
-which code measured, and the replays of what was measured: the schedule that a search found, trained again on seeds that
-it never saw. A strategy that only found a lucky checkpoint looks like one there.
+one counts. A line that a crash truncated, or that is no measurement, is left out. Here, too: which code measured, and
+the replays of what was measured: the schedule that a search found, trained again on seeds that it never saw. A strategy
+that only found a lucky checkpoint looks like one there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import string
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from engine.compare.measurement import is_measurement
 from engine.compare.plan import ComparisonCell
 from engine.compare.replay import as_it_is
 from engine.errors import UserError
@@ -59,20 +59,13 @@ class PlanProgress:
         return max(0.0, work) * sum(known) / len(known) / jobs
 
 
-MEASURED: Mapping[str, type] = {
-    "task": str, "strategy": str, "seed": int, "settings_hash": str, "revisions": list, "spent": dict, "base": dict,
-    "test": dict, "best": dict, "scores": list,
-}  # fmt: skip
-"""What a line must hold to be the measurement of a cell."""
-
-
 def load(path: Path) -> list[Line]:
     """The measurements of a results file, what else it holds left out; none when there is no file.
 
     Raises:
         UserError: the file cannot be read; one line.
     """
-    return [each for each in lines(path) if all(isinstance(each.get(key), kind) for key, kind in MEASURED.items())]
+    return [each for each in lines(path) if is_measurement(each)]
 
 
 def lines(path: Path) -> Iterator[Line]:
@@ -155,23 +148,6 @@ def standing(cells: Sequence[ComparisonCell], lines: Iterable[Line]) -> PlanProg
             pending.append(cell)
         stale += [line for key, line in measured.items() if key != cell.settings_hash]
     return PlanProgress(done, tuple(pending), tuple(stale))
-
-
-ALPHABET = string.ascii_letters + string.digits + "-_"
-
-
-def pack(outcomes: str) -> str:
-    """Three digits of base 4 as one character, the last ones filled up with zeros."""
-    padded = outcomes + "0" * (-len(outcomes) % 3)
-    return "".join(ALPHABET[int(padded[i : i + 3], 4)] for i in range(0, len(padded), 3))
-
-
-def unpack(packed: str, n: int) -> str:
-    """The digits of `n` prompts. Raises ValueError for what `pack` did not write."""
-    if len(packed) != -(-n // 3):
-        raise ValueError(f"{len(packed)} characters cannot be the outcomes of {n} prompts")
-    numbers = [ALPHABET.index(each) for each in packed]
-    return "".join(f"{number // 16}{number // 4 % 4}{number % 4}" for number in numbers)[:n]
 
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from engine.compare.records import Line, unpack
+from engine.compare.packing import unpack
+from engine.compare.records import Line
 from engine.domain.score import PromptSet, Score
 
 Against = Literal["seconds", "steps", "tokens"]

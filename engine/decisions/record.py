@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.advisors.base import Evidence, SampledCompletion, Series
 from engine.advisors.evidence import METRICS, compared
-from engine.compare.records import pack, unpack
+from engine.compare.packing import pack, unpack
 from engine.domain.policy import TEST_SEED, steering_prompts
 from engine.domain.score import PromptSet, Score
 from engine.domain.space import Intent, KLReference, OptimizerState, Space, Transition

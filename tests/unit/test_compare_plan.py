@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.compare import records
+from engine.compare.packing import pack, unpack
 from engine.compare.plan import ComparisonCell, cells, load, merged
-from engine.compare.records import pack, unpack
 from engine.errors import UserError
 from tasks import registry
 
@@ -46,10 +46,11 @@ def written(where: Path, text: str = PLAN) -> list[ComparisonCell]:
 def line_of(cell: ComparisonCell, **other: Any) -> dict[str, Any]:
     line = {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash}
     measured = {"n": 8, "greedy": 4, "sampled": 4}
-    spent, best = {"steps": 60, "wall_seconds": 100.0}, {"node": 0, "step": 0, "soup": False}
+    spent = {"steps": 60, "segments": 2, "tokens": 900, "trainer_seconds": 80.0, "wall_seconds": 100.0}
+    best, nodes = {"node": 1, "step": 50, "soup": False}, [{"id": 0}, {"id": 1, "parent": 0, "steps": 50}]
     return {
-        **line, "revisions": ["abc1234"], "spent": spent, "base": measured, "test": measured, "best": best,
-        "scores": [], **other,
+        **line, "revisions": ["abc1234"], "advisor": "rules", "spent": spent, "base": measured, "test": measured,
+        "best": best, "nodes": nodes, "scores": [[0, 0, 8, 1, 1, 0, 0.0, 0, ""]], **other,
     }  # fmt: skip
 
 
@@ -117,11 +118,34 @@ def test_a_line_of_other_settings_is_stale_and_its_cell_pending(tmp_path: Path) 
     assert [line["strategy"] for line in standing.stale] == ["bare"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": True}, {"revisions": [1]}, {"test": {}}, {"test": {"n": 0, "greedy": 0, "sampled": 0}},
+        {"test": {"n": 8, "greedy": 9, "sampled": 4}}, {"test": {"n": 8, "greedy": 4, "sampled": "4"}},
+        {"test": {"n": 8, "greedy": 4, "sampled": 4, "outcomes": "aa"}},
+        {"test": {"n": 8, "greedy": 4, "sampled": 4, "outcomes": "\x1b[2J"}},
+        {"spent": {"steps": 60}}, {"best": {"node": 7, "step": 50, "soup": False}}, {"best": {"node": 1, "step": 50}},
+        {"nodes": [{"id": 0}, {"id": 1, "parent": 1}]}, {"nodes": [{"id": 1, "parent": 2}, {"id": 2, "parent": 1}]},
+        {"nodes": [{"id": 1}]}, {"nodes": ["1"]}, {"scores": [[]]}, {"scores": [[0, 0, 0, 1, 1, 0, 0.0, 0]]},
+        {"scores": [[0, 0, "8", 1, 1, 0, 0.0, 0]]}, {"scores": {"0": []}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_line_with_something_wrong_inside_is_left_out(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    file = tmp_path / "results.jsonl"
+    whole = line_of(written(tmp_path)[0])
+    records.append(file, {**whole, **wrong})
+    assert records.load(file) == []
+    records.append(file, {**whole, "more": {"of": "a later version"}})
+    assert len(records.load(file)) == 1
+
+
 def test_a_line_that_is_no_measurement_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     plan = written(tmp_path)
     whole = line_of(plan[0])
-    for key in records.MEASURED:
+    for key in whole:
         records.append(file, {name: value for name, value in whole.items() if name != key})
         records.append(file, {**whole, key: None})
     with file.open("a") as other:

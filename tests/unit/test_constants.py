@@ -26,7 +26,8 @@ from benchmarks.constants_replay import (
     reported,
 )
 from engine.compare import plan as plans
-from engine.compare.records import append, pack
+from engine.compare.packing import pack
+from engine.compare.records import append
 from engine.domain.policy import RERANK_SEED, TEST_SEED, steering_prompts
 from engine.domain.score import PromptSet, Score, of_outcomes
 from engine.domain.space import Space
@@ -37,6 +38,12 @@ N = 100
 SEGMENT, SEGMENTS = 50, 9
 PEERS = constants.PEERS
 SPACE = Space.build({}, registry.get("ladder").space(), batch_size=32)
+MEASUREMENT: Mapping[str, Any] = {
+    "revisions": ["abc"], "advisor": "rules", "base": {"n": 6, "greedy": 1, "sampled": 1},
+    "spent": {"steps": 1200, "segments": 24, "tokens": 9, "trainer_seconds": 1.0, "wall_seconds": 2.0},
+    "best": {"node": 0, "step": 0, "soup": False}, "nodes": [], "scores": [],
+}  # fmt: skip
+"""Of the line of a cell what no test here looks at."""
 
 
 def right(count: int, prompts: PromptSet) -> Score:
@@ -164,18 +171,18 @@ def test_real_searches_are_held_beside_their_replays(tmp_path: Path) -> None:
     made = bank([rising(number) for number in range(1, 25)], start={"beta": {"default": 0.02}})
     file = tmp_path / "real.jsonl"
     line = {
-        "plan": "dev", "task": "ladder", "strategy": "asha", "seed": 101, "settings_hash": "x", "revisions": ["abc"],
+        "plan": "dev", "task": "ladder", "strategy": "asha", "seed": 101, "settings_hash": "x",
         "settings": {
             "budget": {"steps": 1200}, "search": {"strategy": "asha", "settings": {}, "segment_steps": 50},
             "space": {"beta": {"default": 0.02}},
         },
-        "test": {"n": 6, "greedy": 4, "sampled": 4, "seed": 0, "outcomes": pack("333003")}, "best": {"soup": True},
-        "base": {}, "spent": {}, "scores": [],
+        "test": {"n": 6, "greedy": 4, "sampled": 4, "seed": 0, "outcomes": pack("333003")},
+        **MEASUREMENT, "best": {"node": 0, "step": 0, "soup": True},
     }  # fmt: skip
     append(file, line)
     append(file, {**line, "task": "chain"})
-    append(file, {**line, "seed": 102, "settings": {**line["settings"], "space": {}}})  # type: ignore[dict-item]
-    append(file, {**line, "seed": 103, "settings": {**line["settings"], "budget": {"steps": 600}}})  # type: ignore[dict-item]
+    append(file, {**line, "seed": 102, "settings": {**line["settings"], "space": {}}})
+    append(file, {**line, "seed": 103, "settings": {**line["settings"], "budget": {"steps": 600}}})
     found = constants.real(made, [file, tmp_path / "none.jsonl"], 1200)
     assert {peer: [each["seed"] for each in lines] for peer, lines in found.items() if lines} == {"asha": [101]}
     assert constants.value(found["asha"][0], 4) == pytest.approx(0.75)
@@ -272,13 +279,10 @@ def test_constants_that_broke_are_counted_and_left_out(tmp_path: Path) -> None:
         "strategy": cell.strategy,
         "seed": cell.seed,
         "settings_hash": cell.settings_hash,
+        **MEASUREMENT,
         "nodes": nodes,
         "scores": scores,
-        "test": {},
-        "revisions": [],
-        "spent": {},
-        "base": {},
-        "best": {},
+        "test": MEASUREMENT["base"],
     }
     append(file, line)
     assert banks(plan) == []
