@@ -98,22 +98,13 @@ def test_a_finished_run_leaves_no_lock_no_socket_and_no_process(finished: RunDir
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(finished.path) in (p.info["cmdline"] or [])]
 
 
-def test_a_segment_with_which_two_workers_were_killed_is_a_crashed_node_and_the_search_goes_on(runs: Path) -> None:
-    directory = live.create(runs, nodes=3, segment_steps=40)
+def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree_on_its_raised_budget(runs: Path) -> None:
+    directory = live.create(runs, nodes=1, segment_steps=20)
     engine = live.start(directory)
     live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
-    live.workers_of(engine)[0].kill()
-    queued = live.wait_for_rows(directory, "SELECT seq FROM events WHERE kind = 'requeued'")
-    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", queued[0]["seq"])
-    live.workers_of(engine)[0].kill()
-    crashed = live.wait_for_rows(directory, "SELECT node_id, reason FROM nodes WHERE state = 'crashed'")
-    assert "SIGKILL" in crashed[0]["reason"]
-    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE node_id > ?", crashed[0]["node_id"])
-
-
-def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree(runs: Path) -> None:
-    directory = live.create(runs, nodes=4)
-    engine = live.start(directory)
+    state, said = live.command(directory, "budget", payload={"nodes": 2})
+    assert (state, said.partition(";")[0]) == ("done", "budget nodes 1 → 2")
+    assert 5 <= int(said.split()[-5].rstrip("%")) < 50, "a segment counts as far as it has trained"
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0")
     workers = live.workers_of(engine)
@@ -127,35 +118,11 @@ def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree(run
     after = live.rows(directory, "SELECT node_id, state, changes, seed FROM nodes ORDER BY node_id")
     done = [row for row in before if row["state"] == "finished"]
     assert [row for row in after if row["node_id"] in {r["node_id"] for r in done}] == done
-    assert sum(row["state"] == "finished" for row in after) == 4 + 1
+    assert sum(row["state"] == "finished" for row in after) == 2 + 1
+    assert json.loads(live.rows(directory, "SELECT budget FROM runs")[0]["budget"])["nodes"] == 2
     assert live.rows(directory, "SELECT 1 FROM events WHERE kind = 'requeued'")
     doubled = "SELECT node_id, step, name FROM metrics GROUP BY ALL HAVING count(*) > 1"
     assert live.rows(directory, doubled) == []
-
-
-def test_a_budget_raised_by_a_human_outlives_the_engine(runs: Path) -> None:
-    directory = live.create(runs, nodes=1, segment_steps=20)
-    engine = live.start(directory)
-    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
-    state, said = live.command(directory, "budget", payload={"nodes": 2})
-    assert (state, said.partition(";")[0]) == ("done", "budget nodes 1 → 2")
-    assert 5 <= int(said.split()[-5].rstrip("%")) < 50, "a segment counts as far as it has trained"
-    os.kill(engine, signal.SIGKILL)
-    live.wait_for("the lock to be free", lambda: directory.holder() is None)
-    live.start(directory)
-    assert live.wait_for_end(directory) == "finished", directory.log.read_text()
-    trained = live.rows(directory, "SELECT 1 FROM nodes WHERE node_id > 0 AND state = 'finished'")
-    assert len(trained) == 2
-    assert json.loads(live.rows(directory, "SELECT budget FROM runs")[0]["budget"])["nodes"] == 2
-
-
-def test_a_second_engine_is_told_who_holds_the_run(runs: Path) -> None:
-    directory = live.create(runs)
-    engine = live.start(directory)
-    with pytest.raises(UserError) as refused:
-        live.start(directory)
-    assert str(engine) in str(refused.value)
-    assert "\n" not in str(refused.value)
 
 
 def test_an_engine_whose_task_is_gone_says_so_in_one_line(runs: Path) -> None:
@@ -167,68 +134,85 @@ def test_an_engine_whose_task_is_gone_says_so_in_one_line(runs: Path) -> None:
     assert directory.holder() is None
 
 
-def test_the_manual_gate_waits_for_the_human(runs: Path) -> None:
-    directory = live.create(runs, gate="manual", nodes=3)
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDirectory]:
+    """One long run under the manual gate, for all that happens to a live run; its tests leave it serving."""
+    directory = live.create(tmp_path_factory.mktemp("runs"), "kept", gate="manual", nodes=200, segment_steps=30)
     live.start(directory)
+    yield directory
+    live.kill(directory)
+
+
+@pytest.fixture
+def training(kept: RunDirectory) -> RunDirectory:
+    """The kept run, which trains by itself."""
+    assert live.command(kept, "gate", payload={"mode": "auto"})[0] == "done"
+    return kept
+
+
+def young_segment(directory: RunDirectory) -> int:
+    """The node of a segment that trains and has most of its steps before it."""
+    sql = "SELECT node_id FROM nodes WHERE state = 'running' AND trained_steps BETWEEN 2 AND 10"
+    return int(live.wait_for_rows(directory, sql)[0]["node_id"])
+
+
+def worker_of(directory: RunDirectory) -> psutil.Process:
+    """The one worker of a live run."""
+    holder = directory.holder()
+    assert holder is not None
+    [worker] = live.workers_of(holder.pid)
+    return worker
+
+
+def test_the_manual_gate_waits_for_the_human(kept: RunDirectory) -> None:
     pending = "SELECT proposal_id, revision, node_id FROM proposals WHERE state = 'pending' ORDER BY proposal_id"
-    first = live.wait_for_rows(directory, pending)[0]
+    first = live.wait_for_rows(kept, pending)[0]
     seen = {"proposal_id": first["proposal_id"], "revision": first["revision"]}
-    stale = live.command(directory, "approve", proposal_id=first["proposal_id"], revision=7)
+    stale = live.command(kept, "approve", proposal_id=first["proposal_id"], revision=7)
     assert stale[0] == "refused"
     assert "revision" in stale[1]
-    wrong = live.command(directory, "edit", **seen, payload={"changes": {"learning_rate": 5.0}})
+    wrong = live.command(kept, "edit", **seen, payload={"changes": {"learning_rate": 5.0}})
     assert wrong[0] == "refused"
     assert "learning_rate" in wrong[1]
-    edited = live.command(directory, "edit", **seen, payload={"changes": {"learning_rate": 3e-5}})
+    edited = live.command(kept, "edit", **seen, payload={"changes": {"learning_rate": 3e-5}})
     assert edited[0] == "done"
-    node = live.wait_for_rows(directory, "SELECT configuration FROM nodes WHERE state = 'finished' AND node_id > 0")
+    node = live.wait_for_rows(kept, "SELECT configuration FROM nodes WHERE state = 'finished' AND node_id > 0")
     assert '"learning_rate": 3e-05' in node[0]["configuration"]
-    second = live.wait_for_rows(directory, pending)[0]
+    second = live.wait_for_rows(kept, pending)[0]
     seen = {"proposal_id": second["proposal_id"], "revision": second["revision"]}
-    assert live.command(directory, "reject", **seen, payload={"reason": "no"})[0] == "done"
-    third = live.wait_for_rows(directory, pending)[0]
+    assert live.command(kept, "reject", **seen, payload={"reason": "no"})[0] == "done"
+    third = live.wait_for_rows(kept, pending)[0]
     assert third["node_id"] > second["node_id"]
-    assert live.command(directory, "gate", payload={"mode": "auto"})[0] == "done"
-    assert live.wait_for_end(directory) == "finished", directory.log.read_text()
+    assert live.command(kept, "gate", payload={"mode": "auto"})[0] == "done"
+    trains = "SELECT 1 FROM nodes WHERE node_id = ? AND state IN ('running', 'finished')"
+    live.wait_for_rows(kept, trains, third["node_id"])
 
 
-def test_pause_holds_after_the_step_and_stop_can_be_resumed(runs: Path) -> None:
-    directory = live.create(runs, nodes=4, segment_steps=40)
-    live.start(directory)
-    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE step >= 2")
-    assert live.command(directory, "pause")[0] == "done"
-    assert live.command(directory, "pause")[0] == "refused"
-    assert live.rows(directory, "SELECT state FROM runs") == [{"state": "paused"}]
-    steps = "SELECT max(seq) AS seq FROM metrics"
-    held = live.wait_for("two equal looks", lambda: _settled(directory, steps))
-    assert live.command(directory, "resume")[0] == "done"
-    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", held)
-    state, message = live.command(directory, "stop")
-    assert (state, "resume" in message) == ("done", True)
-    assert live.wait_for_end(directory) == "stopped"
-    stopped = live.rows(directory, "SELECT trained_steps FROM nodes WHERE state = 'stopped'")
-    assert stopped
-    assert all(row["trained_steps"] < 40 for row in stopped)
-    live.start(directory)
-    more = "SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0"
-    live.wait_for_rows(directory, more)
+def test_a_second_engine_is_told_who_holds_the_run(training: RunDirectory) -> None:
+    holder = training.holder()
+    assert holder is not None
+    with pytest.raises(UserError) as refused:
+        live.start(training)
+    assert str(holder.pid) in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
-def _settled(directory: RunDirectory, sql: str) -> int:
-    """The highest seq once nothing is written for longer than ten steps take."""
-    first = live.rows(directory, sql)[0]["seq"]
-    try:
-        live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", first, seconds=3)
-    except AssertionError:
-        return int(first)
-    return 0
+def test_a_segment_with_which_two_workers_were_killed_is_a_crashed_node_and_the_search_goes_on(
+    training: RunDirectory,
+) -> None:
+    node = young_segment(training)
+    worker_of(training).kill()
+    queued = live.wait_for_rows(training, "SELECT seq FROM events WHERE kind = 'requeued' AND node_id = ?", node)
+    live.wait_for_rows(training, "SELECT 1 FROM metrics WHERE seq > ?", queued[0]["seq"])
+    worker_of(training).kill()
+    crashed = live.wait_for_rows(training, "SELECT node_id, reason FROM nodes WHERE state = 'crashed'")
+    assert crashed[0]["node_id"] == node
+    assert "SIGKILL" in crashed[0]["reason"]
+    live.wait_for_rows(training, "SELECT 1 FROM metrics WHERE node_id > ?", node)
 
 
-def test_a_human_prunes_stops_and_expands(runs: Path) -> None:
-    directory = live.create(runs, nodes=6, segment_steps=40)
-    live.start(directory)
-    running = live.wait_for_rows(directory, "SELECT node_id FROM nodes WHERE state = 'running' AND trained_steps > 1")
-    node = running[0]["node_id"]
+def test_a_human_prunes_stops_and_expands(training: RunDirectory) -> None:
+    directory, node = training, young_segment(training)
     assert live.command(directory, "prune", node_id=0)[0] == "refused"
     assert live.command(directory, "stop-node", node_id=node)[0] == "done"
     live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE node_id = ? AND state = 'stopped'", node)
@@ -249,3 +233,33 @@ def test_a_human_prunes_stops_and_expands(runs: Path) -> None:
     live.wait_for_rows(directory, "SELECT 1 FROM events WHERE kind = 'optimizer state deleted' AND node_id = ?", node)
     later = live.wait_for_rows(directory, "SELECT parent_id FROM nodes WHERE node_id > ?", max(pruned))
     assert all(row["parent_id"] not in pruned for row in later)
+
+
+def test_pause_holds_after_the_step_and_stop_can_be_resumed(training: RunDirectory) -> None:
+    directory, node = training, young_segment(training)
+    assert live.command(directory, "pause")[0] == "done"
+    assert live.command(directory, "pause")[0] == "refused"
+    assert live.rows(directory, "SELECT state FROM runs") == [{"state": "paused"}]
+    steps = "SELECT max(seq) AS seq FROM metrics"
+    held = live.wait_for("two equal looks", lambda: _settled(directory, steps))
+    assert live.command(directory, "resume")[0] == "done"
+    live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", held)
+    state, message = live.command(directory, "stop")
+    assert (state, "resume" in message) == ("done", True)
+    assert live.wait_for_end(directory) == "stopped"
+    [stopped] = live.rows(directory, "SELECT state, trained_steps FROM nodes WHERE node_id = ?", node)
+    assert stopped["state"] == "stopped"
+    assert stopped["trained_steps"] < 30
+    live.start(directory)
+    more = "SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0"
+    live.wait_for_rows(directory, more)
+
+
+def _settled(directory: RunDirectory, sql: str) -> int:
+    """The highest seq once nothing is written for longer than ten steps take."""
+    first = live.rows(directory, sql)[0]["seq"]
+    try:
+        live.wait_for_rows(directory, "SELECT 1 FROM metrics WHERE seq > ?", first, seconds=3)
+    except AssertionError:
+        return int(first)
+    return 0
