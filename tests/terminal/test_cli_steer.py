@@ -16,10 +16,10 @@ from tests.unit.cli_process import finished_run, llmzero
 PENDING = "SELECT node_id, proposal_id FROM proposals WHERE state = 'pending' ORDER BY node_id"
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunDirectory]:
-    """A run whose every proposal waits for a human."""
-    directory = live.create(tmp_path / "runs", gate="manual", nodes=50)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDirectory]:
+    """A run whose every proposal waits for a human; what is refused changes nothing of it, so tests share it."""
+    directory = live.create(tmp_path_factory.mktemp("steered") / "runs", gate="manual", nodes=50)
     live.start(directory)
     yield directory
     live.kill(directory)
@@ -37,6 +37,17 @@ def refused(run: RunDirectory, *words: str) -> str:
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert len(done.stderr.splitlines()) == 1
     return done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_what_does_not_fit_is_refused_in_one_line(run: RunDirectory) -> None:
+    waiting = live.wait_for_rows(run, PENDING)
+    assert "no proposal waits at #99" in refused(run, "approve", "99")
+    assert "NAME=VALUE" in refused(run, "edit", str(waiting[0]["node_id"]), "learning_rate")
+    assert "no checkpoint" in refused(run, "branch", "#44")
+    assert "give at least one" in refused(run, "budget")
+    assert "did you mean timeout?" in refused(run, "gate", "sometimes")
+    assert "a whole number" in refused(run, "prune", "two")
 
 
 @pytest.mark.timeout(600)
@@ -74,17 +85,6 @@ def test_a_script_decides_proposals_and_branches_as_a_human_on_the_screen_does(r
     said(run, "gate", "auto")
     live.wait_for_rows(run, "SELECT 1 FROM runs WHERE gate = 'auto'")
     live.wait_for_rows(run, "SELECT 1 FROM proposals WHERE state = 'approved' AND decided_by = 'auto'")
-
-
-@pytest.mark.timeout(600)
-def test_what_does_not_fit_is_refused_in_one_line(run: RunDirectory) -> None:
-    waiting = live.wait_for_rows(run, PENDING)
-    assert "no proposal waits at #99" in refused(run, "approve", "99")
-    assert "NAME=VALUE" in refused(run, "edit", str(waiting[0]["node_id"]), "learning_rate")
-    assert "no checkpoint" in refused(run, "branch", "#44")
-    assert "give at least one" in refused(run, "budget")
-    assert "did you mean timeout?" in refused(run, "gate", "sometimes")
-    assert "a whole number" in refused(run, "prune", "two")
 
 
 def test_a_run_at_rest_takes_no_command(tmp_path: Path) -> None:
