@@ -189,7 +189,7 @@ REGISTRY: tuple[Action, ...] = (
            ("sql",), lambda c: c.found and not c.editing),
     Action("back", ("escape", "q"), "Back", "Back to the previous screen", "Everywhere",
            ("sql", "help", "decision", "trajectory", "settings", "compare"), lambda c: not c.busy, 20),
-    Action("runs", ("backspace",), "Runs", "Back to the list of runs", "Everywhere", RUN),
+    Action("runs", ("backspace",), "Runs", "Back to the list of runs, or to the comparison", "Everywhere", RUN),
     Action("help", ("question_mark", "f1"), "Help", "Show all keys", "Everywhere",
            ("runs", "run", "decision", "trajectory", "compare", "evidence"), always, 10),
     Action("help", ("f1", "question_mark"), "Help", "Show all keys", "Everywhere", ("sql",), always, 10),
