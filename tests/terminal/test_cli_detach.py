@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def test_leaving_the_terminal_in_any_way_leaves_the_engine_training(place: Path)
     terminal = Terminal(place, "run", str(run_file(place, ENDLESS)))
     directory = RunDirectory(place / "runs" / "endless")
     terminal.wait_for("endless")
-    terminal.wait_for("#1")
+    terminal.wait_for("#1", seconds=120)  # a worker has to start
     engine = directory.holder()
     assert engine is not None
 
@@ -59,8 +60,12 @@ def test_leaving_the_terminal_in_any_way_leaves_the_engine_training(place: Path)
 
 
 def test_the_list_of_runs_opens_one_and_q_leaves_it(place: Path) -> None:
-    done = llmzero("run", run_file(place, ENDLESS), "--detach", cwd=place)
+    done = llmzero("run", run_file(place, ENDLESS), "--detach", "--json", cwd=place)
     assert done.returncode == 0, done.stderr
+    holder = RunDirectory(place / "runs" / "endless").holder()
+    assert holder is not None
+    assert json.loads(done.stdout) == {"name": "endless", "path": "runs/endless", "pid": holder.pid}
+    assert "llmzero attach endless" in done.stderr.splitlines()[-1]
     terminal = Terminal(place)
     terminal.wait_for("endless")
     terminal.child.send("\r")
@@ -68,4 +73,4 @@ def test_the_list_of_runs_opens_one_and_q_leaves_it(place: Path) -> None:
     terminal.child.send("q")
     assert "llmzero attach endless" in terminal.rest().rstrip().splitlines()[-1]
     assert terminal.child.exitstatus == 0
-    assert RunDirectory(place / "runs" / "endless").holder() is not None
+    assert RunDirectory(place / "runs" / "endless").holder() == holder

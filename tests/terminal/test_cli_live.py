@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -28,18 +28,6 @@ def place(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     for directory in launch.list_runs(tmp_path / "runs"):
         live.kill(directory)
-
-
-def start_endless(place: Path, name: str = "endless") -> RunDirectory:
-    """A run that goes on until it is told otherwise, its first node training."""
-    done = llmzero("run", run_file(place, f'name = "{name}"\n' + ENDLESS), "--detach", "--json", cwd=place)
-    assert done.returncode == 0, done.stderr
-    directory = RunDirectory(place / "runs" / name)
-    holder = directory.holder()
-    assert holder is not None
-    assert json.loads(done.stdout) == {"name": name, "path": f"runs/{name}", "pid": holder.pid}
-    assert f"llmzero attach {name}" in done.stderr.splitlines()[-1]
-    return directory
 
 
 def follow(place: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -63,6 +51,40 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
         return process.communicate(timeout=20)
     finally:
         process.kill()  # a query that went on must not outlive its test
+
+
+def _seconds(process: psutil.Process) -> float:
+    """CPU seconds so far, 0 of a process that is gone."""
+    try:
+        return process.cpu_times().user
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def ask_without_end_and_interrupt(place: Path) -> None:
+    """Ctrl+C while a query over the run `endless` computes ends it, and the process of its own that it has."""
+    query = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+    process = follow(place, "sql", "endless", query)
+    asked = psutil.Process(process.pid)
+
+    def computing() -> list[psutil.Process]:
+        """The process of its own that an ad-hoc query has, once it works."""
+        queries = [child for child in asked.children(recursive=True) if "engine.store.query_worker" in child.cmdline()]
+        return [child for child in queries if _seconds(child) > 1.5]
+
+    live.wait_for("the query to compute", computing)
+    workers = computing()
+    _, err = interrupt(process)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    gone, left = psutil.wait_procs(workers, timeout=60)
+    assert gone
+    assert not left
+
+
+def test_ctrl_c_stops_a_runaway_query_over_a_run_at_rest(place: Path) -> None:
+    finished_run(place / "runs", "endless")
+    ask_without_end_and_interrupt(place)
 
 
 def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(place: Path) -> None:
@@ -93,10 +115,48 @@ def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(pl
     assert not any("#0 base" in line or "#1 " in line for line in lines), "what the first run told is not told again"
 
 
-def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(place: Path) -> None:
-    directory = start_endless(place)
-    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+@dataclass(frozen=True)
+class Left:
+    """A run that goes on until it is told otherwise, and what the command said that began it and was left."""
 
+    directory: RunDirectory
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
+    """Begun without a terminal, left with Ctrl+C while its first node trained; the tests of a live run share it."""
+    place = tmp_path_factory.mktemp("left")
+    process = follow(place, "run", str(run_file(place, 'name = "endless"\n' + ENDLESS)), "--headless")
+    directory = RunDirectory(place / "runs" / "endless")
+    live.wait_for("the engine", directory.holder)
+    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running'")
+    out, err = interrupt(process)
+    yield Left(directory, process.returncode, out, err)
+    live.kill(directory)
+
+
+@pytest.fixture
+def endless(left: Left) -> RunDirectory:
+    """The same run, which trains."""
+    assert left.directory.holder() is not None, "the test before this one has ended it"
+    live.wait_for_rows(left.directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+    return left.directory
+
+
+def test_ctrl_c_leaves_the_engine_training(left: Left) -> None:
+    assert left.status == 130, left.err
+    assert left.out == ""
+    assert "Traceback" not in left.err
+    assert "llmzero attach endless" in left.err
+    before = live.rows(left.directory, "SELECT max(seq) AS seq FROM metrics")[0]["seq"] or 0
+    live.wait_for_rows(left.directory, "SELECT 1 FROM metrics WHERE seq > ?", before)
+
+
+def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(endless: RunDirectory) -> None:
+    directory, place = endless, endless.path.parents[1]
     assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "training"
     shown = llmzero("show", "endless", cwd=place).stdout
     assert "#0 base" in shown
@@ -138,73 +198,39 @@ def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(place: Path) -> N
     assert llmzero("resume", "endless", "--detach", cwd=place).returncode == 0
     after = live.rows(directory, "SELECT node_id, label FROM nodes WHERE state = 'finished' ORDER BY node_id")
     assert after[: len(before)] == before
-    assert llmzero("pause", "endless", cwd=place).returncode == 0
-    assert llmzero("stop", "endless", cwd=place).returncode == 0, "a paused run can be stopped"
-    assert directory.holder() is None
 
 
-def test_ctrl_c_leaves_the_engine_training(place: Path) -> None:
-    path = run_file(place, 'name = "endless"\n' + ENDLESS)
-    process = follow(place, "run", str(path), "--headless")
-    directory = RunDirectory(place / "runs" / "endless")
-    live.wait_for("the engine", directory.holder)
-    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running'")
-    out, err = interrupt(process)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert "Traceback" not in err
-    assert "llmzero attach endless" in err
-    assert directory.holder() is not None
-    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+def test_ctrl_c_stops_a_runaway_query(endless: RunDirectory) -> None:
+    place = endless.path.parents[1]
+    ask_without_end_and_interrupt(place)
+    assert llmzero("sql", "endless", "SELECT 1", cwd=place).returncode == 0
+    assert endless.holder() is not None
 
 
-def _seconds(process: psutil.Process) -> float:
-    """CPU seconds so far, 0 of a process that is gone."""
-    try:
-        return process.cpu_times().user
-    except psutil.NoSuchProcess:
-        return 0.0
-
-
-@pytest.mark.parametrize("at_rest", [False, True])
-def test_ctrl_c_stops_a_runaway_query(place: Path, at_rest: bool) -> None:
-    directory = finished_run(place / "runs", "endless") if at_rest else start_endless(place)
-    query = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
-    process = follow(place, "sql", "endless", query)
-    asked = psutil.Process(process.pid)
-
-    def computing() -> list[psutil.Process]:
-        """The process of its own that an ad-hoc query has, once it works."""
-        queries = [child for child in asked.children(recursive=True) if "engine.store.query_worker" in child.cmdline()]
-        return [child for child in queries if _seconds(child) > 1.5]
-
-    live.wait_for("the query to compute", computing)
-    workers = computing()
-    _, err = interrupt(process)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    gone, left = psutil.wait_procs(workers, timeout=60)
-    assert gone
-    assert not left
-    if not at_rest:
-        assert llmzero("sql", "endless", "SELECT 1", cwd=place).returncode == 0
-        assert directory.holder() is not None
-
-
-def test_a_killed_engine_is_named_and_the_run_resumed(place: Path) -> None:
-    directory = start_endless(place)
-    process = follow(place, "attach", "endless", "--headless")
-    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running'")
-    holder = directory.holder()
-    assert holder is not None
-    os.kill(holder.pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "llmzero resume endless" in err.splitlines()[-1]
+def test_a_killed_engine_is_named_and_the_run_resumed(endless: RunDirectory) -> None:
+    place = endless.path.parents[1]
+    attached = follow(place, "attach", "endless", "--headless")
+    tailed = follow(place, "tail", "endless")
+    for process in (attached, tailed):
+        first = process.stderr if process is attached else process.stdout
+        assert first is not None
+        assert first.readline(), "it tells what happens"
+    live.wait_for_rows(endless, "SELECT 1 FROM nodes WHERE state = 'running'")
+    live.kill(endless)
+    for process in (attached, tailed):
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        last = err.splitlines()[-1]
+        assert last.startswith("llmzero: the engine of endless is gone")
+        assert "llmzero resume endless" in last
     assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "crashed"
     assert llmzero("pause", "endless", cwd=place).returncode == 2
+    before = live.rows(endless, "SELECT max(seq) AS seq FROM metrics")[0]["seq"]
     assert llmzero("resume", "endless", "--detach", cwd=place).returncode == 0
-    live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE node_id > 0")
+    live.wait_for_rows(endless, "SELECT 1 FROM metrics WHERE seq > ?", before)
+    assert llmzero("pause", "endless", cwd=place).returncode == 0
+    assert llmzero("stop", "endless", cwd=place).returncode == 0, "a paused run can be stopped"
+    assert endless.holder() is None
 
 
 def test_a_demo_trains_the_base_that_ships_with_its_task(place: Path) -> None:

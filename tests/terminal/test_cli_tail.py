@@ -5,27 +5,79 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.run import launch
 from engine.run.rundir import RunDirectory
 from tests.engine import live
 from tests.terminal.terminals import Terminal
-from tests.terminal.test_cli_live import ENDLESS, follow, interrupt, start_endless
+from tests.terminal.test_cli_live import ENDLESS, follow, interrupt
 from tests.unit.cli_process import RUN_FILE, llmzero, run_file
 
+FIRST_NODE = re.compile(r"^  #1 .*(running|finished)", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7]")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A working directory; no engine of its runs outlives the test."""
-    yield tmp_path
-    for directory in launch.list_runs(tmp_path / "runs"):
-        live.kill(directory)
+@dataclass(frozen=True)
+class Watched:
+    """A small run from its start to its end, and what was said of it by those who watched it all the while."""
+
+    place: Path
+    headless: str
+    colourless: str
+    told: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Begun on a terminal; watched from a second one that wants no colour, and by a script."""
+    place = tmp_path_factory.mktemp("whole")
+    begun = Terminal(place, "run", str(run_file(place, 'name = "whole"\n' + RUN_FILE)), "--headless", size=(80, 24))
+    begun.wait_for("of the budget ·")
+    attached = Terminal(place, "attach", "whole", "--headless", size=(80, 24), NO_COLOR="1")
+    attached.wait_for("of the budget ·")
+    tail = follow(place, "tail", "whole", "--json", "-n", "1000")
+    with ThreadPoolExecutor() as watching:
+        said = watching.map(_to_its_end, (begun, attached))
+        out, err = tail.communicate(timeout=200)
+        headless, colourless = said
+    assert tail.returncode == 0, err
+    assert [begun.child.exitstatus, attached.child.exitstatus] == [0, 0]
+    yield Watched(place, headless, colourless, objects(out))
+    live.kill(RunDirectory(place / "runs" / "whole"))
+
+
+def _to_its_end(terminal: Terminal) -> str:
+    """What was printed, once the screen has shown a score and the tree while the run went on."""
+    terminal.wait_for("best 0.", seconds=120)
+    terminal.until(lambda: FIRST_NODE.search(terminal.text), "the tree", 120)
+    return terminal.rest()
+
+
+@dataclass(frozen=True)
+class Left:
+    """A run that goes on until it is told otherwise, begun on a terminal and left with Ctrl+C."""
+
+    directory: RunDirectory
+    status: int | None
+    said: str
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
+    place = tmp_path_factory.mktemp("left")
+    path = run_file(place, 'name = "endless"\n' + ENDLESS)
+    terminal = Terminal(place, "run", str(path), "--headless", "--ascii", size=(100, 30))
+    terminal.wait_for("of the budget")
+    terminal.send("\x03")
+    said = terminal.rest()
+    directory = RunDirectory(place / "runs" / "endless")
+    yield Left(directory, terminal.child.exitstatus, said)
+    live.kill(directory)
 
 
 def objects(lines: str) -> list[dict[str, Any]]:
@@ -33,12 +85,8 @@ def objects(lines: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
 
 
-def test_tail_follows_a_run_to_its_end_and_every_line_is_an_object(place: Path) -> None:
-    started = llmzero("run", run_file(place, 'name = "whole"\n' + RUN_FILE), "--detach", cwd=place)
-    assert started.returncode == 0, started.stderr
-    done = llmzero("tail", "whole", "--json", "-n", "1000", cwd=place, timeout=200)
-    assert done.returncode == 0, done.stderr
-    told = objects(done.stdout)
+def test_tail_follows_a_run_to_its_end_and_every_line_is_an_object(whole: Watched) -> None:
+    place, told = whole.place, whole.told
     assert {each["type"] for each in told} == {"event", "activity", "training", "run"}
     events = [each for each in told if each["type"] == "event"]
     assert [each["seq"] for each in events] == sorted({each["seq"] for each in events})
@@ -71,8 +119,25 @@ def test_tail_follows_a_run_to_its_end_and_every_line_is_an_object(place: Path) 
     assert llmzero("tail", "whole", "-n", "0", cwd=place).stdout.splitlines() == lines[2:]
 
 
-def test_tail_tells_what_a_live_run_does_and_ctrl_c_leaves_it(place: Path) -> None:
-    directory = start_endless(place)
+@pytest.mark.parametrize("colourless", [False, True])
+def test_a_headless_run_on_a_terminal_draws_tree_budget_and_best_and_leaves_its_result(
+    whole: Watched, colourless: bool
+) -> None:
+    said = whole.colourless if colourless else whole.headless
+    for words in ("━", "● training", "#0 base", "whole  ✓ finished", "95% interval"):
+        assert words in said
+    assert bool(COLOUR.search(said)) is not colourless
+
+
+def test_a_headless_run_on_a_terminal_is_left_with_ctrl_c(left: Left) -> None:
+    assert left.status == 130
+    assert "llmzero attach endless" in left.said
+    assert left.said.isascii()
+    assert left.directory.holder() is not None
+
+
+def test_tail_tells_what_a_live_run_does_and_ctrl_c_leaves_it(left: Left) -> None:
+    directory, place = left.directory, left.directory.path.parents[1]
     process = follow(place, "tail", "endless", "-n", "3")
     assert process.stdout is not None
     seen = ""
@@ -96,43 +161,3 @@ def test_tail_tells_what_a_live_run_does_and_ctrl_c_leaves_it(place: Path) -> No
     out, err = paused.communicate(timeout=60)
     assert paused.returncode == 0, err
     assert objects(out)[-1]["state"] == "stopped"
-
-
-def test_tail_of_a_run_whose_engine_is_gone_says_how_to_go_on(place: Path) -> None:
-    directory = start_endless(place)
-    process = follow(place, "tail", "endless")
-    live.wait_for_rows(directory, "SELECT 1 FROM nodes WHERE state = 'running'")
-    live.kill(directory)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.splitlines()[-1].startswith("llmzero: the engine of endless is gone")
-    assert "llmzero resume endless" in err
-
-
-@pytest.mark.parametrize("colourless", [False, True])
-def test_a_headless_run_on_a_terminal_draws_tree_budget_and_best_and_leaves_its_result(
-    place: Path, colourless: bool
-) -> None:
-    path = run_file(place, 'name = "whole"\n' + RUN_FILE)
-    extra = {"NO_COLOR": "1"} if colourless else {}
-    terminal = Terminal(place, "run", str(path), "--headless", size=(80, 24), **extra)
-    terminal.wait_for("of the budget ·")
-    terminal.wait_for("best 0.", seconds=120)
-    terminal.until(lambda: re.search(r"^  #1 .*(running|finished)", terminal.text, re.MULTILINE), "the tree", 120)
-    said = terminal.rest()
-    assert terminal.child.exitstatus == 0
-    for words in ("━", "● training", "#0 base", "whole  ✓ finished", "95% interval"):
-        assert words in said
-    assert bool(COLOUR.search(said)) is not colourless
-
-
-def test_a_headless_run_on_a_terminal_is_left_with_ctrl_c(place: Path) -> None:
-    path = run_file(place, 'name = "endless"\n' + ENDLESS)
-    terminal = Terminal(place, "run", str(path), "--headless", "--ascii", size=(100, 30))
-    terminal.wait_for("of the budget")
-    terminal.send("\x03")
-    said = terminal.rest()
-    assert terminal.child.exitstatus == 130
-    assert "llmzero attach endless" in said
-    assert said.isascii()
-    assert RunDirectory(place / "runs" / "endless").holder() is not None
