@@ -140,22 +140,12 @@ def test_without_a_server_the_rules_advise_and_say_why(tmp_path: Path) -> None:
     assert live.rows(directory, "SELECT advisor FROM runs") == [{"advisor": "rules"}]
 
 
-def test_a_model_that_only_reads_is_used_where_it_was_asked_for(tmp_path: Path) -> None:
-    with serving(None, Model(capabilities=("completion",))) as fake:
-        directory = create(tmp_path, fake, kind="ollama", nodes=1)
-        with running(directory):
-            assert live.wait_for_end(directory) == "finished", directory.log.read_text()
-    (row,) = live.rows(directory, "SELECT message FROM events WHERE kind = 'advisor'")
-    assert "has no vision" in row["message"]
-    images = live.rows(directory, "SELECT DISTINCT images FROM agent_calls")
-    assert images == [{"images": "[]"}]
-    assert live.rows(directory, "SELECT advisor FROM runs") == [{"advisor": "ollama text-only"}]
-
-
-def test_a_slow_model_never_holds_the_trainer_and_its_words_appear_while_written(tmp_path: Path) -> None:
+def test_a_slow_model_that_only_reads_never_holds_the_trainer_and_its_words_appear_while_written(
+    tmp_path: Path,
+) -> None:
     slow = Sensible(parts=40, pause=0.25)  # ten seconds an answer
-    with serving(slow) as fake:
-        directory = create(tmp_path, fake, nodes=4, wait=0.5, timeout=60)
+    with serving(slow, Model(capabilities=("completion",))) as fake:
+        directory = create(tmp_path, fake, kind="ollama", nodes=4, wait=0.5, timeout=60)
         with running(directory) as engine:
             growing = live.wait_for_rows(
                 directory, "SELECT rationale FROM agent_calls WHERE error = 'unfinished' AND rationale <> ''"
@@ -168,6 +158,10 @@ def test_a_slow_model_never_holds_the_trainer_and_its_words_appear_while_written
     assert late
     assert not live.rows(directory, "SELECT 1 FROM agent_calls WHERE error = 'unfinished'")
     assert not live.rows(directory, "SELECT 1 FROM events WHERE kind = 'advisor failed'")
+    (row,) = live.rows(directory, "SELECT message FROM events WHERE kind = 'advisor'")
+    assert "has no vision" in row["message"]
+    assert live.rows(directory, "SELECT DISTINCT images FROM agent_calls") == [{"images": "[]"}]
+    assert live.rows(directory, "SELECT advisor FROM runs") == [{"advisor": "ollama text-only"}]
 
 
 def test_an_engine_that_is_ended_while_a_model_writes_ends_soon(tmp_path: Path) -> None:
