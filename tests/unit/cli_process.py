@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 from engine.run.config import parse
 from engine.run.launch import create_run
 from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
+from llmzero_tui.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 3, 2, 9, 0, 0)
@@ -48,6 +52,18 @@ def llmzero(*arguments: str | Path, cwd: Path, timeout: float = 60, **extra: str
         command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=timeout, check=False,
         stdin=subprocess.DEVNULL, encoding="utf-8",
     )  # fmt: skip
+
+
+def called(*arguments: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process, at a fraction of the cost: for what is claimed of a command and not of its process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with (
+        patch.dict(os.environ, environment(**extra), clear=True), open(os.devnull, encoding="utf-8") as nothing,
+        patch.object(sys, "stdin", nothing), chdir(cwd), redirect_stdout(out), redirect_stderr(err),
+    ):  # fmt: skip
+        code = main([str(each) for each in arguments])
+    said, told = ((stream.flush(), stream.buffer.getvalue().decode())[1] for stream in (out, err))  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, said, told)
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmzero_tui import cli
-from tests.unit.cli_process import RUN_FILE, finished_run, llmzero, run_file
+from tests.unit.cli_process import RUN_FILE, called, finished_run, llmzero, run_file
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -62,7 +62,7 @@ def test_a_bad_run_file_does_not_start(tmp_path: Path, case: str) -> None:
     text, words = BAD_FILES[case]
     path = run_file(tmp_path, text)
     before = entries(tmp_path)
-    refused(llmzero("run", path, cwd=tmp_path), *words)
+    refused(called("run", path, cwd=tmp_path), *words)
     assert entries(tmp_path) == before
 
 
@@ -83,26 +83,26 @@ def test_check_says_the_same_of_a_bad_run_file(
 
 
 def test_a_run_file_that_is_not_there(tmp_path: Path) -> None:
-    refused(llmzero("run", "none.toml", cwd=tmp_path), "none.toml", "No such file")
+    refused(called("run", "none.toml", cwd=tmp_path), "none.toml", "No such file")
 
 
 def test_a_run_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
-    refused(llmzero("check", "x.toml", cwd=tmp_path), "x.toml", "UTF-8")
+    refused(called("check", "x.toml", cwd=tmp_path), "x.toml", "UTF-8")
 
 
 def test_a_name_that_is_taken_leaves_the_run_as_it_was(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "mine")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     path = run_file(tmp_path, 'name = "mine"\n' + RUN_FILE)
-    refused(llmzero("run", path, cwd=tmp_path), "mine", "llmzero resume mine")
+    refused(called("run", path, cwd=tmp_path), "mine", "llmzero resume mine")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")} == before
 
 
 def test_a_runs_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     for where in ("file", "file/below"):
-        done = llmzero("run", run_file(tmp_path), "--runs-dir", where, cwd=tmp_path)
+        done = called("run", run_file(tmp_path), "--runs-dir", where, cwd=tmp_path)
         refused(done, where, "directory")
     assert (tmp_path / "file").read_text() == "not a directory"
 
@@ -112,7 +112,7 @@ def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
 
 
 def test_an_unknown_option(tmp_path: Path) -> None:
-    refused(llmzero("ls", "--jsno", cwd=tmp_path), "--jsno")
+    refused(called("ls", "--jsno", cwd=tmp_path), "--jsno")
 
 
 def test_a_bench_without_a_bank_answers_or_a_page(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_bench_without_a_bank_answers_or_a_page(tmp_path: Path) -> None:
         (["--to", "page.txt"], ["page.txt", ".md"]),
         (["--to", "new/report.md"], ["new/report.md", "new is not a directory"]),
     ):
-        refused(llmzero("advisor-bench", *arguments, cwd=tmp_path), *words)
+        refused(called("advisor-bench", *arguments, cwd=tmp_path), *words)
     assert entries(tmp_path) == {"other.json"}
 
 
@@ -135,7 +135,7 @@ def test_a_comparison_whose_page_has_no_place(tmp_path: Path) -> None:
     plan = 'name = "small"\ntasks = ["knights"]\nseeds = [1]\n[strategies.fixed]\nstrategy = "fixed"\n'
     (tmp_path / "plan.toml").write_text(plan)
     for page, words in (("page.txt", [".md"]), ("new/evidence.md", ["new is not a directory"])):
-        refused(llmzero("compare", "plan.toml", "--report", "--to", page, cwd=tmp_path), page, *words)
+        refused(called("compare", "plan.toml", "--report", "--to", page, cwd=tmp_path), page, *words)
     assert entries(tmp_path) == {"plan.toml"}
 
 
@@ -144,59 +144,59 @@ def test_a_comparison_on_a_screen_and_elsewhere_or_without_a_terminal(tmp_path: 
         'name = "small"\ntasks = ["knights"]\nseeds = [1]\n[strategies.fixed]\nstrategy = "fixed"\n'
     )
     for other in (["--report"], ["--list"], ["--to", "report.md"], ["--json"]):
-        refused(llmzero("compare", "plan.toml", "--screen", *other, cwd=tmp_path), "--screen", other[0], "one of them")
-    refused(llmzero("compare", "plan.toml", "--screen", cwd=tmp_path), "--screen", "no terminal", "--report")
+        refused(called("compare", "plan.toml", "--screen", *other, cwd=tmp_path), "--screen", other[0], "one of them")
+    refused(called("compare", "plan.toml", "--screen", cwd=tmp_path), "--screen", "no terminal", "--report")
     assert entries(tmp_path) == {"plan.toml"}
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "many"])
 def test_a_demo_of_no_length(tmp_path: Path, minutes: str) -> None:
-    refused(llmzero("demo", f"--minutes={minutes}", cwd=tmp_path), minutes, "above 0")
+    refused(called("demo", f"--minutes={minutes}", cwd=tmp_path), minutes, "above 0")
 
 
 def test_a_demo_of_an_unknown_task(tmp_path: Path) -> None:
-    refused(llmzero("demo", "--task", "knight", cwd=tmp_path), "knight", "knights")
+    refused(called("demo", "--task", "knight", cwd=tmp_path), "knight", "knights")
     assert entries(tmp_path) == set()
 
 
 def test_a_task_file_of_the_users_that_fails(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("raise RuntimeError('line one\\nline two')\n")
     path = run_file(tmp_path, RUN_FILE.replace('"knights"', '"mine.py:Mine"'))
-    refused(llmzero("run", path, cwd=tmp_path), "mine.py", "RuntimeError", "line one line two")
+    refused(called("run", path, cwd=tmp_path), "mine.py", "RuntimeError", "line one line two")
 
 
 @pytest.mark.parametrize("command", ["attach", "show", "tail", "pause", "stop", "resume"])
 def test_a_run_that_is_not_there(tmp_path: Path, command: str) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero(command, "two", cwd=tmp_path), "two", "one")
+    refused(called(command, "two", cwd=tmp_path), "two", "one")
 
 
 @pytest.mark.parametrize("lines", ["-1", "many", "1.5", "", "9" * 20])
 def test_a_tail_of_no_length(tmp_path: Path, lines: str) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero("tail", "one", f"--lines={lines}", cwd=tmp_path), "whole number, 0 to 100000")
+    refused(called("tail", "one", f"--lines={lines}", cwd=tmp_path), "whole number, 0 to 100000")
 
 
 def test_a_tail_of_nothing(tmp_path: Path) -> None:
-    refused(llmzero("tail", cwd=tmp_path), "RUN")
-    refused(llmzero("tail", "", cwd=tmp_path), "which run?")
+    refused(called("tail", cwd=tmp_path), "RUN")
+    refused(called("tail", "", cwd=tmp_path), "which run?")
 
 
 def test_a_prefix_of_two_runs(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "one-a")
     finished_run(tmp_path / "runs", "one-b")
-    refused(llmzero("show", "one", cwd=tmp_path), "one-a, one-b")
+    refused(called("show", "one", cwd=tmp_path), "one-a, one-b")
 
 
 @pytest.mark.parametrize("command", ["pause", "stop"])
 def test_a_command_to_a_run_that_is_over(tmp_path: Path, command: str) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero(command, "one", cwd=tmp_path), "not running (finished); raise a limit", "llmzero resume one")
+    refused(called(command, "one", cwd=tmp_path), "not running (finished); raise a limit", "llmzero resume one")
 
 
 def test_resuming_a_finished_run_names_the_remedy(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero("resume", "one", cwd=tmp_path), "is finished", "budget", "run.toml")
+    refused(called("resume", "one", cwd=tmp_path), "is finished", "budget", "run.toml")
 
 
 WRITING = [
@@ -218,7 +218,7 @@ WRITING = [
 def test_sql_that_would_write_is_refused_and_changes_nothing(tmp_path: Path, text: str) -> None:
     directory = finished_run(tmp_path / "runs", "one")
     before = directory.database.read_bytes()
-    done = llmzero("sql", "one", text, cwd=tmp_path)
+    done = called("sql", "one", text, cwd=tmp_path)
     refused(done)
     assert directory.database.read_bytes() == before
     assert not list(tmp_path.rglob("stolen.csv"))
@@ -237,18 +237,18 @@ def test_sql_that_would_write_is_refused_and_changes_nothing(tmp_path: Path, tex
 )
 def test_wrong_sql_is_refused(tmp_path: Path, text: str, word: str) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero("sql", "one", text, cwd=tmp_path) if text else llmzero("sql", cwd=tmp_path), word)
+    refused(called("sql", "one", text, cwd=tmp_path) if text else called("sql", cwd=tmp_path), word)
 
 
 def test_sql_with_a_run_and_no_query(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero("sql", "one", cwd=tmp_path), "no query", "llmzero sql one")
+    refused(called("sql", "one", cwd=tmp_path), "no query", "llmzero sql one")
 
 
 def test_resuming_a_run_whose_model_is_gone(tmp_path: Path) -> None:
     directory = finished_run(tmp_path / "runs", "one", state="stopped")
     directory.config.write_text(directory.config.read_text().replace('path = ""', 'path = "/gone"'))
-    refused(llmzero("resume", "one", cwd=tmp_path), "model.path", "/gone")
+    refused(called("resume", "one", cwd=tmp_path), "model.path", "/gone")
     assert not directory.log.exists()
 
 
@@ -262,24 +262,24 @@ def test_a_terminal_without_the_glyphs_gets_other_ones(tmp_path: Path) -> None:
 
 
 def test_sql_in_too_many_words(tmp_path: Path) -> None:
-    refused(llmzero("sql", "SELECT", "1", "FROM nodes", cwd=tmp_path), "quotes")
+    refused(called("sql", "SELECT", "1", "FROM nodes", cwd=tmp_path), "quotes")
 
 
 def test_sql_output_that_cannot_be_written(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "one")
-    refused(llmzero("sql", "one", "SELECT 1", "-o", "no/where.csv", cwd=tmp_path), "no/where.csv")
+    refused(called("sql", "one", "SELECT 1", "-o", "no/where.csv", cwd=tmp_path), "no/where.csv")
 
 
 def test_new_never_overwrites(tmp_path: Path) -> None:
     path = run_file(tmp_path)
     before = path.read_text()
-    refused(llmzero("new", path, cwd=tmp_path), "exists", "not overwritten")
+    refused(called("new", path, cwd=tmp_path), "exists", "not overwritten")
     assert path.read_text() == before
 
 
 def test_new_where_nothing_can_be_written(tmp_path: Path) -> None:
-    refused(llmzero("new", "no/where.toml", cwd=tmp_path), "no/where.toml")
-    refused(llmzero("new", "x.toml", "--task", "knight", cwd=tmp_path), "knight", "knights")
+    refused(called("new", "no/where.toml", cwd=tmp_path), "no/where.toml")
+    refused(called("new", "x.toml", "--task", "knight", cwd=tmp_path), "knight", "knights")
     assert not (tmp_path / "x.toml").exists()
 
 
@@ -288,7 +288,7 @@ def test_the_screens_need_a_terminal(tmp_path: Path) -> None:
 
 
 def test_verbose_shows_where_a_mistake_was_found(tmp_path: Path) -> None:
-    done = llmzero("show", "none", "-v", cwd=tmp_path)
+    done = called("show", "none", "-v", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("llmzero: no run none")

@@ -8,14 +8,14 @@ from typing import Any
 
 from tests.fake_answers import Sensible, serving
 from tests.fake_ollama import Asked, Model, Reply
-from tests.unit.cli_process import llmzero, run_file
+from tests.unit.cli_process import called, llmzero, run_file
 
 GOOD = Sensible()
 BLIND, SEEING = Model("qwen3:8b", ("completion",)), Model("qwen3-vl:8b")
 
 
 def finding(cwd: Path, subject: str, *arguments: str, **extra: Any) -> dict[str, str]:
-    done = llmzero("doctor", "--json", *arguments, cwd=cwd, **extra)
+    done = called("doctor", "--json", *arguments, cwd=cwd, **extra)
     assert done.returncode == 0, done.stderr
     (found,) = [each for each in json.loads(done.stdout) if each["subject"] == subject]
     return dict(found)
@@ -61,7 +61,7 @@ def test_doctor_asks_what_the_engine_asks(tmp_path: Path) -> None:
 
 
 def test_doctor_names_a_host_that_is_no_address(tmp_path: Path) -> None:
-    done = llmzero("doctor", "--host", "ftp://x", cwd=tmp_path)
+    done = called("doctor", "--host", "ftp://x", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--host 'ftp://x' is no address" in done.stderr
     assert "OLLAMA_HOST" in finding(tmp_path, "ollama", OLLAMA_HOST="http://[")["text"]
@@ -108,5 +108,5 @@ def test_a_model_without_sight_is_tested_on_the_cases_alone(tmp_path: Path) -> N
 def test_check_says_whether_the_advisor_of_a_run_file_answers(tmp_path: Path) -> None:
     with serving(None, SEEING) as fake:
         text = f'[task]\nname = "knights"\n[budget]\nsteps = 500\n[advisor]\nhost = "{fake.host}"\n'
-        done = llmzero("check", run_file(tmp_path, text), cwd=tmp_path)
+        done = called("check", run_file(tmp_path, text), cwd=tmp_path)
     assert f"qwen3-vl:8b at {fake.host}" in done.stdout + done.stderr

@@ -18,7 +18,7 @@ from engine.run.config import ModelSection, RunConfig, parse
 from engine.run.findings import CheckFinding
 from tasks import registry
 from tasks.base import Split, TaskError, split_of
-from tests.unit.cli_process import llmzero
+from tests.unit.cli_process import called
 
 BASE = Path(__file__).resolve().parents[2] / "assets" / "tiny" / "dedup"
 REWARD = "MAX_COMPLETION_LENGTH = 22\ndef reward(completion, row):\n    return completion == row['answer'].strip()\n"
@@ -204,7 +204,7 @@ def test_code_that_never_returns_from_c_is_one_error_of_the_check(
 )
 def test_tasks_names_what_the_code_of_a_file_does_to_its_process(folder: Path, code: str, words: str) -> None:
     (folder / "reward.py").write_text(code)
-    done = llmzero("tasks", "rows.jsonl:reward.py:reward", cwd=folder)
+    done = called("tasks", "rows.jsonl:reward.py:reward", cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr.splitlines()[-1]
 
@@ -213,7 +213,7 @@ def test_tasks_names_what_the_code_of_a_file_does_to_its_process(folder: Path, c
 def test_a_resume_and_a_new_run_file_survive_code_that_ends_its_process(folder: Path, words: list[str]) -> None:
     launch.create_run(preflight.resolve(config()).model_copy(update={"name": "one"}), folder / "runs")
     (folder / "reward.py").write_text("import os\nos._exit(4)\n")
-    done = llmzero(*words, cwd=folder)
+    done = called(*words, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert "its code ends the process that runs it (exit status 4)" in done.stderr.splitlines()[-1]
 

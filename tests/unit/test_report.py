@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -15,7 +16,7 @@ from engine.store.writer import Writer
 from llmzero_tui import cli
 from llmzero_tui.files.report.page import block, escape, table
 from tests.engine.store_engine import checkpoint_row, node_row, run_row, small_search
-from tests.unit.cli_process import llmzero
+from tests.unit.cli_process import called, llmzero
 
 HOSTILE = '<script>alert(1)</script> | **bold** [x](javascript:alert(1)) ```\n# heading \x1b[31m\u202e <img src="http://x/y.png">'
 
@@ -64,15 +65,15 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def written(place: Path, *words: str) -> Path:
-    done = llmzero("report", *words, "-o", "out", cwd=place)
+def written(place: Path, *words: str, command: Callable[..., CompletedProcess[str]] = called) -> Path:
+    done = command("report", *words, "-o", "out", cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     return place / "out"
 
 
 def test_a_report_is_one_html_file_without_the_network_and_a_markdown_with_its_figures(place: Path) -> None:
-    out = written(place, "found")
+    out = written(place, "found", command=llmzero)
     assert {path.suffix for path in out.iterdir()} == {".html", ".md", ".svg", ".png"}
     page = Page((out / "report.html").read_text(encoding="utf-8"))
     assert page.addresses
@@ -190,10 +191,10 @@ def test_several_runs_stand_in_one_document(place: Path) -> None:
 
 def test_nothing_is_overwritten_and_an_unknown_run_is_one_line(place: Path) -> None:
     (place / "out").mkdir()
-    done = llmzero("report", "found", "-o", "out", cwd=place)
+    done = called("report", "found", "-o", "out", cwd=place)
     assert (done.returncode, done.stdout) == (2, "")
     assert "exists and is not overwritten" in done.stderr
-    assert llmzero("report", "nowhere", cwd=place).returncode == 2
+    assert called("report", "nowhere", cwd=place).returncode == 2
 
 
 @pytest.mark.parametrize(
