@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -44,7 +43,6 @@ class FinderEntry:
 class Finder(ModalScreen[str | None]):
     """Enter chooses, escape does not."""
 
-    CSS_PATH = Path(__file__).parents[1] / "styles" / "sql.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", show=False),
         Binding("down", "move(1)", show=False, priority=True),

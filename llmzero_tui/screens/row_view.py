@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -36,7 +35,6 @@ class RowView(ModalScreen[None]):
 
     app = getters.app(HostApp)
 
-    CSS_PATH = Path(__file__).parents[1] / "styles" / "sql.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", show=False),
         Binding("right,l,tab", "column(1)", show=False, priority=True),

@@ -40,7 +40,6 @@ class SqlScreen(KeyedScreen):
     """One editor, one table. F5 or ctrl+r runs; from the rows r does too."""
 
     kind = "sql"
-    CSS_PATH = Path(__file__).parents[1] / "styles" / "sql.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("sql", priority=frozenset({"run_query", "interrupt"})),
         Binding("tab", "turn", show=False, priority=True),
