@@ -30,6 +30,8 @@ from tests.tui import sample_run
 LOW, USUAL, LARGE = (80, 24), (120, 40), (160, 50)
 SIZES = (LOW, USUAL, LARGE)
 at_every_size = pytest.mark.parametrize("size", SIZES, ids=[f"{width}x{height}" for width, height in SIZES])
+at_small_sizes = pytest.mark.parametrize("size", [LOW, USUAL], ids=["80x24", "120x40"])
+"""For dialogs, whose width is fixed: on a larger terminal only more of what lies behind them is seen."""
 ROUNDS = 400
 RECTANGLE = re.compile(
     r'<rect fill="([^"]*)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" shape-rendering="crispEdges"/>'

@@ -8,7 +8,7 @@ from llmzero_tui.screens.dialogs import Choose
 from llmzero_tui.screens.help import HelpScreen
 from llmzero_tui.screens.place import AskFile
 from llmzero_tui.screens.settings import SettingsScreen
-from tests.tui.pictures import USUAL, Size, Take, at_every_size
+from tests.tui.pictures import USUAL, Size, Take, at_every_size, at_small_sizes
 
 
 @at_every_size
@@ -21,12 +21,12 @@ def test_settings(picture: Take, size: Size) -> None:
     assert picture(size, "comma", on=SettingsScreen)
 
 
-@at_every_size
+@at_small_sizes
 def test_the_palette(picture: Take, size: Size) -> None:
     assert picture(size, "ctrl+p", on=CommandPalette)
 
 
-@at_every_size
+@at_small_sizes
 def test_what_can_be_written(picture: Take, size: Size) -> None:
     assert picture(size, "w", on=Choose)
 

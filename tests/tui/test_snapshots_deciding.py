@@ -9,7 +9,7 @@ from llmzero_tui.screens.dialogs import AskText, Choose
 from llmzero_tui.screens.edit import EditScreen
 from llmzero_tui.screens.prune import PruneScreen
 from tests.tui.live_engine import RUNNING
-from tests.tui.pictures import USUAL, Size, Take, at_every_size
+from tests.tui.pictures import USUAL, Size, Take, at_every_size, at_small_sizes
 
 
 @at_every_size
@@ -21,7 +21,7 @@ def test_a_decision_that_was_made(picture: Take) -> None:
     assert picture(USUAL, "d", on=DecisionScreen, node=11)
 
 
-@at_every_size
+@at_small_sizes
 def test_the_form_of_a_proposal(picture: Take, size: Size) -> None:
     assert picture(size, "i", "e", "down", on=EditScreen)
 
@@ -30,27 +30,27 @@ def test_the_form_says_what_is_wrong(picture: Take) -> None:
     assert picture(USUAL, "i", "e", "down", "9", "9", on=EditScreen)
 
 
-@at_every_size
+@at_small_sizes
 def test_from_where_to_branch(picture: Take, size: Size) -> None:
     assert picture(size, "i", "enter", "o", "down", on=BranchFrom)
 
 
-@at_every_size
+@at_small_sizes
 def test_a_subtree_is_about_to_be_pruned(picture: Take, size: Size) -> None:
     assert picture(size, "x", on=PruneScreen, node=5)
 
 
-@at_every_size
+@at_small_sizes
 def test_the_budget(picture: Take, size: Size) -> None:
     assert picture(size, "B", "2", "0", "0", "0", on=BudgetScreen)
 
 
-@at_every_size
+@at_small_sizes
 def test_a_note(picture: Take, size: Size) -> None:
     assert picture(size, "n", on=AskText, node=5)
 
 
-@at_every_size
+@at_small_sizes
 def test_the_run_is_about_to_be_stopped(picture: Take, size: Size) -> None:
     assert picture(size, "k", on=AskText, do="stop")
 

@@ -56,14 +56,15 @@ def llmzero(*arguments: str | Path, cwd: Path, timeout: float = 60, **extra: str
 
 def called(*arguments: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """The same in this process, at a fraction of the cost: for what is claimed of a command and not of its process."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    out, err = io.BytesIO(), io.BytesIO()
     with (
-        patch.dict(os.environ, environment(**extra), clear=True), open(os.devnull, encoding="utf-8") as nothing,
-        patch.object(sys, "stdin", nothing), chdir(cwd), redirect_stdout(out), redirect_stderr(err),
+        patch.dict(os.environ, environment(**extra), clear=True), Path(os.devnull).open(encoding="utf-8") as nothing,
+        patch.object(sys, "stdin", nothing), chdir(cwd),
+        redirect_stdout(io.TextIOWrapper(out, encoding="utf-8", write_through=True)),
+        redirect_stderr(io.TextIOWrapper(err, encoding="utf-8", write_through=True)),
     ):  # fmt: skip
         code = main([str(each) for each in arguments])
-    said, told = ((stream.flush(), stream.buffer.getvalue().decode())[1] for stream in (out, err))  # type: ignore[attr-defined]
-    return subprocess.CompletedProcess(arguments, code, said, told)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue().decode(), err.getvalue().decode())
 
 
 def environment(**extra: str) -> dict[str, str]:
