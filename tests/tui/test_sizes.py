@@ -13,7 +13,7 @@ from llmzero_tui.screens.base import KeyedScreen
 from tests.tui.conftest import app_on, until
 from tests.tui.live_engine import Engine
 
-SIZES = [(80, 24), (160, 50), (20, 5), (300, 90), (1, 1), (2, 30), (200, 3), (99, 41)]
+SIZES = [(80, 24), (160, 50), (400, 100), (40, 12), (20, 5), (1, 1), (2, 30), (200, 3), (99, 41)]
 WAYS = {
     "runs": (),
     "filter": ("slash", "k"),
@@ -49,7 +49,7 @@ def drawn(app: LLMZeroApp) -> list[int]:
 async def test_every_screen_lives_through_every_size(runs: Path, engine: Engine, way: str) -> None:
     app = app_on(None, runs)
     random.seed(way)
-    sizes = SIZES + [(random.randint(1, 260), random.randint(1, 80)) for _ in range(2)]
+    sizes = SIZES + [(random.randint(1, 260), random.randint(1, 80)) for _ in range(3)]
     async with app.run_test(size=(120, 40)) as pilot:
         await until(
             pilot, lambda: isinstance(app.screen, KeyedScreen) and getattr(app.screen, "current", None), "the list"
