@@ -13,6 +13,7 @@ USER_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev$(if $(EXTRAS),-$(EXTRAS))
 
 export OMP_NUM_THREADS ?= 1
+unexport PYTHONDONTWRITEBYTECODE  # or each of hundreds of processes would compile the same sources
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-real test-ray test-vllm check lint format bench bench-gpu
