@@ -27,7 +27,7 @@ Lines = Mapping[tuple[str, str], Mapping[int, Line]]
 
 @dataclass(frozen=True, slots=True)
 class SeedMean:
-    """A mean over `n` seeds; the 95% t interval, None with fewer than two."""
+    """A mean of scores over `n` seeds; the 95% t interval, cut off at 0 and 1, None with fewer than two."""
 
     n: int
     value: float
@@ -90,7 +90,7 @@ def mean(values: Sequence[float]) -> SeedMean:
     if len(values) < 2:
         return SeedMean(len(values), centre, None)
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return SeedMean(len(values), centre, (centre - half, centre + half))
+    return SeedMean(len(values), centre, (max(0.0, centre - half), min(1.0, centre + half)))
 
 
 def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDifference | None:

@@ -63,6 +63,7 @@ def test_a_mean_has_the_t_interval_over_seeds_and_none_of_one_seed() -> None:
     assert found.value == pytest.approx(0.72)
     assert found.interval == pytest.approx((0.72 - 4.3027 * 0.02 / 3**0.5, 0.72 + 4.3027 * 0.02 / 3**0.5), abs=1e-5)
     assert mean([0.7]).interval is None
+    assert mean([0.9, 1.0]).interval == pytest.approx((0.95 - 12.7062 * 0.05, 1.0), abs=1e-4), "no score is above 1"
 
 
 def test_paired_differences_use_common_seeds_alone() -> None:
