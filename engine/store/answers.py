@@ -36,9 +36,8 @@ class RequestHandler:
         self._insert_command = queries.load("insert_command").strip()
 
     def hello(self, request: Header) -> Reply:
-        """Who answers here, and how much has been written."""
-        known = {"pid": os.getpid(), "schema_version": SCHEMA_VERSION, "committed": self._writer.committed}
-        return {"id": request["id"], **known}, memoryview(b"")
+        """Who answers here."""
+        return {"id": request["id"], "pid": os.getpid(), "schema_version": SCHEMA_VERSION}, memoryview(b"")
 
     def answer(self, request: Header, job: QueryJob) -> Reply:
         """The reply; a job that is stopped replies as interrupted."""

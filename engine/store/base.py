@@ -32,10 +32,6 @@ class Reader(Protocol):
     def truncated(self) -> bool:
         """Whether the last answer was cut at its limit."""
 
-    def committed(self) -> int | None:
-        """How many changes the engine has written so far: where it is as it was, every question has the answer it had.
-        None where that is not known, as of a file. Raises EngineGone: the engine ended meanwhile."""
-
     def query(self, sql: str, params: Parameters = (), lane: str = "tick", limit: int | None = None) -> pa.Table:
         """The answer as Arrow.
 

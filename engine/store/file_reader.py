@@ -94,9 +94,6 @@ class FileReader:
     def live(self) -> bool:
         return False
 
-    def committed(self) -> int | None:
-        return None
-
     @property
     def truncated(self) -> bool:
         return self._truncated

@@ -6,8 +6,8 @@ Used by the server and the socket reader alone. It must import neither duckdb no
 A frame is the header's length (4 bytes, little endian), the body's length (8 bytes), the header as JSON, the body.
 Requests: {id, sql, params, lane, limit} · {cancel: id} · {id, hello: true} · {id, snapshot: true} · {id, still:
 true}, ended by cancel.
-Replies: {id, rows, truncated} with an Arrow IPC stream as body · {id, error, type} · {id, pid, schema_version,
-committed} · {id, table, …}.
+Replies: {id, rows, truncated} with an Arrow IPC stream as body · {id, error, type} · {id, pid, schema_version} · {id,
+table, …}.
 """
 
 from __future__ import annotations

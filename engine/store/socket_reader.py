@@ -80,12 +80,6 @@ class SocketReader:
     def live(self) -> bool:
         return self._live
 
-    def committed(self) -> int | None:
-        with self._asking:
-            self._send({"hello": True}, TICK_SECONDS)
-            committed: int | None = self._receive()[0].get("committed")
-        return committed
-
     @property
     def truncated(self) -> bool:
         return self._truncated

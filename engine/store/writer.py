@@ -80,11 +80,6 @@ class Writer:
         """Why the last transaction failed; None once one succeeds again."""
         return self._fault
 
-    @property
-    def committed(self) -> int:
-        """How many changes are in the database since it was opened; it grows only once they can be read."""
-        return self._committed
-
     def insert(self, table: str, /, **row: object) -> int:
         """Queues one row; fills `seq` and `ts` (UTC now) where the table has them and they are not given.
 

@@ -74,8 +74,6 @@ class NewsFeed:
 
     def _look(self, path: Path) -> list[News]:
         watched = self._watched[path]
-        if watched.source.resting:
-            return []
         try:
             with watched.source.reader() as reader:
                 live, rows = reader.live, reader.rows(sql("ui_news"))

@@ -77,7 +77,7 @@ class RunFeed:
         glance = quick and self._source.live and not self._source.fresh
         if self._source.fresh:
             self._forget()
-        with self._source.reader(glance=glance) as reader:
+        with self._source.reader() as reader:
             if glance and self._last is not None:
                 self._last = self._glance(reader, self._last, view)
             else:
@@ -95,11 +95,11 @@ class RunFeed:
         self._sparks.forget()
 
     def _again(self, last: RunSnapshot, view: RunView) -> RunSnapshot:
-        """A run in which nothing has happened, seen another way."""
+        """A run at rest, seen another way."""
         if last.detail is not None and self._shows(last, view):
             self._last = replace(last, taken=self.clock())
         else:
-            with self._source.reader(glance=True) as reader:
+            with self._source.reader() as reader:
                 self._last = self._glance(reader, last, view)
         return self._last
 

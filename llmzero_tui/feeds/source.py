@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from engine.errors import Fault
 from engine.store.reader import OpenRun, Reader, open_run
 
 Stamp = tuple[int, int]
@@ -29,20 +28,14 @@ class Source:
     opener: OpenRun = open_run
     _reader: Reader | None = None
     _rest: Stamp | None = None
-    _committed: int | None = None
 
     @contextmanager
-    def reader(self, *, glance: bool = False) -> Iterator[Reader]:
-        """For a whole look, or a `glance` at a part.
-
-        Raises Fault when the engine went away (the next look opens the run anew), UserError when there is no such run;
-        both let go of the reader.
-        """
+    def reader(self) -> Iterator[Reader]:
+        """Raises Fault when the engine went away (the next look opens the run anew), UserError when there is no such
+        run; both let go of the reader."""
         try:
             if self._reader is None:
                 self._reader = self.opener(self.path)
-            if not glance:
-                self._committed = self._reader.committed()  # before the look: what is written during it counts as new
             yield self._reader
         except BaseException:
             self.close()
@@ -55,14 +48,8 @@ class Source:
 
     @property
     def resting(self) -> bool:
-        """Whether nothing can have happened since the last whole look: an engine that has written nothing, or none and
-        the file as it was."""
-        if self._reader is None:
-            return self._rest is not None and self._rest == stamp(self.path) and not held(self.path)
-        try:
-            return self._committed is not None and self._reader.committed() == self._committed
-        except Fault:  # the look after this meets it as well, and says so
-            return False
+        """Whether nothing can have happened since the last look: no engine, and the file as it was."""
+        return self._rest is not None and self._rest == stamp(self.path) and not held(self.path)
 
     @property
     def fresh(self) -> bool:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -198,34 +197,3 @@ def test_a_quick_look_reads_the_view_and_leaves_the_rest(run: Path, engine: Engi
     assert quick.detail.node == 5
     assert quick.events[-1].message != "later"
     assert feed.read(RunView(node=5)).events[-1].message == "later"
-
-
-def test_a_look_at_a_live_run_in_which_nothing_was_written_asks_no_query(run: Path, engine: Engine) -> None:
-    asked: list[str] = []
-
-    class Noting:
-        def __init__(self, reader: Reader) -> None:
-            self._reader = reader
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._reader, name)
-
-        def rows(self, sql: str, *args: Any, **options: Any) -> list[dict[str, Any]]:
-            asked.append(sql)
-            return self._reader.rows(sql, *args, **options)
-
-    feed = RunFeed(run, lambda: NOW, lambda path: Noting(open_run(path)))
-    view = RunView(node=5)
-    before = feed.read(view)
-    asked.clear()
-    assert feed.read(view) == before
-    assert not asked
-    assert feed.read(RunView(node=6)).detail != before.detail  # what was not looked at before is read
-    engine.step(33)
-    asked.clear()
-    assert feed.read(RunView(node=RUNNING)).nodes[RUNNING].trained == 33
-    assert asked
-    engine.writer.insert("events", level="info", kind="note", node_id=None, message="hello", detail="")
-    engine.writer.flush()
-    feed.read(RunView(node=5), quick=True)  # a glance leaves what is new to the look after it
-    assert feed.read(RunView(node=5)).events[-1].message == "hello"

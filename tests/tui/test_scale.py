@@ -173,7 +173,7 @@ def test_a_look_at_what_changed_sees_what_a_look_at_everything_sees(run: Path, t
         template, directory = run, tmp_path
 
     few = settings(
-        max_examples=5, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck),
+        max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate,),  # an example takes seconds: to shrink one would take longer than a test may
     )  # fmt: skip
     run_state_machine_as_test(Here, settings=few)
