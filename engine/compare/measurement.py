@@ -30,7 +30,7 @@ class Measured(LinePart):
     n: int = Field(ge=1)
     greedy: int = Field(ge=0)
     sampled: int = Field(ge=0)
-    seed: int = 0
+    seed: int
     outcomes: str = ""
 
     @model_validator(mode="after")
@@ -61,11 +61,11 @@ class Reported(LinePart):
 
 
 class TrainedNode(LinePart):
-    """A node of the run's tree; the base alone has no parent."""
+    """A node of the run's tree; the base alone has no parent and no step of it from which it branched."""
 
     id: int = Field(ge=0)
     parent: int | None = None
-    branch_step: int = Field(default=0, ge=0)
+    branch_step: int | None = Field(default=None, ge=0)
     steps: int = Field(default=0, ge=0)
     changes: dict[str, bool | int | float | str] = {}
     optimizer: str = "keep"
@@ -104,8 +104,8 @@ class CellLine(LinePart):
         if self.best.node not in known:
             raise ValueError(f"reports node {self.best.node}, which it does not have")
         for node in self.nodes:
-            if node.id and (node.parent not in known or node.parent >= node.id):
-                raise ValueError(f"node {node.id} has no parent before it")
+            if node.id and (node.parent not in known or node.parent >= node.id or node.branch_step is None):
+                raise ValueError(f"node {node.id} has no place before it")
         return self
 
 

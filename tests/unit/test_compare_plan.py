@@ -45,9 +45,12 @@ def written(where: Path, text: str = PLAN) -> list[ComparisonCell]:
 
 def line_of(cell: ComparisonCell, **other: Any) -> dict[str, Any]:
     line = {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash}
-    measured = {"n": 8, "greedy": 4, "sampled": 4}
+    measured = {"n": 8, "greedy": 4, "sampled": 4, "seed": 0}
     spent = {"steps": 60, "segments": 2, "tokens": 900, "trainer_seconds": 80.0, "wall_seconds": 100.0}
-    best, nodes = {"node": 1, "step": 50, "soup": False}, [{"id": 0}, {"id": 1, "parent": 0, "steps": 50}]
+    best, nodes = (
+        {"node": 1, "step": 50, "soup": False},
+        [{"id": 0}, {"id": 1, "parent": 0, "branch_step": 0, "steps": 50}],
+    )
     return {
         **line, "revisions": ["abc1234"], "advisor": "rules", "spent": spent, "base": measured, "test": measured,
         "best": best, "nodes": nodes, "scores": [[0, 0, 8, 1, 1, 0, 0.0, 0, ""]], **other,
@@ -118,17 +121,24 @@ def test_a_line_of_other_settings_is_stale_and_its_cell_pending(tmp_path: Path) 
     assert [line["strategy"] for line in standing.stale] == ["bare"]
 
 
+RIGHT = {"n": 8, "greedy": 4, "sampled": 4, "seed": 0}
+"""A score without the outcomes of its prompts."""
+FIRST = {"id": 1, "parent": 0, "branch_step": 0}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"seed": True}, {"revisions": [1]}, {"test": {}}, {"test": {"n": 0, "greedy": 0, "sampled": 0}},
-        {"test": {"n": 8, "greedy": 9, "sampled": 4}}, {"test": {"n": 8, "greedy": 4, "sampled": "4"}},
-        {"test": {"n": 8, "greedy": 4, "sampled": 4, "outcomes": "aa"}},
-        {"test": {"n": 8, "greedy": 4, "sampled": 4, "outcomes": "\x1b[2J"}},
+        {"seed": True}, {"revisions": [1]}, {"test": {}}, {"test": {"n": 8, "greedy": 4, "sampled": 4}},
+        {"test": {**RIGHT, "n": 0, "greedy": 0, "sampled": 0}}, {"test": {**RIGHT, "greedy": 9}},
+        {"test": {**RIGHT, "sampled": "4"}}, {"test": {**RIGHT, "outcomes": "aa"}},
+        {"test": {**RIGHT, "outcomes": "\x1b[2J"}},
         {"spent": {"steps": 60}}, {"best": {"node": 7, "step": 50, "soup": False}}, {"best": {"node": 1, "step": 50}},
-        {"nodes": [{"id": 0}, {"id": 1, "parent": 1}]}, {"nodes": [{"id": 1, "parent": 2}, {"id": 2, "parent": 1}]},
-        {"nodes": [{"id": 1}]}, {"nodes": ["1"]}, {"scores": [[]]}, {"scores": [[0, 0, 0, 1, 1, 0, 0.0, 0]]},
-        {"scores": [[0, 0, "8", 1, 1, 0, 0.0, 0]]}, {"scores": {"0": []}},
+        {"nodes": [{"id": 0}, {**FIRST, "parent": 1}]},
+        {"nodes": [{**FIRST, "parent": 2}, {**FIRST, "id": 2, "parent": 1}]},
+        {"nodes": [{"id": 1, "branch_step": 0}]}, {"nodes": [{"id": 0}, {"id": 1, "parent": 0}]}, {"nodes": ["1"]},
+        {"scores": [[]]}, {"scores": [[0, 0, 0, 1, 1, 0, 0.0, 0]]}, {"scores": [[0, 0, "8", 1, 1, 0, 0.0, 0]]},
+        {"scores": {"0": []}},
     ],
     ids=str,
 )  # fmt: skip

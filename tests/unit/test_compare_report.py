@@ -48,7 +48,7 @@ def line_of(cell: ComparisonCell, correct: int) -> records.Line:
     return {
         "task": cell.task, "strategy": cell.strategy, "seed": cell.seed, "settings_hash": cell.settings_hash,
         "revisions": ["abc1234"], "advisor": "rules", "base": measured(9), "test": measured(correct),
-        "best": {"node": 1, "step": 25, "soup": False}, "nodes": [{"id": 0}, {"id": 1, "parent": 0, "steps": 50}],
+        "best": {"node": 1, "step": 25, "soup": False}, "nodes": [{"id": 0}, {"id": 1, "parent": 0, "branch_step": 0}],
         "spent": {"steps": 50, "tokens": 1800, "trainer_seconds": 10.0, "wall_seconds": 12.0, "segments": 1},
         "scores": [*rising, [1, 50, 90, 30, 30, 50, 10.0, 1800, ""]],
     }  # fmt: skip

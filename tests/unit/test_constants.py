@@ -39,7 +39,7 @@ SEGMENT, SEGMENTS = 50, 9
 PEERS = constants.PEERS
 SPACE = Space.build({}, registry.get("ladder").space(), batch_size=32)
 MEASUREMENT: Mapping[str, Any] = {
-    "revisions": ["abc"], "advisor": "rules", "base": {"n": 6, "greedy": 1, "sampled": 1},
+    "revisions": ["abc"], "advisor": "rules", "base": {"n": 6, "greedy": 1, "sampled": 1, "seed": 0},
     "spent": {"steps": 1200, "segments": 24, "tokens": 9, "trainer_seconds": 1.0, "wall_seconds": 2.0},
     "best": {"node": 0, "step": 0, "soup": False}, "nodes": [], "scores": [],
 }  # fmt: skip
@@ -260,6 +260,7 @@ def test_constants_that_broke_are_counted_and_left_out(tmp_path: Path) -> None:
                 {
                     "id": node,
                     "parent": parent,
+                    "branch_step": 50 * bool(parent),
                     "intent": intent,
                     "start_steps": 50 * k,
                     "steps": 50,
