@@ -249,7 +249,7 @@ def _lead(reference: Line, line: Line) -> str:
 def _mean(values: Sequence[float]) -> str:
     if not values:
         return "–"
-    mean = stats.mean(values)
+    mean = stats.mean_score(values)
     interval = f" {_interval(mean.interval)}" if mean.interval else ""
     return f"{mean.value:.3f}{interval} ({mean.n})"
 

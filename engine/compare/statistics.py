@@ -7,7 +7,7 @@ is the seed: prompts within a run do not say how another run would have gone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ Lines = Mapping[tuple[str, str], Mapping[int, Line]]
 
 @dataclass(frozen=True, slots=True)
 class SeedMean:
-    """A mean of scores over `n` seeds; the 95% t interval, cut off at 0 and 1, None with fewer than two."""
+    """A mean over `n` seeds or points; the 95% t interval is None with fewer than two."""
 
     n: int
     value: float
@@ -83,14 +83,23 @@ def scores_by_seed(cells: Mapping[int, Line]) -> dict[int, float]:
 
 
 def mean(values: Sequence[float]) -> SeedMean:
-    """Raises ValueError without any value."""
+    """Mean with its 95% t interval. Raises ValueError without any value."""
     from scipy import stats
 
     centre = fmean(values)
     if len(values) < 2:
         return SeedMean(len(values), centre, None)
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return SeedMean(len(values), centre, (max(0.0, centre - half), min(1.0, centre + half)))
+    return SeedMean(len(values), centre, (centre - half, centre + half))
+
+
+def mean_score(values: Sequence[float]) -> SeedMean:
+    """Mean of scores: its interval ends at 0 and 1. Raises ValueError without any value."""
+    found = mean(values)
+    if found.interval is None:
+        return found
+    low, high = found.interval
+    return replace(found, interval=(max(0.0, low), min(1.0, high)))
 
 
 def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDifference | None:

@@ -202,7 +202,7 @@ def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: sta
         outcome["searched"] = {**strategy.scores["test"], "model": strategy.base, "task": strategy.task}
     for which, by_seed in scores.items():
         if by_seed:
-            mean = stats.mean(list(by_seed.values()))
+            mean = stats.mean_score(list(by_seed.values()))
             outcome[which] = {"mean": mean.value, "interval": mean.interval, "seeds": by_seed}
     gain = stats.paired(scores[REPLAY], scores[PLAIN])
     if gain is not None:

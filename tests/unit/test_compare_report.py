@@ -14,7 +14,16 @@ from engine.compare.packing import pack
 from engine.compare.plan import ComparisonCell, cells, load
 from engine.compare.records import replay_cells
 from engine.compare.report import RUNS, ComparisonReport, as_csv, markdown
-from engine.compare.statistics import anytime, best_so_far, group, improvement, mean, paired, scores_by_seed
+from engine.compare.statistics import (
+    anytime,
+    best_so_far,
+    group,
+    improvement,
+    mean,
+    mean_score,
+    paired,
+    scores_by_seed,
+)
 from engine.domain.score import PromptSet, of_outcomes
 from llmzero_tui.commands.compare import report_lines
 
@@ -63,7 +72,13 @@ def test_a_mean_has_the_t_interval_over_seeds_and_none_of_one_seed() -> None:
     assert found.value == pytest.approx(0.72)
     assert found.interval == pytest.approx((0.72 - 4.3027 * 0.02 / 3**0.5, 0.72 + 4.3027 * 0.02 / 3**0.5), abs=1e-5)
     assert mean([0.7]).interval is None
-    assert mean([0.9, 1.0]).interval == pytest.approx((0.95 - 12.7062 * 0.05, 1.0), abs=1e-4), "no score is above 1"
+
+
+def test_the_interval_of_a_mean_score_ends_at_0_and_1_and_that_of_a_mean_difference_does_not() -> None:
+    half = 12.7062 * 0.05
+    assert mean_score([0.9, 1.0]).interval == pytest.approx((0.95 - half, 1.0), abs=1e-4)
+    assert mean_score([0.0, 0.1]).interval == pytest.approx((0.0, 0.05 + half), abs=1e-4)
+    assert mean([-0.1, 0.0]).interval == pytest.approx((-0.05 - half, -0.05 + half), abs=1e-4)
 
 
 def test_paired_differences_use_common_seeds_alone() -> None:
