@@ -36,6 +36,7 @@ from engine.executors.base import Executor
 from engine.executors.factory import make as make_executor
 from engine.files import whole
 from engine.host.model_files import find_model
+from engine.host.priority import lower_session
 from engine.run import config as run_file
 from engine.run import source_policy, trackers
 from engine.run.config import RunConfig
@@ -71,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, default=None)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    lower_session()
     tell = _ReadyLine(options.ready_fd)
     try:
         return _serve(RunDirectory(options.run_dir.resolve()), tell)

@@ -20,6 +20,7 @@ from typing import BinaryIO, NoReturn
 
 from pydantic import ValidationError
 
+from engine.host.priority import lower_session
 from engine.training import events
 from engine.training.control import JobControl
 from engine.training.events import SegmentEnd
@@ -110,6 +111,7 @@ def main() -> None:
     die_with(arguments.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is for the engine
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    lower_session()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     control, jobs = JobControl(lambda *job: abandon(channel, *job)), queue.SimpleQueue[Job]()
     threading.Thread(target=read_requests, args=(channel.requests, control, jobs), name="requests", daemon=True).start()

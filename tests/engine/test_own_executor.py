@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
 import pytest_asyncio
 
 from engine.executors.local import LocalExecutor
+from engine.host.priority import AUTOGROUP
 from engine.testing.executors import ExecutorConformance, next_event
 from tests.unit.test_own_parts import example
 
@@ -26,9 +28,14 @@ async def executor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lo
     await made.close()
 
 
+async def test_its_workers_yield_to_others(executor: LocalExecutor) -> None:
+    """To other sessions, too, where the kernel weighs those."""
+    nice = psutil.Process().nice() + 5
+    assert [psutil.Process(pid).nice() for pid in executor.pids] == [nice]
+    if AUTOGROUP.exists():
+        weights = [Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii") for pid in executor.pids]
+        assert [weight.split()[-1] for weight in weights] == [str(nice)]
+
+
 class TestMyExecutor(ExecutorConformance):
     """Every promise, with workers that are nice."""
-
-
-async def test_its_workers_yield_to_others(executor: LocalExecutor) -> None:
-    assert [psutil.Process(pid).nice() for pid in executor.pids] == [psutil.Process().nice() + 5]
