@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -24,6 +25,7 @@ KEPT, ALL = 8, 1_000_000
 """Checkpoints whose files stay: the default of `training.keep_checkpoints`, and every one."""
 
 
+@cache  # a search of 24 segments a worker is, with 4 workers, one of 96
 def simulated(strategy: str, workers: int, segments: int, keep: int, seeds: int) -> tuple[float, float]:
     """Speed-up over one worker at equal steps, where all segments take equal time, and the true accuracy found."""
     clocks, found = [], []
