@@ -16,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE  # or each of hundreds of processes would compile the same sources
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-real test-ray test-vllm check lint format bench bench-gpu
+.PHONY: help setup demo test test-long test-slow test-real test-ray test-vllm check lint format bench bench-gpu
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
@@ -40,10 +40,15 @@ $(DEV_STAMP): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the terminal
 	$(BIN)/llmzero demo
 
-test: $(DEV_STAMP)  ## every test that needs no GPU and less than a minute
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile  # three on two cores: many tests wait for other processes
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile  # three on two cores: many tests wait for other processes
 
-test-slow: $(DEV_STAMP)  ## the long tests: real searches, real learning
+test: $(DEV_STAMP)  ## every test that needs no GPU and less than a quarter of a minute or so
+	$(PYTEST)
+
+test-long: $(DEV_STAMP)  ## tests of up to two minutes: kills and faults in whole searches, whole sessions by keys
+	$(PYTEST) -m long
+
+test-slow: $(DEV_STAMP)  ## the slowest: every moment of a kill, real learning
 	$(BIN)/python -m pytest -m slow
 
 test-real:  ## two pretrained models through the real engine, 135M and 270M; downloads them once, 331 MB
@@ -67,7 +72,7 @@ format: $(DEV_STAMP)  ## rewrite the sources in the house's style
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-check: format lint test  ## the whole loop before a commit
+check: format lint test test-long  ## the whole loop before a commit
 
 bench: $(DEV_STAMP)  ## overhead against a bare TRL script, and how fast the terminal is
 	@for each in advisor_idle advisor_requests learning overhead tui; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each || exit 1; done

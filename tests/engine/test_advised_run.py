@@ -140,6 +140,7 @@ def test_without_a_server_the_rules_advise_and_say_why(tmp_path: Path) -> None:
     assert live.rows(directory, "SELECT advisor FROM runs") == [{"advisor": "rules"}]
 
 
+@pytest.mark.long
 def test_a_slow_model_that_only_reads_never_holds_the_trainer_and_its_words_appear_while_written(
     tmp_path: Path,
 ) -> None:
@@ -177,6 +178,7 @@ def test_an_engine_that_is_ended_while_a_model_writes_ends_soon(tmp_path: Path) 
     assert calls[0]["error"].startswith("cancelled: ")
 
 
+@pytest.mark.long
 def test_a_search_survives_faults_at_random(tmp_path: Path) -> None:
     rng, good, thrown = random.Random(4), Sensible(4), Counter[str]()
     fakes: list[FakeOllama] = []

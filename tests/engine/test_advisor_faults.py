@@ -108,6 +108,7 @@ def survived(tmp_path: Path, nodes: int, seed: int, calls: int, model: Model, wa
     return executor
 
 
+@pytest.mark.long
 def test_a_search_survives_faults_at_random_and_no_fault_holds_the_worker(tmp_path: Path) -> None:
     executor = survived(tmp_path, nodes=14, seed=1, calls=4, model=BLIND, wait=0)
     assert max(executor.idleness.gaps) < TIMEOUT

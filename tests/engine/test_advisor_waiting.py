@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from engine.advisors.factory import make
 from engine.run.config import parse
 from engine.store.reader import open_run
@@ -25,6 +27,7 @@ validation_prompts = 64
 """
 
 
+@pytest.mark.long
 def test_a_slow_model_is_not_waited_for_and_its_late_proposals_train_later(tmp_path: Path) -> None:
     with serving(slow(4.0), Model(capabilities=("completion",))) as fake:
         fake.serial = True
@@ -46,6 +49,7 @@ def test_a_slow_model_is_not_waited_for_and_its_late_proposals_train_later(tmp_p
     assert max(executor.idleness.gaps) < 3.0, "a worker waited for the model"
 
 
+@pytest.mark.long
 def test_a_model_that_does_not_qualify_is_told_and_the_rules_advise(tmp_path: Path) -> None:
     with serving(lambda _: Reply('{"answer": "E"}')) as fake:
         advisor = make("auto", host=fake.host, model="qwen3-vl:8b", timeout=20)

@@ -56,6 +56,7 @@ def plan(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # real training, twice; a minute on a machine that does nothing else
 def test_a_killed_comparison_goes_on_where_it_was_and_runs_no_cell_twice(plan: Path) -> None:
     first = compare(plan, "--keep", "none")

@@ -47,6 +47,7 @@ class Killed(BaseException):
     """In the place of a kill."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # real training; a minute on a machine that does nothing else
 def test_a_recorded_bank_is_scored_and_a_search_replayed_on_it(tmp_path: Path) -> None:
     plan, runs = tmp_path / "plan.toml", tmp_path / "runs"

@@ -30,6 +30,7 @@ def test_the_middle_is_asked_more_when_it_fell_behind_and_the_end_less_when_it_i
     assert [len(each.samples) for each in scored] == [min(10, middle), min(10, end)]
 
 
+@pytest.mark.long
 def test_in_two_parts_the_same_prompts_get_the_same_greedy_answers(make_spec: Spec) -> None:
     def greedy(look: int) -> tuple[list[str], list[int]]:
         evaluation = EvaluationSpec(n=ALL, samples=ALL)

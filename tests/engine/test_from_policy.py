@@ -37,6 +37,7 @@ def begin(runs: Path, asked: str) -> RunDirectory:
     return launch.find_run(runs, "new")
 
 
+@pytest.mark.long
 def test_a_search_from_a_policy_goes_on_without_the_old_run_and_at_another_place(runs: Path) -> None:
     new = begin(runs, "old")
     wait_for("the base's score", lambda: rows(new, "SELECT 1 FROM checkpoints WHERE node_id = 0"))

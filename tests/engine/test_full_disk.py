@@ -59,6 +59,7 @@ def test_the_end_of_a_run_waits_for_room_and_is_written_then(stuck: tuple[int, R
     assert "Traceback" not in directory.log.read_text()
 
 
+@pytest.mark.long
 def test_an_engine_that_waits_for_room_can_be_ended_and_the_run_resumed(stuck: tuple[int, RunDirectory]) -> None:
     engine, directory = stuck
     os.kill(engine, signal.SIGTERM)

@@ -28,6 +28,7 @@ def run(tmp_path: Path) -> Iterator[RunDirectory]:
         live.kill(directory)
 
 
+@pytest.mark.long
 def test_a_killed_search_over_adapters_goes_on_and_its_winner_is_exported(run: RunDirectory, tmp_path: Path) -> None:
     live.start(run)
     live.wait_for_rows(run, "SELECT 1 FROM nodes WHERE state = 'running' AND node_id > 1")
@@ -55,6 +56,7 @@ def test_a_killed_search_over_adapters_goes_on_and_its_winner_is_exported(run: R
     assert torch.allclose(merged, adapted, atol=1e-4)
 
 
+@pytest.mark.long
 def test_the_base_that_is_gone_is_one_line_at_an_export(
     run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

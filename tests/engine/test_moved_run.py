@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from engine.run.rundir import RunDirectory
 from tests.engine import live
 
 
+@pytest.mark.long
 def test_a_run_that_is_moved_while_it_trains_says_so_and_is_resumed_there(tmp_path: Path) -> None:
     directory = live.create(tmp_path, nodes=2, segment_steps=4)
     live.start(directory)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from engine.controller.retention import drop_optimizer
 from engine.training.events import MANIFEST, OPTIMIZER
 from tests.engine.conftest import Spec
@@ -15,6 +17,7 @@ def size(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.iterdir())
 
 
+@pytest.mark.long
 def test_a_policy_alone_is_smaller_and_trained_from_anew_and_others_keep_their_moments(make_spec: Spec) -> None:
     closed, open_ = (
         Path(each.directory) for each in checkpoints(finished(run(make_spec(steps=2, checkpoint_every=1))))

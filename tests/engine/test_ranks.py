@@ -50,6 +50,7 @@ class TestTwoProcesses(ExecutorConformance):
     """A worker of two processes keeps the promises of every executor."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 async def test_a_killed_rank_is_one_crashed_segment_and_no_orphan(
     executor: LocalExecutor, make_spec: Spec, rank: int

@@ -36,6 +36,7 @@ FROM nodes WHERE node_id > 0 ORDER BY node_id
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # two real runs; a minute on a machine that does nothing else
 def test_a_schedule_is_trained_again_stage_by_stage_beside_plain_grpo_and_not_twice(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(tomli_w.dumps(STRATEGY), encoding="utf-8")

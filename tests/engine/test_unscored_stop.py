@@ -25,6 +25,7 @@ def stop_while_scoring(spec: events.SegmentSpec) -> list[Line]:
     return run(spec, control, hear)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 4])
 def test_the_last_checkpoint_is_saved_and_scored_by_the_next_worker(make_spec: Spec, rank: int) -> None:
     lora = {"lora": events.LoraSpec(rank=rank, scaling=2.0)} if rank else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from engine.training import policy
@@ -9,6 +10,7 @@ from tests.engine.conftest import Spec
 from tests.engine.training_runs import checkpoints, finished, metrics, run, weights
 
 
+@pytest.mark.long
 def test_bf16_weights_are_trained_saved_and_gone_on_from(make_spec: Spec) -> None:
     spec = make_spec(steps=2, checkpoint_every=2, dtype="bf16", configuration={"learning_rate": 5e-3, "beta": 0.1})
     [first] = checkpoints(finished(run(spec)))

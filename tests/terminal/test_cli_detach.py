@@ -27,6 +27,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
         live.kill(directory)
 
 
+@pytest.mark.long
 def test_leaving_the_terminal_in_any_way_leaves_the_engine_training(place: Path) -> None:
     terminal = Terminal(place, "run", str(run_file(place, ENDLESS)))
     directory = RunDirectory(place / "runs" / "endless")

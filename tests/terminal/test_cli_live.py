@@ -87,6 +87,7 @@ def test_ctrl_c_stops_a_runaway_query_over_a_run_at_rest(place: Path) -> None:
     ask_without_end_and_interrupt(place)
 
 
+@pytest.mark.long
 def test_a_run_without_a_terminal_tells_what_happens_and_ends_with_its_result(place: Path) -> None:
     done = llmzero("run", run_file(place, 'name = "whole"\n' + RUN_FILE), cwd=place, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -155,6 +156,7 @@ def test_ctrl_c_leaves_the_engine_training(left: Left) -> None:
     live.wait_for_rows(left.directory, "SELECT 1 FROM metrics WHERE seq > ?", before)
 
 
+@pytest.mark.long
 def test_a_live_run_is_listed_asked_paused_stopped_and_resumed(endless: RunDirectory) -> None:
     directory, place = endless, endless.path.parents[1]
     assert json.loads(llmzero("ls", "--json", cwd=place).stdout)[0]["state"] == "training"

@@ -29,6 +29,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
     live.kill(RunDirectory(tmp_path / "runs" / "session"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 def test_a_whole_session_by_keys_alone(tmux: Tmux, tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "runs" / "session")

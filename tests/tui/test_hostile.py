@@ -78,6 +78,7 @@ def walk(terminal: Terminal, nodes: int) -> None:
             press(terminal, "\x1b")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("run", "nodes"), [("poisoned", 20), ("broken", 6)])
 def test_no_screen_of_a_run_lets_a_sequence_through(poisoned: Path, tmp_path: Path, run: str, nodes: int) -> None:
     terminal = opened(poisoned, tmp_path, "attach", run)

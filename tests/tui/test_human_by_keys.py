@@ -78,6 +78,7 @@ async def begun(pilot: Pilot[int], app: LLMZeroApp) -> RunScreen:
     return app.screen
 
 
+@pytest.mark.long
 async def test_a_whole_hand_is_carried_out_by_the_engine(app: LLMZeroApp) -> None:
     assert app.first_run is not None
     run = app.first_run

@@ -168,6 +168,7 @@ def rounded(value: object) -> str:
     return re.sub(r"-?\d+\.\d+(e[+-]\d+)?", lambda number: f"{float(number[0]):.10g}", repr(value))
 
 
+@pytest.mark.long
 def test_a_look_at_what_changed_sees_what_a_look_at_everything_sees(run: Path, tmp_path: Path) -> None:
     class Here(Watched):
         template, directory = run, tmp_path

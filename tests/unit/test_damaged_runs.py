@@ -167,6 +167,7 @@ def test_an_engine_makes_no_tables_in_a_foreign_database(tmp_path: Path) -> None
         assert file.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("mine",)]
 
 
+@pytest.mark.long
 def test_a_stopped_engine_is_named_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = finished_run(tmp_path / "runs", "bad")
     with engine_process(run.path) as engine:
