@@ -46,7 +46,7 @@ test: $(DEV_STAMP)  ## every test that needs no GPU and less than a quarter of a
 	$(PYTEST)
 
 test-long: $(DEV_STAMP)  ## tests of up to two minutes: kills and faults in whole searches, whole sessions by keys
-	$(PYTEST) -m long
+	$(PYTEST) -m long $$(grep -rl --include='*.py' mark.long tests)
 
 test-slow: $(DEV_STAMP)  ## the slowest: every moment of a kill, real learning
 	$(BIN)/python -m pytest -m slow

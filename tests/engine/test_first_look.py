@@ -12,6 +12,7 @@ LOOK, ALL = 8, 24
 WORSE, ALIKE = "3" * ALL, ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("begun", "middle", "end"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import engine.analysis.learning_curve  # noqa: F401 - not while the simulated run waits for nobody
 from engine.run.config import BudgetSection
 from engine.run.rundir import RunDirectory
@@ -14,6 +16,7 @@ from tests.engine.steered import Hand, config, steer
 ENDS = "SELECT best, node_id, steps, mean FROM forecasts WHERE at_end AND best"
 
 
+@pytest.mark.long
 def test_forecasts_follow_scores_and_limits_and_end_with_the_budget(tmp_path: Path) -> None:
     async def watches(hand: Hand) -> None:
         [first] = await hand.until(ENDS)

@@ -48,6 +48,7 @@ def stuck(runs: Path) -> tuple[int, RunDirectory]:
     return engine, directory
 
 
+@pytest.mark.long
 def test_the_end_of_a_run_waits_for_room_and_is_written_then(stuck: tuple[int, RunDirectory]) -> None:
     engine, directory = stuck
     assert directory.holder() is not None
@@ -97,6 +98,7 @@ def without_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return lack
 
 
+@pytest.mark.long
 def test_a_run_that_paused_for_room_goes_on_by_itself_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,13 +14,16 @@ from engine.host.priority import AUTOGROUP
 from engine.testing.executors import ExecutorConformance, next_event
 from tests.unit.test_own_parts import example
 
+NICENESS = 1
+"""Little, or a busy machine would keep them waiting beyond what the tests wait."""
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def executor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalExecutor]:
     made: LocalExecutor = example("my_executor").NiceExecutor(
-        1, tmp_path_factory.mktemp("logs"), niceness=5, env={"OMP_NUM_THREADS": "1"}
+        1, tmp_path_factory.mktemp("logs"), niceness=NICENESS, env={"OMP_NUM_THREADS": "1"}
     )
     await made.start()
     assert (await next_event(made)).kind == "ready"
@@ -30,7 +33,7 @@ async def executor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lo
 
 async def test_its_workers_yield_to_others(executor: LocalExecutor) -> None:
     """To other sessions, too, where the kernel weighs those."""
-    nice = psutil.Process().nice() + 5
+    nice = psutil.Process().nice() + NICENESS
     assert [psutil.Process(pid).nice() for pid in executor.pids] == [nice]
     if AUTOGROUP.exists():
         weights = [Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii") for pid in executor.pids]

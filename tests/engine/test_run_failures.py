@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from engine.advisors.rules import RulesAdvisor
 from engine.controller.loop import MAX_FAILURES
 from engine.run.config import parse
@@ -52,6 +54,7 @@ class NoStart(SimulatedExecutor):
         )
 
 
+@pytest.mark.long
 def test_segments_that_cannot_begin_are_no_tries_and_the_run_ends_at_the_second(tmp_path: Path) -> None:
     config, where = parse(RUN_FILE), tmp_path / "broken"
     state, directory = search(config, where, NoStart(0.0), RulesAdvisor())

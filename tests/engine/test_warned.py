@@ -62,6 +62,7 @@ def test_warnings_are_bounded(told: list[events.LibraryWarning]) -> None:
     assert max(len(each.text) for each in told) <= LONGEST
 
 
+@pytest.mark.long
 def test_a_worker_tells_what_a_library_warns_of(worker: Worker, make_spec: Spec) -> None:
     ask(worker, events.Train(segment=make_spec("Warns", steps=2)))
     while (warned := hear(worker, "warned")).source != "some_library":

@@ -39,6 +39,7 @@ def refused(run: RunDirectory, *words: str) -> str:
     return done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_what_does_not_fit_is_refused_in_one_line(run: RunDirectory) -> None:
     waiting = live.wait_for_rows(run, PENDING)
@@ -50,6 +51,7 @@ def test_what_does_not_fit_is_refused_in_one_line(run: RunDirectory) -> None:
     assert "a whole number" in refused(run, "prune", "two")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_script_decides_proposals_and_branches_as_a_human_on_the_screen_does(run: RunDirectory) -> None:
     first = live.wait_for_rows(run, PENDING)[0]["node_id"]
@@ -87,6 +89,7 @@ def test_a_script_decides_proposals_and_branches_as_a_human_on_the_screen_does(r
     live.wait_for_rows(run, "SELECT 1 FROM proposals WHERE state = 'approved' AND decided_by = 'auto'")
 
 
+@pytest.mark.long
 def test_a_run_at_rest_takes_no_command(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "old")
     for words in (("approve",), ("prune", "1"), ("gate", "auto"), ("budget", "--steps", "9"), ("note", "1", "x")):

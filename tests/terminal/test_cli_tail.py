@@ -85,6 +85,7 @@ def objects(lines: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
 
 
+@pytest.mark.long
 def test_tail_follows_a_run_to_its_end_and_every_line_is_an_object(whole: Watched) -> None:
     place, told = whole.place, whole.told
     assert {each["type"] for each in told} == {"event", "activity", "training", "run"}

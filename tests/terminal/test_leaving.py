@@ -28,6 +28,7 @@ def sample(place: Path, name: str, state: str) -> RunDirectory:
     return directory
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("view", ["", "S"], ids=["tree", "samples"])
 def test_nothing_is_left_of_a_run_at_rest(tmp_path: Path, view: str) -> None:
     sample(tmp_path, "rest", "finished")
@@ -43,6 +44,7 @@ def test_nothing_is_left_of_a_run_at_rest(tmp_path: Path, view: str) -> None:
     assert terminal.child.exitstatus == 0
 
 
+@pytest.mark.long
 def test_only_the_way_back_is_left_of_a_run_that_goes_on(tmp_path: Path) -> None:
     directory = sample(tmp_path, "goes-on", "training")
     lock = RunLock(directory, Holder(os.getpid(), "0", "2026-03-02T09:00:00+00:00"))

@@ -282,6 +282,7 @@ def counting(opened: list[str]) -> Callable[[Path], Reader]:
     return opener
 
 
+@pytest.mark.long
 def test_hundreds_of_runs_are_read_a_few_at_a_look_what_is_on_the_screen_first(many: Path) -> None:
     opened: list[str] = []
     feed = RunsFeed(many, lambda: sample_run.NOW, counting(opened))

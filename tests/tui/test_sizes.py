@@ -45,6 +45,7 @@ def drawn(app: LLMZeroApp) -> list[int]:
     return [sum(segment.cell_length for segment in line) for line in app.screen._compositor.render_strips()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_screen_lives_through_every_size(runs: Path, engine: Engine, way: str) -> None:
     app = app_on(None, runs)

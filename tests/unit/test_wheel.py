@@ -55,6 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("wheel", place / archive.name.removesuffix(".tar.gz"), place)
 
 
+@pytest.mark.long
 def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path) -> None:
     """SQL, prompts, styles and saved queries are beside the modules; a base is six files."""
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
