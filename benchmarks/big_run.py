@@ -20,9 +20,9 @@ from pathlib import Path
 import duckdb
 
 from engine.run import config
-from engine.store.protocol import SCHEMA_VERSION
+from engine.store.database import prepare
 from tests.tui.live_engine import Engine, live, obey
-from tests.tui.sample_run import DEFAULTS, RUN_FILE, SPACE, START, STORE
+from tests.tui.sample_run import DEFAULTS, RUN_FILE, SPACE, START
 
 METRICS = (
     "reward", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio", "clip_ratio/region_mean",
@@ -136,9 +136,7 @@ def write(run: Path, what: str, statements: str, state: str, values: dict[str, o
     ended = START + timedelta(days=3) if state == "finished" else None
     given = {"values": json.dumps(DEFAULTS), "start": START, "segment": SEGMENT, "names": list(METRICS), **values}
     with duckdb.connect(str(run / "run.duckdb")) as con:
-        for name in ("schema.sql", "views.sql"):
-            con.execute((STORE / name).read_text(encoding="utf-8"))
-        con.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+        prepare(con, run / "run.duckdb")
         con.execute(
             "INSERT INTO runs BY NAME SELECT $1 AS name, 'knights' AS task, 'assets/tiny/knights' AS model, "
             "'llmzero' AS strategy, 'rules' AS advisor, $2 AS state, $3 AS reason, $4 AS config, $5 AS space, "

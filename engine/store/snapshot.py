@@ -15,7 +15,7 @@ import duckdb
 
 from engine.errors import UserError, short
 from engine.run.rundir import refuse_files_of_runs
-from engine.store.database import HERE, open_database
+from engine.store.database import HERE, create_views, open_database
 from engine.store.errors import StoreFault, one_line
 from engine.store.protocol import SCHEMA_VERSION
 from engine.store.reader import Reader, open_run
@@ -94,6 +94,6 @@ def _copy(reader: Reader, copy: duckdb.DuckDBPyConnection) -> int:
         copy.execute(f'INSERT INTO "{name}" BY NAME SELECT * FROM piece')  # noqa: S608
         copy.unregister("piece")
     copy.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
-    copy.execute((HERE / "views.sql").read_text(encoding="utf-8"))
+    create_views(copy, (HERE / "views.sql").read_text(encoding="utf-8"))
     copy.execute("COMMIT")
     return rows

@@ -1,4 +1,4 @@
--- Views for the questions people ask. Replaced at every opening for writing, so that an old run gets the new ones.
+-- Views for the questions people ask. An opening for writing replaces them where they are not these, so that an old run gets the new ones.
 
 -- The 95% Wilson interval of k successes out of n trials (both may be fractional); NULL where n is 0. As engine/domain/score.py has it.
 CREATE OR REPLACE MACRO wilson_low(k, n) AS CASE WHEN n > 0 THEN

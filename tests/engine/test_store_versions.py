@@ -48,13 +48,18 @@ def columns(database: Path) -> dict[str, list[str]]:
         return found
 
 
+def written(directory: Path) -> Path:
+    """The file of a finished run."""
+    writer = Writer(directory / "run.duckdb")
+    small_search(writer)
+    writer.close()
+    return directory / "run.duckdb"
+
+
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """The directory of a finished run of version 1."""
-    writer = Writer(tmp_path / "run.duckdb")
-    small_search(writer)
-    writer.close()
-    aged(tmp_path / "run.duckdb", 1)
+    aged(written(tmp_path), 1)
     return tmp_path
 
 
@@ -74,6 +79,31 @@ def test_an_engine_brings_an_old_file_up_to_date_and_loses_nothing(old: Path, tm
     fresh = Writer(tmp_path / "new" / "run.duckdb")
     fresh.close()
     assert columns(old / "run.duckdb") == columns(tmp_path / "new" / "run.duckdb")
+
+
+def test_views_are_replaced_where_they_are_others_and_left_where_they_are_the_same(tmp_path: Path) -> None:
+    database = tmp_path / "run.duckdb"
+
+    def opened_after(*statements: str) -> list[str]:
+        with duckdb.connect(str(database)) as tool:
+            for statement in statements:
+                tool.execute(statement)
+        Writer(database).close()
+        return columns(database)["scores"]
+
+    ours = opened_after()
+    assert opened_after("CREATE OR REPLACE VIEW scores AS SELECT 1 AS one") == ["one"]  # by hand: not looked for
+    assert opened_after("UPDATE meta SET value = 'those of another version' WHERE key = 'views'") == ours
+
+
+def test_a_copy_keeps_what_its_own_views_are(tmp_path: Path) -> None:
+    with duckdb.connect(str(written(tmp_path))) as tool:
+        tool.execute("UPDATE meta SET value = 'those of another version' WHERE key = 'views'")
+    snapshot(tmp_path, tmp_path / "copy.duckdb")
+    Writer(tmp_path / "run.duckdb").close()
+    sql = "SELECT value FROM meta WHERE key = 'views'"
+    with duckdb.connect(str(tmp_path / "copy.duckdb")) as copy, duckdb.connect(str(tmp_path / "run.duckdb")) as run:
+        assert copy.execute(sql).fetchone() == run.execute(sql).fetchone()
 
 
 def test_a_file_that_was_brought_up_to_date_is_so_only_once(old: Path) -> None:
@@ -101,9 +131,7 @@ def test_an_old_file_is_read_with_the_questions_of_now_and_left_as_it_is(old: Pa
 def test_an_old_run_beside_a_new_one_answers_one_query(old: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.mkdir()
-    writer = Writer(new / "run.duckdb")
-    small_search(writer)
-    writer.close()
+    written(new)
     many = ManyRuns([old, new], QueryLimits.given())
     before, now = many.query(
         "SELECT run, count(*) AS n, count(note) AS notes, max(value) AS best "

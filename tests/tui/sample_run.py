@@ -20,10 +20,9 @@ import duckdb
 
 from engine.domain.space import Space, Value
 from engine.run import config
-from engine.store.protocol import SCHEMA_VERSION
+from engine.store.database import prepare
 from tests.tui import sample_words
 
-STORE = Path(__file__).resolve().parents[2] / "engine" / "store"
 START = datetime(2026, 3, 2, 9, 0, 0)
 NOW = START + timedelta(minutes=14, seconds=3)
 HOSTILE = "[/foo] [b]bold[/b] \x1b[31mred\x1b[0m \u202eevil\u202c \x07bell [@click=app.quit]x[/]"
@@ -325,7 +324,6 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
     rng = random.Random(7)
     rows = _Rows()
     ended = NOW if state in ("finished", "stopped", "failed") else None
-    rows.add("meta", "schema_version", str(SCHEMA_VERSION))
     done = state == "finished"
     picked = (10, 50, "segments/10/checkpoint-50") if done else (None, None, None)
     named = ("#10 step 50", "[[10,50]]") if done else (None, None)
@@ -356,8 +354,7 @@ def build(directory: Path, *, name: str = "knights-01", state: str = "training",
         rows.add("evaluations", rows.next(), 10, 50, "segments/10/checkpoint-50", "final", "test", 0, 1024, 612, 551,
                  2.1, NOW, None, None, *named)  # fmt: skip
     with duckdb.connect(str(run / "run.duckdb")) as con:
-        for name in ("schema.sql", "views.sql"):
-            con.execute((STORE / name).read_text(encoding="utf-8"))
+        prepare(con, run / "run.duckdb")
         rows.write(con)
     return run
 
