@@ -48,6 +48,7 @@ class StoreServer:
         self._thread = threading.Thread(target=self._serve, name="store-server", daemon=True)
         self._listening: socket.socket | None = None
         self._ready = threading.Event()
+        self._ending = False
 
     def start(self) -> None:
         """Listens; viewers can connect when this returns. The caller holds the database, so a socket file left here is
@@ -79,15 +80,23 @@ class StoreServer:
         )
         self._ready.set()
         self._loop.run_forever()
+        # Not before: asyncio forgets a viewer whom it accepts while it stops to listen, and that one waits for ever.
+        while late := asyncio.all_tasks(self._loop):
+            self._loop.run_until_complete(asyncio.gather(*late, return_exceptions=True))
+        self._accepting.close()
+        self._loop.run_until_complete(asyncio.sleep(0))  # what was aborted is closed a turn later
 
     async def _end(self) -> None:
-        self._accepting.close()
+        self._ending = True
         conversations = list(self._conversations)
         for task in conversations:
             task.cancel()
         await asyncio.gather(*conversations, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._ending:
+            writer.transport.abort()
+            return
         task = asyncio.ensure_future(ViewerConnection(self._answers, self._pools, writer).hold(reader))
         self._conversations.add(task)
         try:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -681,6 +682,32 @@ def test_a_viewer_of_a_run_at_rest_does_not_stop_it_from_being_taken_up(tmp_path
         assert again.live
         assert again.rows("SELECT name FROM runs") == [{"name": tmp_path.name}]
         again.close()
+
+
+def test_a_viewer_that_connects_while_the_server_closes_is_let_go(tmp_path: Path) -> None:
+    engine = start(tmp_path)
+    busy, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        busy.set()
+        free.wait(20)
+
+    engine.server._loop.call_soon_threadsafe(hold)
+    assert busy.wait(20)
+    viewers = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(8)]
+    for viewer in viewers:  # the kernel takes them, the server learns of them when it is free again
+        viewer.connect(str(tmp_path / "engine.sock"))
+    closing = threading.Thread(target=engine.server.close)
+    closing.start()
+    wait_until(lambda: not (tmp_path / "engine.sock").exists())
+    free.set()
+    closing.join(20)
+    for viewer in viewers:
+        viewer.settimeout(5)
+        with suppress(ConnectionError):
+            assert viewer.recv(1) == b""
+        viewer.close()
+    engine.writer.close()
 
 
 def test_a_server_may_be_closed_at_once_or_without_a_start(tmp_path: Path) -> None:
