@@ -39,22 +39,25 @@ class PairedDifference:
     """One strategy less another over the seeds that both have.
 
     Attributes:
-        interval: 95% bootstrap interval of the mean over seeds (bias-corrected and accelerated; percentile where that
-            has no answer); None with fewer than three seeds. p: Wilcoxon's signed rank test, two-sided; None likewise.
-        relative: the mean as a share of the other's mean.
+        relative: the mean as a share of the other's mean. interval: 95% t interval over seeds; None with one seed.
+        bootstrap: the middle 95% of the bootstrap over seeds (bias-corrected and accelerated; percentile where that has
+            no answer); None with fewer than three seeds. Of few seeds it is too narrow: of normal differences it holds
+            the mean in 71% of the cases with three seeds, in 90% with eight. p: Wilcoxon's signed rank test,
+            two-sided; None with fewer than three seeds.
     """
 
     n: int
     value: float
     relative: float
     interval: tuple[float, float] | None
+    bootstrap: tuple[float, float] | None
     p: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Improvement:
-    """Probability that a run of one strategy beats a run of another on a task drawn at random, with its 95% stratified
-    bootstrap interval over seeds (arXiv 2108.13264); `tasks` have at least LEAST_SEEDS of both."""
+    """Probability that a run of one strategy beats a run of another on a task drawn at random, with the middle 95% of
+    its stratified bootstrap over seeds (arXiv 2108.13264); `tasks` have at least LEAST_SEEDS of both."""
 
     value: float
     interval: tuple[float, float]
@@ -108,11 +111,16 @@ def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDiffe
     if not seeds:
         return None
     differences = [ours[seed] - other[seed] for seed in seeds]
-    centre, base = fmean(differences), fmean(other[seed] for seed in seeds)
-    relative = centre / base if base else 0.0
-    if len(seeds) < LEAST_SEEDS:
-        return PairedDifference(len(seeds), centre, relative, None, None)
-    return PairedDifference(len(seeds), centre, relative, _bootstrap(differences), _wilcoxon(differences))
+    over_seeds, base = mean(differences), fmean(other[seed] for seed in seeds)
+    enough = len(seeds) >= LEAST_SEEDS
+    return PairedDifference(
+        n=over_seeds.n,
+        value=over_seeds.value,
+        relative=over_seeds.value / base if base else 0.0,
+        interval=over_seeds.interval,
+        bootstrap=_bootstrap(differences) if enough else None,
+        p=_wilcoxon(differences) if enough else None,
+    )
 
 
 def _bootstrap(differences: Sequence[float]) -> tuple[float, float]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -87,11 +89,32 @@ def test_paired_differences_use_common_seeds_alone() -> None:
     assert found is not None
     assert found.n == 4
     assert found.value == pytest.approx(0.095)
-    assert found.interval is not None
-    assert 0.05 <= found.interval[0] < 0.095 < found.interval[1] <= 0.15
+    half = 3.1824 * stdev([0.1, 0.05, 0.15, 0.08]) / 2
+    assert found.interval == pytest.approx((0.095 - half, 0.095 + half), abs=1e-5)
+    assert found.bootstrap is not None
+    assert 0.05 <= found.bootstrap[0] < 0.095 < found.bootstrap[1] <= 0.15
     assert found.p == pytest.approx(0.125)
     assert paired({1: 0.5}, {2: 0.5}) is None
-    assert paired({1: 0.5, 2: 0.6}, {1: 0.4, 2: 0.5}).interval is None  # type: ignore[union-attr]
+    one, two = paired({1: 0.5}, {1: 0.4}), paired({1: 0.5, 2: 0.6}, {1: 0.4, 2: 0.4})
+    assert one is not None
+    assert two is not None
+    assert (one.interval, one.bootstrap, one.p) == (None, None, None)
+    assert (two.bootstrap, two.p) == (None, None)
+    assert two.interval is not None
+
+
+@pytest.mark.parametrize(("seeds", "of_bootstrap"), [(3, 0.71), (8, 0.90)])
+def test_the_t_interval_of_a_difference_holds_it_and_the_bootstrap_less_often(seeds: int, of_bootstrap: float) -> None:
+    """Normal differences of mean 0; the shares are what the pages say."""
+    rng, nothing = random.Random(1), dict.fromkeys(range(seeds), 0.0)
+    worlds = [paired({seed: rng.gauss(0, 0.02) for seed in range(seeds)}, nothing) for _ in range(300)]
+
+    def share(which: str) -> float:
+        intervals = [getattr(world, which) for world in worlds]
+        return fmean(low <= 0 <= high for low, high in intervals)
+
+    assert share("interval") == pytest.approx(0.95, abs=0.03)
+    assert share("bootstrap") == pytest.approx(of_bootstrap, abs=0.06)
 
 
 def test_equal_runs_differ_by_nothing_and_are_beaten_half_the_time(tmp_path: Path) -> None:
@@ -99,7 +122,7 @@ def test_equal_runs_differ_by_nothing_and_are_beaten_half_the_time(tmp_path: Pat
     lines = group([line_of(cell, 60) for cell in plan])
     same = paired(scores_by_seed(lines["ladder", "ours"]), scores_by_seed(lines["ladder", "fixed"]))
     assert same is not None
-    assert (same.value, same.interval, same.p) == (0.0, (0.0, 0.0), 1.0)
+    assert (same.value, same.interval, same.bootstrap, same.p) == (0.0, (0.0, 0.0), (0.0, 0.0), 1.0)
     found = improvement(lines, ["ladder", "chain"], "ours", "fixed")
     assert found is not None
     assert (found.value, found.tasks) == (0.5, 2)
