@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from datetime import date, time
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -20,7 +21,7 @@ from engine.errors import one_line, short, short_name
 
 
 class RunFileSection(BaseModel):
-    """Base of every table of the run file: unknown keys are errors, true is no number, and nothing else is true."""
+    """Base of every table of the run file: unknown keys are errors, neither true nor a text is a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
@@ -28,7 +29,7 @@ class RunFileSection(BaseModel):
     @classmethod
     def _truth_and_numbers_differ(cls, value: Any, info: ValidationInfo) -> Any:
         kind = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and kind in (int, float):
+        if isinstance(value, bool | str) and kind in (int, float):
             raise PydanticKnownError("int_type" if kind is int else "float_type")
         if kind is bool and not isinstance(value, bool):  # pydantic would take "yes" and 1 for true
             raise PydanticKnownError("bool_type")
@@ -148,19 +149,34 @@ def _of_union(error: ErrorDetails) -> bool:
 
 def _field(location: tuple[int | str, ...], model: type[BaseModel]) -> FieldInfo | None:
     """The field at a place; None within lists and tables of anything."""
-    fields: Any = model.model_fields
-    field: FieldInfo | None = None
+    return _fields(location[:-1], model).get(str(location[-1])) if location else None
+
+
+def _fields(location: tuple[int | str, ...], model: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """The fields of the table at a place; none where it is a list, or a table of anything."""
+    kind: Any = model
     for part in location:
-        field = fields.get(part)
-        fields = getattr(field.annotation, "model_fields", {}) if field is not None else {}
-    return field
+        kind = _inside(kind, part)
+    return kind.model_fields if _is_table(kind) else {}
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _inside(kind: Any, part: int | str) -> Any:
+    """The type of what stands at a key or number within a value of this type; None where that can be anything."""
+    if _is_table(kind):
+        field = kind.model_fields.get(part)
+        return field.annotation if field is not None else None
+    types = [each for each in get_args(kind) if each not in (NoneType, Ellipsis)]
+    if get_origin(kind) in (Union, UnionType):
+        return _inside(types[0], part) if len(types) == 1 else None
+    return types[-1] if types else None  # of dict[str, T], list[T] and tuple[T, ...]
 
 
 def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     """The known keys beside an unknown one: the nearest, or all of them."""
-    fields: Any = model.model_fields
-    for part in location[:-1]:
-        fields = fields[part].annotation.model_fields
-    known = sorted(fields)
+    known = sorted(_fields(location[:-1], model))
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known) or 'none'}"

@@ -199,6 +199,7 @@ def test_a_line_cut_off_by_a_crash_costs_that_line_alone(tmp_path: Path) -> None
         ('tasks = ["ladder", "chain"]', 'tasks = "ladder"', r"plan\.toml: tasks = 'ladder'"),
         ("[strategies.bare]", '[strategies."bare one"]', r"\[strategies\.bare one\]: letters, digits"),
         ("steps = 60", "step = 60", r"unknown key budget\.step"),
+        ("settings = {", "setings = {", r"unknown key strategies\.continue\.setings; did you mean settings\?"),
     ],
 )
 def test_a_mistake_in_a_plan_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -59,6 +59,16 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         (LEAST + "[trl]\nlearning_rate = 1e-5\n", ["is a hyperparameter: [space.learning_rate] fixed = 1e-05 sets it"]),
         (LEAST + "[trl]\nloss_type = 'dapo'\n", ["loss_type is a hyperparameter: [space.loss_type] fixed = 'dapo'"]),
         (LEAST + "trl = 3\n", ["trl"]),
+        (LEAST + "[budget]\nsteps = '60'\n", ["budget.steps = '60'", "must be a whole number, at least 0"]),
+        (LEAST + "[budget]\nminutes = '1.5'\n", ["budget.minutes = '1.5'", "must be a number, at least 0"]),
+        (
+            LEAST + "[search]\nstrategy = 'replay'\nsettings = { stages = [{ stepz = 3 }] }\n",
+            ["unknown key stages.0.stepz; did you mean steps?"],
+        ),
+        (
+            LEAST + "[search]\nstrategy = 'replay'\nsettings = { stages = [{ steps = 0 }] }\n",
+            ["stages.0.steps = 0: must be a whole number from 1 to 10000000"],
+        ),
         (LEAST + "[gate]\nxyzzy = 3\n", ["gate.xyzzy", "known here: mode, seconds"]),
         ("", ["task is missing"]),
         (LEAST + "[budget]\nsteps = -1\n", ["budget.steps = -1", "at least 0"]),
