@@ -164,7 +164,7 @@ def _replaying(commands: Any) -> None:
 def _background(parser: argparse.ArgumentParser) -> None:
     """Of what trains many runs."""
     parser.add_argument(
-        "--nice", type=option_types.count, default=0, metavar="N", help="lower the priority by this much"
+        "--nice", type=option_types.nice, default=0, metavar="N", help="lower the priority by this much, 0 to 19"
     )
     parser.add_argument(
         "--keep", choices=("none", "best", "all"), default="best", help="checkpoints kept of a finished run"

@@ -55,6 +55,10 @@ def some(text: str) -> int:
     return _whole_number(text, 1, 1024)
 
 
+def nice(text: str) -> int:
+    return _whole_number(text, 0, 19)
+
+
 def _whole_number(text: str, low: int, high: int) -> int:
     if not text.isascii() or not text.isdigit() or not low <= int(text[:7]) <= high:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number, {low} to {high}")

@@ -10,15 +10,15 @@ import json
 import random
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from engine.errors import UserError, one_line
+from engine.errors import UserError, one_line, short_name
 from engine.run.config import RunConfig
 from engine.run.section import RunFileSection, explain
 from tasks import registry
@@ -27,6 +27,17 @@ from tasks.base import TaskError, TaskNotFound
 SIZES = {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024}
 """Prompts that a comparison asks where its plan says nothing: the same of every strategy, whatever time they take."""
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
+AWAY = 10_000
+"""Between the seed of a search and those of its replays."""
+OWN = {
+    "name": "runs are called after plan, task, strategy and seed",
+    "task.name": "`tasks` names them",
+    "search.seed": "`seeds` names them",
+    "search.strategy": "[strategies.LABEL] strategy names it",
+}
+"""Keys of a run file that a plan sets itself, and from what."""
+
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 
 
 class StrategyEntry(RunFileSection):
@@ -36,9 +47,9 @@ class StrategyEntry(RunFileSection):
     """A strategy of the run file: llmzero, continue, …"""
     settings: dict[str, Any] = Field(default_factory=dict)
     """The strategy's own settings, as [search.settings] of a run file."""
-    seeds: list[int] | None = None
+    seeds: list[Seed] | None = Field(default=None, min_length=1)
     """Seeds of this strategy, where it does not get all of the plan's."""
-    tasks: list[str] | None = None
+    tasks: list[str] | None = Field(default=None, min_length=1)
     """Tasks of this strategy, where it does not get all of the plan's."""
     against: str = ""
     """Label of the strategy it is held against in the report; empty is the first of the plan."""
@@ -53,8 +64,8 @@ class ComparisonPlan(RunFileSection):
     """Begins the name of every run; without one, the file's name."""
     tasks: list[str] = Field(min_length=1)
     """Tasks, most wanted first."""
-    seeds: list[int] = Field(min_length=1)
-    """Seeds; cells with the first one are run first."""
+    seeds: list[Seed] = Field(min_length=1)
+    """Seeds, below 10,000 where there are replays; cells with the first one are run first."""
     start: Literal["default", "random"] = "default"
     """Where all strategies begin: at the defaults of the space, or, for each task and seed, at one draw from it."""
     replays: int = Field(default=0, ge=0, le=100)
@@ -67,12 +78,25 @@ class ComparisonPlan(RunFileSection):
     """[task.NAME]: keys of a run file that differ for one task."""
 
     @model_validator(mode="after")
+    def _no_cell_comes_twice(self) -> Self:
+        kinds: tuple[tuple[str, Sequence[object]], ...] = (("tasks", self.tasks), ("seeds", self.seeds))
+        for name, given in kinds:
+            for each in given:
+                if given.count(each) > 1:
+                    raise ValueError(f"{name} has {each!r} twice; each cell is run once")
+        if self.replays and max(self.seeds) >= AWAY:
+            raise ValueError(f"seeds has {max(self.seeds)}, but replays = {self.replays} needs seeds below {AWAY}")
+        return self
+
+    @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         for label, entry in self.strategies.items():
             if not re.match(LABEL, label):
                 raise ValueError(f"[strategies.{label}]: letters, digits, '.', '_' and '-' are allowed, at most 24")
             if entry.against and entry.against not in self.strategies:
                 raise ValueError(f"[strategies.{label}] against = {entry.against!r}, which is no strategy of the plan")
+            if entry.against == label:
+                raise ValueError(f"[strategies.{label}] against = {label!r}: is the strategy itself; name another")
             for kind, given, known in (("task", entry.tasks, self.tasks), ("seed", entry.seeds, self.seeds)):
                 for each in given or ():
                     if each not in known:
@@ -81,6 +105,13 @@ class ComparisonPlan(RunFileSection):
             if name not in self.tasks:
                 raise ValueError(f"[task.{name}] is not in tasks")
         return self
+
+    @property
+    def tables(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Every table with keys of a run file, by its name in the file."""
+        yield "run", self.run
+        yield from ((f"task.{name}", table) for name, table in self.task.items())
+        yield from ((f"strategies.{label}.run", entry.run) for label, entry in self.strategies.items())
 
 
 @dataclass(frozen=True)
@@ -110,7 +141,7 @@ class ComparisonCell:
     @cached_property
     def settings_hash(self) -> str:
         """Of everything the plan says about this cell but the seed: cells of another hash are not comparable."""
-        text = json.dumps(self.settings, sort_keys=True)
+        text = json.dumps(self.settings, sort_keys=True, default=str)  # a date, which no run file takes
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     @property
@@ -143,9 +174,22 @@ def load(path: Path) -> ComparisonPlan:
         raise UserError(f"{path}: not TOML: {one_line(str(error))}") from error
     data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:24])
     try:
-        return ComparisonPlan.model_validate(data)
+        plan = ComparisonPlan.model_validate(data)
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, ComparisonPlan)}") from error
+    for name, table in plan.tables:
+        for key, where in OWN.items():
+            if _has(table, key):
+                raise UserError(f"{path}: [{short_name(name)}] {key}: a plan sets it itself; {where}")
+    return plan
+
+
+def _has(table: Mapping[str, Any], key: str) -> bool:
+    """Whether a dotted key is given, or something that is no table stands where its table would."""
+    first, _, rest = key.partition(".")
+    if first not in table:
+        return False
+    return not rest or not isinstance(table[first], Mapping) or _has(table[first], rest)
 
 
 def cells(plan: ComparisonPlan) -> Iterator[ComparisonCell]:

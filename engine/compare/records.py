@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.compare.measurement import is_measurement
-from engine.compare.plan import ComparisonCell
+from engine.compare.plan import AWAY, ComparisonCell
 from engine.compare.replay import as_it_is
 from engine.errors import UserError
 
@@ -181,8 +181,6 @@ def _git(*words: str) -> str:
 
 SUFFIX = ".replay"
 """Of the strategy's label; its replays are cells of that name."""
-AWAY = 10_000
-"""Between the seed of a search and those of its replays."""
 
 
 def replay_cells(

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from engine.compare import records
 from engine.compare import statistics as stats
-from engine.compare.plan import ComparisonCell, ComparisonPlan
-from engine.compare.records import AWAY, SUFFIX, Line, PlanProgress, replay_cells
+from engine.compare.plan import AWAY, ComparisonCell, ComparisonPlan
+from engine.compare.records import SUFFIX, Line, PlanProgress, replay_cells
 
 Row = tuple[str, ...]
 RUNS = "Runs"
@@ -56,8 +56,8 @@ class ComparisonReport:
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
         """Which strategy is held against which: the reference, then the other."""
-        first = self.strategies[0]
-        return [(self.references.get(s) or first, s) for s in self.strategies[1:] if s in self.strategies]
+        references = ((self.references.get(s) or self.strategies[0], s) for s in self.strategies)
+        return [(reference, other) for reference, other in references if reference != other]
 
     @cached_property
     def tasks(self) -> list[str]:

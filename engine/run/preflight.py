@@ -68,6 +68,13 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     return CheckReport(tuple(findings), task)
 
 
+def of_settings(config: RunConfig, task: Task) -> list[CheckFinding]:
+    """What `check` finds of a run file and its task alone, at once: the space, and the sizes of the budget."""
+    findings: list[CheckFinding] = []
+    _space(config, task, findings)
+    return [*findings, *_budget(config)]
+
+
 def resolve(config: RunConfig, task: Task | None = None, *, settled: bool = False) -> RunConfig:
     """The same run with absolute paths in place of relative ones, so that it may go on from any working directory, and
     with the sizes of its evaluations.

@@ -16,13 +16,12 @@ from types import FrameType
 from typing import Literal
 
 from engine.compare import plan as plans
-from engine.compare import records
+from engine.compare import plan_check, records
 from engine.compare.figure import AXIS
 from engine.compare.plan import ComparisonCell
 from engine.compare.report import ComparisonReport, PlannedComparison, as_csv, markdown
 from engine.compare.statistics import Against, anytime
 from engine.errors import UserError
-from engine.run import preflight
 from engine.run.rundir import refuse_files_of_runs
 from engine.words import counted
 from llmzero_tui.commands.look import is_terminal
@@ -41,6 +40,8 @@ def compare(options: argparse.Namespace) -> int:
         raise UserError(f"{options.file}: no cell is named {', '.join(options.only)}; --list shows the cells")
     results = options.results or options.file.with_suffix(".jsonl")
     refuse_files_of_runs(results)
+    if options.screen or options.report or options.to or options.list:
+        plan_check.check_settings(cells, run_code=options.list)
     comparison = PlannedComparison(plan, cells, results)
     if options.screen:
         return _screen(options, comparison)
@@ -95,7 +96,7 @@ def work_off(
     """Run what is not done yet and say how it goes, calling cells what the user knows them as; the exit code."""
     from engine.compare.work import ComparisonRunner
 
-    _check(cells, runs_dir)
+    plan_check.check_runs(cells, runs_dir)
     if nice:
         os.nice(nice)  # inherited by every engine and its workers
     standing = records.standing(cells, records.load(results))
@@ -142,21 +143,6 @@ def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise ProcessInterrupted
-
-
-def _check(cells: list[ComparisonCell], runs_dir: Path) -> None:
-    """What is wrong with any cell is one line before anything runs."""
-    seen = set()
-    for cell in cells:
-        config = cell.config()
-        if cell.task not in seen:
-            another = config.model_copy(
-                update={"name": f"{cell.run_name[:57]}-check"}
-            )  # its run may exist, to be resumed
-            report = preflight.check(preflight.resolve(another), runs_dir)
-            if report.errors:
-                raise UserError(f"{cell.title}: {report.errors[0].subject}: {report.errors[0].text}")
-        seen.add(cell.task)
 
 
 def _list(comparison: PlannedComparison, *, as_json: bool) -> int:
