@@ -125,7 +125,7 @@ def _comparing(commands: Any) -> None:
     compare.add_argument(
         "--against", choices=("seconds", "steps", "tokens"), default="seconds", help="compute of the curves"
     )
-    compare.add_argument("--list", action="store_true", help="list the cells and their state, without running anything")
+    compare.add_argument("--list", action="store_true", help="list the cells and their state; runs nothing")
     compare.add_argument(
         "--screen", action="store_true", help="how far it is, tables and curves in the terminal, live; runs nothing"
     )

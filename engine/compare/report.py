@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from engine.compare import records
 from engine.compare import statistics as stats
 from engine.compare.plan import AWAY, ComparisonCell, ComparisonPlan
 from engine.compare.records import SUFFIX, Line, PlanProgress, replay_cells
+from engine.words import counted
 
 Row = tuple[str, ...]
 RUNS = "Runs"
@@ -219,6 +221,16 @@ class PlannedComparison:
         """Which cells are measured by now. Raises UserError where the file cannot be read."""
         return records.standing(self.cells, records.load(self.results))
 
+    def states(self) -> Iterator[tuple[ComparisonCell, str]]:
+        """Each cell with "done", "pending", or "stale": it was measured with other settings and is run again.
+
+        Raises UserError where the file cannot be read.
+        """
+        standing = self.standing()
+        stale = {_key(line) for line in standing.stale}
+        for cell in self.cells:
+            yield cell, "done" if cell.key in standing.done else "stale" if cell.key in stale else "pending"
+
     def replays(self, standing: PlanProgress) -> list[ComparisonCell]:
         """The replays of what is measured."""
         return list(replay_cells(self.cells, standing.done, self.plan.replays))
@@ -233,6 +245,11 @@ class PlannedComparison:
 
 
 SPENT = ("steps", "tokens", "trainer_seconds", "wall_seconds", "segments")
+
+
+def _key(line: Line) -> tuple[str, str, int]:
+    """Of the cell that a line is of."""
+    return line["task"], line["strategy"], line["seed"]
 
 
 def _measured(line: Line) -> Row:
@@ -264,7 +281,8 @@ def _interval(ends: tuple[float, float] | None, sign: str = "") -> str:
 
 def markdown(report: ComparisonReport, figure: str = "") -> str:
     """The page."""
-    parts = [f"# Evidence: {report.name}", "", *_summary(report), ""]
+    written = f"Written by `{report.command}` from {len(report.standing.done)} of {len(report.cells)} runs."
+    parts = [f"# Evidence: {report.name}", "", written, "", *summary(report), ""]
     if figure:
         parts += [f"![Best validation score so far against compute, mean over seeds]({figure})", ""]
     for table in report.tables():
@@ -281,41 +299,65 @@ def _md(row: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
 
-def _summary(report: ComparisonReport) -> Iterator[str]:
+def summary(report: ComparisonReport) -> Iterator[str]:
+    """What holds for all tables, a line each: what they are of, and what is mixed, stale or missing."""
     standing = report.standing
     revisions = sorted({each for line in standing.done.values() for each in line["revisions"]})
-    yield f"Written by `{report.command}` from {len(standing.done)} of {len(report.cells)} runs."
-    yield ""
     yield "A test score is (greedy + 2 · sampled) / 3 of the accuracies on test prompts that nothing else has seen. All"
     yield "strategies have the same start, budget, validation prompts, checkpoint selection and reranking."
     yield f"Code: {', '.join(revisions) or 'none yet'}. Advisor: {', '.join(sorted(_advisors(report))) or 'none yet'}."
     if len(revisions) > 1:
-        yield "**These tables mix runs of several revisions**; the last table lists the revision of each."
+        yield "These tables mix runs of several revisions; the last table lists the revision of each."
     if standing.stale:
-        stale = sorted({f"{line['task']}/{line['strategy']}/{line['seed']}" for line in standing.stale})
+        stale = sorted({"/".join(map(str, _key(line))) for line in standing.stale})
         yield f"Stale, left out (other settings than the plan's now): {', '.join(stale)}."
-    if standing.pending:
-        yield f"Not measured yet: {len(standing.pending)} runs."
+    again = report.replayed.pending if report.replayed else ()
+    missing = [counted(len(each), word) for each, word in ((standing.pending, "run"), (again, "replay")) if each]
+    if missing:
+        yield f"Not measured yet: {' and '.join(missing)}."
 
 
 def _advisors(report: ComparisonReport) -> set[str]:
     return {str(line["advisor"]) for line in report.standing.done.values()}
 
 
+MEASURED = tuple(f"{which}_{count}" for which in ("test", "base") for count in ("n", "greedy", "sampled"))
+COLUMNS = (
+    "task", "strategy", "seed", "test_score", "test_low", "test_high", *MEASURED, *SPENT, "revisions",
+)  # fmt: skip
+
+
+def as_rows(report: ComparisonReport) -> list[dict[str, Any]]:
+    """Every measured run, then every measured replay (strategy LABEL.replay), by `COLUMNS`, numbers unrounded."""
+    again = report.replayed.done.values() if report.replayed else ()
+    return [_as_row(line) for line in (*(report.standing.done[cell.key] for cell in report.measured), *again)]
+
+
+def _as_row(line: Line) -> dict[str, Any]:
+    test = stats.score(line["test"])
+    counts = [line[which][count] for which, count in (name.split("_") for name in MEASURED)]
+    spent = [line["spent"][name] for name in SPENT]
+    row = [*_key(line), test.value, *test.interval, *counts, *spent, " ".join(line["revisions"])]
+    return dict(zip(COLUMNS, row, strict=True))
+
+
 def as_csv(report: ComparisonReport) -> str:
-    """A row a run, numbers unrounded."""
+    """The same as CSV."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    measured = ("n", "greedy", "sampled")
-    head = ("task", "strategy", "seed", "test_score", "test_low", "test_high")
-    writer.writerow([*head, *(f"test_{m}" for m in measured), *(f"base_{m}" for m in measured), *SPENT, "revisions"])
-    for cell in report.measured:
-        line = report.standing.done[cell.key]
-        test = stats.score(line["test"])
-        writer.writerow(
-            [cell.task, cell.strategy, cell.seed, test.value, *test.interval]
-            + [line[which][m] for which in ("test", "base") for m in measured]
-            + [line["spent"][k] for k in SPENT]
-            + [" ".join(line["revisions"])]
-        )
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(as_rows(report))
     return out.getvalue()
+
+
+def as_dict(report: ComparisonReport) -> dict[str, Any]:
+    """For scripts: the plan's name, the summary, the tables with each row by its header, as text, and the runs."""
+    tables = [
+        {
+            "title": each.title,
+            "note": each.note,
+            "rows": [dict(zip(each.header, row, strict=True)) for row in each.rows],
+        }
+        for each in report.tables()
+    ]
+    return {"plan": report.name, "summary": list(summary(report)), "tables": tables, "runs": as_rows(report)}

@@ -19,13 +19,14 @@ from engine.compare import plan as plans
 from engine.compare import plan_check, records
 from engine.compare.figure import AXIS
 from engine.compare.plan import ComparisonCell
-from engine.compare.report import ComparisonReport, PlannedComparison, as_csv, markdown
+from engine.compare.report import ComparisonReport, PlannedComparison, as_csv, as_dict, markdown, summary
 from engine.compare.statistics import Against, anytime
 from engine.errors import UserError
 from engine.run.rundir import refuse_files_of_runs
 from engine.words import counted
 from llmzero_tui.commands.look import is_terminal
-from llmzero_tui.text.output import emit, note, table
+from llmzero_tui.format import plain
+from llmzero_tui.text.output import LINE, emit, note, table
 from llmzero_tui.values.answers import to_json
 from tasks.user_code import ProcessInterrupted
 
@@ -121,7 +122,7 @@ def _command(options: argparse.Namespace) -> str:
 def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
     """The tables on stdout, or as a page with its picture and its CSV beside it."""
     if options.to is None:
-        emit(*report_lines(report, options.against))
+        emit(*([to_json(as_dict(report))] if options.json else report_lines(report, options.against)))
         return 0
     from engine.compare.figure import draw
 
@@ -146,8 +147,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _list(comparison: PlannedComparison, *, as_json: bool) -> int:
-    done = comparison.standing().done
-    rows = [(cell.title, "done" if cell.key in done else "pending", cell.run_name) for cell in comparison.cells]
+    rows = [(cell.title, state, cell.run_name) for cell, state in comparison.states()]
     if as_json:
         emit(to_json([dict(zip(("cell", "state", "run"), row, strict=True)) for row in rows]))
     else:
@@ -163,6 +163,7 @@ def report_lines(report: ComparisonReport, against: Against) -> Iterator[str]:
     """Everything, as lines for stdout."""
     standing = report.standing
     yield f"{report.name}: {len(standing.done)} of {len(report.cells)} runs measured, {len(standing.stale)} stale"
+    yield from (plain(line, LINE) for line in summary(report))
     for each in report.tables():
         yield from ("", each.title, each.note)
         if each.rows:

@@ -50,12 +50,11 @@ def replay_schedule(options: argparse.Namespace) -> int:
     parameters = _carried(strategy, base, changes)
     cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds)))
     results = options.runs_dir / f"{cells[0].plan}.jsonl"
-    if not options.json:
-        remarks(*_announcement(recorded, strategy, cells, parameters))
+    announcement = () if options.json else _announcement(recorded, strategy, cells, parameters)
     if options.check:
-        if options.json:
-            emit(to_json([_as_dict(each) for each in parameters]))
+        emit(*([to_json([_as_dict(each) for each in parameters])] if options.json else announcement))
         return 0
+    remarks(*announcement)
     jobs = options.jobs or at_once(_config(base), changes)
     code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
     standing = records.standing(cells, records.load(results))

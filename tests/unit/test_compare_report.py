@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import random
 from pathlib import Path
 from statistics import fmean, stdev
@@ -28,6 +29,7 @@ from engine.compare.statistics import (
 )
 from engine.domain.score import PromptSet, of_outcomes
 from llmzero_tui.commands.compare import report_lines
+from tests.unit.cli_process import called
 
 PLAN = """
 name = "small"
@@ -164,12 +166,29 @@ def test_the_page_names_what_is_missing_stale_or_of_several_revisions(tmp_path: 
     assert "| fixed | grid | ladder | +0.000 |" in page
 
 
+def test_the_terminal_says_what_is_mixed_stale_or_missing_in_the_words_of_the_page(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    lines = [line_of(cell, 60) for cell in plan if cell.seed < 3]
+    lines[0]["revisions"] = ["def\x1b[31m"]
+    lines.append({**line_of(plan[-1], 60), "settings_hash": "0" * 10})
+    report = report_of(plan, lines)
+    page, shown = markdown(report), list(report_lines(report, "steps"))
+    for words in ("These tables mix runs of several", "Stale, left out (", "Not measured yet: 12 runs."):
+        (line,) = [each for each in shown if each.startswith(words)]
+        assert line in page.splitlines()
+    assert "\x1b" not in "".join(shown)
+
+
 def test_the_csv_has_a_row_for_each_run_with_its_interval(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     rows = list(csv.DictReader(io.StringIO(as_csv(report_of(plan, [line_of(cell, 60) for cell in plan])))))
     assert len(rows) == len(plan)
     assert float(rows[0]["test_low"]) < float(rows[0]["test_score"]) < float(rows[0]["test_high"])
     assert rows[0]["test_n"] == "90"
+
+
+def test_the_csv_of_nothing_is_its_header(tmp_path: Path) -> None:
+    assert as_csv(report_of(plan_of(tmp_path), [])).startswith("task,strategy,seed,test_score,")
 
 
 def test_a_comparison_without_a_result_is_told_without_a_crash(tmp_path: Path) -> None:
@@ -256,3 +275,47 @@ def test_both_columns_stand_in_one_table(tmp_path: Path) -> None:
     assert row[2].endswith("(2)")
     assert row[2].startswith("0.667")
     assert row[3].startswith("0.550")
+    assert "Not measured yet: 20 runs and 2 replays." in markdown(report)
+
+
+def test_the_table_of_replays_can_be_made_again_of_the_csv(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    standing = records.standing(plan, [searched_line(cell) for cell in plan[:2]])
+    again = list(replay_cells(plan, standing.done, replays=1))
+    replayed = records.standing(again, [line_of(cell, 45) for cell in again])
+    report = ComparisonReport("small", "the command", plan, standing, replayed=replayed)
+    rows = list(csv.DictReader(io.StringIO(as_csv(report))))
+    assert [(row["strategy"], row["seed"], row["test_score"]) for row in rows] == [
+        ("ours", "1", str(60 / 90)), ("fixed", "1", str(60 / 90)),
+        ("ours.replay", "10001", "0.5"), ("fixed.replay", "10001", "0.5"),
+    ]  # fmt: skip
+
+
+def test_the_report_as_json_has_the_summary_the_tables_and_the_numbers(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    for cell in plan[:2]:
+        records.append(tmp_path / "plan.jsonl", line_of(cell, 60))
+    done = called("compare", "plan.toml", "--report", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert list(found) == ["plan", "summary", "tables", "runs"]
+    assert found["plan"] == "small"
+    assert found["summary"][-1] == "Not measured yet: 22 runs."
+    assert found["tables"][0]["title"] == "Test scores"
+    assert found["tables"][0]["rows"][0]["strategy"] == "ours"
+    assert [(run["strategy"], run["test_score"], run["test_n"]) for run in found["runs"]] == [
+        ("ours", 60 / 90, 90), ("fixed", 60 / 90, 90),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_list_says_which_cells_are_measured_stale_or_pending(tmp_path: Path, as_json: bool) -> None:
+    first, second, *rest = plan_of(tmp_path)
+    records.append(tmp_path / "plan.jsonl", line_of(first, 60))
+    records.append(tmp_path / "plan.jsonl", {**line_of(first, 60), "settings_hash": "0" * 10})
+    records.append(tmp_path / "plan.jsonl", {**line_of(second, 60), "settings_hash": "0" * 10})
+    done = called("compare", "plan.toml", "--list", *["--json"] * as_json, cwd=tmp_path)
+    if as_json:
+        states = [[row["cell"], row["state"]] for row in json.loads(done.stdout)]
+    else:
+        states = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert states == [[first.title, "done"], [second.title, "stale"], *([cell.title, "pending"] for cell in rest)]

@@ -191,15 +191,15 @@ def test_a_mistake_is_one_line_and_starts_nothing(tmp_path: Path, words: list[st
 def test_a_check_says_how_every_hyperparameter_is_carried_and_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(tomli_w.dumps(document()), encoding="utf-8")
     done = llmzero("replay", "s.toml", "--check", "--scale", "learning_rate=0.5", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "steps of a stage" not in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "steps of a stage" not in done.stdout
     assert (
-        "replay of found: 2 stages, 47 steps; seeds 5, 6, 7; 6 runs on assets/tiny/knights, task knights" in done.stderr
+        "replay of found: 2 stages, 47 steps; seeds 5, 6, 7; 6 runs on assets/tiny/knights, task knights" in done.stdout
     )
     assert any(
-        line.split()[:6] == ["learning_rate", "1e-4", "→", "5e-5", "5e-5", "→"] for line in done.stderr.splitlines()
+        line.split()[:6] == ["learning_rate", "1e-4", "→", "5e-5", "5e-5", "→"] for line in done.stdout.splitlines()
     )
-    assert "as you asked" in done.stderr
+    assert "as you asked" in done.stdout
     assert not (tmp_path / "runs").exists()
 
 
@@ -217,8 +217,8 @@ def test_a_task_of_the_users_is_checked_before_anything_runs(tmp_path: Path) -> 
 def test_steps_are_scaled_stage_by_stage_and_never_to_none(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(tomli_w.dumps(document()), encoding="utf-8")
     done = llmzero("replay", "s.toml", "--check", "--scale", "steps=0.05", "--seed", "9", cwd=tmp_path)
-    assert "replay of found: 2 stages, 3 steps; seed 9; 2 runs" in done.stderr
-    assert any(line.split()[:7] == ["steps", "of", "a", "stage", "40", "→", "7"] for line in done.stderr.splitlines())
+    assert "replay of found: 2 stages, 3 steps; seed 9; 2 runs" in done.stdout
+    assert any(line.split()[:7] == ["steps", "of", "a", "stage", "40", "→", "7"] for line in done.stdout.splitlines())
     assert [stage.steps for stage in strategy_file().scaled(0.05).stage] == [2, 1]
 
 
