@@ -11,17 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import UserError
+from engine.store.errors import NotBegun
 
 Rows = Callable[..., list[dict[str, Any]]]
 """`Reader.rows` or `Writer.rows`: SQL and parameters to a dictionary per row."""
 
 
 def only_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one row of a question about the run. Raises UserError where the engine has not written the run's row yet."""
+    """The one row of a question about the run. Raises NotBegun where the engine has not written the run's row yet."""
     if not rows:
-        raise UserError("the run has not begun: its engine has not written anything about it yet")
+        raise NotBegun
     return rows[0]
+
+
+def stored_state(rows: Rows) -> str:
+    """The run's state as it is stored, e.g. "training" of an engine that is gone. Raises NotBegun as `only_row`."""
+    return str(only_row(rows("SELECT state FROM runs"))["state"])
 
 
 def numbers(text: str | None) -> dict[str, Any]:

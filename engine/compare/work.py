@@ -26,7 +26,8 @@ from engine.compare.records import revision
 from engine.errors import Fault, UserError
 from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory
-from engine.store.reader import open_run
+from engine.store.errors import DamagedDatabase
+from engine.store.reader import open_run, read_state
 from engine.words import counted
 
 Keep = Literal["none", "best", "all"]
@@ -127,19 +128,21 @@ class ComparisonRunner:
 
     def _bring_to_life(self, cell: ComparisonCell, directory: RunDirectory) -> str:
         """Start, resume or find the engine of a cell; what was done, in a word."""
-        if directory.holder():
+        if directory.holder() or (state := _state(directory)) == "finished":
             return "found"
-        if directory.config.is_file():
-            if _state(directory) == "finished":
-                return "found"
-            how = "resumed"
-        else:
-            shutil.rmtree(directory.path, ignore_errors=True)  # a directory without a run file never began
-            directory = launch.create_run(preflight.resolve(cell.config()), self.runs_dir)
-            how = "started"
-        _note_revision(cell, directory)
-        launch.start_engine(directory)
-        return how
+        if state:
+            _note_revision(cell, directory)
+            launch.start_engine(directory)
+            return "resumed"
+        launch.remove_run(directory)  # its start was interrupted
+        directory = launch.create_run(preflight.resolve(cell.config()), self.runs_dir)
+        try:
+            _note_revision(cell, directory)
+            launch.start_engine(directory)
+        except BaseException:
+            launch.remove_run(directory)
+            raise
+        return "started"
 
     def _claim(self, cell: ComparisonCell) -> int | None:
         """A lock on the cell that the kernel frees with this process; None when another process has it."""
@@ -251,14 +254,13 @@ def _look(each: RunningCell) -> None:
 
 
 def _state(directory: RunDirectory) -> str:
-    """The stored state of a run; "" while it has none."""
-    if not directory.database.is_file():
-        return ""
-    reader = open_run(directory.path)
+    """The stored state of a run; "" where nothing has begun, be it that its engine was killed as it made the file."""
     try:
-        return str(reader.rows("SELECT state FROM runs")[0]["state"])
-    finally:
-        reader.close()
+        return read_state(directory.path)
+    except DamagedDatabase:
+        if any(directory.segments.glob("*")):
+            raise
+        return ""
 
 
 def _note_revision(cell: ComparisonCell, directory: RunDirectory) -> None:

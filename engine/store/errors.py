@@ -24,6 +24,14 @@ class DamagedDatabase(UserError):
         self.why = why
 
 
+class NotBegun(UserError):
+    """The engine of a run has written nothing about it: it is starting, or ended before the run began."""
+
+    def __init__(self) -> None:
+        how = "`llmzero resume` begins it, or delete its directory"
+        super().__init__(f"the run has not begun: its engine has not written anything about it yet; {how}")
+
+
 class EngineUnreachable(UserError):
     """An engine that is stopped, or another user's: asking again is of no use."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import UserError
 from engine.store.base import check_kind, to_rows
-from engine.store.errors import DamagedDatabase, EngineGone
+from engine.store.errors import DamagedDatabase, EngineGone, NotBegun
 from engine.store.protocol import Parameters, decode_parameters, default_limit, encode_parameters, run_name
 from engine.store.query_process import AdHocQueries, QueryLimits, question
 
@@ -62,7 +62,8 @@ class FileReader:
     """A reader of a run at rest. It lets the file go between questions, so that an engine can take the run up again.
 
     Raises:
-        UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema. Damaged.
+        UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema.
+        NotBegun: it has no tables. Damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +86,7 @@ class FileReader:
             if version is None:
                 version = schema_version(connection, path)
             if version is None:
-                raise UserError(f"{path} has no tables yet: the run ended before it began")
+                raise NotBegun
         _versions[stamp] = self._version = version
         self._views = (HERE / "views.sql").read_text(encoding="utf-8")
         self._name = run_name(path)

@@ -6,6 +6,7 @@ before a question needs them: a viewer is on screen before that.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,14 @@ from typing import TypeVar
 
 from engine.errors import UserError
 from engine.store.base import Reader, to_rows
-from engine.store.errors import EngineGone, EngineUnreachable, QueryError, QueryInterrupted
+from engine.store.errors import EngineGone, EngineUnreachable, NotBegun, QueryError, QueryInterrupted
 from engine.store.file_reader import FileReader, check_file
 from engine.store.protocol import DATABASE_NAME, SOCKET_NAME
 from engine.store.socket_reader import SocketReader
 
 __all__ = [
     "EngineGone", "FileReader", "OpenRun", "QueryError", "QueryInterrupted", "Reader", "SocketReader", "ask_run",
-    "open_run", "to_rows",
+    "open_run", "read_state", "to_rows",
 ]  # fmt: skip
 
 Answer = TypeVar("Answer")
@@ -36,7 +37,8 @@ def open_run(run_dir: Path) -> Reader:
     """A reader of the run in this directory: through its engine when one answers, else of its file.
 
     Raises:
-        UserError: no database there, or a process holds it and its engine does not answer (named by pid). Damaged.
+        UserError: no database there, or a process holds it and its engine does not answer (named by pid). NotBegun.
+            Damaged.
     """
     database = run_dir / DATABASE_NAME
     check_file(database)
@@ -73,6 +75,21 @@ def ask_run(run_dir: Path, question: Callable[[Reader], Answer]) -> Answer:
         finally:
             reader.close()
     raise AssertionError("the last one returns or raises")
+
+
+def read_state(run_dir: Path) -> str:
+    """The stored state of the run in a directory; "" where nothing has begun: no database, no tables, or no row of it.
+
+    Raises:
+        UserError, Damaged: it cannot be read. EngineGone: as `ask_run`.
+    """
+    if not os.path.lexists(run_dir / DATABASE_NAME):
+        return ""
+    try:
+        rows = ask_run(run_dir, lambda reader: reader.rows("SELECT state FROM runs"))
+    except NotBegun:
+        return ""
+    return str(rows[0]["state"]) if rows else ""
 
 
 def why_silent(run: str, pid: int, gone: EngineGone) -> UserError:

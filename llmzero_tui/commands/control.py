@@ -7,7 +7,6 @@ says so when that does not come in time.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from engine.errors import Fault, UserError
 from engine.run import config as run_file
 from engine.run import launch
 from engine.run.rundir import RunDirectory
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader, open_run, read_state
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, note
 from llmzero_tui.values.answers import to_json
@@ -91,18 +90,6 @@ class _Progress:
         self._told = at
 
 
-def state_of(directory: RunDirectory) -> str:
-    """The run's state as its rows say; "" when there is no database yet."""
-    if not os.path.lexists(directory.database) and directory.holder() is None:
-        return ""
-    reader = open_run(directory.path)
-    try:
-        rows = reader.rows("SELECT state FROM runs")
-    finally:
-        reader.close()
-    return str(rows[0]["state"]) if rows else ""
-
-
 def order(
     directory: RunDirectory, kind: str, timeout: float, meanwhile: Callable[[Reader], None] = lambda _: None, *,
     fields: Mapping[str, Any] | None = None, payload: Mapping[str, Any] | None = None,
@@ -141,7 +128,7 @@ def order(
 
 def _not_running(directory: RunDirectory) -> UserError:
     """Says so. Raises UserError, Damaged: its state cannot be read."""
-    state = state_of(directory) or "not begun"
+    state = read_state(directory.path) or "not begun"
     first = f"raise a limit of [budget] in {directory.config}, then " if state == "finished" else ""
     way = f"{first}`llmzero resume {directory.name}` continues it"
     return UserError(f"run {directory.name} is not running ({state}); {way}")

@@ -18,9 +18,9 @@ from engine.run import config as run_file
 from engine.run import edits, forking, launch, preflight, source_policy
 from engine.run.config import RunConfig
 from engine.run.rundir import RunDirectory
-from engine.store.reader import ask_run
+from engine.store.reader import ask_run, read_state
 from llmzero_tui.commands import runfile
-from llmzero_tui.commands.control import order, state_of
+from llmzero_tui.commands.control import order
 from llmzero_tui.commands.look import has_screens, look, way_back
 from llmzero_tui.commands.steer import assignment
 from llmzero_tui.files.policy import copy_policy
@@ -50,7 +50,7 @@ def resume(options: argparse.Namespace) -> int:
     """Go on with a run that is paused, stopped, crashed, or whose machine was switched off."""
     directory = launch.find_run(options.runs_dir, options.name)
     _check_settings(options)
-    state = state_of(directory)
+    state = read_state(directory.path)
     before = _told_before(directory) if state and not options.detach and not has_screens(options) else None
     if directory.holder() and state == "paused":
         note(order(directory, "resume", timeout=30.0))
@@ -73,7 +73,7 @@ def fork(options: argparse.Namespace) -> int:
     taken = {each.name for each in launch.list_runs(options.runs_dir)}
     name = options.to or next(n for i in range(2, 10_000) if (n := f"{source.name}-{i}") not in taken)
     settings = [assignment(each, f"--set {short(each)}: give KEY=VALUE, e.g. budget.steps=900") for each in options.set]
-    if state_of(source) == "finished" and not settings:
+    if read_state(source.path) == "finished" and not settings:
         raise UserError(f"run {source.name} is finished; raise a limit in the fork, e.g. --set budget.steps=900")
     config = forking.changed(run_file.load(source.config), name, dict(settings))
     _something_is_left(source, config)

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.analysis.rows import stored_state
 from engine.analysis.summary import FINAL_STATES
 from engine.run import launch
 from engine.run.rundir import RunDirectory
@@ -55,7 +56,7 @@ class TailPrinter:
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the stored state."""
-        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])  # read first: what is told below is no older
+        stored = stored_state(reader.rows)  # read first: what is told below is no older
         facts = read_facts(reader, self.directory)
         self._events(reader)
         for doing in self._phases.new(facts.summary.activity):

@@ -197,7 +197,8 @@ def header(reader: Reader, path: Path) -> Row:
     """The one row of the run. Raises UserError while its engine has not written it."""
     rows = reader.rows(sql("run_header"))
     if not rows:
-        raise UserError(f"{path.name} has no data yet: its engine is starting, or ended before it began")
+        how = f"its engine is starting, or ended before it began: then `llmzero resume {path.name}` begins it"
+        raise UserError(f"{path.name} has no data yet: {how}")
     return rows[0]
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from engine.analysis.rows import stored_state
 from engine.analysis.summary import FINAL_STATES, RunSummary
 from engine.run.rundir import RunDirectory
 from engine.store import queries
@@ -108,7 +109,7 @@ class RunFollower:
 
     def look(self, reader: Reader) -> str:
         """Tell it; returns the run's stored state."""
-        stored = str(reader.rows("SELECT state FROM runs")[0]["state"])  # read first: what is told below is no older
+        stored = stored_state(reader.rows)  # read first: what is told below is no older
         facts = read_facts(reader, self.directory)
         self._say_state(stored, facts.summary)
         for row in facts.nodes:

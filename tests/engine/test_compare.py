@@ -6,12 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
+import psutil
 import pytest
 
+from engine.compare import plan as plans
 from engine.compare import records
+from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory
+from engine.store.writer import Writer
+from llmzero_tui.cli import main
 from tests.engine.live import wait_for
 
 PLAN = """
@@ -47,6 +54,15 @@ def compare(where: Path, *words: str) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str]) -> str:
     _, said = process.communicate(timeout=500)
+    return said
+
+
+def said_until(process: subprocess.Popen[str], words: str) -> str:
+    """What a comparison says until it has said this, or ended."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said and (line := process.stderr.readline()):
+        said += line
     return said
 
 
@@ -110,3 +126,71 @@ def test_a_cell_that_another_process_works_on_is_left_to_it(plan: Path) -> None:
     assert not list((plan / "runs").glob("small-*"))
     for handle in handles:
         os.close(handle)
+
+
+def without_tables(database: Path) -> None:
+    duckdb.connect(str(database)).close()
+
+
+def without_a_row(database: Path) -> None:
+    Writer(database).close()
+
+
+@pytest.mark.parametrize("left", [None, Path.touch, without_tables, without_a_row])
+def test_a_cell_in_which_nothing_has_begun_begins_anew(plan: Path, left: Callable[[Path], object] | None) -> None:
+    cell = next(plans.cells(plans.load(plan / "plan.toml")))
+    directory = launch.create_run(preflight.resolve(cell.config()), plan / "runs")
+    (directory.path / "of the start before").touch()
+    if left is not None:
+        left(directory.database)
+    process = compare(plan, "--only", "continue")
+    said = said_until(process, "started")
+    assert f"started knights/continue/1: {directory.path}" in said
+    assert not (directory.path / "of the start before").exists()
+    assert directory.holder() is not None
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+
+
+@pytest.mark.parametrize("left", [without_tables, without_a_row])
+def test_a_run_in_which_nothing_has_begun_is_one_line_with_the_remedy(
+    plan: Path, left: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = next(plans.cells(plans.load(plan / "plan.toml")))
+    directory = launch.create_run(preflight.resolve(cell.config()), plan / "runs")
+    left(directory.database)
+    for command in ("show", "tail", "stop", "pause"):
+        assert main(["--runs-dir", str(plan / "runs"), command, directory.name]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "begun" in line
+        assert "`llmzero resume" in line
+    assert main(["--runs-dir", str(plan / "runs"), "resume", "--detach", directory.name]) == 0
+    assert main(["--runs-dir", str(plan / "runs"), "stop", directory.name]) == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", ["engine.log", "engine.lock", "run.duckdb"])
+def test_a_cell_whose_start_is_interrupted_or_killed_begins_anew(plan: Path, moment: str) -> None:
+    runs, words = plan / "runs", ("--only", "continue")
+    process = compare(plan, *words)
+    wait_for(moment, lambda: list(runs.glob(f"small-*/{moment}")) or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    ended(process)
+    assert process.returncode == 130
+    for directory in map(RunDirectory, runs.glob("small-*")):  # it was ready just before
+        assert directory.holder() is None
+
+    process = compare(plan, *words)
+    wait_for(moment, lambda: list(runs.glob(f"small-*/{moment}")) or process.poll() is not None)
+    engines = psutil.Process(process.pid).children()
+    for each in (psutil.Process(process.pid), *engines):
+        each.kill()
+    psutil.wait_procs(engines)
+    ended(process)
+
+    process = compare(plan, *words)
+    said = said_until(process, "started")
+    assert "failed" not in said
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert process.returncode == 130
