@@ -10,6 +10,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -23,8 +24,12 @@ from engine.run.rundir import RunDirectory, held_line
 if TYPE_CHECKING:
     from engine.run.config import RunConfig
 
-READY_SECONDS = 60.0
-"""An engine imports no torch before it serves: it is ready in about a second."""
+IDLE_SECONDS = 60.0
+"""An engine that does not serve yet hangs when it uses no CPU time for so long; on a busy machine it gets a little."""
+CPU_SECONDS = 300.0
+"""Of a start, at most. An engine imports no torch before it serves: it is ready after a second or two of CPU time."""
+LOOK_SECONDS = 0.5
+"""Between two looks at the CPU time of an engine that starts."""
 
 LEAVE_SECONDS = 10.0
 """For a daemon that does not serve to end by itself."""
@@ -91,8 +96,35 @@ def start_engine(directory: RunDirectory) -> int:
     """
     if holder := directory.holder():
         raise UserError(held_line(directory.name, holder))
+    process, read_end, before = _spawn(directory)
+    begun = time.monotonic()
+    try:
+        word = _read_word(read_end, process)
+    except BaseException as error:  # Ctrl+C while it starts, or it hangs: nothing is left running
+        process.kill()
+        process.wait()
+        if isinstance(error, Fault):
+            raise Fault(f"the engine did not start: {error}{_quoted(_last_line(directory.log, before))}") from error
+        raise
+    if word == "ready":
+        return process.pid
+    code = _wait(process)
+    if code == MISTAKE and word:
+        raise UserError(word)
+    last = _last_line(directory.log, before)
+    if code is not None and code < 0 and not word:
+        raise Fault(f"the engine did not start: {_by_signal(-code, time.monotonic() - begun)}{_quoted(last)}")
+    why = word if word and BY_A_BUG not in word else last or word
+    raise Fault(
+        f"the engine did not start: {why or (f'it ended with {code}' if code is not None else 'it hung as it ended')}"
+    )
+
+
+def _spawn(directory: RunDirectory) -> tuple[subprocess.Popen[bytes], int, int]:
+    """The daemon, the end of the pipe on which it says its word, and where its log begins, in bytes."""
     try:
         log = directory.log.open("ab")
+        before = log.tell()
     except OSError as error:
         raise UserError(f"{directory.path}: not writable: {error.strerror}") from error
     read_end, write_end = os.pipe()
@@ -105,39 +137,64 @@ def start_engine(directory: RunDirectory) -> int:
             )
     finally:
         os.close(write_end)
-    try:
-        word = _read_word(read_end)
-    except BaseException:  # Ctrl+C while it starts: nothing is left running
-        process.kill()
-        process.wait()
-        raise
-    if word == "ready":
-        return process.pid
-    code = _wait(process)
-    if code == MISTAKE and word:
-        raise UserError(word)
-    why = word if word and BY_A_BUG not in word else _last_line(directory.log) or word
-    raise Fault(f"the engine did not start: {why or f'it ended with {code}'}")
+    return process, read_end, before
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The exit code of a daemon that does not serve: it is on its way out, or hangs and is killed."""
+def _by_signal(number: int, seconds: float) -> str:
+    """Who ended an engine that starts, where it was not this program."""
+    name = signal.Signals(number).name
+    who = "the kernel where memory runs out, or another program" if number == signal.SIGKILL else "another program"
+    return f"{name} ended it after {seconds:.0f} s, not llmzero but {who}; start it again"
+
+
+def _quoted(words: str) -> str:
+    return f"; its last words: {words}" if words else ""
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of a daemon that does not serve: it is on its way out, or hangs and is killed (None)."""
     try:
         return process.wait(LEAVE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        return process.wait()
+        process.wait()
+        return None
 
 
-def _read_word(read_end: int) -> str:
-    """The line the daemon writes when it serves, or why it does not; "" when it died or said nothing in time."""
+def _read_word(read_end: int, process: subprocess.Popen[bytes]) -> str:
+    """The line the daemon writes when it serves, or why it does not; "" when it died. A start takes as long as it gets
+    on: the daemon of a busy machine, at low priority, may need minutes for its second of CPU time.
+
+    Raises:
+        Fault: it hangs, or computes without end; the line says for how long.
+    """
+    begun = moved = time.monotonic()
+    used = 0.0
     with os.fdopen(read_end, encoding="utf-8", errors="replace") as pipe:
-        return pipe.readline().strip() if select.select([pipe], [], [], READY_SECONDS)[0] else ""
+        while not select.select([pipe], [], [], LOOK_SECONDS)[0]:
+            now, spent = time.monotonic(), _cpu_seconds(process.pid)
+            if spent > used:
+                used, moved = spent, now
+            idle = now - moved > IDLE_SECONDS
+            if idle or used > CPU_SECONDS:
+                why = f"it had used no CPU time for {IDLE_SECONDS:g} s" if idle else "it was not ready yet"
+                times = f"{now - begun:.0f} s, {used:.1f} s of them on a CPU"
+                raise Fault(f"llmzero ended it after {times}, because {why}; start it again")
+        return pipe.readline().strip()
 
 
-def _last_line(log: Path) -> str:
-    """The last line of a log that says something, printable and at most 300 characters."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+def _cpu_seconds(pid: int) -> float:
+    """CPU time that a process of ours has used."""
+    import psutil
+
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _last_line(log: Path, before: int) -> str:
+    """The last line that says something of a log, behind so many bytes of earlier engines, printable and at most 300
+    characters."""
+    lines = log.read_bytes()[before:].decode(errors="replace").splitlines() if log.is_file() else []
     return next((one_line(line)[:300] for line in reversed(lines) if line.strip()), "")
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from engine.compare import plan as plans
 from engine.compare import records
+from engine.compare.work import ComparisonRunner
 from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
@@ -194,3 +195,20 @@ def test_a_cell_whose_start_is_interrupted_or_killed_begins_anew(plan: Path, mom
     process.send_signal(signal.SIGTERM)
     ended(process)
     assert process.returncode == 130
+
+
+def test_a_cell_whose_engine_does_not_start_leaves_nothing_and_the_next_is_tried(
+    plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the interpreter: no real engine hangs on request."""
+    sham = plan / "python"
+    sham.write_text("#!/bin/sh\nexec sleep 60\n")
+    sham.chmod(0o700)
+    cells = list(plans.cells(plans.load(plan / "plan.toml")))
+    said: list[str] = []
+    monkeypatch.setattr(sys, "executable", str(sham))
+    monkeypatch.setattr(launch, "IDLE_SECONDS", 1.0)
+    assert ComparisonRunner(cells, plan / "runs", plan / "plan.jsonl", 1, "none", said.append).run() == 2
+    assert [line.partition(": ")[0] for line in said] == ["failed knights/continue/1", "failed knights/keep-only/1"]
+    assert all("llmzero ended it after" in line for line in said)
+    assert not list((plan / "runs").glob("small-*"))

@@ -108,16 +108,50 @@ def test_an_engine_that_is_broken_is_a_fault_with_its_last_words(tmp_path: Path)
         launch.start_engine(directory)
 
 
-def test_an_engine_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon that hangs before it serves: a stand-in for the interpreter, for nothing real hangs on request."""
-    sham = tmp_path / "python"
-    sham.write_text("#!/bin/sh\necho 'stuck in the mud' >&2\nexec sleep 60\n")
-    sham.chmod(sham.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(sys, "executable", str(sham))
-    monkeypatch.setattr(launch, "READY_SECONDS", 0.3)
-    monkeypatch.setattr(launch, "LEAVE_SECONDS", 0.1)
+def sham(where: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """What stands in for the interpreter of a daemon, for nothing real hangs on request."""
+    file = where / "python"
+    file.write_text(f"#!/bin/sh\n{program}\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(file))
+    monkeypatch.setattr(launch, "LOOK_SECONDS", 0.1)
+
+
+def test_an_engine_that_hangs_before_it_serves_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sham(tmp_path, monkeypatch, "echo 'stuck in the mud' >&2; exec sleep 60")
+    monkeypatch.setattr(launch, "IDLE_SECONDS", 1.0)
     directory = launch.create_run(config("one"), tmp_path / "runs")
-    with pytest.raises(Fault, match="stuck in the mud"):
+    directory.log.write_text("of an earlier engine\n")
+    said = r"llmzero ended it after \d+ s, .* no CPU time for 1 s; start it again; its last words: stuck in the mud$"
+    with pytest.raises(Fault, match=said):
+        launch.start_engine(directory)
+
+
+def test_an_engine_that_computes_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sham(tmp_path, monkeypatch, "while :; do :; done")
+    monkeypatch.setattr(launch, "CPU_SECONDS", 0.3)
+    directory = launch.create_run(config("one"), tmp_path / "runs")
+    with pytest.raises(Fault, match=r"after \d+ s, 0\.\d s of them on a CPU, because it was not ready yet"):
+        launch.start_engine(directory)
+
+
+def test_an_engine_that_gets_on_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It computes a little again and again, as on a machine that is busy, for longer than one may be idle."""
+    slow = "import os, sys, time; until = time.monotonic() + 4\nwhile time.monotonic() < until:\n"
+    slow += "    x = sum(range(500_000)); time.sleep(.1)\nos.execv(sys.argv[1], sys.argv[1:])"
+    sham(tmp_path, monkeypatch, f'exec {sys.executable} -c "{slow}" {sys.executable} "$@"')
+    monkeypatch.setattr(launch, "IDLE_SECONDS", 2.0)
+    directory = launch.create_run(config("one"), tmp_path / "runs")
+    directory.config.write_text('name = "one"\n[task]\nname = 3\n')
+    with pytest.raises(UserError, match=r"task\.name"):
+        launch.start_engine(directory)
+
+
+def test_it_is_said_who_ended_an_engine_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sham(tmp_path, monkeypatch, "kill -9 $$")
+    directory = launch.create_run(config("one"), tmp_path / "runs")
+    directory.log.write_text("of an earlier engine\n")
+    with pytest.raises(Fault, match=r"SIGKILL ended it after 0 s, not llmzero but the kernel where .*start it again$"):
         launch.start_engine(directory)
 
 
