@@ -13,15 +13,17 @@ import json
 import os
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from engine.compare.measurement import is_measurement
 from engine.compare.plan import AWAY, ComparisonCell
 from engine.compare.replay import as_it_is
-from engine.errors import UserError
+from engine.errors import Fault, UserError
 
 Line = dict[str, Any]
 BEGINNING = '{"kind":"'
@@ -68,23 +70,41 @@ def load(path: Path) -> list[Line]:
     return [each for each in lines(path) if is_measurement(each)]
 
 
+def left_out(path: Path) -> list[int]:
+    """Numbers, from 1, of the lines that `load` leaves out though they are to be measurements: cut off, or with
+    something missing or wrong. A line that has a kind is something else. Raises UserError."""
+    return [
+        number
+        for number, line in enumerate(_texts(path), 1)
+        if line.strip() and not ((record := _parsed(line)) and ("kind" in record or is_measurement(record)))
+    ]
+
+
 def lines(path: Path) -> Iterator[Line]:
     """The whole JSON objects of a file of lines, in order; none when there is no file. Raises UserError."""
+    yield from filter(None, map(_parsed, _texts(path)))
+
+
+def _texts(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a device may never end
+            raise UserError(f"{path}: cannot be read: it is not a regular file")
+        return path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold U+2028
     except FileNotFoundError:
-        return
+        return []
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read: it is no text") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    for line in text.split("\n"):  # not splitlines: a text may hold U+2028
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            yield record
+
+
+def _parsed(line: str) -> Line | None:
+    """The JSON object of a line, if it is one."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def lines_of(path: Path, kinds: Collection[str], what: str) -> Iterator[Line]:
@@ -118,19 +138,45 @@ def lines_of(path: Path, kinds: Collection[str], what: str) -> Iterator[Line]:
         yield record
 
 
+def check_writable(path: Path) -> None:
+    """Make the file, and its directory, where there is none yet. Raises UserError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        how = "give a file for the results that can be made and written"
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}; {how}") from error
+
+
 def append(path: Path, record: Line) -> None:
-    """Add a line, whole, also beside other processes, and on a line of its own after one that was cut off."""
+    """Add a line, whole or not at all, also beside other processes; after one that was cut off on a line of its own.
+
+    Raises:
+        Fault: it cannot be written, e.g. to a disk that is full.
+    """
     line = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        end = file.seek(0, os.SEEK_END)
-        if end:
-            file.seek(end - 1)
-            line = line if file.read(1) == b"\n" else f"\n{line}"
-        file.write(f"{line}\n".encode())
-        file.flush()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _add(file, f"{line}\n".encode())
+    except OSError as error:
+        raise Fault(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _add(file: FileIO, line: bytes) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end:
+        file.seek(end - 1)
+        line = line if file.read(1) == b"\n" else b"\n" + line
+    try:
+        while line:
+            line = line[file.write(line) :]
         os.fsync(file.fileno())
+    except OSError:
+        with suppress(OSError):
+            file.truncate(end)
+        raise
 
 
 def standing(cells: Sequence[ComparisonCell], lines: Iterable[Line]) -> PlanProgress:

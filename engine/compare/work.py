@@ -61,6 +61,7 @@ class ComparisonRunner:
         runs_dir: where the runs live. results: the JSON lines. jobs: cells at the same time.
         keep: which checkpoints of a finished cell stay on disk.
         tell: a line about what happens. cell_word: what the user knows a cell as.
+        elsewhere: cells on which other processes worked when this one last looked for one.
     """
 
     cells: Sequence[ComparisonCell]
@@ -70,6 +71,7 @@ class ComparisonRunner:
     keep: Keep
     tell: Callable[[str], None]
     cell_word: str = "cell"
+    elsewhere: list[ComparisonCell] = field(default_factory=list)
     _active: list[RunningCell] = field(default_factory=list)
     _given_up: set[str] = field(default_factory=set)
     _failures: int = 0
@@ -79,7 +81,8 @@ class ComparisonRunner:
         """Until no cell is left; returns how many cells failed here.
 
         Raises:
-            Fault: several cells in a row failed. KeyboardInterrupt: the process is asked to end; its engines are, too.
+            Fault: several cells in a row failed, or a result cannot be written.
+            KeyboardInterrupt: the process is asked to end; its engines are, too.
         """
         try:
             while True:
@@ -103,6 +106,7 @@ class ComparisonRunner:
         if len(self._active) >= self.jobs:
             return
         running = {each.cell.run_name for each in self._active}
+        self.elsewhere.clear()
         for cell in records.standing(self.cells, records.load(self.results)).pending:
             if len(self._active) >= self.jobs:
                 return
@@ -112,6 +116,7 @@ class ComparisonRunner:
     def _begin(self, cell: ComparisonCell) -> None:
         lock = self._claim(cell)
         if lock is None:
+            self.elsewhere.append(cell)
             return
         if cell not in records.standing([cell], records.load(self.results)).pending:
             os.close(lock)  # another process finished it meanwhile
@@ -162,8 +167,10 @@ class ComparisonRunner:
         for each in list(self._active):
             if each.directory.holder() is None:
                 self._active.remove(each)
-                self._end(each)
-                os.close(each.lock)
+                try:
+                    self._end(each)
+                finally:
+                    os.close(each.lock)
             else:
                 _look(each)
 
@@ -181,10 +188,12 @@ class ComparisonRunner:
         _note_revision(cell, each.directory)  # the code may have changed under the run
         revisions = _revisions(each.directory)
         head = {"plan": cell.plan, "task": cell.task, "strategy": cell.strategy, "seed": cell.seed}
-        records.append(
-            self.results,
-            {**head, "settings_hash": cell.settings_hash, "settings": cell.settings, "revisions": revisions, **line},
-        )
+        line = {**head, "settings_hash": cell.settings_hash, "settings": cell.settings, "revisions": revisions, **line}
+        try:
+            records.append(self.results, line)
+        except Fault as error:
+            kept = f"its run is kept in {each.directory.path}, and the same command records it"
+            raise Fault(f"{cell.title} is measured, but {error}; {kept}") from error
         drop(each.directory, self.keep)
         self._failures = 0
         test, seconds = line["test"], line["spent"]["wall_seconds"]

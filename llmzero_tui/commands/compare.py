@@ -41,6 +41,7 @@ def compare(options: argparse.Namespace) -> int:
         raise UserError(f"{options.file}: no cell is named {', '.join(options.only)}; --list shows the cells")
     results = options.results or options.file.with_suffix(".jsonl")
     refuse_files_of_runs(results)
+    tell_left_out(results)
     if options.screen or options.report or options.to or options.list:
         plan_check.check_settings(cells, run_code=options.list)
     comparison = PlannedComparison(plan, cells, results)
@@ -94,7 +95,8 @@ def work_off(
     keep: Literal["none", "best", "all"],
     cell_word: str = "cell",
 ) -> int:
-    """Run what is not done yet and say how it goes, calling cells what the user knows them as; the exit code."""
+    """Run what is not done yet and say how it goes, calling cells what the user knows them as; the exit code, 0 when
+    all are done, else 1."""
     from engine.compare.work import ComparisonRunner
 
     plan_check.check_runs(cells, runs_dir)
@@ -104,13 +106,27 @@ def work_off(
     of, stale = f"of {counted(len(cells), cell_word)}", len(standing.stale)
     old = f", {stale} measured with other settings" if stale else ""
     note(f"{len(standing.done)} {of} done{old}; results in {results}")
-    signal.signal(signal.SIGTERM, _interrupt)
-    failed = ComparisonRunner(cells, runs_dir, results, jobs, keep, note, cell_word).run()
     if not standing.pending:
         return 0
+    records.check_writable(results)
+    signal.signal(signal.SIGTERM, _interrupt)
+    runner = ComparisonRunner(cells, runs_dir, results, jobs, keep, note, cell_word)
+    failed = runner.run()
     standing = records.standing(cells, records.load(results))
-    note(f"{len(standing.done)} {of} done" + (f", {failed} failed here" if failed else ""))
-    return 1 if failed else 0
+    others = ", ".join(cell.title for cell in runner.elsewhere if cell in standing.pending)
+    not_here = f"; another process works on {others}" if others else ""
+    note(f"{len(standing.done)} {of} done" + (f", {failed} failed here" if failed else "") + not_here)
+    return 1 if standing.pending else 0
+
+
+def tell_left_out(results: Path) -> None:
+    """Say on stderr which lines of a results file are damaged."""
+    if numbers := records.left_out(results):
+        shown = ", ".join(map(str, numbers[:8])) + (", …" if len(numbers) > 8 else "")
+        what = (
+            f"line {shown} is no whole measurement" if len(numbers) == 1 else f"lines {shown} are no whole measurements"
+        )
+        note(f"{results}: {what}, left out")
 
 
 def _command(options: argparse.Namespace) -> str:

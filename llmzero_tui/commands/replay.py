@@ -28,7 +28,7 @@ from engine.run.config import RunConfig
 from engine.run.section import explain
 from engine.store.reader import open_run
 from engine.words import counted
-from llmzero_tui.commands.compare import work_off
+from llmzero_tui.commands.compare import tell_left_out, work_off
 from llmzero_tui.commands.steer import assignment
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import emit, remarks, table
@@ -56,6 +56,7 @@ def replay_schedule(options: argparse.Namespace) -> int:
         return 0
     remarks(*announcement)
     jobs = options.jobs or at_once(_config(base), changes)
+    tell_left_out(results)
     code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
     standing = records.standing(cells, records.load(results))
     outcome = _outcome(strategy, cells, stats.group(list(standing.done.values())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from engine.run.rundir import RunDirectory
 from engine.store.writer import Writer
 from llmzero_tui.cli import main
 from tests.engine.live import wait_for
+from tests.unit.cli_process import finished_run
 
 PLAN = """
 name = "small"
@@ -121,8 +123,10 @@ def test_a_cell_that_another_process_works_on_is_left_to_it(plan: Path) -> None:
     for cell in cells(load(plan / "plan.toml")):
         handles.append(os.open(claims / f"{cell.run_name}.lock", os.O_RDWR | os.O_CREAT))
         fcntl.flock(handles[-1], fcntl.LOCK_EX)
-    said = ended(compare(plan))
-    assert "0 of 2 cells done" in said
+    process = compare(plan)
+    said = ended(process)
+    assert "0 of 2 cells done; another process works on knights/continue/1, knights/keep-only/1\n" in said
+    assert process.returncode == 1
     assert "failed" not in said
     assert not list((plan / "runs").glob("small-*"))
     for handle in handles:
@@ -212,3 +216,41 @@ def test_a_cell_whose_engine_does_not_start_leaves_nothing_and_the_next_is_tried
     assert [line.partition(": ")[0] for line in said] == ["failed knights/continue/1", "failed knights/keep-only/1"]
     assert all("llmzero ended it after" in line for line in said)
     assert not list((plan / "runs").glob("small-*"))
+
+
+def test_results_that_cannot_be_written_are_refused_before_anything_is_trained(plan: Path) -> None:
+    process = compare(plan, "--results", "/proc/x.jsonl")
+    said = ended(process)
+    assert process.returncode == 2
+    assert said.splitlines()[-1].startswith("llmzero: /proc/x.jsonl: cannot be written")
+    assert "Traceback" not in said
+    assert not list((plan / "runs").glob("small-*"))
+
+
+def test_a_measured_run_is_kept_until_its_line_can_be_written(plan: Path) -> None:
+    cell = next(plans.cells(plans.load(plan / "plan.toml")))
+    directory = finished_run(plan / "runs", cell.run_name)
+    results = plan / "plan.jsonl"
+    results.write_text("\n" * 100_000)
+    process = compare(plan, "--only", "continue", "--keep", "none")
+    resource.prlimit(
+        process.pid, resource.RLIMIT_FSIZE, (100_100, resource.RLIM_INFINITY)
+    )  # as a disk that is full soon
+    said = ended(process).splitlines()
+    assert process.returncode == 1
+    begins = (
+        f"llmzero: knights/continue/1 is measured, but {results} cannot be written: File too large; its run is kept"
+    )
+    assert said[-1].startswith(begins)
+    assert results.read_text() == "\n" * 100_000
+    assert list(directory.segments.rglob("*.safetensors"))
+    process = compare(plan, "--only", "continue", "--keep", "none")
+    assert "done knights/continue/1" in ended(process)
+    assert process.returncode == 0
+    assert not list(directory.segments.rglob("*.safetensors"))
+
+
+def test_a_damaged_line_of_results_is_told_once(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (plan / "plan.jsonl").write_text('{"kind":"policy"}\n\n{"task":"knights","test":null}\n')
+    assert main(["compare", str(plan / "plan.toml"), "--list"]) == 0
+    assert capsys.readouterr().err == f"{plan / 'plan.jsonl'}: line 3 is no whole measurement, left out\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from engine.compare import records
 from engine.compare.packing import pack, unpack
 from engine.compare.plan import ComparisonCell, cells, load, merged
-from engine.errors import UserError
+from engine.errors import Fault, UserError
 from tasks import registry
 
 PLAN = """
@@ -163,6 +164,43 @@ def test_a_line_that_is_no_measurement_is_left_out(tmp_path: Path) -> None:
     assert records.load(file) == []
     records.append(file, whole)
     assert records.load(file) == [whole]
+
+
+def test_lines_that_are_no_whole_measurements_are_numbered(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    plan = written(tmp_path)
+    whole = line_of(plan[0])
+    assert records.left_out(file) == []
+    wrong = [{**whole, "test": None}, {**whole, "test": {**RIGHT, "outcomes": "aa"}}, {**whole, "scores": None}]
+    for each in (whole, {"kind": "policy"}, *wrong):
+        records.append(file, each)
+    with file.open("a") as cut:
+        cut.write("\n" + json.dumps(line_of(plan[1]))[:40])
+    records.append(file, line_of(plan[2]))
+    assert records.left_out(file) == [3, 4, 5, 7]
+
+
+def test_a_line_that_cannot_be_written_is_a_fault_and_leaves_no_half_of_it(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match=r"^/dev/full cannot be written: No space left on device$"):
+        records.append(Path("/dev/full"), {"kind": "x"})
+    file = tmp_path / "results.jsonl"
+    records.append(file, {"kind": "whole"})
+    before, limits = file.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 4, limits[1]))  # as a disk that is full soon
+    try:
+        with pytest.raises(Fault, match="cannot be written: File too large"):
+            records.append(file, {"kind": "too long"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_bytes() == before
+
+
+def test_results_that_are_no_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^/dev/full: cannot be read: it is not a regular file"):
+        records.load(Path("/dev/full"))
+    for path in (Path("/proc/x.jsonl"), tmp_path):
+        with pytest.raises(UserError, match=r"cannot be written: .*; give a file"):
+            records.check_writable(path)
 
 
 def test_the_time_left_is_the_mean_time_of_a_cell_for_each_that_is_left(tmp_path: Path) -> None:
