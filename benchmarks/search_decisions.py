@@ -34,8 +34,11 @@ STRATEGIES = (
     "keep-only", "random-changes",
 )  # fmt: skip
 SETTINGS: Sequence[tuple[str, int, Mapping[str, Any]]] = (
-    ("explore_share 0.2 (1/3)", 50, {"explore_share": 0.2}),
-    ("explore_share 0.5", 50, {"explore_share": 0.5}),
+    ("explore_share 0.15 (0)", 50, {"explore_share": 0.15}),
+    ("explore_share 1/3", 50, {"explore_share": 1 / 3}),
+    ("stalled_share 1/4 (1/2)", 50, {"stalled_share": 0.25}),
+    ("stalled_share 0: nothing is tried beside the main branch", 50, {"stalled_share": 0.0}),
+    ("a race of one segment (4)", 50, {"race_segments": 1}),
     ("trial_segments 1 (2)", 50, {"trial_segments": 1}),
     ("earn_errors 1 (2)", 50, {"earn_errors": 1.0}),
     ("earn_errors 0.5", 50, {"earn_errors": 0.5}),

@@ -28,10 +28,9 @@ class LLMZeroSettings(StrategySettings):
     """llmzero, and its nulls keep-only and random-changes. Starting values with a reason (docs/search.md), not laws."""
 
     race_segments: int = Field(default=4, ge=1, le=1000)
-    """Segments after which one root run continues; fewer when the budget is under six times as many."""
+    """Segments after which one root run continues at the latest; fewer when the budget is under six times as many."""
     drop_errors: float = Field(default=2.0, ge=0, le=100)
-    """Standard errors by which a root run must trail (the base after one segment, the best from the third on) to be
-    dropped; two always reach the second segment's end."""
+    """Standard errors by which a root run must trail (the best one, or the base after one segment) to be dropped."""
     trial_segments: int = Field(default=2, ge=1, le=1000)
     """Segments that a change is measured over before the search may continue from it."""
     earn_errors: float = Field(default=2.0, ge=0, le=100)
@@ -40,10 +39,10 @@ class LLMZeroSettings(StrategySettings):
     """Segments that may begin from one node."""
     exploration: float = Field(default=1.0, ge=0, le=1000)
     """C of the confidence bound, multiplied by the share of the budget that is left."""
-    explore_share: float = Field(default=1 / 3, ge=0, le=1)
-    """Share of the steps after the race that may be spent beside the main branch while it can continue."""
+    explore_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the steps after the race that may be spent beside the main branch while it improves."""
     stalled_share: float = Field(default=0.5, ge=0, le=1)
-    """The same while the main branch stalls."""
+    """The same while the main branch stalls; the two then take turns."""
     stall_segments: int = Field(default=4, ge=1, le=1000)
     """The main branch stalls when its last so many segments do not lead the so many before."""
     stall_errors: float = Field(default=1.0, ge=0, le=100)

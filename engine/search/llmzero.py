@@ -72,7 +72,8 @@ class LLMZeroPolicy:
 
     Attributes:
         lineage, tree: what is there. left, total: GRPO steps that may still be spent, and of the whole budget.
-        roots, race_segments: first segments, and the segments after which their race is over, scaled to the budget.
+        roots, race_segments: first segments, and the segments after which their race is over at the latest, scaled to
+            the budget.
         reserve: GRPO steps kept for the annealed end; 0 in a small budget, and where several workers spend the rest of
             the budget while it trains. ending: only those are left. closing: so few that each worker has no more.
         steps: GRPO steps of the next segment; 0 when nothing more is worth beginning.
@@ -177,14 +178,14 @@ class LLMZeroPolicy:
         return standing(self.lineage, self.race_segments, self.settings.drop_errors)
 
     def continue_race(self) -> Expansion | None:
-        """The root run whose turn it is; while all of those train, a change below the leader."""
+        """The root run whose turn it is; while all of those train, a change below them."""
         race = self.race
         if race.next is not None:
             return self._keep(race.next, race.reason)
-        leader = max(race.survivors, key=lambda n: (_value(n), -n.id), default=None)
-        if leader is None or not leader.checkpoints:
+        begun = [n for n in race.survivors if n.checkpoints]
+        if not begun:
             return self.spare_root()
-        return self._change([leader], "the race waits for a slower root run", self.settings.children)
+        return self._change(begun, "the race waits for a slower root run", self.settings.children)
 
     def continue_or_explore(self, winner: Node, runner_up: Node | None) -> Expansion | None:
         """Depth first; an alternative when the main branch trains already, is closed, or when their share is due."""
@@ -192,10 +193,13 @@ class LLMZeroPolicy:
         if runner_up is not None and self._overtakes(runner_up, branch):
             branch, runner_up = self._main_branch(runner_up), winner
         tip, stalls = branch[-1], self._stalls(branch)
-        deep = sum(n.planned_steps for n in branch[self.race_segments :])
+        deep = sum(n.planned_steps for n in branch[self.race.segments :])
         aside, revived = self._alternative_steps(branch, runner_up)
+        since = self._alternative_steps(branch, runner_up, after=tip.id)[0]
         share = self.settings.stalled_share if stalls else self.settings.explore_share
         due = aside + self.steps <= share * (aside + deep + self.steps)
+        if since:  # taken by turns, so that what is tried beside the tip has a control
+            due = due and since + self.steps <= share * (since + tip.planned_steps + self.steps)
         grows = self.lineage.grows(tip) and not self.lineage.continuation_closed(tip)
         if due or not grows:
             spent = f"{aside} of {counted(aside + deep, 'step')} since the race were spent on alternatives"
@@ -291,15 +295,17 @@ class LLMZeroPolicy:
         earlier = [c.score for n in ended[-2 * k : -k] for c in n.checkpoints]
         return difference(later, earlier).errors <= self.settings.stall_errors
 
-    def _alternative_steps(self, branch: Sequence[Node], runner_up: Node | None) -> tuple[int, int]:
-        """GRPO steps that went into alternatives after the race, and how many of them into the runner-up."""
+    def _alternative_steps(self, branch: Sequence[Node], runner_up: Node | None, after: int = 0) -> tuple[int, int]:
+        """GRPO steps that went into alternatives after the race, and how many of them into the runner-up; only of nodes
+        that began after node `after`."""
         on_branch = {n.id for n in branch}
-        below = self.tree.subtree(branch[0].id)
-        changed = sum(n.planned_steps for n in below if n.state is not NodeState.REJECTED and n.id not in on_branch)
+        below = [n for n in self.tree.subtree(branch[0].id) if n.id > after and n.state is not NodeState.REJECTED]
+        changed = sum(n.planned_steps for n in below if n.id not in on_branch)
         if runner_up is None:
             return changed, 0
-        raced = {n.id for n in self.lineage.continuation(runner_up)[: self.race_segments]}
-        revived = sum(n.planned_steps for n in self.tree.subtree(runner_up.id) if n.id not in raced)
+        raced = {n.id for n in self.lineage.continuation(runner_up)[: self.race.segments]}
+        parked = [n for n in self.tree.subtree(runner_up.id) if n.id > after and n.id not in raced]
+        revived = sum(n.planned_steps for n in parked)
         return changed + revived, revived
 
     def _trial(self, branch: Sequence[Node]) -> Node | None:

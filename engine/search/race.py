@@ -1,7 +1,7 @@
 """The race of the roots: who is dropped after which segment, who trains next, who becomes the main branch.
 
-Slow starters win often (docs/search.md), so only what is worse than the base falls after one segment, two always reach
-the end of the second, and later only what trails clearly is dropped. Reads a look at the tree; decides nothing else.
+Only what clearly trails the best root run, or the base after one segment, is dropped. A slow starter that was dropped
+may be revived when the main branch stalls (llmzero.py). Reads a look at the tree; decides nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class RootRace:
         survivors: root runs (children of the root) that are still in it.
         winner: the root run that goes on; None while undecided. runner_up: the second best, which may be revived.
         next: the end of the root run that has to train on now, and why; None when those are in flight.
+        segments: after so many segments of each the race was decided; 0 without one.
     """
 
     survivors: tuple[Node, ...]
@@ -30,6 +31,7 @@ class RootRace:
     runner_up: Node | None = None
     next: Node | None = None
     reason: str = ""
+    segments: int = 0
 
 
 def standing(lineage: Lineage, segments: int, drop_errors: float) -> RootRace:
@@ -40,7 +42,7 @@ def standing(lineage: Lineage, segments: int, drop_errors: float) -> RootRace:
     """
     continuations = {n.id: lineage.continuation(n) for n in lineage.root_runs}
     ended = {node_id: lineage.ended(continuation) for node_id, continuation in continuations.items()}
-    survivors, runner = list(lineage.root_runs), None
+    survivors, runner, raced = list(lineage.root_runs), None, 0
     for rung in range(1, segments + 1):
         able = [n for n in survivors if len(ended[n.id]) >= rung or _may_go_on(lineage, continuations[n.id][-1])]
         if len(able) < 2:
@@ -49,12 +51,12 @@ def standing(lineage: Lineage, segments: int, drop_errors: float) -> RootRace:
         survivors = able
         late = [n for n in survivors if len(ended[n.id]) < rung]
         if late:
-            return _waiting(lineage, survivors, late, rung, continuations, drop_errors)
+            return _waiting(lineage, survivors, late, rung, continuations, ended, drop_errors)
         ranked = sorted(survivors, key=lambda n: (-_at(ended[n.id], rung).value, n.id))
-        survivors, runner = _kept(lineage, ranked, ended, rung, drop_errors), ranked[1]
+        survivors, runner, raced = _kept(lineage, ranked, ended, rung, drop_errors), ranked[1], rung
     if not survivors or not ended[survivors[0].id]:
         return RootRace(tuple(survivors))
-    return RootRace(tuple(survivors), survivors[0], runner)
+    return RootRace(tuple(survivors), survivors[0], runner, segments=raced)
 
 
 def _may_go_on(lineage: Lineage, end: Node) -> bool:
@@ -80,12 +82,10 @@ def _kept(
 ) -> list[Node]:
     """Who stays after a rung, best first."""
     base, best = lineage.tree.root.last, _at(ended[ranked[0].id], rung)
-    if rung == 1:
-        good = [n for n in ranked if base is None or not _at(ended[n.id], 1).trails(base.score, drop_errors)]
-        return good if len(good) >= 2 else list(ranked[:2])
-    if rung == 2:
-        return list(ranked[:2])
-    return [n for n in ranked if not _at(ended[n.id], rung).trails(best, drop_errors)]
+    kept = [n for n in ranked if not _at(ended[n.id], rung).trails(best, drop_errors)]
+    if rung > 1:
+        return kept[:2]
+    return [n for n in kept if base is None or not _at(ended[n.id], 1).trails(base.score, drop_errors)] or kept
 
 
 def _waiting(
@@ -94,9 +94,11 @@ def _waiting(
     late: Sequence[Node],
     rung: int,
     continuations: Mapping[int, Sequence[Node]],
+    ended: Mapping[int, Sequence[Node]],
     drop_errors: float,
 ) -> RootRace:
-    """Some root runs have not come to this rung: train the one furthest behind, or run ahead with one sure to stay."""
+    """Some root runs have not come to this rung: train the one furthest behind, or run ahead with one that is not
+    behind those that have."""
     free = [n for n in late if not continuations[n.id][-1].state.in_flight]
     if free:
         root_run = min(free, key=lambda n: (len(continuations[n.id]), n.id))
@@ -104,31 +106,10 @@ def _waiting(
             f"{counted(len(survivors), 'root run')} are compared: #{root_run.id} trains to the end of segment {rung}"
         )
         return RootRace(tuple(survivors), next=continuations[root_run.id][-1], reason=reason)
-    known = [n for n in survivors if n not in late]
-    for root_run in sorted(known, key=lambda n: (-_at(continuations[n.id], rung).value, n.id)):
+    known = sorted((n for n in survivors if n not in late), key=lambda n: (-_at(ended[n.id], rung).value, n.id))
+    for root_run in _kept(lineage, known, ended, rung, drop_errors) if known else ():
         end = continuations[root_run.id][-1]
-        if len(continuations[root_run.id]) == rung and _sure(
-            lineage, root_run, known, late, rung, continuations, drop_errors
-        ):
-            reason = f"#{root_run.id} advances whatever the {len(late)} still in training will score, so it continues"
+        if len(continuations[root_run.id]) == rung and _may_go_on(lineage, end):
+            reason = f"#{root_run.id} continues while {counted(len(late), 'root run')} still train: it is not behind"
             return RootRace(tuple(survivors), next=end, reason=reason)
     return RootRace(tuple(survivors))
-
-
-def _sure(
-    lineage: Lineage,
-    root_run: Node,
-    known: Sequence[Node],
-    late: Sequence[Node],
-    rung: int,
-    continuations: Mapping[int, Sequence[Node]],
-    drop_errors: float,
-) -> bool:
-    """Whether a root run stays after this rung whatever those in flight will score."""
-    score, base = _at(continuations[root_run.id], rung), lineage.tree.root.last
-    if not _may_go_on(lineage, continuations[root_run.id][-1]):
-        return False
-    if rung == 1:
-        return base is None or not score.trails(base.score, drop_errors)
-    better = sum(_at(continuations[n.id], rung).value > score.value for n in known)
-    return rung == 2 and better + len(late) < 2

@@ -62,13 +62,21 @@ def test_fewer_roots_than_asked_for_are_explained() -> None:
     assert "asked for" not in all_of_them.reason
 
 
-def test_after_one_segment_only_what_is_worse_than_the_base_is_dropped() -> None:
+def test_after_one_segment_what_trails_the_base_is_dropped() -> None:
     grown = Grown(base=0.2)
-    a, b, c, d = grown.roots(0.5, 0.21, 0.19, 0.02)
+    a, b, c, d = grown.roots(0.24, 0.21, 0.19, 0.02)
     for expected in (a, b, c):
         assert grown.asked() == (Intent.KEEP, expected, 50)
         grown.continued(expected, 0.3)
     assert grown.asked()[1] != d
+
+
+def test_a_root_run_that_leads_clearly_after_one_segment_has_won() -> None:
+    grown = Grown(base=0.2)
+    a, *_ = grown.roots(0.5, 0.3, 0.25, 0.21)
+    assert grown.asked() == (Intent.KEEP, a, 50)
+    second = grown.continued(a, 0.55)[-1]
+    assert grown.asked() == (Intent.KEEP, second, 50)
 
 
 def test_two_roots_go_on_even_when_all_are_worse_than_the_base() -> None:
@@ -81,27 +89,25 @@ def test_two_roots_go_on_even_when_all_are_worse_than_the_base() -> None:
 
 def test_the_slow_starter_stays_until_it_trails_clearly() -> None:
     grown = Grown()
-    a, b, *_ = grown.roots(0.22, 0.11, 0.1, 0.1)
-    for node in (a, b):
-        grown.continued(node, 0.24 if node == a else 0.2)
-    for node, end in ((3, 0.12), (4, 0.12)):
-        grown.continued(node, end)
-    third = grown.ask()
-    assert third is not None
-    assert third.parent == 5  # the leader's second segment
-    grown.continued(5, 0.25)
-    assert grown.asked() == (Intent.KEEP, 6, 50)  # the slow one is still in
-    grown.continued(6, 0.4)
-    grown.continued(8 + 1, 0.26)
-    grown.continued(10, 0.7)
-    assert grown.asked()[:2] == (Intent.KEEP, 12)  # and wins
+    a, b, c, d = grown.roots(0.2, 0.15, 0.14, 0.14)
+    second = {node: grown.continued(node, value)[-1] for node, value in ((a, 0.24), (b, 0.2), (c, 0.13), (d, 0.12))}
+    assert grown.asked() == (Intent.KEEP, second[a], 50)  # the leader
+    third = grown.continued(second[a], 0.25)[-1]
+    assert grown.asked() == (Intent.KEEP, second[b], 50)  # the slow one is still in
+    risen = grown.continued(second[b], 0.27)[-1]
+    assert grown.asked() == (Intent.KEEP, third, 50)
+    grown.continued(third, 0.26)
+    won = grown.continued(risen, 0.7)[-1]
+    assert grown.asked() == (Intent.KEEP, won, 50)  # and wins
 
 
-def test_while_a_root_is_in_flight_one_sure_to_stay_runs_ahead() -> None:
+def test_while_a_root_is_in_flight_one_that_is_not_behind_runs_ahead() -> None:
     grown = Grown()
-    a, *_ = grown.roots(0.3, 0.2, 0.2)
+    a, *_ = grown.roots(0.4, 0.2, 0.2)
     grown.add(0, Intent.ROOT, 0, NodeState.RUNNING)
     assert grown.asked() == (Intent.KEEP, a, 50)
+    grown.add(a, Intent.KEEP, 0, NodeState.RUNNING)
+    assert grown.asked()[:2] == (Intent.CHANGE, a)  # not one of those that trail
 
 
 # ---- the line and its challengers ----------------------------------------------------------------------------------
@@ -111,11 +117,11 @@ def raced() -> tuple[Grown, int]:
     """A race of four segments, won by #1; the end of its line."""
     grown = Grown()
     a, b, c, d = grown.roots(0.2, 0.15, 0.12, 0.12)
-    line_a, line_b = grown.continued(a, 0.3), grown.continued(b, 0.2)
+    line_a, line_b = grown.continued(a, 0.3), grown.continued(b, 0.25)
     grown.continued(c, 0.12)
     grown.continued(d, 0.12)
-    grown.continued(line_b[-1], 0.22, 0.24)
-    return grown, grown.continued(line_a[-1], 0.4, 0.5)[-1]
+    grown.continued(line_b[-1], 0.28, 0.24)
+    return grown, grown.continued(line_a[-1], 0.34, 0.5)[-1]
 
 
 def test_after_the_race_the_line_goes_on_unchanged() -> None:
@@ -123,11 +129,11 @@ def test_after_the_race_the_line_goes_on_unchanged() -> None:
     assert grown.asked() == (Intent.KEEP, tip, 50)
 
 
-def test_a_share_of_the_steps_goes_beside_the_line() -> None:
+def test_while_it_improves_nothing_goes_beside_the_line_but_a_share_that_is_asked_for() -> None:
     grown, tip = raced()
     grown.continued(tip, 0.55, 0.6, 0.65)
-    assert grown.asked()[0] is Intent.CHANGE
-    assert grown.asked(explore_share=0.0)[0] is Intent.KEEP
+    assert grown.asked(explore_share=1 / 3)[0] is Intent.CHANGE
+    assert grown.asked()[0] is Intent.KEEP
 
 
 def test_while_the_line_trains_a_change_is_tried_beside_it() -> None:
@@ -179,6 +185,17 @@ def test_a_stalled_line_revives_the_parked_root() -> None:
     grown.continued(tip, 0.5, 0.5, 0.5)
     parked = next(n.id for n in grown.tree if n.id != 0 and grown.tree.path(n.id)[1].id == 2 and n.start_steps == 150)
     assert grown.asked(stall_segments=2) == (Intent.KEEP, parked, 50)
+
+
+def test_on_a_stall_alternatives_and_the_line_take_turns() -> None:
+    grown, tip = raced()
+    line = grown.continued(tip, 0.5, 0.5, 0.5)
+    beside = grown.asked(stall_segments=2)
+    assert beside[1] != line[-1]
+    grown.continued(beside[1], 0.3)
+    assert grown.asked(stall_segments=2) == (Intent.KEEP, line[-1], 50)
+    grown.continued(line[-1], 0.5)
+    assert grown.asked(stall_segments=2)[0] is Intent.CHANGE
 
 
 def test_a_main_branch_goes_on_whatever_files_behind_its_end_were_deleted() -> None:
