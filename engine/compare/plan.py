@@ -51,10 +51,15 @@ class StrategyEntry(RunFileSection):
     """Seeds of this strategy, where it does not get all of the plan's."""
     tasks: list[str] | None = Field(default=None, min_length=1)
     """Tasks of this strategy, where it does not get all of the plan's."""
-    against: str = ""
-    """Label of the strategy it is held against in the report; empty is the first of the plan."""
+    against: str | list[str] = ""
+    """Label of the strategy it is held against in the report, or several; empty is the first of the plan."""
     run: dict[str, Any] = Field(default_factory=dict)
     """Keys of a run file that differ for this strategy, e.g. run.search.comparator = "off"."""
+
+    @property
+    def references(self) -> list[str]:
+        """Labels in `against`; none where it says nothing."""
+        return self.against if isinstance(self.against, list) else [self.against] if self.against else []
 
 
 class ComparisonPlan(RunFileSection):
@@ -93,10 +98,10 @@ class ComparisonPlan(RunFileSection):
         for label, entry in self.strategies.items():
             if not re.match(LABEL, label):
                 raise ValueError(f"[strategies.{label}]: letters, digits, '.', '_' and '-' are allowed, at most 24")
-            if entry.against and entry.against not in self.strategies:
-                raise ValueError(f"[strategies.{label}] against = {entry.against!r}, which is no strategy of the plan")
-            if entry.against == label:
+            if label in entry.references:
                 raise ValueError(f"[strategies.{label}] against = {label!r}: is the strategy itself; name another")
+            if unknown := set(entry.references) - self.strategies.keys():
+                raise ValueError(f"[strategies.{label}] against = {min(unknown)!r}, which is no strategy of the plan")
             for kind, given, known in (("task", entry.tasks, self.tasks), ("seed", entry.seeds, self.seeds)):
                 for each in given or ():
                     if each not in known:

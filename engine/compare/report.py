@@ -44,7 +44,7 @@ class ComparisonReport:
     """A plan's cells with what was measured of them.
 
     Attributes:
-        references: strategy → the strategy it is held against, where that is not the plan's first.
+        references: strategy → the strategies it is held against, where that is not the plan's first.
         replayed: what was measured of the replays of these cells; None where the plan wants none.
     """
 
@@ -52,14 +52,14 @@ class ComparisonReport:
     command: str
     cells: Sequence[ComparisonCell]
     standing: PlanProgress
-    references: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, Sequence[str]] = field(default_factory=dict)
     replayed: PlanProgress | None = None
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
         """Which strategy is held against which: the reference, then the other."""
-        references = ((self.references.get(s) or self.strategies[0], s) for s in self.strategies)
-        return [(reference, other) for reference, other in references if reference != other]
+        references = {s: self.references.get(s) or self.strategies[:1] for s in self.strategies}
+        return [(reference, s) for s, those in references.items() for reference in those if reference != s]
 
     @cached_property
     def tasks(self) -> list[str]:
@@ -240,7 +240,7 @@ class PlannedComparison:
         lines = records.load(self.results)
         standing = records.standing(self.cells, lines)
         replayed = records.standing(self.replays(standing), lines) if self.plan.replays else None
-        against = {label: entry.against for label, entry in self.plan.strategies.items()}
+        against = {label: entry.references for label, entry in self.plan.strategies.items()}
         return ComparisonReport(self.plan.name, command, self.cells, standing, against, replayed)
 
 

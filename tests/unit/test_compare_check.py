@@ -37,6 +37,7 @@ REFUSED = [
     ('"ladder", "chain"', '"ladder", "chain", "ladder"', "tasks has 'ladder' twice; each cell is run once"),
     ("seeds = [1]\n", 'against = "bare"\n', "[strategies.bare] against = 'bare': is the strategy itself"),
     ("seeds = [1]\n", 'against = "bear"\n', "[strategies.bare] against = 'bear', which is no strategy of the plan"),
+    ("seeds = [1]\n", 'against = ["bear"]\n', "[strategies.bare] against = 'bear', which is no strategy of the plan"),
     ("[run.budget]", '[run.task]\nname = "chain"\n[run.budget]', "[run] task.name: a plan sets it itself; `tasks`"),
     ("[run.budget]", '[run]\ntask = "chain"\n[run.budget]', "[run] task.name: a plan sets it itself"),
     ("[run.budget]", '[run]\nname = "mine"\n[run.budget]', "[run] name: a plan sets it itself"),

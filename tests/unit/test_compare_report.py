@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -68,7 +69,7 @@ def line_of(cell: ComparisonCell, correct: int) -> records.Line:
 
 
 def report_of(plan: list[ComparisonCell], lines: list[records.Line]) -> ComparisonReport:
-    return ComparisonReport("small", "the command", plan, records.standing(plan, lines), {"grid": "fixed"})
+    return ComparisonReport("small", "the command", plan, records.standing(plan, lines), {"grid": ["fixed"]})
 
 
 def test_a_mean_has_the_t_interval_over_seeds_and_none_of_one_seed() -> None:
@@ -143,6 +144,11 @@ def test_two_seeds_have_no_probability_of_improvement(tmp_path: Path) -> None:
     cells = [cell for cell in plan_of(tmp_path) if cell.seed <= 2]
     lines = group([line_of(cell, 60 + 10 * (cell.strategy == "ours") + cell.seed) for cell in cells])
     assert improvement(lines, ["ladder", "chain"], "ours", "fixed") is None
+
+
+def test_a_strategy_may_be_held_against_several(tmp_path: Path) -> None:
+    report = replace(report_of(plan_of(tmp_path), []), references={"grid": ["ours", "fixed"]})
+    assert report.pairs == [("ours", "fixed"), ("ours", "grid"), ("fixed", "grid")]
 
 
 def test_the_best_so_far_never_falls_and_is_held_to_the_end(tmp_path: Path) -> None:
