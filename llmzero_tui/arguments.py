@@ -299,7 +299,7 @@ def _taking(commands: Any) -> None:
     export.add_argument("--to", type=Path, required=True, metavar="DIR")
     report = _command(commands, "report", "save:report", "a document about runs: one HTML file, Markdown, figures")
     report.add_argument("names", nargs="+", metavar="RUN")
-    report.add_argument("-o", "--to", type=Path, metavar="DIR", help="a directory that is made (default: RUN-report)")
+    report.add_argument("-o", "--to", type=Path, metavar="PLACE", help="PAGE.html, or a directory (RUN-report)")
     alerts = _command(
         commands, "alerts", "alerts:alerts", "tell news of the live runs to a webhook, a command, the desktop"
     )

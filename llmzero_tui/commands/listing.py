@@ -16,9 +16,9 @@ from engine.run import launch
 from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
 from engine.store.reader import ask_run
-from llmzero_tui.format import MISSING, duration, mark, plain, score
+from llmzero_tui.format import MISSING, duration, mark, plain
 from llmzero_tui.text.dynamics import dynamics_lines
-from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, tree_lines
+from llmzero_tui.text.facts import head_lines, headline, minute, read_facts, score_cells, tree_lines
 from llmzero_tui.text.output import emit, note, table
 from llmzero_tui.text.summary import (
     forecast_line,
@@ -50,6 +50,12 @@ class ListedRun:
         return {**dict.fromkeys(RunSummary.__slots__), **own, "path": str(self.directory.path.resolve())}
 
 
+HEADER = (
+    "run", "state", "task", "nodes", "steps", "validation", "n", "test", "n", "budget", "started (UTC)", "trains on",
+)  # fmt: skip
+"""Validation is what decided, as in the terminal's list of runs: reranking, before it the best so far."""
+
+
 def ls(options: argparse.Namespace) -> int:
     """The runs of a directory, newest first."""
     rows = [look(each) for each in launch.list_runs(options.runs_dir)]
@@ -59,20 +65,7 @@ def ls(options: argparse.Namespace) -> int:
     if not rows:
         note(f"no runs in {options.runs_dir}; `llmzero demo` makes one")
         return 0
-    header = [
-        "run",
-        "state",
-        "task",
-        "nodes",
-        "steps",
-        "best validation",
-        "reranked",
-        "test",
-        "budget",
-        "started (UTC)",
-        "trains on",
-    ]
-    emit(*table(header, [_line(each) for each in rows], right={3, 4, 8}))
+    emit(*table(HEADER, [_line(each) for each in rows], right={3, 4, 6, 8, 9}))
     for each in rows:
         reason = each.trouble or (each.summary.reason if each.summary else "")
         if not reason and each.state == "crashed":
@@ -114,14 +107,14 @@ def _line(listed: ListedRun) -> list[object]:
     state = f"{mark(listed.state).glyph} {listed.state}"
     facts = listed.summary
     if facts is None:
-        return [listed.directory.name, state, *[MISSING] * 9]
+        return [listed.directory.name, state, *[MISSING] * (len(HEADER) - 2)]
     spent = MISSING if facts.budget_fraction is None else f"{facts.budget_fraction:.0%}"
     if facts.eta_seconds is not None:
         spent += f", {duration(facts.eta_seconds)} left"
-    scores = (facts.best_validation, facts.best_reranked, facts.best_test)
+    scores = (facts.best_reranked or facts.best_validation, facts.best_test)
     return [
         listed.directory.name, state, facts.task, facts.nodes, facts.steps,
-        *(score(each.value, *each.interval) if each else MISSING for each in scores),
+        *(cell for each in scores for cell in score_cells(each)),
         spent, minute(facts.started), _devices(facts),
     ]  # fmt: skip
 

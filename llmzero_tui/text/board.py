@@ -107,7 +107,7 @@ class ProgressBoard:
         tree = branches(facts.nodes, facts.summary.best_node)
         shown = telling(tree, room)
         names = [2 * each.depth + len(each.name) for each in shown]
-        width = min(48, max(names, default=0))
+        width = min(40, max(names, default=0))
         lines = [self._branch(each, width) for each in shown]
         if len(tree) > len(shown):
             lines.append(Text(f"  {len(tree) - len(shown)} more nodes: `llmzero show {facts.name}`",
@@ -117,7 +117,7 @@ class ProgressBoard:
     def _branch(self, branch: TreeBranch, width: int) -> Text:
         look = mark(str(branch.row["state"]))
         line = Text(fit(" " * (2 * branch.depth) + branch.name, width))
-        line.append(f"  {best_score(branch.row):>18}")
+        line.append(f"  {best_score(branch.row):>26}")
         line.append(" ★ " if branch.best else "   ", style="yellow")
         line.append(branch.shown_state, style=_colour(look.colour))
         return line

@@ -1,6 +1,6 @@
 """Where a run stands, for those without screens: read once, told the same by `show`, `tail` and `--headless`.
 
-Reads through a reader, formats text and JSON, prints nothing. Every score stands with its n or its 95% interval.
+Reads through a reader, formats text and JSON, prints nothing. Every score stands with its n and its 95% interval.
 """
 
 from __future__ import annotations
@@ -237,6 +237,11 @@ def minute(time: datetime | None) -> str:
     return time.strftime("%Y-%m-%d %H:%M") if time else MISSING
 
 
+def score_cells(measured: Score | None) -> tuple[str, str]:
+    """A score with its interval, and its n, as two cells of a table."""
+    return (score(measured.value, *measured.interval), str(measured.n)) if measured else (MISSING, "")
+
+
 def _measured(score_of: Score, where: str = "") -> str:
     about = ", ".join(filter(None, [where, f"n {score_of.n}"]))
     return f"{score(score_of.value, *score_of.interval)} ({about})"
@@ -289,19 +294,23 @@ def tree_lines(facts: RunFacts) -> Iterator[str]:
     """The tree as a table."""
     tree = branches(facts.nodes, facts.summary.best_node)
     rows = [
-        [each.name, each.shown_state, each.row["trained_steps"], _best(each), intent_name(each.row["intent"])]
+        [each.name, each.shown_state, each.row["trained_steps"], *_best(each), intent_name(each.row["intent"])]
         for each in tree
     ]
     indents = [2 * each.depth for each in tree]
-    yield from table(["node", "state", "steps", "validation", "intent"], rows, right={2}, indents=indents)
+    yield from table(["node", "state", "steps", "best validation", "n", "intent"], rows, right={2, 4}, indents=indents)
 
 
 def best_score(row: Row) -> str:
-    """The best score of a node of `cli_nodes`, with its n where it is of a first look alone."""
-    few = f" (n {row['best_n']})" if row["first_look"] else ""
-    return score(row["best_value"], row["best_low"], row["best_high"]) + few
+    """The best score of a node of `cli_nodes` with its n."""
+    told, n = _best_cells(row)
+    return f"{told} (n {n})" if n else told
 
 
-def _best(branch: TreeBranch) -> str:
-    text = best_score(branch.row)
-    return f"{text} ★" if branch.best else text
+def _best(branch: TreeBranch) -> tuple[str, str]:
+    told, n = _best_cells(branch.row)
+    return (f"{told} ★" if branch.best else told), n
+
+
+def _best_cells(row: Row) -> tuple[str, str]:
+    return score(row["best_value"], row["best_low"], row["best_high"]), str(row["best_n"] or "")

@@ -26,6 +26,7 @@ from engine.store.reader import Reader, open_run
 from engine.words import counted, values_text
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
+from llmzero_tui.text.facts import score_cells
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
 from llmzero_tui.values.standing import decision, yardstick
@@ -145,17 +146,17 @@ def strategy_lines(result: RunResult) -> Iterator[str]:
         yield f"no strategy: {result.no_gain or standing}"
         return
     names = changing(strategy)
-    header = ["stage", "node", "steps", *names, "optimizer", "reference", "validation"]
-    rows = [["base", "#0", "0", *[""] * len(names), "", "", _short(best.base_validation)]]
+    header = ["stage", "node", "steps", *names, "optimizer", "reference", "validation at its end", "n"]
+    rows = [["base", "#0", "0", *[""] * len(names), "", "", *score_cells(best.base_validation)]]
     before: StrategyStage | None = None
     for number, stage in enumerate(strategy.stages, 1):
         values = [_value(name, stage, before) for name in names]
-        last = [stage.optimizer, stage.reference, _short(stage.validation)]
+        last = [stage.optimizer, stage.reference, *score_cells(stage.validation)]
         rows.append([str(number), f"#{stage.node}", str(stage.steps), *values, *last])
         before = stage
     if best.kind == "soup":
-        rows.append(["soup", "", "0", *[""] * len(names), "", "", _short(best.validation)])
-    yield from table(header, rows, right={2})
+        rows.append(["soup", "", "0", *[""] * len(names), "", "", *score_cells(best.validation)])
+    yield from table(header, rows, right={2, len(header) - 1})
     if still := unchanging_line(strategy):
         yield still
     if best.kind == "soup":
@@ -203,12 +204,6 @@ def _value(name: str, stage: StrategyStage, before: StrategyStage | None) -> str
     if value is None or old is None or value == old:
         return parameter(value)
     return parameter(value) + direction(old, value)
-
-
-def _short(score: Score | None) -> str:
-    if score is None:
-        return MISSING
-    return interval_text(score.value, *score.interval)
 
 
 def result_as_dict(result: RunResult) -> dict[str, Any]:

@@ -61,8 +61,7 @@ def yardstick(plain_grpo: PlainGRPO | None) -> str:
     """How plain GRPO, the default configuration's own branch, scored beside the reported policy."""
     if plain_grpo is None:
         return "plain GRPO: no segment trained the default configuration; `llmzero replay` does"
-    scored = score(plain_grpo.validation.value, *plain_grpo.validation.interval)
-    told = f"validation {scored} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
+    told = f"validation {_told(plain_grpo.validation)} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
     if plain_grpo.steps == plain_grpo.policy_steps:
         return f"plain GRPO, the default configuration for as many steps: {told}"
     return (

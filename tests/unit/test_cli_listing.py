@@ -59,8 +59,11 @@ def test_ls_lists_the_newest_run_first(ask: Ask, runs: Path) -> None:
     assert [each["name"] for each in json.loads(ask("ls", "--json"))] == ["new", "middle", "old"]
 
 
-def test_ls_has_the_score_that_steers_beside_that_of_the_reranking(ask: Ask, runs: Path) -> None:
+def test_ls_has_the_score_that_decided_once_there_is_one_with_its_n(ask: Ask, runs: Path) -> None:
     directory = finished_run(runs, "one")
+    assert ask("ls").splitlines()[1].split("finished")[1].split()[3:11] == [
+        "0.750", "[0.51,", "0.90]", "16", "0.750", "[0.51,", "0.90]", "16",
+    ]  # fmt: skip
     writer = Writer(directory.database)
     writer.insert(
         "evaluations", node_id=1, step=4, path="segments/1/checkpoint-4", kind="reranking", split="validation", seed=2,
@@ -70,8 +73,21 @@ def test_ls_has_the_score_that_steers_beside_that_of_the_reranking(ask: Ask, run
     writer.close()
     (facts,) = json.loads(ask("ls", "--json"))
     head, line = ask("ls").splitlines()
-    for column, key in (("best validation", "best_validation"), ("reranked", "best_reranked")):
-        assert line[head.index(column) :].startswith(f"{facts[key]['value']:.3f}")
+    decided, steered = facts["best_reranked"], facts["best_validation"]
+    assert decided["value"] != steered["value"]
+    assert line[head.index("validation") :].startswith(f"{decided['value']:.3f}")
+    assert line[head.index("validation") :].split()[3] == str(decided["n"]) == "32"
+
+
+def test_show_has_the_n_of_every_score_and_says_which_checkpoint_it_is_of(ask: Ask, runs: Path) -> None:
+    finished_run(runs, "one")
+    lines = ask("show", "one").splitlines()
+    tree = next(i for i, line in enumerate(lines) if line.startswith("node "))
+    assert lines[tree].split("steps")[1].split() == ["best", "validation", "n", "intent"]
+    assert lines[tree + 2].split("finished")[1].split() == ["4", "0.750", "[0.51,", "0.90]", "★", "16", "root"]
+    stages = next(i for i, line in enumerate(lines) if line.startswith("stage "))
+    assert lines[stages].endswith("validation at its end   n")
+    assert lines[stages + 2].endswith("0.750 [0.51, 0.90]     16")
 
 
 def test_ls_as_json_has_the_promised_keys(ask: Ask, runs: Path) -> None:

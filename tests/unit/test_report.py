@@ -83,6 +83,19 @@ def test_a_report_is_one_html_file_without_the_network_and_a_markdown_with_its_f
     assert all((out / name).is_file() for name in re.findall(r"!\[\w+\]\((\S+)\)", markdown))
 
 
+def test_a_name_that_ends_in_html_is_one_file_that_is_not_overwritten(place: Path) -> None:
+    done = called("report", "found", "--to", "rep.html", cwd=place)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "rep.html: tables and figures in one file" in done.stderr
+    page = Page((place / "rep.html").read_text(encoding="utf-8"))
+    assert page.addresses
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
+    assert [each.name for each in place.iterdir() if "rep" in each.name] == ["rep.html"]
+    again = called("report", "found", "--to", "rep.html", cwd=place)
+    assert again.returncode == 2
+    assert "rep.html exists and is not overwritten" in again.stderr
+
+
 def a_search(writer: Writer) -> None:
     small_search(writer)
 

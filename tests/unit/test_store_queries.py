@@ -15,7 +15,7 @@ from engine.store import queries
 from engine.store.execute import QueryJob
 from engine.store.reader import to_rows
 from engine.store.writer import Writer
-from tests.engine.store_engine import small_search
+from tests.engine.store_engine import node_row, small_search
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +135,22 @@ def test_the_stored_command_runs_in_a_plain_shell(writer: Writer, tmp_path: Path
     shell.close()
     assert isinstance(ts, datetime)
     assert ts.tzinfo is None
+
+
+def test_a_reason_that_is_the_rationale_is_not_told_twice(tmp_path: Path) -> None:
+    """As where the search itself decides the changes: pbt and other peers."""
+    writer = Writer(tmp_path / "run.duckdb")
+    small_search(writer)
+    [proposal] = writer.rows("SELECT node_id FROM proposals ORDER BY proposal_id LIMIT 1")
+    node = proposal["node_id"]
+    writer.update("proposals", {"node_id": node}, rationale="it is among the worst")
+    node_row(writer, 9, 0, 0, rationale="it is among the worst")
+    told = []
+    for message in ("it is among the worst", "it leads"):
+        for each in (node, 9):
+            writer.insert("events", level="info", kind="selected", node_id=each, message=message, detail="")
+        writer.flush()
+        [asked], path = writer.rows(queries.load("ui_proposal"), (node,)), writer.rows(queries.load("ui_path"), (9,))
+        told.append((asked["selected"], path[-1]["selected"]))
+    assert told == [(None, None), ("it leads", "it leads")]
+    writer.close()

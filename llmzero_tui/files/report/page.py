@@ -22,6 +22,7 @@ from llmzero_tui.format import MISSING, duration, parameter, plain, score
 from llmzero_tui.text.dynamics import HEADER as DYNAMICS
 from llmzero_tui.text.dynamics import NOTE as DYNAMICS_NOTE
 from llmzero_tui.text.dynamics import dynamics_rows
+from llmzero_tui.text.facts import score_cells
 from llmzero_tui.text.summary import changing, plain_grpo_line, result_rows, test_lines, unchanging_line
 from llmzero_tui.values.standing import decision
 
@@ -96,9 +97,11 @@ def _overview(reports: Sequence[RunReport]) -> str:
     rows = []
     for report in reports:
         summary, best = report.summary, report.result.strategy.reported
-        scores = [score(each.value, *each.interval) if each else MISSING for each in (best.base_test, best.test)]
+        scores = [*score_cells(best.base_test), *score_cells(best.test)]
         rows.append([summary.name, summary.state, *scores, summary.steps, duration(summary.trainer_seconds)])
-    return table(["run", "state", "base, test [95%]", "policy, test [95%]", "GRPO steps", "trainer time"], rows)
+    return table(
+        ["run", "state", "base, test [95%]", "n", "policy, test [95%]", "n", "GRPO steps", "trainer time"], rows
+    )
 
 
 def _run(report: RunReport, figures: Mapping[str, str]) -> Iterator[str]:
@@ -176,11 +179,11 @@ def _schedule(report: RunReport) -> Iterator[str]:
         [
             number, f"#{stage.node}", stage.steps, *(parameter(stage.configuration.get(name)) for name in names),
             stage.optimizer, stage.reference,
-            score(stage.validation.value, *stage.validation.interval) if stage.validation else MISSING,
+            *score_cells(stage.validation),
         ]
         for number, stage in enumerate(stages, 1)
     ]  # fmt: skip
-    yield table(["stage", "node", "steps", *names, "Adam", "KL reference", "validation [95%]"], rows)
+    yield table(["stage", "node", "steps", *names, "Adam", "KL reference", "validation at its end [95%]", "n"], rows)
     if still := unchanging_line(strategy):
         yield _said(still)
 
