@@ -2,8 +2,8 @@
 steps, by a real worker, and what a budget buys at that pace.
 
 Started as `python -m engine.run.dry_run RUN.toml` with absolute paths; prints findings and the plan as JSON. All it
-writes lies in a temporary directory that goes afterwards; no test prompt is asked. It joins the rooms as the daemon
-does.
+writes lies in a temporary directory beside that file, which goes afterwards, or with the caller's own; no test prompt
+is asked. It joins the rooms as the daemon does.
 """
 
 from __future__ import annotations
@@ -272,10 +272,10 @@ class DryRun:
     plan: BudgetPlan | None = None
 
 
-def look(config: RunConfig) -> DryRun:
-    """The whole of it, whatever goes wrong."""
+def look(config: RunConfig, beside: Path | None = None) -> DryRun:
+    """The whole of it, whatever goes wrong. `beside`: the directory in which the temporary one is made."""
     try:
-        with tempfile.TemporaryDirectory(prefix="llmzero-dry-run-") as where:
+        with tempfile.TemporaryDirectory(prefix="llmzero-dry-run-", dir=beside) as where:
             measured = asyncio.run(measure(config, Path(where)))
         return DryRun(list(findings(config, measured)), plan_of(config, measured))
     except (DryRunFailed, UserError, TaskError, TaskNotFound) as error:
@@ -287,7 +287,8 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     with out:
-        json.dump(asdict(look(run_file.load(Path(sys.argv[1])))), out)
+        file = Path(sys.argv[1])
+        json.dump(asdict(look(run_file.load(file), file.parent)), out)
     return 0
 
 

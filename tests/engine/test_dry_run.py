@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.run import dry_run
@@ -14,8 +19,9 @@ from engine.run.findings import CheckFinding
 from engine.training.events import Evaluation
 from llmzero_tui.text.plan import plan_lines
 from tests.engine.conftest import LETTERS
+from tests.engine.live import wait_for
 from tests.tui import sample_run
-from tests.unit.cli_process import llmzero, run_file
+from tests.unit.cli_process import environment, llmzero, run_file
 
 FILE = """
 [task]
@@ -46,6 +52,23 @@ def config(task: str, model: str = "", budget: str = "steps = 200") -> RunConfig
 
 def by_subject(found: list[CheckFinding]) -> dict[str, CheckFinding]:
     return {each.subject: each for each in found}
+
+
+@pytest.mark.parametrize("to_group", [True, False], ids=["Ctrl+C", "kill -INT"])
+def test_a_plan_that_is_interrupted_leaves_nothing(tmp_path: Path, to_group: bool) -> None:
+    path = run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200"))
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmzero_tui.cli", "plan", str(path)], cwd=tmp_path, stderr=subprocess.DEVNULL,
+        env=environment(TMPDIR=str(tmp_path / "tmp")), start_new_session=True,
+    )  # fmt: skip
+    wait_for("a worker", lambda: list((tmp_path / "tmp").rglob("worker-*.log")) or process.poll() is not None)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    assert list((tmp_path / "tmp").glob("llmzero-*")) == []
+    assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
 def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path) -> None:
