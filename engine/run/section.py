@@ -53,7 +53,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     else:
         value = "" if isinstance(first["input"], dict | BaseModel) else f" = {given(first['input'])}"
         line = f"{key}{value}: {must_be(first, _field(parts, model))}" if key else must_be(first)
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    others = len({place(each) for each in errors}) - 1
+    more = f" (and {others} more)" if others else ""
     return one_line(line) + more
 
 
@@ -89,7 +90,7 @@ def _allowed(error: ErrorDetails, field: FieldInfo | None) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case _ if _of_union(error):
-            return _ANY
+            return "a text or a list" if field is not None and field.annotation == str | list[str] else _ANY
         case "literal_error" | "enum" | "union_tag_invalid":
             return str(context.get("expected") or context["expected_tags"])
         case "missing":
@@ -144,7 +145,11 @@ def place(error: ErrorDetails) -> tuple[int | str, ...]:
 
 def _of_union(error: ErrorDetails) -> bool:
     """Whether the last part of the place is no key, but the type that pydantic tried of several."""
-    return bool(error["loc"]) and error["loc"][-1] in ("bool", "int", "float", "str") and error["type"] != "missing"
+    return (
+        bool(error["loc"])
+        and error["loc"][-1] in ("bool", "int", "float", "str", "list[str]")
+        and error["type"] != "missing"
+    )
 
 
 def _field(location: tuple[int | str, ...], model: type[BaseModel]) -> FieldInfo | None:

@@ -35,6 +35,7 @@ REFUSED = [
     ("seeds = [1, 2]", 'seeds = [1, 2]\nreplays = "2"', "replays = '2': must be a whole number from 0 to 100"),
     ("seeds = [1]\n", "seeds = []\n", "strategies.bare.seeds = []: must be a list of at least 1 entry"),
     ('"ladder", "chain"', '"ladder", "chain", "ladder"', "tasks has 'ladder' twice; each cell is run once"),
+    ("seeds = [1]\n", "against = 3\n", "strategies.bare.against = 3: must be a text or a list\n"),
     ("seeds = [1]\n", 'against = "bare"\n', "[strategies.bare] against = 'bare': is the strategy itself"),
     ("seeds = [1]\n", 'against = "bear"\n', "[strategies.bare] against = 'bear', which is no strategy of the plan"),
     ("seeds = [1]\n", 'against = ["bear"]\n', "[strategies.bare] against = 'bear', which is no strategy of the plan"),
