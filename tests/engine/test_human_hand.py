@@ -180,7 +180,7 @@ def test_why_a_human_pruned_and_stopped_stands_on_the_nodes(tmp_path: Path) -> N
         assert await hand.until("SELECT 1 FROM events WHERE kind = 'command' AND message LIKE '%a dead end'")
         assert await hand.ask("prune", node_id=parent) == ("refused", f"#{parent} is already pruned")
 
-    assert steer(config("nodes = 5"), tmp_path, cuts, SimulatedExecutor(0.4)) == "finished"
+    assert steer(config("nodes = 5"), tmp_path, cuts, SimulatedExecutor(2)) == "finished"
 
 
 def test_a_stale_answer_is_refused_with_what_changed(tmp_path: Path) -> None:

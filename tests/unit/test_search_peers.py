@@ -54,7 +54,7 @@ def test_continue_trains_on_the_constant_that_scored_best_at_the_end_of_the_race
 
 
 def test_keep_only_never_changes_a_value_and_has_the_shape_of_our_tree() -> None:
-    tree = grown("keep-only")
+    tree = grown("keep-only", explore_share=1 / 3)
     assert {tuple(n.configuration.items()) for n in tree} == {tuple(SPACE.default().items())}
     intents = {n.transition.intent for n in tree if n.transition}
     assert {Intent.ROOT, Intent.KEEP, Intent.CHANGE} <= intents
@@ -83,7 +83,7 @@ def test_a_rejected_proposal_does_not_shift_the_seed_of_its_control() -> None:
 
 
 def test_random_changes_begins_with_the_default_and_stays_in_the_space() -> None:
-    tree = grown("random-changes")
+    tree = grown("random-changes", explore_share=1 / 3)
     assert dict(tree.children(0)[0].configuration) == SPACE.default()
     for node in tree:
         assert not SPACE.violations(node.configuration)
