@@ -95,7 +95,8 @@ def test_a_finished_run_leaves_no_lock_no_socket_and_no_process(finished: RunDir
     assert finished.holder() is None
     assert not finished.socket.exists()
     assert not finished.holder_file.exists()
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(finished.path) in (p.info["cmdline"] or [])]
+    left = [p for p in psutil.process_iter(["cmdline"]) if str(finished.path) in (p.info["cmdline"] or [])]
+    assert not psutil.wait_procs(left, timeout=60)[1]  # one that has let go of the run may not quite have ended
 
 
 def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree_on_its_raised_budget(runs: Path) -> None:
