@@ -127,13 +127,10 @@ def lines_of(path: Path, kinds: Collection[str], what: str) -> Iterator[Line]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     for number, line in enumerate(text.split("\n"), 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-            if line.startswith(BEGINNING) or BEGINNING.startswith(line):
-                continue
-        if not isinstance(record, dict) or record.get("kind") not in kinds:
+        record = _parsed(line)
+        if record is None and (line.startswith(BEGINNING) or BEGINNING.startswith(line)):
+            continue
+        if record is None or record.get("kind") not in kinds:
             raise UserError(f"{path}, line {number}: holds something else; {allowed}")
         yield record
 
@@ -179,11 +176,16 @@ def _add(file: FileIO, line: bytes) -> None:
         raise
 
 
+def cell_key(line: Line) -> tuple[str, str, int]:
+    """The `ComparisonCell.key` of the cell that a line is of."""
+    return line["task"], line["strategy"], line["seed"]
+
+
 def standing(cells: Sequence[ComparisonCell], lines: Iterable[Line]) -> PlanProgress:
     """Which cells are done, which are pending, and which lines are of other settings."""
     by_key: dict[tuple[str, str, int], dict[str, Line]] = {}
     for line in lines:
-        by_key.setdefault((line["task"], line["strategy"], line["seed"]), {})[line["settings_hash"]] = line
+        by_key.setdefault(cell_key(line), {})[line["settings_hash"]] = line
     done: dict[tuple[str, str, int], Line] = {}
     pending, stale = [], []
     for cell in cells:

@@ -17,7 +17,7 @@ from typing import Any
 from engine.compare import records
 from engine.compare import statistics as stats
 from engine.compare.plan import AWAY, ComparisonCell, ComparisonPlan
-from engine.compare.records import SUFFIX, Line, PlanProgress, replay_cells
+from engine.compare.records import SUFFIX, Line, PlanProgress, cell_key, replay_cells
 from engine.words import counted
 
 Row = tuple[str, ...]
@@ -227,7 +227,7 @@ class PlannedComparison:
         Raises UserError where the file cannot be read.
         """
         standing = self.standing()
-        stale = {_key(line) for line in standing.stale}
+        stale = {cell_key(line) for line in standing.stale}
         for cell in self.cells:
             yield cell, "done" if cell.key in standing.done else "stale" if cell.key in stale else "pending"
 
@@ -245,11 +245,6 @@ class PlannedComparison:
 
 
 SPENT = ("steps", "tokens", "trainer_seconds", "wall_seconds", "segments")
-
-
-def _key(line: Line) -> tuple[str, str, int]:
-    """Of the cell that a line is of."""
-    return line["task"], line["strategy"], line["seed"]
 
 
 def _measured(line: Line) -> Row:
@@ -309,7 +304,7 @@ def summary(report: ComparisonReport) -> Iterator[str]:
     if len(revisions) > 1:
         yield "These tables mix runs of several revisions; the last table lists the revision of each."
     if standing.stale:
-        stale = sorted({"/".join(map(str, _key(line))) for line in standing.stale})
+        stale = sorted({"/".join(map(str, cell_key(line))) for line in standing.stale})
         yield f"Stale, left out (other settings than the plan's now): {', '.join(stale)}."
     again = report.replayed.pending if report.replayed else ()
     missing = [counted(len(each), word) for each, word in ((standing.pending, "run"), (again, "replay")) if each]
@@ -337,7 +332,7 @@ def _as_row(line: Line) -> dict[str, Any]:
     test = stats.score(line["test"])
     counts = [line[which][count] for which, count in (name.split("_") for name in MEASURED)]
     spent = [line["spent"][name] for name in SPENT]
-    row = [*_key(line), test.value, *test.interval, *counts, *spent, " ".join(line["revisions"])]
+    row = [*cell_key(line), test.value, *test.interval, *counts, *spent, " ".join(line["revisions"])]
     return dict(zip(COLUMNS, row, strict=True))
 
 

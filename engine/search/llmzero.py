@@ -8,7 +8,7 @@ the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from engine.domain.score import difference
@@ -193,9 +193,9 @@ class LLMZeroPolicy:
         if runner_up is not None and self._overtakes(runner_up, branch):
             branch, runner_up = self._main_branch(runner_up), winner
         tip, stalls = branch[-1], self._stalls(branch)
-        deep = sum(n.planned_steps for n in branch[self.race.segments :])
-        aside, revived = self._alternative_steps(branch, runner_up)
-        since = self._alternative_steps(branch, runner_up, after=tip.id)[0]
+        changed, parked = self._alternatives(branch, runner_up)
+        deep, aside, revived = _steps(branch[self.race.segments :]), _steps([*changed, *parked]), _steps(parked)
+        since = _steps([n for n in (*changed, *parked) if n.id > tip.id])
         share = self.settings.stalled_share if stalls else self.settings.explore_share
         due = aside + self.steps <= share * (aside + deep + self.steps)
         if since:  # taken by turns, so that what is tried beside the tip has a control
@@ -295,18 +295,15 @@ class LLMZeroPolicy:
         earlier = [c.score for n in ended[-2 * k : -k] for c in n.checkpoints]
         return difference(later, earlier).errors <= self.settings.stall_errors
 
-    def _alternative_steps(self, branch: Sequence[Node], runner_up: Node | None, after: int = 0) -> tuple[int, int]:
-        """GRPO steps that went into alternatives after the race, and how many of them into the runner-up; only of nodes
-        that began after node `after`."""
+    def _alternatives(self, branch: Sequence[Node], runner_up: Node | None) -> tuple[list[Node], list[Node]]:
+        """What was tried beside a branch since the race: changes of it, and segments of the runner-up."""
         on_branch = {n.id for n in branch}
-        below = [n for n in self.tree.subtree(branch[0].id) if n.id > after and n.state is not NodeState.REJECTED]
-        changed = sum(n.planned_steps for n in below if n.id not in on_branch)
+        below = self.tree.subtree(branch[0].id)
+        changed = [n for n in below if n.state is not NodeState.REJECTED and n.id not in on_branch]
         if runner_up is None:
-            return changed, 0
+            return changed, []
         raced = {n.id for n in self.lineage.continuation(runner_up)[: self.race.segments]}
-        parked = [n for n in self.tree.subtree(runner_up.id) if n.id > after and n.id not in raced]
-        revived = sum(n.planned_steps for n in parked)
-        return changed + revived, revived
+        return changed, [n for n in self.tree.subtree(runner_up.id) if n.id not in raced]
 
     def _trial(self, branch: Sequence[Node]) -> Node | None:
         """The end of the changed child that leads the branch most, short of its trial and not clearly behind."""
@@ -367,6 +364,10 @@ class LLMZeroPolicy:
             f"estimated value {arm.value:.2f}, upper bound {arm.bound:.2f})"
         )
         return Expansion(arm.node, arm.step, Intent.CHANGE, self.steps, reason, bounds.others(arm))
+
+
+def _steps(nodes: Iterable[Node]) -> int:
+    return sum(n.planned_steps for n in nodes)
 
 
 def _value(node: Node) -> float:
