@@ -54,6 +54,7 @@ _log = logging.getLogger("engine")
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """What a disk says that is full, or a quota that is used up."""
+FREE_SPACE = "free some space there, then resume"
 
 LEAVE_SECONDS = 10.0
 """After the second SIGTERM for an orderly end."""
@@ -81,12 +82,13 @@ def main(arguments: list[str] | None = None) -> int:
         tell.say(str(mistake))
         return 2
     except Fault as fault:
-        _log.error("%s", fault)
-        tell.say(str(fault))
+        line = f"{fault}; {FREE_SPACE}" if isinstance(fault, StoreFault) else str(fault)
+        _log.error("%s", line)
+        tell.say(line)
         return 1
     except BaseException as bug:
         if isinstance(bug, OSError) and bug.errno in NO_ROOM:
-            line = f"{options.run_dir}: {bug.strerror}; free some space there, then resume"
+            line = f"{options.run_dir}: {bug.strerror}; {FREE_SPACE}"
             _log.error("%s", line)
             tell.say(line)
             return 1

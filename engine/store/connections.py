@@ -85,8 +85,7 @@ class Connections:
                 self.writing = self._root.cursor()
             except duckdb.Error as error:  # the disk is full, most likely: opening writes a little
                 self._root.close()
-                line = f"{self._path} cannot be written: {one_line(error)}; free some space there, then resume"
-                raise StoreFault(line) from error
+                raise StoreFault(f"{self._path} cannot be written: {one_line(error)}") from error
             except BaseException:
                 self._root.close()
                 raise
