@@ -1,4 +1,4 @@
-"""What `llmzero` understands: its commands, their words and options, and how a wrong one is told in one line.
+"""What `llmzero` understands: its commands, their words and options.
 
 Each command names the function of `llmzero_tui.commands` that does it; nothing of it is imported here.
 """
@@ -6,58 +6,11 @@ Each command names the function of `llmzero_tui.commands` that does it; nothing 
 from __future__ import annotations
 
 import argparse
-import difflib
-import os
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from engine.errors import bounded, short_name
 from llmzero_tui import option_types
-
-FINE, MISTAKE = 0, 2
-"""Exit codes: all well, the user's mistake."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose complaints are one line, with the nearest known word. A command's words and options may stand in
-    any order."""
-
-    _mixing = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does; where words are optional, those behind an option count too."""
-        optional = any(not each.option_strings and each.nargs in ("*", "?") for each in self._actions)
-        if self._mixing or not optional:
-            return super().parse_known_args(args, namespace)
-        self._mixing = True  # argparse asks this method again, first for the options and then for the words
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._mixing = False
-
-    def error(self, message: str) -> NoReturn:
-        """Print one line and exit with 2."""
-        from llmzero_tui.format import plain
-
-        what, unknown, words = message.partition("unrecognized arguments: ")
-        line = plain(bounded(what + unknown + short_name(words)), 1000)
-        self.exit(MISTAKE, f"{self.prog}: {line}; see `{self.prog} --help`\n")
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """As argparse does, but stdout that cannot be written is an error and not passed over."""
-        if file is sys.stdout:
-            file.write(message)
-            file.flush()
-        else:
-            super()._print_message(message, file)
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise argparse.ArgumentError(action, f"{str(value)[:60]!r} is unknown; {hint}")
+from llmzero_tui.parser import Parser, Version, command, common
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -70,19 +23,21 @@ def build_parser() -> argparse.ArgumentParser:
         "$XDG_CONFIG_HOME/llmzero (LLMZERO_CONFIG names another file); docs/terminal.md lists all of them.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    _common(parser, defaults=True)
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
+    common(parser, defaults=True)
     parser.add_argument("--ascii", action="store_true", help="use ASCII characters only")
     parser.set_defaults(handler="look:terminal", watch=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    _starting(commands)
-    _steering(commands)
-    _asking(commands)
+    starting = (_starting, _comparing, _replaying)
+    steering = (_attaching, _deciding, _continuing)
+    asking = (_asking, _taking, _looking_around, _benching)
+    for add in (*starting, *steering, *asking):
+        add(commands)
     return parser
 
 
 def _starting(commands: Any) -> None:
-    demo = _command(commands, "demo", "start:demo", "a small real search: no download, no GPU, no Ollama")
+    demo = command(commands, "demo", "start:demo", "a small real search: no download, no GPU, no Ollama")
     demo.add_argument(
         "--minutes", type=option_types.positive, default=4.0, metavar="M", help="length of the search (default: 4)"
     )
@@ -94,23 +49,22 @@ def _starting(commands: Any) -> None:
         help="a task with a base of its own (default: knights)",
     )
     _attachment(demo)
-    new = _command(commands, "new", "runfile:new", "write a commented run file to edit")
+    new = command(commands, "new", "runfile:new", "write a commented run file to edit")
     new.add_argument("file", type=Path, metavar="FILE")
     new.add_argument("--task", default="knights", metavar="T", help="a task's name, or file.py:Class")
     new.add_argument("--model", default="", metavar="M", help="a model directory or a hub id")
-    check = _command(commands, "check", "runfile:check", "check a run file, its model, task and machine")
+    check = command(commands, "check", "runfile:check", "check a run file, its model, task and machine")
     check.add_argument("file", type=Path, metavar="FILE")
     check.add_argument("--dry-run", action="store_true", help="train two real steps: pass rate, time and memory")
-    plan = _command(commands, "plan", "runfile:plan", "what a budget buys: segments, tokens, time, disk")
+    plan = command(commands, "plan", "runfile:plan", "what a budget buys: segments, tokens, time, disk")
     plan.add_argument("file", type=Path, metavar="FILE")
-    run = _command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
+    run = command(commands, "run", "start:run", "start the engine of a run file in the background, and attach")
     run.add_argument("file", type=Path, metavar="FILE")
     _attachment(run)
-    _comparing(commands)
 
 
 def _comparing(commands: Any) -> None:
-    compare = _command(commands, "compare", "compare:compare", "compare strategies over tasks and seeds")
+    compare = command(commands, "compare", "compare:compare", "compare strategies over tasks and seeds")
     compare.add_argument("file", type=Path, metavar="PLAN.toml")
     compare.add_argument(
         "--jobs", type=option_types.some, default=1, metavar="N", help="runs at the same time (default: 1)"
@@ -130,11 +84,10 @@ def _comparing(commands: Any) -> None:
         "--screen", action="store_true", help="how far it is, tables and curves in the terminal, live; runs nothing"
     )
     compare.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
-    _replaying(commands)
 
 
 def _replaying(commands: Any) -> None:
-    replay = _command(
+    replay = command(
         commands, "replay", "replay:replay_schedule", "train a schedule again on seeds that its search never saw"
     )
     replay.add_argument("strategy", metavar="STRATEGY", help="a strategy.toml, or a run: its best trajectory")
@@ -171,8 +124,8 @@ def _background(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _steering(commands: Any) -> None:
-    attach = _command(commands, "attach", "look:attach", "the terminal interface on one run")
+def _attaching(commands: Any) -> None:
+    attach = command(commands, "attach", "look:attach", "the terminal interface on one run")
     attach.add_argument("name", metavar="RUN")
     where = attach.add_mutually_exclusive_group()
     where.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
@@ -186,7 +139,7 @@ def _steering(commands: Any) -> None:
     attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
     stop_text = "stop a run cleanly; `llmzero resume` continues it"
     for word, text in (("pause", "pause training after the current step"), ("stop", stop_text)):
-        each = _command(commands, word, f"control:{word}", text)
+        each = command(commands, word, f"control:{word}", text)
         each.add_argument("name", metavar="RUN")
         each.add_argument(
             "--timeout",
@@ -196,17 +149,6 @@ def _steering(commands: Any) -> None:
             help="seconds to wait for the engine's answer (default: "
             f"{'60 beyond training.stop_seconds' if word == 'stop' else '30'})",
         )
-    _deciding(commands)
-    resume = _command(commands, "resume", "start:resume", "continue a run after a pause, a stop, a crash or a reboot")
-    resume.add_argument("name", metavar="RUN")
-    _attachment(resume)
-    fork = _command(commands, "fork", "start:fork", "go on from a run's tree in a new run, with another budget, …")
-    fork.add_argument("name", metavar="RUN")
-    fork.add_argument("--to", type=option_types.filled, metavar="NAME", help="name of the new run (default: RUN-2, …)")
-    fork.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of its run file, e.g. budget.steps=900"
-    )
-    _attachment(fork)
 
 
 def _deciding(commands: Any) -> None:
@@ -220,7 +162,7 @@ def _deciding(commands: Any) -> None:
     }  # fmt: skip
     made = {}
     for word, text in whose.items():
-        made[word] = each = _command(commands, word, f"steer:{word}", text)
+        made[word] = each = command(commands, word, f"steer:{word}", text)
         each.add_argument("name", metavar="RUN")
         each.add_argument(
             "--timeout", type=option_types.positive, metavar="S", help="seconds to wait for the engine (default: 30)"
@@ -249,15 +191,28 @@ def _deciding(commands: Any) -> None:
     made["note"].add_argument("text", metavar="TEXT", help="an empty text takes it away")
 
 
+def _continuing(commands: Any) -> None:
+    resume = command(commands, "resume", "start:resume", "continue a run after a pause, a stop, a crash or a reboot")
+    resume.add_argument("name", metavar="RUN")
+    _attachment(resume)
+    fork = command(commands, "fork", "start:fork", "go on from a run's tree in a new run, with another budget, …")
+    fork.add_argument("name", metavar="RUN")
+    fork.add_argument("--to", type=option_types.filled, metavar="NAME", help="name of the new run (default: RUN-2, …)")
+    fork.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of its run file, e.g. budget.steps=900"
+    )
+    _attachment(fork)
+
+
 def _asking(commands: Any) -> None:
-    _command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
-    show = _command(commands, "show", "listing:show", "one run as text")
+    command(commands, "ls", "listing:ls", "the runs: state, best score, budget")
+    show = command(commands, "show", "listing:show", "one run as text")
     show.add_argument("name", metavar="RUN")
-    dynamics = _command(
+    dynamics = command(
         commands, "dynamics", "dynamics:parameter_dynamics", "whether hyperparameters accumulate, oscillate or stay"
     )
     dynamics.add_argument("names", nargs="+", metavar="RUN")
-    tail = _command(commands, "tail", "tail:tail", "follow the log of a run and its training")
+    tail = command(commands, "tail", "tail:tail", "follow the log of a run and its training")
     tail.add_argument("name", metavar="RUN")
     tail.add_argument(
         "-n",
@@ -267,7 +222,7 @@ def _asking(commands: Any) -> None:
         metavar="LINES",
         help="lines of the log to begin with (default: 10)",
     )
-    sql = _command(commands, "sql", "sql:sql", "a query over a live or a finished run; without RUN over all")
+    sql = command(commands, "sql", "sql:sql", "a query over a live or a finished run; without RUN over all")
     sql.add_argument("words", nargs="*", metavar="[RUN] SELECT")
     sql.add_argument("--file", type=Path, metavar="Q.SQL", help="read the query from a file")
     sql.add_argument("--format", choices=("table", "csv", "json", "parquet"), help="default: table")
@@ -277,30 +232,28 @@ def _asking(commands: Any) -> None:
     sql.add_argument(
         "--rows", type=option_types.count, metavar="N", help="most rows returned (100000; with -o all of them)"
     )
-    ask = _command(commands, "ask", "ask:ask", "a question in words: a model writes the query and tells its rows")
+    ask = command(commands, "ask", "ask:ask", "a question in words: a model writes the query and tells its rows")
     ask.add_argument("name", metavar="RUN")
     ask.add_argument("question", metavar="QUESTION", help='in quotes, e.g. "why was node 17 chosen?"')
     ask.add_argument("--host", type=option_types.filled, metavar="URL", help="the Ollama server (default: the run's)")
     ask.add_argument("--model", type=option_types.filled, metavar="NAME", help="the model (default: the run's)")
-    _taking(commands)
-    _looking_around(commands)
 
 
 def _taking(commands: Any) -> None:
     """What leaves a run."""
-    snapshot = _command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
+    snapshot = command(commands, "snapshot", "save:snapshot", "a consistent copy of a run's database")
     snapshot.add_argument("name", metavar="RUN")
     snapshot.add_argument("file", type=Path, metavar="FILE.duckdb")
     snapshot.add_argument(
         "--storage-version", metavar="V", help="the oldest DuckDB that must read it, or latest (default: v1.1.0)"
     )
-    export = _command(commands, "export", "save:export", "the best policy, with its strategy and a model card")
+    export = command(commands, "export", "save:export", "the best policy, with its strategy and a model card")
     export.add_argument("name", metavar="RUN")
     export.add_argument("--to", type=Path, required=True, metavar="DIR")
-    report = _command(commands, "report", "save:report", "a document about runs: one HTML file, Markdown, figures")
+    report = command(commands, "report", "save:report", "a document about runs: one HTML file, Markdown, figures")
     report.add_argument("names", nargs="+", metavar="RUN")
     report.add_argument("-o", "--to", type=Path, metavar="PLACE", help="PAGE.html, or a directory (RUN-report)")
-    alerts = _command(
+    alerts = command(
         commands, "alerts", "alerts:alerts", "tell news of the live runs to a webhook, a command, the desktop"
     )
     alerts.add_argument("--test", action="store_true", help="send one test message to the webhook")
@@ -308,10 +261,10 @@ def _taking(commands: Any) -> None:
 
 def _looking_around(commands: Any) -> None:
     """What needs no run."""
-    tasks = _command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
+    tasks = command(commands, "tasks", "tasks:tasks", "the tasks, and samples of one")
     tasks.add_argument("name", nargs="?", metavar="NAME")
     tasks.add_argument("--preview", action="store_true", help="a few prompts with their answers")
-    doctor = _command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
+    doctor = command(commands, "doctor", "doctor:doctor", "what this machine has, what is missing, and how to fix it")
     doctor.add_argument("--probe-vision", action="store_true", help="test and time the model on plots and plain cases")
     doctor.add_argument(
         "--host",
@@ -320,11 +273,10 @@ def _looking_around(commands: Any) -> None:
         help="the Ollama server to ask; default: the run file's default",
     )
     doctor.add_argument("--model", type=option_types.filled, metavar="NAME", help="the model to look for and to probe")
-    _benching(commands)
 
 
 def _benching(commands: Any) -> None:
-    bench = _command(
+    bench = command(
         commands, "advisor-bench", "advisor_bench:advisor_bench", "how well an advisor decides, on measured decisions"
     )
     bench.add_argument("--advisor", choices=("rules", "ollama"), help="who is asked (default: rules)")
@@ -358,43 +310,8 @@ def _benching(commands: Any) -> None:
     bench.add_argument("--to", type=Path, metavar="PAGE.md", help="write the tables as a page")
 
 
-def _command(commands: Any, name: str, handler: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.set_defaults(handler=handler)
-    _common(parser, defaults=False)
-    return parser
-
-
-def _common(parser: argparse.ArgumentParser, *, defaults: bool) -> None:
-    """Options that every command takes; a subcommand has no defaults of its own, or it would overwrite what stands
-    before it on the line."""
-
-    def default(value: object) -> object:
-        return value if defaults else argparse.SUPPRESS
-
-    runs = Path(os.environ.get("LLMZERO_RUNS") or "runs")
-    where = "directory of the runs (LLMZERO_RUNS; ./runs)"
-    parser.add_argument("--runs-dir", type=Path, default=default(runs), metavar="DIR", help=where)
-    parser.add_argument("--json", action="store_true", default=default(False), help="output as JSON")
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", default=default(False), help="print more about an error"
-    )
-
-
 def _attachment(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     how.add_argument("--detach", action="store_true", help="start in the background and return")
     parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
-
-
-class _Version(argparse.Action):
-    """Looks the version up when it is asked for, not whenever a parser is built."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        from llmzero_tui.text.output import emit
-
-        emit(f"llmzero {version('llmzero-tui')}")
-        parser.exit(FINE)

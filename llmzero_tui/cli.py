@@ -16,7 +16,8 @@ from pathlib import Path
 
 from engine.errors import Fault, UserError, bounded, short_path
 from llmzero_tui import streams
-from llmzero_tui.arguments import FINE, MISTAKE, build_parser
+from llmzero_tui.arguments import build_parser
+from llmzero_tui.parser import FINE, MISTAKE
 
 FAILED, INTERRUPTED = 1, 130
 
