@@ -374,13 +374,13 @@ def run(
         watch: only look: no commands, no files, no settings. first: makes the screen to begin with instead.
 
     Returns:
-        0 after `q`, 129 when the terminal went away.
+        0 after `q`, 129 when the terminal went away or SIGHUP came, 143 after SIGTERM.
 
     Raises:
         UserError: the user's settings are wrong.
     """
     from llmzero_tui.screens.tour import shown
-    from llmzero_tui.terminal import watch_terminal
+    from llmzero_tui.terminal import leave_on_signals, watch_terminal
     from llmzero_tui.user.places import passing_state
     from llmzero_tui.user.settings import load
 
@@ -388,7 +388,7 @@ def run(
     tour = tour and not shown()
     app = LLMZeroApp(runs_dir, run, first=first, ascii=ascii, settings=settings, tour=tour, watch=watch)
     try:
-        with passing_state() if watch else nullcontext(), watch_terminal(app):
+        with passing_state() if watch else nullcontext(), watch_terminal(app), leave_on_signals(app):
             code = app.run(mouse=settings.mouse)
     finally:
         garbage.let_go()

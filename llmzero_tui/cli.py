@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from engine.errors import Fault, UserError, bounded, short_path
 from llmzero_tui import streams
@@ -32,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbose = options.verbose
         _here(options)
         module, _, function = options.handler.partition(":")
-        code: int = getattr(importlib.import_module(f"llmzero_tui.commands.{module}"), function)(options)
-        sys.stdout.flush()
+        with _ended_by_signals():
+            code: int = getattr(importlib.import_module(f"llmzero_tui.commands.{module}"), function)(options)
+            sys.stdout.flush()
     except UserError as error:
         return _complain(error, MISTAKE, verbose)
     except Fault as error:
@@ -49,6 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # after --help, --version, or a wrong option
         return _ended(done)
     return code
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a command as Ctrl+C does, so that no temporary file and no process of its own is left."""
+    taken = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, _interrupt)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    from tasks.user_code import ProcessInterrupted
+
+    raise ProcessInterrupted
 
 
 def _here(options: argparse.Namespace) -> None:

@@ -1,18 +1,21 @@
-"""Ends the app when its terminal is gone, or the server of its browser.
+"""Ends the app when its terminal is gone, or the server of its browser, or when a signal asks for it.
 
-A lost terminal leaves Textual reading an end of file in a loop at full speed when SIGHUP is ignored (nohup, some
-terminals). A thread asks the kernel whether the line was hung up, and leaves within two seconds. Nothing is lost: the
-app holds no state.
+Interrupted anywhere (`llmzero_tui.cli` does so with other commands), Textual would wait for the widget that was
+interrupted, and leave the terminal as the app had set it. A lost terminal leaves Textual reading an end of file in a
+loop at full speed when SIGHUP is ignored (nohup, some terminals). A thread asks the kernel whether the line was hung
+up, and leaves within two seconds. Nothing is lost: the app holds no state.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +46,26 @@ def watch_terminal(app: App[int]) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+@contextmanager
+def leave_on_signals(app: App[int]) -> Iterator[None]:
+    """SIGTERM, and SIGHUP unless it is ignored, end the app as `q` does; the second one ends the process at once."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        # Said by another thread, Textual wakes its loop up.
+        threading.Thread(target=app.call_later, args=(app.exit, 128 + number), daemon=True).start()
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    heard = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
 def _watch(app: App[int], descriptor: int, over: threading.Event) -> None:

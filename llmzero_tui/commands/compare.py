@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 from engine.compare import plan as plans
@@ -28,7 +26,6 @@ from llmzero_tui.commands.look import is_terminal
 from llmzero_tui.format import plain
 from llmzero_tui.text.output import LINE, emit, note, table
 from llmzero_tui.values.answers import to_json
-from tasks.user_code import ProcessInterrupted
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -109,7 +106,6 @@ def work_off(
     if not standing.pending:
         return 0
     records.check_writable(results)
-    signal.signal(signal.SIGTERM, _interrupt)
     runner = ComparisonRunner(cells, runs_dir, results, jobs, keep, note, cell_word)
     failed = runner.run()
     standing = records.standing(cells, records.load(results))
@@ -156,10 +152,6 @@ def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
         raise UserError(f"{page}: cannot be written: {error.strerror or error}") from error
     note(f"wrote {page}, .csv, .svg and .png beside it")
     return 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise ProcessInterrupted
 
 
 def _list(comparison: PlannedComparison, *, as_json: bool) -> int:
