@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 
-def pytest_collection_finish() -> None:
-    """As in a worker: what is loaded by now stays for good, and no look for garbage goes through it again."""
-    gc.collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """As in a worker: what is loaded by now stays for good, and no look for garbage goes through it, now or later."""
+    gc.disable()
+    answer = yield
     gc.freeze()
+    gc.enable()
+    return answer
 
 
 def pytest_unconfigure() -> None:

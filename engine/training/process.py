@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
 import psutil
@@ -43,6 +45,16 @@ class Channel:
                     line = line[self._events.write(line) :]
             except BrokenPipeError:
                 die(0)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """While the libraries are imported: hardly any of what that makes is garbage, and it stays for good. To sweep it
+    meanwhile costs a seventh of the time, to sweep it again 0.15 s at each change of segment."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def die(status: int) -> NoReturn:

@@ -26,7 +26,7 @@ from engine import own_packages
 from engine.training import events
 from engine.training.control import JobControl
 from engine.training.events import Evaluation, SegmentEnd, SegmentSpec
-from engine.training.process import Channel, die, die_with
+from engine.training.process import Channel, die, die_with, importing
 
 _GRACE_SECONDS = 5.0
 """For rank 0 to come to the same failure as another rank, by itself."""
@@ -194,8 +194,8 @@ def main() -> None:
 
 def follow(emit: Callable[..., None]) -> None:
     """Train segment after segment with the other ranks, silently; a failure is told to rank 0, and is the end."""
-    from engine.training.segment import run_segment
-
+    with importing():
+        from engine.training.segment import run_segment
     failed = False
 
     def told(message: Any) -> None:
