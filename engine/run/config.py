@@ -71,17 +71,29 @@ class ModelSection(RunFileSection):
         return self
 
 
+MOST = 1_000_000_000
+"""No limit of a budget is larger."""
+OTHER_LIMITS = ("gpu_hours", "minutes", "nodes")
+
+
 class BudgetSection(RunFileSection):
     """[budget]: the run ends at whichever limit is reached first; 0 means no limit, at least one must be set."""
 
-    steps: int = Field(default=2000, ge=0)
-    """GRPO steps over the whole tree."""
-    gpu_hours: float = Field(default=0, ge=0)
+    steps: int = Field(default=2000, ge=0, le=MOST)
+    """GRPO steps over the whole tree; without this line 0 where another limit is set."""
+    gpu_hours: float = Field(default=0, ge=0, le=MOST)
     """Hours of trainer time, summed over workers."""
-    minutes: float = Field(default=0, ge=0)
+    minutes: float = Field(default=0, ge=0, le=MOST)
     """Wall-clock minutes since the engine began, excluding pauses and downtime."""
-    nodes: int = Field(default=0, ge=0)
+    nodes: int = Field(default=0, ge=0, le=MOST)
     """Segments, failed ones included."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_where_nothing_else_ends_it(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "steps" not in given and any(given.get(name) for name in OTHER_LIMITS):
+            return {**given, "steps": 0}
+        return given
 
     @model_validator(mode="after")
     def _some_limit(self) -> Self:

@@ -32,6 +32,13 @@ def test_the_least_file_has_every_default() -> None:
     assert config.gate.mode == "auto"
 
 
+@pytest.mark.parametrize("limit", ["gpu_hours", "minutes", "nodes"])
+def test_another_limit_stands_alone_where_no_steps_are_given(limit: str) -> None:
+    assert parse(f"{LEAST}[budget]\n{limit} = 7\n", default_name="x").budget.steps == 0
+    assert parse(f"{LEAST}[budget]\n{limit} = 7\nsteps = 40\n", default_name="x").budget.steps == 40
+    assert parse(f"{LEAST}[budget]\n{limit} = 0\n", default_name="x").budget.steps == 2000
+
+
 def test_a_written_configuration_reads_back_the_same() -> None:
     config = parse(LEAST + "[space.beta]\nlow = 0.0\nhigh = 0.1\n[gate]\nmode = 'manual'\n", default_name="x")
     assert parse(config.to_toml()) == config
@@ -59,8 +66,8 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         (LEAST + "[trl]\nlearning_rate = 1e-5\n", ["is a hyperparameter: [space.learning_rate] fixed = 1e-05 sets it"]),
         (LEAST + "[trl]\nloss_type = 'dapo'\n", ["loss_type is a hyperparameter: [space.loss_type] fixed = 'dapo'"]),
         (LEAST + "trl = 3\n", ["trl"]),
-        (LEAST + "[budget]\nsteps = '60'\n", ["budget.steps = '60'", "must be a whole number, at least 0"]),
-        (LEAST + "[budget]\nminutes = '1.5'\n", ["budget.minutes = '1.5'", "must be a number, at least 0"]),
+        (LEAST + "[budget]\nsteps = '60'\n", ["budget.steps = '60'", "must be a whole number from 0 to 1000000000"]),
+        (LEAST + "[budget]\nminutes = '1.5'\n", ["budget.minutes = '1.5'", "must be a number from 0 to 1000000000"]),
         (
             LEAST + "[search]\nstrategy = 'replay'\nsettings = { stages = [{ stepz = 3 }] }\n",
             ["unknown key stages.0.stepz; did you mean steps?"],
@@ -71,7 +78,8 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         ),
         (LEAST + "[gate]\nxyzzy = 3\n", ["gate.xyzzy", "known here: mode, seconds"]),
         ("", ["task is missing"]),
-        (LEAST + "[budget]\nsteps = -1\n", ["budget.steps = -1", "at least 0"]),
+        (LEAST + "[budget]\nsteps = -1\n", ["budget.steps = -1", "from 0 to 1000000000"]),
+        (LEAST + f"[budget]\nsteps = {10**22}\n", ["budget.steps = 1", "from 0 to 1000000000"]),
         (LEAST + "[budget]\nminutes = nan\n", ["budget.minutes = nan", "finite"]),
         (LEAST + "[budget]\nsteps = 0\n", ["all four limits are 0"]),
         (LEAST + "[search]\nstrategy = 'best'\n", ["search.strategy = 'best'", "'llmzero'", "'random'"]),
@@ -155,7 +163,7 @@ def test_a_setting_of_the_tree_search_is_held_against_its_range(strategy: str, s
         ("[search]\nsegment_steps = 0", "search.segment_steps = 0: must be a whole number from 1 to 100000"),
         ("[search]\nsegment_steps = 1.5", "search.segment_steps = 1.5: must be a whole number from 1 to 100000"),
         ("[search]\nsegment_steps = true", "search.segment_steps = true: must be a whole number from 1 to 100000"),
-        ("[budget]\nminutes = inf", "budget.minutes = inf: must be a finite number, at least 0"),
+        ("[budget]\nminutes = inf", "budget.minutes = inf: must be a finite number from 0 to 1000000000"),
         ("[gate]\nseconds = 0", "gate.seconds = 0: must be a number, above 0 and at most 86400"),
         ("[model]\npath = 3", "model.path = 3: must be a text"),
         ("[model]\nchat = 3", "model.chat = 3: must be true or false"),
