@@ -68,7 +68,7 @@ def plan(options: argparse.Namespace) -> int:
     gains = recorded_gains(runs, registry.absolute(config.task.name))
     simulated = _simulation(preflight.resolve(config, report.task), bought)
     if options.json:
-        emit(to_json({**bought, "recorded_gains": gains, "simulated": simulated}))
+        emit(to_json({**bought, "recorded_gains": list(map(asdict, gains)), "simulated": simulated}))
         return 0
     disk = next(each.text for each in report.findings if each.subject == "disk")
     emit(*plan_lines(config, bought, disk, gains), *simulation_lines(config, simulated))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -12,19 +13,24 @@ from engine.words import counted
 from llmzero_tui.format import duration, plain
 
 
-def recorded_gains(runs: Iterable[RunSummary | None], task: str) -> list[float]:
-    """Of each finished run of the task: the test score of its policy less the base's validation score.
+@dataclass(frozen=True)
+class RecordedGain:
+    """What a finished run gained: the test score of its policy less that of its base, and the GRPO steps it spent."""
 
-    Neither was used to choose the policy, so that none is flattered by that choice.
-    """
+    gain: float
+    steps: int
+
+
+def recorded_gains(runs: Iterable[RunSummary | None], task: str) -> list[RecordedGain]:
+    """One for each finished run of the task that was measured on its test prompts."""
     return [
-        run.best_test.value - run.base_validation.value
+        RecordedGain(run.best_test.value - run.base_test.value, run.steps)
         for run in runs
-        if run and run.task == task and run.state == "finished" and run.best_test and run.base_validation
+        if run and run.task == task and run.state == "finished" and run.best_test and run.base_test
     ]
 
 
-def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Sequence[float]) -> list[str]:
+def plan_lines(config: RunConfig, plan: Mapping[str, Any], disk: str, gains: Sequence[RecordedGain]) -> list[str]:
     """One line for each thing that a budget buys or takes.
 
     Args:
@@ -74,13 +80,15 @@ def simulation_lines(config: RunConfig, simulated: Mapping[str, Any]) -> list[st
     ]
 
 
-def _gain(gains: Sequence[float], task: str) -> str:
+def _gain(gains: Sequence[RecordedGain], task: str) -> str:
     if not gains:
         return f"unknown: no finished run of {task} in this directory of runs"
-    runs = f"{counted(len(gains), 'finished run')} of {task} here"
+    each, spent = [one.gain for one in gains], sorted({one.steps for one in gains})
+    steps = f"{spent[0]:,} to {spent[-1]:,} steps" if len(spent) > 1 else counted(spent[0], "step")
+    where = f"on the test prompts in {counted(len(gains), 'finished run')} of {task} here ({steps})"
     if len(gains) == 1:
-        return f"{gains[0]:+.3f} in {runs}"
-    return f"from {min(gains):+.3f} to {max(gains):+.3f} in {runs}, median {median(gains):+.3f}"
+        return f"{each[0]:+.3f} {where}"
+    return f"from {min(each):+.3f} to {max(each):+.3f} {where}, median {median(each):+.3f}"
 
 
 def _count(tokens: float) -> str:

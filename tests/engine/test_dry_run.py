@@ -17,11 +17,10 @@ from engine.run import dry_run
 from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding
 from engine.training.events import Evaluation
-from llmzero_tui.text.plan import plan_lines
+from llmzero_tui.text.plan import RecordedGain, plan_lines
 from tests.engine.conftest import LETTERS
 from tests.engine.live import wait_for
-from tests.tui import sample_run
-from tests.unit.cli_process import environment, llmzero, run_file
+from tests.unit.cli_process import environment, finished_run, llmzero, run_file
 
 FILE = """
 [task]
@@ -88,8 +87,8 @@ def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path
 
 
 def test_a_plan_is_measured_and_says_what_finished_runs_of_the_task_gained(tmp_path: Path) -> None:
-    """The sample run: 0.558 on the test prompts, its base 0.188 on validation."""
-    sample_run.build(tmp_path / "runs", name="old", state="finished")
+    """The finished run: 0.75 on the test prompts, its base 0.25."""
+    finished_run(tmp_path / "runs", "old")
     path = run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200"))
     done = llmzero("plan", path, "--json", cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -97,8 +96,7 @@ def test_a_plan_is_measured_and_says_what_finished_runs_of_the_task_gained(tmp_p
     assert (plan["segments"], plan["segment_steps"], plan["gpu_hours"]) == (20, 10, None)
     assert 0 < plan["scoring_seconds"] < plan["segment_seconds"] < plan["work_seconds"]
     assert plan["training_tokens"] > 200 * 16
-    (gain,) = plan["recorded_gains"]
-    assert f"{gain:+.3f}" == "+0.370"
+    assert plan["recorded_gains"] == [{"gain": 0.5, "steps": 4}]
     simulated = plan["simulated"]
     assert (simulated["none"], simulated["steps"], simulated["workers"]) == ("", 200, 2)
     assert 0 <= simulated["strategy"]["low"] <= simulated["strategy"]["high"] <= 1
@@ -111,14 +109,17 @@ def test_a_plan_in_words() -> None:
     )
     run = config("knights", budget="steps = 200")
     bought = asdict(dry_run.plan_of(run, measured))
-    assert plan_lines(run, bought, "340 MB", [0.5, 0.1, 0.2]) == [
+    assert plan_lines(
+        run, bought, "340 MB", [RecordedGain(0.5, 1200), RecordedGain(0.1, 24), RecordedGain(0.2, 60)]
+    ) == [
         "search  20 segments of 10 GRPO steps, 1 scored checkpoint each",
         "tokens  about 26 thousand generated in 200 steps, 17 thousand to score policies",
         "time    about 2m01s with 2 workers, 11s of it before and after the search",
         "work    0.064 worker-hours, 12% of it without set-up (27s) to score policies",
         "memory  a worker used 0.9 GB",
         "disk    340 MB",
-        "gain    from +0.100 to +0.500 in 3 finished runs of knights here, median +0.200",
+        "gain    from +0.100 to +0.500 on the test prompts in 3 finished runs of knights here (24 to 1,200 steps), "
+        "median +0.200",
     ]
     assert plan_lines(run, bought, "", [])[-1].endswith("no finished run of knights in this directory of runs")
 
