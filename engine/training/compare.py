@@ -70,16 +70,21 @@ def compare(directory: Path) -> WeightComparison:
     return WeightComparison("", parameters, read=small)
 
 
+def outcome(directory: Path) -> WeightComparison:
+    """The same, with what it raises as the problem."""
+    try:
+        return compare(directory)
+    except (UserError, NotFinite) as mistake:
+        return WeightComparison(str(mistake))
+
+
 def main() -> int:
     """Print the outcome as one JSON object; whatever libraries print goes to stderr."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    try:
-        outcome = compare(Path(sys.argv[1]))
-    except (UserError, NotFinite) as mistake:
-        outcome = WeightComparison(str(mistake))
+    found = outcome(Path(sys.argv[1]))
     with out:
-        json.dump(asdict(outcome), out)
+        json.dump(asdict(found), out)
     return 0
 
 

@@ -95,6 +95,7 @@ def test_an_empty_directory_or_a_file_of_that_name_does_not_change_the_meaning(t
         assert "the local directory of that name holds no model" in model_files.note_on(text, meant)
 
 
+@pytest.mark.usefixtures("compared_here")
 def test_a_model_directory_of_that_name_is_taken_and_said(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / QWEN)
     where = str(tmp_path / QWEN)

@@ -209,6 +209,7 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path: Path, case: str) -> None
     assert "\n" not in finding.text
 
 
+@pytest.mark.usefixtures("compared_here")
 def test_a_model_without_its_tokenizer_is_an_error(tmp_path: Path) -> None:
     where = copy(SHIPPED, tmp_path / "model", lambda model: (model / "tokenizer.json").unlink())
     finding = found(config(f'[model]\npath = "{where}"\n'), "model.path")
@@ -222,6 +223,7 @@ def test_pickled_weights_are_compared_and_counted(tmp_path: Path) -> None:
     assert (finding.level, "0.3M parameters" in finding.text) == ("ok", True)
 
 
+@pytest.mark.usefixtures("compared_here")
 def test_a_token_without_a_row_is_a_warning_until_a_prompt_has_it(tmp_path: Path) -> None:
     def add(where: Path) -> None:
         path = where / "tokenizer.json"
@@ -249,6 +251,7 @@ def test_parameters_are_counted_as_torch_counts_them() -> None:
     assert model_files.read_model(str(SHIPPED)).parameters == weights
 
 
+@pytest.mark.usefixtures("compared_here")
 def test_a_prompt_and_completion_beyond_the_positions_are_an_error_with_the_remedy(tmp_path: Path) -> None:
     where = model_copy(tmp_path, max_position_embeddings=40)
     finding = found(config(f'[model]\npath = "{where}"\n'), "max_completion_length")

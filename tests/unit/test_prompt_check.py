@@ -279,6 +279,7 @@ def with_template(tmp_path: Path) -> Path:
     return model
 
 
+@pytest.mark.usefixtures("compared_here")
 def test_the_check_shows_the_first_prompt_exactly_as_the_model_reads_it(folder: Path) -> None:
     plain = next(each.text for each in findings(config(), "ok") if each.subject == "prompt")
     assert plain in {repr(f"D {word}=") for word in WORDS}
@@ -290,6 +291,7 @@ def test_the_check_shows_the_first_prompt_exactly_as_the_model_reads_it(folder: 
     assert read == repr(f"D {plain[1:-1]}=")
 
 
+@pytest.mark.usefixtures("compared_here")
 def test_what_a_template_does_not_ask_for_is_a_warning_and_what_needs_one_an_error(folder: Path) -> None:
     model = with_template(folder)
     odd = config().model_copy(
