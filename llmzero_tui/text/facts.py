@@ -20,6 +20,7 @@ from llmzero_tui.format import MISSING, age, duration, mark, number, plain, scor
 from llmzero_tui.text.output import table
 from llmzero_tui.values.calls import record_words
 from llmzero_tui.values.rows import json_of
+from llmzero_tui.values.standing import measured
 
 Row = dict[str, Any]
 SHORT = {
@@ -134,13 +135,13 @@ def best_words(summary: RunSummary) -> str:
     if summary.best_validation is None:
         return "no score yet"
     if summary.best_reranked is not None:
-        return f"selected {_measured(summary.best_reranked, plain(summary.best_policy, 120))}"
-    return f"best {_measured(summary.best_validation, plain(summary.best_policy, 120))}"
+        return f"selected {measured(summary.best_reranked, plain(summary.best_policy, 120))}"
+    return f"best {measured(summary.best_validation, plain(summary.best_policy, 120))}"
 
 
 def test_words(summary: RunSummary) -> str:
     """ "test .488 [.46, .52] (n 1024)", or "" where nothing was measured on it."""
-    return f"test {_measured(summary.best_test)}" if summary.best_test else ""
+    return f"test {measured(summary.best_test)}" if summary.best_test else ""
 
 
 def spent_words(summary: RunSummary) -> str:
@@ -240,11 +241,6 @@ def minute(time: datetime | None) -> str:
 def score_cells(measured: Score | None) -> tuple[str, str]:
     """A score with its interval, and its n, as two cells of a table."""
     return (score(measured.value, *measured.interval), str(measured.n)) if measured else (MISSING, "")
-
-
-def _measured(score_of: Score, where: str = "") -> str:
-    about = ", ".join(filter(None, [where, f"n {score_of.n}"]))
-    return f"{score(score_of.value, *score_of.interval)} ({about})"
 
 
 def _count(value: float) -> str:

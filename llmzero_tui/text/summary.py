@@ -22,27 +22,23 @@ from engine.domain.parameters import direction
 from engine.domain.score import Score
 from engine.run.config import SAMPLING
 from engine.run.rundir import RunDirectory
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader, ask_run
 from engine.words import counted, values_text
 from llmzero_tui.format import MISSING, duration, mark, parameter, plain, share
 from llmzero_tui.format import score as interval_text
 from llmzero_tui.text.facts import score_cells
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
-from llmzero_tui.values.standing import decision, yardstick
+from llmzero_tui.values.standing import decision, measured, yardstick
 
 
-def show_summary(directory: RunDirectory, *, as_json: bool = False) -> None:
+def show_summary(directory: RunDirectory, *, as_json: bool) -> None:
     """Print the result of a run that is over.
 
     Raises:
         UserError or Fault: the run cannot be read.
     """
-    reader = open_run(directory.path)
-    try:
-        summary, result = summarise(reader), read_result(reader)
-    finally:
-        reader.close()
+    summary, result = ask_run(directory.path, lambda reader: (summarise(reader), read_result(reader)))
     if as_json:
         emit(to_json({**summary.as_dict(), **result_as_dict(result)}))
         return
@@ -89,7 +85,7 @@ def result_lines(best: ReportedPolicy) -> Iterator[str]:
     if decided := decision(best.policy, best.reranked, best.leader, best.leader_reranked):
         yield decided
     if best.kind != "base" and best.policy and best.base_test and best.test:
-        yield f"test {share(best.base_test.value)} → {share(best.test.value)}{_over_base(best.test, best.base_test)}"
+        yield f"test {measured(best.base_test)} → {measured(best.test)}{_over_base(best.test, best.base_test)}"
     if best.policy:
         yield from test_lines(best)
 

@@ -51,17 +51,21 @@ def decision(policy: str, reranked: Score | None, leader: str, leader_reranked: 
     "" where nothing was picked so. `leader` is the best on the steering prompts alone, "" where that is the policy."""
     if reranked is None:
         return ""
-    text = f"{plain(policy, 120)} was selected with {_told(reranked)} on steering and fresh validation prompts together"
+    text = (
+        f"{plain(policy, 120)} was selected with {measured(reranked)} on steering and fresh validation prompts together"
+    )
     if leader_reranked is None:
         return text
-    return f"{text}; {plain(leader, 120)}, the best on the steering prompts, has {_told(leader_reranked)}"
+    return f"{text}; {plain(leader, 120)}, the best on the steering prompts, has {measured(leader_reranked)}"
 
 
 def yardstick(plain_grpo: PlainGRPO | None) -> str:
     """How plain GRPO, the default configuration's own branch, scored beside the reported policy."""
     if plain_grpo is None:
         return "plain GRPO: no segment trained the default configuration; `llmzero replay` does"
-    told = f"validation {_told(plain_grpo.validation)} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
+    told = (
+        f"validation {measured(plain_grpo.validation)} after {counted(plain_grpo.steps, 'step')} (#{plain_grpo.node})"
+    )
     if plain_grpo.steps == plain_grpo.policy_steps:
         return f"plain GRPO, the default configuration for as many steps: {told}"
     return (
@@ -70,5 +74,7 @@ def yardstick(plain_grpo: PlainGRPO | None) -> str:
     )
 
 
-def _told(measured: Score) -> str:
-    return f"{score(measured.value, *measured.interval)} (n {measured.n})"
+def measured(of: Score, where: str = "") -> str:
+    """A score with its 95% interval and n: "0.812 [0.77, 0.85] (n 320)", with `where` "… (#2 step 10, n 320)"."""
+    about = ", ".join(filter(None, [where, f"n {of.n}"]))
+    return f"{score(of.value, *of.interval)} ({about})"

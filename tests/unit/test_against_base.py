@@ -25,12 +25,14 @@ def of(*counted: tuple[str, int]) -> Score:
 
 
 def test_what_is_surely_more_is_told_as_a_multiple() -> None:
-    assert told(of(("3", 50), ("0", 150)), of(("3", 110), ("0", 90))) == "test 0.250 → 0.550, 2.2 times the base"
+    line = told(of(("3", 50), ("0", 150)), of(("3", 110), ("0", 90)))
+    assert line == "test 0.250 [0.20, 0.31] (n 200) → 0.550 [0.48, 0.62] (n 200), 2.2 times the base"
 
 
 def test_what_may_be_chance_is_told_as_such() -> None:
     line = told(Score(8, 1, 1), Score(8, 2, 2))
-    assert line.startswith("test 0.125 → 0.250, not distinguishable from the base (+0.125 [-")
+    assert line.startswith("test 0.125 [")
+    assert "(n 8), not distinguishable from the base (+0.125 [-" in line
     assert line.endswith("] n=8)")
 
 
@@ -43,4 +45,4 @@ def test_the_same_prompts_tell_what_others_do_not(paired: bool) -> None:
 
 
 def test_a_base_that_solves_nothing_has_no_multiple() -> None:
-    assert told(of(("0", 200)), of(("3", 50), ("0", 150))) == "test 0.000 → 0.250"
+    assert told(of(("0", 200)), of(("3", 50), ("0", 150))).endswith("→ 0.250 [0.20, 0.31] (n 200)")

@@ -19,6 +19,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from engine.analysis.reported import read_header
 from engine.run.rundir import RunDirectory
 from engine.store.errors import QueryError
 from engine.store.file_reader import FileReader
@@ -26,7 +27,6 @@ from engine.store.queries import load
 from engine.store.reader import open_run
 from engine.store.writer import Writer
 from llmzero_tui import cli
-from llmzero_tui.feeds.run import header
 from llmzero_tui.values.rows import node_of, run_of
 from tests.unit.cli_process import HOSTILE, finished_run, llmzero
 
@@ -186,7 +186,7 @@ def test_show_draws_the_tree(ask: Ask, runs: Path) -> None:
     assert "\n#0 base" in text
     assert "\n  #1 lr↑" in text
     assert "0.750 [" in text
-    assert "test 0.250 → 0.750, 3.0 times the base" in text
+    assert re.search(r"\ntest 0\.250 \[.+\] \(n \d+\) → 0\.750 \[.+\] \(n \d+\), 3\.0 times the base\n", text)
     assert re.search(r"^1 +#1 +4 ", text, re.MULTILINE)
     assert "\nwith: learning_rate 2e-4" in text
     assert json.loads(ask("show", "one", "--json"))["tree"][1]["label"] == "lr↑"
@@ -326,7 +326,7 @@ def test_screens_call_a_moved_run_as_its_directory_is(runs: Path) -> None:
     moved = RunDirectory(directory.path.rename(runs / "after"))
     stored = moved.database.read_bytes()
     reader = open_run(moved.path)
-    row = header(reader, moved.path)
+    row = read_header(reader.rows)
     reader.close()
     assert run_of(moved.path, row, live=False).name == "after"
     assert moved.database.read_bytes() == stored

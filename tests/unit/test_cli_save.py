@@ -38,7 +38,7 @@ def test_an_export_is_a_model_directory_with_its_strategy_and_card(tmp_path: Pat
     assert {path.name for path in made.iterdir()} == {"config.json", "model.safetensors", "strategy.toml", "README.md"}
     assert tomllib.loads((made / "strategy.toml").read_text())["stage"][0]["steps"] == 4
     card = (made / "README.md").read_text()
-    assert "test 0.250 → 0.750" in card
+    assert "test 0.250 [0.10, 0.49] (n 16) → 0.750 [0.51, 0.90] (n 16), 3.0 times the base" in card
     assert "plain GRPO: no segment trained the default configuration; `llmzero replay` does" in card
     assert "\x1b" not in card
     assert "evil" not in card

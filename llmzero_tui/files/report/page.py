@@ -24,7 +24,7 @@ from llmzero_tui.text.dynamics import NOTE as DYNAMICS_NOTE
 from llmzero_tui.text.dynamics import dynamics_rows
 from llmzero_tui.text.facts import score_cells
 from llmzero_tui.text.summary import changing, plain_grpo_line, result_rows, test_lines, unchanging_line
-from llmzero_tui.values.standing import decision
+from llmzero_tui.values.standing import decision, measured
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&]|^[-+=]|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))")
 CAPTIONS = {
@@ -138,7 +138,7 @@ def _headline(best: ReportedPolicy) -> str:
     """What came out, in a sentence; "" where the test split has not measured both."""
     if best.kind == "base" or not (best.test and best.base_test):
         return ""
-    before, after = (escape(score(each.value, *each.interval)) for each in (best.base_test, best.test))
+    before, after = escape(measured(best.base_test)), escape(measured(best.test))
     name = "a soup" if best.kind == "soup" else escape(best.policy)
     return f"Test score of the base model {before}, of the policy that was found \\({name}\\) {after}."
 
