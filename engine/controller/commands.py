@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from engine.domain.proposals import GateMode
 from engine.domain.space import KLReference, OptimizerState
 from engine.errors import UserError, one_line
 from engine.run.section import given, must_be, place
@@ -57,6 +58,8 @@ class EditCommand(_CommandBody):
 
 
 class RejectCommand(_CommandBody):
+    """Turn a proposal down, as it was at `revision`; the reason goes to the advisor."""
+
     kind: Literal["reject"]
     proposal_id: Id
     revision: Id
@@ -142,11 +145,15 @@ class ExpandCommand(_CommandBody):
 
 
 class GateCommand(_CommandBody):
+    """Whether proposals wait for a human from now on, those that wait already, too."""
+
     kind: Literal["gate"]
-    mode: Literal["auto", "timeout", "manual"]
+    mode: GateMode
 
 
 class PlainCommand(_CommandBody):
+    """Hold the training, let it go on, or end the run."""
+
     kind: Literal["pause", "resume", "stop"]
 
 

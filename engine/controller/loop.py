@@ -40,8 +40,14 @@ from engine.executors.base import Executor
 from engine.run.config import RunConfig
 from engine.search.base import BudgetLeft, SearchStrategy
 from engine.store.errors import StoreFault
-from engine.training.events import CheckpointSaved as CheckpointSaved
-from engine.training.events import EvaluationResult, JobProgress, SegmentEnd, SegmentEnded, StepMetrics
+from engine.training.events import (
+    CheckpointSaved,
+    EvaluationResult,
+    JobProgress,
+    SegmentEnd,
+    SegmentEnded,
+    StepMetrics,
+)
 
 _log = logging.getLogger(__name__)
 

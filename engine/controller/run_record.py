@@ -10,6 +10,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.analysis.summary import FINAL_STATES
 from engine.domain.policy import Policy
 from engine.store.writer import Writer
 
@@ -34,9 +35,9 @@ class RunRecorder:
             self._writer.insert("runs", **columns)
 
     def set_state(self, state: str, reason: str, *, log: bool = True) -> None:
-        """The run's state with one line of reason, and an event that says so unless `log` is False. The last states
-        (finished, stopped, failed) get their time; training takes it away again."""
-        times: dict[str, object] = {"ended": now()} if state in ("finished", "stopped", "failed") else {}
+        """The run's state with one line of reason, and an event that says so unless `log` is False. A final state
+        gets its time; training takes it away again."""
+        times: dict[str, object] = {"ended": now()} if state in FINAL_STATES else {}
         if state == "training":
             times = {"ended": None}
         self._writer.update_run(state=state, reason=reason, **times)

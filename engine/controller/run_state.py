@@ -228,12 +228,14 @@ class RunState:
     # ---- what happened --------------------------------------------------------------------------------------------
 
     def metrics(self, event: events.StepMetrics, node_id: int) -> None:
+        """Record what a GRPO step has told of itself."""
         for name, value in event.values.items():
             self._writer.insert("metrics", node_id=node_id, step=event.step, name=name, value=value)
         if (reward := event.values.get("reward")) is not None:
             self.rewards.add(node_id, reward)
 
     def samples(self, event: events.CompletionSamples, node_id: int) -> None:
+        """Record completions of training."""
         self._completions(event.samples, node_id, event.step)
 
     def _completions(self, samples: Sequence[events.CompletionSample], node_id: int, step: int) -> None:

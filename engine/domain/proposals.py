@@ -46,14 +46,15 @@ def in_words(changes: Configuration) -> str:
     return ", ".join(words) or "no change"
 
 
-Mode = Literal["auto", "timeout", "manual"]
+GateMode = Literal["auto", "timeout", "manual"]
+"""Whether proposals never wait, wait for a while, or wait until a human decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalGate:
     """A rule for every proposal of the run; a human can change the mode while it runs."""
 
-    mode: Mode
+    mode: GateMode
     seconds: float
 
     def deadline(self, created: datetime) -> datetime | None:

@@ -18,6 +18,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator, model_v
 
 from engine.domain.hyperparameters import PROMPTS
 from engine.domain.parameters import numeric
+from engine.domain.proposals import GateMode
 from engine.domain.space import Space
 from engine.domain.trl_fields import TEMPLATE_ARGUMENTS, not_in_table
 from engine.errors import UserError, one_line, short, short_name, short_path
@@ -244,7 +245,7 @@ class AdvisorSection(RunFileSection):
 class GateSection(RunFileSection):
     """[gate]: whether a transition waits for the human."""
 
-    mode: Literal["auto", "timeout", "manual"] = "auto"
+    mode: GateMode = "auto"
     """auto: never waits. timeout: goes ahead after `seconds`. manual: waits until approved, edited or rejected."""
     seconds: float = Field(default=120, gt=0, le=86_400)
     """Seconds a transition waits for the human when mode is "timeout"."""

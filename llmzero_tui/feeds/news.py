@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.analysis.summary import FINAL_STATES
 from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
 from engine.store.reader import OpenRun, open_run
 from llmzero_tui.feeds.source import Source, held
-from llmzero_tui.values.snapshot import TERMINAL, News, Row
+from llmzero_tui.values.snapshot import News, Row
 
 
 @dataclass
@@ -95,17 +96,17 @@ def _told(path: Path, watched: _WatchedRun, row: Row, live: bool) -> list[News]:
     waiting = frozenset(int(node) for node in row["waiting"])
     news: list[News] = []
     collapsed, no_signal = frozenset(int(node) for node in row["collapsed"]), str(row["no_signal"] or "")
-    if watched.known and live and state not in TERMINAL:
+    if watched.known and live and state not in FINAL_STATES:
         news = [News(path, name, "waiting", node) for node in sorted(waiting - watched.waiting)]
     if watched.known:
         news += [News(path, name, "collapsed", node) for node in sorted(collapsed - watched.collapsed)]
         news += [News(path, name, "no signal", reason=no_signal)] if no_signal not in ("", watched.no_signal) else []
     if watched.known and not watched.over:
-        if state in ("finished", "stopped", "failed"):
+        if state in FINAL_STATES:
             news.append(News(path, name, state, reason=reason))  # type: ignore[arg-type]
         elif not live:
             news.append(News(path, name, "lost"))
-    watched.over = state in TERMINAL or not live
+    watched.over = state in FINAL_STATES or not live
     watched.known, watched.waiting, watched.collapsed, watched.no_signal = True, waiting, collapsed, no_signal
     return news
 

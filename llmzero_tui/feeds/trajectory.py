@@ -9,9 +9,9 @@ import json
 from dataclasses import replace
 
 from engine.analysis.dynamics import ParameterDynamics, RunMoves, dynamics, read_moves
+from engine.analysis.reported import read_header
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import ViewFeed
 from llmzero_tui.values.proposal_detail import CheckpointScore, PathStage, TrajectorySnapshot, TrajectoryView, score_of
 from llmzero_tui.values.rows import json_of, run_of, stage_of
@@ -19,20 +19,20 @@ from llmzero_tui.values.snapshot import DiagnosisRow, StageRow
 
 
 class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
-    """Snapshots of the trajectory screen. Unchanged legs are the same objects as in the snapshot before."""
+    """Snapshots of the trajectory screen. Unchanged stages are the same objects as in the snapshot before."""
 
     _moves: RunMoves | None = None
     _found: tuple[ParameterDynamics, ...] = ()
 
     def _look(self, reader: Reader, view: TrajectoryView, last: TrajectorySnapshot | None) -> TrajectorySnapshot:
-        row = header(reader, self.path)
+        row = read_header(reader.rows)
         best = view.node is None
         node, step = (row["best_node"], row["best_step"]) if best else (view.node, None)
-        stages = _legs(reader, node, step) if node is not None else ()
-        before = last.legs if last else ()
+        stages = _stages(reader, node, step) if node is not None else ()
+        before = last.stages if last else ()
         return TrajectorySnapshot(
             taken=self.clock(), run=run_of(self.path, row, live=reader.live), node=node, best=best,
-            legs=before if before == stages else stages, space=tuple(json_of(row["space"], ())),
+            stages=before if before == stages else stages, space=tuple(json_of(row["space"], ())),
             dynamics=self._dynamics(reader) if best else (),
         )  # fmt: skip
 
@@ -43,7 +43,7 @@ class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
         return self._found
 
 
-def _legs(reader: Reader, node: int, step: int | None) -> tuple[PathStage, ...]:
+def _stages(reader: Reader, node: int, step: int | None) -> tuple[PathStage, ...]:
     stages = [stage_of(r) for r in reader.rows(sql("ui_path"), (node,))]
     if stages and step is not None:
         stages[-1] = replace(stages[-1], left_at=step)

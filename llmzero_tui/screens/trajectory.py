@@ -70,8 +70,8 @@ class TrajectoryScreen(FeedScreen):
         return TrajectoryView(None if self._best else self._came_from)
 
     def apply(self, snapshot: TrajectorySnapshot, now: datetime) -> None:
-        new = self.snapshot is None or [x.stage.node for x in self.snapshot.legs] != [
-            x.stage.node for x in snapshot.legs
+        new = self.snapshot is None or [x.stage.node for x in self.snapshot.stages] != [
+            x.stage.node for x in snapshot.stages
         ]
         self.snapshot, self._lost = snapshot, ""
         if new:
@@ -88,8 +88,8 @@ class TrajectoryScreen(FeedScreen):
     @property
     def chosen(self) -> int:
         """The stage under the cursor: the last one at first."""
-        legs = self.snapshot.legs if self.snapshot else ()
-        last = max(0, len(legs) - 1)
+        stages = self.snapshot.stages if self.snapshot else ()
+        last = max(0, len(stages) - 1)
         return last if self._chosen is None else min(self._chosen, last)
 
     def _show(self) -> None:
@@ -97,16 +97,16 @@ class TrajectoryScreen(FeedScreen):
         snapshot, appearance = self.snapshot, look(self)
         if snapshot is None:
             return
-        legs, space, chosen = snapshot.legs, snapshot.space, self.chosen
+        stages, space, chosen = snapshot.stages, snapshot.space, self.chosen
         stairs = self.query_one("#stairs", Sheet)
-        first, widths = layout(legs, chosen, stairs.size.width)
-        part = f" · stages {first + 1}–{first + len(widths)} of {len(legs)}" if len(widths) < len(legs) else ""
+        first, widths = layout(stages, chosen, stairs.size.width)
+        part = f" · stages {first + 1}–{first + len(widths)} of {len(stages)}" if len(widths) < len(stages) else ""
         stairs.show(
-            (legs, chosen),
-            lambda width: staircases(legs, space, chosen, width, appearance),
+            (stages, chosen),
+            lambda width: staircases(stages, space, chosen, width, appearance),
             f"Hyperparameters along the trajectory{part}",
         )
-        shown = (legs, snapshot.dynamics)
+        shown = (stages, snapshot.dynamics)
         self.query_one("#told", Sheet).show(shown, lambda _: self._told(*shown), "Rationale of every stage")
 
     def _header(self) -> None:
@@ -119,36 +119,36 @@ class TrajectoryScreen(FeedScreen):
         first = Text.assemble((plain(snapshot.run.name, 28), f"bold {colours.text}"), "  ")
         first.append_text(appearance.state(snapshot.run.state))
         right = Text("no connection · retrying" if self._lost else "", style=colours.bad)
-        legs = snapshot.legs
+        stages = snapshot.stages
         what = "the best trajectory" if snapshot.best else f"the trajectory to #{snapshot.node}"
         left = Text.assemble((what, f"bold {colours.star if snapshot.best else colours.text}"))
         reported = snapshot.run.headline if snapshot.best else None
-        end = reported or (legs[-1].score if legs else None)
+        end = reported or (stages[-1].score if stages else None)
         if end is not None:
             left.append("  " + score(end.value, end.low, end.high), style=f"bold {colours.star}")
             left.append(f" {plain(reported.policy, 60)}" if reported else "", style=colours.text)
-            after = counted(legs[-1].stage.start + legs[-1].steps, "step")
+            after = counted(stages[-1].stage.start + stages[-1].steps, "step")
             left.append(f" n={end.n} after {after}", style=colours.muted)
-        left.append(f"  {_way(legs)}", style=colours.text)
+        left.append(f"  {_way(stages)}", style=colours.text)
         about.update(appearance.done(Text("\n").join([row(first, right, width), row(left, Text(""), width)])))
 
-    def _told(self, legs: tuple[PathStage, ...], dynamics: tuple[ParameterDynamics, ...]) -> RenderableType:
+    def _told(self, stages: tuple[PathStage, ...], dynamics: tuple[ParameterDynamics, ...]) -> RenderableType:
         """Every transition of the path: from where, by whom, why, and what had been found before it; below what each
         hyperparameter did over all transitions of the run."""
         appearance = look(self)
         colours, lines = appearance.palette, list[RenderableType]()
-        for index, leg in enumerate(legs):
-            stage = leg.stage
-            head = Text.assemble((_heading(index, len(legs)), f"bold {colours.wait}"))
+        for index, each in enumerate(stages):
+            stage = each.stage
+            head = Text.assemble((_heading(index, len(stages)), f"bold {colours.wait}"))
             words = change_text(stage.changes, stage.label or intent_name(stage.intent))
             head.append(f"  #{stage.node} {plain(words, 200)}  ", style=f"bold {colours.text}")
             head.append_text(appearance.state(stage.state))
             if index:
-                place = f"{intent_name(stage.intent)} from #{legs[index - 1].stage.node} step {stage.branch_step} · "
+                place = f"{intent_name(stage.intent)} from #{stages[index - 1].stage.node} step {stage.branch_step} · "
                 place += f"{stage.advisor} · optimizer {stage.optimizer} · reference {stage.reference}"
                 head.append(f"  {plain(place, 200)}", style=colours.muted)
             lines.append(appearance.done(head))
-            lines += [diagnosis(d, appearance) for d in (dict.fromkeys(legs[index - 1].diagnoses) if index else ())]
+            lines += [diagnosis(d, appearance) for d in (dict.fromkeys(stages[index - 1].diagnoses) if index else ())]
             lines.append(appearance.done(Text(plain(stage.rationale, 2000, lines=True), style=colours.text)))
             if stage.expected:
                 hope = Text.assemble(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text))
@@ -191,17 +191,17 @@ class TrajectoryScreen(FeedScreen):
         self.app.poll(quick=True)
 
     def _walk(self, by: int) -> None:
-        legs = self.snapshot.legs if self.snapshot else ()
-        if not legs:
+        stages = self.snapshot.stages if self.snapshot else ()
+        if not stages:
             return
-        self._chosen = max(0, min(len(legs) - 1, self.chosen + by))
+        self._chosen = max(0, min(len(stages) - 1, self.chosen + by))
         self._show()
         self._seek()
 
     def _seek(self) -> None:
         """What was said at the chosen stage on top."""
-        legs = self.snapshot.legs if self.snapshot else ()
-        self.query_one("#told", Sheet).seek(_heading(self.chosen, len(legs)))
+        stages = self.snapshot.stages if self.snapshot else ()
+        self.query_one("#told", Sheet).seek(_heading(self.chosen, len(stages)))
 
     def action_earlier(self) -> None:
         self._walk(-1)
@@ -215,9 +215,9 @@ class TrajectoryScreen(FeedScreen):
         self.app.call_after_refresh(self.app.poll)
 
 
-def _way(legs: tuple[PathStage, ...]) -> str:
+def _way(stages: tuple[PathStage, ...]) -> str:
     """The nodes of a path, the middle of a long one left out."""
-    names = [f"#{leg.stage.node}" for leg in legs]
+    names = [f"#{each.stage.node}" for each in stages]
     if len(names) > LONG:
         names = [*names[:3], "…", *names[3 - LONG :]]
     return " → ".join(names)

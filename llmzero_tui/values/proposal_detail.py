@@ -142,14 +142,14 @@ class TrajectoryView:
 
 @dataclass(frozen=True, slots=True)
 class TrajectorySnapshot:
-    """One look of the trajectory screen; the first leg is the base. `dynamics` is over all transitions of the run, and
-    empty beside another path than the best."""
+    """One look of the trajectory screen; the first stage is the base. `dynamics` is over all transitions of the run,
+    and empty beside another path than the best."""
 
     taken: datetime
     run: RunRow
     node: int | None
     best: bool
-    legs: tuple[PathStage, ...]
+    stages: tuple[PathStage, ...]
     space: tuple[Row, ...]
     dynamics: tuple[ParameterDynamics, ...] = ()
 

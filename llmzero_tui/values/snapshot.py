@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Values = Mapping[str, float | int | bool | str]
-TERMINAL = FINAL_STATES
 UNREAD = "unread"
 """State of a run whose header was not read yet."""
 
@@ -71,7 +70,7 @@ class RunRow:
 
     @property
     def over(self) -> bool:
-        return self.state in TERMINAL
+        return self.state in FINAL_STATES
 
     @property
     def eta(self) -> float | None:

@@ -27,26 +27,26 @@ ROWS = 4
 Cell = tuple[str, str]
 
 
-def changing(legs: Sequence[PathStage]) -> list[str]:
+def changing(stages: Sequence[PathStage]) -> list[str]:
     """The hyperparameters that change along a path."""
-    last = legs[-1].stage.configuration if legs else {}
-    return [name for name in last if len({leg.stage.configuration.get(name) for leg in legs}) > 1]
+    last = stages[-1].stage.configuration if stages else {}
+    return [name for name in last if len({each.stage.configuration.get(name) for each in stages}) > 1]
 
 
-def _name_width(legs: Sequence[PathStage]) -> int:
-    return max([NAME, *(len(name) + 1 for name in changing(legs))])
+def _name_width(stages: Sequence[PathStage]) -> int:
+    return max([NAME, *(len(name) + 1 for name in changing(stages))])
 
 
-def layout(legs: Sequence[PathStage], chosen: int, width: int) -> tuple[int, list[int]]:
-    """The first leg shown and the width of each that is: in proportion to steps, and around the chosen one when not
+def layout(stages: Sequence[PathStage], chosen: int, width: int) -> tuple[int, list[int]]:
+    """The first stage shown and the width of each that is: in proportion to steps, and around the chosen one when not
     all of them fit."""
-    room = max(LEAST, width - _name_width(legs))
-    count = max(1, min(len(legs), room // LEAST))
-    first = max(0, min(len(legs) - count, chosen - count // 2))
-    shown = legs[first : first + count]
-    total = sum(leg.steps for leg in shown) or 1
+    room = max(LEAST, width - _name_width(stages))
+    count = max(1, min(len(stages), room // LEAST))
+    first = max(0, min(len(stages) - count, chosen - count // 2))
+    shown = stages[first : first + count]
+    total = sum(each.steps for each in shown) or 1
     spare = room - count * LEAST
-    widths = [LEAST + spare * leg.steps // total for leg in shown]
+    widths = [LEAST + spare * each.steps // total for each in shown]
     return first, widths
 
 
@@ -91,23 +91,23 @@ def _riser(grid: list[list[Cell]], column: int, old: int, new: int, style: str) 
 
 
 def staircases(
-    legs: Sequence[PathStage], space: Sequence[Row], chosen: int, width: int, appearance: Appearance
+    stages: Sequence[PathStage], space: Sequence[Row], chosen: int, width: int, appearance: Appearance
 ) -> RenderableType:
     """Stages from left to right with their scores; a staircase for every parameter that changes, by kind; what never
     changes in one line."""
-    if not legs:
+    if not stages:
         return Text("no checkpoint has been scored yet", style=appearance.palette.muted)
     colours = appearance.palette
     known: dict[str, Row] = {str(p.get("name")): p for p in space}
-    first, widths = layout(legs, chosen, width)
-    shown = legs[first : first + len(widths)]
-    name_width = _name_width(legs)
-    lines = _heads(shown, widths, first, chosen, len(legs), name_width, appearance)
-    last, moving = legs[-1].stage.configuration, changing(legs)
+    first, widths = layout(stages, chosen, width)
+    shown = stages[first : first + len(widths)]
+    name_width = _name_width(stages)
+    lines = _heads(shown, widths, first, chosen, len(stages), name_width, appearance)
+    last, moving = stages[-1].stage.configuration, changing(stages)
     for kind, names in grouped({n: last[n] for n in moving}, known):
         lines.append(appearance.done(Text(f"\n{kind}", style=f"italic {colours.muted}")))
         for name in names:
-            values = [leg.stage.configuration.get(name) for leg in shown]
+            values = [each.stage.configuration.get(name) for each in shown]
             lines += _named(
                 fit(plain(name, 60), name_width), stair(values, widths, colours.line, colours.text), appearance
             )
@@ -143,14 +143,14 @@ def _heads(
     rows: Mapping[str, Text] = {
         n: Text(fit(n, name_width), style=colours.muted, no_wrap=True) for n in ("stage", "until", "validation")
     }
-    for index, (leg, width) in enumerate(zip(shown, widths, strict=True), first):
+    for index, (each, width) in enumerate(zip(shown, widths, strict=True), first):
         here = index == chosen
         style = f"bold {colours.wait}" if here else colours.text
         mark = "▸" if here else ""
-        label = plain(leg.stage.label or intent_name(leg.stage.intent), 40)
-        rows["stage"].append(fit(f"{mark}#{leg.stage.node} {label}", width - 1) + " ", style=style)
-        rows["until"].append(fit(f"step {leg.stage.start + leg.steps}", width), style=colours.muted)
-        measured = narrow(score(leg.score.value, leg.score.low, leg.score.high)) if leg.score else "–"
+        label = plain(each.stage.label or intent_name(each.stage.intent), 40)
+        rows["stage"].append(fit(f"{mark}#{each.stage.node} {label}", width - 1) + " ", style=style)
+        rows["until"].append(fit(f"step {each.stage.start + each.steps}", width), style=colours.muted)
+        measured = narrow(score(each.score.value, each.score.low, each.score.high)) if each.score else "–"
         best = here or index == count - 1
         rows["validation"].append(fit(measured, width), style=f"bold {colours.star}" if best else colours.text)
     if first:

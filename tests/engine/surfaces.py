@@ -50,7 +50,7 @@ def told_by_all(directory: RunDirectory, capsys: pytest.CaptureFixture[str]) -> 
     found["header"] = _of_run(run)
     found["runs"] = _of_run(_read(RunsFeed(directory.path.parent, lambda: NOW), None).runs[0])
     path = _read(TrajectoryFeed(directory.path, lambda: NOW), TrajectoryView(None))
-    assert (path.node, path.legs[-1].steps) == (run.best.node, run.best.step) if run.best else False
+    assert (path.node, path.stages[-1].steps) == (run.best.node, run.best.step) if run.best else False
     found["trajectory"] = _of_run(path.run)
     compared = _read(CompareFeed((Target(directory.path),), lambda: NOW), CompareView()).contenders[0]
     found["compare"] = _of_scored(compared.best, compared.test)

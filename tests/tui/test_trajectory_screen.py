@@ -67,7 +67,7 @@ async def on_path(
         await until(pilot, lambda: isinstance(app.screen, TrajectoryScreen), "the trajectory screen")
         screen = app.screen
         assert isinstance(screen, TrajectoryScreen)
-        await until(pilot, lambda: screen.snapshot and screen.snapshot.legs, "a path")
+        await until(pilot, lambda: screen.snapshot and screen.snapshot.stages, "a path")
         yield pilot, screen
 
 
