@@ -44,8 +44,8 @@ def _stamp(path: Path) -> Stamp:
 
 
 def check_file(path: Path) -> None:
-    """Raises UserError when there is no file at `path`, Damaged when there is something else: a FIFO would wait for
-    ever."""
+    """Raises UserError when there is no file at `path`, DamagedDatabase when there is something else: a FIFO would wait
+    for ever."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -63,11 +63,11 @@ class FileReader:
 
     Raises:
         UserError: there is no database, it is held by a process (named by pid), or it is of a newer schema.
-        NotBegun: it has no tables. Damaged.
+        NotBegun: it has no tables. DamagedDatabase.
     """
 
     def __init__(self, path: Path) -> None:
-        from engine.store.database import HERE, schema_version
+        from engine.store.database import HERE
 
         check_file(path)
         self._path = path
@@ -81,13 +81,11 @@ class FileReader:
         self._truncated = False
         # DuckDB complains on stderr about connections that are open when the interpreter ends.
         atexit.register(self._let_go)
-        with self._opened() as connection:
-            version = _versions.get(stamp := _stamp(path))
-            if version is None:
-                version = schema_version(connection, path)
-            if version is None:
-                raise NotBegun
-        _versions[stamp] = self._version = version
+        try:
+            self._version = self._schema_version()
+        except BaseException:
+            self.close()
+            raise
         self._views = (HERE / "views.sql").read_text(encoding="utf-8")
         self._name = run_name(path)
 
@@ -160,6 +158,18 @@ class FileReader:
         self._adhoc.interrupt()
         self._let_go()
         atexit.unregister(self._let_go)
+
+    def _schema_version(self) -> int:
+        from engine.store.database import schema_version
+
+        with self._opened() as connection:
+            version = _versions.get(stamp := _stamp(self._path))
+            if version is None:
+                version = schema_version(connection, self._path)
+            if version is None:
+                raise NotBegun
+        _versions[stamp] = version
+        return version
 
     def _as_of_now(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         """The file as a run of now: of an older or renamed run that takes 0.1 s, so it is kept as long as the file."""

@@ -106,11 +106,15 @@ class RunsFeed:
         return RunRow(path=path, name=path.name, state=UNREAD, created=_begun(path))
 
     def _run(self, path: Path, now: Print) -> RunRow:
-        from llmzero_tui.feeds.run import header
+        from engine.analysis.reported import read_header
 
         try:
             reader = self._readers.pop(path, None) or self.opener(path)
-            run = run_of(path, header(reader, path), live=reader.live)
+            try:
+                run = run_of(path, read_header(reader.rows), live=reader.live)
+            except (Fault, UserError):
+                reader.close()
+                raise
         except (Fault, UserError) as error:
             if isinstance(error, DamagedDatabase):
                 return RunRow(path, path.name, state="damaged", reason=f"damaged: {error.why}", created=_begun(path))

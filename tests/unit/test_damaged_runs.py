@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from engine.run.config import parse
 from engine.run.preflight import check
 from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.store.errors import DamagedDatabase
+from engine.store.file_reader import FileReader
 from engine.store.reader import Reader, ask_run, open_run
 from engine.store.writer import Writer
 from llmzero_tui.cli import main
@@ -140,6 +142,24 @@ def test_a_query_over_all_runs_leaves_out_what_ls_cannot_read_with_the_same_word
     assert said.err == f"llmzero: bad is left out: {trouble}\n"
     seen = {run.name: run.reason for run in RunsFeed(runs, datetime.now).read().runs}
     assert "bad" in seen
+
+
+def file_readers() -> int:
+    """How many there are in this process."""
+    gc.collect()
+    return sum(isinstance(each, FileReader) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("lose", [lose for lose, _ in LOST.values()], ids=list(LOST))
+def test_a_run_that_cannot_be_read_leaves_no_reader_behind(
+    tmp_path: Path, lose: Callable[[RunDirectory], object]
+) -> None:
+    """A list of runs looks at it again and again."""
+    lose(finished_run(tmp_path / "runs", "bad"))
+    feed, before = RunsFeed(tmp_path / "runs", datetime.now), file_readers()
+    for _ in range(3):
+        feed.read()
+    assert file_readers() == before
 
 
 def test_an_engine_that_goes_while_its_run_is_asked_leaves_no_run_unreadable(tmp_path: Path) -> None:
