@@ -25,11 +25,11 @@ class DamagedDatabase(UserError):
 
 
 class NotBegun(UserError):
-    """The engine of a run has written nothing about it: it is starting, or ended before the run began."""
+    """The engine of a run has written nothing about it yet."""
 
     def __init__(self) -> None:
-        how = "`llmzero resume` begins it, or delete its directory"
-        super().__init__(f"the run has not begun: its engine has not written anything about it yet; {how}")
+        how = "then `llmzero resume` begins it, or delete its directory"
+        super().__init__(f"the run has not begun: its engine is starting, or ended before it wrote anything; {how}")
 
 
 class EngineUnreachable(UserError):

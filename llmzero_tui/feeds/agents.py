@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.analysis.reported import read_header
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import ViewFeed
 from llmzero_tui.values.calls import (
     PAGE,
@@ -33,7 +33,7 @@ class AgentsFeed(ViewFeed[AgentsView, AgentsSnapshot]):
     """Snapshots of the agents screen."""
 
     def _look(self, reader: Reader, view: AgentsView, last: AgentsSnapshot | None) -> AgentsSnapshot:
-        run = run_of(self.path, header(reader, self.path), live=reader.live)
+        run = run_of(self.path, read_header(reader.rows), live=reader.live)
         totals = totals_of(reader.rows(sql("ui_agents_totals")))
         same = last is not None and last.totals == totals and not totals.writing
         if last is not None and same and last.view == view:

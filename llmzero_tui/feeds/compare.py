@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from engine.analysis.reported import read_header
 from engine.errors import Fault, UserError
 from engine.store.queries import load as sql
 from engine.store.reader import OpenRun, Reader, open_run
 from llmzero_tui.feeds.curves import read_traces, shows
 from llmzero_tui.feeds.nodes import NodesFeed
-from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import Source
 from llmzero_tui.values.comparison import (
     CompareView,
@@ -102,7 +102,7 @@ class CompareFeed:
         before: dict[str, Contender],
     ) -> dict[str, Contender]:  # fmt: skip
         """The contenders of one run; curves are read again only where something grew, or for another view."""
-        row = header(reader, part.source.path)
+        row = read_header(reader.rows)
         run = run_of(part.source.path, row, live=reader.live)
         nodes_before, nodes = part.nodes.nodes, part.nodes.read(reader)
         chosen = {letter: _node(target, run, nodes) for letter, target in letters.items()}

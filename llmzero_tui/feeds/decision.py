@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from engine.analysis.reported import read_header
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import ViewFeed
 from llmzero_tui.values.proposal_detail import (
     BranchPoint,
@@ -34,7 +34,7 @@ class DecisionFeed(ViewFeed[DecisionView, DecisionSnapshot]):
     """Snapshots of the decision screen."""
 
     def _look(self, reader: Reader, view: DecisionView, last: DecisionSnapshot | None) -> DecisionSnapshot:
-        row = header(reader, self.path)
+        row = read_header(reader.rows)
         inbox = tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox")))
         before = last.detail if last else None
         return DecisionSnapshot(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.analysis.kept_forecasts import read_forecasts
 from engine.analysis.plain_grpo import read_plain
-from engine.errors import UserError
+from engine.analysis.reported import read_header
 from engine.store.queries import load as sql
 from engine.store.reader import OpenRun, Reader, open_run
 from llmzero_tui.feeds.curves import concerned, read_traces, shows
@@ -119,7 +119,7 @@ class RunFeed:
         return told and _drawn(detail, last.nodes, node, view)
 
     def _look(self, reader: Reader, view: RunView, now: datetime) -> RunSnapshot:
-        row = header(reader, self.path)
+        row = read_header(reader.rows)
         run = run_of(self.path, row, live=reader.live)
         grown = self._grown(reader)
         before_nodes, nodes = self._nodes.nodes, self._nodes.read(reader)
@@ -191,15 +191,6 @@ class RunFeed:
                 return at.parent not in before
             at = above
         return False
-
-
-def header(reader: Reader, path: Path) -> Row:
-    """The one row of the run. Raises UserError while its engine has not written it."""
-    rows = reader.rows(sql("run_header"))
-    if not rows:
-        how = f"its engine is starting, or ended before it began: then `llmzero resume {path.name}` begins it"
-        raise UserError(f"{path.name} has no data yet: {how}")
-    return rows[0]
 
 
 def _yardstick(reader: Reader, run: RunRow) -> str:

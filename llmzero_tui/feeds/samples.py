@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.analysis.reported import read_header
 from engine.store.queries import load as sql
 from engine.store.reader import Reader
-from llmzero_tui.feeds.run import header
 from llmzero_tui.feeds.source import ViewFeed
 from llmzero_tui.format import READ_LIMIT, readable
 from llmzero_tui.values.difference import Span, differences
@@ -40,7 +40,7 @@ class SamplesFeed(ViewFeed[SamplesView, SamplesSnapshot]):
         self._newest: int | None = None
 
     def _look(self, reader: Reader, view: SamplesView, last: SamplesSnapshot | None) -> SamplesSnapshot:
-        run = run_of(self.path, header(reader, self.path), live=reader.live)
+        run = run_of(self.path, read_header(reader.rows), live=reader.live)
         newest = reader.rows(sql("ui_samples_grown"))[0]["newest"]
         grown = last is None or newest != self._newest
         self._newest = newest
