@@ -40,7 +40,8 @@ from benchmarks.constants_replay import (
 from engine.compare import plan as plans
 from engine.compare import records, statistics
 from engine.compare.packing import pack
-from engine.compare.records import Line, revision
+from engine.compare.records import Line
+from engine.compare.revision import revision
 from engine.compare.work import drop
 from engine.domain.policy import RERANK_SEED, TEST_SEED
 from engine.domain.score import Z_95

@@ -26,7 +26,8 @@ os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "e
 from benchmarks.decisions_plan import PlannedPoint, moved, plan, transitions
 from engine.advisors.base import Evidence, SampledCompletion
 from engine.advisors.evidence import compared
-from engine.compare.records import append, lines, revision
+from engine.compare.records import append, lines
+from engine.compare.revision import revision
 from engine.controller.evidence_builder import COMPLETIONS
 from engine.controller.job_builder import segment_seed, steering
 from engine.decisions import record

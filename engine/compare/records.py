@@ -1,9 +1,7 @@
 """What the cells of a comparison measured, as JSON lines: one line a cell, small, committed as evidence.
 
 A cell with a line is done and never run again. Lines are only added; of two for the same cell and settings the later
-one counts. A line that a crash truncated, or that is no measurement, is left out. Here, too: which code measured, and
-the replays of what was measured: the schedule that a search found, trained again on seeds that it never saw. A strategy
-that only found a lucky checkpoint looks like one there.
+one counts. A line that a crash truncated, or that is no measurement, is left out. Opens no run.
 """
 
 from __future__ import annotations
@@ -11,18 +9,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from engine.compare.measurement import is_measurement
-from engine.compare.plan import AWAY, ComparisonCell
-from engine.compare.replay import as_it_is
+from engine.compare.plan import ComparisonCell
 from engine.errors import Fault, UserError
 
 Line = dict[str, Any]
@@ -196,75 +191,3 @@ def standing(cells: Sequence[ComparisonCell], lines: Iterable[Line]) -> PlanProg
             pending.append(cell)
         stale += [line for key, line in measured.items() if key != cell.settings_hash]
     return PlanProgress(done, tuple(pending), tuple(stale))
-
-
-ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("engine", "tasks")
-"""What a result depends on; a change elsewhere does not make a commit "modified"."""
-
-
-def revision() -> str:
-    """E.g. "3f9ae61", "3f9ae61+modified" where the sources differ from the commit, "0.1.0" outside a checkout."""
-    commit = _git("rev-parse", "--short=10", "HEAD") if (ROOT / ".git").exists() else ""
-    if not commit:
-        return version("llmzero-tui")
-    return f"{commit}+modified" if _git("status", "--porcelain", "--", *SOURCES) else commit
-
-
-def _git(*words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *words],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-SUFFIX = ".replay"
-"""Of the strategy's label; its replays are cells of that name."""
-
-
-def replay_cells(
-    cells: Iterable[ComparisonCell], done: Mapping[tuple[str, str, int], Line], replays: int
-) -> Iterator[ComparisonCell]:
-    """So many replays of each measured cell whose search found something."""
-    for cell in cells:
-        stages = schedule(done[cell.key]) if cell.key in done else []
-        for number in range(1, replays + 1) if stages else ():
-            yield ComparisonCell(
-                cell.plan, cell.task, cell.strategy + SUFFIX, cell.seed + number * AWAY, _settings(cell, stages)
-            )
-
-
-def _settings(cell: ComparisonCell, stages: list[dict[str, Any]]) -> dict[str, Any]:
-    steps = sum(stage["steps"] for stage in stages)
-    own = as_it_is(cell.settings, steps)
-    search = {key: value for key, value in cell.settings.get("search", {}).items() if key != "settings"}
-    search |= {"strategy": "replay", "settings": {"stages": stages}, **own["search"]}
-    return {**cell.settings, **own, "search": search}
-
-
-def schedule(line: Line) -> list[dict[str, Any]]:
-    """The stages from the base to the policy that a cell reports, of a soup to its newest member: steps, what changes,
-    Adam and KL reference. Empty where nothing beat the base."""
-    nodes = {node["id"]: node for node in line["nodes"]}
-    at, leaves = line["best"]["node"], line["best"]["step"]
-    stages: list[dict[str, Any]] = []
-    while at != 0:
-        node = nodes[at]
-        stage = {
-            "steps": leaves,
-            "configuration": node.get("changes", {}),
-            "optimizer": node.get("optimizer", "keep"),
-            "reference": node.get("reference", "base"),
-        }
-        stages.append(stage)
-        at, leaves = node["parent"], node["branch_step"]
-    return [stage for stage in reversed(stages) if stage["steps"]]

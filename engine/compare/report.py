@@ -17,7 +17,8 @@ from typing import Any
 from engine.compare import records
 from engine.compare import statistics as stats
 from engine.compare.plan import AWAY, ComparisonCell, ComparisonPlan
-from engine.compare.records import SUFFIX, Line, PlanProgress, cell_key, replay_cells
+from engine.compare.records import Line, PlanProgress, cell_key
+from engine.compare.replayed import SUFFIX, replay_cells
 from engine.words import counted
 
 Row = tuple[str, ...]

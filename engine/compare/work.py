@@ -22,12 +22,12 @@ from engine.analysis.reported import read_header
 from engine.compare import records
 from engine.compare.collect import collect
 from engine.compare.plan import ComparisonCell
-from engine.compare.records import revision
+from engine.compare.revision import revision
 from engine.errors import Fault, UserError
 from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
-from engine.store.reader import open_run, read_state
+from engine.store.reader import ask_run, read_state
 from engine.words import counted
 
 Keep = Literal["none", "best", "all"]
@@ -238,11 +238,7 @@ def drop(directory: RunDirectory, keep: Keep) -> None:
         return
     kept = set()
     if keep == "best":
-        reader = open_run(directory.path)
-        try:
-            path = read_header(reader.rows)["best_path"]
-        finally:
-            reader.close()
+        path = ask_run(directory.path, lambda reader: read_header(reader.rows)["best_path"])
         kept = {(directory.path / path).resolve()} if path else set()
     for folder in [p for p in directory.segments.rglob("*") if p.is_dir()]:
         inside = any(folder.resolve() in (each, *each.parents) or each in folder.resolve().parents for each in kept)
@@ -250,15 +246,13 @@ def drop(directory: RunDirectory, keep: Keep) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+SPENT = "SELECT fraction, wall_seconds FROM budget ORDER BY seq DESC LIMIT 1"
+
+
 def _look(each: RunningCell) -> None:
     """How far the budget of a running cell is; an engine that is busy is asked again later."""
     with suppress(Fault, UserError):
-        reader = open_run(each.directory.path)
-        try:
-            rows = reader.rows("SELECT fraction, wall_seconds FROM budget ORDER BY seq DESC LIMIT 1")
-        finally:
-            reader.close()
-        if rows:
+        if rows := ask_run(each.directory.path, lambda reader: reader.rows(SPENT)):
             each.fraction, each.seconds = rows[0]["fraction"], rows[0]["wall_seconds"]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.compare import records
 from engine.compare.packing import pack, unpack
 from engine.compare.plan import ComparisonCell, cells, load, merged
+from engine.compare.replayed import replay_cells
 from engine.errors import Fault, UserError
 from tasks import registry
 
@@ -84,7 +85,7 @@ def test_a_replay_of_a_search_with_a_random_start_begins_there_too(tmp_path: Pat
     [cell, *_] = written(tmp_path, PLAN.replace("seeds = [1, 2]\n", 'seeds = [1, 2]\nstart = "random"\n', 1))
     nodes = [{"id": 1, "parent": 0, "branch_step": 0, "changes": {}}]
     line = line_of(cell, best={"node": 1, "step": 20}, nodes=nodes)
-    [again] = records.replay_cells([cell], {cell.key: line}, 1)
+    [again] = replay_cells([cell], {cell.key: line}, 1)
     assert again.settings["space"] == cell.settings["space"]
 
 

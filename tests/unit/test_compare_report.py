@@ -16,7 +16,7 @@ import pytest
 from engine.compare import records
 from engine.compare.packing import pack
 from engine.compare.plan import ComparisonCell, cells, load
-from engine.compare.records import replay_cells
+from engine.compare.replayed import replay_cells
 from engine.compare.report import RUNS, ComparisonReport, as_csv, markdown
 from engine.compare.statistics import (
     anytime,
