@@ -14,7 +14,7 @@ from engine.analysis.reported import read_header
 from engine.compare.packing import pack
 from engine.errors import Fault
 from engine.store.base import Reader
-from engine.store.reader import open_run
+from engine.store.reader import ask_run
 
 NODES = """
 SELECT node_id AS id, parent_id AS parent, branch_step, intent, label, state, start_steps, trained_steps AS steps,
@@ -56,11 +56,7 @@ def collect(run_dir: Path) -> dict[str, Any]:
     Raises:
         Fault: the run has no test score.
     """
-    reader = open_run(run_dir)
-    try:
-        return _line(reader)
-    finally:
-        reader.close()
+    return ask_run(run_dir, _line)
 
 
 def _line(reader: Reader) -> dict[str, Any]:

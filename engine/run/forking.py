@@ -23,7 +23,7 @@ from engine.run.edits import edited, why_fixed
 from engine.run.evaluation_sizes import in_force, settled
 from engine.run.rundir import RunDirectory
 from engine.run.section import explain
-from engine.store.reader import open_run
+from engine.store.reader import ask_run
 from engine.store.snapshot import snapshot
 from engine.store.writer import Writer
 from engine.words import counted
@@ -92,33 +92,21 @@ def fork(source: RunDirectory, config: RunConfig, runs_dir: Path) -> RunDirector
 
 def _sizes(source: RunDirectory) -> dict[str, Any]:
     """[evaluation] as it is in force in the source: its scores are those of the fork."""
-    reader = open_run(source.path)
-    try:
-        return in_force(reader.rows)
-    finally:
-        reader.close()
+    return ask_run(source.path, lambda reader: in_force(reader.rows))
 
 
 def _copy_rows(source: RunDirectory, directory: RunDirectory) -> None:
     beside = directory.path.with_name(f".{directory.name}.duckdb")  # outside, where a copy may be written
     try:
-        reader = open_run(source.path)
-        try:
-            snapshot(reader, beside, "latest")
-        finally:
-            reader.close()
+        snapshot(source.path, beside, "latest")
         beside.rename(directory.database)
     finally:
         beside.unlink(missing_ok=True)
 
 
 def _copy_files(source: RunDirectory, directory: RunDirectory) -> None:
-    reader = open_run(directory.path)
-    try:
-        paths = [str(row["path"]) for row in reader.rows(FILES) if row["path"]]
-    finally:
-        reader.close()
-    for path in [*paths, source.base.name]:
+    rows = ask_run(directory.path, lambda reader: reader.rows(FILES))
+    for path in [*(str(row["path"]) for row in rows if row["path"]), source.base.name]:
         origin = source.path / path
         if not Path(path).is_absolute() and origin.is_dir():
             shutil.copytree(origin, directory.path / path, copy_function=_link, dirs_exist_ok=True)

@@ -18,7 +18,7 @@ from engine.run.rundir import refuse_files_of_runs
 from engine.store.database import HERE, create_views, open_database
 from engine.store.errors import StoreFault, one_line
 from engine.store.protocol import SCHEMA_VERSION
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader, ask_run
 
 STORAGE_VERSIONS = ("v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0", "v1.5.0", "v2.0.0", "latest")
 """Formats in which a copy can be written: each is read by that release of DuckDB and every newer one. DuckDB 1.0 is not
@@ -53,11 +53,7 @@ def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY
         raise UserError(f"{target.parent} is not a directory: create it first")
     if not isinstance(source, Path):
         return _write(source, target, storage_version)
-    reader = open_run(source)
-    try:
-        return _write(reader, target, storage_version)
-    finally:
-        reader.close()
+    return ask_run(source, lambda reader: _write(reader, target, storage_version))
 
 
 def _write(reader: Reader, target: Path, storage_version: str) -> SnapshotInfo:

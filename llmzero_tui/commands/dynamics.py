@@ -6,7 +6,7 @@ import argparse
 
 from engine.analysis.dynamics import RunMoves, dynamics, read_moves
 from engine.run import launch
-from engine.store.reader import open_run
+from engine.store.reader import ask_run
 from engine.words import counted
 from llmzero_tui.format import plain
 from llmzero_tui.text.dynamics import NOTE, dynamics_lines
@@ -18,11 +18,7 @@ def parameter_dynamics(options: argparse.Namespace) -> int:
     """One table a search strategy: runs of `random-changes` are the null beside ours."""
     groups: dict[str, list[RunMoves]] = {}
     for name in dict.fromkeys(options.names):
-        reader = open_run(launch.find_run(options.runs_dir, name).path)
-        try:
-            moves = read_moves(reader.rows)
-        finally:
-            reader.close()
+        moves = ask_run(launch.find_run(options.runs_dir, name).path, lambda reader: read_moves(reader.rows))
         groups.setdefault(moves.strategy, []).append(moves)
     by_strategy = {strategy: dynamics(runs) for strategy, runs in groups.items()}
     if options.json:

@@ -26,7 +26,7 @@ from engine.host.model_files import ModelFiles, find_model, portable, read_model
 from engine.run import launch, task_loading
 from engine.run.config import RunConfig
 from engine.run.section import explain
-from engine.store.reader import open_run
+from engine.store.reader import ask_run
 from engine.words import counted
 from llmzero_tui.commands.compare import tell_left_out, work_off
 from llmzero_tui.commands.steer import assignment
@@ -77,11 +77,7 @@ def _read(name: str, runs_dir: Path) -> StrategyFile:
             reason = error.strerror if isinstance(error, OSError) else "not a text file (UTF-8)"
             raise UserError(f"{name}: cannot be read: {reason}") from error
     directory = launch.find_run(runs_dir, name)
-    reader = open_run(directory.path)
-    try:
-        strategy = read_strategy(reader.rows)
-    finally:
-        reader.close()
+    strategy = ask_run(directory.path, lambda reader: read_strategy(reader.rows))
     if not strategy.stages:
         raise UserError(f"run {plain(strategy.run)} has nothing better than its base: there is no schedule to replay")
     return replay.parse(to_toml(strategy), name)

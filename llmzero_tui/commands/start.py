@@ -194,11 +194,5 @@ def _quote_log(directory: RunDirectory) -> None:
 
 def _changed(directory: RunDirectory) -> bool:
     """Whether run.toml was edited since the run began; a name alone is none, the directory's counts."""
-    from engine.store.reader import open_run
-
-    reader = open_run(directory.path)
-    try:
-        before = json.loads(reader.rows("SELECT config FROM runs")[0]["config"])
-    finally:
-        reader.close()
-    return bool(edits.edited(before, run_file.load(directory.config)).keys() - {"name"})
+    [run] = ask_run(directory.path, lambda reader: reader.rows("SELECT config FROM runs"))
+    return bool(edits.edited(json.loads(run["config"]), run_file.load(directory.config)).keys() - {"name"})

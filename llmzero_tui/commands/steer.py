@@ -17,7 +17,7 @@ from engine.errors import UserError, short
 from engine.run import launch
 from engine.run.rundir import RunDirectory
 from engine.store.queries import load
-from engine.store.reader import ask_run, open_run
+from engine.store.reader import ask_run
 from llmzero_tui.commands.control import order, tell
 from llmzero_tui.text.output import emit, table
 from llmzero_tui.values.answers import to_json
@@ -105,11 +105,7 @@ def _on_proposal(
 
 def _proposal(directory: RunDirectory, node: int | None) -> dict[str, Any]:
     """The proposal that waits at a node; without a node the only one that waits."""
-    reader = open_run(directory.path)
-    try:
-        waiting = reader.rows(PENDING)
-    finally:
-        reader.close()
+    waiting = ask_run(directory.path, lambda reader: reader.rows(PENDING))
     fitting = [row for row in waiting if node is None or row["node_id"] == node]
     if len(fitting) == 1:
         return fitting[0]
@@ -119,11 +115,7 @@ def _proposal(directory: RunDirectory, node: int | None) -> dict[str, Any]:
 
 
 def _last_kept(directory: RunDirectory, node: int) -> int:
-    reader = open_run(directory.path)
-    try:
-        rows = reader.rows(load("ui_branch"), (node,))
-    finally:
-        reader.close()
+    rows = ask_run(directory.path, lambda reader: reader.rows(load("ui_branch"), (node,)))
     if not rows:
         raise UserError(
             f"run {directory.name}: #{node} has no checkpoint whose files are kept; `llmzero show` lists nodes"

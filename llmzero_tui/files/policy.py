@@ -14,7 +14,7 @@ from engine.analysis.strategy import TrainingStrategy, read_strategy, to_toml
 from engine.errors import UserError, last_line
 from engine.host.weight_files import is_adapter
 from engine.run.rundir import RunDirectory
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader, ask_run
 from engine.words import counted
 from llmzero_tui.files.exporting import CopyStopped, Progress, WrittenFile, copy_directory, whole_directory, whole_file
 from llmzero_tui.format import plain
@@ -32,11 +32,7 @@ def save_policy(directory: RunDirectory, output: Path, progress: Progress | None
         UserError: nothing to export, its files (or the base's) are gone, or the place cannot be written.
         CopyStopped: by `progress`.
     """
-    reader = open_run(directory.path)
-    try:
-        result = read_result(reader)
-    finally:
-        reader.close()
+    result = ask_run(directory.path, read_result)
     strategy = result.strategy
     source = _files_of(directory, strategy)
     with whole_directory(output) as made:

@@ -18,7 +18,7 @@ from engine.analysis.rows import stored_state
 from engine.analysis.summary import FINAL_STATES, RunSummary
 from engine.run.rundir import RunDirectory
 from engine.store import queries
-from engine.store.reader import Reader, open_run
+from engine.store.reader import Reader, ask_run
 from engine.words import change_text, counted, intent_name
 from llmzero_tui.format import mark, plain, to_ascii
 from llmzero_tui.text.facts import RunFacts, best_score, read_facts, status_line, waiting_words
@@ -60,12 +60,12 @@ class ResumePoint:
 
 def resume_point(directory: RunDirectory) -> ResumePoint:
     """All that the run holds now. Raises UserError, Fault: it cannot be read."""
-    reader = open_run(directory.path)
-    try:
+
+    def told(reader: Reader) -> ResumePoint:
         nodes = {row["node_id"]: _told_state(row) for row in read_facts(reader, directory).nodes}
         return ResumePoint(reader.rows("SELECT max(seq) AS seq FROM events")[0]["seq"] or 0, nodes)
-    finally:
-        reader.close()
+
+    return ask_run(directory.path, told)
 
 
 def follow(

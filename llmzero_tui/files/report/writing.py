@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.run.rundir import RunDirectory
-from engine.store.reader import open_run
+from engine.store.reader import ask_run
 from llmzero_tui.files.exporting import WrittenFile, whole_directory, whole_file
 from llmzero_tui.files.report import figures, page
 from llmzero_tui.files.report.facts import RunReport, read_report
@@ -53,10 +53,7 @@ def _files(reports: Sequence[RunReport]) -> dict[str, bytes]:
 
 
 def _read(directory: RunDirectory) -> RunReport:
-    reader = open_run(directory.path)
     try:
-        return read_report(reader, directory)
+        return ask_run(directory.path, lambda reader: read_report(reader, directory))
     except UserError as error:
         raise UserError(f"{directory.name}: {error}") from error
-    finally:
-        reader.close()
