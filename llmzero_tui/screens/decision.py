@@ -195,17 +195,10 @@ class DecisionScreen(FeedScreen):
         self._show()
 
     def _arrange(self) -> None:
-        compact = self.compact
         for name in ("origin", "values"):
-            self.query_one(f"#{name}").display = not compact
-        upper = self.query_one("#upper")
-        lines = self.query_one("#values", Sheet).lines + 2
-        if compact:
-            upper.styles.height = "1fr"
-        else:
-            room = self.size.height - 4
-            self.query_one("#values").styles.height = max(6, min(lines, room // 2 + 2))
-            upper.styles.height = "1fr"
+            self.query_one(f"#{name}").display = not self.compact
+        table = self.query_one("#values", Sheet)
+        table.styles.height = max(6, min(table.lines + 2, self.size.height // 2))
 
     @on(Sheet.Grown)
     def _grown(self) -> None:
