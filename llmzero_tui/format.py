@@ -248,3 +248,10 @@ def to_ascii(text: str) -> str:
     """The same text for a terminal that lacks glyphs, as wide: known ones replaced, the rest a question mark."""
     text = text.replace(" ±", "+-")
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+
+def toml_value(value: object) -> str:
+    """A value as TOML writes it: JSON's texts, numbers, truth values and lists are TOML's too."""
+    import json  # no screen needs it before its first paint
+
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

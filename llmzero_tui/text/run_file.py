@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import textwrap
 from collections.abc import Iterator
 from types import ModuleType
@@ -24,6 +23,7 @@ from engine.run import config, task_loading, tracking_section, training_section
 from engine.run.config import RunConfig
 from engine.run.section import RunFileSection
 from engine.run.training_section import TrainingSection
+from llmzero_tui.format import toml_value
 from tasks.base import TaskError, TaskNotFound
 
 WIDTH = 110
@@ -85,7 +85,7 @@ def _section(name: str, section: type[RunFileSection], docs: Docs, given: dict[s
         yield from _comment(docs[section.__name__][key])
         value = given.get(f"{name}.{key}", field.get_default(call_default_factory=True))
         allowed = _allowed(field)
-        yield f"{key} = {_toml(value)}" + (f"  # {allowed}" if allowed else "")
+        yield f"{key} = {toml_value(value)}" + (f"  # {allowed}" if allowed else "")
     for inner_name, inner_section in inner:
         yield ""
         yield from _section(inner_name, inner_section, docs, given)
@@ -107,11 +107,6 @@ def _allowed(field: FieldInfo) -> str:
 
 def _number(bound: Any) -> str:
     return str(int(bound)) if float(bound).is_integer() else str(bound)
-
-
-def _toml(value: object) -> str:
-    """A TOML value: JSON's texts and numbers are TOML's too."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _space(space: Space) -> Iterator[str]:
@@ -146,7 +141,7 @@ def _parameter(parameter: Parameter) -> Iterator[str]:
 
 
 def _value(value: Value) -> str:
-    return _toml(value) if isinstance(value, bool | str) else format_value(value)
+    return toml_value(value) if isinstance(value, bool | str) else format_value(value)
 
 
 def _comment(text: str) -> list[str]:

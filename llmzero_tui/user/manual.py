@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from llmzero_tui.actions import REGISTRY, key_name, of
+from llmzero_tui.format import toml_value
 from llmzero_tui.text.run_file import docstrings
-from llmzero_tui.user import preferences, settings
+from llmzero_tui.user import preferences
 
 SCREENS = {
     "runs": "The list of runs", "run": "A run", "decision": "A proposal in full", "samples": "Samples",
@@ -26,7 +27,7 @@ def settings_table() -> str:
     docs = docstrings(preferences)["TerminalSettings"]
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for name in preferences.NAMES:
-        default = "" if name == "keys" else f"`{settings.toml(getattr(preferences.TerminalSettings(), name))}`"
+        default = "" if name == "keys" else f"`{toml_value(getattr(preferences.TerminalSettings(), name))}`"
         rows.append(f"| `{name}` | {default} | {docs[name]} |")
     return "\n".join(rows)
 

@@ -6,7 +6,6 @@ What is allowed is known by `user.preferences`.
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError, one_line
+from llmzero_tui.format import toml_value
 from llmzero_tui.user import preferences
 from llmzero_tui.user.places import config_dir, short, write_private
 from llmzero_tui.user.preferences import NAMES, TerminalSettings, checked
@@ -132,11 +132,6 @@ def _place(home: Any, key: str) -> tuple[Any, str]:
     return _place(home[first], rest) if isinstance(home.get(first), Mapping) else (home, key)
 
 
-def toml(value: Any) -> str:
-    """A TOML value: JSON's texts and numbers are TOML's too."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def template() -> str:
     """A new file: every key with its meaning and its default, none of them in force."""
     from llmzero_tui.text.run_file import docstrings
@@ -145,5 +140,5 @@ def template() -> str:
     lines = ["# Settings of LLMZero's terminal. See docs/terminal.md; the comma key changes them on screen.", ""]
     for name in NAMES:
         if name != "keys":
-            lines += [f"# {docs[name]}", f"# {name} = {toml(getattr(TerminalSettings(), name))}"]
+            lines += [f"# {docs[name]}", f"# {name} = {toml_value(getattr(TerminalSettings(), name))}"]
     return "\n".join([*lines, "", "[keys]", f"# {docs['keys']}", ""])

@@ -58,6 +58,10 @@ class Appearance:
             text.plain = to_ascii(text.plain)
         return text
 
+    def line(self, *parts: tuple[str, str]) -> Text:
+        """Texts, each in its style, one behind the other."""
+        return self.done(Text.assemble(*parts))
+
     def title(self, text: str) -> Content:
         """A border title of foreign text: never markup."""
         shown = plain(text)

@@ -24,10 +24,6 @@ SAMPLE_LIMIT = 700
 LOG_LIMIT = 200
 
 
-def _line(appearance: Appearance, *parts: tuple[str, str]) -> Text:
-    return appearance.done(Text.assemble(*parts))
-
-
 def rationale(
     detail: NodeDetail, node: NodeRow | None, appearance: Appearance, *, waits: bool = False, ahead: str = ""
 ) -> RenderableType:
@@ -38,36 +34,33 @@ def rationale(
     if stage is None or node is None:
         return Text("")
     lines: list[RenderableType] = [_where(stage, node, appearance, waits)]
-    lines += [*([_line(appearance, (ahead, colours.muted))] if ahead else []), *hands(node, appearance)]
+    lines += [*([appearance.line((ahead, colours.muted))] if ahead else []), *hands(node, appearance)]
     if stage.reason:
-        lines.append(_line(appearance, (plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
+        lines.append(appearance.line((plain(stage.reason, 400), colours.bad if node.best is None else colours.warn)))
     if stage.selected:
-        lines.append(
-            _line(appearance, ("\nchosen because  ", colours.muted), (plain(stage.selected, 600), colours.text))
-        )
+        lines.append(appearance.line(("\nchosen because  ", colours.muted), (plain(stage.selected, 600), colours.text)))
     if stage.rationale:
-        lines.append(_line(appearance, ("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
+        lines.append(appearance.line(("\n" + plain(stage.rationale, 2000, lines=True), colours.text)))
     if stage.expected:
-        lines.append(_line(appearance, ("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
+        lines.append(appearance.line(("expected  ", colours.muted), (plain(stage.expected, 600), colours.text)))
     if detail.diagnoses:
-        lines.append(_line(appearance, ("\ndiagnosis of this segment", colours.muted)))
+        lines.append(appearance.line(("\ndiagnosis of this segment", colours.muted)))
     for pathology in detail.diagnoses:
         full, rest = bar(pathology.severity, 6, ascii=appearance.ascii)
         colour = (
             colours.good if pathology.severity < 0.25 else colours.warn if pathology.severity < 0.6 else colours.bad
         )
         who = plain(f"{pathology.advisor} {pathology.model}", 60)
-        lines.append(
-            _line(appearance, (full, colour), (rest + " ", colours.faint),
-                  (plain(pathology_name(pathology.pathology), 40), colour),
-                  (f"  {plain(pathology.evidence, 400)}", colours.text), (f"  {who}", colours.faint))
-        )  # fmt: skip
+        lines.append(appearance.line(
+            (full, colour), (rest + " ", colours.faint), (plain(pathology_name(pathology.pathology), 40), colour),
+            (f"  {plain(pathology.evidence, 400)}", colours.text), (f"  {who}", colours.faint),
+        ))  # fmt: skip
     for call in detail.said:
         told = (f"\n{plain(call.role, 20)} · {plain(call.model, 40)}  ", colours.muted)
-        lines.append(_line(appearance, told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
+        lines.append(appearance.line(told, (plain(call.error or call.rationale, 1200, lines=True), colours.text)))
         if call.images:
             lines.append(
-                _line(appearance, ("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint))
+                appearance.line(("plots  ", colours.muted), (plain(", ".join(call.images), 300), colours.faint))
             )
     return Group(*lines)
 
@@ -81,7 +74,7 @@ def failure(failed: tuple[str, str, tuple[EventRow, ...]] | None, appearance: Ap
     words = appearance.state(state, f"the run {state}").append(f": {plain(reason, 400)}", colours.bad)
     lines: list[RenderableType] = [appearance.done(words), *(_happened(event, appearance) for event in errors)]
     lines.append(
-        _line(appearance, ("4 shows the log; engine.log in the run's directory has the details\n", colours.muted))
+        appearance.line(("4 shows the log; engine.log in the run's directory has the details\n", colours.muted))
     )
     return lines
 
@@ -89,8 +82,8 @@ def failure(failed: tuple[str, str, tuple[EventRow, ...]] | None, appearance: Ap
 def reported(decision: str, yardstick: str, appearance: Appearance) -> list[RenderableType]:
     """Why the run reports this node's policy, and plain GRPO beside it; nothing where there are no words."""
     colours = appearance.palette
-    lines = [_line(appearance, ("★ ", colours.star), (decision, colours.text))] if decision else []
-    return [*lines, *([_line(appearance, (yardstick, colours.muted))] if yardstick else [])]
+    lines = [appearance.line(("★ ", colours.star), (decision, colours.text))] if decision else []
+    return [*lines, *([appearance.line((yardstick, colours.muted))] if yardstick else [])]
 
 
 def hands(node: NodeRow, appearance: Appearance) -> list[RenderableType]:
@@ -98,9 +91,9 @@ def hands(node: NodeRow, appearance: Appearance) -> list[RenderableType]:
     colours, lines = appearance.palette, list[RenderableType]()
     if node.human:
         words = f"{HUMAN} a human made this proposal, or edited it before it started"
-        lines.append(_line(appearance, (words, colours.wait)))
+        lines.append(appearance.line((words, colours.wait)))
     if node.note:
-        lines.append(_line(appearance, (f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
+        lines.append(appearance.line((f"{NOTE} ", colours.live), (plain(node.note, 4000, lines=True), colours.text)))
     return lines
 
 
@@ -111,7 +104,7 @@ def written(writing: tuple[ModelRemark, ...], appearance: Appearance) -> list[Re
         about = "" if call.node is None else f" about #{call.node}"
         title = f"{plain(call.role, 20)} · {plain(call.model, 40)} writes{about}  {duration(call.seconds)}  "
         text = plain(call.rationale, 2000, lines=True) or "…"
-        lines.append(_line(appearance, (title, colours.wait), (text + "\n", colours.text)))
+        lines.append(appearance.line((title, colours.wait), (text + "\n", colours.text)))
     return lines
 
 
@@ -142,7 +135,7 @@ def changes(detail: NodeDetail, space: tuple[Row, ...], appearance: Appearance) 
     colours = appearance.palette
     stages = detail.stages
     if len(stages) < 2:
-        return _line(appearance, ("the root: the base model, nothing changed", colours.muted))
+        return appearance.line(("the root: the base model, nothing changed", colours.muted))
     before, now = stages[-2], stages[-1]
     known = {str(p.get("name")): p for p in space}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style=colours.muted)
@@ -158,14 +151,14 @@ def changes(detail: NodeDetail, space: tuple[Row, ...], appearance: Appearance) 
         )))  # fmt: skip
     if not now.changes:
         table = Table.grid()
-        table.add_row(_line(appearance, ("continue: no hyperparameter changed", colours.text)))
-    choices = _line(
-        appearance, (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
+        table.add_row(appearance.line(("continue: no hyperparameter changed", colours.text)))
+    choices = appearance.line(
+        (f"optimizer {plain(now.optimizer, 20)} · reference {plain(now.reference, 20)}", colours.muted)
     )
-    return Group(table, choices, Text(""), trajectory(stages, known, appearance))
+    return Group(table, choices, Text(""), trajectory(stages, appearance))
 
 
-def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], appearance: Appearance) -> RenderableType:
+def trajectory(stages: tuple[StageRow, ...], appearance: Appearance) -> RenderableType:
     """A row for every parameter that is not the same all along, a column for every stage; changes stand out."""
     colours = appearance.palette
     names = [n for n in stages[-1].configuration if len({s.configuration.get(n) for s in stages}) > 1]
@@ -185,7 +178,7 @@ def trajectory(stages: tuple[StageRow, ...], known: dict[str, Row], appearance: 
         table.add_row(Text(label, style=colours.text), *cells[-8:])
     same = [n for n in stages[-1].configuration if n not in names]
     rest = ", ".join(f"{n} {parameter(stages[-1].configuration[n])}" for n in same)
-    return Group(table, _line(appearance, (f"constant: {plain(rest, 400)}", colours.muted)))
+    return Group(table, appearance.line((f"constant: {plain(rest, 400)}", colours.muted)))
 
 
 def samples(rows: tuple[SampleRow, ...] | None, empty: str, appearance: Appearance) -> RenderableType:
@@ -193,25 +186,24 @@ def samples(rows: tuple[SampleRow, ...] | None, empty: str, appearance: Appearan
     colours = appearance.palette
     if not rows:
         words = "reading …" if rows is None else f"no samples: {empty}"
-        return _line(appearance, (words, colours.faint))
+        return appearance.line((words, colours.faint))
     lines: list[RenderableType] = []
     step = None
     for sample in rows:
         if sample.step != step:
             step = sample.step
-            lines.append(_line(appearance, (f"{'' if not lines else chr(10)}step {step}", colours.muted)))
+            lines.append(appearance.line((f"{'' if not lines else chr(10)}step {step}", colours.muted)))
         glyph, colour = appearance.glyph("finished" if sample.correct else "crashed")
         verdict = "right" if sample.correct else "wrong"
         cut = "  truncated" if sample.truncated else ""
         fixed = "  fixed prompt" if sample.split == "validation" else ""
-        lines.append(
-            _line(appearance, (f"{glyph} {verdict} ", colour),
-                  (f"reward {amount(sample.reward)}{cut}{fixed}  ", colours.muted),
-                  (plain(sample.prompt, 300), colours.muted),
-                  (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
-                  (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint))
-        )  # fmt: skip
-    return Group(*lines, _line(appearance, ("\nS shows them in full, and those of any step and node", colours.faint)))
+        lines.append(appearance.line(
+            (f"{glyph} {verdict} ", colour), (f"reward {amount(sample.reward)}{cut}{fixed}  ", colours.muted),
+            (plain(sample.prompt, 300), colours.muted),
+            (f"\n  {plain(sample.completion, SAMPLE_LIMIT)}", colours.text),
+            (f"  answer {plain(sample.answer, 80) or MISSING}", colours.faint),
+        ))  # fmt: skip
+    return Group(*lines, appearance.line(("\nS shows them in full, and those of any step and node", colours.faint)))
 
 
 def log(
@@ -222,7 +214,7 @@ def log(
     told = (event for event in events if event.kind != "command" or event.message not in answered)
     newest: list[EventRow | CommandRow] = sorted((*told, *commands), key=lambda entry: entry.ts, reverse=True)
     if not newest:
-        return _line(appearance, ("nothing yet", appearance.palette.faint))
+        return appearance.line(("nothing yet", appearance.palette.faint))
     parts: list[RenderableType] = []
     short: list[Segment] = []
     for entry in newest[:LOG_LIMIT]:
@@ -249,7 +241,7 @@ def _happened(event: EventRow, appearance: Appearance) -> Text:
     place = f"#{event.node} " if event.node is not None and not words.startswith(f"#{event.node}") else ""
     glyph = {"error": "✗ ", "warning": "! "}.get(event.level, "  ")
     kind = f"{plain(event.kind, 30)}: "
-    return _line(appearance, (glyph, colour), (place, colours.muted), (kind, colours.muted), (words, colour))
+    return appearance.line((glyph, colour), (place, colours.muted), (kind, colours.muted), (words, colour))
 
 
 def _commanded(command: CommandRow, appearance: Appearance) -> Text:

@@ -29,19 +29,19 @@ def why(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
     """Rationale, expected effect, and the diagnoses it rests on with their numbers."""
     colours, proposal = appearance.palette, detail.proposal
     lines: list[RenderableType] = [
-        _line(appearance, (plain(proposal.rationale, 4000, lines=True) or "no rationale was given", colours.text))
+        appearance.line((plain(proposal.rationale, 4000, lines=True) or "no rationale was given", colours.text))
     ]
     if detail.standing.selected:
         chosen = f"{plain(detail.standing.selected, 600)}\n"
-        lines.insert(0, _line(appearance, ("chosen because  ", colours.muted), (chosen, colours.text)))
+        lines.insert(0, appearance.line(("chosen because  ", colours.muted), (chosen, colours.text)))
     if proposal.expected:
-        lines.append(_line(appearance, ("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
-    lines.append(_line(appearance, (f"\ndiagnosis of #{proposal.parent}", colours.muted)))
+        lines.append(appearance.line(("\nexpected  ", colours.muted), (plain(proposal.expected, 1000), colours.text)))
+    lines.append(appearance.line((f"\ndiagnosis of #{proposal.parent}", colours.muted)))
     lines += [diagnosis(pathology, appearance) for pathology in dict.fromkeys(detail.diagnoses)]
     if not detail.diagnoses:
         base = proposal.parent == 0
         words = "the base model was not trained, so there is nothing to diagnose" if base else "not diagnosed yet"
-        lines.append(_line(appearance, (words, colours.faint)))
+        lines.append(appearance.line((words, colours.faint)))
     return Group(*lines)
 
 
@@ -51,8 +51,8 @@ def diagnosis(pathology: DiagnosisRow, appearance: Appearance) -> Text:
     full, rest = bar(pathology.severity, 6, ascii=appearance.ascii)
     colour = colours.good if pathology.severity < 0.25 else colours.warn if pathology.severity < 0.6 else colours.bad
     who = plain(f"{pathology.advisor} {pathology.model}", 60)
-    return _line(
-        appearance, (full, colour), (rest + " ", colours.faint),
+    return appearance.line(
+        (full, colour), (rest + " ", colours.faint),
         (plain(pathology_name(pathology.pathology), 40), colour),
         (f"  {plain(pathology.evidence, 600)}", colours.text), (f"  {who}", colours.muted),
     )  # fmt: skip
@@ -66,10 +66,10 @@ def origin(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
         here = checkpoint.step == proposal.step
         table.add_row(*_score_row(checkpoint, here, appearance))
     if not detail.scores:
-        table.add_row(_line(appearance, ("no checkpoint has been scored there", colours.faint)))
-    tried = _line(appearance, (f"\nalso tried from #{proposal.parent}", colours.muted))
+        table.add_row(appearance.line(("no checkpoint has been scored there", colours.faint)))
+    tried = appearance.line((f"\nalso tried from #{proposal.parent}", colours.muted))
     if not detail.siblings:
-        return Group(table, tried, _line(appearance, ("nothing yet", colours.faint)))
+        return Group(table, tried, appearance.line(("nothing yet", colours.faint)))
     return Group(table, tried, _siblings(detail, appearance))
 
 
@@ -82,7 +82,7 @@ def _score_row(checkpoint: CheckpointScore, here: bool, appearance: Appearance) 
         (score(checkpoint.value, checkpoint.low, checkpoint.high), style),
         (f"n={checkpoint.n}", colours.muted), (words, colours.wait if here else colours.muted),
     )  # fmt: skip
-    return [_line(appearance, cell) for cell in cells]
+    return [appearance.line(cell) for cell in cells]
 
 
 def _siblings(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
@@ -100,12 +100,12 @@ def _siblings(detail: ProposalDetail, appearance: Appearance) -> RenderableType:
         origin = f"from step {each.step}" if each.step != detail.proposal.step else ""
         words = " · ".join(filter(None, (origin, plain(each.reason, 200))))
         reached = score(each.best.value, each.best.low, each.best.high) if each.best else MISSING
-        lines.append(_line(
-            appearance, (fit(name, wide), colours.text), (fit(state, ended), appearance.glyph(each.state)[1]),
+        lines.append(appearance.line(
+            (fit(name, wide), colours.text), (fit(state, ended), appearance.glyph(each.state)[1]),
             (reached, colours.text), (f" {gain}" if gain else "", colours.good if gain[:1] == "+" else colours.bad),
         ))  # fmt: skip
         if words:
-            lines.append(Padding(_line(appearance, (words, colours.muted)), (0, 0, 0, 2)))
+            lines.append(Padding(appearance.line((words, colours.muted)), (0, 0, 0, 2)))
     return Group(*lines)
 
 
@@ -137,7 +137,7 @@ def values(detail: ProposalDetail, space: Sequence[Row], width: int, appearance:
     table.add_column(Text(f"#{proposal.node}"), justify="right", no_wrap=True)
     table.add_column(Text(" allowed"), no_wrap=True, overflow="ellipsis")
     for kind, names in grouped(proposal.configuration, known):
-        table.add_row("", _line(appearance, (kind, f"italic {colours.muted}")))
+        table.add_row("", appearance.line((kind, f"italic {colours.muted}")))
         for name in names:
             table.add_row(*_value_row(name, shown, detail, known.get(name, {}), appearance))
     choices = f"optimizer {plain(proposal.optimizer, 20)} · reference {plain(proposal.reference, 20)}"
@@ -145,7 +145,7 @@ def values(detail: ProposalDetail, space: Sequence[Row], width: int, appearance:
     count = (
         "no hyperparameter changes" if not moved else f"{moved} of {len(proposal.configuration)} hyperparameters change"
     )
-    return Group(table, _line(appearance, (f"{choices} · {count}", colours.muted)))
+    return Group(table, appearance.line((f"{choices} · {count}", colours.muted)))
 
 
 def grouped(values: Values, known: Mapping[str, Row]) -> list[tuple[str, list[str]]]:
@@ -183,7 +183,7 @@ def _value_row(
     cells.append(("⇒" if changed else "", colours.wait))
     cells.append((parameter(new), f"bold {colours.wait}" if changed else colours.muted))
     cells.append((f" {plain(_allowed(known), 40)}", colours.muted))
-    return [_line(appearance, cell) for cell in cells]
+    return [appearance.line(cell) for cell in cells]
 
 
 def _allowed(known: Row) -> str:
@@ -197,7 +197,3 @@ def _allowed(known: Row) -> str:
     words = f"{parameter(low)} to {parameter(high)}"
     words = f"0 or {words}" if known.get("zero") else words
     return f"{words}, only rises" if known.get("rising") else words
-
-
-def _line(appearance: Appearance, *parts: tuple[str, str]) -> Text:
-    return appearance.done(Text.assemble(*parts))
