@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from engine.advisors.base import Diagnosis, Series, Signal
 from engine.domain.score import Score
@@ -52,6 +52,9 @@ class Thresholds:
     clipped_ratio: float = 0.2
     logp_noise: float = 0.01  # nats a token between vLLM and trainer below which it is rounding, however it grows
     logp_difference: float = 0.1  # nats a token from which it is none, even if it was always there
+
+
+LIMITS = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,6 @@ class SegmentCurves:
     start: Score | None
     checkpoints: tuple[Checkpoint, ...]
     configuration: Configuration
-    thresholds: Thresholds = field(default_factory=Thresholds)
 
     def curve(self, *names: str) -> CleanCurve | None:
         return next((self.curves[name] for name in names if name in self.curves), None)
@@ -144,7 +146,7 @@ class SegmentCurves:
         if reward is None:
             return False
         matters = 0.1 * spread.recent if spread else 0.05 * abs(reward.baseline)
-        return abs(reward.recent - reward.baseline) <= max(self.thresholds.errors * reward.error, matters)
+        return abs(reward.recent - reward.baseline) <= max(LIMITS.errors * reward.error, matters)
 
 
 def short(value: float) -> str:
@@ -158,7 +160,6 @@ def diagnose(
     configuration: Configuration,
     *,
     start: Score | None = None,
-    thresholds: Thresholds | None = None,
 ) -> tuple[Diagnosis, ...]:
     """What is wrong with a segment, most severe first; one "healthy" when nothing is, or when nothing is known.
 
@@ -167,9 +168,8 @@ def diagnose(
         checkpoints: of the segment, in order, scored on validation.
         start: validation score of the checkpoint the segment began from.
     """
-    limits = thresholds or Thresholds()
-    curves = {name: c for name, points in metrics.items() if (c := _clean(name, points, limits)) is not None}
-    segment = SegmentCurves(curves, start, tuple(checkpoints), configuration, limits)
+    curves = {name: c for name, points in metrics.items() if (c := _clean(name, points)) is not None}
+    segment = SegmentCurves(curves, start, tuple(checkpoints), configuration)
     diagnoses = [d for check in CHECKS if (d := check(segment)) is not None]
     if not diagnoses and (plateau := _plateau(segment)) is not None:
         diagnoses = [plateau]
@@ -190,23 +190,23 @@ def contradict(a: str, b: str) -> bool:
     return a == b or HEALTHY in (a, b) or frozenset((a, b)) in CONTRADICTIONS
 
 
-def _clean(name: str, points: Iterable[tuple[int, float | None]], limits: Thresholds) -> CleanCurve | None:
+def _clean(name: str, points: Iterable[tuple[int, float | None]]) -> CleanCurve | None:
     given = sorted(((s, v) for s, v in points if v is not None), key=lambda point: point[0])
     good = [(s, v) for s, v in given if abs(v) < ABSURD]
     broken = tuple(s for s, v in given if not abs(v) < ABSURD)
     exploded = name == "grad_norm" and broken and len(good) >= 2
-    if len(good) < limits.shortest and not exploded:
+    if len(good) < LIMITS.shortest and not exploded:
         return None
-    window = min(max(4, round(limits.window * len(good))), len(good) // 2) if len(good) > 3 else 2
+    window = min(max(4, round(LIMITS.window * len(good))), len(good) // 2) if len(good) > 3 else 2
     return CleanCurve(name, tuple(s for s, _ in good), tuple(v for _, v in good), broken, window)
 
 
-def _spike(curve: CleanCurve, limits: Thresholds) -> Signal | None:
+def _spike(curve: CleanCurve) -> Signal | None:
     """The highest value, when it stands far out from nine in ten of the others (its baseline)."""
     worst = max(range(len(curve.values)), key=lambda i: curve.values[i])
     others = sorted(curve.values[:worst] + curve.values[worst + 1 :])
     usual, value, step = others[int(0.9 * len(others))], curve.values[worst], curve.steps[worst]
-    return Signal(curve.metric, usual, value, step, step) if value > limits.spike * usual > 0 else None
+    return Signal(curve.metric, usual, value, step, step) if value > LIMITS.spike * usual > 0 else None
 
 
 def _spike_text(spike: Signal) -> str:
@@ -217,26 +217,26 @@ def _spike_text(spike: Signal) -> str:
 
 
 def _entropy_collapse(segment: SegmentCurves) -> Diagnosis | None:
-    curve, limits = segment.curve("entropy"), segment.thresholds
-    if curve is None or curve.baseline <= 0 or not curve.fell(limits.errors):
+    curve = segment.curve("entropy")
+    if curve is None or curve.baseline <= 0 or not curve.fell(LIMITS.errors):
         return None
     drop = 1 - curve.recent / curve.baseline
-    if drop < limits.entropy_drop:
+    if drop < LIMITS.entropy_drop:
         return None
-    if (segment.gain or 0) > limits.errors:  # exploration turned into skill is no collapse
+    if (segment.gain or 0) > LIMITS.errors:  # exploration turned into skill is no collapse
         return None
     return Diagnosis("entropy collapse", min(1.0, drop), f"{curve.text()}; {segment.validation()}", (curve.signal,))
 
 
 def _kl_spike(segment: SegmentCurves) -> Diagnosis | None:
-    curve, limits = segment.curve("kl"), segment.thresholds
-    if curve is None or (segment.gain or 0) > limits.errors:  # a policy that moves and gains is well
+    curve = segment.curve("kl")
+    if curve is None or (segment.gain or 0) > LIMITS.errors:  # a policy that moves and gains is well
         return None
-    spike = _spike(curve, limits)
+    spike = _spike(curve)
     if spike is not None:
         severity = min(1.0, 0.3 + 0.05 * spike.value / spike.baseline)
         return Diagnosis("kl spike", severity, _spike_text(spike), (spike,))
-    growing = curve.rose(limits.errors) and curve.recent > limits.kl_growth * curve.baseline > 0
+    growing = curve.rose(LIMITS.errors) and curve.recent > LIMITS.kl_growth * curve.baseline > 0
     if growing and segment.reward_flat and (segment.gain or 0) < 1:  # it drifts and gets nothing for it
         reward = segment.curves["reward"]
         text = f"{curve.text()} while {reward.text()}; {segment.validation()}"
@@ -245,12 +245,12 @@ def _kl_spike(segment: SegmentCurves) -> Diagnosis | None:
 
 
 def _kl_bound(segment: SegmentCurves) -> Diagnosis | None:
-    kl, spread, limits = segment.curve("kl"), segment.curve("reward_std"), segment.thresholds
+    kl, spread = segment.curve("kl"), segment.curve("reward_std")
     beta = numeric(segment.configuration.get("beta", 0))
     if kl is None or spread is None or not segment.reward_flat or spread.recent <= 0:
         return None
     share = beta * kl.recent / spread.recent
-    if share < limits.kl_share or (segment.gain or 0) < -limits.errors:
+    if share < LIMITS.kl_share or (segment.gain or 0) < -LIMITS.errors:
         return None
     reward = segment.curves["reward"]
     text = (
@@ -262,7 +262,7 @@ def _kl_bound(segment: SegmentCurves) -> Diagnosis | None:
 
 def _dead_groups(segment: SegmentCurves) -> Diagnosis | None:
     curve = segment.curve("dynamic_sampling/zero_std", "frac_reward_zero_std")  # the first counts before refilling
-    if curve is None or curve.recent < segment.thresholds.dead_groups:
+    if curve is None or curve.recent < LIMITS.dead_groups:
         return None
     text = f"{curve.recent:.0%} of the groups have zero reward std and give no gradient: {curve.text()}"
     return Diagnosis("dead groups", min(1.0, curve.recent), text, (curve.signal,))
@@ -270,7 +270,7 @@ def _dead_groups(segment: SegmentCurves) -> Diagnosis | None:
 
 def _truncation(segment: SegmentCurves) -> Diagnosis | None:
     clipped, length = segment.curve("completions/clipped_ratio"), segment.curve("completions/mean_length")
-    if clipped is None or clipped.recent <= segment.thresholds.truncated:
+    if clipped is None or clipped.recent <= LIMITS.truncated:
         return None
     signals, text = [clipped.signal], f"{clipped.recent:.0%} of the completions are truncated: {clipped.text()}"
     cap = segment.configuration.get("max_completion_length")
@@ -281,10 +281,10 @@ def _truncation(segment: SegmentCurves) -> Diagnosis | None:
 
 
 def _rambling(segment: SegmentCurves) -> Diagnosis | None:
-    curve, limits, gain = segment.curve("completions/mean_length"), segment.thresholds, segment.gain
+    curve, gain = segment.curve("completions/mean_length"), segment.gain
     if curve is None or gain is None or gain >= 1 or not segment.reward_flat:
         return None
-    if not curve.rose(limits.errors) or curve.recent < (1 + limits.longer) * curve.baseline:
+    if not curve.rose(LIMITS.errors) or curve.recent < (1 + LIMITS.longer) * curve.baseline:
         return None
     return Diagnosis("rambling", 0.4, f"{curve.text()}; {segment.validation()}", (curve.signal,))
 
@@ -297,7 +297,7 @@ def _gradient_explosion(segment: SegmentCurves) -> Diagnosis | None:
         step = curve.broken[0]
         text = f"grad_norm is not finite at step {step}; {short(curve.recent)} on average at the end"
         return Diagnosis("gradient explosion", 1.0, text, (Signal("grad_norm", curve.baseline, math.inf, step, step),))
-    spike = _spike(curve, segment.thresholds)
+    spike = _spike(curve)
     if spike is None:
         return None
     severity = min(1.0, 0.2 + 0.05 * spike.value / spike.baseline)
@@ -306,7 +306,7 @@ def _gradient_explosion(segment: SegmentCurves) -> Diagnosis | None:
 
 def _off_policy(segment: SegmentCurves) -> Diagnosis | None:
     clip = segment.curve("clip_ratio/region_mean", "clip_ratio")
-    if clip is not None and clip.recent > segment.thresholds.clipped_ratio:
+    if clip is not None and clip.recent > LIMITS.clipped_ratio:
         text = f"{clip.recent:.0%} of the tokens are clipped: {clip.text()}"
         return Diagnosis("off-policy drift", 0.5, text, (clip.signal,))
     return None
@@ -315,11 +315,11 @@ def _off_policy(segment: SegmentCurves) -> Diagnosis | None:
 def _sampler_mismatch(segment: SegmentCurves) -> Diagnosis | None:
     """vLLM draws from another policy than the one that is trained: the weights it has are old, or it computes in
     another type. Rounding alone differs too, by a share of what matters, and may grow five times with no harm."""
-    curve, limits = segment.curve("sampling/sampling_logp_difference/mean"), segment.thresholds
-    if curve is None or curve.recent < limits.logp_noise:
+    curve = segment.curve("sampling/sampling_logp_difference/mean")
+    if curve is None or curve.recent < LIMITS.logp_noise:
         return None
-    jumped = curve.recent > limits.drift_ratio * curve.baseline > 0
-    if not jumped and curve.recent < limits.logp_difference:
+    jumped = curve.recent > LIMITS.drift_ratio * curve.baseline > 0
+    if not jumped and curve.recent < LIMITS.logp_difference:
         return None
     what = f"vLLM's log-probabilities differ from the trainer's by {short(curve.recent)} a token"
     severity = min(1.0, 0.6 + curve.recent)
@@ -327,17 +327,17 @@ def _sampler_mismatch(segment: SegmentCurves) -> Diagnosis | None:
 
 
 def _reward_hacking(segment: SegmentCurves) -> Diagnosis | None:
-    reward, gain, limits = segment.curve("reward"), segment.gain, segment.thresholds
-    if reward is None or gain is None or not reward.rose(limits.errors + 1) or gain > -1:
+    reward, gain = segment.curve("reward"), segment.gain
+    if reward is None or gain is None or not reward.rose(LIMITS.errors + 1) or gain > -1:
         return None
-    severity = 0.9 if gain < -limits.errors else 0.6
+    severity = 0.9 if gain < -LIMITS.errors else 0.6
     text = f"training {reward.text()} but {segment.validation()}; read the samples"
     return Diagnosis("reward hacking", severity, text, (reward.signal,))
 
 
 def _collapse(segment: SegmentCurves) -> Diagnosis | None:
-    gain, limits = segment.gain, segment.thresholds
-    if gain is None or gain > -limits.errors or segment.first_score is None:
+    gain = segment.gain
+    if gain is None or gain > -LIMITS.errors or segment.first_score is None:
         return None
     last = segment.checkpoints[-1]
     signal = Signal("validation", segment.first_score.value, last.score.value, last.step, last.step)

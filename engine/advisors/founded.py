@@ -25,7 +25,7 @@ def marked(text: str, evidence: str, own: Iterable[float] = ()) -> str:
     return f"Unfounded ({why}): {text}" if why else text
 
 
-def unfounded(text: str, evidence: str, own: Iterable[float] = ()) -> str:
+def unfounded(text: str, evidence: str, own: Iterable[float]) -> str:
     """Why a text is not founded on the evidence, or ""."""
     known = sorted({abs(value) for value in own} | {value for value, _, _ in _numbers(evidence)})
     quoted = [(value, width, word) for value, width, word in _numbers(text) if width < 1 or value >= TELLING]

@@ -26,7 +26,9 @@ SYSTEM = (
     'question with four choices. Answer with one JSON object and nothing else: {"answer": "A"}, "B", "C" or "D".'
 )
 ANSWER_TOKENS = 200
-UNIT = PanelCurve("", [(1, 0.0), (60, 1.0)], "#ffffff", 0.0)
+STEPS = 60
+"""Of a drawn curve."""
+UNIT = PanelCurve("", [(1, 0.0), (STEPS, 1.0)], "#ffffff", 0.0)
 """Draws nothing and makes the axis run from 0 to 1."""
 
 
@@ -134,8 +136,8 @@ def probe(
             yield RiddleResult(riddle, given if given in LETTERS and len(given) == 1 else "", reply=reply)
 
 
-def _noisy(rng: random.Random, shape: Callable[[float], float], noise: float, n: int = 60) -> list[tuple[int, float]]:
-    return [(i + 1, shape(i / (n - 1)) + rng.uniform(-noise, noise)) for i in range(n)]
+def _noisy(rng: random.Random, shape: Callable[[float], float], noise: float) -> list[tuple[int, float]]:
+    return [(i + 1, shape(i / (STEPS - 1)) + rng.uniform(-noise, noise)) for i in range(STEPS)]
 
 
 def _trend(rng: random.Random) -> Riddle:
@@ -186,7 +188,7 @@ def _level(rng: random.Random) -> Riddle:
 def _crossing(rng: random.Random) -> Riddle:
     steps = [12, 24, 36, 48]
     right = rng.randrange(4)
-    at = steps[right] / 60
+    at = steps[right] / STEPS
     lines = (
         PanelCurve("red", _noisy(rng, lambda x: 0.4 + 0.4 * (x - at), 0.004), HERE),
         PanelCurve("blue", _noisy(rng, lambda x: 0.4 - 0.3 * (x - at), 0.004), BEST),

@@ -29,7 +29,7 @@ class AdvisorReviews:
         run: RunState,
         advisor: Advisor,
         evidence_builder: EvidenceBuilder,
-        leads: Callable[[], bool] = lambda: True,
+        leads: Callable[[], bool],
     ) -> None:
         """`leads` says whether the advisor is still to be asked."""
         self._leads = leads

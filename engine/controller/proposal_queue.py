@@ -8,7 +8,6 @@ becomes wanted when the search asks for the same place, or is superseded when it
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -96,8 +95,8 @@ class ProposalQueue:
         run_seed: int,
         slow_advisor: bool,
         wake: Callable[[], None],
-        workers: int = 1,
-        patience: Callable[[], float] = lambda: math.inf,
+        workers: int,
+        patience: Callable[[], float],
     ) -> None:
         """`slow_advisor`: an advice takes seconds, so a fitting stock proposal beats a fresh one. `wake` tells the
         loop that something is ready. `patience` says how many seconds a free worker waits for an advice."""
@@ -325,8 +324,7 @@ class ProposalQueue:
             self._plan(planning.expansion, left, AdviceState.STAND_IN)
 
     def _wake_when_late(self) -> None:
-        if math.isfinite(patience := self._patience()):
-            asyncio.get_running_loop().call_later(patience + 0.01, self._wake)
+        asyncio.get_running_loop().call_later(self._patience() + 0.01, self._wake)
 
     def _plan(self, expansion: Expansion, left: BudgetLeft, state: AdviceState) -> None:
         by_rules = state is AdviceState.STAND_IN

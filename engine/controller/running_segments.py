@@ -52,9 +52,9 @@ class RunningSegments:
         run: RunState,
         executor: Executor,
         jobs: JobBuilder,
-        reviews: AdvisorReviews | None = None,
+        reviews: AdvisorReviews,
     ) -> None:
-        """`reviews` are asked before a doubted segment is stopped; without them the comparator decides alone."""
+        """`reviews` are asked before a doubted segment is stopped."""
         self._reviews = reviews
         only_logs = search.comparator == "on" and search.strategy in ONE_BRANCH
         self._mode = "shadow" if only_logs else search.comparator
@@ -200,7 +200,7 @@ class RunningSegments:
         if self._mode == "shadow":
             self._run.event("info", "would stop", f"comparator (shadow mode): {verdict.text}", node_id)
             return
-        if self._reviews is None or not self._reviews.watches(node_id):
+        if not self._reviews.watches(node_id):
             await self._stop_early(node_id, verdict.text)
             return
         task = asyncio.create_task(self._watched(self._reviews, node_id, verdict.text))  # while it trains on

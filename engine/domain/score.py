@@ -310,13 +310,12 @@ def score_of(row: Any, prefix: str = "", *prompts: PromptSet) -> Score | None:
         return Score(n, greedy, sampled)
 
 
-def wilson(k: float, n: float, z: float = Z_95) -> tuple[float, float]:
-    """Wilson score interval of a share: k successes of n trials.
+def wilson(k: float, n: float) -> tuple[float, float]:
+    """95% Wilson score interval of a share: k successes of n trials.
 
     Args:
         k: successes, 0 ≤ k ≤ n; may be fractional for a mean of several scores in [0, 1].
         n: trials, ≥ 0, effective ones where they are not independent. With n = 0 nothing is known: (0, 1).
-        z: standard normal quantile; the default gives 95%.
 
     Returns:
         (low, high), both within [0, 1] and low ≤ k/n ≤ high.
@@ -330,7 +329,7 @@ def wilson(k: float, n: float, z: float = Z_95) -> tuple[float, float]:
         raise ValueError(f"k must be between 0 and n={n} inclusive, but got k={k}")
     if n == 0:
         return 0.0, 1.0
-    share = k / n
+    share, z = k / n, Z_95
     scale = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale

@@ -93,7 +93,7 @@ def kill_if_alive(process: Process) -> None:
         kill_group(process)
 
 
-def describe_exit(status: int, *, for_memory: bool = False) -> str:
+def describe_exit(status: int, *, for_memory: bool) -> str:
     """An exit status of subprocess in words: "exited with code 3", "was killed by SIGSEGV".
 
     Args:

@@ -40,7 +40,7 @@ class Grader:
         scored: completions so far. failed: those without a verdict. first: the first error, one line; "" without one.
     """
 
-    def __init__(self, task: Task, on_error: Literal["fail", "zero"] = "zero") -> None:
+    def __init__(self, task: Task, on_error: Literal["fail", "zero"]) -> None:
         self._task = task
         self._on_error = on_error
         self.scored = self.failed = 0
@@ -106,7 +106,7 @@ class TaskReward:
         items: Sequence[Item],
         model_prompts: Sequence[str],
         end_ids: frozenset[int],
-        penalty: OverlongPenalty | None = None,
+        penalty: OverlongPenalty | None,
     ) -> None:
         self.grader = grader
         self._items = list(items)

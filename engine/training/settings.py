@@ -239,7 +239,7 @@ def _vllm_fields(
     }
 
 
-def vllm_length(vllm: VllmSpec, prompt: int, answer: int, positions: int | None = None) -> int:
+def vllm_length(vllm: VllmSpec, prompt: int, answer: int, positions: int | None) -> int:
     """Tokens that a sequence of vLLM may have: as asked, else a power of two, so that the jobs of a run agree on it.
 
     Args:

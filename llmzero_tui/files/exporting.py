@@ -246,11 +246,11 @@ Progress = Callable[[int, int], bool]
 """Called with (bytes copied, bytes in all); True stops the copy."""
 
 
-def copy_directory(source: Path, output: Path, leave_out: tuple[str, ...], progress: Progress | None = None) -> int:
+def copy_directory(source: Path, output: Path, leave_out: tuple[str, ...], progress: Progress | None) -> int:
     """Copy the files of a directory into another, however large; returns the bytes.
 
     Raises:
-        Stopped: by `progress`. UserError: no room. OSError.
+        CopyStopped: by `progress`. UserError: no room. OSError.
     """
     files = [each for each in sorted(source.rglob("*")) if each.is_file() and each.name not in leave_out]
     output.mkdir(exist_ok=True)

@@ -190,11 +190,11 @@ def bucket(length: float, columns: int, axis: Axis) -> float:
     return round(width, 1)
 
 
-def smooth(points: tuple[CurvePoint, ...], weight: float = EMA) -> list[tuple[float, float]]:
+def smooth(points: tuple[CurvePoint, ...]) -> list[tuple[float, float]]:
     """Exponential average over steps, corrected for its beginning; a bucket counts as the steps in it."""
     total, mass, averages = 0.0, 0.0, []
     for point in points:
-        keep = weight ** max(1, point.steps)
+        keep = EMA ** max(1, point.steps)
         total = keep * total + (1 - keep) * point.value
         mass = keep * mass + (1 - keep)
         averages.append((point.x, total / mass))
