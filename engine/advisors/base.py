@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.domain.space import Configuration, Intent, Space, Transition
+from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import Node, Tree
 from engine.errors import Fault
 
@@ -218,26 +218,6 @@ def shown_name(advisor: Advisor) -> str:
     """Who advises, as the header shows it: a model without sight gets tables and no plots."""
     blind = advisor.slow and not advisor.sees
     return f"{advisor.name} text-only" if blind else advisor.name
-
-
-__all__ = [
-    "OPTIONAL_ROLES",
-    "Advice",
-    "AdviceFailed",
-    "Advisor",
-    "AdvisorCall",
-    "Configuration",
-    "Diagnosis",
-    "Evidence",
-    "Listener",
-    "PlotImage",
-    "SampledCompletion",
-    "Selection",
-    "Series",
-    "Signal",
-    "StopAdvice",
-    "shown_name",
-]
 
 
 def violations(proposal: Transition, evidence: Evidence) -> Sequence[str]:

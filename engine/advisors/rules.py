@@ -259,7 +259,7 @@ class _RulesQuestion:
     def _fresh(self, proposal: Transition, chosen: list[Transition]) -> bool:
         """Not tried below the parent, not proposed above; a repair may say again what failed."""
         others = chosen if self.evidence.intent is Intent.REPAIR else [*self.evidence.tried, *chosen]
-        return all(_key(proposal) != _key(other) for other in others)
+        return not any(proposal.repeats(other) for other in others)
 
     def _violations(self, proposal: Transition) -> tuple[str, ...]:
         return self.evidence.space.check_transition(self._configuration, proposal)
@@ -294,11 +294,6 @@ class _RulesQuestion:
     def _random(self) -> random.Random:
         evidence = self.evidence
         return random.Random(f"{evidence.seed}/{evidence.parent.id}/{evidence.step}/{len(evidence.tried)}")
-
-
-def _key(transition: Transition) -> tuple[object, ...]:
-    changes = tuple(sorted(transition.changes.items()))
-    return transition.parent, transition.step, changes, transition.optimizer, transition.reference
 
 
 def _remedy(failed: Node) -> tuple[MovePlan, str, str]:

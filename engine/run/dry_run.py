@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import sys
 import tempfile
@@ -78,7 +77,7 @@ class DryRunResult:
 
 
 async def measure(config: RunConfig, where: Path) -> DryRunResult:
-    """Score the base, train two steps. Raises NotMeasured with the worker's cause, UserError for the run file's."""
+    """Score the base, train two steps. Raises DryRunFailed with the worker's cause, UserError for the run file's."""
     directory = RunDirectory(where)
     task = registry.get(config.task.name)
     space = config.build_space(task.space())
@@ -235,9 +234,7 @@ def plan_of(config: RunConfig, measured: DryRunResult) -> BudgetPlan:
 
 def _segments(config: RunConfig, seconds: float) -> int:
     """How many segments of so many seconds the nearest limit of the budget allows."""
-    budget = config.budget
-    counts = [budget.nodes] if budget.nodes else []
-    counts += [math.ceil(budget.steps / config.search.segment_steps)] if budget.steps else []
+    budget, counts = config.budget, evaluation_sizes.segments_of_limits(config)
     for limit, at_once in ((60 * budget.minutes, config.executor.workers), (3600 * budget.gpu_hours, 1)):
         counts += [max(1, int(at_once * limit / seconds))] if limit else []
     return min(counts)

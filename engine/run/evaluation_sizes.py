@@ -53,7 +53,7 @@ def settled(config: RunConfig, before: Mapping[str, Any] = MappingProxyType({}))
         given["validation_prompts"] = n
         if not sizes.first_look:
             given["first_look"] = max(LEAST_LOOK, n // LOOK)
-    closing = (1 - STEERING_PART) * pays * _segments(config)
+    closing = (1 - STEERING_PART) * pays * min(segments_of_limits(config), default=SEGMENTS)
     if not sizes.test_prompts:
         given["test_prompts"] = _within(closing * TEST_PART / 2, TEST, 32)
     if not sizes.rerank_prompts:
@@ -79,12 +79,11 @@ def of_ends(sizes: EvaluationSection) -> int:
     return steering + (CHECKPOINTS + sizes.soup) * sizes.rerank_prompts + 2 * sizes.test_prompts
 
 
-def _segments(config: RunConfig) -> int:
-    """Segments of the whole budget, as far as it is in steps or segments."""
+def segments_of_limits(config: RunConfig) -> list[int]:
+    """Segments of the whole budget by each of its limits that are in steps or in segments."""
     budget = config.budget
     counts = [budget.nodes] if budget.nodes else []
-    counts += [-(-budget.steps // config.search.segment_steps)] if budget.steps else []
-    return min(counts, default=SEGMENTS)
+    return counts + ([-(-budget.steps // config.search.segment_steps)] if budget.steps else [])
 
 
 def _within(prompts: float, limits: tuple[int, int], multiple: int) -> int:
