@@ -101,7 +101,7 @@ class UserCode:
 
         Raises:
             TaskError: it called sys.exit, or raised what is no Exception, such as a KeyboardInterrupt of its own.
-            Interrupted: by Ctrl+C.
+            ProcessInterrupted: by Ctrl+C.
         """
         process = os.getpid()
         with _apart(self.path), self._with_its_modules(), _ctrl_c_known():
@@ -284,7 +284,7 @@ def _flush() -> None:
 
 @contextlib.contextmanager
 def _ctrl_c_known() -> Iterator[None]:
-    """Ctrl+C raises Interrupted inside, so that a KeyboardInterrupt of the code's own is told from it."""
+    """Ctrl+C raises ProcessInterrupted inside, so that a KeyboardInterrupt of the code's own is told from it."""
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # it does not come here, or is somebody's already

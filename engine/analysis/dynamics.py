@@ -32,8 +32,9 @@ TRANSITIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ParameterMove:
-    """One change of one hyperparameter: up (+1) or down (−1), by so many `octaves` (log2 of the ratio; on another scale
-    than logarithmic, shares of the range), and the move before it on the same branch (None: the first)."""
+    """One change of one hyperparameter at `node`: its direction (up +1, down −1), its signed amount (octaves: log2 of
+    the ratio; on another scale than logarithmic, shares of the range). `before` is the nearest ancestor that changed
+    the same hyperparameter, None where none did."""
 
     parameter: str
     node: int

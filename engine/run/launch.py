@@ -42,7 +42,7 @@ MISTAKE = 2
 
 
 def default_name(task: str) -> str:
-    """Name of a run whose file gives none: the task and the local time, e.g. "knights-1122-0915"."""
+    """Name of a run whose file gives none: the task and the local time, e.g. "knights-1122-091530"."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(task.partition(":")[0]).stem).strip("._-")[:40] or "run"
     return f"{stem}-{time.strftime('%m%d-%H%M%S')}"
 

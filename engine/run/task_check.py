@@ -34,7 +34,7 @@ def look(
     """The task and the prompts that the run will use, once its verifier was tried on them; None if it cannot be used.
 
     Args:
-        found: gets what is found. say: hears how far the scoring is.
+        findings: gets what is found. say: hears how far the scoring is.
     """
     if not registry.is_file(config.task.name):
         with _faults(config, findings):

@@ -163,7 +163,7 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | N
     """The version of the tables in the file; None where there are none at all yet.
 
     Raises:
-        Damaged: its tables are not ours, or cannot be read. UserError: the file is newer than this program.
+        DamagedDatabase: its tables are not ours, or cannot be read. UserError: the file is newer than this program.
     """
     try:
         tables = {str(name) for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}

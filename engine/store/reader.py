@@ -38,7 +38,7 @@ def open_run(run_dir: Path) -> Reader:
 
     Raises:
         UserError: no database there, or a process holds it and its engine does not answer (named by pid). NotBegun.
-            Damaged.
+            DamagedDatabase.
     """
     database = run_dir / DATABASE_NAME
     check_file(database)
@@ -63,7 +63,8 @@ def ask_run(run_dir: Path, question: Callable[[Reader], Answer]) -> Answer:
     """One question to a run that may be taken up, or let go by its engine, at this very moment: then it is asked anew.
 
     Raises:
-        UserError, Damaged: as `open_run`. QueryError: as the question does. EngineGone: its engines came and went.
+        UserError, DamagedDatabase: as `open_run`. QueryError: as the question does. EngineGone: its engines came and
+            went.
     """
     for left in range(2, -1, -1):
         reader = open_run(run_dir)
@@ -81,7 +82,7 @@ def read_state(run_dir: Path) -> str:
     """The stored state of the run in a directory; "" where nothing has begun: no database, no tables, or no row of it.
 
     Raises:
-        UserError, Damaged: it cannot be read. EngineGone: as `ask_run`.
+        UserError, DamagedDatabase: it cannot be read. EngineGone: as `ask_run`.
     """
     if not os.path.lexists(run_dir / DATABASE_NAME):
         return ""

@@ -127,7 +127,7 @@ def order(
 
 
 def _not_running(directory: RunDirectory) -> UserError:
-    """Says so. Raises UserError, Damaged: its state cannot be read."""
+    """Says so. Raises UserError, DamagedDatabase: its state cannot be read."""
     state = read_state(directory.path) or "not begun"
     first = f"raise a limit of [budget] in {directory.config}, then " if state == "finished" else ""
     way = f"{first}`llmzero resume {directory.name}` continues it"
