@@ -39,6 +39,7 @@ class RunsFeed:
     clock: Callable[[], datetime]
     opener: OpenRun = open_run
     _cache: Headers = field(default_factory=dict)
+    _failed: dict[Path, RunRow] = field(default_factory=dict)
     _readers: dict[Path, Reader] = field(default_factory=dict)
     _paths: dict[str, Path] = field(default_factory=dict)
     _recalled: bool = False
@@ -85,11 +86,11 @@ class RunsFeed:
         return prints
 
     def _due(self, prints: dict[Path, Print], visible: list[Path]) -> Iterable[Path]:
-        """What to read now: live runs, what is on the screen, then the newest, until the time is over. However long the
-        live ones take, one of the others is read."""
+        """What to read now: live runs, what is on the screen, then the newest, until the time is over; what could not
+        be read comes last. However long the live ones take, one of the others is read."""
         stale = [p for p, now in prints.items() if p not in self._cache or self._cache[p][0] != now]
         place = {path: i for i, path in enumerate(visible)}
-        stale.sort(key=lambda p: (place.get(p, len(place)), -prints[p][0]))
+        stale.sort(key=lambda p: (p in self._failed, place.get(p, len(place)), -prints[p][0]))
         live = [p for p in stale if p in self._readers]
         others = [p for p in stale if p not in self._readers]
         yield from live
@@ -101,6 +102,8 @@ class RunsFeed:
 
     def _known(self, path: Path) -> RunRow:
         """What is known of a run that was not read this time."""
+        if path in self._failed:
+            return self._failed[path]
         if path in self._cache:
             return self._cache[path][1]
         return RunRow(path=path, name=path.name, state=UNREAD, created=_begun(path))
@@ -116,9 +119,12 @@ class RunsFeed:
                 reader.close()
                 raise
         except (Fault, UserError) as error:
-            if isinstance(error, DamagedDatabase):
-                return RunRow(path, path.name, state="damaged", reason=f"damaged: {error.why}", created=_begun(path))
-            return RunRow(path=path, name=path.name, state="lost", reason=str(error), created=_begun(path))
+            state, why = (
+                ("damaged", f"damaged: {error.why}") if isinstance(error, DamagedDatabase) else ("lost", f"{error}")
+            )
+            self._failed[path] = RunRow(path=path, name=path.name, state=state, reason=why, created=_begun(path))
+            return self._failed[path]
+        self._failed.pop(path, None)
         if run.live:
             self._readers[path] = reader
         else:

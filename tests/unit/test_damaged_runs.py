@@ -28,7 +28,9 @@ from engine.store.file_reader import FileReader
 from engine.store.reader import Reader, ask_run, open_run
 from engine.store.writer import Writer
 from llmzero_tui.cli import main
+from llmzero_tui.feeds import runs as feed_module
 from llmzero_tui.feeds.runs import RunsFeed
+from llmzero_tui.values.snapshot import UNREAD
 from tests.engine.store_engine import engine_process
 from tests.unit.cli_process import RUN_FILE, environment, finished_run, llmzero
 
@@ -142,6 +144,18 @@ def test_a_query_over_all_runs_leaves_out_what_ls_cannot_read_with_the_same_word
     assert said.err == f"llmzero: bad is left out: {trouble}\n"
     seen = {run.name: run.reason for run in RunsFeed(runs, datetime.now).read().runs}
     assert "bad" in seen
+
+
+def test_a_run_that_cannot_be_read_lets_others_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "READ_SECONDS", 0.0)  # one run a look
+    bad = finished_run(tmp_path / "runs", "bad")
+    finished_run(tmp_path / "runs", "good")
+    cut(bad.database)
+    os.utime(bad.database, (2_000_000_000, 2_000_000_000))  # the newest is read first
+    feed = RunsFeed(tmp_path / "runs", datetime.now)
+    assert {run.name: run.state for run in feed.read().runs} == {"bad": "damaged", "good": UNREAD}
+    for _ in range(2):
+        assert {run.name: run.state for run in feed.read().runs} == {"bad": "damaged", "good": "finished"}
 
 
 def file_readers() -> int:
