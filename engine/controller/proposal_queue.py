@@ -20,7 +20,7 @@ from engine.controller.run_state import RunState
 from engine.domain.proposals import HUMAN, Proposal, ProposalGate
 from engine.domain.space import Intent, Space, Transition
 from engine.domain.tree import NodeState
-from engine.run.config import AdvisorSection
+from engine.run.advisor_section import AdvisorSection
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
 from engine.words import change_text, intent_name
 

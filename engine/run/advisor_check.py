@@ -6,8 +6,8 @@ In processes of their own, because neither the face nor `engine.run.preflight` i
 from __future__ import annotations
 
 from engine.errors import Fault, one_line
+from engine.run.advisor_section import AdvisorSection
 from engine.run.child_answer import child_answer
-from engine.run.config import AdvisorSection
 from engine.run.findings import CheckFinding
 
 ASK_SECONDS = 60.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import own_packages
 from engine.errors import Fault, UserError
-from engine.run.config import AdvisorSection
+from engine.run.advisor_section import AdvisorSection
 from engine.run.rundir import refuse_files_of_runs
 from llmzero_tui.text.advisor_bench import bench_lines, page
 from llmzero_tui.text.output import emit, note

@@ -17,7 +17,7 @@ from engine import own_packages
 from engine.errors import Fault, UserError, one_line
 from engine.host import machine, ollama_host
 from engine.run import advisor_check, vllm_check
-from engine.run.config import AdvisorSection
+from engine.run.advisor_section import AdvisorSection
 from engine.run.findings import CheckFinding
 from engine.run.memory_check import gib
 from llmzero_tui.commands.runfile import show_findings

@@ -19,7 +19,7 @@ from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.parameters import Parameter, Value, format_value
 from engine.domain.space import Space
 from engine.errors import UserError, one_line
-from engine.run import config, task_loading, tracking_section, training_section
+from engine.run import advisor_section, config, task_loading, tracking_section, training_section
 from engine.run.config import RunConfig
 from engine.run.section import RunFileSection
 from engine.run.training_section import TrainingSection
@@ -40,7 +40,7 @@ def run_file_text(task: str, model: str) -> str:
         suggested = task_loading.load(task).space()
     except (TaskNotFound, TaskError) as error:
         raise UserError(one_line(str(error))) from error
-    sections = (config, training_section, tracking_section)
+    sections = (config, advisor_section, training_section, tracking_section)
     docs = {name: texts for module in sections for name, texts in docstrings(module).items()}
     given = {"task.name": task, "model.path": model}
     lines = [

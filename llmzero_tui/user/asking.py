@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault, UserError
 from engine.host import ollama_host
+from engine.run.advisor_section import AdvisorSection
 from engine.run.child_answer import child_answer
-from engine.run.config import AdvisorSection
 from engine.store.base import to_rows
 from engine.store.errors import QueryError
 from engine.store.reader import Reader

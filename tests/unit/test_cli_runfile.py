@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from engine.domain.hyperparameters import OPTIONAL
 from engine.domain.space import Space
-from engine.run import config, tracking_section, training_section
+from engine.run import advisor_section, config, tracking_section, training_section
 from engine.run.config import RunConfig
 from llmzero_tui import cli
 from llmzero_tui.text.run_file import docstrings, run_file_text
@@ -38,7 +38,7 @@ def commented(text: str) -> dict[str, Any]:
 
 def test_every_key_of_the_run_file_has_a_docstring() -> None:
     docs = docstrings(config) | docstrings(training_section)
-    docs |= docstrings(tracking_section)
+    docs |= docstrings(tracking_section) | docstrings(advisor_section)
     sections = {
         "task",
         "model",

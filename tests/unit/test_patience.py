@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.controller.proposal_queue import patience
-from engine.run.config import AdvisorSection
+from engine.run.advisor_section import AdvisorSection
 
 
 @pytest.mark.parametrize(

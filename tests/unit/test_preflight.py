@@ -17,7 +17,8 @@ from engine.errors import Fault, UserError
 from engine.host import machine, model_files
 from engine.host.weight_files import adapter_parameters
 from engine.run import advisor_check, preflight, strategies
-from engine.run.config import AdvisorSection, RunConfig, parse
+from engine.run.advisor_section import AdvisorSection
+from engine.run.config import RunConfig, parse
 from engine.run.findings import CheckFinding
 from tasks import registry
 from tests.engine.broken_models import BROKEN, SOUND, copy
@@ -462,7 +463,7 @@ def test_the_advisors_of_the_run_file_are_those_an_engine_makes() -> None:
     from typing import get_args
 
     from engine.advisors import factory
-    from engine.run.config import AdvisorSection
+    from engine.run.advisor_section import AdvisorSection
 
     assert set(get_args(AdvisorSection.model_fields["kind"].annotation)) == set(factory.KINDS)
 
