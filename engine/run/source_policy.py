@@ -50,7 +50,10 @@ def find(runs_dir: Path, asked: str) -> SourcePolicy:
     named = _NAMED.fullmatch(asked.strip())
     if named is None:
         raise UserError(f'model.run = {short(asked)} names no policy; give "RUN", "RUN#7" or "RUN#7 step 50"')
-    directory = launch.find_run(runs_dir, named["run"])
+    try:
+        directory = launch.find_run(runs_dir, named["run"])
+    except UserError as error:
+        raise UserError(f"model.run = {short(asked)}: {error}") from error
     node, step = (None if named[part] is None else int(named[part]) for part in ("node", "step"))
     row: dict[str, Any] = ask_run(directory.path, lambda reader: _row(reader, directory.name, node, step))
     path = (directory.path / row["path"]).resolve()

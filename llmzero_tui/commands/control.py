@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engine.analysis.summary import derived_state
 from engine.errors import Fault, UserError
 from engine.run import config as run_file
 from engine.run import launch
@@ -100,7 +101,7 @@ def order(
         meanwhile: called between two looks. fields: node, proposal and revision. payload: what else belongs to it.
 
     Raises:
-        UserError: the run is not live, or the engine refuses. Fault: no answer in time.
+        UserError: the run is not live, or the engine refuses. Fault: no answer in time, or before the engine ended.
     """
     name = directory.name
     if directory.holder() is None:
@@ -110,13 +111,16 @@ def order(
         command = reader.command(kind, **(fields or {}), payload=payload)
         deadline = time.monotonic() + timeout
         while True:
+            live = directory.holder() is not None  # asked first: what an engine answers, it answers before it ends
             state, message, reader = _answer(reader, directory, command)
             if state == "done":
                 return plain(message) or kind
             if state == "refused":
                 raise UserError(f"run {name}: {plain(message)}")
+            how = "accepted but not done" if state == "taken" else "sent but not accepted"
+            if not live:
+                raise Fault(f"{kind} was {how}, and never will be: the engine of {name} has ended")
             if time.monotonic() > deadline:
-                how = "accepted but not done" if state == "taken" else "sent but not accepted"
                 holder = directory.holder()
                 end = f"; `kill {holder.pid}`, twice, ends it at once" if holder and kind == "stop" else ""
                 raise Fault(f"{kind} is {how} after {timeout:g} s; `llmzero show {name}` shows when it is{end}")
@@ -128,7 +132,8 @@ def order(
 
 def _not_running(directory: RunDirectory) -> UserError:
     """Says so. Raises UserError, DamagedDatabase: its state cannot be read."""
-    state = read_state(directory.path) or "not begun"
+    stored = read_state(directory.path)
+    state = derived_state(stored, live=False) if stored else "not begun"
     first = f"raise a limit of [budget] in {directory.config}, then " if state == "finished" else ""
     way = f"{first}`llmzero resume {directory.name}` continues it"
     return UserError(f"run {directory.name} is not running ({state}); {way}")

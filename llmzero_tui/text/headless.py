@@ -160,7 +160,8 @@ class RunFollower:
         state, label = plain(row["state"], 20), _change(row)
         text = f"{mark(state).glyph} #{row['node_id']} {label}  {state}, {counted(row['trained_steps'], 'step')}"
         if row["best_n"]:
-            text += f", validation {best_score(row)}"
+            where = f" at step {row['best_step']}" if row["best_step"] != row["trained_steps"] else ""
+            text += f", validation {best_score(row)}{where}"
             text += "  ★ best so far" if best else ""
         if row["reason"] and state != "finished":
             text += f"  ({plain(row['reason'], 160)})"

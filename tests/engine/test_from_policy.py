@@ -57,7 +57,7 @@ def test_a_search_from_a_policy_goes_on_without_the_old_run_and_at_another_place
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("none", "no run none"),
+        ("none", "model.run = 'none': no run none"),
         ("old#7", "old#7: there is no such checkpoint"),
         ("old#1 step 9", "old#1 step 9: there is no such checkpoint"),
         ("old#0", "old#0: there is no such checkpoint"),

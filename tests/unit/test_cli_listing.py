@@ -28,7 +28,7 @@ from engine.store.reader import open_run
 from engine.store.writer import Writer
 from llmzero_tui import cli
 from llmzero_tui.values.rows import node_of, run_of
-from tests.unit.cli_process import HOSTILE, finished_run, llmzero
+from tests.unit.cli_process import HOSTILE, called, finished_run, llmzero
 
 Ask = Callable[..., str]
 
@@ -133,6 +133,17 @@ def test_ls_of_nothing_is_nothing(ask: Ask) -> None:
 def test_a_run_whose_engine_is_gone_without_a_word_is_crashed(ask: Ask, runs: Path) -> None:
     finished_run(runs, "one", state="training")
     assert json.loads(ask("ls", "--json"))[0]["state"] == "crashed"
+
+
+def test_a_segment_whose_best_score_is_not_its_last_says_where_that_was(runs: Path, tmp_path: Path) -> None:
+    directory = finished_run(runs, "one")
+    with closing(Writer(directory.database)) as writer:
+        writer.insert(
+            "checkpoints", node_id=1, step=2, path="segments/1/checkpoint-2", bytes=0, n=16, greedy=14, sampled=14,
+            value=14 / 16, kept=False,
+        )  # fmt: skip
+    said = called("attach", "one", cwd=tmp_path).stderr
+    assert re.search(r"finished, 4 steps, validation 0\.875 \[[0-9., ]+\] \(n 16\) at step 2", said), said
 
 
 def test_a_broken_run_hides_no_other(ask: Ask, runs: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from engine.run.rundir import Holder, RunLock
 from llmzero_tui import cli
+from tests.tui.live_engine import live
 from tests.unit.cli_process import RUN_FILE, called, finished_run, llmzero, run_file
 
 
@@ -192,6 +195,21 @@ def test_a_prefix_of_two_runs(tmp_path: Path) -> None:
 def test_a_command_to_a_run_that_is_over(tmp_path: Path, command: str) -> None:
     finished_run(tmp_path / "runs", "one")
     refused(called(command, "one", cwd=tmp_path), "not running (finished); raise a limit", "llmzero resume one")
+
+
+def test_a_run_whose_engine_died_is_not_said_to_train(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs", "one", state="training")
+    refused(called("pause", "one", cwd=tmp_path), "not running (crashed)", "llmzero resume one")
+
+
+def test_a_command_that_comes_as_the_engine_ends_is_not_waited_for(tmp_path: Path) -> None:
+    directory = finished_run(tmp_path / "runs", "one", state="training")
+    lock = RunLock(directory, Holder(os.getpid(), "0", "2026-03-02T09:00:00+00:00"))
+    with live(directory.path, on_command=lambda engine, command: lock.release()):
+        done = called("prune", "one", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    said = "llmzero: prune was sent but not accepted, and never will be: the engine of one has ended\n"
+    assert done.stderr == said
 
 
 def test_resuming_a_finished_run_names_the_remedy(tmp_path: Path) -> None:
