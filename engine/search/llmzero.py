@@ -297,13 +297,15 @@ class LLMZeroPolicy:
 
     def _alternatives(self, branch: Sequence[Node], runner_up: Node | None) -> tuple[list[Node], list[Node]]:
         """What was tried beside a branch since the race: changes of it, and segments of the runner-up."""
-        on_branch = {n.id for n in branch}
-        below = self.tree.subtree(branch[0].id)
-        changed = [n for n in below if n.state is not NodeState.REJECTED and n.id not in on_branch]
+
+        def beside(root_run: Node, those: Sequence[Node]) -> list[Node]:
+            left_out, below = {n.id for n in those}, self.tree.subtree(root_run.id)
+            return [n for n in below if n.state is not NodeState.REJECTED and n.id not in left_out]
+
+        changed = beside(branch[0], branch)
         if runner_up is None:
             return changed, []
-        raced = {n.id for n in self.lineage.continuation(runner_up)[: self.race.segments]}
-        return changed, [n for n in self.tree.subtree(runner_up.id) if n.id not in raced]
+        return changed, beside(runner_up, self.lineage.continuation(runner_up)[: self.race.segments])
 
     def _trial(self, branch: Sequence[Node]) -> Node | None:
         """The end of the changed child that leads the branch most, short of its trial and not clearly behind."""
