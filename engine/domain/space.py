@@ -63,7 +63,7 @@ class Intent(StrEnum):
     @property
     def continues(self) -> bool:
         """Whether training goes on as it was: the branch is continued, no change is tried."""
-        return self.value in CONTINUING
+        return self in CONTINUING
 
 
 @dataclass(frozen=True, slots=True)

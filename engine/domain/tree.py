@@ -6,12 +6,14 @@ equals the one that was killed, so a strategy asks the same question again after
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.domain.score import Score
 from engine.domain.space import Configuration, Intent, KLReference, Transition
+from engine.domain.subtrees import POINTS, Share, Subtrees
 
 REWARD_STEPS = 10
 """GRPO steps at the end of a segment over which its training reward is averaged."""
@@ -35,7 +37,7 @@ class NodeState(StrEnum):
     @property
     def in_flight(self) -> bool:
         """Waiting or training: counts as a visit without a value (WU-UCT)."""
-        return self in (NodeState.PROPOSED, NodeState.QUEUED, NodeState.RUNNING)
+        return self in IN_FLIGHT
 
     @property
     def begun(self) -> bool:
@@ -46,6 +48,19 @@ class NodeState(StrEnum):
     def failed(self) -> bool:
         """Ended by a fault: a visit without a value."""
         return self in (NodeState.OUT_OF_MEMORY, NodeState.NAN, NodeState.CRASHED, NodeState.HUNG)
+
+    @property
+    def goes_on(self) -> bool:
+        """Ended so that training may go on from its end."""
+        return self in (NodeState.FINISHED, NodeState.STOPPED)
+
+    @property
+    def branchable(self) -> bool:
+        """Ended so that a segment may branch from its checkpoints."""
+        return self.goes_on or self is NodeState.EARLY_STOPPED
+
+
+IN_FLIGHT = (NodeState.PROPOSED, NodeState.QUEUED, NodeState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +131,60 @@ class Node:
             return checkpoint.score.value
         return last.score.value + checkpoint.score.minus(last.score).value
 
+    @property
+    def share(self) -> Share:
+        """What it adds to the subtrees that it is in."""
+        happens = self.state is not NodeState.REJECTED
+        planned = self.planned_steps if happens else 0
+        values = tuple(c.score.value for c in self.measured)
+        kept = not self.pruned and any(c.kept for c in self.checkpoints)
+        passes = not self.pruned and self.state.goes_on
+        return Share(
+            visits=int(happens),
+            planned=planned,
+            claimed=planned if self.state.in_flight else self.steps * happens,
+            scored=int(bool(values)),
+            points=int(values[-1] * POINTS) if values else 0,
+            places=int(kept and self.state.branchable),
+            values=values,
+            lives=(kept and passes) or (not self.pruned and self.state.in_flight),
+            passes=passes,
+        )
+
+
+MARKS: Mapping[str, Callable[[Node], bool]] = {
+    "in flight": lambda node: node.state.in_flight,
+    "failed": lambda node: node.state.failed,
+    "annealed": lambda node: node.transition is not None and node.transition.intent is Intent.ANNEAL,
+}
+"""By what a tree finds nodes without looking at all of them."""
+
 
 class Tree:
-    """All nodes of a run by id. Every change replaces one frozen Node."""
+    """All nodes of a run by id. Every change replaces one frozen Node.
+
+    Attributes:
+        subtrees: the shape, and what is backed up of every subtree; for readers.
+    """
 
     def __init__(self, root: Node) -> None:
-        self._nodes: dict[int, Node] = {root.id: root}
-        self._children: dict[int, list[int]] = {root.id: []}
+        self._nodes: dict[int, Node] = {}
         self._root = root.id
-        self._depths = {root.id: 0}
-        self._visits = {root.id: 0}
+        self._marked: dict[str, set[int]] = {mark: set() for mark in MARKS}
         self._best: tuple[int, Checkpoint] | None = None
-        self._count(root, +1)
-        for checkpoint in root.checkpoints:
-            self._consider(root.id, checkpoint)
+        self.subtrees = Subtrees(root.id)
+        self._put(root)
+        self._consider(root)
 
     def __len__(self) -> int:
         return len(self._nodes)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
+
+    def __reversed__(self) -> Iterator[Node]:
+        """The newest node first."""
+        return reversed(self._nodes.values())
 
     def __getitem__(self, node_id: int) -> Node:
         return self._nodes[node_id]
@@ -154,58 +203,55 @@ class Tree:
             raise ValueError(f"node {node.id} is in the tree already")
         if node.parent is None or node.parent not in self._nodes:
             raise ValueError(f"node {node.id}: parent {node.parent} is not in the tree")
-        self._nodes[node.id] = node
-        self._children[node.id] = []
-        self._children[node.parent].append(node.id)
-        self._depths[node.id] = self._depths[node.parent] + 1
-        self._visits[node.id] = 0
-        self._count(node, +1)
-        for checkpoint in node.checkpoints:
-            self._consider(node.id, checkpoint)
+        self.subtrees.add(node.id, node.parent)
+        self._put(node)
+        self._consider(node)
 
     def copy(self) -> Tree:
         """An independent tree of the same (frozen) nodes, for a reader in another thread."""
-        return self.without(())
+        tree = copy(self)
+        tree._nodes, tree.subtrees = dict(self._nodes), self.subtrees.copy()
+        tree._marked = {mark: set(node_ids) for mark, node_ids in self._marked.items()}
+        return tree
 
     def without(self, node_ids: Collection[int]) -> Tree:
         """A copy that lacks some leaves: how the tree would look without proposals that may never train.
 
         Raises ValueError for a node that has children or is the root.
         """
-        if any(self._children[node_id] or node_id == self._root for node_id in node_ids):
+        if any(self.subtrees.children[node_id] or node_id == self._root for node_id in node_ids):
             raise ValueError(f"only leaves can be left out, got {sorted(node_ids)}")
-        tree = Tree(self.root)
-        for node in self:
-            if node.id != self._root and node.id not in node_ids:
-                tree.add(node)
+        tree = self.copy()
+        for node_id in node_ids:
+            tree.subtrees.remove(node_id)
+            del tree._nodes[node_id]
+            for marked in tree._marked.values():
+                marked.discard(node_id)
+        if self._best is not None and self._best[0] in node_ids:
+            tree._find_best()
         return tree
 
     def set_state(self, node_id: int, state: NodeState) -> None:
-        self._count(self._nodes[node_id], -1)
-        self._nodes[node_id] = replace(self._nodes[node_id], state=state)
-        self._count(self._nodes[node_id], +1)
+        self._put(replace(self._nodes[node_id], state=state))
 
     def set_steps(self, node_id: int, steps: int) -> None:
-        self._nodes[node_id] = replace(self._nodes[node_id], steps=steps)
+        self._put(replace(self._nodes[node_id], steps=steps))
 
     def set_reward(self, node_id: int, reward: float) -> None:
         """The mean training reward of the segment's last steps."""
-        self._nodes[node_id] = replace(self._nodes[node_id], reward=reward)
+        self._put(replace(self._nodes[node_id], reward=reward))
 
     def set_planned(self, node_id: int, steps: int) -> None:
         """Another length for a segment that has not begun."""
-        self._nodes[node_id] = replace(self._nodes[node_id], planned_steps=steps)
+        self._put(replace(self._nodes[node_id], planned_steps=steps))
 
     def cut(self, node_id: int, step: int) -> None:
         """Forget what a segment trained and saved after a step; it is trained again."""
         node = self._nodes[node_id]
         kept = tuple(c for c in node.checkpoints if c.step <= step)
-        self._nodes[node_id] = replace(node, steps=step, checkpoints=kept)
+        self._put(replace(node, steps=step, checkpoints=kept))
         if self._best is not None and self._best[0] == node_id and self._best[1].step > step:
-            self._best = None
-            for each in self:
-                for checkpoint in each.checkpoints:
-                    self._consider(each.id, checkpoint)
+            self._find_best()
 
     def replan(self, node_id: int, transition: Transition, configuration: Configuration) -> None:
         """Change a node that has not begun (a human edited the proposal). The parent stays.
@@ -215,12 +261,12 @@ class Tree:
         node = self._nodes[node_id]
         if node.state not in (NodeState.PROPOSED, NodeState.QUEUED) or transition.parent != node.parent:
             raise ValueError(f"node {node_id} ({node.state}) cannot be changed to a child of {transition.parent}")
-        self._nodes[node_id] = replace(node, transition=transition, configuration=configuration)
+        self._put(replace(node, transition=transition, configuration=configuration))
 
     def prune(self, node_id: int) -> None:
         """Close a node and everything below it to expansion."""
         for each in self.subtree(node_id):
-            self._nodes[each.id] = replace(self._nodes[each.id], pruned=True)
+            self._put(replace(each, pruned=True))
 
     def add_checkpoint(self, node_id: int, checkpoint: Checkpoint) -> None:
         """Record a scored checkpoint; telling the same step twice changes nothing."""
@@ -228,17 +274,32 @@ class Tree:
         if any(c.step == checkpoint.step for c in node.checkpoints):
             return
         ordered = tuple(sorted((*node.checkpoints, checkpoint), key=lambda c: c.step))
-        self._nodes[node_id] = replace(node, checkpoints=ordered)
-        self._consider(node_id, checkpoint)
+        self._put(replace(node, checkpoints=ordered))
+        self._consider(self._nodes[node_id])
 
     def forget_files(self, node_id: int, step: int) -> None:
         """The files of a checkpoint were deleted: it keeps its score and cannot be branched from."""
         node = self._nodes[node_id]
         kept = tuple(replace(c, kept=False) if c.step == step else c for c in node.checkpoints)
-        self._nodes[node_id] = replace(node, checkpoints=kept)
+        self._put(replace(node, checkpoints=kept))
 
     def children(self, node_id: int) -> tuple[Node, ...]:
-        return tuple(map(self._nodes.__getitem__, self._children[node_id]))
+        return tuple(map(self._nodes.__getitem__, self.subtrees.children[node_id]))
+
+    @property
+    def in_flight(self) -> list[Node]:
+        """Waiting and training nodes, in order."""
+        return self._with("in flight")
+
+    @property
+    def failed(self) -> list[Node]:
+        """Nodes that ended by a fault, in order."""
+        return self._with("failed")
+
+    @property
+    def annealed(self) -> list[Node]:
+        """Nodes of intent ANNEAL, in order."""
+        return self._with("annealed")
 
     def path(self, node_id: int) -> tuple[Node, ...]:
         """The trajectory root … node."""
@@ -265,7 +326,7 @@ class Tree:
         return None if transition.parent == self._root else (transition.parent, transition.step)
 
     def depth(self, node_id: int) -> int:
-        return self._depths[node_id]
+        return self.subtrees.depths[node_id]
 
     def subtree(self, node_id: int) -> tuple[Node, ...]:
         """The node and all below it, parents before children."""
@@ -276,7 +337,7 @@ class Tree:
 
     def visits(self, node_id: int) -> int:
         """Ended and in-flight segments in the subtree, itself included; rejected ones never happened."""
-        return self._visits[node_id]
+        return self.subtrees.visits[node_id]
 
     def best(self) -> tuple[Node, Checkpoint]:
         """The incumbent: of the checkpoints with the most prompts the one with the highest steering value in the whole
@@ -289,21 +350,28 @@ class Tree:
         node_id, checkpoint = self._best
         return self._nodes[node_id], next(c for c in self._nodes[node_id].checkpoints if c.step == checkpoint.step)
 
-    def _count(self, node: Node, by: int) -> None:
-        """Keep the visits of the node and of all above it: a search of 10,000 nodes asks for them every time."""
-        if node.state is NodeState.REJECTED:
-            return
-        current: int | None = node.id
-        while current is not None:
-            self._visits[current] += by
-            current = self._nodes[current].parent
+    def _put(self, node: Node) -> None:
+        """Take a node in place of the one before, and back up what that changes; every change comes through here."""
+        self._nodes[node.id] = node
+        for mark, bears in MARKS.items():
+            (self._marked[mark].add if bears(node) else self._marked[mark].discard)(node.id)
+        self.subtrees.put(node.id, node.share)
 
-    def _consider(self, node_id: int, checkpoint: Checkpoint) -> None:
+    def _with(self, mark: str) -> list[Node]:
+        return [self._nodes[node_id] for node_id in sorted(self._marked[mark])]
+
+    def _find_best(self) -> None:
+        self._best = None
+        for node in self:
+            self._consider(node)
+
+    def _consider(self, node: Node) -> None:
         """Keep the incumbent: the most prompts, the highest value, of equals the earlier node, within a node the later
         step."""
 
         def rank(place: tuple[int, Checkpoint]) -> tuple[int, float, int, int]:
             return place[1].score.n, place[1].score.value, -place[0], place[1].step
 
-        if self._best is None or rank((node_id, checkpoint)) > rank(self._best):
-            self._best = (node_id, checkpoint)
+        for checkpoint in node.checkpoints:
+            if self._best is None or rank((node.id, checkpoint)) > rank(self._best):
+                self._best = (node.id, checkpoint)
