@@ -1,7 +1,7 @@
 """What a tree means to the search: the runs that race from the root, the main branch, changes on trial, failures.
 
-Built anew for every question from the tree alone, so that a killed run goes on as it was. Reads the tree, never changes
-it.
+Made anew for every question from the tree alone, so that a killed run goes on as it was; it looks only where it is
+asked, and at no node twice. Reads the tree, never changes it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from engine.domain.score import Score, difference
-from engine.domain.space import Intent
+from engine.domain.space import Intent, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
-
-ENDED = (NodeState.FINISHED, NodeState.STOPPED)
-"""States of a node that training may go on from."""
 
 Curve = list[tuple[int, Score]]
 """Validation scores by total steps from the base, ascending."""
@@ -30,8 +27,8 @@ def place(node: Node) -> Checkpoint | None:
 
 def score_at(branch: Sequence[Node], total_steps: int) -> Score | None:
     """The latest score along a branch up to `total_steps` from the base."""
-    scores = [c.score for n in branch for c in n.checkpoints if n.start_steps + c.step <= total_steps]
-    return scores[-1] if scores else None
+    latest = (c for n in reversed(branch) for c in reversed(n.checkpoints) if n.start_steps + c.step <= total_steps)
+    return next((c.score for c in latest), None)
 
 
 class Lineage:
@@ -39,75 +36,81 @@ class Lineage:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self._roles: dict[int, Intent] = {}
-        self._continued: dict[int, Node | None] = {}
-        self.failures: list[Node] = []
+        self._below: dict[int, tuple[Node | None, list[Node]]] = {}
+        self._repaired: dict[int, tuple[dict[int, Intent], list[Node]]] = {}
+
+    @cached_property
+    def failures(self) -> list[Node]:
         """Failed nodes that nobody has tried to repair, oldest first; their places may still be branched from."""
-        for node in tree:
-            self._assign_roles(node)
-        self.failures.sort(key=lambda n: n.id)
+        failures = []
+        for parent_id in {n.parent for n in self.tree.failed if n.parent is not None}:
+            parent = self.tree[parent_id]
+            branchable = {c.step for c in parent.checkpoints if c.kept and not parent.pruned}
+            unrepaired = self._repairs(parent_id)[1]
+            failures += [n for n in unrepaired if n.transition and n.transition.step in branchable and not n.pruned]
+        return sorted(failures, key=lambda n: n.id)
 
     def role(self, node: Node) -> Intent:
         """The intent of a node; a repair has the intent of what it repairs."""
-        return self._roles.get(node.id, Intent.CHANGE)
+        if node.transition is None or node.state is NodeState.REJECTED:
+            return Intent.CHANGE
+        intent = node.transition.intent
+        return intent if intent is not Intent.REPAIR else self._repairs(node.transition.parent)[0].get(node.id, intent)
 
-    def _assign_roles(self, parent: Node) -> None:
-        unrepaired: dict[int, list[Node]] = {}
-        children = self.tree.children(parent.id)
-        if not children:
-            return
-        for child in children:
-            if child.transition is None:
-                continue
-            step, intent = child.transition.step, child.transition.intent
-            waiting = unrepaired.setdefault(step, [])
-            if child.state is NodeState.REJECTED:
-                if intent is Intent.REPAIR and waiting:  # the human wants no repair
-                    waiting.pop(0)
-                continue
-            if intent is Intent.REPAIR and waiting:
-                intent = self._roles[waiting.pop(0).id]
-            elif child.state.failed and intent is not Intent.REPAIR:
-                waiting.append(child)
-            self._roles[child.id] = intent
-        branchable = {c.step for c in parent.checkpoints if c.kept}
-        if not parent.pruned:
-            self.failures += [
-                n for step, nodes in unrepaired.items() if step in branchable for n in nodes if not n.pruned
-            ]
+    def _repairs(self, parent: int) -> tuple[dict[int, Intent], list[Node]]:
+        """Below a node: the intents that repairs took over, and the failed segments left to repair."""
+        if parent not in self._repaired:
+            taken: dict[int, Intent] = {}
+            waiting: list[tuple[Transition, Node]] = []
+            for child in self.tree.children(parent):
+                there = child.transition
+                if there is not None and there.intent is Intent.REPAIR:
+                    failed = next((each for each in waiting if each[0].step == there.step), None)
+                    if failed is not None:
+                        waiting.remove(failed)  # also where the human wants no repair
+                        taken[child.id] = failed[0].intent
+                elif there is not None and child.state.failed:
+                    waiting.append((there, child))
+            self._repaired[parent] = taken, [child for _, child in waiting]
+        return self._repaired[parent]
 
     # ---- single nodes -------------------------------------------------------------------------------------------
 
     def busy(self) -> bool:
         """Whether anything is waiting or training."""
-        return any(node.state.in_flight for node in self.tree)
+        return bool(self.tree.in_flight)
 
     def grows(self, node: Node) -> bool:
         """Whether training may go on from the end of this node."""
-        return node.state in ENDED and not node.pruned and place(node) is not None
+        return node.state.goes_on and not node.pruned and place(node) is not None
 
     def lives(self, node: Node) -> bool:
         """In flight, or to be gone on from: at its own end or, where its files were deleted since, somewhere below."""
-        return node.id in self._living
-
-    @cached_property
-    def _living(self) -> set[int]:
-        living, continued = set[int](), set[int | None]()
-        for node in reversed(tuple(self.tree)):  # children come after their parents
-            if node.pruned:
-                continue
-            ended = node.state in ENDED
-            if (node.id in continued or place(node) is not None) if ended else node.state.in_flight:
-                living.add(node.id)
-                continued.add(node.parent)
-        return living
+        return node.id in self.tree.subtrees.living
 
     def continued_by(self, node: Node) -> Node | None:
         """The living child that trains on, as it is or by a curriculum; of several the one with the larger subtree."""
-        if node.id not in self._continued:
-            children = [c for c in self.tree.children(node.id) if self.role(c).continues and self.lives(c)]
-            self._continued[node.id] = max(children, key=lambda c: (self.tree.visits(c.id), -c.id), default=None)
-        return self._continued[node.id]
+        return self._children(node)[0]
+
+    def changes(self, node: Node) -> list[Node]:
+        """Living children under changed hyperparameters."""
+        return self._children(node)[1]
+
+    def _children(self, node: Node) -> tuple[Node | None, list[Node]]:
+        """The child that trains on, and the changed ones."""
+        if node.id not in self._below:
+            living, keeps, changes = self.tree.subtrees.living, list[Node](), list[Node]()
+            for child in self.tree.children(node.id):
+                if child.id in living:
+                    role = self.role(child)
+                    if role is Intent.CHANGE:
+                        changes.append(child)
+                    elif role.continues:
+                        keeps.append(child)
+            if len(keeps) > 1:
+                keeps.sort(key=lambda c: (-self.tree.visits(c.id), c.id))
+            self._below[node.id] = keeps[0] if keeps else None, changes
+        return self._below[node.id]
 
     def continuation_closed(self, node: Node) -> bool:
         """Whether training on cannot be asked for: it was tried, or refused unchanged, or the end's files are gone."""
@@ -128,9 +131,12 @@ class Lineage:
         moved = node.transition is not None and node.transition.intent is Intent.CURRICULUM
         return moved and node.state is NodeState.REJECTED
 
-    def changes(self, node: Node) -> list[Node]:
-        """Living children under changed hyperparameters."""
-        return [c for c in self.tree.children(node.id) if self.role(c) is Intent.CHANGE and self.lives(c)]
+    def annealed(self) -> list[Node]:
+        """Living nodes of the annealed end, oldest first."""
+        parents = {n.parent for n in self.tree.annealed if n.parent is not None}
+        children = [c for parent in parents for c in self.tree.children(parent)]
+        living = (c for c in children if self.role(c) is Intent.ANNEAL and self.lives(c))
+        return sorted(living, key=lambda n: n.id)
 
     # ---- branches -----------------------------------------------------------------------------------------------
 
@@ -168,17 +174,21 @@ class Lineage:
         path = [root_run]
         while True:
             here = path[-1]
-            keep = self.continued_by(here)
-            leads = [(self.lead(here, c, trial_steps, window), -c.id, c) for c in self.changes(here)]
-            best = max(leads, default=None, key=lambda ranked: ranked[:2])
-            if best is not None and best[0] > errors:
-                path.append(best[2])
+            keep, changes = self._children(here)
+            earned = self._earned(here, changes, trial_steps, window, errors) if changes else None
+            if earned is not None:
+                path.append(earned)
             elif keep is not None:
                 path.append(keep)
             elif self.continuation_closed(here) and (change := self._best_change(here)) is not None:
                 path.append(change)
             else:
                 return path
+
+    def _earned(self, node: Node, changes: Sequence[Node], trial_steps: int, window: int, errors: float) -> Node | None:
+        """The changed child that leads most, when it does so by more than `errors`; of equals the earliest."""
+        lead, _, change = max((self.lead(node, c, trial_steps, window), -c.id, c) for c in changes)
+        return change if lead > errors else None
 
     def lead(self, node: Node, change: Node, trial_steps: int, window: int) -> float:
         """By how many standard errors a changed child leads what trained on unchanged, at equal total steps.

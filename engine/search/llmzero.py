@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from engine.domain.score import difference
 from engine.domain.space import Intent, Space
@@ -89,12 +90,11 @@ class LLMZeroPolicy:
         self.tree = lineage.tree
         self.left = budget.steps
         self.exploration = settings.exploration * (1 - budget.fraction_spent)
-        begun = [n for n in self.tree if n.transition is not None and n.state is not NodeState.REJECTED]
-        self.total = budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
+        self.total = budget.steps + self.tree.subtrees.claimed[self.tree.root.id]
         half = max(1, size // 2)
         share = round(settings.anneal_share * self.total / half) * half
         enough = self.total >= settings.anneal_from * size
-        anneals = budget.workers > 1 and any(lineage.role(n) is Intent.ANNEAL and n.state.in_flight for n in begun)
+        anneals = budget.workers > 1 and any(lineage.role(n) is Intent.ANNEAL for n in self.tree.in_flight)
         self.reserve = min(max(share, half), MOST_ANNEALED * size) if enough and not anneals else 0
         self.closing = budget.workers > 1 and self.left <= budget.workers * self.reserve
         self.asked_roots = strategy.roots
@@ -103,7 +103,8 @@ class LLMZeroPolicy:
         self.race_segments = min(settings.race_segments, max(1, self.total // (6 * size)))
         available = self.left - self.reserve
         self.ending = self.reserve > 0 and available < max(half, shortest_segment(size))
-        self.steps = segment_length(size, self.left if self.ending else available, first=not begun)
+        first = self.tree.visits(self.tree.root.id) == 1
+        self.steps = segment_length(size, self.left if self.ending else available, first=first)
 
     # ---- what is decided, in this order ---------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ class LLMZeroPolicy:
     def anneal(self) -> Expansion | None:
         """The last steps at a low learning rate: once, from the best end, when all of its branch has come in."""
         lineage = self.lineage
-        annealed = [n for n in self.tree if lineage.role(n) is Intent.ANNEAL and lineage.lives(n)]
+        annealed = lineage.annealed()
         if annealed:
             last = lineage.continuation(annealed[-1])[-1]
             if last.state.in_flight:
@@ -193,13 +194,13 @@ class LLMZeroPolicy:
         if runner_up is not None and self._overtakes(runner_up, branch):
             branch, runner_up = self._main_branch(runner_up), winner
         tip, stalls = branch[-1], self._stalls(branch)
-        changed, parked = self._alternatives(branch, runner_up)
-        deep, aside, revived = _steps(branch[self.race.segments :]), _steps([*changed, *parked]), _steps(parked)
-        since = _steps([n for n in (*changed, *parked) if n.id > tip.id])
+        raced = self.lineage.continuation(runner_up)[: self.race.segments] if runner_up is not None else []
+        revived, deep = self._beside(raced), _steps(branch[self.race.segments :])
+        aside = self._beside(branch) + revived
         share = self.settings.stalled_share if stalls else self.settings.explore_share
-        due = aside + self.steps <= share * (aside + deep + self.steps)
-        if since:  # taken by turns, so that what is tried beside the tip has a control
-            due = due and since + self.steps <= share * (since + tip.planned_steps + self.steps)
+        due = self._affords(share, aside, deep) and (
+            self._affords(share, aside, tip.planned_steps) or self._is_turn(share, branch, raced)
+        )
         grows = self.lineage.grows(tip) and not self.lineage.continuation_closed(tip)
         if due or not grows:
             spent = f"{aside} of {counted(aside + deep, 'step')} since the race were spent on alternatives"
@@ -295,17 +296,26 @@ class LLMZeroPolicy:
         earlier = [c.score for n in ended[-2 * k : -k] for c in n.checkpoints]
         return difference(later, earlier).errors <= self.settings.stall_errors
 
-    def _alternatives(self, branch: Sequence[Node], runner_up: Node | None) -> tuple[list[Node], list[Node]]:
-        """What was tried beside a branch since the race: changes of it, and segments of the runner-up."""
+    def _beside(self, line: Sequence[Node]) -> int:
+        """GRPO steps of what was tried beside a line, below its beginning."""
+        return self.tree.subtrees.planned[line[0].id] - _steps(line) if line else 0
 
-        def beside(root_run: Node, those: Sequence[Node]) -> list[Node]:
-            left_out, below = {n.id for n in those}, self.tree.subtree(root_run.id)
-            return [n for n in below if n.state is not NodeState.REJECTED and n.id not in left_out]
+    def _affords(self, share: float, aside: int, own: int) -> bool:
+        """Whether one more alternative stays within its share of the steps spent aside and on the branch's own."""
+        return aside + self.steps <= share * (aside + own + self.steps)
 
-        changed = beside(branch[0], branch)
-        if runner_up is None:
-            return changed, []
-        return changed, beside(runner_up, self.lineage.continuation(runner_up)[: self.race.segments])
+    def _is_turn(self, share: float, branch: Sequence[Node], raced: Sequence[Node]) -> bool:
+        """Whether what began aside since the end of the branch leaves it its share: by turns, so that what is tried
+        beside the end has a control."""
+        tip, lines = branch[-1], {n.id for n in (*branch, *raced)}
+        since = 0
+        for node in takewhile(lambda n: n.id > tip.id, reversed(self.tree)):
+            below = self.tree.subtrees.root_runs[node.id] in lines
+            if below and node.id not in lines and node.state is not NodeState.REJECTED:
+                since += node.planned_steps
+                if not self._affords(share, since, tip.planned_steps):
+                    return False
+        return True
 
     def _trial(self, branch: Sequence[Node]) -> Node | None:
         """The end of the changed child that leads the branch most, short of its trial and not clearly behind."""

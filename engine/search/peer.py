@@ -38,8 +38,7 @@ class SearchSituation:
     @cached_property
     def total(self) -> int:
         """GRPO steps of the whole budget: what is left and what was begun."""
-        begun = [n for n in self.tree if n.transition is not None and n.state is not NodeState.REJECTED]
-        return self.budget.steps + sum(n.planned_steps if n.state.in_flight else n.steps for n in begun)
+        return self.budget.steps + self.tree.subtrees.claimed[self.tree.root.id]
 
     @cached_property
     def starts(self) -> list[Node | None]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
+from engine.domain.subtrees import POINTS
 from engine.domain.tree import Node, NodeState
 from engine.search.lineage import Lineage
-
-BRANCHABLE = (NodeState.FINISHED, NodeState.STOPPED, NodeState.EARLY_STOPPED)
-"""States of a node whose checkpoints are arms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +27,6 @@ class BranchArm:
     bound: float
     value: float
     begun: int
-
-
-@dataclass(slots=True)
-class _SubtreeSums:
-    """Sums over a subtree: normalised values of scored segments, and whether an open arm is in it.
-
-    `own` is the best value of the node itself, −1 when it cannot be branched from.
-    """
-
-    total: float = 0.0
-    scored: int = 0
-    best: float = 0.0
-    own: float = -1.0
-    open: bool = False
-
-    @property
-    def value(self) -> float:
-        """Steering value: half the mean, half the best descendant."""
-        return 0.5 * self.total / self.scored + 0.5 * self.best if self.scored else 0.0
 
 
 class UCTBounds:
@@ -63,17 +43,15 @@ class UCTBounds:
         self._root_runs = root_runs
         self._exploration = exploration
         self._most = most_children
-        values = [c.score.value for n in self._tree for c in n.measured]
-        self._low = min(values, default=0.0)
-        self._width = (max(values, default=0.0) - self._low) or 1.0
-        self._below: dict[int, _SubtreeSums] = {}
-        for root_run in root_runs:
-            for node in reversed(self._tree.subtree(root_run.id)):
-                self._below[node.id] = self._sum(node)
+        self._below = lineage.tree.subtrees
+        values = self._below.values or [0.0]
+        self._low, self._width = values[0], (values[-1] - values[0]) or 1.0
+        self._open: set[int] = set()
+        self._closed: set[int] = set()
 
     def best(self) -> BranchArm | None:
         """The arm at the end of the way down; None when no arm is open."""
-        open_lanes = [n for n in self._root_runs if self._below[n.id].open]
+        open_lanes = [n for n in self._root_runs if self._opens(n)]
         if not open_lanes:
             return None
         visits = sum(self._tree.visits(n.id) for n in open_lanes)
@@ -81,7 +59,7 @@ class UCTBounds:
         while True:
             visits = self._tree.visits(here.id)
             arm = max(self.arms(here), key=lambda a: (a.bound, a.step), default=None)
-            children = [c for c in self._tree.children(here.id) if self._below[c.id].open]
+            children = [c for c in self._tree.children(here.id) if self._opens(c)]
             child = max(children, key=lambda c: (self._bound_of(c, visits), -c.id), default=None)
             if child is None or (arm is not None and arm.bound >= self._bound_of(child, visits)):
                 return arm
@@ -89,7 +67,7 @@ class UCTBounds:
 
     def arms(self, node: Node) -> list[BranchArm]:
         """The open arms of a node, in order of step; none when it has all the children it may have."""
-        if not self._expandable(node):
+        if not self._has_arms(node.id):
             return []
         visits = self._tree.visits(node.id)
         children = [c for c in self._tree.children(node.id) if c.transition and c.state is not NodeState.REJECTED]
@@ -108,34 +86,71 @@ class UCTBounds:
     def others(self, arm: BranchArm, most: int = 4) -> tuple[tuple[int, int], ...]:
         """Places nearly as good: other checkpoints of the same node first, then the best values elsewhere."""
         same = sorted(self.arms(self._tree[arm.node]), key=lambda a: -a.step)
-        good = heapq.nlargest(most + 1, self._below, key=lambda i: (self._below[i].own, -i))
-        elsewhere = [a for node_id in good if node_id != arm.node for a in self.arms(self._tree[node_id])]
+        good = islice(self._from_the_best(), most + 1)
+        elsewhere = [a for node in good if node.id != arm.node for a in self.arms(node)]
         elsewhere.sort(key=lambda a: (-a.value, a.node, -a.step))
         ranked = [(a.node, a.step) for a in (*same, *elsewhere)]
         return tuple(p for p in ranked if p != (arm.node, arm.step))[:most]
 
-    def _expandable(self, node: Node) -> bool:
-        if node.pruned or node.state not in BRANCHABLE:
-            return False
-        children = self._tree.children(node.id)
-        return len(children) < self._most or sum(c.state is not NodeState.REJECTED for c in children) < self._most
+    def _from_the_best(self) -> Iterator[Node]:
+        """The nodes with open arms from the highest value down, the earlier ones first among equals.
 
-    def _sum(self, node: Node) -> _SubtreeSums:
-        sums = _SubtreeSums(open=self._expandable(node) and any(c.kept for c in node.checkpoints))
-        if node.checkpoints:
-            values = [self._norm(c.score.value) for c in node.measured]
-            sums.total, sums.scored, sums.best = values[-1], 1, max(values)
-            sums.own = sums.best if sums.open else -1.0
-        for child in self._tree.children(node.id):
-            below = self._below[child.id]
-            sums.total += below.total
-            sums.scored += below.scored
-            sums.best = max(sums.best, below.best)
-            sums.open = sums.open or below.open
-        return sums
+        Whole subtrees wait under their highest value and their first node, until nothing else can be better.
+        """
+        below = self._below
+        waiting = [(-below.highest[n.id], n.id, False) for n in self._root_runs]
+        heapq.heapify(waiting)
+        while waiting:
+            _, node_id, alone = heapq.heappop(waiting)
+            if alone:
+                yield self._tree[node_id]
+                continue
+            if self._has_arms(node_id):
+                heapq.heappush(waiting, (-max(below.shares[node_id].values), node_id, True))
+            for child in below.children[node_id]:
+                if below.places[child]:
+                    heapq.heappush(waiting, (-below.highest[child], child, False))
+
+    def _opens(self, node: Node) -> bool:
+        """Whether an arm is open at a node or below it."""
+        below, waiting, closed = self._below, [node.id], list[int]()
+        while waiting:
+            here = waiting.pop()
+            if here in self._closed or not below.places[here]:
+                continue
+            if here in self._open or self._has_arms(here):
+                self._mark_open(here)
+                return True
+            closed.append(here)
+            waiting += below.children[here]
+        self._closed.update(closed)
+        return False
+
+    def _mark_open(self, node_id: int) -> None:
+        """An arm is open below all nodes on the path."""
+        current: int | None = node_id
+        while current is not None and current not in self._open:
+            self._open.add(current)
+            current = self._below.parents[current]
+
+    def _has_arms(self, node_id: int) -> bool:
+        """Whether one may branch from the node and it has not all the children that it may have."""
+        if not self._below.shares[node_id].places:
+            return False
+        if len(self._below.children[node_id]) < self._most:
+            return True
+        return sum(c.state is not NodeState.REJECTED for c in self._tree.children(node_id)) < self._most
 
     def _bound_of(self, node: Node, visits: int) -> float:
-        return self._below[node.id].value + self._bonus(visits, self._tree.visits(node.id))
+        return self._value(node.id) + self._bonus(visits, self._tree.visits(node.id))
+
+    def _value(self, node_id: int) -> float:
+        """Steering value of a subtree: half the mean, half the best descendant; 0 where nothing is scored."""
+        scored = self._below.scored[node_id]
+        if not scored:
+            return 0.0
+        mean = self._below.points[node_id] / (scored * POINTS)
+        return 0.5 * self._norm(mean) + 0.5 * self._norm(self._below.highest[node_id])
 
     def _bonus(self, visits: int, own: int) -> float:
         return self._exploration * math.sqrt(math.log(max(visits, 1) + 1) / max(own, 1))

@@ -91,15 +91,18 @@ def tree_of(nodes: int) -> Tree:
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-def test_a_question_takes_no_more_for_each_node_of_a_larger_tree(name: str) -> None:
+def test_a_question_takes_hardly_more_in_a_tree_ten_times_as_large(name: str) -> None:
     asking = strategy(name)
     if name == "llmzero":  # the way through the bounds costs most
         asking = make(name, seed=3, segment_steps=50, explore_share=1.0)
     small, large = (
         calls_of(partial(asking.ask, tree, BudgetLeft(50_000, 0.9))) for tree in (tree_of(1_000), tree_of(10_000))
     )
-    assert large <= 12 * small
-    assert large < 60 * 10_000
+    if name == "replay":  # its schedule is at an end: it looks at every node for one that can be trained on
+        assert large <= 12 * small
+    else:
+        assert large <= 2 * small
+        assert large < 20_000
 
 
 @pytest.mark.parametrize("seed", range(3))
