@@ -1,19 +1,23 @@
-"""How long the search thinks: CPU milliseconds of one question in trees that searches grew, and in bushy ones.
+"""How long the search thinks: CPU milliseconds of one question in trees that searches grew, and in bushy ones; and of
+telling the tree of one more segment, which backs up what the questions need.
 
     python -m benchmarks.ask          two minutes; writes docs/benchmark-ask.md
 
 A tree that a search grows is half as deep as it has nodes, for the main branch gets most of the segments; a bushy one,
-three segments from each, is what many workers come near to. Each number is the least of `TRIES` questions.
+three segments from each, is what many workers come near to. Each number is the least of `TRIES`.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from engine.domain.tree import Tree
+from engine.domain.score import Score
+from engine.domain.space import Intent, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+from engine.run.strategies import LLMZeroSettings
 from engine.search.base import BudgetLeft
 from engine.search.registry import make
 from engine.simulation.search import Simulation
@@ -32,15 +36,36 @@ def grown(segments: int) -> Tree:
     return Simulation(search, World(3, prompts=64), SPACE, budget, 1, SEGMENT_STEPS, 3).run().tree
 
 
-def milliseconds(tree: Tree, explore_share: float) -> float:
-    """CPU time of the quickest of several equal questions; with an `explore_share` of 1 the bounds are asked, too."""
-    search = make("llmzero", seed=3, segment_steps=SEGMENT_STEPS, explore_share=explore_share, space=SPACE)
+def milliseconds(act: Callable[[], object]) -> float:
+    """CPU time of the quickest of several equal calls."""
     taken = []
     for _ in range(TRIES):
         begun = time.process_time()
-        search.ask(tree, BudgetLeft(len(tree) * SEGMENT_STEPS // 2, 0.6))
+        act()
         taken.append(time.process_time() - begun)
     return 1000 * min(taken)
+
+
+def question(tree: Tree, explore_share: float) -> float:
+    """Milliseconds of one question; with an `explore_share` of 1 the bounds are asked, too."""
+    search = make("llmzero", seed=3, segment_steps=SEGMENT_STEPS, explore_share=explore_share, space=SPACE)
+    return milliseconds(lambda: search.ask(tree, BudgetLeft(len(tree) * SEGMENT_STEPS // 2, 0.6)))
+
+
+def telling(tree: Tree) -> float:
+    """Milliseconds of telling a tree of a segment below its deepest node: its begin, two scores, its end."""
+    deepest, grows = max(tree, key=lambda node: tree.depth(node.id)), tree.copy()
+    place = Transition(deepest.id, SEGMENT_STEPS, Intent.KEEP)
+
+    def tell() -> None:
+        number = len(grows)
+        grows.add(Node(number, place, {}, NodeState.RUNNING, deepest.total_steps, planned_steps=SEGMENT_STEPS))
+        for at in (SEGMENT_STEPS // 2, SEGMENT_STEPS):
+            grows.set_steps(number, at)
+            grows.add_checkpoint(number, Checkpoint(at, Score(64, number % 64, 32)))
+        grows.set_state(number, NodeState.FINISHED)
+
+    return milliseconds(tell)
 
 
 def rows() -> Iterator[tuple[str, ...]]:
@@ -48,18 +73,23 @@ def rows() -> Iterator[tuple[str, ...]]:
     for kind, made in trees.items():
         for tree in made:
             depth = max(tree.depth(node.id) for node in tree)
-            times = [f"{milliseconds(tree, share):.1f}" for share in (1 / 3, 1.0)]
-            yield kind, f"{len(tree):,}", f"{depth:,}", *times
+            times = question(tree, LLMZeroSettings().explore_share), question(tree, 1.0), telling(tree)
+            yield kind, f"{len(tree):,}", f"{depth:,}", *(f"{each:.1f}" for each in times)
 
 
 def page(table: Sequence[tuple[str, ...]]) -> str:
-    header = ("tree", "nodes", "depth", "ms", "ms, where alternatives get all the steps")
+    header = (
+        "tree", "nodes", "depth", "a question", "one where alternatives get all the steps", "telling of a segment",
+    )  # fmt: skip
     lines = [f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *table)]
     return "\n".join([
         "# How long the search thinks", "",
         "Written by `python -m benchmarks.ask`. CPU milliseconds of one question to the strategy `llmzero`, the least",
-        f"of {TRIES} equal ones. The tree is read anew for each, so the time grows with the nodes. Seconds to hours of",
-        "training lie between two questions.", "", *lines, "",
+        f"of {TRIES} equal ones, and of telling the tree of one more segment at its deepest end: its begin, two",
+        "scores, its end. What is known of subtrees is backed up when the tree is told something; a question walks",
+        "along the main branch and looks into the rest only where it must. Between two lie seconds to hours of",
+        "training.",
+        "", *lines, "",
     ])  # fmt: skip
 
 
