@@ -187,6 +187,15 @@ def test_a_stalled_line_revives_the_parked_root() -> None:
     assert grown.asked(stall_segments=2) == (Intent.KEEP, parked, 50)
 
 
+def test_what_a_human_refused_below_the_parked_root_counts_as_no_step_spent() -> None:
+    grown, tip = raced()
+    grown.continued(tip, 0.5, 0.5, 0.5)
+    parked = grown.asked(stall_segments=2)[1]
+    before = grown.ask(stall_segments=2)
+    grown.add(parked, Intent.CHANGE, 0.5, NodeState.REJECTED)
+    assert grown.ask(stall_segments=2) == before
+
+
 def test_on_a_stall_alternatives_and_the_line_take_turns() -> None:
     grown, tip = raced()
     line = grown.continued(tip, 0.5, 0.5, 0.5)
