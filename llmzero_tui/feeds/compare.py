@@ -134,7 +134,7 @@ class CompareFeed:
         self, reader: Reader, letter: str, target: Target, run: RunRow, nodes: Nodes, node_id: int
     ) -> Contender:
         """Everything about one trajectory but its curve."""
-        stages = tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node_id,)))
+        stages = tuple(stage_of(r, live=reader.live) for r in reader.rows(sql("ui_path"), (node_id,)))
         whole = target.node is None
         if whole and run.best is not None:  # a run's trajectory ends at the policy it reports
             stages = (*stages[:-1], replace(stages[-1], left_at=run.best.step))

@@ -18,6 +18,7 @@ from llmzero_tui.values.proposal_detail import (
     DecisionView,
     ProposalDetail,
     ProposalRecord,
+    Sibling,
     place_of,
     score_of,
     sibling_of,
@@ -51,12 +52,12 @@ def _node(view: DecisionView, inbox: tuple[ProposalRow, ...]) -> int | None:
 
 def standing(reader: Reader, node: int) -> ProposalRecord | None:
     """Where the proposal of a node stands; None for one that came without."""
-    return next((standing_of(r) for r in reader.rows(sql("ui_proposal"), (node,))), None)
+    return next((standing_of(r, live=reader.live) for r in reader.rows(sql("ui_proposal"), (node,))), None)
 
 
 def places(reader: Reader) -> tuple[BranchPoint, ...]:
     """Every checkpoint one may branch from, the best first."""
-    return tuple(place_of(r) for r in reader.rows(sql("ui_places")))
+    return tuple(place_of(r, live=reader.live) for r in reader.rows(sql("ui_places")))
 
 
 def _detail(reader: Reader, node: int | None, before: ProposalDetail | None) -> ProposalDetail | None:
@@ -65,17 +66,23 @@ def _detail(reader: Reader, node: int | None, before: ProposalDetail | None) -> 
     if stands is None:
         return None
     parent = stands.proposal.parent
-    stages = tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (parent,)))
+    stages = tuple(stage_of(r, live=reader.live) for r in reader.rows(sql("ui_path"), (parent,)))
     if stages:
         stages = (*stages[:-1], replace(stages[-1], left_at=stands.proposal.step))
     same = before is not None and stages and before.stages and _end(before.stages) == _end(stages)
     return ProposalDetail(
         standing=stands, stages=stages,
         scores=tuple(score_of(r) for r in reader.rows(sql("ui_scores"), (json.dumps([parent]),))),
-        siblings=tuple(sibling_of(r) for r in reader.rows(sql("ui_siblings"), (parent,)) if r["node_id"] != node),
+        siblings=_siblings(reader, parent, node),
         diagnoses=tuple(DiagnosisRow(**r) for r in reader.rows(sql("ui_diagnoses"), (parent,))),
         reward=before.reward if before and same else _reward(reader, parent),
     )  # fmt: skip
+
+
+def _siblings(reader: Reader, parent: int, node: int | None) -> tuple[Sibling, ...]:
+    """The other segments that begin from the same node."""
+    rows = reader.rows(sql("ui_siblings"), (parent,))
+    return tuple(sibling_of(r, live=reader.live) for r in rows if r["node_id"] != node)
 
 
 def _end(stages: tuple[StageRow, ...]) -> tuple[int, int, str]:

@@ -170,7 +170,7 @@ class RunFeed:
             strip.setdefault(row["name"], []).append(row)
         return NodeDetail(
             node=node.id, traces=_traces(reader, nodes, node, view),
-            stages=tuple(stage_of(r) for r in reader.rows(sql("ui_path"), (node.id,))),
+            stages=tuple(stage_of(r, live=reader.live) for r in reader.rows(sql("ui_path"), (node.id,))),
             strip=tuple(SmallMetric(n, parts(r, STRIP_PARTS), r[-1]["latest"]) for n, r in strip.items()),
             samples=_samples(reader, node) if view.samples else None,
             calls=_calls(reader, node) if view.calls else None,

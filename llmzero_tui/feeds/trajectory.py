@@ -44,7 +44,7 @@ class TrajectoryFeed(ViewFeed[TrajectoryView, TrajectorySnapshot]):
 
 
 def _stages(reader: Reader, node: int, step: int | None) -> tuple[PathStage, ...]:
-    stages = [stage_of(r) for r in reader.rows(sql("ui_path"), (node,))]
+    stages = [stage_of(r, live=reader.live) for r in reader.rows(sql("ui_path"), (node,))]
     if stages and step is not None:
         stages[-1] = replace(stages[-1], left_at=step)
     ids = json.dumps([s.node for s in stages])

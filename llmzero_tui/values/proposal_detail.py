@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from engine.analysis.summary import derived_node_state
 from llmzero_tui.format import parameter
 from llmzero_tui.values.nodes import ShownScore
 from llmzero_tui.values.rows import proposal_of, values_of
@@ -157,19 +158,21 @@ class TrajectorySnapshot:
 # ---- rows to values --------------------------------------------------------------------------------
 
 
-def standing_of(row: Row) -> ProposalRecord:
+def standing_of(row: Row, *, live: bool) -> ProposalRecord:
     """A row of ui_proposal.sql."""
+    state = derived_node_state(row["node_state"], live=live, scored=True)
     return ProposalRecord(
         proposal=proposal_of(row), state=row["state"], by=row["decided_by"], reason=row["reason"],
-        decided=row["decided"], node_state=row["node_state"], model=row["model"],
+        decided=row["decided"], node_state=state, model=row["model"],
         selected=row["selected"] or "",
     )  # fmt: skip
 
 
-def sibling_of(row: Row) -> Sibling:
+def sibling_of(row: Row, *, live: bool) -> Sibling:
+    state = derived_node_state(row["state"], live=live, scored=True)
     best = ShownScore(row["value"], row["low"], row["high"], row["n"], row["node_id"]) if row["n"] else None
     return Sibling(
-        row["node_id"], row["branch_step"] or 0, row["label"], row["intent"], row["state"], row["reason"],
+        row["node_id"], row["branch_step"] or 0, row["label"], row["intent"], state, row["reason"],
         row["trained_steps"], best,
     )  # fmt: skip
 
@@ -178,9 +181,10 @@ def score_of(row: Row) -> CheckpointScore:
     return CheckpointScore(row["node_id"], row["step"], row["value"], row["low"], row["high"], row["n"], row["kept"])
 
 
-def place_of(row: Row) -> BranchPoint:
+def place_of(row: Row, *, live: bool) -> BranchPoint:
+    state = derived_node_state(row["state"], live=live, scored=True)
     return BranchPoint(
-        row["node_id"], row["step"], row["label"], row["state"], row["value"], row["low"], row["high"], row["n"],
+        row["node_id"], row["step"], row["label"], state, row["value"], row["low"], row["high"], row["n"],
         values_of(row["configuration"]),
     )  # fmt: skip
 

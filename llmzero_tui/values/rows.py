@@ -96,9 +96,11 @@ def said_of(row: Row) -> ModelRemark:
     return ModelRemark(**{**row, "images": tuple(map(str, json_of(row["images"], [])))})
 
 
-def stage_of(row: Row) -> StageRow:
+def stage_of(row: Row, *, live: bool) -> StageRow:
+    """A row of ui_path.sql."""
+    state = derived_node_state(row["state"], live=live, scored=True)
     return StageRow(
-        node=row["node_id"], left_at=row["left_at"], state=row["state"], reason=row["reason"], intent=row["intent"],
+        node=row["node_id"], left_at=row["left_at"], state=state, reason=row["reason"], intent=row["intent"],
         label=row["label"], configuration=values_of(row["configuration"]), changes=values_of(row["changes"]),
         optimizer=row["optimizer"], reference=row["reference"], rationale=row["rationale"],
         expected=row["expected"], advisor=row["advisor"], branch_step=row["branch_step"],

@@ -11,8 +11,11 @@ import pytest
 
 from engine.errors import Fault, UserError
 from engine.store.reader import Reader, open_run
+from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.feeds.run import RunFeed
 from llmzero_tui.feeds.runs import RunsFeed
+from llmzero_tui.feeds.trajectory import TrajectoryFeed
+from llmzero_tui.values.proposal_detail import DecisionView, TrajectoryView
 from llmzero_tui.values.snapshot import UNREAD, RunRow, RunView
 from tests.tui.live_engine import RUNNING, Engine, live
 from tests.tui.sample_run import NOW, SEGMENTS
@@ -26,6 +29,17 @@ def test_a_run_without_an_engine_is_crashed(run: Path) -> None:
     snapshot = feed_of(run).read(RunView())
     assert (snapshot.run.state, snapshot.run.live) == ("crashed", False)
     assert snapshot.run.eta is None
+
+
+def test_every_screen_of_a_run_without_an_engine_says_that_its_segment_was_interrupted(run: Path) -> None:
+    detail = feed_of(run).read(RunView(node=RUNNING)).detail
+    assert detail is not None
+    assert detail.stages[-1].state == "interrupted"
+    decided = DecisionFeed(run, lambda: NOW).read(DecisionView(RUNNING)).detail
+    assert decided is not None
+    assert decided.standing.node_state == "interrupted"
+    trajectory = TrajectoryFeed(run, lambda: NOW).read(TrajectoryView(RUNNING))
+    assert trajectory.stages[-1].stage.state == "interrupted"
 
 
 def test_plain_grpo_stands_beside_the_policy_of_a_run_at_rest_alone(run: Path) -> None:
