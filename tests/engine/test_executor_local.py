@@ -129,7 +129,7 @@ async def main():
     await executor.submit(SegmentSpec.model_validate_json(sys.argv[2]))
     while True:
         event = await executor.next_event()
-        if event.kind == "progress" and event.phase == "importing torch":
+        if event.kind == "metrics":
             print(executor.pids[0], flush=True)
 
 asyncio.run(main())
@@ -137,8 +137,8 @@ asyncio.run(main())
 
 
 async def test_no_worker_outlives_an_engine_that_is_killed(make_spec: Spec, tmp_path: Path) -> None:
-    """Not even one stopped by SIGSTOP, which cannot hear that its stdin ended, as soon as it has said its first word;
-    test_worker.py has the others, test_run.py those that train."""
+    """Not even one that trains and is stopped by SIGSTOP, which cannot hear that its stdin ended; test_worker.py has
+    the others."""
     spec = make_spec(job="x", steps=LONG).model_dump_json()
     engine = subprocess.Popen([sys.executable, "-c", ENGINE, str(tmp_path / "logs"), spec], stdout=subprocess.PIPE)
     assert engine.stdout is not None
