@@ -27,7 +27,8 @@ Lines = Mapping[tuple[str, str], Mapping[int, Line]]
 
 @dataclass(frozen=True, slots=True)
 class SeedMean:
-    """A mean over `n` seeds or points; the 95% t interval is None with fewer than two."""
+    """A mean over `n` seeds or points; the 95% t interval is None with fewer than two, or when all are equal: values
+    without any spread do not say how far others would lie from them."""
 
     n: int
     value: float
@@ -39,11 +40,12 @@ class PairedDifference:
     """One strategy less another over the seeds that both have.
 
     Attributes:
-        relative: the mean as a share of the other's mean. interval: 95% t interval over seeds; None with one seed.
+        relative: the mean as a share of the other's mean. interval: 95% t interval over seeds; None with one seed,
+            or when all differences are equal.
         bootstrap: the middle 95% of the bootstrap over seeds (bias-corrected and accelerated; percentile where that has
-            no answer); None with fewer than three seeds. Of few seeds it is too narrow: of normal differences it holds
-            the mean in 71% of the cases with three seeds, in 90% with eight. p: Wilcoxon's signed rank test,
-            two-sided; None with fewer than three seeds.
+            no answer); None with fewer than three seeds, or when all differences are equal. Of few seeds it is too
+            narrow: of normal differences it holds the mean in 71% of the cases with three seeds, in 90% with eight.
+        p: Wilcoxon's signed rank test, two-sided; None with fewer than three seeds.
     """
 
     n: int
@@ -90,7 +92,7 @@ def mean(values: Sequence[float]) -> SeedMean:
     from scipy import stats
 
     centre = fmean(values)
-    if len(values) < 2:
+    if len(values) < 2 or max(values) == min(values):
         return SeedMean(len(values), centre, None)
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
     return SeedMean(len(values), centre, (centre - half, centre + half))
@@ -123,12 +125,12 @@ def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDiffe
     )
 
 
-def _bootstrap(differences: Sequence[float]) -> tuple[float, float]:
+def _bootstrap(differences: Sequence[float]) -> tuple[float, float] | None:
     import numpy as np
     from scipy import stats
 
     if max(differences) == min(differences):
-        return differences[0], differences[0]
+        return None
     for method in ("BCa", "percentile"):
         with np.errstate(all="ignore"):
             interval = stats.bootstrap(
