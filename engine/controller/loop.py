@@ -106,7 +106,7 @@ class Controller:
         self._stale = False  # a segment ended since the stock of proposals was looked at
         self._evaluations = EvaluationRequests(run, executor)
         self._inbox = run.inbox
-        self._inbox.refuse_old()
+        self._inbox.refuse_unanswered("the engine ended before the command was carried out; send it again")
 
     def _patience(self) -> float:
         """Seconds that a free worker waits for an advice."""

@@ -111,14 +111,15 @@ class CommandInbox:
         self._writer = writer
         self._seen = 0
 
-    def refuse_old(self) -> None:
-        """Commands of before this engine are not carried out late: what they meant may not be so any more."""
+    def refuse_unanswered(self, why: str) -> None:
+        """Commands of an engine or a run that has ended are not carried out late: what they meant may not be so any
+        more. `why` is one line."""
         unanswered = self._writer.rows(
             "SELECT command_id FROM commands WHERE command_id NOT IN "
             "(SELECT command_id FROM command_results WHERE state <> 'taken') ORDER BY command_id"
         )
         for row in unanswered:
-            self.refused(row["command_id"], "the engine ended before the command was carried out; send it again")
+            self.refused(row["command_id"], why)
         self._seen = max((r["command_id"] for r in self._writer.rows("SELECT command_id FROM commands")), default=0)
 
     def unseen(self) -> list[dict[str, Any]]:

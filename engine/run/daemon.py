@@ -28,7 +28,7 @@ from engine.analysis.strategy import read_strategy, to_toml
 from engine.controller.job_builder import spare_threads
 from engine.controller.loop import Controller
 from engine.controller.run_file_edits import edits
-from engine.controller.run_record import RunRecorder
+from engine.controller.run_record import CommandInbox, RunRecorder
 from engine.controller.run_state import RunState
 from engine.domain.space import Space
 from engine.errors import Fault, UserError
@@ -172,6 +172,7 @@ async def _live(config: RunConfig, directory: RunDirectory, lock: RunLock, write
         raise
     finally:
         server.close()
+    CommandInbox(writer).refuse_unanswered(f"the run {state} before the command was carried out")
     _log.info("run %s: %s (%d threads left)", directory.name, state, threading.active_count() - 1)
     return 1 if state == "failed" else 0
 

@@ -1,7 +1,8 @@
 """The real engine process over workers that only pretend to train; it can kill itself when it writes a certain row.
 
 `start` is for tests; as a program it is the daemon. PRETENDED_KILL is a name of KILLS: the process ends by SIGKILL when
-that row is put in, and with PRETENDED_COMMITTED once it is committed.
+that row is put in, and with PRETENDED_COMMITTED once it is committed. PRETENDED_LATE
+is the kind of a command that comes when the run is over, just before the engine stops to listen.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from engine.executors import factory
 from engine.executors.local import LocalExecutor
 from engine.run import daemon
 from engine.run.rundir import RunDirectory
+from engine.store.server import StoreServer
 from engine.store.writer import Writer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -85,6 +87,8 @@ def main() -> int:
     vars(factory)["LocalExecutor"] = _Pretending
     if name := os.environ.get("PRETENDED_KILL"):
         _die_at(*KILLS[name], committed="PRETENDED_COMMITTED" in os.environ)
+    if kind := os.environ.get("PRETENDED_LATE"):
+        _ask_late(kind)
     return daemon.main()
 
 
@@ -93,6 +97,16 @@ class _Pretending(LocalExecutor):
 
     def __init__(self, capacity: int, logs: Path, **settings: Any) -> None:
         super().__init__(capacity, logs, command=[sys.executable, str(WORKER)], **settings)
+
+
+def _ask_late(kind: str) -> None:
+    close = StoreServer.close
+
+    def closes(self: StoreServer) -> None:
+        self._answers._command([kind, None, None, None, "{}", "a viewer"])
+        close(self)
+
+    StoreServer.close = closes  # type: ignore[method-assign]
 
 
 def _die_at(what: str, table: str, fits: Callable[[Row], bool], *, committed: bool) -> None:

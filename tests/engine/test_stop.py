@@ -58,6 +58,15 @@ def test_a_frozen_worker_is_killed_some_seconds_after_a_stop_and_its_segment_tak
     assert live.rows(directory, "SELECT node_id, step FROM metrics GROUP BY ALL HAVING count(*) > 2") == []
 
 
+def test_a_command_that_comes_when_the_run_is_over_is_refused(runs: Path) -> None:
+    directory, engine, _ = training(runs, PRETENDED_LATE="pause")
+    os.kill(engine, signal.SIGTERM)
+    assert pretended_engine.wait(engine, 20) == 0
+    [answer] = live.rows(directory, "SELECT state, message FROM commands JOIN command_results USING (command_id)")
+    assert answer["state"] == "refused"
+    assert answer["message"] == "the run stopped before the command was carried out"
+
+
 def test_a_worker_that_is_lost_while_the_run_stops_costs_the_steps_since_its_checkpoint(
     runs: Path,
 ) -> None:
