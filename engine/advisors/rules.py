@@ -112,14 +112,11 @@ class _RulesQuestion:
     # ---- the five intents ---------------------------------------------------------------------------------------
 
     def _designs(self) -> Iterator[Transition]:
-        for i, plan in enumerate(DESIGNS, 1):
+        for plan in DESIGNS:
             moved = apply(self.evidence.space, self._configuration, plan)
             if moved is not None:
                 what = f"{plan.title}: {', '.join(moved.phrases) or 'the suggested configuration'}"
-                why = (
-                    f"Root configuration {i} of {len(DESIGNS)}, {what}. {self._place()}. "
-                    "The root configurations are deliberately diverse."
-                )
+                why = f"{sentence(what)}. {self._place()}. Root configurations are deliberately diverse."
                 yield self._transition(moved.changes, why, plan.expected)
 
     def _keep(self) -> Transition:

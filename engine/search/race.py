@@ -110,6 +110,7 @@ def _waiting(
     for root_run in _kept(lineage, known, ended, rung, drop_errors) if known else ():
         end = continuations[root_run.id][-1]
         if len(continuations[root_run.id]) == rung and _may_go_on(lineage, end):
-            reason = f"#{root_run.id} continues while {counted(len(late), 'root run')} still train: it is not behind"
+            trains = "trains" if len(late) == 1 else "train"
+            reason = f"#{root_run.id} continues while {counted(len(late), 'root run')} still {trains}: it is not behind"
             return RootRace(tuple(survivors), next=end, reason=reason)
     return RootRace(tuple(survivors))
