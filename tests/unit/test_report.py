@@ -94,6 +94,10 @@ def test_a_name_that_ends_in_html_is_one_file_that_is_not_overwritten(place: Pat
     again = called("report", "found", "--to", "rep.html", cwd=place)
     assert again.returncode == 2
     assert "rep.html exists and is not overwritten" in again.stderr
+    other = called("report", "found", "--to", "rep.pdf", cwd=place)
+    assert other.returncode == 2
+    assert other.stderr == ("llmzero: rep.pdf: give a name that ends in .html, or a directory (with report.md)\n")
+    assert not (place / "rep.pdf").exists()
 
 
 def a_search(writer: Writer) -> None:

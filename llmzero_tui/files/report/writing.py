@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import UserError
+from engine.errors import UserError, short_path
 from engine.run.rundir import RunDirectory
 from engine.store.reader import ask_run
 from llmzero_tui.files.exporting import WrittenFile, whole_directory, whole_file
@@ -15,14 +15,19 @@ from llmzero_tui.files.report.facts import RunReport, read_report
 from llmzero_tui.format import plain
 
 HTML = "report.html"
+OTHER_DOCUMENTS = frozenset({".htm", ".json", ".md", ".pdf", ".txt"})
+"""Endings by which somebody means one file of a kind that is not written."""
 
 
 def save_reports(directories: Sequence[RunDirectory], output: Path) -> WrittenFile:
     """Write one document about these runs: as a file of HTML where the name ends in .html, else as a directory.
 
     Raises:
-        UserError: what is named exists or cannot be made, or a run has not begun. Fault: a run cannot be read.
+        UserError: what is named exists, cannot be made or is another kind of document, or a run has not begun.
+        Fault: a run cannot be read.
     """
+    if output.suffix.lower() in OTHER_DOCUMENTS:
+        raise UserError(f"{short_path(output)}: give a name that ends in .html, or a directory (with report.md)")
     reports = [_read(directory) for directory in directories]
     if output.suffix.lower() == ".html":
         with whole_file(output, overwrite=False) as file:
