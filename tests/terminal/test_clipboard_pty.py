@@ -100,6 +100,6 @@ def test_inside_tmux_its_buffer_has_the_copy(tmp_path: Path) -> None:
         shell.wait_for("#13 ◑ interrupted")
         shell.keys("Y")
         shell.wait_for("copied node 13")
-        assert shell._tmux("show-buffer").startswith("knights-01 #13 continue, running")
+        assert shell._tmux("show-buffer").startswith("knights-01 #13 continue, interrupted")
     finally:
         shell.close()
