@@ -99,6 +99,7 @@ def test_a_finished_run_leaves_no_lock_no_socket_and_no_process(finished: RunDir
     assert not psutil.wait_procs(left, timeout=60)[1]  # one that has let go of the run may not quite have ended
 
 
+@pytest.mark.long
 def test_a_killed_engine_leaves_no_orphan_and_resume_continues_the_same_tree_on_its_raised_budget(runs: Path) -> None:
     directory = live.create(runs, nodes=1, segment_steps=20)
     engine = live.start(directory)

@@ -209,6 +209,7 @@ def test_ctrl_c_stops_a_runaway_query(endless: RunDirectory) -> None:
     assert endless.holder() is not None
 
 
+@pytest.mark.long
 def test_a_killed_engine_is_named_and_the_run_resumed(endless: RunDirectory) -> None:
     place = endless.path.parents[1]
     attached = follow(place, "attach", "endless", "--headless")
