@@ -211,7 +211,7 @@ class Controller:
             await self._pause.for_space(missing)
             return
         await self._segments.submit(self._proposals.queued())
-        self._proposals.fill(self._executor.idle, self._left(stock=False))
+        self._proposals.fill(self._segments.free, self._left(stock=False))
         self._proposals.collect()
         await self._segments.submit(self._proposals.queued())
         if self._segments.running:
@@ -225,7 +225,7 @@ class Controller:
     @property
     def _waiting_share(self) -> float:
         """Share of the workers that have nothing to do until a human answers."""
-        return min(self._proposals.at_gate, self._executor.idle) / self._executor.capacity
+        return min(self._proposals.at_gate, self._segments.free) / self._executor.capacity
 
     def _over(self) -> bool:
         """Nothing runs, nothing is on its way, and the search finds nothing more to do."""

@@ -79,6 +79,12 @@ class RunningSegments:
         return tuple(self._running)
 
     @property
+    def free(self) -> int:
+        """Workers that can take a segment now. One whose segment is over is not before that end was handled: the search
+        would be asked with a tree in which it still trains."""
+        return min(self._executor.idle, self._executor.capacity - len(self._running))
+
+    @property
     def trainer_seconds(self) -> float:
         """Seconds of training over all segments so far, evaluation and set-up left out."""
         return sum(self._seconds.values())
@@ -107,7 +113,7 @@ class RunningSegments:
 
     async def submit(self, queued: Sequence[int]) -> None:
         """Start queued segments on the free workers, oldest first."""
-        for node_id in queued[: self._executor.idle]:
+        for node_id in queued[: self.free]:
             node = self._run.tree[node_id]
             spec = self._jobs.segment(node, self._run.seeds[node_id])
             Path(spec.directory).mkdir(parents=True, exist_ok=True)
