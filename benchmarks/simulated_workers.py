@@ -1,7 +1,7 @@
 """How much faster a simulated search is on up to 64 workers, with few checkpoints kept and with all.
 
-Run `python -m benchmarks.simulated_workers`; it writes docs/benchmark-simulated-workers.md. It takes half an hour of
-one core; nothing is trained and the seconds of the machine do not enter.
+Run `python -m benchmarks.simulated_workers`; it writes docs/benchmark-simulated-workers.md. It takes some ten minutes
+of one core; nothing is trained and the seconds of the machine do not enter.
 """
 
 from __future__ import annotations
