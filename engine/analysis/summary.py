@@ -132,7 +132,7 @@ def derived_state(state: str, *, live: bool) -> str:
     return state if live or state in FINAL_STATES else "crashed"
 
 
-def derived_node_state(state: str, *, live: bool, scored: bool) -> str:
+def derived_node_state(state: str, *, live: bool, scored: bool = True) -> str:
     """The stored state of a node, or "interrupted" when it trained and nobody holds the run any more.
 
     The base model is finished once it is `scored` (always true for other nodes): "starting" before that, or

@@ -160,7 +160,7 @@ class TrajectorySnapshot:
 
 def standing_of(row: Row, *, live: bool) -> ProposalRecord:
     """A row of ui_proposal.sql."""
-    state = derived_node_state(row["node_state"], live=live, scored=True)
+    state = derived_node_state(row["node_state"], live=live)
     return ProposalRecord(
         proposal=proposal_of(row), state=row["state"], by=row["decided_by"], reason=row["reason"],
         decided=row["decided"], node_state=state, model=row["model"],
@@ -169,7 +169,7 @@ def standing_of(row: Row, *, live: bool) -> ProposalRecord:
 
 
 def sibling_of(row: Row, *, live: bool) -> Sibling:
-    state = derived_node_state(row["state"], live=live, scored=True)
+    state = derived_node_state(row["state"], live=live)
     best = ShownScore(row["value"], row["low"], row["high"], row["n"], row["node_id"]) if row["n"] else None
     return Sibling(
         row["node_id"], row["branch_step"] or 0, row["label"], row["intent"], state, row["reason"],
@@ -182,7 +182,7 @@ def score_of(row: Row) -> CheckpointScore:
 
 
 def place_of(row: Row, *, live: bool) -> BranchPoint:
-    state = derived_node_state(row["state"], live=live, scored=True)
+    state = derived_node_state(row["state"], live=live)
     return BranchPoint(
         row["node_id"], row["step"], row["label"], state, row["value"], row["low"], row["high"], row["n"],
         values_of(row["configuration"]),

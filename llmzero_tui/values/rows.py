@@ -98,7 +98,7 @@ def said_of(row: Row) -> ModelRemark:
 
 def stage_of(row: Row, *, live: bool) -> StageRow:
     """A row of ui_path.sql."""
-    state = derived_node_state(row["state"], live=live, scored=True)
+    state = derived_node_state(row["state"], live=live)
     return StageRow(
         node=row["node_id"], left_at=row["left_at"], state=state, reason=row["reason"], intent=row["intent"],
         label=row["label"], configuration=values_of(row["configuration"]), changes=values_of(row["changes"]),
