@@ -119,7 +119,7 @@ def test_it_ends_within_seconds_when_its_terminal_is_gone(runs: Path, hangup: st
         signal.signal(signal.SIGHUP, before)
     program.shows("Search tree")
     process = psutil.Process(program.child.pid)
-    os.close(program.child.child_fd)
+    program.child.ptyproc.fileobj.close()  # not `os.close`: the number would be closed again, then another's
     try:
         gone, _alive = psutil.wait_procs([process], timeout=6)
         assert gone, f"still there, {process.cpu_percent(0.2)}% CPU"

@@ -282,11 +282,12 @@ def test_the_tables_say_which_outcome_is_a_neighbours(file: Path) -> None:
 def test_a_difference_is_shown_where_its_interval_leaves_out_0(file: Path) -> None:
     found, _ = ask_model(file, Fixed(temperature=1.3, optimizer="reset"))
     rows = {line.split(" | ")[1]: line for line in page(found).splitlines() if line.startswith(f"| {OLLAMA} | ")}
-    assert rows[RULES].endswith(" worse |")  # the same at both points: an interval without width
-    first = found["differences"][0]
-    first["gain"]["100"] |= {"low": -0.1, "high": 0.2}
-    assert f"| {first['advisor']} | {first['against']} | " in page(found)
-    assert "[−0.100, +0.200] | no |" in page(found)
+    assert rows[RULES].endswith("| −0.200 | no |")  # the same at both points: no spread, so no interval
+    gain = found["differences"][0]["gain"]["100"]
+    for interval, shown in (((-0.3, -0.1), "worse"), ((-0.1, 0.2), "no"), ((0.1, 0.2), "better")):
+        gain |= dict(zip(("low", "high"), interval, strict=True))
+        low, high = (f"{each:+.3f}".replace("-", "−") for each in interval)
+        assert f"[{low}, {high}] | {shown} |" in page(found)
 
 
 def test_the_command_prints_tables_json_or_a_page(file: Path, tmp_path: Path) -> None:
