@@ -40,9 +40,9 @@ $(DEV_STAMP): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 demo: $(USER_STAMP)  ## a small, real search on this machine's CPU, in the terminal
 	$(BIN)/llmzero demo
 
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile  # three on two cores: many tests wait for other processes
+PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist loadfile  # four on two cores: many tests wait for other processes
 
-test: $(DEV_STAMP)  ## every test that needs no GPU and less than a quarter of a minute or so
+test: $(DEV_STAMP)  ## every test that needs no GPU and less than ten seconds or so
 	$(PYTEST)
 
 test-long: $(DEV_STAMP)  ## tests of up to two minutes: kills and faults in whole searches, whole sessions by keys

@@ -76,6 +76,7 @@ def advised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDirectory]:
             yield directory
 
 
+@pytest.mark.long
 def test_the_model_and_the_rules_are_told_apart_in_every_row(advised: RunDirectory) -> None:
     nodes = live.rows(advised, "SELECT intent, advisor, rationale FROM nodes WHERE node_id > 0 AND state <> 'rejected'")
     assert {node["advisor"] for node in nodes if node["intent"] != "curriculum"} == {"ollama", "rules"}
@@ -87,6 +88,7 @@ def test_the_model_and_the_rules_are_told_apart_in_every_row(advised: RunDirecto
     assert live.rows(advised, "SELECT advisor FROM runs") == [{"advisor": "ollama"}]
 
 
+@pytest.mark.long
 def test_repairs_refusals_and_fallbacks_are_in_the_database(advised: RunDirectory) -> None:
     errors = [r["error"] for r in live.rows(advised, "SELECT error FROM agent_calls WHERE error <> ''")]
     kinds = Counter(error.split(": ")[0] for error in errors)
@@ -97,6 +99,7 @@ def test_repairs_refusals_and_fallbacks_are_in_the_database(advised: RunDirector
     assert any("#999 step 1 is not a checkpoint that was offered" in row["message"] for row in refused)
 
 
+@pytest.mark.long
 def test_every_call_of_the_model_has_its_costs_and_its_pictures(advised: RunDirectory) -> None:
     calls = live.rows(advised, "SELECT * FROM agent_calls WHERE advisor = 'ollama' AND error = ''")
     assert {call["role"] for call in calls} >= {"analyst", "strategist"}
@@ -112,11 +115,13 @@ def test_every_call_of_the_model_has_its_costs_and_its_pictures(advised: RunDire
             assert max(picture.size) <= 1024
 
 
+@pytest.mark.long
 def test_the_cost_of_a_run_is_one_query(advised: RunDirectory) -> None:
     (row,) = live.rows(advised, "SELECT sum(prompt_tokens + completion_tokens) AS tokens FROM agent_calls")
     assert row["tokens"] > 1000
 
 
+@pytest.mark.long
 def test_segments_are_reviewed_and_diagnosed_by_the_model(advised: RunDirectory) -> None:
     found = live.rows(
         advised, "SELECT d.* FROM diagnoses d JOIN agent_calls c USING (call_id) WHERE c.advisor = 'ollama'"
@@ -124,6 +129,7 @@ def test_segments_are_reviewed_and_diagnosed_by_the_model(advised: RunDirectory)
     assert any(row["pathology"] == "entropy collapse" for row in found)
 
 
+@pytest.mark.long
 def test_the_event_log_says_which_advisor_and_why(advised: RunDirectory) -> None:
     (row,) = live.rows(advised, "SELECT message FROM events WHERE kind = 'advisor'")
     assert "ollama: qwen3-vl:8b at http://127.0.0.1:" in row["message"]

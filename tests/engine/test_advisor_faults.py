@@ -123,6 +123,7 @@ def test_a_long_search_survives_hundreds_of_faults(tmp_path: Path, seed: int) ->
     assert max(executor.idleness.gaps) < 8 * 3
 
 
+@pytest.mark.long
 def test_a_doubted_segment_is_stopped_or_spared_by_the_watcher(tmp_path: Path) -> None:
     def watcher(stop: bool) -> Sensible:
         class Watching(Sensible):

@@ -112,6 +112,7 @@ def test_a_run_may_go_on_without_a_signal(tmp_path: Path) -> None:
     assert (state, trained(directory)) == ("finished", 12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("more", ['no_signal = "pause"', '[gate]\nmode = "timeout"\nseconds = 0.1'])
 def test_where_a_human_decides_it_pauses_and_goes_on_when_told(more: str, tmp_path: Path) -> None:
     reasons: list[str] = []

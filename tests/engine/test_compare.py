@@ -227,6 +227,7 @@ def test_results_that_cannot_be_written_are_refused_before_anything_is_trained(p
     assert not list((plan / "runs").glob("small-*"))
 
 
+@pytest.mark.long
 def test_a_measured_run_is_kept_until_its_line_can_be_written(plan: Path) -> None:
     cell = next(plans.cells(plans.load(plan / "plan.toml")))
     directory = finished_run(plan / "runs", cell.run_name)

@@ -86,6 +86,7 @@ def test_check_measures_the_base_and_two_steps_and_leaves_nothing(tmp_path: Path
     assert not list((tmp_path / "tmp").glob("llmzero-*"))
 
 
+@pytest.mark.long
 def test_a_plan_is_measured_and_says_what_finished_runs_of_the_task_gained(tmp_path: Path) -> None:
     """The finished run: 0.75 on the test prompts, its base 0.25."""
     finished_run(tmp_path / "runs", "old")

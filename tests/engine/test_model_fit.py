@@ -81,6 +81,7 @@ def test_weights_that_mean_nothing_are_refused_before_and_at_the_start(
     assert words in ended(told).detail
 
 
+@pytest.mark.long
 def test_check_names_weights_that_mean_nothing(tiny_base: str, tmp_path: Path) -> None:
     change, words = UNUSABLE["one NaN"]
     where = copy(tiny_base, tmp_path / "model", change)
@@ -163,6 +164,7 @@ def test_quantized_weights_straight_from_the_hub_are_refused_by_the_worker(hub_c
         policy.load_model("nobody/tiny")
 
 
+@pytest.mark.long
 def test_a_run_that_was_not_checked_ends_with_the_reason(tiny_base: str, tmp_path: Path) -> None:
     """A model of the hub is seen by nobody before the worker has downloaded it."""
     change, words = BROKEN["compiled"]

@@ -24,7 +24,7 @@ from tests.engine.warm_executor import idle, warm_executor
 TOLERANCE = 1e-4
 """Of metrics, relative and absolute, and of weights after three steps at a learning rate of 1e-3."""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,7 +50,6 @@ class TestTwoProcesses(ExecutorConformance):
     """A worker of two processes keeps the promises of every executor."""
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 async def test_a_killed_rank_is_one_crashed_segment_and_no_orphan(
     executor: LocalExecutor, make_spec: Spec, rank: int

@@ -166,6 +166,7 @@ def worker_of(directory: RunDirectory) -> psutil.Process:
     return worker
 
 
+@pytest.mark.long
 def test_the_manual_gate_waits_for_the_human(kept: RunDirectory) -> None:
     pending = "SELECT proposal_id, revision, node_id FROM proposals WHERE state = 'pending' ORDER BY proposal_id"
     first = live.wait_for_rows(kept, pending)[0]
@@ -199,6 +200,7 @@ def test_a_second_engine_is_told_who_holds_the_run(training: RunDirectory) -> No
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.long
 def test_a_segment_with_which_two_workers_were_killed_is_a_crashed_node_and_the_search_goes_on(
     training: RunDirectory,
 ) -> None:

@@ -42,6 +42,7 @@ def training(runs: Path, stop_seconds: float = 1.0, **settings: str) -> tuple[Ru
     return directory, engine, worker
 
 
+@pytest.mark.long
 def test_a_frozen_worker_is_killed_some_seconds_after_a_stop_and_its_segment_taken_up(runs: Path) -> None:
     directory, engine, worker = training(runs)
     live.wait_for_rows(directory, "SELECT 1 FROM checkpoints WHERE step = 30")

@@ -236,6 +236,7 @@ def test_a_killed_engine_is_named_and_the_run_resumed(endless: RunDirectory) -> 
     assert endless.holder() is None
 
 
+@pytest.mark.long
 def test_a_demo_trains_the_base_that_ships_with_its_task(place: Path) -> None:
     done = llmzero("demo", "--minutes", "5", "--detach", "--json", cwd=place)
     assert done.returncode == 0, done.stderr

@@ -120,6 +120,7 @@ def test_tail_follows_a_run_to_its_end_and_every_line_is_an_object(whole: Watche
     assert llmzero("tail", "whole", "-n", "0", cwd=place).stdout.splitlines() == lines[2:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("colourless", [False, True])
 def test_a_headless_run_on_a_terminal_draws_tree_budget_and_best_and_leaves_its_result(
     whole: Watched, colourless: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -180,30 +181,32 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(steps=STEPS)
-def test_changes_take_effect_in_the_order_of_the_calls(
-    steps: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    writer = Writer(tmp_path_factory.mktemp("order") / "run.duckdb")
-    model: list[tuple[int, int, int]] = []
-    for number, (what, node) in enumerate(steps):
-        if what == "insert" or what == "many":
-            for step in range(20 if what == "many" else 1):
-                seq = writer.insert("metrics", node_id=node, step=step, name="m", value=number)
-                model.append((seq, node, number))
-        elif what == "update" and any(n == node for _, n, _ in model):
-            writer.update("metrics", {"node_id": node}, value=number)
-            model = [(seq, n, number if n == node else value) for seq, n, value in model]
-        elif what == "delete":
-            writer.delete("metrics", node_id=node)
-            model = [row for row in model if row[1] != node]
-        elif what == "flush":
-            writer.flush()
-    writer.flush()
-    rows = writer.rows("SELECT seq, node_id, value FROM metrics ORDER BY seq")
-    writer.close()
-    assert [(row["seq"], row["node_id"], row["value"]) for row in rows] == model
+def test_changes_take_effect_in_the_order_of_the_calls(writer: Writer) -> None:
+    examples = itertools.count()
+
+    @settings(max_examples=40, deadline=None)
+    @given(steps=STEPS)
+    def take_effect(steps: list[tuple[str, int]]) -> None:
+        name = f"example {next(examples)}"
+        model: list[tuple[int, int, int]] = []
+        for number, (what, node) in enumerate(steps):
+            if what == "insert" or what == "many":
+                for step in range(20 if what == "many" else 1):
+                    seq = writer.insert("metrics", node_id=node, step=step, name=name, value=number)
+                    model.append((seq, node, number))
+            elif what == "update" and any(n == node for _, n, _ in model):
+                writer.update("metrics", {"node_id": node, "name": name}, value=number)
+                model = [(seq, n, number if n == node else value) for seq, n, value in model]
+            elif what == "delete":
+                writer.delete("metrics", node_id=node, name=name)
+                model = [row for row in model if row[1] != node]
+            elif what == "flush":
+                writer.flush()
+        writer.flush()
+        rows = writer.rows("SELECT seq, node_id, value FROM metrics WHERE name = ? ORDER BY seq", [name])
+        assert [(row["seq"], row["node_id"], row["value"]) for row in rows] == model
+
+    take_effect()
 
 
 def test_who_reads_on_by_seq_misses_no_row_of_many_threads(writer: Writer) -> None:
