@@ -287,10 +287,19 @@ def schedule(strategy: StrategyFile, parameters: Sequence[CarriedParameter]) -> 
     return tuple(stages)
 
 
+def departs(stages: Sequence[ScheduleStage], space: Space) -> bool:
+    """Whether a schedule is anything but plain GRPO: the default trained on, with Adam and the reference kept."""
+    default = space.default()
+    return any(
+        stage.optimizer != "keep" or stage.reference != "base" or space.apply(default, stage.configuration) != default
+        for stage in stages
+    )
+
+
 def plan(
-    strategy: StrategyFile, base: Mapping[str, Any], stages: Sequence[ScheduleStage], seeds: Sequence[int]
+    strategy: StrategyFile, base: Mapping[str, Any], stages: Sequence[ScheduleStage], seeds: Sequence[int], space: Space
 ) -> ComparisonPlan:
-    """The comparison: the schedule and plain GRPO of as many steps, on every seed."""
+    """The comparison: the schedule on every seed and, where it departs from that, plain GRPO of as many steps."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"replay-{strategy.run}")[:24].strip("._-")
     task = str(base["task"]["name"])
     common = {key: value for key, value in base.items() if key != "task"}
@@ -300,10 +309,8 @@ def plan(
         name=name,
         tasks=[task],
         seeds=list(seeds),
-        strategies={
-            REPLAY: StrategyEntry(strategy="replay", settings={"stages": tables}),
-            PLAIN: StrategyEntry(strategy="fixed"),
-        },
+        strategies={REPLAY: StrategyEntry(strategy="replay", settings={"stages": tables})}
+        | ({PLAIN: StrategyEntry(strategy="fixed")} if departs(stages, space) else {}),
         run=merged(common, {"task": own}) if own else common,
     )
 

@@ -20,6 +20,7 @@ from engine.compare import statistics as stats
 from engine.compare.plan import ComparisonCell
 from engine.compare.replay import PLAIN, REPLAY, STEPS, CarriedParameter, StrategyFile, TargetChanges
 from engine.domain.parameters import format_value
+from engine.domain.space import Space
 from engine.errors import Fault, UserError, short
 from engine.host import machine
 from engine.host.model_files import ModelFiles, find_model, portable, read_model
@@ -47,8 +48,9 @@ def replay_schedule(options: argparse.Namespace) -> int:
     )  # fmt: skip
     seeds = _seeds(strategy, options)
     base = replay.run_file(strategy, changes)
-    parameters = _carried(strategy, base, changes)
-    cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds)))
+    task, space = _target(_config(base))
+    parameters = _carried(strategy, base, changes, task, space)
+    cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds, space)))
     results = options.runs_dir / f"{cells[0].plan}.jsonl"
     announcement = () if options.json else _announcement(recorded, strategy, cells, parameters)
     if options.check:
@@ -60,7 +62,7 @@ def replay_schedule(options: argparse.Namespace) -> int:
     code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
     standing = records.standing(cells, records.load(results))
     outcome = _outcome(strategy, cells, stats.group(list(standing.done.values())))
-    emit(*([to_json(outcome)] if options.json else _result_lines(outcome)))
+    emit(*([to_json(outcome)] if options.json else _result_lines(outcome, beside_plain=_beside_plain(cells))))
     return code
 
 
@@ -118,13 +120,18 @@ def _factor(text: str) -> tuple[str, float]:
 # ---- how it is carried over ---------------------------------------------------------------------------------------
 
 
-def _carried(strategy: StrategyFile, base: dict[str, Any], changes: TargetChanges) -> list[CarriedParameter]:
-    source, target = _config(strategy.run_file | {"task": base["task"]}), _config(base)
+def _target(config: RunConfig) -> tuple[Task, Space]:
     try:
-        task = task_loading.load(target.task.name)
+        task = task_loading.load(config.task.name)
     except (TaskNotFound, TaskError) as error:
         raise UserError(f"task.name: {error}") from error
-    space = target.build_space(task.space())
+    return task, config.build_space(task.space())
+
+
+def _carried(
+    strategy: StrategyFile, base: dict[str, Any], changes: TargetChanges, task: Task, space: Space
+) -> list[CarriedParameter]:
+    source, target = _config(strategy.run_file | {"task": base["task"]}), _config(base)
     target_path = find_model(target.model.path, task)  # a directory that is not there is a mistake
     models = (_model(strategy.base, task), _model(target_path, task))
     return replay.carried(
@@ -163,10 +170,16 @@ def _announcement(
         (p.name, _values([before for before, _ in p.values]), _values([after for _, after in p.values]), p.why)
         for p in parameters
     ]
+    if not _beside_plain(cells):
+        yield "every stage trains the default: the schedule is plain GRPO, so none is trained beside it"
     if strategy.steps != recorded.steps:
         told = [_values([stage.steps for stage in each.stage]) for each in (recorded, strategy)]
         rows.append(("steps of a stage", told[0], told[1], "as you asked"))
     yield from table(("hyperparameter", "found", "trained", "rule"), rows)
+
+
+def _beside_plain(cells: Sequence[ComparisonCell]) -> bool:
+    return any(cell.strategy == PLAIN for cell in cells)
 
 
 def _as_dict(parameter: CarriedParameter) -> dict[str, Any]:
@@ -209,10 +222,12 @@ def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: sta
 NAMES = {"base": "base model", "searched": "searched policy", REPLAY: "its schedule again", PLAIN: "plain GRPO"}
 
 
-def _result_lines(outcome: dict[str, Any]) -> Iterator[str]:
+def _result_lines(outcome: dict[str, Any], *, beside_plain: bool) -> Iterator[str]:
     rows = []
     for which, name in NAMES.items():
         each = outcome.get(which)
+        if which == PLAIN and not beside_plain:
+            continue
         if each is None:
             rows.append((name, "not measured", ""))
         elif "mean" in each:

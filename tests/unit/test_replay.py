@@ -126,11 +126,20 @@ def test_the_runs_have_the_same_budget_and_the_keys_that_were_set() -> None:
     changes = TargetChanges(model="Qwen/Qwen3-0.6B", settings={"training.lora.rank": 8, "evaluation.soup": False})
     base = replay.run_file(strategy, changes)
     stages = replay.schedule(strategy, replay.carried(strategy, SPACE, SMALL, SMALL, changes))
-    configs = {cell.title: cell.config() for cell in plans.cells(replay.plan(strategy, base, stages, [5, 6]))}
+    configs = {cell.title: cell.config() for cell in plans.cells(replay.plan(strategy, base, stages, [5, 6], SPACE))}
     assert list(configs) == ["knights/replay/5", "knights/plain/5", "knights/replay/6", "knights/plain/6"]
     for config in configs.values():
         assert (config.budget.steps, config.training.lora.rank, config.evaluation.soup) == (47, 8, False)
         assert (config.model.path, config.gate.mode) == ("Qwen/Qwen3-0.6B", "auto")
+
+
+def test_nothing_is_trained_beside_a_schedule_that_is_plain_grpo(tmp_path: Path) -> None:
+    default = {"steps": 40, "optimizer": "keep", "reference": "base", "node": 1, "configuration": {}}
+    for change, runs in (({}, 3), ({"optimizer": "reset"}, 6), ({"reference": "branch point"}, 6)):
+        (tmp_path / "s.toml").write_text(tomli_w.dumps(document(stage=[default, default | change])), encoding="utf-8")
+        done = llmzero("replay", "s.toml", "--check", cwd=tmp_path)
+        assert f"{runs} runs on" in done.stdout
+        assert ("the schedule is plain GRPO, so none is trained beside it" in done.stdout) is (runs == 3)
 
 
 @pytest.mark.parametrize("key", ["budget.steps", "search.seed", "search", "advisor.kind", "name"])
