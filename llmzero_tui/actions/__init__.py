@@ -17,7 +17,7 @@ from llmzero_tui.actions.registry import REGISTRY, lasting
 
 __all__ = [
     "DEFAULT_KEYS", "REGISTRY", "WAY_OUT", "Action", "ActionContext", "Keymap", "allowed", "bindings", "find",
-    "footer", "key_name", "lasting", "of",
+    "footer", "key_name", "lacking", "lasting", "of",
 ]  # fmt: skip
 
 
@@ -59,6 +59,15 @@ def allowed(action_id: str, context: ActionContext) -> bool:
     """Whether an action does something now. What is not in the registry is not ours to forbid."""
     action = find(action_id, context.screen)
     return action is None or action.guard(context)
+
+
+def lacking(key: str, context: ActionContext, keymap: Keymap = DEFAULT_KEYS) -> str:
+    """Why a key of this screen does nothing now, in one line: what the first of its actions needs. "" where it does
+    something, is no key of the screen, or its actions have no words for it."""
+    here = [action for action in of(context.screen) if key in keymap.of(action, context.screen)]
+    if any(action.guard(context) for action in here):
+        return ""
+    return next((f"{action.label}: needs {action.needs}" for action in here if action.needs), "")
 
 
 WAY_OUT = frozenset({"help", "back", "detach"})

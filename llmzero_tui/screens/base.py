@@ -9,14 +9,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
-from textual import getters, on
+from textual import events, getters, on
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
-from llmzero_tui.actions import ActionContext, allowed
+from llmzero_tui.actions import ActionContext, allowed, lacking
 from llmzero_tui.screens.host import HostApp
 from llmzero_tui.values.snapshot import FeedFailure
+from llmzero_tui.widgets.appearance import look
 from llmzero_tui.widgets.keybar import KeyBar
 
 PAINT_SECONDS = 1 / 250
@@ -58,6 +59,12 @@ class KeyedScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return allowed(action, self.context())
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that nothing took: where its action cannot be done now, say what it needs."""
+        if words := lacking(event.key, self.context(), look(self).keymap):
+            self.app.clear_notifications()
+            self.notify(words, severity="warning", timeout=4, markup=False)
 
     @on(Worker.StateChanged)
     def _worker_ended(self, event: Worker.StateChanged) -> None:

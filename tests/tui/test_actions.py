@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.text import Text
+from textual.widgets import Input
 
-from llmzero_tui.actions import REGISTRY, Action, ActionContext, allowed, footer, key_name, lasting, of
+from llmzero_tui.actions import REGISTRY, Action, ActionContext, allowed, footer, key_name, lacking, lasting, of
 from llmzero_tui.screens.agents import AgentsScreen
 from llmzero_tui.screens.base import KeyedScreen
 from llmzero_tui.screens.compare import CompareScreen
@@ -139,3 +140,30 @@ async def test_the_key_of_the_registry_runs_its_action(
         await pilot.press(action.keys[0])
         await until(pilot, lambda: pressed, f"{action.keys[0]} does {action.id}")
     assert pressed == [action.id]
+
+
+def test_no_word_is_said_about_a_key_that_does_something() -> None:
+    for context in CONTEXTS:
+        now = {key for action in of(context.screen) if action.guard(context) for key in action.keys}
+        told = {key for action in of(context.screen) for key in action.keys if lacking(key, context)}
+        assert not told & now
+        assert told >= {key for a in of(context.screen) if a.needs and not a.guard(context) for key in a.keys} - now
+    assert lacking("Q", CONTEXTS[0]) == ""
+
+
+async def test_a_key_that_can_do_nothing_says_what_it_needs(runs: Path) -> None:
+    app = app_on(runs / "knights-00", runs)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "the run that is over")
+        for key, words in (
+            ("B", "Budget: needs a running engine"),
+            ("x", "Prune: needs a running engine, and a node below the root that is not pruned"),
+            ("c", "Compare: needs at least two marks"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda: app._notifications, f"a word about {key}")
+            assert [notice.message for notice in app._notifications] == [words]
+            assert isinstance(app.screen, RunScreen)
+        await pilot.press("slash", *"Bxc")
+        assert app.screen.query_one("#filter", Input).value == "Bxc"
+        assert [notice.message for notice in app._notifications] == [words]
