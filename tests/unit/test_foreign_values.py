@@ -57,7 +57,7 @@ def test_counts_of_a_server_fit_their_columns_or_the_call_is_a_typed_fault(
     said = {"prompt_eval_count": prompt, "eval_count": completion, "done_reason": reason}
     server.script = lambda _: Reply(content="yes", last=said)
     try:
-        reply = OllamaClient(server.host, timeout=5, stall=2).chat(QUESTION)
+        reply = OllamaClient(server.host, timeout=60, stall=60).chat(QUESTION)
     except OllamaFault as fault:
         reply = fault.reply or Answer("")
     assert 0 <= reply.prompt_tokens < HUGE
@@ -67,14 +67,14 @@ def test_counts_of_a_server_fit_their_columns_or_the_call_is_a_typed_fault(
 @pytest.mark.parametrize(("said", "kept"), [(2**40, 0), (-7, 0), (2**31 - 1, 2**31 - 1), (None, 0)])
 def test_a_count_that_no_column_holds_is_unknown(server: FakeOllama, said: int | None, kept: int) -> None:
     server.script = lambda _: Reply(content="yes", last={"eval_count": said, "prompt_eval_count": said})
-    reply = OllamaClient(server.host, timeout=5, stall=2).chat(QUESTION)
+    reply = OllamaClient(server.host, timeout=60, stall=60).chat(QUESTION)
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == ("yes", kept, kept)
 
 
 def test_an_answer_nested_without_end_is_a_typed_fault(server: FakeOllama) -> None:
     server.script = lambda _: Reply(content="yes", raw=b"[" * 100_000 + b"\n")
     with pytest.raises(OllamaFault):
-        OllamaClient(server.host, timeout=5, stall=2).chat(QUESTION)
+        OllamaClient(server.host, timeout=60, stall=60).chat(QUESTION)
 
 
 LINES: dict[str, dict[str, Any]] = {

@@ -27,8 +27,8 @@ PICTURE = PlotImage("segments/5/plots/curves.png", b"\x89PNG fake")
 GOOD = Sensible()
 
 
-def advisor(fake: FakeOllama, model: str = "qwen3-vl:8b", timeout: float = 2.0) -> OllamaAdvisor:
-    return connect(fake.host, model, timeout=timeout, stall=0.3)
+def advisor(fake: FakeOllama, model: str = "qwen3-vl:8b", timeout: float = 60.0, stall: float = 60.0) -> OllamaAdvisor:
+    return connect(fake.host, model, timeout=timeout, stall=stall)
 
 
 def first(reply: Callable[[Asked], Reply], of: str = "strategist") -> Script:
@@ -177,7 +177,7 @@ def test_the_watcher_is_told_the_doubt() -> None:
 def test_a_role_that_is_left_out_is_not_asked() -> None:
     given = evidence()
     with serving() as fake:
-        alone = connect(fake.host, "qwen3-vl:8b", timeout=2.0, roles=())
+        alone = connect(fake.host, "qwen3-vl:8b", timeout=60.0, roles=())
         assert alone.review(given) is None
         assert alone.select(given) is None
         assert alone.watch(given, "collapsed at once") is None
@@ -268,8 +268,9 @@ def test_a_model_that_stays_useless_is_given_up_with_every_call_logged(fault: st
 
 @pytest.mark.parametrize(("fault", "kind"), LOST.items())
 def test_a_lost_answer_is_given_up_at_once_with_its_kind(fault: str, kind: str) -> None:
+    timeout, stall = (0.8, 0.3) if kind in ("timeout", "stall") else (60.0, 60.0)
     with serving(always(fault)) as fake, pytest.raises(AdviceFailed) as caught:
-        advisor(fake, timeout=0.8).advise(evidence())
+        advisor(fake, timeout=timeout, stall=stall).advise(evidence())
     assert [call.error.split(": ")[0] for call in caught.value.calls] == [kind]
     assert caught.value.calls[0].request
     assert "\n" not in str(caught.value)

@@ -23,7 +23,7 @@ def question(**fields: object) -> ChatRequest:
     return ChatRequest(**given)  # type: ignore[arg-type]
 
 
-def client(fake: FakeOllama, timeout: float = 5.0, stall: float = 0.3) -> OllamaClient:
+def client(fake: FakeOllama, timeout: float = 60.0, stall: float = 60.0) -> OllamaClient:
     return OllamaClient(fake.host, timeout=timeout, stall=stall)
 
 
@@ -83,14 +83,14 @@ def test_a_streamed_answer_is_put_together_and_told_as_it_grows() -> None:
 )
 def test_what_goes_wrong_is_a_fault_of_its_kind(how: dict[str, object], kind: str) -> None:
     with serving(says(**how)) as fake, pytest.raises(OllamaFault) as caught:
-        client(fake).chat(question())
+        client(fake, stall=0.3 if kind == "stall" else 60.0).chat(question())
     assert caught.value.kind == kind
     assert "\n" not in str(caught.value)
 
 
 def test_the_part_of_an_answer_that_came_is_kept_with_the_fault() -> None:
     with serving(says(content="abcdefgh", stall=2)) as fake, pytest.raises(OllamaFault) as caught:
-        client(fake).chat(question())
+        client(fake, stall=1).chat(question())
     assert isinstance(caught.value.reply, ChatReply)
     assert caught.value.reply.text == "abcd"
 
@@ -114,8 +114,8 @@ def test_a_slow_trickle_is_left_after_the_whole_time() -> None:
 
 
 def test_the_first_part_may_take_longer_than_a_silence_later() -> None:
-    with serving(says(content="abcd", delay=0.8)) as fake:
-        assert client(fake, stall=0.2).chat(question()).text == "abcd"
+    with serving(says(content="abcd", delay=1.5)) as fake:
+        assert client(fake, stall=1).chat(question()).text == "abcd"
 
 
 def test_an_answer_without_an_end_is_cut() -> None:
@@ -128,7 +128,7 @@ def test_a_port_where_nobody_listens_refuses_at_once() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"http://127.0.0.1:{free.getsockname()[1]}"
-    lost = OllamaClient(host, timeout=5, stall=1)
+    lost = OllamaClient(host, timeout=60, stall=60)
     asks: tuple[Callable[[], object], ...] = (
         lambda: lost.chat(question()), lambda: lost.card("m"), lost.loaded, lost.sizes,
     )  # fmt: skip

@@ -30,7 +30,7 @@ THINKS = ("completion", "vision", "thinking")
 
 
 def advisor(fake: FakeOllama, **how: Any) -> OllamaAdvisor:
-    return connect(fake.host, "qwen3-vl:8b", timeout=5.0, **how)
+    return connect(fake.host, "qwen3-vl:8b", timeout=60.0, **how)
 
 
 @functools.cache
@@ -78,7 +78,7 @@ def test_roles_repairs_and_the_probe_load_the_model_once() -> None:
         asked.advise(seen())
         asked.select(seen())
         asked.watch(evidence(), "collapsed at once: 0.1")
-        client = OllamaClient(fake.host, timeout=5, stall=5)
+        client = OllamaClient(fake.host, timeout=60, stall=60)
         list(probe(client, client.card("qwen3-vl:8b"), riddles(0)))
         assert len(fake.chats) == 5 + 5
         assert len(set(contexts(fake))) == 1
@@ -306,7 +306,7 @@ def test_a_proposal_goes_before_a_review_that_came_earlier() -> None:
         return GOOD(asked)
 
     with serving(script) as fake:
-        client = OllamaClient(fake.host, timeout=5, stall=5)
+        client = OllamaClient(fake.host, timeout=60, stall=60)
         asked = OllamaAdvisor(client, client.card("qwen3-vl:8b"))
         given = evidence()
         questions = [

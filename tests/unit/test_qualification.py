@@ -38,7 +38,7 @@ def fails(plots: int, decisions: int) -> Script:
 def test_a_model_is_tested_once_before_it_is_first_asked_and_its_outcome_kept_by_its_digest() -> None:
     model = Model()
     with serving(None, model) as fake:
-        first = make("auto", host=fake.host, model=model.name, timeout=5)
+        first = make("auto", host=fake.host, model=model.name, timeout=60)
         assert "it is tested before it is first asked" in first.reason
         assert first.advise(evidence()).advisor == "ollama"
         first.advise(evidence(step=25))
@@ -46,18 +46,18 @@ def test_a_model_is_tested_once_before_it_is_first_asked_and_its_outcome_kept_by
         assert roles[:8] == ["probe"] * 8
         assert "probe" not in roles[8:]
         assert "reads 5 of 5 plots, decides 3 of 3 cases" in first.reason
-        make("auto", host=fake.host, model=model.name, timeout=5).advise(evidence())
+        make("auto", host=fake.host, model=model.name, timeout=60).advise(evidence())
         assert [asked.role for asked in fake.chats].count("probe") == 8
         assert len({json.dumps(load) for load in fake.loads}) == 1, "the test loads the model as the run does"
     with serving(None, Model()) as other:
-        make("auto", host=other.host, model=model.name, timeout=5).advise(evidence())
+        make("auto", host=other.host, model=model.name, timeout=60).advise(evidence())
         assert [asked.role for asked in other.chats].count("probe") == 8, "other weights under the same name"
 
 
 @pytest.mark.parametrize(("plots", "decisions"), [(3, 0), (0, 2)])
 def test_below_the_mark_auto_has_the_rules_and_says_so(plots: int, decisions: int) -> None:
     with serving(fails(plots, decisions), model := Model()) as fake:
-        advisor = make("auto", host=fake.host, model=model.name, timeout=5)
+        advisor = make("auto", host=fake.host, model=model.name, timeout=60)
         assert advisor.name == "ollama"
         assert advisor.advise(evidence()).advisor == "rules"
         assert advisor.name == "rules"
@@ -65,19 +65,19 @@ def test_below_the_mark_auto_has_the_rules_and_says_so(plots: int, decisions: in
         assert "the rules advisor is used instead" in advisor.reason
         assert advisor.select(evidence()) is None
         assert {asked.role for asked in fake.chats} == {"probe"}
-        later = make("auto", host=fake.host, model=model.name, timeout=5)
+        later = make("auto", host=fake.host, model=model.name, timeout=60)
         assert later.name == "rules"
         assert len(fake.chats) == 8
 
 
 def test_at_the_mark_a_model_is_asked() -> None:
     with serving(fails(2, 1), model := Model()) as fake:
-        assert make("auto", host=fake.host, model=model.name, timeout=5).advise(evidence()).advisor == "ollama"
+        assert make("auto", host=fake.host, model=model.name, timeout=60).advise(evidence()).advisor == "ollama"
 
 
 def test_below_the_mark_a_model_that_was_asked_for_is_asked_with_a_warning() -> None:
     with serving(fails(5, 3), model := Model()) as fake:
-        advisor = make("ollama", host=fake.host, model=model.name, timeout=5)
+        advisor = make("ollama", host=fake.host, model=model.name, timeout=60)
         assert advisor.advise(evidence()).advisor == "ollama"
     assert "its advice may be worth nothing" in advisor.reason
 
@@ -92,7 +92,7 @@ def test_a_call_that_fails_says_nothing_of_the_model_and_it_is_tested_again() ->
         return GOOD(asked)
 
     with serving(script, model := Model()) as fake:
-        advisor = make("auto", host=fake.host, model=model.name, timeout=5)
+        advisor = make("auto", host=fake.host, model=model.name, timeout=60)
         with pytest.raises(AdviceFailed, match="could not be tested: http 500: runner died") as caught:
             advisor.advise(evidence())
         assert caught.value.calls[0].model == model.name
