@@ -23,6 +23,9 @@ from llmzero_tui.widgets.keybar import KeyBar
 PAINT_SECONDS = 1 / 250
 """The least time between two paints."""
 
+NEEDS_SECONDS = 4.0
+"""How long it stands on the screen what a key needs."""
+
 
 def _of_part(attribute: str, action: str) -> Callable[[Any], None]:
     """An action of a screen that a part of it does."""
@@ -37,6 +40,8 @@ class KeyedScreen(Screen[None]):
     kind: ClassVar[str] = ""
     PARTS: ClassVar[dict[str, type]] = {}
     _painter: Timer | None = None
+    _needs: tuple[str, float] = ("", 0.0)
+    """What was last said that a key needs, and until when it stands on the screen."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -62,9 +67,11 @@ class KeyedScreen(Screen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """A key that nothing took: where its action cannot be done now, say what it needs."""
-        if words := lacking(event.key, self.context(), look(self).keymap):
-            self.app.clear_notifications()
-            self.notify(words, severity="warning", timeout=4, markup=False)
+        words = lacking(event.key, self.context(), look(self).keymap)
+        said, until = self._needs
+        if words and (words != said or event.time > until):
+            self._needs = words, event.time + NEEDS_SECONDS
+            self.notify(words, severity="warning", timeout=NEEDS_SECONDS, markup=False)
 
     @on(Worker.StateChanged)
     def _worker_ended(self, event: Worker.StateChanged) -> None:

@@ -151,19 +151,21 @@ def test_no_word_is_said_about_a_key_that_does_something() -> None:
     assert lacking("Q", CONTEXTS[0]) == ""
 
 
-async def test_a_key_that_can_do_nothing_says_what_it_needs(runs: Path) -> None:
+async def test_a_key_that_can_do_nothing_says_once_what_it_needs(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmzero_tui.screens.base.NEEDS_SECONDS", 600.0)
     app = app_on(runs / "knights-00", runs)
+    said = {
+        "B": "Budget: needs a running engine",
+        "x": "Prune: needs a running engine, and a node below the root that is not pruned",
+        "c": "Compare: needs at least two marks",
+    }
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.snapshot, "the run that is over")
-        for key, words in (
-            ("B", "Budget: needs a running engine"),
-            ("x", "Prune: needs a running engine, and a node below the root that is not pruned"),
-            ("c", "Compare: needs at least two marks"),
-        ):
-            await pilot.press(key)
-            await until(pilot, lambda: app._notifications, f"a word about {key}")
-            assert [notice.message for notice in app._notifications] == [words]
-            assert isinstance(app.screen, RunScreen)
+        told: list[str] = []
+        monkeypatch.setattr(app, "notify", lambda words, **how: told.append(words))
+        await pilot.press(*"BBBxxcc")
+        assert told == list(said.values())
+        assert isinstance(app.screen, RunScreen)
         await pilot.press("slash", *"Bxc")
         assert app.screen.query_one("#filter", Input).value == "Bxc"
-        assert [notice.message for notice in app._notifications] == [words]
+        assert told == list(said.values())
