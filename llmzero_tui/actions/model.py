@@ -61,7 +61,7 @@ class Action:
         keys: plain keys; the first one is shown. None: only in the palette.
         label: for the footer. help: one sentence. group: heading in the help.
         screens: where it exists ("*": everywhere). rank: order in the footer, 0 = never there.
-        needs: what the guard asks for, in words, told where its key does nothing; "" where no word is lost about it.
+        needs: what the guard asks for, in words, shown where its key does nothing; "" shows nothing.
     """
 
     id: str

@@ -48,8 +48,10 @@ def replay_schedule(options: argparse.Namespace) -> int:
     )  # fmt: skip
     seeds = _seeds(strategy, options)
     base = replay.run_file(strategy, changes)
-    task, space = _target(_config(base))
-    parameters = _carried(strategy, base, changes, task, space)
+    target = _config(base)
+    task = _task(target)
+    space = target.build_space(task.space())
+    parameters = _carried(strategy, _config(strategy.run_file | {"task": base["task"]}), target, task, space, changes)
     cells = list(plans.cells(replay.plan(strategy, base, replay.schedule(strategy, parameters), seeds, space)))
     results = options.runs_dir / f"{cells[0].plan}.jsonl"
     announcement = () if options.json else _announcement(recorded, strategy, cells, parameters)
@@ -57,7 +59,7 @@ def replay_schedule(options: argparse.Namespace) -> int:
         emit(*([to_json([_as_dict(each) for each in parameters])] if options.json else announcement))
         return 0
     remarks(*announcement)
-    jobs = options.jobs or at_once(_config(base), changes)
+    jobs = options.jobs or at_once(target, changes)
     tell_left_out(results)
     code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
     standing = records.standing(cells, records.load(results))
@@ -120,18 +122,16 @@ def _factor(text: str) -> tuple[str, float]:
 # ---- how it is carried over ---------------------------------------------------------------------------------------
 
 
-def _target(config: RunConfig) -> tuple[Task, Space]:
+def _task(config: RunConfig) -> Task:
     try:
-        task = task_loading.load(config.task.name)
+        return task_loading.load(config.task.name)
     except (TaskNotFound, TaskError) as error:
         raise UserError(f"task.name: {error}") from error
-    return task, config.build_space(task.space())
 
 
 def _carried(
-    strategy: StrategyFile, base: dict[str, Any], changes: TargetChanges, task: Task, space: Space
+    strategy: StrategyFile, source: RunConfig, target: RunConfig, task: Task, space: Space, changes: TargetChanges
 ) -> list[CarriedParameter]:
-    source, target = _config(strategy.run_file | {"task": base["task"]}), _config(base)
     target_path = find_model(target.model.path, task)  # a directory that is not there is a mistake
     models = (_model(strategy.base, task), _model(target_path, task))
     return replay.carried(
