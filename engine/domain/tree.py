@@ -316,14 +316,14 @@ class Tree:
         A segment that only goes on (KEEP, CURRICULUM, ANNEAL) keeps its parent's reference; a change to
         "branch point" moves it.
         """
-        transition = self._nodes[node_id].transition
-        if transition is None or transition.reference is KLReference.BASE:
-            return None
-        if transition.intent.continues or transition.intent is Intent.ANNEAL:
-            inherited = self.reference(transition.parent)
-            if inherited is not None:
-                return inherited
-        return None if transition.parent == self._root else (transition.parent, transition.step)
+        place = None
+        while (edge := self._nodes[node_id].transition) is not None and edge.reference is not KLReference.BASE:
+            if edge.parent != self._root:
+                place = (edge.parent, edge.step)
+            if not (edge.intent.continues or edge.intent is Intent.ANNEAL):
+                break
+            node_id = edge.parent
+        return place
 
     def depth(self, node_id: int) -> int:
         return self.subtrees.depths[node_id]

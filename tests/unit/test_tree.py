@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.score import Score
-from engine.domain.space import Intent, Transition
+from engine.domain.space import Intent, KLReference, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.calls import calls_of
 
@@ -107,6 +107,40 @@ def test_pruning_closes_everything_below() -> None:
         tree.add(child(node_id, parent))
     tree.prune(1)
     assert [n.pruned for n in tree] == [False, True, True, False]
+
+
+def line(*edges: tuple[Intent, KLReference]) -> Tree:
+    """Nodes one below the other, each from step 50 of the one before."""
+    tree = base()
+    for node_id, (intent, reference) in enumerate(edges, start=1):
+        place = Transition(node_id - 1, 50, intent, reference=reference)
+        tree.add(Node(node_id, place, {}, NodeState.FINISHED))
+    return tree
+
+
+BASE, BRANCH = KLReference.BASE, KLReference.BRANCH
+
+
+@pytest.mark.parametrize(
+    ("edges", "reference"),
+    [
+        ([(Intent.CHANGE, BASE)], None),
+        ([(Intent.CHANGE, BRANCH)], None),  # the branch point is the base
+        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH)], (1, 50)),
+        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH), (Intent.KEEP, BRANCH), (Intent.ANNEAL, BRANCH)], (1, 50)),
+        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH), (Intent.KEEP, BRANCH), (Intent.CHANGE, BRANCH)], (3, 50)),
+        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH), (Intent.KEEP, BASE), (Intent.KEEP, BRANCH)], (3, 50)),
+        ([(Intent.KEEP, BRANCH), (Intent.KEEP, BRANCH), (Intent.KEEP, BRANCH)], (1, 50)),
+    ],
+)
+def test_a_segment_that_goes_on_keeps_the_reference_of_its_parent(
+    edges: list[tuple[Intent, KLReference]], reference: tuple[int, int] | None
+) -> None:
+    assert line(*edges).reference(len(edges)) == reference
+
+
+def test_the_reference_of_a_line_of_thousands_is_found() -> None:
+    assert line(*[(Intent.KEEP, BRANCH)] * 1_500).reference(1_500) == (1, 50)
 
 
 @given(st.integers(1, 2000), st.data())
