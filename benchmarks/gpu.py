@@ -22,7 +22,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.pretrained import smollm2
-from benchmarks.real_models import HEAD, Case, Results, against_bare, measure, more_pairs, row
+from benchmarks.real_models import measure, more_pairs
+from benchmarks.real_models_plan import Case, Results
+from benchmarks.real_models_report import HEAD, against_bare, row
 from engine import own_packages
 from engine.analysis.summary import RunSummary, evaluation_share, summarise
 from engine.host import machine

@@ -22,7 +22,7 @@ import psutil
 import ray
 
 from benchmarks.overhead import BATCH_SIZE, TASK, segment_spec
-from benchmarks.real_models import ratio
+from benchmarks.real_models_report import ratio
 from engine.executors import ray_executor
 from engine.executors.base import Executor
 from engine.executors.local import LocalExecutor
