@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 
-from benchmarks import simulation
+from benchmarks import simulation_fit
 from engine.domain.parameters import Configuration
 from engine.domain.space import Space
 from engine.run import preflight
@@ -38,7 +38,7 @@ def ends(task: str, steps: int, base: float = 0.1, **changes: float) -> float:
 
 
 def test_the_shipped_fit_is_of_the_recorded_searches() -> None:
-    runs = simulation.recorded()
+    runs = simulation_fit.recorded()
     assert len(runs) == fitted().runs
     assert sum(len(stretch.scores) for run in runs for stretch in run.stretches) == fitted().scores
     assert {run.task for run in runs} == set(fitted().speeds)
@@ -46,7 +46,7 @@ def test_the_shipped_fit_is_of_the_recorded_searches() -> None:
 
 @pytest.mark.parametrize("task", sorted(fitted().speeds))
 def test_a_world_ends_where_the_recorded_constant_runs_of_its_task_did(task: str) -> None:
-    for run in simulation.recorded():
+    for run in simulation_fit.recorded():
         if run.task == task and run.strategy == "fixed":
             late = fmean(accuracy_of(seen.x) for seen in run.stretches[0].scores[-8:])
             assert ends(task, run.steps, run.base.value) == pytest.approx(late, abs=0.1)
