@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
@@ -21,9 +21,8 @@ from llmzero_tui import plots
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.agents import AgentsFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.paged import PagedScreen
 from llmzero_tui.values.calls import AgentsSnapshot, AgentsView, CallLine
-from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets import call_texts as texts
 from llmzero_tui.widgets.appearance import Appearance, look, row
 from llmzero_tui.widgets.folding import Folding
@@ -31,22 +30,17 @@ from llmzero_tui.widgets.keybar import KeyBar
 from llmzero_tui.widgets.rows import Rows
 
 
-class AgentsScreen(FeedScreen):
+class AgentsScreen(PagedScreen):
     """A list of calls over the chosen one."""
 
     kind = "agents"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("agents"),
-        Binding("tab", "turn", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("agents")
 
     def __init__(self, feed: AgentsFeed) -> None:
         super().__init__(id="agents-screen")
         self.feed = feed
         self.snapshot: AgentsSnapshot | None = None
-        self.zoomed = False
         self._view = AgentsView()
-        self._lost = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -64,18 +58,11 @@ class AgentsScreen(FeedScreen):
 
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
-    def view(self) -> AgentsView:
-        return self._view
-
     def apply(self, snapshot: AgentsSnapshot, now: datetime) -> None:
         self._lost = ""
         if snapshot.view == self._view:  # else asked otherwise meanwhile; that look is under way
             self.snapshot = snapshot
             self._show()
-
-    def lost(self, why: FeedFailure, now: datetime) -> None:
-        self._lost = why.reason
-        self._title()
 
     def look_at(self, **changes: Any) -> None:
         """Ask for other calls: from the first page and the newest of them, unless `changes` say otherwise."""
@@ -132,16 +119,9 @@ class AgentsScreen(FeedScreen):
             head, sections = texts.head(whole, appearance), texts.sections(whole, appearance)
             sheet.take(whole.line.call, (whole, appearance), head, sections, f"call {whole.line.call}")
 
-    def restyle(self) -> None:
-        super().restyle()
-        self._show()
-
     def on_resize(self) -> None:
         self._title()
         self.call_after_refresh(self._list)
-
-    def on_descendant_focus(self) -> None:
-        self.refresh_keys()
 
     def context(self) -> ActionContext:
         snapshot = self.snapshot
@@ -156,10 +136,6 @@ class AgentsScreen(FeedScreen):
     @on(Rows.Picked)
     def _picked(self, event: Rows.Picked) -> None:
         self._turn(chosen=event.number)
-
-    @on(Rows.Beyond)
-    def _beyond(self, event: Rows.Beyond) -> None:
-        self._page(event.by)
 
     def action_errors(self) -> None:
         """Only what failed, or everything."""
@@ -224,23 +200,11 @@ class AgentsScreen(FeedScreen):
         if snapshot is not None and snapshot.view == self._view and 0 <= self._view.page + by < snapshot.pages:
             self.look_at(page=self._view.page + by)
 
-    def action_next_page(self) -> None:
-        """The next rows."""
-        self._page(1)
-
-    def action_previous_page(self) -> None:
-        """The rows before."""
-        self._page(-1)
-
     def action_zoom(self) -> None:
         """The call alone, or the list again."""
         self.zoomed = not self.zoomed
         self.query_one(Rows).display = not self.zoomed
         self.query_one("#call" if self.zoomed else "#calls").focus()
-
-    def action_turn(self) -> None:
-        """Between the list and the call."""
-        self.focus_next()
 
     def action_back(self) -> None:
         """Out of the zoom; then to the run."""

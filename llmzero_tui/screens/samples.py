@@ -13,16 +13,15 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.widgets import Input, Static
 
 from llmzero_tui.actions import ActionContext, bindings
 from llmzero_tui.feeds.samples import SamplesFeed
 from llmzero_tui.format import plain
-from llmzero_tui.screens.base import FeedScreen
+from llmzero_tui.screens.paged import PagedScreen
 from llmzero_tui.values.samples import ORDERS, SPLITS, CompletionLine, SamplesSnapshot, SamplesView
-from llmzero_tui.values.snapshot import FeedFailure
 from llmzero_tui.widgets import sample_texts as texts
 from llmzero_tui.widgets.appearance import Appearance, look, row
 from llmzero_tui.widgets.keybar import KeyBar
@@ -34,22 +33,17 @@ STACKED = 116
 """Below so many columns two completions stand one over the other."""
 
 
-class SamplesScreen(FeedScreen):
+class SamplesScreen(PagedScreen):
     """A list and what is chosen in it. While comparing, the list holds the other answers to one prompt."""
 
     kind = "samples"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("samples"),
-        Binding("tab", "turn", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("samples")
 
     def __init__(self, feed: SamplesFeed, node: int | None = None) -> None:
         super().__init__(id="samples-screen")
         self.feed = feed
         self.snapshot: SamplesSnapshot | None = None
-        self.zoomed = False
         self._view = SamplesView(node)
-        self._lost = ""
         self._seen: dict[str, int] = {}
 
     def compose(self) -> ComposeResult:
@@ -72,9 +66,6 @@ class SamplesScreen(FeedScreen):
 
     # ---- snapshots --------------------------------------------------------------------------------------------------
 
-    def view(self) -> SamplesView:
-        return self._view
-
     def apply(self, snapshot: SamplesSnapshot, now: datetime) -> None:
         self._lost = ""
         if snapshot.view != self._view:
@@ -84,10 +75,6 @@ class SamplesScreen(FeedScreen):
             snapshot = replace(snapshot, view=self._view)
         self.snapshot = snapshot
         self._show()
-
-    def lost(self, why: FeedFailure, now: datetime) -> None:
-        self._lost = why.reason
-        self._title()
 
     def look_at(self, **changes: Any) -> None:
         """Ask for another list: from its first page and its first row, unless `changes` say otherwise."""
@@ -167,10 +154,6 @@ class SamplesScreen(FeedScreen):
         if self.query_one("#against").display != comparing:
             self._arrange()
 
-    def restyle(self) -> None:
-        super().restyle()
-        self._show()
-
     # ---- layout -----------------------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
@@ -186,9 +169,6 @@ class SamplesScreen(FeedScreen):
         self.query_one("#reading").set_class(width < NARROW, "-stacked")
         self.query_one("#reading").set_class(comparing, "-comparing")
         self.query_one("#texts").set_class(width < (NARROW if self.zoomed else STACKED), "-stacked")
-
-    def on_descendant_focus(self) -> None:
-        self.refresh_keys()
 
     def context(self) -> ActionContext:
         snapshot = self.snapshot
@@ -207,10 +187,6 @@ class SamplesScreen(FeedScreen):
             self._turn(other=event.number)
         else:
             self._turn(chosen=event.number)
-
-    @on(Rows.Beyond)
-    def _beyond(self, event: Rows.Beyond) -> None:
-        self._page(event.by)
 
     @on(Input.Changed, "#search")
     def _searched(self, event: Input.Changed) -> None:
@@ -323,14 +299,6 @@ class SamplesScreen(FeedScreen):
         else:
             self._turn(page=snapshot.page + by, chosen=None)
 
-    def action_next_page(self) -> None:
-        """The next rows."""
-        self._page(1)
-
-    def action_previous_page(self) -> None:
-        """The rows before."""
-        self._page(-1)
-
     def action_copy(self) -> None:
         """The completion that is read; while comparing, both."""
         shown = (self.snapshot.full, self.snapshot.other) if self.snapshot is not None else ()
@@ -344,10 +312,6 @@ class SamplesScreen(FeedScreen):
         self.zoomed = not self.zoomed
         self._arrange()
         self.query_one("#sample" if self.zoomed else "#samples").focus()
-
-    def action_turn(self) -> None:
-        """Between the list and the texts."""
-        self.focus_next()
 
     def action_back(self) -> None:
         """Out of the search, of the zoom, of comparing; then to the run."""
