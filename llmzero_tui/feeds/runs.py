@@ -168,8 +168,10 @@ def _begun(path: Path) -> datetime | None:
 
 Print = tuple[int, ...]
 Headers = dict[Path, tuple[Print, RunRow]]
-TIMES = ("created", "ended")
-SCORES = ("best", "test")
+TIMES, SCORES = (
+    tuple(f.name for f in fields(RunRow) if f.type == f"{kind.__name__} | None") for kind in (datetime, ShownScore)
+)
+"""What JSON has no value for."""
 SHAPE = [f"{f.name}: {f.type}" for kind in (RunRow, ShownScore) for f in fields(kind)]
 """What a header is made of: headers of another shape are of another version."""
 MOST_HEADERS = 5000

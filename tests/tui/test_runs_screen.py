@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,13 @@ from textual.widgets import Input, Static
 from engine.run.rundir import Holder, RunDirectory, RunLock
 from engine.store.reader import Reader, open_run
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.feeds.runs import RunsFeed
+from llmzero_tui.feeds.runs import RunsFeed, recall, remember
 from llmzero_tui.screens.dialogs import AskText
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.runs import SORTS, RunsScreen
 from llmzero_tui.user.places import state_dir
-from llmzero_tui.values.snapshot import UNREAD, RunsSnapshot
+from llmzero_tui.values.nodes import ShownScore
+from llmzero_tui.values.snapshot import UNREAD, RunRow, RunsSnapshot
 from llmzero_tui.widgets.runs_table import RunsTable, columns_for
 from tests.tui import sample_run
 from tests.tui.conftest import app_on, until
@@ -313,6 +316,22 @@ def test_the_next_start_opens_only_what_changed(runs: Path) -> None:
     sample_run.build(runs, name="knights-00", state="failed")
     RunsFeed(runs, lambda: sample_run.NOW, counting(opened)).read()
     assert opened == ["knights-00"]
+
+
+def test_a_remembered_header_is_the_one_that_was_read(tmp_path: Path) -> None:
+    score = ShownScore(0.5, 0.4, 0.6, 256, node=7, step=50, policy="soup")
+    read = RunRow(
+        tmp_path / "full", "full", "finished", "knights", "base", "rules", "idle", "the budget is spent", nodes=9,
+        best=score, test=replace(score, n=1024), reranked=replace(score, value=0.55), decision="over #3", steps=300,
+        limit=400, spent=0.75, wall_seconds=61.5, created=datetime(2026, 3, 2, 10, 0, 1, 5), ended=sample_run.NOW,
+        gate="auto", budget={"steps": 400, "minutes": 4.5}, trainer_seconds=40.0, evaluation_seconds=9.5,
+        waiting_seconds=1.5,
+    )  # fmt: skip
+    unset = {each.name for each in fields(RunRow) if getattr(read, each.name) == each.default}
+    assert unset == {"live", "activity"}, "only what is not remembered"
+    headers = {read.path: ((1, 2, 3), read)}
+    remember(tmp_path, headers)
+    assert recall(tmp_path) == headers
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"shape": [], "runs": []}', '{"runs": [[1, 2, 3]]}'])
