@@ -47,7 +47,25 @@ SELECT (SELECT sum(trained_steps) FROM nodes) AS steps, (SELECT sum(trainer_seco
     (SELECT count(*) FROM nodes WHERE trained_steps > 0) AS segments
 """
 
+STEERED = """
+SELECT DISTINCT kind FROM commands JOIN command_results USING (command_id)
+WHERE state = 'done' AND kind NOT IN ('annotate', 'pause', 'resume', 'stop')
+UNION SELECT DISTINCT kind FROM events WHERE kind = 'edited'
+ORDER BY kind
+"""
+"""What a human changed: commands that were carried out, and edits of the run file between two engines."""
+
 EVALUATIONS = "SELECT * EXCLUDE (path, ts, seq) FROM evaluations ORDER BY seq"
+
+
+def check_not_steered(run_dir: Path) -> None:
+    """Raises Fault where a human changed how a run trains: it is no measurement of what the plan describes."""
+    changed = ask_run(run_dir, lambda reader: [row["kind"] for row in reader.rows(STEERED)])
+    if changed:
+        raise Fault(
+            f"its run was steered by hand ({', '.join(changed)}), so it is not recorded; rename {run_dir} to keep it, "
+            "or delete it, and the cell is run again"
+        )
 
 
 def collect(run_dir: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tasks.base import TaskError, TaskNotFound
 SIZES = {"validation_prompts": 256, "rerank_prompts": 512, "test_prompts": 1024}
 """Prompts that a comparison asks where its plan says nothing: the same of every strategy, whatever time they take."""
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,23}$"
+LONGEST_NAME = 64
 AWAY = 10_000
 """Between the seed of a search and those of its replays."""
 OWN = {
@@ -34,6 +35,7 @@ OWN = {
     "task.name": "`tasks` names them",
     "search.seed": "`seeds` names them",
     "search.strategy": "[strategies.LABEL] strategy names it",
+    "gate": "nobody waits for a cell, so its gate is open",
 }
 """Keys of a run file that a plan sets itself, and from what."""
 
@@ -59,7 +61,8 @@ class StrategyEntry(RunFileSection):
     @property
     def references(self) -> list[str]:
         """Labels in `against`; none where it says nothing."""
-        return self.against if isinstance(self.against, list) else [self.against] if self.against else []
+        given = self.against if isinstance(self.against, list) else [self.against]
+        return list(dict.fromkeys(filter(None, given)))
 
 
 class ComparisonPlan(RunFileSection):
@@ -146,14 +149,17 @@ class ComparisonCell:
     @cached_property
     def settings_hash(self) -> str:
         """Of everything the plan says about this cell but the seed: cells of another hash are not comparable."""
-        text = json.dumps(self.settings, sort_keys=True, default=str)  # a date, which no run file takes
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        return _digest(self.settings)
 
     @property
     def run_name(self) -> str:
-        """Name of the run's directory."""
+        """Name of the run's directory, of at most 64 characters: of another cell it is another."""
         task = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.task.partition(":")[0]).stem).strip("._-")[:16]
-        return f"{self.plan[:12].rstrip('-._')}-{task}-{self.strategy}-{self.seed}-{self.settings_hash[:6]}"[:64]
+        name = f"{self.plan[:12].rstrip('-._')}-{task}-{self.strategy}-{self.seed}-{self.settings_hash[:6]}"
+        if len(name) <= LONGEST_NAME:
+            return name
+        whole = _digest([self.plan, *self.key, self.settings_hash])
+        return f"{name[: LONGEST_NAME - len(whole) - 1]}-{whole}"
 
     def config(self) -> RunConfig:
         """The run file. Raises UserError: one line with the cell, the key and what is allowed."""
@@ -177,7 +183,7 @@ def load(path: Path) -> ComparisonPlan:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not TOML: {one_line(str(error))}") from error
-    data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:24])
+    data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:24])
     try:
         plan = ComparisonPlan.model_validate(data)
     except ValidationError as error:
@@ -187,6 +193,12 @@ def load(path: Path) -> ComparisonPlan:
             if _has(table, key):
                 raise UserError(f"{path}: [{short_name(name)}] {key}: a plan sets it itself; {where}")
     return plan
+
+
+def _digest(value: object) -> str:
+    """Ten hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, default=str)  # a date, which no run file takes
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _has(table: Mapping[str, Any], key: str) -> bool:

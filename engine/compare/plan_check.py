@@ -46,9 +46,8 @@ def check_runs(cells: Sequence[ComparisonCell], runs_dir: Path) -> None:
         except UserError as error:
             raise UserError(f"{cell.title}: {error}") from error
     for cell in {cell.task: cell for cell in reversed(cells)}.values():
-        another = {"name": f"{cell.run_name[:57]}-check"}  # its run may exist, to be resumed
-        config = cell.config().model_copy(update=another)
-        _refuse(cell, preflight.check(preflight.resolve(config), runs_dir).errors)
+        report = preflight.check(preflight.resolve(cell.config()), runs_dir, new=False)  # it may exist, to be resumed
+        _refuse(cell, report.errors)
 
 
 def _task(cell: ComparisonCell, *, run_code: bool) -> Task | None:

@@ -37,6 +37,7 @@ OWN = {
     "search.segment_steps": "segments end where stages do",
     "search.comparator": "a schedule is trained as it is",
     "advisor": "nobody is asked",
+    "gate": "nobody waits for a replay, so its gate is open",
 }
 """Keys of a run file that a replay sets itself, and what to do instead."""
 SAMPLED_PROMPTS = 64

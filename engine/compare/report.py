@@ -45,7 +45,7 @@ class ComparisonReport:
     """A plan's cells with what was measured of them.
 
     Attributes:
-        references: strategy → the strategies it is held against, where that is not the plan's first.
+        references: strategy → the strategies it is held against; where none is named, the first of the cells'.
         replayed: what was measured of the replays of these cells; None where the plan wants none.
     """
 
@@ -59,8 +59,17 @@ class ComparisonReport:
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
         """Which strategy is held against which: the reference, then the other."""
-        references = {s: self.references.get(s) or self.strategies[:1] for s in self.strategies}
-        return [(reference, s) for s, those in references.items() for reference in those if reference != s]
+        here = self.strategies
+        return [(reference, s) for s in here for reference in self._held_against(s) if reference in here]
+
+    @property
+    def lacking(self) -> list[str]:
+        """Strategies that others are to be held against, and that have no cell here."""
+        wanted = {reference for s in self.strategies for reference in self._held_against(s)}
+        return sorted(wanted.difference(self.strategies))
+
+    def _held_against(self, strategy: str) -> list[str]:
+        return [each for each in self.references.get(strategy) or self.strategies[:1] if each != strategy]
 
     @cached_property
     def tasks(self) -> list[str]:
@@ -120,7 +129,7 @@ class ComparisonReport:
             task: max(len([c for c in self.cells if (c.task, c.strategy) == (task, s)]) for s in self.strategies)
             for task in self.tasks
         }
-        header = ("strategy", *(f"{task} (up to {planned[task]} seeds)" for task in self.tasks))
+        header = ("strategy", *(f"{task} (up to {counted(planned[task], 'seed')})" for task in self.tasks))
         return note, header, tuple(rows)
 
     def _replays(self) -> Body:
@@ -241,7 +250,8 @@ class PlannedComparison:
         lines = records.load(self.results)
         standing = records.standing(self.cells, lines)
         replayed = records.standing(self.replays(standing), lines) if self.plan.replays else None
-        against = {label: entry.references for label, entry in self.plan.strategies.items()}
+        first = list(self.plan.strategies)[:1]
+        against = {label: entry.references or first for label, entry in self.plan.strategies.items()}
         return ComparisonReport(self.plan.name, command, self.cells, standing, against, replayed)
 
 
@@ -307,6 +317,8 @@ def summary(report: ComparisonReport) -> Iterator[str]:
     if standing.stale:
         stale = sorted({"/".join(map(str, cell_key(line))) for line in standing.stale})
         yield f"Stale, left out (other settings than the plan's now): {', '.join(stale)}."
+    if report.lacking:
+        yield f"Nothing is held against {', '.join(report.lacking)}: no cell of it is among these."
     again = report.replayed.pending if report.replayed else ()
     missing = [counted(len(each), word) for each, word in ((standing.pending, "run"), (again, "replay")) if each]
     if missing:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.analysis.reported import read_header
+from engine.analysis.summary import FINAL_STATES
 from engine.compare import records
-from engine.compare.collect import collect
+from engine.compare.collect import check_not_steered, collect
 from engine.compare.plan import ComparisonCell
 from engine.compare.revision import revision
 from engine.errors import Fault, UserError
@@ -132,7 +133,11 @@ class ComparisonRunner:
         self.tell(f"{how} {cell.title}: {directory.path}")
 
     def _bring_to_life(self, cell: ComparisonCell, directory: RunDirectory) -> str:
-        """Start, resume or find the engine of a cell; what was done, in a word."""
+        """Start, resume or find the engine of a cell; what was done, in a word.
+
+        Raises UserError where the directory is the run of another cell, or of other settings.
+        """
+        _check_note(cell, directory)
         if directory.holder() or (state := _state(directory)) == "finished":
             return "found"
         if state:
@@ -179,7 +184,8 @@ class ComparisonRunner:
         try:
             state = _state(each.directory)
             if state != "finished":
-                raise Fault(f"its run ended {state or 'before it began'}; see {each.directory.log}")
+                raise Fault(f"{_how_it_ended(state)}; see {each.directory.log}")
+            check_not_steered(each.directory.path)
             line = collect(each.directory.path)
         except (Fault, UserError) as error:
             self._fail(each.cell, str(error))
@@ -266,6 +272,22 @@ def _state(directory: RunDirectory) -> str:
         return ""
 
 
+def _how_it_ended(state: str) -> str:
+    """Of a run without an engine that is not finished."""
+    if not state:
+        return "its run ended before it began"
+    return f"its run {state}" if state in FINAL_STATES else "its engine died, and the same command resumes the run"
+
+
+def _check_note(cell: ComparisonCell, directory: RunDirectory) -> None:
+    """Raises UserError where a run is noted as that of another cell; one without a whole note is taken for the cell's,
+    after which it is called."""
+    note = _note(directory)
+    if note and (note.get("cell"), note.get("settings_hash")) != (list(cell.key), cell.settings_hash):
+        known = "/".join(map(str, note.get("cell") or ["another"]))
+        raise UserError(f"{directory.path} is the run of {known}, or of other settings: delete it, or rename it")
+
+
 def _note_revision(cell: ComparisonCell, directory: RunDirectory) -> None:
     revisions = _revisions(directory)
     now = revision()
@@ -276,10 +298,16 @@ def _note_revision(cell: ComparisonCell, directory: RunDirectory) -> None:
 
 
 def _revisions(directory: RunDirectory) -> list[str]:
+    return list(map(str, _note(directory).get("revisions", ())))
+
+
+def _note(directory: RunDirectory) -> dict[str, Any]:
+    """What NOTE says; {} where there is none, or a crash cut it off."""
     try:
-        return [str(each) for each in json.loads((directory.path / NOTE).read_text(encoding="utf-8"))["revisions"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        note = json.loads((directory.path / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def _duration(seconds: float) -> str:

@@ -41,8 +41,10 @@ TRL_SECONDS = 120.0
 """For a process that imports TRL; some seconds on a quiet machine."""
 
 
-def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None) -> CheckReport:
-    """Look at everything a run needs; `say` hears how far it is where that takes long."""
+def check(
+    config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda line: None, *, new: bool = True
+) -> CheckReport:
+    """Look at everything a run needs; `say` hears how far it is where that takes long. `new`: its name must be free."""
     config = evaluation_sizes.settled(config)
     findings: list[CheckFinding] = []
     task, prompts = task_check.look(config, findings, say)
@@ -58,7 +60,8 @@ def check(config: RunConfig, runs_dir: Path, say: Callable[[str], None] = lambda
     findings += _batch(config, space)
     findings += executor_check.look(config, here)
     findings += memory_check.memory(config, sizes, here) if sizes else ()
-    findings += _directory(config, runs_dir)
+    findings += _directory(runs_dir)
+    findings += _name(config, runs_dir) if new else ()
     findings.append(memory_check.disk(config, sizes, runs_dir))
     findings += _few_bits(config, here)
     findings += _tracking(config)
@@ -187,7 +190,7 @@ def _scoring(config: RunConfig) -> CheckFinding:
     return CheckFinding("ok", "scoring", f"{sizes.validation_prompts} prompts steer{look}; {ends}{sampled}")
 
 
-def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
+def _directory(runs_dir: Path) -> Iterator[CheckFinding]:
     existing = next(each for each in (runs_dir.absolute(), *runs_dir.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield CheckFinding(
@@ -196,6 +199,9 @@ def _directory(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
         return
     if reason := lacks_locks(existing):
         yield CheckFinding("error", "runs directory", f"{existing}: {reason}")
+
+
+def _name(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
     if (runs_dir / config.name).exists():
         yield CheckFinding(
             "error",

@@ -47,7 +47,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] == "missing":
         line = f"{key} is missing"
     elif key == "name" and first["type"] == "string_pattern_mismatch":
-        line = f"name = {short(first['input'])}: letters, digits, '.', '_' and '-' are allowed, at most 64"
+        line = f"name = {short(first['input'])}: {_of_name(first)}"
     elif first["type"] in ("model_type", "dict_type"):
         line = f"{key} = {given(first['input'])}: must be a table, [{key}]"
     else:
@@ -63,6 +63,12 @@ def given(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return short(str(value) if isinstance(value, date | time) else value)
+
+
+def _of_name(error: ErrorDetails) -> str:
+    """What a name may be, from a pattern such as ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$."""
+    most = int(str(error["ctx"]["pattern"]).rpartition(",")[2].partition("}")[0]) + 1
+    return f"letters, digits, '.', '_' and '-' are allowed, the first a letter or a digit, at most {most}"
 
 
 _ANY = "a number, a text, true or false"

@@ -33,6 +33,7 @@ class ActionContext:
     comparing: bool = False
     pictures: bool = False
     found: bool = False
+    tasks: int = 0
 
     @property
     def training(self) -> bool:

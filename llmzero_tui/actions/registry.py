@@ -24,6 +24,7 @@ PLOTS = ("run", "compare")
 EVIDENCE = ("evidence",)
 
 ENGINE = "a running engine"
+CURVE = "a curve"
 PROPOSAL = f"{ENGINE}, and a selected proposal that has not started"
 """What actions need, in words."""
 
@@ -86,7 +87,7 @@ REGISTRY: tuple[Action, ...] = (
     Action("next_metric", ("right_square_bracket",), "Metric", "Plot the next metric", "Look", ("compare",),
            lambda c: c.plotted, 1, palette=False),
     Action("zoom_in", ("plus", "equals_sign"), "Zoom in", "Show half the range of the plot, in more detail", "Look",
-           ("compare", "evidence"), lambda c: c.plotted, 4),
+           ("compare", "evidence"), lambda c: c.plotted, 4, needs=CURVE),
     Action("axis", ("u",), "Axis", "Plot against steps, or against training time (pauses excluded)",
            "Look", ("compare",), lambda c: c.plotted, 6),
     Action("smoothing", ("s",), "Smoothing", "Plot the average, the raw values, or both", "Look", ("compare",),
@@ -109,7 +110,7 @@ REGISTRY: tuple[Action, ...] = (
     Action("zoom_in", ("plus", "equals_sign"), "Zoom in", "Show half the range of the plot, in more detail", "Look",
            RUN, lambda c: c.plotted),
     Action("zoom_out", ("minus",), "Zoom out", "Show twice the range of the plot", "Look", (*PLOTS, "evidence"),
-           lambda c: c.plotted),
+           lambda c: c.plotted, needs=CURVE),
     Action("everything", ("0",), "Reset zoom", "Show the whole trajectory in the plot", "Look", PLOTS,
            lambda c: c.plotted),
     Action("parent", ("p",), "Parent", "Show or hide the parent's curve after the branch point, in grey", "Look", RUN,
@@ -139,22 +140,21 @@ REGISTRY: tuple[Action, ...] = (
            "Export", RUN, lambda c: bool(c.state), 15),
     # a comparison
     Action("open", ("enter",), "Open", "Open the run of the row, where there is one", "Evidence", EVIDENCE,
-           lambda c: c.chosen, 1),
-    Action("next_table", ("n",), "Next table", "The next table", "Evidence", EVIDENCE, lambda c: c.plotted, 2),
-    Action("previous_table", ("p",), "Previous table", "The previous table", "Evidence", EVIDENCE,
-           lambda c: c.plotted),
+           lambda c: c.chosen, 1, needs="a row that has a run"),
+    Action("next_table", ("n",), "Next table", "The next table", "Evidence", EVIDENCE, lambda c: c.found, 2),
+    Action("previous_table", ("p",), "Previous table", "The previous table", "Evidence", EVIDENCE, lambda c: c.found),
     Action("next_task", ("right_square_bracket",), "Task", "Plot the next task", "Evidence", EVIDENCE,
-           lambda c: c.plotted, 3),
+           lambda c: c.tasks > 1, 3, needs="a second task"),
     Action("previous_task", ("left_square_bracket",), "Previous task", "Plot the previous task", "Evidence", EVIDENCE,
-           lambda c: c.plotted),
+           lambda c: c.tasks > 1, needs="a second task"),
     Action("axis", ("u",), "Axis", "Plot against trainer seconds, GRPO steps or generated tokens", "Evidence",
-           EVIDENCE, lambda c: c.plotted, 6),
+           EVIDENCE, lambda c: c.plotted, 6, needs=CURVE),
     Action("strategies", ("s",), "Strategies", "Plot the next strategies beside the plan's first one", "Evidence",
-           EVIDENCE, lambda c: c.pages, 5),
+           EVIDENCE, lambda c: c.pages, 5, needs="more curves than the plot shows"),
     Action("everything", ("0",), "Reset zoom", "Show the whole curves in the plot", "Evidence", EVIDENCE,
-           lambda c: c.plotted),
+           lambda c: c.plotted, needs=CURVE),
     Action("zoom", ("z",), "Zoom", "Show the plot full screen, or return", "Evidence", EVIDENCE,
-           lambda c: c.plotted, 7),
+           lambda c: c.plotted, 7, needs=CURVE),
     # runs and SQL
     Action("open", ("enter",), "Open", "Open the run", "Runs", ("runs",), lambda c: c.runs > 0, 1),
     Action("filter", ("slash",), "Filter", "Show only runs whose name, task or state contains this text", "Runs",

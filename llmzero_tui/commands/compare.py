@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from engine.compare import plan as plans
 from engine.compare import plan_check, records
@@ -33,10 +35,9 @@ def compare(options: argparse.Namespace) -> int:
     if options.screen:
         _refuse_beside_screen(options)
     plan = plans.load(options.file)
-    cells = [cell for cell in plans.cells(plan) if _wanted(cell, options.only)]
-    if not cells:
-        raise UserError(f"{options.file}: no cell is named {', '.join(options.only)}; --list shows the cells")
+    cells = _wanted(list(plans.cells(plan)), options.only or [], options.file)
     results = options.results or options.file.with_suffix(".jsonl")
+    _refuse_the_same("--results", results, {"the plan": options.file})
     refuse_files_of_runs(results)
     tell_left_out(results)
     if options.screen or options.report or options.to or options.list:
@@ -45,12 +46,16 @@ def compare(options: argparse.Namespace) -> int:
     if options.screen:
         return _screen(options, comparison)
     if options.report or options.to:
-        return _report(options, comparison.report(_command(options)))
+        return _report(options, comparison)
     if options.list:
         return _list(comparison, as_json=options.json)
+    if plan.replays:
+        note(f"each cell is followed by up to {counted(plan.replays, 'replay')}, once all cells are done")
     code = work_off(cells, options.runs_dir, results, jobs=options.jobs, nice=options.nice, keep=options.keep)
     if again := comparison.replays(comparison.standing()):
-        code |= work_off(again, options.runs_dir, results, jobs=options.jobs, nice=0, keep=options.keep)  # nice already
+        code |= work_off(  # nice already
+            again, options.runs_dir, results, jobs=options.jobs, nice=0, keep=options.keep, cell_word="replay"
+        )
     return code
 
 
@@ -76,10 +81,20 @@ def _screen(options: argparse.Namespace, comparison: PlannedComparison) -> int:
     return show_screens(options.runs_dir, ascii=options.ascii, first=evidence)
 
 
-def _wanted(cell: ComparisonCell, only: list[str] | None) -> bool:
-    """`only` are titles or parts of them: "ladder", "ladder/ours", "ours", "101"."""
-    parts = set(cell.title.split("/"))
-    return not only or any(set(each.split("/")) <= parts for each in only)
+def _wanted(cells: Sequence[ComparisonCell], only: Sequence[str], file: Path) -> list[ComparisonCell]:
+    """The cells that `only` names by their titles or parts of them: "ladder", "ladder/ours", "ours", "101"; all where
+    it names none. Raises UserError for a name of no cell."""
+    named = {each: {c.key for c in cells if set(each.split("/")) <= set(c.title.split("/"))} for each in only}
+    if wrong := [each for each, found in named.items() if not found]:
+        raise UserError(f"{file}: no cell is named {', '.join(wrong)}; --list shows the cells")
+    return [cell for cell in cells if not only or any(cell.key in found for found in named.values())]
+
+
+def _refuse_the_same(option: str, path: Path, others: Mapping[str, Path]) -> None:
+    """Raises UserError where a file that would be written is one of those others, by what they are."""
+    for what, other in others.items():
+        if path.resolve() == other.resolve():
+            raise UserError(f"{option} {path}: is {what}, which would be overwritten; give another file")
 
 
 def work_off(
@@ -107,7 +122,12 @@ def work_off(
         return 0
     records.check_writable(results)
     runner = ComparisonRunner(cells, runs_dir, results, jobs, keep, note, cell_word)
-    failed = runner.run()
+    try:
+        failed = runner.run()
+    except KeyboardInterrupt:
+        done = len(records.standing(cells, records.load(results)).done)
+        note(f"interrupted; {done} {of} done; the same command goes on")
+        raise
     standing = records.standing(cells, records.load(results))
     others = ", ".join(cell.title for cell in runner.elsewhere if cell in standing.pending)
     not_here = f"; another process works on {others}" if others else ""
@@ -127,12 +147,22 @@ def tell_left_out(results: Path) -> None:
 
 def _command(options: argparse.Namespace) -> str:
     """The command that writes the page, as it stands on it."""
-    more = f" --against {options.against}" if options.against != "seconds" else ""
-    return f"llmzero compare {options.file} --to {options.to}{more}"
+    words = ["llmzero", "compare", options.file, *(word for each in options.only or () for word in ("--only", each))]
+    if options.results:
+        words += ["--results", options.results]
+    words += ["--to", options.to]
+    if options.against != "seconds":
+        words += ["--against", options.against]
+    return shlex.join(map(str, words))
 
 
-def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
+BESIDE = (".csv", ".svg", ".png")
+"""What is written beside a page, by suffix."""
+
+
+def _report(options: argparse.Namespace, comparison: PlannedComparison) -> int:
     """The tables on stdout, or as a page with its picture and its CSV beside it."""
+    report = comparison.report(_command(options))
     if options.to is None:
         emit(*([to_json(as_dict(report))] if options.json else report_lines(report, options.against)))
         return 0
@@ -142,15 +172,17 @@ def _report(options: argparse.Namespace, report: ComparisonReport) -> int:
     if page.suffix != ".md":
         raise UserError(f"--to {page}: must be a file that ends in .md")
     refuse_files_of_runs(page)
+    for each in (page, *(page.with_suffix(suffix) for suffix in BESIDE)):
+        _refuse_the_same("--to", each, {"the plan": options.file, "the file of results": comparison.results})
     if not page.parent.is_dir():
         raise UserError(f"--to {page}: {page.parent} is not a directory; create it first")
     try:
-        draw(report, options.against, [page.with_suffix(".svg"), page.with_suffix(".png")])
         page.with_suffix(".csv").write_text(as_csv(report), encoding="utf-8")
-        page.write_text(markdown(report, figure=page.with_suffix(".svg").name), encoding="utf-8")
+        draw(report, options.against, [page.with_suffix(".svg"), page.with_suffix(".png")])
+        page.write_text(markdown(report, figure=quote(page.with_suffix(".svg").name)), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{page}: cannot be written: {error.strerror or error}") from error
-    note(f"wrote {page}, .csv, .svg and .png beside it")
+        raise UserError(f"{error.filename or page}: cannot be written: {error.strerror or error}") from error
+    note(f"wrote {page}, {', '.join(BESIDE[:-1])} and {BESIDE[-1]} beside it")
     return 0
 
 

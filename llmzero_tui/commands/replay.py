@@ -40,6 +40,11 @@ from tasks.base import Task, TaskError, TaskNotFound
 def replay_schedule(options: argparse.Namespace) -> int:
     """Say what is carried over and how, train, and say what came out."""
     recorded = _read(options.strategy, options.runs_dir)
+    if recorded.found_by.get("strategy") == REPLAY:
+        raise UserError(
+            f"{plain(recorded.run)} trained a schedule that it was given, and does not know the seeds of the search: "
+            "replay the run, or the strategy file, that the schedule comes from"
+        )
     scale = dict(map(_factor, options.scale or ()))
     strategy = recorded.scaled(scale.pop(STEPS, 1.0))
     changes = TargetChanges(
@@ -63,7 +68,7 @@ def replay_schedule(options: argparse.Namespace) -> int:
     tell_left_out(results)
     code = work_off(cells, options.runs_dir, results, jobs=jobs, nice=options.nice, keep=options.keep, cell_word="run")
     standing = records.standing(cells, records.load(results))
-    outcome = _outcome(strategy, cells, stats.group(list(standing.done.values())))
+    outcome = _outcome(strategy, recorded.steps, cells, stats.group(list(standing.done.values())))
     emit(*([to_json(outcome)] if options.json else _result_lines(outcome, beside_plain=_beside_plain(cells))))
     return code
 
@@ -165,7 +170,7 @@ def _announcement(
     named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     target = cells[0].config()
     where = f"{plain(portable(target.model.path), 80)}, task {plain(target.task.name, 80)}"
-    yield f"replay of {plain(strategy.run)}: {stages}, {steps}; {named}; {len(cells)} runs on {where}"
+    yield f"replay of {plain(strategy.run)}: {stages}, {steps}; {named}; {counted(len(cells), 'run')} on {where}"
     rows = [
         (p.name, _values([before for before, _ in p.values]), _values([after for _, after in p.values]), p.why)
         for p in parameters
@@ -199,7 +204,10 @@ def _values(values: Sequence[Any]) -> str:
 # ---- what came out ------------------------------------------------------------------------------------------------
 
 
-def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: stats.Lines) -> dict[str, Any]:
+def _outcome(
+    strategy: StrategyFile, searched_steps: int, cells: Sequence[ComparisonCell], lines: stats.Lines
+) -> dict[str, Any]:
+    """What is told, for a script as for a human. `searched_steps`: of the schedule before it was scaled."""
     task = cells[0].task
     target = portable(cells[0].config().model.path or strategy.base)
     outcome: dict[str, Any] = {"run": strategy.run, "steps": strategy.steps, "model": target, "task": task}
@@ -208,7 +216,9 @@ def _outcome(strategy: StrategyFile, cells: Sequence[ComparisonCell], lines: sta
     if measured:
         outcome["base"] = stats.score(measured[0]["base"]).as_dict()
     if "test" in strategy.scores:
-        outcome["searched"] = {**strategy.scores["test"], "model": strategy.base, "task": strategy.task}
+        outcome["searched"] = {
+            **strategy.scores["test"], "model": strategy.base, "task": strategy.task, "steps": searched_steps
+        }  # fmt: skip
     for which, by_seed in scores.items():
         if by_seed:
             mean = stats.mean_score(list(by_seed.values()))
@@ -235,6 +245,8 @@ def _result_lines(outcome: dict[str, Any], *, beside_plain: bool) -> Iterator[st
             rows.append((name, f"{each['mean']:.3f}{_interval(each['interval'])}", over))
         else:
             over = f"n {each['n']:.0f}"
+            if each.get("steps", outcome["steps"]) != outcome["steps"]:
+                over += f", {counted(each['steps'], 'step')} where the schedule below has {outcome['steps']}"
             if any(
                 each.get(key, outcome[key]) != outcome[key] for key in ("model", "task")
             ):  # such scores do not compare

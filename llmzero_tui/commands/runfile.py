@@ -60,7 +60,7 @@ def plan(options: argparse.Namespace) -> int:
     from llmzero_tui.commands.listing import look
     from llmzero_tui.text.plan import plan_lines, recorded_gains, simulation_lines
 
-    config, report = _checked(options)
+    config, report = _checked(options, new=False)
     _refuse_errors(options.file, report)
     findings, bought = _dry_run(preflight.resolve(config, report.task))
     _refuse_errors(options.file, CheckReport(tuple(findings)))
@@ -75,11 +75,12 @@ def plan(options: argparse.Namespace) -> int:
     return 0
 
 
-def _checked(options: argparse.Namespace) -> tuple[RunConfig, CheckReport]:
+def _checked(options: argparse.Namespace, *, new: bool = True) -> tuple[RunConfig, CheckReport]:
+    """The run file and what is found of it; `new`: a run of its name is an error."""
     config = load_run(options.file)
     if policy := source(config, options.runs_dir):
         config = source_policy.with_path(config, policy.readable)
-    return config, preflight.check(config, options.runs_dir, note)
+    return config, preflight.check(config, options.runs_dir, note, new=new)
 
 
 def _refuse_errors(file: Path, report: CheckReport) -> None:

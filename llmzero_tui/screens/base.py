@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 from typing import Any, ClassVar
 
 from textual import events, getters, on
@@ -66,11 +67,15 @@ class KeyedScreen(Screen[None]):
         return allowed(action, self.context())
 
     def on_key(self, event: events.Key) -> None:
-        """A key that nothing took: where its action cannot be done now, say what it needs."""
-        words = lacking(event.key, self.context(), look(self).keymap)
+        """A key that nothing took."""
+        self.tell_lacking(event.key)
+
+    def tell_lacking(self, key: str) -> None:
+        """Where the action of a key cannot be done now, say what it needs."""
+        words, now = lacking(key, self.context(), look(self).keymap), monotonic()
         said, until = self._needs
-        if words and (words != said or event.time > until):
-            self._needs = words, event.time + NEEDS_SECONDS
+        if words and (words != said or now > until):
+            self._needs = words, now + NEEDS_SECONDS
             self.notify(words, severity="warning", timeout=NEEDS_SECONDS, markup=False)
 
     @on(Worker.StateChanged)

@@ -223,7 +223,8 @@ class EvidenceScreen(FeedScreen):
     def context(self) -> ActionContext:
         shown = self.snapshot
         return ActionContext(
-            self.kind, plotted=shown is not None, chosen=self.ready and self._chosen() is not None,
+            self.kind, found=shown is not None, plotted=bool(shown and shown.curves),
+            chosen=self.ready and self._chosen() is not None, tasks=len(shown.tasks) if shown else 0,
             pages=bool(shown and pages(shown.curves) > 1),
         )  # fmt: skip
 
@@ -251,6 +252,7 @@ class EvidenceScreen(FeedScreen):
         """Open the run of the row, or say that it is gone."""
         path = self._chosen()
         if path is None or self.snapshot is None:
+            self.tell_lacking("enter")
             return
         if path.name in self.snapshot.present:
             self.app.open_run(path)

@@ -36,7 +36,7 @@ def progress(evidence: EvidenceSnapshot, appearance: Appearance) -> Text:
     """How far the plan is, what goes on, and what needs a look."""
     colours = appearance.palette
     text = Text(f"{evidence.measured} of {evidence.planned} measured", style=colours.text, no_wrap=True)
-    if evidence.replays is not None:
+    if evidence.replays:
         text.append(f" · {evidence.replays_measured} of {evidence.replays} replays", style=colours.text)
     text.append(f" · {evidence.running} running" if evidence.running else " · none running", style=colours.muted)
     if evidence.failed:
