@@ -1,6 +1,6 @@
 """How well the end of a branch is forecast from its beginning, on recorded searches; writes docs/forecast.md.
 
-    python -m benchmarks.forecast [RESULTS.jsonl ...]      default: benchmarks/evidence/*.jsonl
+    python -m benchmarks.forecast [RESULTS.jsonl ...]      default: benchmarks/evidence/earlier.jsonl and dev.jsonl
 
 Forecast is every branch trained on unchanged that has at least SCORES scores, from the first quarter, half and three
 quarters of them, with what the run's other branches had scored by then, and held against the score that was measured
@@ -12,6 +12,7 @@ trained.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from engine.domain.score import Score, wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "forecast.md"
+EVIDENCE = ROOT / "benchmarks" / "evidence"
 SCORES = 7
 SHARES = (0.25, 0.5, 0.75)
 
@@ -121,7 +123,9 @@ class Stopping:
 
 
 def stopping(search: Search) -> Stopping | None:
-    """None for a search of one root run."""
+    """None for a search of one root run, and for one that found nothing better than its base."""
+    if search.best == 0:
+        return None
     winner = search.root_run(search.best)
     roots = [n for n, node in search.nodes.items() if node["parent_id"] == 0]
     if len(roots) < 2:
@@ -187,9 +191,11 @@ def page(searches: Sequence[Search], sources: Sequence[str]) -> str:
 
 def main() -> None:
     """Read, reckon, write."""
-    paths = [Path(each) for each in sys.argv[1:]] or sorted((ROOT / "benchmarks" / "evidence").glob("*.jsonl"))
-    searches = [Search.read(line) for path in paths for line in load(path)]
-    text = page(searches, [path.name for path in paths])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="*", default=[EVIDENCE / "earlier.jsonl", EVIDENCE / "dev.jsonl"])
+    paths: list[Path] = parser.parse_args().results
+    lines = {(line["task"], line["strategy"], line["seed"], line["created"]): line for p in paths for line in load(p)}
+    text = page([Search.read(line) for line in lines.values()], [path.name for path in paths])
     PAGE.write_text(text, encoding="utf-8")
     print(text)
 

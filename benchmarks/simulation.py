@@ -8,6 +8,7 @@ decisions, of which nothing is fitted. Nothing is trained.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -248,6 +249,7 @@ Hyperparameters further from their defaults than any that was recorded count as 
 
 def main() -> None:
     """Fit, measure, write."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     text = page(recorded())
     PAGE.write_text(text, encoding="utf-8")
     print(text)

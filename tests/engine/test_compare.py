@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -249,6 +250,31 @@ def test_a_measured_run_is_kept_until_its_line_can_be_written(plan: Path) -> Non
     assert "done knights/continue/1" in ended(process)
     assert process.returncode == 0
     assert not list(directory.segments.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("kind", ["budget", "edit", "annotate"])
+def test_a_run_that_a_human_steered_is_no_measurement_of_its_cell(plan: Path, kind: str) -> None:
+    cell = next(plans.cells(plans.load(plan / "plan.toml")))
+    directory = finished_run(plan / "runs", cell.run_name)
+    with duckdb.connect(str(directory.database)) as connection:
+        connection.execute("INSERT INTO commands VALUES (1, ?, NULL, NULL, NULL, '{}', 'me', now()::TIMESTAMP)", [kind])
+        connection.execute("INSERT INTO command_results VALUES (900, 1, 'done', '', now()::TIMESTAMP)")
+    said: list[str] = []
+    failed = ComparisonRunner([cell], plan / "runs", plan / "plan.jsonl", 1, "all", said.append).run()
+    assert failed == (kind != "annotate")
+    assert len(records.load(plan / "plan.jsonl")) == (kind == "annotate")
+    assert any(f"its run was steered by hand ({kind}), so it is not recorded" in line for line in said) == failed
+
+
+def test_the_run_of_another_cell_is_not_taken_for_this_one(plan: Path) -> None:
+    cell, other = plans.cells(plans.load(plan / "plan.toml"))
+    directory = finished_run(plan / "runs", cell.run_name)
+    note = {"cell": list(other.key), "settings_hash": other.settings_hash, "revisions": ["abc"]}
+    (directory.path / "cell.json").write_text(json.dumps(note))
+    said: list[str] = []
+    assert ComparisonRunner([cell], plan / "runs", plan / "plan.jsonl", 1, "all", said.append).run() == 1
+    assert f"{directory.path} is the run of knights/keep-only/1, or of other settings" in said[0]
+    assert records.load(plan / "plan.jsonl") == []
 
 
 def test_a_damaged_line_of_results_is_told_once(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,9 @@ REFUSED = [
     ("[run.budget]", '[run.task]\nname = "chain"\n[run.budget]', "[run] task.name: a plan sets it itself; `tasks`"),
     ("[run.budget]", '[run]\ntask = "chain"\n[run.budget]', "[run] task.name: a plan sets it itself"),
     ("[run.budget]", '[run]\nname = "mine"\n[run.budget]', "[run] name: a plan sets it itself"),
+    ("[run.budget]", '[run.gate]\nmode = "manual"\n[run.budget]', "[run] gate: a plan sets it itself; nobody waits"),
+    ('"small"', '"a-name-of-thirty-characters-ab"', "letter or a digit, at most 24\n"),
+    ('"small"', '"_small"', "name = '_small': letters, digits, '.', '_' and '-' are allowed, the first a letter"),
     ("[run.budget]", "[run.search]\nseed = 3\n[run.budget]", "[run] search.seed: a plan sets it itself; `seeds`"),
     ("segment_steps = 20", 'strategy = "fixed"', "[task.chain] search.strategy: a plan sets it itself"),
     ('run.search.comparator = "off"', "run.search.seed = 3", "[strategies.bare.run] search.seed: a plan sets it"),
@@ -65,6 +68,25 @@ def test_a_plan_that_cannot_run_is_refused_in_one_line(
     assert (code, said.out, len(said.err.splitlines())) == (2, "", 1), said.err
     assert line in said.err
     assert [each.name for each in tmp_path.iterdir()] == ["plan.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--list", "--only", "bare", "--only", "beer", "--only", "3"], "no cell is named beer, 3; --list shows"),
+        (["--list", "--results", "plan.toml"], "--results plan.toml: is the plan, which would be overwritten"),
+        (["--to", "PAGE.md", "--results", "PAGE.csv"], "--to PAGE.csv: is the file of results, which would be"),
+        (["--to", "PAGE.md", "--results", "PAGE.md"], "--to PAGE.md: is the file of results, which would be"),
+    ],
+)
+def test_no_file_of_a_comparison_is_written_over_another(
+    tmp_path: Path, words: list[str], line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plan.toml").write_text(PLAN, encoding="utf-8")
+    assert cli.main(["compare", "plan.toml", *words]) == 2
+    assert line in capsys.readouterr().err
+    assert Path("plan.toml").read_text(encoding="utf-8") == PLAN
 
 
 def test_what_one_strategy_needs_is_looked_at_before_anything_runs(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,20 @@ def test_a_mistake_in_a_plan_is_one_line(tmp_path: Path, old: str, new: str, mes
     with pytest.raises(UserError, match=message) as error:
         [cell.config() for cell in written(tmp_path, PLAN.replace(old, new))]
     assert "\n" not in str(error.value)
+
+
+def test_no_two_cells_have_the_same_run(tmp_path: Path) -> None:
+    """However long plan, task, strategy and seed are called."""
+    plan = PLAN.replace('"small"', '"twelve-chars-and-more"').replace("ours]", "a-label-of-24-characters]")
+    many = plan.replace("seeds = [1, 2]", "seeds = [1, 1234567890, 1234567891]")
+    for text in (many, many.replace("steps = 60", "steps = 80")):
+        for cell in written(tmp_path, text):
+            for seed in (cell.seed, cell.seed // 10 + 10_000):
+                longer = replace(cell, strategy=cell.strategy + ".replay", seed=seed)
+                assert len(longer.run_name) <= 64
+                names = {cell.run_name, longer.run_name, replace(longer, seed=seed + 1).run_name}
+                assert len(names) == 3
+    assert written(tmp_path)[0].run_name == f"small-ladder-ours-1-{written(tmp_path)[0].settings_hash[:6]}"
 
 
 def test_tables_are_merged_key_by_key() -> None:

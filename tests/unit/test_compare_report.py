@@ -17,7 +17,7 @@ from engine.compare import records
 from engine.compare.packing import pack
 from engine.compare.plan import ComparisonCell, cells, load
 from engine.compare.replayed import replay_cells
-from engine.compare.report import RUNS, ComparisonReport, as_csv, markdown
+from engine.compare.report import RUNS, ComparisonReport, PlannedComparison, as_csv, markdown, summary
 from engine.compare.statistics import (
     anytime,
     best_so_far,
@@ -149,6 +149,14 @@ def test_two_seeds_have_no_probability_of_improvement(tmp_path: Path) -> None:
 def test_a_strategy_may_be_held_against_several(tmp_path: Path) -> None:
     report = replace(report_of(plan_of(tmp_path), []), references={"grid": ["ours", "fixed"]})
     assert report.pairs == [("ours", "fixed"), ("ours", "grid"), ("fixed", "grid")]
+
+
+def test_a_reference_that_is_left_out_is_said_and_no_other_stands_in_for_it(tmp_path: Path) -> None:
+    part = [cell for cell in plan_of(tmp_path) if cell.strategy != "ours"]
+    report = PlannedComparison(load(tmp_path / "plan.toml"), part, tmp_path / "none.jsonl").report()
+    assert report.pairs == [("fixed", "grid")]
+    assert "Nothing is held against ours: no cell of it is among these." in list(summary(report))
+    assert not any("Nothing is held against" in each for each in summary(report_of(plan_of(tmp_path), [])))
 
 
 def test_the_best_so_far_never_falls_and_is_held_to_the_end(tmp_path: Path) -> None:

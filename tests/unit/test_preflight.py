@@ -547,3 +547,9 @@ def test_the_command_that_installs_trackio_is_that_of_the_docs(monkeypatch: pyte
     assert command.startswith("pip install 'trackio")
     assert command in (Path(__file__).parents[2] / "docs" / "tracking.md").read_text(encoding="utf-8")
     assert "EXTRAS=mlflow" in found(config('[tracking]\nto = ["mlflow"]\n'), "tracking.to").text
+
+
+def test_a_name_is_taken_only_for_a_run_that_is_to_be_made(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    assert "run one exists" in found(config(), "name", tmp_path).text
+    assert preflight.check(config(), tmp_path, new=False).errors == ()

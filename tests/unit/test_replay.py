@@ -18,6 +18,7 @@ from engine.run.config import RunConfig
 from engine.search.registry import make
 from engine.simulation.search import Simulation
 from engine.testing.simulation import SPACE, World
+from llmzero_tui.cli import main
 from llmzero_tui.commands.replay import at_once
 from tests.unit.cli_process import llmzero
 
@@ -240,3 +241,12 @@ def test_runs_train_beside_each_other_where_the_run_file_says_what_one_takes(mon
     for threads, runs in ((3, 2), (16, 1), (0, 1)):
         training = config.training.model_copy(update={"threads": threads})
         assert at_once(config.model_copy(update={"training": training}), TargetChanges()) == runs
+
+
+def test_what_only_trained_a_schedule_is_not_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not know the seeds of the search that found it."""
+    given = document()
+    given["found_by"] = {**given["found_by"], "strategy": "replay", "seed": 10_001}
+    (tmp_path / "again.toml").write_text(tomli_w.dumps(given))
+    assert main(["replay", str(tmp_path / "again.toml"), "--seed", "1", "--check"]) == 2
+    assert "found trained a schedule that it was given, and does not know the seeds" in capsys.readouterr().err
