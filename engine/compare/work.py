@@ -24,7 +24,7 @@ from engine.compare import records
 from engine.compare.collect import check_not_steered, collect
 from engine.compare.plan import ComparisonCell
 from engine.compare.revision import revision
-from engine.errors import Fault, UserError
+from engine.errors import Fault, UserError, short
 from engine.run import launch, preflight
 from engine.run.rundir import RunDirectory
 from engine.store.errors import DamagedDatabase
@@ -283,8 +283,8 @@ def _check_note(cell: ComparisonCell, directory: RunDirectory) -> None:
     """Raises UserError where a run is noted as that of another cell; one without a whole note is taken for the cell's,
     after which it is called."""
     note = _note(directory)
-    if note and (note.get("cell"), note.get("settings_hash")) != (list(cell.key), cell.settings_hash):
-        known = "/".join(map(str, note.get("cell") or ["another"]))
+    if note and (note["cell"], note.get("settings_hash")) != (list(cell.key), cell.settings_hash):
+        known = short("/".join(map(str, note["cell"])))
         raise UserError(f"{directory.path} is the run of {known}, or of other settings: delete it, or rename it")
 
 
@@ -302,12 +302,13 @@ def _revisions(directory: RunDirectory) -> list[str]:
 
 
 def _note(directory: RunDirectory) -> dict[str, Any]:
-    """What NOTE says; {} where there is none, or a crash cut it off."""
+    """What NOTE says; {} where there is none, or none that is whole."""
     try:
         note = json.loads((directory.path / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
+    whole = isinstance(note, dict) and all(isinstance(note.get(key), list) for key in ("cell", "revisions"))
+    return note if whole else {}
 
 
 def _duration(seconds: float) -> str:

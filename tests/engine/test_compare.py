@@ -273,8 +273,12 @@ def test_the_run_of_another_cell_is_not_taken_for_this_one(plan: Path) -> None:
     (directory.path / "cell.json").write_text(json.dumps(note))
     said: list[str] = []
     assert ComparisonRunner([cell], plan / "runs", plan / "plan.jsonl", 1, "all", said.append).run() == 1
-    assert f"{directory.path} is the run of knights/keep-only/1, or of other settings" in said[0]
+    assert f"{directory.path} is the run of 'knights/keep-only/1', or of other settings" in said[0]
     assert records.load(plan / "plan.jsonl") == []
+    for torn in ('{"cell": ["knights"', '{"cell": 3, "revisions": null}', "[]", "\0"):
+        (directory.path / "cell.json").write_text(torn)
+        (plan / "plan.jsonl").unlink(missing_ok=True)
+        assert ComparisonRunner([cell], plan / "runs", plan / "plan.jsonl", 1, "all", said.append).run() == 0
 
 
 def test_a_damaged_line_of_results_is_told_once(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
