@@ -37,12 +37,18 @@ class DecisionFeed(ViewFeed[DecisionView, DecisionSnapshot]):
     def _look(self, reader: Reader, view: DecisionView, last: DecisionSnapshot | None) -> DecisionSnapshot:
         row = read_header(reader.rows)
         inbox = tuple(proposal_of(r) for r in reader.rows(sql("ui_inbox")))
-        before = last.detail if last else None
+        detail = _detail(reader, _node(view, inbox), last.detail if last else None)
         return DecisionSnapshot(
-            taken=self.clock(), run=run_of(self.path, row, live=reader.live), inbox=inbox,
+            taken=self.clock(), run=run_of(self.path, row, live=reader.live), inbox=_as_read_last(inbox, detail),
             commands=tuple(command_of(r) for r in reader.rows(sql("ui_commands"))),
-            space=tuple(json_of(row["space"], ())), detail=_detail(reader, _node(view, inbox), before),
+            space=tuple(json_of(row["space"], ())), detail=detail,
         )  # fmt: skip
+
+
+def _as_read_last(inbox: tuple[ProposalRow, ...], detail: ProposalDetail | None) -> tuple[ProposalRow, ...]:
+    """The inbox with the one proposal as it was read in detail: another hand may have changed it between the two."""
+    newer = {detail.proposal.id: detail.proposal} if detail is not None else {}
+    return tuple(newer.get(proposal.id, proposal) for proposal in inbox)
 
 
 def _node(view: DecisionView, inbox: tuple[ProposalRow, ...]) -> int | None:

@@ -14,12 +14,15 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from engine.domain.space import Parameter, ParameterKind, ParameterScale, Space, Value
+from engine.store.queries import load as sql
+from engine.store.reader import Reader, open_run
 from llmzero_tui.app import LLMZeroApp
+from llmzero_tui.feeds.decision import DecisionFeed
 from llmzero_tui.screens.branch_from import BranchFrom
 from llmzero_tui.screens.decision import DecisionScreen
 from llmzero_tui.screens.edit import EditScreen, EditSubject
 from llmzero_tui.screens.run import RunScreen
-from llmzero_tui.values.proposal_detail import ProposalRecord, became, differences
+from llmzero_tui.values.proposal_detail import DecisionView, ProposalRecord, became, differences
 from llmzero_tui.values.snapshot import ProposalRow
 from llmzero_tui.widgets.choice import Choice
 from tests.tui.conftest import app_on, until
@@ -212,6 +215,35 @@ async def test_a_proposal_that_changed_is_approved_only_after_a_second_look(run:
         await until(pilot, lambda: engine.commands, "a command")
         row = engine.command(engine.commands[0])
         assert (row["kind"], row["proposal_id"], row["revision"]) == ("approve", 16, 2)
+
+
+def test_a_change_between_two_questions_is_in_all_of_a_snapshot(
+    run: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the screen would show it, and the key would not ask for a second look."""
+
+    def opener(path: Path) -> Reader:
+        reader = open_run(path)
+        rows = reader.rows
+
+        def meddled(question: str, *arguments: Any, **more: Any) -> list[dict[str, Any]]:
+            answer = rows(question, *arguments, **more)
+            if question == sql("ui_inbox"):
+                revise(engine, revision=2, changes=json.dumps({"beta": 0.3}))
+            return answer
+
+        monkeypatch.setattr(reader, "rows", meddled)
+        return reader
+
+    feed = DecisionFeed(run, lambda: NOW, opener)
+    try:
+        snapshot = feed.read(DecisionView(16))
+    finally:
+        feed.close()
+    assert snapshot.detail is not None
+    (listed,) = [proposal for proposal in snapshot.inbox if proposal.node == 16]
+    assert listed == snapshot.detail.proposal
+    assert listed.revision == 2
 
 
 async def test_an_open_form_says_what_changed_and_keeps_what_was_typed(run: Path, engine: Engine) -> None:

@@ -29,8 +29,10 @@ def gpu(index: int, *pids: int) -> machine.Gpu:
 @pytest.fixture
 def ollama(tmp_path: Path) -> Iterator[int]:
     """The process id of a process that looks like Ollama's."""
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "/usr/bin/ollama", "runner"]
-    process = subprocess.Popen(command)
+    code = "import time; print(flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code, "/usr/bin/ollama", "runner"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # until its program runs, the system may know no command line of it
     yield process.pid
     process.kill()
     process.wait()
