@@ -60,8 +60,7 @@ def check(
     findings += _batch(config, space)
     findings += executor_check.look(config, here)
     findings += memory_check.memory(config, sizes, here) if sizes else ()
-    findings += _directory(runs_dir)
-    findings += _name(config, runs_dir) if new else ()
+    findings += _directory(config, runs_dir, new=new)
     findings.append(memory_check.disk(config, sizes, runs_dir))
     findings += _few_bits(config, here)
     findings += _tracking(config)
@@ -190,7 +189,7 @@ def _scoring(config: RunConfig) -> CheckFinding:
     return CheckFinding("ok", "scoring", f"{sizes.validation_prompts} prompts steer{look}; {ends}{sampled}")
 
 
-def _directory(runs_dir: Path) -> Iterator[CheckFinding]:
+def _directory(config: RunConfig, runs_dir: Path, *, new: bool) -> Iterator[CheckFinding]:
     existing = next(each for each in (runs_dir.absolute(), *runs_dir.absolute().parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield CheckFinding(
@@ -199,10 +198,7 @@ def _directory(runs_dir: Path) -> Iterator[CheckFinding]:
         return
     if reason := lacks_locks(existing):
         yield CheckFinding("error", "runs directory", f"{existing}: {reason}")
-
-
-def _name(config: RunConfig, runs_dir: Path) -> Iterator[CheckFinding]:
-    if (runs_dir / config.name).exists():
+    if new and (runs_dir / config.name).exists():
         yield CheckFinding(
             "error",
             "name",
