@@ -45,7 +45,7 @@ class ComparisonReport:
     """A plan's cells with what was measured of them.
 
     Attributes:
-        references: strategy → the strategies it is held against; where none is named, the first of the cells'.
+        references: strategy → the strategies it is held against.
         replayed: what was measured of the replays of these cells; None where the plan wants none.
     """
 
@@ -69,7 +69,7 @@ class ComparisonReport:
         return sorted(wanted.difference(self.strategies))
 
     def _held_against(self, strategy: str) -> list[str]:
-        return [each for each in self.references.get(strategy) or self.strategies[:1] if each != strategy]
+        return [each for each in self.references.get(strategy, ()) if each != strategy]
 
     @cached_property
     def tasks(self) -> list[str]:
