@@ -82,7 +82,7 @@ def search(cpu: bool) -> RunSummary:
         path = Path(where) / "search.toml"
         path.write_text(SEARCH.format(model=smollm2(), **sizes), encoding="utf-8")
         runs = Path(where) / "runs"
-        command = [*own_packages.command("llmzero_tui.cli"), "--runs-dir", str(runs), "run", str(path), "--headless"]
+        command = [*own_packages.command("llmzero_tui"), "--runs-dir", str(runs), "run", str(path), "--headless"]
         if subprocess.run(command, check=False).returncode:
             raise SystemExit("the search did not end well")
         [directory] = [each for each in runs.iterdir() if each.is_dir()]

@@ -94,7 +94,7 @@ def main() -> None:
     (folder / "largest.jsonl").write_text(lines, encoding="utf-8")
     (folder / "reward.py").write_text(REWARD, encoding="utf-8")
     (folder / "run.toml").write_text(RUN_FILE.format(folder=folder, model=smollm2()), encoding="utf-8")
-    command = own_packages.command("llmzero_tui.cli")
+    command = own_packages.command("llmzero_tui")
     raise SystemExit(
         subprocess.call([*command, "--runs-dir", str(folder / "runs"), "run", str(folder / "run.toml"), "--headless"])
     )

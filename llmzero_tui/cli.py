@@ -123,7 +123,3 @@ def _complain(error: Exception, code: int, verbose: bool) -> int:
     # It may quote what a model, a file's name or a database says.
     streams.complain(f"llmzero: {plain(bounded(str(error)), 1000)}")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -107,7 +107,7 @@ class RunTeller:
     def _artifacts(self, made: Path) -> list[Path]:
         """The strategy, and the report as `llmzero report` writes it; what cannot be made is left out."""
         files = [self._directory.strategy] if self._directory.strategy.is_file() else []
-        command = own_packages.command("llmzero_tui.cli")
+        command = own_packages.command("llmzero_tui")
         command += ["report", str(self._directory.path), "-o", str(made / "report")]
         try:
             subprocess.run(command, check=True, timeout=REPORT_SECONDS, stdin=subprocess.DEVNULL, stdout=sys.stderr)

@@ -169,6 +169,6 @@ def listen(port: int) -> socket.socket:
 
 def viewer(directory: RunDirectory, *, steer: bool, ascii: bool) -> str:
     """The shell command of one tab; the shell becomes it, so that ending it ends both."""
-    words = [*own_packages.command("llmzero_tui.cli"), "--runs-dir", str(directory.path.absolute().parent), "attach"]
+    words = [*own_packages.command("llmzero_tui"), "--runs-dir", str(directory.path.absolute().parent), "attach"]
     words += [directory.name, *([] if steer else ["--watch"]), *(["--ascii"] if ascii else [])]
     return f"exec {shlex.join(words)}"

@@ -52,7 +52,7 @@ strategy = "keep-only"
 
 
 def compare(where: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "llmzero_tui.cli", "--runs-dir", str(where / "runs"), "compare"]
+    command = [sys.executable, "-m", "llmzero_tui", "--runs-dir", str(where / "runs"), "compare"]
     return subprocess.Popen([*command, str(where / "plan.toml"), *words], text=True, stderr=subprocess.PIPE)
 
 

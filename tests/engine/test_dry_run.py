@@ -58,7 +58,7 @@ def test_a_plan_that_is_interrupted_leaves_nothing(tmp_path: Path, to_group: boo
     path = run_file(tmp_path, FILE.format(task="knights", model="", budget="steps = 200"))
     (tmp_path / "tmp").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "llmzero_tui.cli", "plan", str(path)], cwd=tmp_path, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "llmzero_tui", "plan", str(path)], cwd=tmp_path, stderr=subprocess.DEVNULL,
         env=environment(TMPDIR=str(tmp_path / "tmp")), start_new_session=True,
     )  # fmt: skip
     wait_for("a worker", lambda: list((tmp_path / "tmp").rglob("worker-*.log")) or process.poll() is not None)

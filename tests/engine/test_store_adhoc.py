@@ -147,7 +147,7 @@ def test_a_command_that_ends_leaves_no_process_behind(tmp_path: Path, how: signa
     run.mkdir(parents=True)
     (run / "run.toml").touch()
     with engine_process(run):
-        command = [sys.executable, "-m", "llmzero_tui.cli", "sql", "run", ENDLESS]
+        command = [sys.executable, "-m", "llmzero_tui", "sql", "run", ENDLESS]
         asking = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE)
         wait_until(lambda: any(each.cpu_times().user > 0.8 for each in children(asking.pid)))
         (query,) = children(asking.pid)

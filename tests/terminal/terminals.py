@@ -29,7 +29,7 @@ class Terminal:
     """A pseudo-terminal in which one program runs."""
 
     def __init__(self, place: Path, *arguments: str, size: tuple[int, int] = (120, 40), **extra: str) -> None:
-        command = ["-m", "llmzero_tui.cli", *arguments]
+        command = ["-m", "llmzero_tui", *arguments]
         env = environment(TERM="xterm-256color", COLORTERM="truecolor", TEXTUAL_ANIMATIONS="none", **extra)
         self.child = pexpect.spawn(
             sys.executable, command, cwd=place, env=env, dimensions=(size[1], size[0]), timeout=60
@@ -102,7 +102,7 @@ class Tmux:
 
     def llmzero(self, *arguments: str) -> None:
         """Type a command line of `llmzero` and press Enter."""
-        self.type(shlex.join([sys.executable, "-m", "llmzero_tui.cli", *arguments]))
+        self.type(shlex.join([sys.executable, "-m", "llmzero_tui", *arguments]))
         self.keys("Enter")
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = 60) -> None:

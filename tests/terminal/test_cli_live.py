@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 def follow(place: Path, *arguments: str) -> subprocess.Popen[str]:
     """A command that keeps running, without a terminal."""
-    command = [sys.executable, "-m", "llmzero_tui.cli", *arguments]
+    command = [sys.executable, "-m", "llmzero_tui", *arguments]
     return subprocess.Popen(
         command, cwd=place, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, encoding="utf-8", preexec_fn=hear_ctrl_c,

@@ -90,7 +90,7 @@ def test_a_query_that_is_ended_by_a_signal_leaves_no_copy_of_the_run(tmp_path: P
     try:
         with live(directory.path):
             process = subprocess.Popen(
-                [sys.executable, "-m", "llmzero_tui.cli", "sql", "goes-on", endless], cwd=tmp_path,
+                [sys.executable, "-m", "llmzero_tui", "sql", "goes-on", endless], cwd=tmp_path,
                 env=environment(TMPDIR=str(tmp_path / "tmp")), stderr=subprocess.DEVNULL, preexec_fn=default_signals,
             )  # fmt: skip
             wait_for("a copy", lambda: list((tmp_path / "tmp").glob("llmzero-sql-*")) or process.poll() is not None)

@@ -47,7 +47,7 @@ threads = 1
 
 def llmzero(*arguments: str | Path, cwd: Path, timeout: float = 60, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run one command without a terminal, in a directory, with a small environment; `extra` is added to it."""
-    command = [sys.executable, "-m", "llmzero_tui.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "llmzero_tui", *map(str, arguments)]
     return subprocess.run(
         command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=timeout, check=False,
         stdin=subprocess.DEVNULL, encoding="utf-8",
@@ -69,7 +69,8 @@ def called(*arguments: str | Path, cwd: Path, **extra: str) -> subprocess.Comple
 
 def environment(**extra: str) -> dict[str, str]:
     """What the command line may know of its surroundings: none of the user's settings, and no first start."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "XDG_STATE_HOME") if name in os.environ}
+    known = ("PATH", "PYTHONPATH", "HOME", "TMPDIR", "XDG_STATE_HOME")
+    kept = {name: os.environ[name] for name in known if name in os.environ}
     places = {**dict.fromkeys(("XDG_CONFIG_HOME", "XDG_STATE_HOME"), _home()), **extra}
     toured = Path(places["XDG_STATE_HOME"]) / "llmzero" / "tour-shown"
     if not toured.parent.exists():  # a test of the first start makes it, empty

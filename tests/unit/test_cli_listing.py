@@ -394,7 +394,7 @@ def test_no_command_that_looks_imports_torch(tmp_path: Path, command: list[str])
 
 def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
     finished_run(tmp_path / "runs", "one")
-    command = f"{sys.executable} -m llmzero_tui.cli sql one 'SELECT * FROM range(90000)' --format csv | head -1"  # noqa: S608
+    command = f"{sys.executable} -m llmzero_tui sql one 'SELECT * FROM range(90000)' --format csv | head -1"  # noqa: S608
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "range\n"
     assert done.stderr == ""

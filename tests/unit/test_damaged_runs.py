@@ -244,7 +244,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv")
 def as_nobody(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", sys.executable]
     return subprocess.run(
-        [*command, "-m", "llmzero_tui.cli", *arguments], cwd=place, env=environment(), capture_output=True, text=True,
+        [*command, "-m", "llmzero_tui", *arguments], cwd=place, env=environment(), capture_output=True, text=True,
         timeout=60, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -293,7 +293,7 @@ def test_runs_that_another_user_locked_away_are_one_line() -> None:
 def read_only(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """One command while `place`/runs is a read-only mount, in a namespace of its own."""
     script = 'mount --bind -o ro runs runs && exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", script, "sh", sys.executable, "-m", "llmzero_tui.cli", *arguments]
+    command = ["unshare", "-m", "sh", "-c", script, "sh", sys.executable, "-m", "llmzero_tui", *arguments]
     return subprocess.run(
         command, cwd=place, env=environment(), capture_output=True, text=True, timeout=60, check=False,
         stdin=subprocess.DEVNULL,

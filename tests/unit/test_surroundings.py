@@ -14,7 +14,7 @@ import pytest
 from tests.unit.cli_process import environment, finished_run
 
 FULL = "llmzero: the output cannot be written: No space left on device\n"
-COMMAND = f"{sys.executable} -m llmzero_tui.cli"
+COMMAND = f"{sys.executable} -m llmzero_tui"
 
 
 def shell(line: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:

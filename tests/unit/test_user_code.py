@@ -201,7 +201,7 @@ def test_what_a_file_closes_changes_or_forks_is_its_own(project: Path) -> None:
     write(project, left + REWARD)
     said = project / "said"
     with said.open("w") as file:  # no pipe, which the child of the code would keep open
-        command = [sys.executable, "-m", "llmzero_tui.cli", "check", "run.toml"]
+        command = [sys.executable, "-m", "llmzero_tui", "check", "run.toml"]
         subprocess.run(command, cwd=project, env=environment(), stdout=file, stderr=file, timeout=50, check=False)
     assert "its code ends the process that runs it (exit status 4)" in said.read_text()
 

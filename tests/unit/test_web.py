@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Path:
 def view(place: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The server of a view that only watches, and its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "llmzero_tui.cli", "attach", "shown", "--web"], cwd=place, env=environment(),
+        [sys.executable, "-m", "llmzero_tui", "attach", "shown", "--web"], cwd=place, env=environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -111,9 +111,9 @@ def test_a_directory_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_an_answer_goes_through_a_fifo_whole(tmp_path: Path, kind: str) -> None:
     finished_run(tmp_path / "runs", "alpha")
     os.mkfifo(tmp_path / "f")
-    command = [sys.executable, "-m", "llmzero_tui.cli", "sql", "alpha", "SELECT 42 AS x", "--format", kind, "-o", "f"]
+    command = [sys.executable, "-m", "llmzero_tui", "sql", "alpha", "SELECT 42 AS x", "--format", kind, "-o", "f"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment()) as process:
-        data = (tmp_path / "f").read_bytes()
+        data = subprocess.run(["cat", "f"], cwd=tmp_path, capture_output=True, timeout=30, check=True).stdout
         assert process.wait(30) == 0
     assert data.startswith({"csv": b"x\n42\n", "json": b'[\n  {\n    "x": 42', "parquet": b"PAR1"}[kind])
 
@@ -122,7 +122,7 @@ def test_standard_output_by_name_is_appended_to_not_replaced(tmp_path: Path) -> 
     finished_run(tmp_path / "runs", "alpha")
     log = tmp_path / "log"
     log.write_text("before\n", encoding="utf-8")
-    command = [sys.executable, "-m", "llmzero_tui.cli", "sql", "alpha", "SELECT 42 AS x"]
+    command = [sys.executable, "-m", "llmzero_tui", "sql", "alpha", "SELECT 42 AS x"]
     with log.open("ab") as out:
         subprocess.run([*command, "-o", "/dev/stdout"], cwd=tmp_path, env=environment(), stdout=out, check=True)
     assert log.read_text(encoding="utf-8").split() == ["before", "x", "42"]
