@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.analysis.reported import read_header
 from engine.compare.packing import pack
+from engine.domain.tree import NodeState
 from engine.errors import Fault
 from engine.store.base import Reader
 from engine.store.reader import ask_run
@@ -65,6 +66,26 @@ def check_not_steered(run_dir: Path) -> None:
         raise Fault(
             f"its run was steered by hand ({', '.join(changed)}), so it is not recorded; rename {run_dir} to keep it, "
             "or delete it, and the cell is run again"
+        )
+
+
+SCHEDULE = """
+SELECT config, (SELECT coalesce(sum(trained_steps), 0) FROM nodes WHERE list_contains(?, state)) AS steps
+FROM run_header
+"""
+
+
+def check_whole_schedule(run_dir: Path) -> None:
+    """Raises Fault where a replay did not train all steps of its schedule: a segment failed, and what it had trained
+    was spent of the budget that is the schedule's length."""
+    trained_on = [state.value for state in NodeState if state.goes_on]
+    row = ask_run(run_dir, lambda reader: reader.rows(SCHEDULE, [trained_on])[0])
+    stages = json.loads(row["config"])["search"]["settings"].get("stages", [])
+    wanted = sum(stage["steps"] for stage in stages)
+    if row["steps"] < wanted:
+        raise Fault(
+            f"{row['steps']} of the {wanted} steps of its schedule were trained, so it is not recorded; "
+            f"delete {run_dir}, and it is trained again"
         )
 
 

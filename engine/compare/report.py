@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from engine.compare import records
@@ -140,13 +141,15 @@ class ComparisonReport:
                 again = stats.scores_by_seed(lines.get((task, strategy + SUFFIX), {}))
                 if not again:
                     continue
-                origins = {seed % AWAY for seed in again}
+                by_schedule: dict[int, list[float]] = {}
+                for seed, value in again.items():
+                    by_schedule.setdefault(seed % AWAY, []).append(value)
                 scores = stats.scores_by_seed(self.lines.get((task, strategy), {}))
-                searched = [value for seed, value in scores.items() if seed in origins]
-                rows.append((strategy, task, _mean(searched), _mean(list(again.values()))))
+                searched = [value for seed, value in scores.items() if seed in by_schedule]
+                rows.append((strategy, task, _mean(searched), _mean(list(map(fmean, by_schedule.values())))))
         note = (
             "Of the cells that were replayed: the test score of the policy that was searched, and of the same schedule "
-            "trained again on a seed that no search saw, each a mean over seeds [95% t interval] (how many)."
+            "trained again on seeds that no search saw, each a mean over schedules [95% t interval] (how many)."
         )
         return note, ("strategy", "task", "searched", "again"), tuple(rows)
 
@@ -159,7 +162,7 @@ class ComparisonReport:
                 if difference is not None:
                     p = "–" if difference.p is None else f"{difference.p:.3f}"
                     intervals = (_interval(each, "+") for each in (difference.interval, difference.bootstrap))
-                    gain = (f"{difference.value:+.3f}", f"{difference.relative:+.1%}", *intervals, p)
+                    gain = (f"{difference.value:+.3f}", _relative(difference.relative), *intervals, p)
                     rows.append((ours, other, task, *gain, str(difference.n)))
         note = (
             "Test score of the first minus that of the second, seed by seed: mean, as a share of the other's mean, 95% "
@@ -271,6 +274,10 @@ def _lead(reference: Line, line: Line) -> str:
     """The test score of a reference less that of a run, on the same prompts, with its 95% interval."""
     lead = stats.score(reference["test"]).minus(stats.score(line["test"]))
     return f"{lead.value:+.3f} {_interval(lead.interval, '+')}"
+
+
+def _relative(share: float | None) -> str:
+    return "–" if share is None else f"{share:+.1%}"
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -40,8 +40,8 @@ class PairedDifference:
     """One strategy less another over the seeds that both have.
 
     Attributes:
-        relative: the mean as a share of the other's mean. interval: 95% t interval over seeds; None with one seed,
-            or when all differences are equal.
+        relative: the mean as a share of the other's mean; None where that is 0. interval: 95% t interval over seeds;
+            None with one seed, or when all differences are equal.
         bootstrap: the middle 95% of the bootstrap over seeds (bias-corrected and accelerated; percentile where that has
             no answer); None with fewer than three seeds, or when all differences are equal. Of few seeds it is too
             narrow: of normal differences it holds the mean in 71% of the cases with three seeds, in 90% with eight.
@@ -50,7 +50,7 @@ class PairedDifference:
 
     n: int
     value: float
-    relative: float
+    relative: float | None
     interval: tuple[float, float] | None
     bootstrap: tuple[float, float] | None
     p: float | None
@@ -112,13 +112,13 @@ def paired(ours: Mapping[int, float], other: Mapping[int, float]) -> PairedDiffe
     seeds = sorted(ours.keys() & other.keys())
     if not seeds:
         return None
-    differences = [ours[seed] - other[seed] for seed in seeds]
+    differences = [round(ours[seed] - other[seed], 12) for seed in seeds]  # equal ones are ties, whatever the rounding
     over_seeds, base = mean(differences), fmean(other[seed] for seed in seeds)
     enough = len(seeds) >= LEAST_SEEDS
     return PairedDifference(
         n=over_seeds.n,
         value=over_seeds.value,
-        relative=over_seeds.value / base if base else 0.0,
+        relative=over_seeds.value / base if base else None,
         interval=over_seeds.interval,
         bootstrap=_bootstrap(differences) if enough else None,
         p=_wilcoxon(differences) if enough else None,
@@ -173,9 +173,13 @@ def improvement(lines: Lines, tasks: Sequence[str], ours: str, other: str) -> Im
 
 
 def best_so_far(line: Line, against: Against) -> list[tuple[float, float]]:
-    """The incumbent's validation score at each moment it rose, by compute spent until then; the base first."""
+    """The incumbent's validation score at each moment it rose, by compute spent until then; the base first. Only a
+    score on as many prompts as the run asked anywhere can be the incumbent's."""
     curve: list[tuple[float, float]] = []
+    most = max((row[2] for row in line["scores"]), default=0)
     for row in line["scores"]:
+        if row[2] < most:
+            continue  # a first look: the best of many small samples would be a lucky one
         value = (row[3] + 2 * row[4]) / (3 * row[2])
         if not curve or value > curve[-1][1]:
             curve.append((float(row[AXES[against]]), value))

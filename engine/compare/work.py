@@ -21,7 +21,7 @@ from typing import Any, Literal
 from engine.analysis.reported import read_header
 from engine.analysis.summary import FINAL_STATES
 from engine.compare import records
-from engine.compare.collect import check_not_steered, collect
+from engine.compare.collect import check_not_steered, check_whole_schedule, collect
 from engine.compare.plan import ComparisonCell
 from engine.compare.revision import revision
 from engine.errors import Fault, UserError, short
@@ -186,6 +186,7 @@ class ComparisonRunner:
             if state != "finished":
                 raise Fault(f"{_how_it_ended(state)}; see {each.directory.log}")
             check_not_steered(each.directory.path)
+            check_whole_schedule(each.directory.path)
             line = collect(each.directory.path)
         except (Fault, UserError) as error:
             self._fail(each.cell, str(error))

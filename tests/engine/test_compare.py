@@ -266,6 +266,24 @@ def test_a_run_that_a_human_steered_is_no_measurement_of_its_cell(plan: Path, ki
     assert any(f"its run was steered by hand ({kind}), so it is not recorded" in line for line in said) == failed
 
 
+@pytest.mark.parametrize("steps", [4, 5])
+def test_a_replay_whose_schedule_was_not_trained_to_its_end_is_no_measurement(plan: Path, steps: int) -> None:
+    cell = next(plans.cells(plans.load(plan / "plan.toml")))
+    directory = finished_run(plan / "runs", cell.run_name)  # it trained 4 steps
+    config = cell.config().model_dump(mode="json")
+    config["search"] |= {"strategy": "replay", "settings": {"stages": [{"steps": 3}, {"steps": steps - 3}]}}
+    with duckdb.connect(str(directory.database)) as connection:
+        connection.execute("UPDATE runs SET config = ?", [json.dumps(config)])
+        connection.execute("UPDATE nodes SET trained_steps = 4, planned_steps = 4 WHERE node_id = 1")
+    said: list[str] = []
+    failed = ComparisonRunner([cell], plan / "runs", plan / "plan.jsonl", 1, "all", said.append).run()
+    assert failed == (steps == 5)
+    assert len(records.load(plan / "plan.jsonl")) == (steps == 4)
+    assert (
+        any("4 of the 5 steps of its schedule were trained, so it is not recorded" in line for line in said) == failed
+    )
+
+
 def test_the_run_of_another_cell_is_not_taken_for_this_one(plan: Path) -> None:
     cell, other = plans.cells(plans.load(plan / "plan.toml"))
     directory = finished_run(plan / "runs", cell.run_name)
