@@ -6,6 +6,7 @@ asked, and at no node twice. Reads the tree, never changes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -25,10 +26,21 @@ def place(node: Node) -> Checkpoint | None:
     return None
 
 
+def scores_along(branch: Iterable[Node]) -> Curve:
+    """The scores on a branch. Of a node that was left before its end, only those up to where the next one begins."""
+    nodes = list(branch)
+    begins = [next_one.start_steps for next_one in nodes[1:]]
+    return [
+        (total, checkpoint.score)
+        for node, left in zip(nodes, (*begins, math.inf), strict=True)
+        for checkpoint in node.checkpoints
+        if (total := node.start_steps + checkpoint.step) <= left
+    ]
+
+
 def score_at(branch: Sequence[Node], total_steps: int) -> Score | None:
     """The latest score along a branch up to `total_steps` from the base."""
-    latest = (c for n in reversed(branch) for c in reversed(n.checkpoints) if n.start_steps + c.step <= total_steps)
-    return next((c.score for c in latest), None)
+    return next((score for total, score in reversed(scores_along(branch)) if total <= total_steps), None)
 
 
 class Lineage:
@@ -65,7 +77,8 @@ class Lineage:
             for child in self.tree.children(parent):
                 there = child.transition
                 if there is not None and there.intent is Intent.REPAIR:
-                    failed = next((each for each in waiting if each[0].step == there.step), None)
+                    here = sorted((each for each in waiting if each[0].step == there.step), key=lambda f: f[1].pruned)
+                    failed = here[0] if here else None  # of a pruned one no repair is asked
                     if failed is not None:
                         waiting.remove(failed)  # also where the human wants no repair
                         taken[child.id] = failed[0].intent
@@ -223,9 +236,4 @@ class Lineage:
         return nodes
 
     def _curve(self, continuation: Iterable[Node], after: int = -1) -> Curve:
-        return [
-            (n.start_steps + c.step, c.score)
-            for n in continuation
-            for c in n.checkpoints
-            if n.start_steps + c.step > after
-        ]
+        return [(total, score) for total, score in scores_along(continuation) if total > after]

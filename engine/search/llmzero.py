@@ -18,7 +18,7 @@ from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.run.strategies import LLMZeroSettings
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
 from engine.search.curriculum import Curriculum, difficulty
-from engine.search.lineage import Lineage, place, score_at
+from engine.search.lineage import Lineage, place, score_at, scores_along
 from engine.search.race import RootRace, standing
 from engine.search.uct import UCTBounds
 from engine.words import counted
@@ -292,8 +292,9 @@ class LLMZeroPolicy:
         k, ended = self.settings.stall_segments, self.lineage.ended(branch)
         if len(ended) < 2 * k:
             return False
-        later = [c.score for n in ended[-k:] for c in n.checkpoints]
-        earlier = [c.score for n in ended[-2 * k : -k] for c in n.checkpoints]
+        scores, middle = scores_along(ended[-2 * k :]), ended[-k].start_steps
+        later = [score for total, score in scores if total > middle]
+        earlier = [score for total, score in scores if total <= middle]
         return difference(later, earlier).errors <= self.settings.stall_errors
 
     def _beside(self, line: Sequence[Node]) -> int:

@@ -15,6 +15,8 @@ from engine.search.base import BudgetLeft, Expansion, SearchStrategy
 
 MOST_CHANGES = 3
 """Parameters that one random change touches, at most."""
+DRAWS = 64
+"""After so many draws a random change gives up."""
 
 
 class KeepOnly(SearchStrategy):
@@ -53,9 +55,13 @@ class RandomChanges(SearchStrategy):
 
 
 def random_changes(space: Space, here: Configuration, rng: random.Random) -> dict[str, Value]:
-    """New values for one to three parameters; one that only rises is drawn from what is above it."""
+    """New values for one to three parameters, drawn until one differs from what is `here` and does not fall where it
+    may only rise. Nothing where `DRAWS` draws found none, as where every parameter is fixed."""
     free = [p for p in space if not p.fixed]
-    chosen = rng.sample(free, min(len(free), rng.randint(1, MOST_CHANGES)))
-    drawn = {p.name: p.sample(rng) for p in chosen}
-    falling = {p.name for p in chosen if p.falls(here[p.name], drawn[p.name])}
-    return {name: v for name, v in drawn.items() if name not in falling and v != here[name]}
+    for _ in range(DRAWS):
+        chosen = rng.sample(free, min(len(free), rng.randint(1, MOST_CHANGES)))
+        drawn = {p.name: p.sample(rng) for p in chosen}
+        falling = {p.name for p in chosen if p.falls(here[p.name], drawn[p.name])}
+        if changes := {name: v for name, v in drawn.items() if name not in falling and v != here[name]}:
+            return changes
+    return {}

@@ -47,11 +47,13 @@ class SearchSituation:
         starts: list[Node | None] = []
         failed: list[int] = []
         for node in self.tree.children(self.tree.root.id):
-            if node.transition is None or node.state is NodeState.REJECTED:
+            if node.transition is None:
                 continue
             alive = node if self.lineage.lives(node) else None
-            if node.transition.intent is Intent.REPAIR and failed:
+            if node.transition.intent is Intent.REPAIR and failed:  # also where the human wants no repair
                 starts[failed.pop(0)] = alive
+                continue
+            if node.state is NodeState.REJECTED:
                 continue
             if node.state.failed:
                 failed.append(len(starts))

@@ -56,7 +56,8 @@ def standing(lineage: Lineage, segments: int, drop_errors: float) -> RootRace:
         survivors, runner, raced = _kept(lineage, ranked, ended, rung, drop_errors), ranked[1], rung
     if not survivors or not ended[survivors[0].id]:
         return RootRace(tuple(survivors))
-    return RootRace(tuple(survivors), survivors[0], runner, segments=raced)
+    winner = survivors[0]
+    return RootRace(tuple(survivors), winner, runner if runner is not winner else None, segments=raced)
 
 
 def _may_go_on(lineage: Lineage, end: Node) -> bool:

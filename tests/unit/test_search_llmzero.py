@@ -9,6 +9,7 @@ import pytest
 from engine.domain.space import Intent
 from engine.domain.tree import Checkpoint, NodeState
 from engine.search.base import BudgetLeft, Expansion
+from engine.search.lineage import Lineage, score_at, scores_along
 from engine.search.llmzero import LLMZero
 from engine.search.registry import make
 from engine.simulation.search import Simulation
@@ -225,6 +226,14 @@ def test_where_the_files_of_an_end_are_gone_the_branch_goes_through_the_change_t
     assert grown.asked(explore_share=0.0)[:2] == (Intent.KEEP, change)
 
 
+def test_a_winner_whose_rivals_dropped_out_is_not_its_own_runner_up() -> None:
+    grown = Grown()
+    best, second = grown.roots(0.22, 0.20)
+    grown.add(best, Intent.KEEP, 0.05, NodeState.EARLY_STOPPED)
+    grown.continued(second, *[0.3] * 9)
+    assert grown.asked(roots=2)[0] is Intent.CHANGE  # it stalls, and nothing was spent beside it yet
+
+
 def test_where_keeping_on_was_stopped_a_change_follows() -> None:
     grown, tip = raced()
     grown.add(tip, Intent.KEEP, 0.2, NodeState.EARLY_STOPPED)
@@ -250,6 +259,26 @@ def test_a_failure_is_repaired_once_and_then_its_place_is_left_alone() -> None:
     assert (expansion.intent, expansion.parent, expansion.step, expansion.failed) == (Intent.REPAIR, tip, 50, failed)
     grown.add(tip, Intent.REPAIR, 0, NodeState.NAN)
     assert grown.asked()[0] is Intent.CHANGE
+
+
+def test_a_failure_that_was_pruned_takes_no_repair_from_another_at_its_place() -> None:
+    grown, tip = raced()
+    grown.tree.prune(grown.add(tip, Intent.CHANGE, 0, NodeState.CRASHED))
+    grown.add(tip, Intent.KEEP, 0, NodeState.NAN)
+    repaired = grown.add(tip, Intent.REPAIR, 0.55)
+    assert Lineage(grown.tree).failures == []
+    assert grown.asked() == (Intent.KEEP, repaired, 50)
+
+
+def test_a_score_beyond_the_place_where_a_branch_left_a_segment_is_not_the_branchs() -> None:
+    grown = Grown(segment_steps=50)
+    (root,) = grown.roots(0.2)
+    change = grown.add(root, Intent.CHANGE, 0.5, step=25)
+    branch = [grown.tree[root], grown.tree[change]]
+    assert [total for total, _ in scores_along(branch)] == [25, 50, 75]
+    assert score_at(branch, 50) == grown.tree[change].checkpoints[0].score
+    assert score_at(branch, 49) == grown.tree[root].checkpoints[0].score
+    assert score_at(branch, 24) is None
 
 
 def test_a_repaired_keep_carries_the_line_on() -> None:

@@ -13,10 +13,15 @@ from engine.domain.score import Score
 from engine.domain.space import Intent, Parameter, ParameterKind, ParameterScale, Space, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft
+from engine.search.lineage import Lineage
+from engine.search.nulls import random_changes
 from engine.search.optimizers import decode, encode
+from engine.search.peer import SearchSituation
 from engine.search.registry import make
 from engine.simulation.search import Simulation
+from engine.testing.advisors import SPACES
 from engine.testing.simulation import SPACE, World
+from engine.testing.trees import TreeBuilder
 
 PEERS = ("topk", "asha", "hyperband", "pbt", "tpe", "cmaes", "random", "grid", "adarft", "skill")
 EXTRAS = {"tpe": "optuna", "cmaes": "cmaes"}
@@ -90,6 +95,28 @@ def test_random_changes_begins_with_the_default_and_stays_in_the_space() -> None
     changed = [n for n in tree if n.transition and n.transition.intent is Intent.CHANGE]
     assert changed
     assert all(len(n.transition.changes) <= 3 for n in changed if n.transition)
+
+
+def test_a_random_change_changes_something() -> None:
+    rises: dict[str, Any] = {"low": 3, "high": 12, "default": 12, "kind": "capacity", "rising": True}
+    for space in (SPACE, Space.build({}, {"difficulty": rises, "size": rises}, batch_size=32)):
+        here = space.default()
+        for seed in range(200):
+            changes = random_changes(space, here, random.Random(seed))
+            assert 1 <= len(changes) <= 3
+            assert all(value != here[name] for name, value in changes.items())
+    fixed = SPACES["all fixed"]
+    assert random_changes(fixed, fixed.default(), random.Random(0)) == {}
+
+
+def test_a_repair_that_a_human_refused_leaves_the_place_of_the_next_alone() -> None:
+    grown = TreeBuilder(base=0.1)
+    failed = [grown.add(0, Intent.ROOT, 0, NodeState.CRASHED) for _ in range(2)]
+    grown.add(0, Intent.REPAIR, 0, NodeState.REJECTED)
+    repaired = grown.add(0, Intent.REPAIR, 0.3)
+    situation = SearchSituation(Lineage(grown.tree), BudgetLeft(500, 0.5), 0, 50)
+    assert situation.starts == [None, grown.tree[repaired]]
+    assert failed == [1, 2]
 
 
 def roots(tree: Tree) -> list[Node]:
