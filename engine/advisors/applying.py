@@ -5,6 +5,7 @@ Called by `rules`. Pure values: it knows neither evidence nor which plan is righ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.advisors.moves import MIDDLE, TASK, MovePlan, MoveStep
@@ -36,7 +37,15 @@ FILLERS = (
     MoveStep("num_generations", 1, "less noisy advantage estimates"),
     MoveStep("num_generations", -1, "smaller groups"),
 )
-"""Added when a plan could move fewer than two parameters: a change is coordinated."""
+"""Added when a plan could move fewer than `COORDINATED` parameters: a change is coordinated."""
+
+EXPLORING_FILLERS = tuple(
+    step for step in FILLERS if (step.name, step.by) not in (("learning_rate", 0.7), ("beta", 1.5))
+)
+"""Of these none lowers the learning rate or raises beta, as in `engine.advisors.moves.EXPLORE`."""
+
+COORDINATED = 2
+"""Parameters that a change moves, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,10 @@ class AppliedPlan:
     phrases: tuple[str, ...]
 
 
-def apply(space: Space, configuration: Configuration, plan: MovePlan, least: int = 0) -> AppliedPlan | None:
-    """The values that a plan gives, inside the space; fillers are added until `least` parameters change.
+def apply(
+    space: Space, configuration: Configuration, plan: MovePlan, fillers: Sequence[MoveStep] = ()
+) -> AppliedPlan | None:
+    """The values that a plan gives, inside the space; fillers are added until `COORDINATED` parameters change.
 
     None when nothing can move, or nothing of what the plan is about.
     """
@@ -69,8 +80,8 @@ def apply(space: Space, configuration: Configuration, plan: MovePlan, least: int
         take(step.name, _target(space[step.name], configuration[step.name], step), step.why)
     if plan.steps and (not changes or (lead and not lead & changes.keys())):
         return None
-    for filler in FILLERS:
-        if changes and len(changes) < least and filler.name in space:
+    for filler in fillers:
+        if changes and len(changes) < COORDINATED and filler.name in space:
             take(filler.name, space.move(configuration, filler.name, filler.by), filler.why)
     return AppliedPlan({p.name: changes[p.name] for p in space if p.name in changes}, tuple(phrases))
 

@@ -220,14 +220,16 @@ def shown_name(advisor: Advisor) -> str:
     return f"{advisor.name} text-only" if blind else advisor.name
 
 
-def violations(proposal: Transition, evidence: Evidence) -> Sequence[str]:
-    """What is wrong with a proposal: the place, the intent, a repeat, the rules of the space."""
+def violations(proposal: Transition, evidence: Evidence, *, repeated: bool = False) -> Sequence[str]:
+    """What is wrong with a proposal: the place, the intent, a repeat unless it may be `repeated`, the rules of the
+    space."""
     places = {(evidence.parent.id, evidence.step), *evidence.candidates}
     if (proposal.parent, proposal.step) not in places:
         return [f"#{proposal.parent} step {proposal.step} is not a checkpoint that was offered"]
     if proposal.intent is not evidence.intent:
         return [f"intent {proposal.intent}, wanted {evidence.intent}"]
-    if evidence.intent is not Intent.REPAIR and repeats(proposal, evidence.tree, evidence.space):
+    may_repeat = repeated or evidence.intent is Intent.REPAIR
+    if not may_repeat and repeats(proposal, evidence.tree, evidence.space):
         return ["repeats a transition already tried from here"]
     return evidence.space.check_transition(evidence.tree[proposal.parent].configuration, proposal)
 
@@ -244,4 +246,5 @@ def canonical(proposal: Transition, tree: Tree, space: Space) -> Transition:
     if proposal.parent not in tree.nodes:
         return proposal
     parent = tree[proposal.parent]
-    return space.canonical(parent.configuration, proposal, at_base=parent.id == tree.root.id)
+    at_base, base_is_reference = parent.id == tree.root.id, tree.reference(parent.id) is None
+    return space.canonical(parent.configuration, proposal, at_base=at_base, base_is_reference=base_is_reference)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from engine.advisors.applying import apply
+from engine.advisors.applying import EXPLORING_FILLERS, FILLERS, apply
 from engine.advisors.base import Advice, Advisor, AdvisorCall, Diagnosis, Evidence
 from engine.advisors.designs import DESIGNS
 from engine.advisors.diagnosis import HEALTHY, diagnose, short
-from engine.advisors.moves import EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan
+from engine.advisors.moves import EXPLORE, OUT_OF_MEMORY, REMEDIES, SAME, UNSTABLE, MovePlan, MoveStep
 from engine.domain.parameters import numeric
 from engine.domain.score import Score
 from engine.domain.space import Configuration, Intent, KLReference, OptimizerState, Transition, Value, format_value
@@ -90,7 +90,7 @@ class _RulesQuestion:
                 chosen.append(proposal)
             if len(chosen) == wanted:
                 break
-        return tuple(chosen) or (self._keep(),)
+        return tuple(chosen) or (self._once_more(),)
 
     def _candidates(self) -> Iterator[Transition]:
         """Ideas in order of preference, the intent's own first; at the end whatever is left to try."""
@@ -181,9 +181,13 @@ class _RulesQuestion:
         others = list(EXPLORE[1:])
         self._random().shuffle(others)
         for plan in (EXPLORE[0], *others):
-            yield from self._planned(plan, why, self.evidence.step)
+            yield from self._planned(plan, why, self.evidence.step, EXPLORING_FILLERS)
 
     # ---- when every idea was tried ------------------------------------------------------------------------------
+
+    def _once_more(self) -> Transition:
+        """What was tried here already, for another seed may end elsewhere: the space holds nothing else."""
+        return next(each for each in (self._keep(), *self._bare()) if not self._violations(each))
 
     def _draws(self) -> Iterator[Transition]:
         """Seeded draws from the space, near the parent's configuration except for roots."""
@@ -218,8 +222,10 @@ class _RulesQuestion:
 
     # ---- parts --------------------------------------------------------------------------------------------------
 
-    def _planned(self, plan: MovePlan, why: str, step: int) -> Iterator[Transition]:
-        moved = apply(self.evidence.space, self._configuration, plan, least=2)
+    def _planned(
+        self, plan: MovePlan, why: str, step: int, fillers: Sequence[MoveStep] = FILLERS
+    ) -> Iterator[Transition]:
+        moved = apply(self.evidence.space, self._configuration, plan, fillers)
         if moved is None:
             return
         branch = "" if step == self.evidence.step else f" Branches earlier, at step {step}, before the problem began."
@@ -236,14 +242,12 @@ class _RulesQuestion:
 
     def _transition(self, changes: Configuration, why: str, expected: str, step: int | None = None) -> Transition:
         evidence = self.evidence
-        before = evidence.parent.transition
         label = evidence.space.describe(self._configuration, changes)
         if evidence.intent is Intent.ROOT and not changes:
             label = "as suggested"
         return Transition(
             parent=evidence.parent.id, step=evidence.step if step is None else step, intent=evidence.intent,
-            changes=changes, reference=before.reference if before else KLReference.BASE,
-            label=label, rationale=why, expected=expected,
+            changes=changes, label=label, rationale=why, expected=expected,
         )  # fmt: skip
 
     def _step_before(self, plan: MovePlan, diagnosis: Diagnosis) -> int:

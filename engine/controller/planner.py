@@ -74,7 +74,8 @@ class Planner:
                 "keep"; it reviews the segment while the next one trains.
 
         Raises:
-            RuntimeError: the rules advisor itself proposed nothing valid (a bug of ours).
+            RuntimeError: the rules advisor itself proposed nothing valid (a bug of ours). Where everything that the
+                space has was tried from here, it may say the same again: with another seed.
         """
         if expansion.changes is not None:
             return self._strategys_own(expansion)
@@ -85,10 +86,10 @@ class Planner:
         evidence = await self._evidence.look(expansion, fraction_spent, plots=advisor is not self._rules)
         if advisor.slow and self._share.shows(expansion.intent):
             evidence = replace(evidence, suggested=self._rules.advise(evidence).proposals)
-        for each in (advisor, advisor, self._rules):
+        for each, repeated in ((advisor, False), (advisor, False), (self._rules, False), (self._rules, True)):
             if each is not self._rules and made.faults:
                 continue
-            transition = await self._ask(each, evidence, made)
+            transition = await self._ask(each, evidence, made, repeated=repeated)
             if transition is not None:
                 return PlannedTransition(
                     transition, made.last, tuple(made.records), tuple(made.refusals), tuple(made.faults)
@@ -112,7 +113,9 @@ class Planner:
         """Nothing is wanted any more: end what the advisor is being asked."""
         self._advisor.cancel()
 
-    async def _ask(self, advisor: Advisor, evidence: Evidence, made: _PlanAttempt) -> Transition | None:
+    async def _ask(
+        self, advisor: Advisor, evidence: Evidence, made: _PlanAttempt, *, repeated: bool
+    ) -> Transition | None:
         """The first valid proposal of an advice, or None."""
         told = replace(evidence, feedback="; ".join(made.refusals))
         try:
@@ -123,7 +126,7 @@ class Planner:
         made.records.append((advice, evidence.parent.id))
         for given in advice.proposals:
             proposal = canonical(given, evidence.tree, self._space)
-            wrong = violations(proposal, evidence)
+            wrong = violations(proposal, evidence, repeated=repeated)
             if not wrong:
                 return proposal
             made.refusals.append(f"{proposal.label or 'proposal'}: {'; '.join(wrong)}")

@@ -37,7 +37,7 @@ def evidence(intent: Intent, change: dict[str, Any] | None = None, **more: Any) 
     root = Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(Checkpoint(0, case["start"]),))
     tree = Tree(root)
     configuration = SPACE.apply(SPACE.default(), more.pop("configuration", {}))
-    reference = more.pop("reference", KLReference.BASE)
+    reference = more.pop("reference", KLReference.KEEP)
     tree.add(Node(1, Transition(0, 0, Intent.ROOT, reference=reference), configuration, NodeState.FINISHED, 0, 50, 50))
     for checkpoint in case["checkpoints"]:
         tree.add_checkpoint(1, checkpoint)
@@ -122,6 +122,16 @@ def test_a_change_that_explores_never_lowers_the_learning_rate() -> None:
     assert all(moved(each).get("learning_rate", 0) >= 0 for each in seen)
 
 
+def test_nor_where_little_can_move() -> None:
+    at_the_edge = {"num_generations": 32, "max_completion_length": 128, "difficulty": 12}
+    proposals = RulesAdvisor().advise(evidence(Intent.CHANGE, configuration=at_the_edge)).proposals
+    assert proposals
+    for each in proposals:
+        assert len(each.changes) >= 2
+        assert moved(each, at_the_edge).get("learning_rate", 0) >= 0
+        assert moved(each, at_the_edge).get("beta", 0) <= 0
+
+
 def test_trouble_late_in_the_segment_is_left_by_an_earlier_checkpoint() -> None:
     spike = next(change for pathology, change, quote in CASES if "kl 0.2 at step 40" in quote)
     proposal = first(evidence(Intent.CHANGE, spike))
@@ -134,7 +144,7 @@ def test_the_second_answer_to_a_binding_penalty_moves_the_reference() -> None:
     bound = next(change for pathology, change, _ in CASES if pathology == "kl-bound plateau")
     question = evidence(Intent.CHANGE, bound)
     proposals = RulesAdvisor().advise(question).proposals
-    assert [p.reference for p in proposals[:2]] == [KLReference.BASE, KLReference.BRANCH]
+    assert [p.reference for p in proposals[:2]] == [KLReference.KEEP, KLReference.BRANCH]
     assert proposals[1].label.startswith("ref↺")
 
 
@@ -152,8 +162,8 @@ def test_a_keep_says_what_the_segment_shows() -> None:
 
 
 @pytest.mark.parametrize("intent", [Intent.KEEP, Intent.ANNEAL, Intent.CHANGE])
-def test_a_child_keeps_its_parents_kind_of_reference(intent: Intent) -> None:
-    assert first(evidence(intent, reference=KLReference.BRANCH)).reference is KLReference.BRANCH
+def test_a_child_keeps_its_parents_reference_and_does_not_move_it_again(intent: Intent) -> None:
+    assert first(evidence(intent, reference=KLReference.BRANCH)).reference is KLReference.KEEP
 
 
 def test_the_end_is_annealed_with_adam_kept() -> None:

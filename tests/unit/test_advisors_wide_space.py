@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.advisors.applying import apply, clips
+from engine.advisors.applying import FILLERS, apply, clips
 from engine.advisors.designs import DESIGNS
 from engine.advisors.moves import EXPLORE, REMEDIES, MovePlan
 from engine.advisors.rules import DECAY, RulesAdvisor
@@ -35,7 +35,7 @@ def test_a_rule_uses_every_hyperparameter() -> None:
 def test_a_plan_leaves_every_configuration_valid(plan: MovePlan) -> None:
     for seed in range(20):
         configuration = WIDE.sample(random.Random(seed))
-        if (applied := apply(WIDE, configuration, plan, least=2)) is not None:
+        if (applied := apply(WIDE, configuration, plan, FILLERS)) is not None:
             assert WIDE.violations(WIDE.apply(configuration, applied.changes)) == ()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.advisors.base import Advice, AdviceFailed, Advisor, AdvisorCall, Evidence, Selection
+from engine.advisors.rules import RulesAdvisor
 from engine.controller.evidence_builder import EvidenceBuilder
 from engine.controller.planner import PlannedTransition, Planner
 from engine.controller.run_state import RunState
@@ -18,6 +19,7 @@ from engine.errors import Fault
 from engine.run.rundir import RunDirectory
 from engine.search.base import Expansion
 from engine.store.writer import Writer
+from engine.testing.advisors import SPACES
 from engine.training.events import Evaluation
 
 SPACE = Space.build({}, batch_size=32)
@@ -130,6 +132,23 @@ async def test_a_repeat_of_a_sibling_is_refused(run_state: RunState) -> None:
     planned = await plan(run_state, Scripted(proposing({"temperature": 0.9}), proposing({"temperature": 0.8})))
     assert "repeats a transition already tried from here" in planned.refusals[0]
     assert dict(planned.transition.changes) == {"temperature": 0.8}
+
+
+@pytest.mark.parametrize("again", [Expansion(0, 0, Intent.ROOT, 50, "a first segment"), CHANGE])
+async def test_what_a_space_without_choice_has_is_tried_again_with_another_seed(
+    run_state: RunState, again: Expansion
+) -> None:
+    fixed = SPACES["all fixed"]
+    builder = EvidenceBuilder(run_state, fixed, seed=0, draws=False)
+    planner = Planner(run_state, fixed, RulesAdvisor(), builder)
+    tried = []
+    for _ in range(8):
+        planned = await planner.plan(again, 0.5)
+        propose(run_state, planned.transition)
+        tried.append(planned.transition)
+    assert {each.intent for each in tried} == {again.intent}
+    assert all(not each.changes for each in tried)
+    assert any(tried[-1].repeats(each) for each in tried[:-1])
 
 
 async def test_a_first_segment_that_differs_in_what_means_nothing_at_the_base_is_a_repeat(run_state: RunState) -> None:
