@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.advisors.applying import apply
-from engine.advisors.base import Evidence
+from engine.advisors.base import Evidence, canonical
 from engine.advisors.moves import TASK, MovePlan, MoveStep
 from engine.advisors.rules import RulesAdvisor
 from engine.decisions.bank import CONTINUE
@@ -99,7 +99,7 @@ class Probe:
     title: str
     steps: tuple[MoveStep, ...] = ()
     optimizer: OptimizerState = OptimizerState.KEEP
-    reference: KLReference = KLReference.BASE
+    reference: KLReference = KLReference.KEEP
     earlier: bool = False
 
 
@@ -158,7 +158,7 @@ def _take(
     space, taken = evidence.space, 0
     for origin, given in candidates:
         parent = evidence.tree[given.parent]
-        proposal = space.canonical(parent.configuration, given, at_base=parent.transition is None)
+        proposal = canonical(given, evidence.tree, space)
         repeats = any(other.parent == proposal.parent and other.repeats(proposal) for _, other in found)
         if taken < most and not repeats and not space.check_transition(parent.configuration, proposal):
             found.append((origin, proposal))

@@ -176,7 +176,7 @@ def _deciding(commands: Any) -> None:
     for word in ("edit", "branch"):
         made[word].add_argument("values", nargs="*", metavar="NAME=VALUE", help="hyperparameters that change")
         made[word].add_argument("--optimizer", choices=("keep", "reset"), help="Adam's state")
-        made[word].add_argument("--reference", choices=("base", "branch-point"), help="reference of the KL penalty")
+        made[word].add_argument("--reference", choices=("keep", "base", "branch-point"), help="of the KL penalty")
     made["branch"].add_argument(
         "--step", type=option_types.count, metavar="STEP", help="of the checkpoint (default: the last kept)"
     )

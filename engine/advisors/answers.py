@@ -26,7 +26,7 @@ from pydantic import (
     create_model,
 )
 
-from engine.advisors.base import Diagnosis, Evidence, Signal
+from engine.advisors.base import Diagnosis, Evidence, Signal, canonical
 from engine.advisors.diagnosis import HEALTHY, consistent
 from engine.advisors.evidence_sections import summarize
 from engine.advisors.founded import marked
@@ -118,7 +118,7 @@ class StrategistAnswer(ModelAnswer):
     expected: str = ""
     place: str = ""
     optimizer: Annotated[OptimizerState, _known(OptimizerState)] = OptimizerState.KEEP
-    reference: Annotated[KLReference, _known(KLReference)] = KLReference.BASE
+    reference: Annotated[KLReference, _known(KLReference)] = KLReference.KEEP
 
     @property
     def values(self) -> dict[str, Value]:
@@ -284,7 +284,7 @@ def transition(answer: StrategistAnswer, evidence: Evidence, shown: str) -> Tran
         reference=answer.reference, expected=clean(answer.expected, 1000),
         rationale=clean(marked(answer.rationale, shown, own), 3000),
     )  # fmt: skip
-    meant = evidence.space.canonical(before, given, at_base=node == evidence.tree.root.id)
+    meant = canonical(given, evidence.tree, evidence.space)
     return replace(meant, label=label(evidence.space, before, meant))
 
 

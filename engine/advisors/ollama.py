@@ -33,7 +33,7 @@ from engine.advisors.hostile import clean, one_line
 from engine.advisors.ollama_client import ModelCard, OllamaClient, OllamaFault
 from engine.advisors.qualification import Qualification
 from engine.advisors.rules import look
-from engine.domain.space import UNCHANGED, Intent, KLReference, Transition
+from engine.domain.space import UNCHANGED, Intent, Transition
 from engine.errors import Fault
 
 PLOTS = "plots"
@@ -220,10 +220,8 @@ class OllamaAdvisor(Advisor):
         reading = self._remembered(evidence)
         score = score_at(evidence.parent, evidence.step)
         where = f"{place(evidence.parent, evidence.step)}: validation {score_text(score) if score else 'unknown'}"
-        before = evidence.parent.transition
         return Transition(
-            parent=evidence.parent.id, step=evidence.step, intent=Intent.KEEP,
-            reference=before.reference if before else KLReference.BASE, label=UNCHANGED,
+            parent=evidence.parent.id, step=evidence.step, intent=Intent.KEEP, label=UNCHANGED,
             rationale=f"{where}. Continue with the same settings. {reading.text if reading else ''}".strip(),
             expected="validation not lower at the end of the segment",
         )  # fmt: skip

@@ -15,6 +15,7 @@ import tomli_w
 from engine.analysis.reported import ReportedPolicy, read_header, reported
 from engine.analysis.rows import Rows, table, values
 from engine.domain.score import Score, score_of
+from engine.domain.space import recorded_reference
 from engine.host.model_files import portable
 
 FORMAT = 2
@@ -123,7 +124,7 @@ def _stage(row: dict[str, Any]) -> StrategyStage:
         configuration=values(row["configuration"]),
         changes=values(row["changes"]),
         optimizer=row["optimizer"],
-        reference=row["reference"],
+        reference=recorded_reference(row["reference"], row["intent"]),
         seed=row["seed"],
         advisor=row["advisor"],
         rationale=row["rationale"],

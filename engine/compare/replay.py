@@ -289,10 +289,12 @@ def schedule(strategy: StrategyFile, parameters: Sequence[CarriedParameter]) -> 
 
 
 def departs(stages: Sequence[ScheduleStage], space: Space) -> bool:
-    """Whether a schedule is anything but plain GRPO: the default trained on, with Adam and the reference kept."""
+    """Whether a schedule is anything but plain GRPO: the default trained on, Adam kept, the base as reference."""
     default = space.default()
     return any(
-        stage.optimizer != "keep" or stage.reference != "base" or space.apply(default, stage.configuration) != default
+        stage.optimizer != "keep"
+        or stage.reference == "branch point"
+        or space.apply(default, stage.configuration) != default
         for stage in stages
     )
 

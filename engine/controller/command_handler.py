@@ -15,8 +15,8 @@ from engine.controller.proposal_queue import ProposalQueue
 from engine.controller.run_state import RunState
 from engine.controller.space_changes import SpaceChanges
 from engine.domain.proposals import Proposal, ProposalGate, in_words
-from engine.domain.space import Configuration, Intent, KLReference, Space, Transition
-from engine.domain.tree import NodeState
+from engine.domain.space import Configuration, Intent, Space, Transition
+from engine.domain.tree import NodeState, Tree
 from engine.errors import UserError, one_line
 from engine.words import change_text
 
@@ -110,16 +110,15 @@ class CommandHandler:
         proposal = self._waiting(command.proposal_id, command.revision)
         old = proposal.transition
         parent = self._run.tree[old.parent].configuration
+        edited = replace(
+            old,
+            changes=command.changes,
+            optimizer=command.optimizer or old.optimizer,
+            reference=command.reference or old.reference,
+            rationale=command.rationale or f"edited by {author}; before: {old.rationale}",
+        )
         transition = self._checked(
-            replace(
-                old,
-                intent=Intent.CHANGE if command.changes else old.intent,
-                changes=command.changes,
-                optimizer=command.optimizer or old.optimizer,
-                reference=command.reference or old.reference,
-                rationale=command.rationale or f"edited by {author}; before: {old.rationale}",
-            ),
-            parent,
+            replace(edited, intent=edited_intent(edited, parent, self._space, self._run.tree)), parent
         )
         self._run.edit(proposal, transition, self._space.apply(parent, transition.changes))
         self._proposals.close(self._run.proposals[proposal.node], "edited", author, "edited and approved")
@@ -136,11 +135,12 @@ class CommandHandler:
         if command.step not in kept:
             there = ", ".join(map(str, kept)) or "none"
             raise UserError(f"#{node.id} has no checkpoint at step {command.step}; its checkpoints: {there}")
+        changes = bool(command.changes) or tree.moves_reference(node.id, command.reference)
         transition = self._checked(
             Transition(
                 parent=node.id,
                 step=command.step,
-                intent=Intent.CHANGE if command.changes or command.reference is KLReference.BRANCH else Intent.KEEP,
+                intent=Intent.CHANGE if changes else Intent.KEEP,
                 changes=command.changes,
                 optimizer=command.optimizer,
                 reference=command.reference,
@@ -204,3 +204,16 @@ class CommandHandler:
 
 def _reason(what: str, why: str) -> str:
     return f"{what}: {one_line(why)}" if why.strip() else what
+
+
+def edited_intent(edited: Transition, parent: Configuration, space: Space, tree: Tree) -> Intent:
+    """What a human's edit makes of a proposal, given its intent before: what only goes on becomes a change where
+    anything changes, an anneal where it is none any more; a first segment and a repair stay what they are."""
+    match edited.intent:
+        case Intent.KEEP | Intent.CURRICULUM:
+            changed = bool(edited.changes) or tree.moves_reference(edited.parent, edited.reference)
+            return Intent.CHANGE if changed else Intent.KEEP
+        case Intent.ANNEAL if space.check_transition(parent, edited):
+            return Intent.CHANGE
+        case same:
+            return same

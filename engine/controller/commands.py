@@ -140,7 +140,7 @@ class ExpandCommand(_CommandBody):
     step: Id
     changes: Changes
     optimizer: OptimizerState = OptimizerState.KEEP
-    reference: KLReference = KLReference.BASE
+    reference: KLReference = KLReference.KEEP
     rationale: str = Field(default="", max_length=TEXT)
 
 

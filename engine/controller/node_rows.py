@@ -12,7 +12,7 @@ from typing import Any
 from engine.domain.policy import steering_prompts
 from engine.domain.proposals import Proposal
 from engine.domain.score import Score
-from engine.domain.space import Intent, KLReference, OptimizerState, Transition
+from engine.domain.space import Intent, OptimizerState, Transition, recorded_reference
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.store.writer import Writer
 
@@ -58,7 +58,7 @@ def transition(row: Mapping[str, Any]) -> Transition:
         intent=Intent(row["intent"]),
         changes=json.loads(row["changes"]),
         optimizer=OptimizerState(row["optimizer"]),
-        reference=KLReference(row["reference"]),
+        reference=recorded_reference(row["reference"], row["intent"]),
         label=row["label"],
         rationale=row["rationale"],
         expected=row["expected"],

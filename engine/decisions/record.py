@@ -47,7 +47,7 @@ def score_from_json(item: Sequence[Any], prompts: PromptSet) -> Score:
 
 def transition_to_json(transition: Transition) -> dict[str, Any]:
     """Without what is as usual."""
-    usual = {"optimizer": OptimizerState.KEEP, "reference": KLReference.BASE, "changes": {}}
+    usual = {"optimizer": OptimizerState.KEEP, "reference": KLReference.KEEP, "changes": {}}
     return {name: value for name, value in asdict(transition).items() if value != "" and usual.get(name) != value}
 
 
@@ -57,7 +57,7 @@ def transition_from_json(item: Mapping[str, Any]) -> Transition:
             **item,
             "intent": Intent(item["intent"]),
             "optimizer": OptimizerState(item.get("optimizer", OptimizerState.KEEP)),
-            "reference": KLReference(item.get("reference", KLReference.BASE)),
+            "reference": KLReference(item.get("reference", KLReference.KEEP)),
         }
     )
 

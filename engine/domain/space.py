@@ -46,6 +46,7 @@ class OptimizerState(StrEnum):
 class KLReference(StrEnum):
     """Which policy the KL penalty of a segment is measured against."""
 
+    KEEP = "keep"  # that of the segment before; at first the base model
     BASE = "base"
     BRANCH = "branch point"
 
@@ -66,6 +67,13 @@ class Intent(StrEnum):
         return self in CONTINUING
 
 
+def recorded_reference(reference: str, intent: str) -> KLReference:
+    """The reference of a recorded segment. Before "keep" was a word of its own, a segment that only went on kept its
+    parent's reference by repeating "branch point"."""
+    goes_on = Intent(intent).continues or intent == Intent.ANNEAL
+    return KLReference.KEEP if goes_on and reference == KLReference.BRANCH else KLReference(reference)
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """An edge of the tree: from a checkpoint of the parent, under a changed configuration.
@@ -83,7 +91,7 @@ class Transition:
     intent: Intent
     changes: Configuration = field(default_factory=dict)
     optimizer: OptimizerState = OptimizerState.KEEP
-    reference: KLReference = KLReference.BASE
+    reference: KLReference = KLReference.KEEP
     label: str = ""
     rationale: str = ""
     expected: str = ""
@@ -198,19 +206,22 @@ class Space:
             wrong.append(f"step = {transition.step} is not allowed; allowed: 0 or more")
         return tuple(wrong)
 
-    def canonical(self, parent_configuration: Configuration, transition: Transition, *, at_base: bool) -> Transition:
+    def canonical(
+        self, parent_configuration: Configuration, transition: Transition, *, at_base: bool, base_is_reference: bool
+    ) -> Transition:
         """The same transition without what means nothing, so that two that train the same are equal.
 
         Left out are values that the parent has already, Adam's state and the reference at the base model (`at_base`),
-        which has no moments and is its own reference, and the reference where beta is 0.
+        which has no moments and is its own reference, the reference where beta is 0, and a return to the base where
+        the base is the parent's reference (`base_is_reference`).
         """
         known = {name: value for name, value in transition.changes.items() if name in self}
         after = self.apply(parent_configuration, known)
         changes = {name: after.get(name, value) for name, value in transition.changes.items()}
         changes = {name: value for name, value in changes.items() if parent_configuration.get(name) != value}
         optimizer = OptimizerState.KEEP if at_base else transition.optimizer
-        alone = at_base or after.get("beta") == 0
-        reference = KLReference.BASE if alone else transition.reference
+        stays = at_base or after.get("beta") == 0 or (base_is_reference and transition.reference is KLReference.BASE)
+        reference = KLReference.KEEP if stays else transition.reference
         return replace(transition, changes=changes, optimizer=optimizer, reference=reference)
 
     def move(self, configuration: Configuration, name: str, by: float) -> Value:
@@ -285,7 +296,7 @@ class Space:
             return [
                 f"a curriculum moves the task's difficulty alone, but {', '.join(changed) or 'nothing'} would change"
             ]
-        same = transition.optimizer is OptimizerState.KEEP and transition.reference is KLReference.BASE
+        same = transition.optimizer is OptimizerState.KEEP and transition.reference is KLReference.KEEP
         if intent is Intent.CHANGE and not changed and same:
             return ["a change that changes nothing: give at least one value that differs from the parent's"]
         if intent is Intent.ANNEAL and rate in changed and numeric(changed[rate]) > numeric(parent.get(rate, math.inf)):

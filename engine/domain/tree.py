@@ -311,19 +311,18 @@ class Tree:
         return tuple(reversed(path))
 
     def reference(self, node_id: int) -> tuple[int, int] | None:
-        """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base.
-
-        A segment that only goes on (KEEP, CURRICULUM, ANNEAL) keeps its parent's reference; a change to
-        "branch point" moves it.
-        """
-        place = None
-        while (edge := self._nodes[node_id].transition) is not None and edge.reference is not KLReference.BASE:
-            if edge.parent != self._root:
-                place = (edge.parent, edge.step)
-            if not (edge.intent.continues or edge.intent is Intent.ANNEAL):
-                break
+        """The checkpoint (node id, step) whose policy a node's KL penalty is measured against; None is the base."""
+        while (edge := self._nodes[node_id].transition) is not None and edge.reference is KLReference.KEEP:
             node_id = edge.parent
-        return place
+        if edge is None or edge.reference is KLReference.BASE or edge.parent == self._root:
+            return None
+        return edge.parent, edge.step
+
+    def moves_reference(self, node_id: int, reference: KLReference) -> bool:
+        """Whether a segment below a node would measure its KL penalty against another policy than the node does."""
+        return reference is KLReference.BRANCH or (
+            reference is KLReference.BASE and self.reference(node_id) is not None
+        )
 
     def depth(self, node_id: int) -> int:
         return self.subtrees.depths[node_id]

@@ -156,8 +156,8 @@ class ScheduleStage(StrategySettings):
     """Hyperparameters; those not named stay as in the stage before, at first at the default."""
     optimizer: Literal["keep", "reset"] = "keep"
     """Whether Adam's state of the stage before is kept."""
-    reference: Literal["base", "branch point"] = "base"
-    """Which policy the KL penalty is measured against."""
+    reference: Literal["keep", "base", "branch point"] = "keep"
+    """Which policy the KL penalty is measured against: that of the stage before, the base or where this one begins."""
     rationale: str = ""
     """Why, as the search wrote it."""
 

@@ -78,7 +78,7 @@ class Expansion:
     failed: int | None = None
     changes: Configuration | None = None
     optimizer: OptimizerState = OptimizerState.KEEP
-    reference: KLReference = KLReference.BASE
+    reference: KLReference = KLReference.KEEP
 
 
 class SearchStrategy(ABC):

@@ -64,7 +64,7 @@ class Replay(Peer):
         if len(begun) >= MOST_CHILDREN or not lineage.grows(tip):
             return None
         kept = OptimizerState(stage.optimizer) is OptimizerState.KEEP
-        same = not changed and kept and KLReference(stage.reference) is KLReference.BASE
+        same = not changed and kept and not lineage.tree.moves_reference(tip.id, KLReference(stage.reference))
         if same and lineage.continuation_closed(tip):
             return None
         return Intent.KEEP if same else Intent.CHANGE

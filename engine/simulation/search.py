@@ -20,7 +20,7 @@ from engine.advisors.rules import RulesAdvisor
 from engine.controller.retention import superfluous
 from engine.domain.first_look import enough
 from engine.domain.score import PromptSet, Score, outcomes_of
-from engine.domain.space import Configuration, KLReference, OptimizerState, Space, Transition
+from engine.domain.space import Configuration, Space, Transition
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, shortest_segment
 
@@ -129,7 +129,7 @@ class Simulation:
         if expansion.changes is not None:
             return Transition(
                 expansion.parent, expansion.step, expansion.intent, expansion.changes,
-                OptimizerState.KEEP, KLReference.BASE, "given", expansion.reason,
+                expansion.optimizer, expansion.reference, "given", expansion.reason,
             )  # fmt: skip
         return self.advisor.advise(self.evidence(expansion)).proposals[0]
 

@@ -117,7 +117,7 @@ COMMENT ON COLUMN nodes.label IS 'What it changes, at most 24 characters.';
 COMMENT ON COLUMN nodes.configuration IS 'Value of every hyperparameter as a JSON object.';
 COMMENT ON COLUMN nodes.changes IS 'Only the values that differ from the parent, as a JSON object; {} means keep.';
 COMMENT ON COLUMN nodes.optimizer IS 'keep (the parent''s Adam state) or reset.';
-COMMENT ON COLUMN nodes.reference IS 'Policy that the KL penalty is measured against: base or branch point.';
+COMMENT ON COLUMN nodes.reference IS 'Policy that the KL penalty is measured against: keep (that of the parent), base or branch point.';
 COMMENT ON COLUMN nodes.rationale IS 'Why this transition was proposed, with its evidence. Written by the advisor: foreign text.';
 COMMENT ON COLUMN nodes.expected IS 'Effect that was expected. Written by the advisor: foreign text.';
 COMMENT ON COLUMN nodes.advisor IS 'Who proposed it: ollama, rules, the search itself, or human, who made or edited it (commands says which one).';
@@ -223,7 +223,7 @@ COMMENT ON COLUMN proposals.intent IS 'Why the search asked for it: root, keep, 
 COMMENT ON COLUMN proposals.label IS 'What it changes, at most 24 characters.';
 COMMENT ON COLUMN proposals.changes IS 'Changed values as a JSON object.';
 COMMENT ON COLUMN proposals.optimizer IS 'keep or reset.';
-COMMENT ON COLUMN proposals.reference IS 'base or branch point.';
+COMMENT ON COLUMN proposals.reference IS 'keep, base or branch point.';
 COMMENT ON COLUMN proposals.rationale IS 'Why, with the evidence. Foreign text.';
 COMMENT ON COLUMN proposals.expected IS 'Effect that is expected. Foreign text.';
 COMMENT ON COLUMN proposals.advisor IS 'Who proposed it.';

@@ -304,7 +304,7 @@ class EditScreen(ModalScreen[EditOutcome | None]):
                 self._field(item).set_class(wrong, "-wrong")
 
     def _wrong(self, edited: EditOutcome) -> str:
-        moved = bool(edited.changes) or (edited.optimizer, edited.reference) != (OptimizerState.KEEP, KLReference.BASE)
+        moved = bool(edited.changes) or (edited.optimizer, edited.reference) != (OptimizerState.KEEP, KLReference.KEEP)
         transition = Transition(
             parent=self._subject.node, step=edited.step, intent=Intent.CHANGE if moved else Intent.KEEP,
             changes=edited.changes, optimizer=OptimizerState(edited.optimizer), reference=KLReference(edited.reference),

@@ -71,7 +71,7 @@ def node(
     configuration: dict[str, Any], intent: Intent = Intent.CHANGE, state: NodeState = NodeState.FINISHED,
 ) -> Node:  # fmt: skip
     transition = Transition(
-        parent, step, intent, changes, OptimizerState.KEEP, KLReference.BASE,
+        parent, step, intent, changes, OptimizerState.KEEP, KLReference.KEEP,
         SPACE.describe(SPACE.default(), changes), f"node {number}", "higher",
     )  # fmt: skip
     every = STEPS // max(1, len(values))

@@ -8,9 +8,9 @@ SPACE = Space.build({}, batch_size=32)
 BEFORE = SPACE.default() | {"beta": 0.02}
 
 
-def canonical(at_base: bool = False, **fields: object) -> Transition:
+def canonical(at_base: bool = False, moved: bool = False, **fields: object) -> Transition:
     given = Transition(0 if at_base else 3, 0, Intent.ROOT if at_base else Intent.CHANGE, **fields)  # type: ignore[arg-type]
-    return SPACE.canonical(BEFORE, given, at_base=at_base)
+    return SPACE.canonical(BEFORE, given, at_base=at_base, base_is_reference=not moved)
 
 
 def test_at_the_base_adams_state_and_the_reference_mean_nothing() -> None:
@@ -23,8 +23,13 @@ def test_at_the_base_adams_state_and_the_reference_mean_nothing() -> None:
 
 def test_without_a_penalty_the_reference_means_nothing() -> None:
     off = canonical(changes={"beta": 0}, reference=KLReference.BRANCH)
-    assert off.reference is KLReference.BASE
+    assert off.reference is KLReference.KEEP
     assert dict(off.changes) == {"beta": 0}
+
+
+def test_a_return_to_the_base_means_something_where_the_reference_was_moved() -> None:
+    assert canonical().repeats(canonical(reference=KLReference.BASE))
+    assert canonical(moved=True, reference=KLReference.BASE).reference is KLReference.BASE
 
 
 def test_a_value_that_the_parent_has_is_no_change() -> None:

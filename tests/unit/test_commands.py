@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from engine.controller import commands
+from engine.controller.command_handler import edited_intent
+from engine.domain.score import Score
+from engine.domain.space import Intent, KLReference, Space, Transition
+from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.errors import UserError
+
+SPACE = Space.build({}, batch_size=32)
+BASE = Checkpoint(0, Score(64, 8, 8))
 
 
 def row(kind: str, payload: str = "{}", **fields: Any) -> dict[str, Any]:
@@ -85,3 +92,29 @@ def test_what_is_wrong_with_a_field_is_said_in_words(bad: dict[str, Any], line: 
     with pytest.raises(UserError) as refused:
         commands.parse(bad)
     assert str(refused.value) == line
+
+
+FASTER, SLOWER = {"learning_rate": 2e-4}, {"learning_rate": 1e-6}
+
+
+@pytest.mark.parametrize(
+    ("before", "edit", "after"),
+    [
+        (Intent.KEEP, {}, Intent.KEEP),
+        (Intent.KEEP, {"changes": FASTER}, Intent.CHANGE),
+        (Intent.KEEP, {"reference": KLReference.BRANCH}, Intent.CHANGE),
+        (Intent.KEEP, {"reference": KLReference.BASE}, Intent.KEEP),  # it is the base already
+        (Intent.CURRICULUM, {"changes": FASTER}, Intent.CHANGE),
+        (Intent.CURRICULUM, {}, Intent.KEEP),
+        (Intent.ANNEAL, {"changes": SLOWER}, Intent.ANNEAL),
+        (Intent.ANNEAL, {"changes": FASTER}, Intent.CHANGE),
+        (Intent.ROOT, {"changes": FASTER}, Intent.ROOT),
+        (Intent.REPAIR, {"changes": FASTER}, Intent.REPAIR),
+        (Intent.CHANGE, {"changes": SLOWER}, Intent.CHANGE),
+    ],
+)
+def test_an_edited_proposal_is_what_the_edit_makes_of_it(before: Intent, edit: dict[str, Any], after: Intent) -> None:
+    tree = Tree(Node(0, None, SPACE.default(), NodeState.FINISHED, checkpoints=(BASE,)))
+    tree.add(Node(1, Transition(0, 0, Intent.ROOT), SPACE.default(), NodeState.FINISHED))
+    edited = Transition(1, 50, before, label="x", rationale="x", **edit)
+    assert edited_intent(edited, SPACE.default(), SPACE, tree) is after

@@ -12,7 +12,7 @@ import tomli_w
 from engine.compare import plan as plans
 from engine.compare import replay
 from engine.compare.replay import ModelFacts, StrategyFile, TargetChanges
-from engine.domain.space import Intent, KLReference, OptimizerState
+from engine.domain.space import Intent, OptimizerState
 from engine.errors import UserError
 from engine.run.config import RunConfig
 from engine.search.registry import make
@@ -156,24 +156,24 @@ def test_a_replay_trains_stage_after_stage_with_steps_adam_and_reference_as_they
         {"steps": 7, "configuration": {"max_completion_length": 48}, "optimizer": "reset"},
         {"steps": 60, "reference": "branch point"},
         {"steps": 30},
+        {"steps": 20, "reference": "base"},
+        {"steps": 10, "reference": "base"},
     ]
     strategy = make("replay", seed=0, segment_steps=50, space=SPACE, stages=tables)
-    simulation = Simulation(strategy, World(1, prompts=64), SPACE, 137, 1, 50, seed=1)
-    nodes = [n for n in simulation.run().tree if n.transition]
-    assert [n.steps for n in nodes] == [40, 7, 60, 30]
-    assert [n.parent for n in nodes] == [0, 1, 2, 3]
+    simulation = Simulation(strategy, World(1, prompts=64), SPACE, 167, 1, 50, seed=1)
+    tree = simulation.run().tree
+    nodes = [n for n in tree if n.transition]
+    assert [n.steps for n in nodes] == [40, 7, 60, 30, 20, 10]
+    assert [n.parent for n in nodes] == [0, 1, 2, 3, 4, 5]
     assert [n.transition.intent for n in nodes if n.transition] == [
-        Intent.ROOT,
-        Intent.CHANGE,
-        Intent.CHANGE,
-        Intent.KEEP,
-    ]
+        Intent.ROOT, Intent.CHANGE, Intent.CHANGE, Intent.KEEP, Intent.CHANGE, Intent.KEEP,
+    ]  # fmt: skip
+    assert [tree.reference(n.id) for n in nodes] == [None, None, (2, 7), (2, 7), None, None]
     assert nodes[-1].configuration["learning_rate"] == 2e-4
     assert nodes[-1].configuration["max_completion_length"] == 48
     asked = [expansion for expansion, _ in simulation.asked if expansion]
-    assert [e.optimizer for e in asked] == [OptimizerState.KEEP, OptimizerState.RESET, *[OptimizerState.KEEP] * 2]
-    assert [e.reference for e in asked] == [KLReference.BASE, KLReference.BASE, KLReference.BRANCH, KLReference.BASE]
-    assert "stage 1 of 4 of the schedule: warm" in asked[0].reason
+    assert [e.optimizer for e in asked] == [OptimizerState.KEEP, OptimizerState.RESET, *[OptimizerState.KEEP] * 4]
+    assert "stage 1 of 6 of the schedule: warm" in asked[0].reason
 
 
 @pytest.mark.parametrize(

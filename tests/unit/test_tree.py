@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.score import Score
-from engine.domain.space import Intent, KLReference, Transition
+from engine.domain.space import Intent, KLReference, Transition, recorded_reference
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from tests.unit.calls import calls_of
 
@@ -118,29 +118,43 @@ def line(*edges: tuple[Intent, KLReference]) -> Tree:
     return tree
 
 
-BASE, BRANCH = KLReference.BASE, KLReference.BRANCH
+KEEP, BASE, BRANCH = KLReference
 
 
 @pytest.mark.parametrize(
-    ("edges", "reference"),
+    ("references", "place"),
     [
-        ([(Intent.CHANGE, BASE)], None),
-        ([(Intent.CHANGE, BRANCH)], None),  # the branch point is the base
-        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH)], (1, 50)),
-        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH), (Intent.KEEP, BRANCH), (Intent.ANNEAL, BRANCH)], (1, 50)),
-        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH), (Intent.KEEP, BRANCH), (Intent.CHANGE, BRANCH)], (3, 50)),
-        ([(Intent.CHANGE, BASE), (Intent.CHANGE, BRANCH), (Intent.KEEP, BASE), (Intent.KEEP, BRANCH)], (3, 50)),
-        ([(Intent.KEEP, BRANCH), (Intent.KEEP, BRANCH), (Intent.KEEP, BRANCH)], (1, 50)),
+        ([KEEP], None),
+        ([BRANCH], None),  # the branch point is the base
+        ([BRANCH, KEEP], None),
+        ([KEEP, BRANCH], (1, 50)),
+        ([KEEP, BRANCH, KEEP, KEEP], (1, 50)),
+        ([KEEP, BRANCH, KEEP, BRANCH], (3, 50)),
+        ([KEEP, BRANCH, BASE, KEEP], None),
+        ([KEEP, BRANCH, BASE, KEEP, BRANCH], (4, 50)),
     ],
 )
-def test_a_segment_that_goes_on_keeps_the_reference_of_its_parent(
-    edges: list[tuple[Intent, KLReference]], reference: tuple[int, int] | None
+@pytest.mark.parametrize("intent", [Intent.KEEP, Intent.CURRICULUM, Intent.CHANGE, Intent.REPAIR, Intent.ANNEAL])
+def test_the_reference_is_the_parents_until_it_is_moved_or_reset(
+    references: list[KLReference], place: tuple[int, int] | None, intent: Intent
 ) -> None:
-    assert line(*edges).reference(len(edges)) == reference
+    tree = line(*[(intent, reference) for reference in references])
+    assert tree.reference(len(references)) == place
+    assert not tree.moves_reference(len(references), KEEP)
+    assert tree.moves_reference(len(references), BRANCH)
+    assert tree.moves_reference(len(references), BASE) == (place is not None)
 
 
 def test_the_reference_of_a_line_of_thousands_is_found() -> None:
-    assert line(*[(Intent.KEEP, BRANCH)] * 1_500).reference(1_500) == (1, 50)
+    tree = line((Intent.KEEP, KEEP), (Intent.CHANGE, BRANCH), *[(Intent.KEEP, KEEP)] * 1_500)
+    assert tree.reference(1_502) == (1, 50)
+
+
+@pytest.mark.parametrize("intent", Intent)
+def test_a_segment_that_went_on_before_keep_was_a_word_moved_nothing(intent: Intent) -> None:
+    goes_on = intent in (Intent.KEEP, Intent.CURRICULUM, Intent.ANNEAL)
+    assert recorded_reference("branch point", intent) is (KEEP if goes_on else BRANCH)
+    assert [recorded_reference(each, intent) for each in ("base", "keep")] == [BASE, KEEP]
 
 
 @given(st.integers(1, 2000), st.data())

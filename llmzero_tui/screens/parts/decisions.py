@@ -219,7 +219,7 @@ class DecisionController:
         note = f"validation {share(place.value)} n={place.n} at step {place.step}"
         subject = EditSubject(
             title=f"Custom proposal from #{place.node} {plain(place.label, 24)}", node=place.node,
-            steps=(place.step,), before=place.configuration, changes={}, optimizer="keep", reference="base", note=note,
+            steps=(place.step,), before=place.configuration, changes={}, optimizer="keep", reference="keep", note=note,
         )  # fmt: skip
         self.open_form(subject, ("expand", place.node))
 

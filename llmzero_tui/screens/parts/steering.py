@@ -56,7 +56,7 @@ class Steering:
         node = snapshot.nodes[stage.node]
         subject = EditSubject(
             title=f"Branch from #{stage.node}", node=stage.node, steps=tuple(sorted(node.kept, reverse=True)),
-            before=stage.configuration, changes={}, optimizer="keep", reference="base", note="",
+            before=stage.configuration, changes={}, optimizer="keep", reference="keep", note="",
         )  # fmt: skip
         self._decisions.open_form(subject, ("expand", stage.node))
 
