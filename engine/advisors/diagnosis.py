@@ -194,7 +194,7 @@ def _clean(name: str, points: Iterable[tuple[int, float | None]]) -> CleanCurve 
     given = sorted(((s, v) for s, v in points if v is not None), key=lambda point: point[0])
     good = [(s, v) for s, v in given if abs(v) < ABSURD]
     broken = tuple(s for s, v in given if not abs(v) < ABSURD)
-    exploded = name == "grad_norm" and broken and len(good) >= 2
+    exploded = name == "grad_norm" and broken
     if len(good) < LIMITS.shortest and not exploded:
         return None
     window = min(max(4, round(LIMITS.window * len(good))), len(good) // 2) if len(good) > 3 else 2
@@ -295,8 +295,10 @@ def _gradient_explosion(segment: SegmentCurves) -> Diagnosis | None:
         return None
     if curve.broken:
         step = curve.broken[0]
-        text = f"grad_norm is not finite at step {step}; {short(curve.recent)} on average at the end"
-        return Diagnosis("gradient explosion", 1.0, text, (Signal("grad_norm", curve.baseline, math.inf, step, step),))
+        since = f"; {short(curve.recent)} on average at the end" if curve.values else ", and was at no step"
+        before = curve.baseline if curve.values else math.inf
+        text = f"grad_norm is not finite at step {step}{since}"
+        return Diagnosis("gradient explosion", 1.0, text, (Signal("grad_norm", before, math.inf, step, step),))
     spike = _spike(curve)
     if spike is None:
         return None

@@ -20,7 +20,7 @@ from engine.domain.tree import Node, Tree
 
 METRICS = (
     "reward", "reward_std", "entropy", "kl", "completions/mean_length", "completions/clipped_ratio",
-    "frac_reward_zero_std", "grad_norm", "loss", "clip_ratio/region_mean",
+    "frac_reward_zero_std", "dynamic_sampling/zero_std", "grad_norm", "loss", "clip_ratio/region_mean",
     "sampling/sampling_logp_difference/mean", "step_seconds",
 )  # fmt: skip
 """Shown where the segment has them, in this order; others would cost tokens and say little."""
@@ -30,19 +30,23 @@ TRIED = 12
 NODES = 8
 CHECKPOINTS = 12
 STAGES = 5
+BRANCH = 24
 """At most so many lines, or columns, of each sort: the most telling ones, or the latest."""
 REASON = 160
 """Characters of what a human, or the engine, said of a node."""
 
 
 def compared(tree: Tree, parent: Node) -> tuple[int, ...]:
-    """Nodes whose curves stand beside the parent's: its siblings, and the best trajectory."""
+    """Nodes whose curves stand beside the parent's: its siblings, and the best trajectory; of a long one the last
+    segments that began before the parent's end."""
     siblings: list[int] = []
     if (here := parent.transition) is not None:
         beside = (child for child in tree.children(here.parent) if child.id != parent.id)
         siblings = [child.id for child in beside if child.transition and child.transition.step == here.step]
-    best = [node.id for node in best_path(tree) if node.transition and node.id != parent.id]
-    return tuple(dict.fromkeys([*siblings[-SIBLINGS:], *best]))
+    best = [node for node in best_path(tree) if node.transition and node.id != parent.id]
+    if len(best) > BRANCH:
+        best = [node for node in best if node.start_steps < parent.total_steps][-BRANCH:]
+    return tuple(dict.fromkeys([*siblings[-SIBLINGS:], *(node.id for node in best)]))
 
 
 def best_path(tree: Tree) -> tuple[Node, ...]:
@@ -118,6 +122,8 @@ def decision(evidence: Evidence) -> str:
 def metrics_table(evidence: Evidence) -> str:
     """One line a metric: against its own start, against siblings and the best trajectory at the same total step."""
     rows, others = [], evidence.others
+    best = [node.id for node in best_path(evidence.tree)]
+    siblings = sorted(others.keys() - best)
     for name in METRICS:
         points = evidence.metrics.get(name, ())
         summary = summarize(points)
@@ -126,12 +132,11 @@ def metrics_table(evidence: Evidence) -> str:
         last = points[-1][0]
         until = evidence.parent.start_steps + last
         width = max(1, round(len(points) / 5))
-        siblings = [n for n in others if n not in {node.id for node in best_path(evidence.tree)}]
         rows.append((
             name, short(summary.start), short(summary.end), change(summary.start, summary.end), signed(summary.slope),
             f"{short(summary.low[0])} @{summary.low[1]}", f"{short(summary.high[0])} @{summary.high[1]}",
             at_step(evidence.tree, others, siblings, name, until, width),
-            at_step(evidence.tree, others, [n.id for n in best_path(evidence.tree)], name, until, width),
+            at_step(evidence.tree, others, best, name, until, width),
             str(summary.broken) if summary.broken else "",
         ))  # fmt: skip
     if not rows:

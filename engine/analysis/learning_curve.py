@@ -50,7 +50,8 @@ Curve = Sequence[tuple[int, Score]]
 class Forecast:
     """A score that is not measured yet: its mean, and the interval in which it is with probability INTERVAL.
 
-    The interval is that of a measurement on as many prompts as the branch's own scores, not of the true accuracy.
+    The interval is that of a measurement on as many prompts as the branch's scores have at most, not of the true
+    accuracy.
     """
 
     mean: float
@@ -70,7 +71,8 @@ def forecasts(curve: Curve, places: Iterable[int], others: Iterable[Curve] = ())
     """The same at several numbers of steps; empty while there are too few scores."""
     if len(curve) < LEAST_SCORES:
         return []
-    weights, prompts, made = _posterior(curve, _pooled(others)), _prompts(curve), []
+    prompts = _worth(curve) * max(score.n for _, score in curve)
+    weights, made = _posterior(curve, _pooled(others)), []
     for at in places:
         ends = _expected(curve[0][1].value, at)
         made.append(Forecast(float(weights @ ends), *_interval(ends, weights, prompts)))
@@ -93,18 +95,18 @@ def _alone(curve: tuple[tuple[int, Score], ...]) -> Numbers:
 
 def _posterior(curve: Curve, prior: Numbers) -> Numbers:
     """How likely each curve of the grid is, with the scores of a branch."""
-    start, n, total = curve[0][1].value, _prompts(curve), np.log(prior)
+    start, worth, total = curve[0][1].value, _worth(curve), np.log(prior)
     for step, score in curve[1:]:
         expected = _expected(start, step)
-        total += n * (score.value * np.log(expected) + (1 - score.value) * np.log1p(-expected))
+        total += worth * score.n * (score.value * np.log(expected) + (1 - score.value) * np.log1p(-expected))
     weights: Numbers = np.exp(total - total.max())
     weights /= weights.sum()
     return weights
 
 
-def _prompts(curve: Curve) -> float:
-    """Independent prompts that a score of a branch is worth, around the curve."""
-    return min(score.effective_n for _, score in curve) / OVERDISPERSION
+def _worth(curve: Curve) -> float:
+    """Independent prompts that a prompt of a branch's scores is worth, around the curve."""
+    return min(score.effective_n / score.n for _, score in curve) / OVERDISPERSION
 
 
 class Grid(NamedTuple):

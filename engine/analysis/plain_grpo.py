@@ -12,7 +12,7 @@ from typing import Any
 from engine.analysis.rows import Rows, values
 from engine.domain.score import Score, score_of
 
-NODES = "SELECT node_id, parent_id, branch_step, configuration, start_steps FROM nodes ORDER BY node_id"
+NODES = "SELECT node_id, parent_id, configuration, optimizer, reference FROM nodes ORDER BY node_id"
 SCORES = """
 SELECT c.node_id, c.step, n.start_steps + c.step AS total_steps, c.n, c.greedy, c.sampled, c.outcomes
 FROM checkpoints c JOIN nodes n USING (node_id) ORDER BY c.seq
@@ -47,7 +47,8 @@ def read_plain(rows: Rows) -> PlainGRPO | None:
     default = values(nodes[0]["configuration"])
     unchanged = {0}
     for node, row in nodes.items():  # parents have the lower numbers
-        if row["parent_id"] in unchanged and values(row["configuration"]) == default:
+        plain = row["parent_id"] == 0 or (row["optimizer"] == "keep" and row["reference"] != "branch point")
+        if plain and row["parent_id"] in unchanged and values(row["configuration"]) == default:
             unchanged.add(node)
     scored = [row for row in rows(SCORES) if row["node_id"] in unchanged - {0} and row["total_steps"] <= total]
     longest = max(scored, key=lambda row: (row["total_steps"], row["node_id"]), default=None)

@@ -31,8 +31,9 @@ class EvidenceBuilder:
         self._seed = seed
         self._draws = draws
 
-    async def look(self, expansion: Expansion, fraction_spent: float, *, plots: bool = True) -> Evidence:
-        """All an advisor may weigh for this expansion, as the run is now; `plots` False where only the rules look."""
+    async def look(self, expansion: Expansion, fraction_spent: float, *, models: bool = True) -> Evidence:
+        """All an advisor may weigh for this expansion, as the run is now. `models` False where only the rules look,
+        which read no plots and no curves of other segments."""
         tree = self._run.tree.copy()
         parent = tree[expansion.parent]
         evidence = Evidence(
@@ -43,9 +44,9 @@ class EvidenceBuilder:
             tried=tuple(child.transition for child in tree.children(parent.id) if child.transition),
             steps=expansion.steps, fraction_spent=fraction_spent, seed=self._seed + len(tree),
             failed=None if expansion.failed is None else tree[expansion.failed],
-            others=await asyncio.to_thread(self._others, tree, parent), reasons=self._reasons(tree),
+            others=await asyncio.to_thread(self._others, tree, parent) if models else {}, reasons=self._reasons(tree),
         )  # fmt: skip
-        if not (plots and self._draws) or not (evidence.metrics or len(tree) > 2):
+        if not (models and self._draws) or not (evidence.metrics or len(tree) > 2):
             return evidence
         return await asyncio.to_thread(self._with_plots, evidence)
 

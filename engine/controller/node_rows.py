@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -89,11 +90,17 @@ def tree(nodes: Sequence[Mapping[str, Any]], checkpoints: Iterable[Mapping[str, 
 
     Raises ValueError, TypeError or KeyError for rows that are no tree.
     """
-    grown = Tree(node(nodes[0]))
-    for row in nodes[1:]:
-        grown.add(node(row))
+    scored: dict[int, dict[int, Checkpoint]] = {row["node_id"]: {} for row in nodes}
     for row in checkpoints:
-        grown.add_checkpoint(row["node_id"], checkpoint(row))
+        scored[row["node_id"]].setdefault(row["step"], checkpoint(row))
+    whole = (  # a tree backs up each node that it takes: with its checkpoints at once that is once
+        replace(node(row), checkpoints=tuple(by_step[step] for step in sorted(by_step)))
+        for row in nodes
+        for by_step in [scored[row["node_id"]]]
+    )
+    grown = Tree(next(whole))
+    for each in whole:
+        grown.add(each)
     return grown
 
 

@@ -83,7 +83,7 @@ class Planner:
         advisor = self._rules if by_rules else self._whose(expansion)
         if advisor is not self._rules and expansion.intent is Intent.CHANGE and expansion.candidates:
             expansion = await self._select(expansion, fraction_spent, made)
-        evidence = await self._evidence.look(expansion, fraction_spent, plots=advisor is not self._rules)
+        evidence = await self._evidence.look(expansion, fraction_spent, models=advisor is not self._rules)
         if advisor.slow and self._share.shows(expansion.intent):
             evidence = replace(evidence, suggested=self._rules.advise(evidence).proposals)
         for each, repeated in ((advisor, False), (advisor, False), (self._rules, False), (self._rules, True)):

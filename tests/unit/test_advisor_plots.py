@@ -6,6 +6,7 @@ import io
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -36,6 +37,16 @@ def test_two_sheets_of_at_most_1024_pixels_show_the_segment_and_the_run() -> Non
         assert max(sheet.size) == 1024
         assert min(sheet.size) > 600
         assert {(214, 39, 40), (31, 119, 180)} & colours(sheet)
+
+
+def test_intervals_stand_on_the_branch_to_here_alone() -> None:
+    question = evidence()
+    here = question.parent.start_steps + question.step
+    at = [total for total, *_ in plots.validation_panel(question).bars]
+    assert at == [total for total, _ in plots.validation_panel(question).lines[0].points]
+    assert max(at) == here
+    early = replace(question, step=question.parent.checkpoints[0].step)
+    assert max(total for total, *_ in plots.validation_panel(early).bars) < here
 
 
 def test_before_any_training_there_is_the_run_alone() -> None:

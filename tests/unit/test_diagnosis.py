@@ -179,6 +179,14 @@ def test_the_heavy_tail_of_a_small_batchs_gradient_is_no_explosion() -> None:
     assert only.pathology == "healthy"
 
 
+@pytest.mark.parametrize("finite", [0, 1, 2])
+def test_a_gradient_that_is_hardly_ever_finite_is_an_explosion(finite: int) -> None:
+    norms = [0.5] * finite + [math.nan] * (20 - finite)
+    worst = found(variant({"grad_norm": list(enumerate(norms, 1))}))[0]
+    assert (worst.pathology, worst.severity) == ("gradient explosion", 1.0)
+    assert f"not finite at step {finite + 1}" in worst.text
+
+
 def test_kl_that_grows_from_nothing_while_validation_rises_is_no_spike() -> None:
     rising = variant({"kl": ramp(0.0, 0.08), "reward": flat(0.3)})
     assert [d.pathology for d in found(rising)] == ["healthy"]

@@ -18,6 +18,8 @@ from engine.advisors.diagnosis import diagnose
 from engine.advisors.evidence_sections import summarize
 from engine.advisors.hostile import clean, one_line, quote, storable
 from engine.advisors.prompts import ROLES, load, read
+from engine.domain.space import Intent
+from engine.testing.trees import TreeBuilder
 from tests.unit.advice_cases import at_root, evidence, tree
 
 
@@ -26,6 +28,15 @@ def test_a_metric_stands_against_its_own_start_siblings_and_the_best_line() -> N
     cells = rows["entropy"].split(" | ")
     assert cells[1:6] == ["1.49", "0.49", "−67%", "−0.25", "0.45 @50"]
     assert cells[7:9] == ["#8 1.32", "#4 1.42 (step 100)"]
+
+
+def test_of_a_long_best_branch_the_segments_before_the_parents_end_are_compared() -> None:
+    grown = TreeBuilder()
+    (root,) = grown.roots(0.2)
+    line = [root, *grown.continued(root, *[0.3] * 59)]
+    grown.add(line[-1], Intent.KEEP, 0.9)
+    asked = grown.add(line[39], Intent.CHANGE, 0.1)
+    assert ev.compared(grown.tree, grown.tree[asked]) == (line[40], *(n for n in line[17:41] if n != line[40]))
 
 
 def test_a_broken_metric_says_how_often_it_was_no_number() -> None:
@@ -57,11 +68,11 @@ def test_the_trajectory_holds_every_parameter_of_every_stage() -> None:
 
 def test_what_was_tried_says_how_it_ended() -> None:
     text = ev.tried_table(evidence())
-    assert "#6 | 50 | learning_rate 5e-4 | keep | base | nan" in text
-    assert "#7 | 25 | beta 0.1 | keep | base | finished | 0.28 | −0.02" in text
+    assert "#6 | 50 | learning_rate 5e-4 | keep | keep | nan" in text
+    assert "#7 | 25 | beta 0.1 | keep | keep | finished | 0.28 | −0.02" in text
     assert "why" not in text
     said = ev.tried_table(replace(evidence(), reasons={6: "rejected: too\nhot", 99: "elsewhere"}))
-    assert '#6 | 50 | learning_rate 5e-4 | keep | base | nan |  |  | "rejected: too\\nhot"' in said
+    assert '#6 | 50 | learning_rate 5e-4 | keep | keep | nan |  |  | "rejected: too\\nhot"' in said
     assert "elsewhere" not in said
 
 

@@ -52,6 +52,15 @@ def test_what_was_seen_for_longer_is_forecast_more_narrowly() -> None:
     assert late.high - late.low < early.high - early.low
 
 
+def test_first_looks_of_few_prompts_do_not_make_a_forecast_less_sure() -> None:
+    whole = curve(random.Random(1), 0.8, 200, 1.4, 300)
+    looks = [(step - 25, Score(N // 8, right, right)) for step, score in whole[1:] for right in [score.greedy // 8]]
+    alone, with_looks = forecast(whole, TOTAL), forecast(sorted([*whole, *looks]), TOTAL)
+    assert alone is not None
+    assert with_looks is not None
+    assert with_looks.high - with_looks.low < (alone.high - alone.low) * 1.1
+
+
 def test_a_branch_that_rises_is_not_forecast_to_stay_where_it_is() -> None:
     seen = curve(random.Random(2), 0.9, 300, 1.4, 300)
     made = forecast(seen, 1200)

@@ -550,4 +550,4 @@ def test_a_failed_node_in_the_tree_does_not_disturb_the_tables() -> None:
     assert given.tree[6].state is NodeState.NAN
     with serving() as fake:
         advise(fake)
-        assert "#6 | 50 | learning_rate 5e-4 | keep | base | nan" in fake.chats[-1].text
+        assert "#6 | 50 | learning_rate 5e-4 | keep | keep | nan" in fake.chats[-1].text
