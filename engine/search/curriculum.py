@@ -28,12 +28,13 @@ class Curriculum:
     """How the difficulty follows the training reward.
 
     Attributes:
-        parameter: the difficulty. target: mean training reward that is wanted, 0..1.
+        space: of the run, whose ranges a human may change while it is live.
+        target: mean training reward that is wanted, 0..1.
         rate: largest move after one segment, as a share of the range. sensitivity: how quickly it grows, inside tanh.
         falls: whether the difficulty may also be lowered where the space only lets it rise.
     """
 
-    parameter: Parameter
+    space: Space
     target: float
     rate: float
     sensitivity: float
@@ -41,9 +42,10 @@ class Curriculum:
 
     def next(self, tip: Node) -> tuple[Configuration, str] | None:
         """What changes after a node, and why; None where nothing does, or its training reward is not known."""
-        if tip.reward is None:
+        p = difficulty(self.space)
+        if p is None or tip.reward is None:
             return None
-        p, here = self.parameter, numeric(tip.configuration[self.parameter.name])
+        here = numeric(tip.configuration[p.name])
         by = self.rate * (p.high - p.low) * math.tanh(self.sensitivity * (tip.reward - self.target))
         there = p.nearest(here + by)
         if p.integer and there == here and abs(tip.reward - self.target) > FAR:

@@ -17,7 +17,7 @@ from engine.domain.space import Intent, Space
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 from engine.run.strategies import LLMZeroSettings
 from engine.search.base import BudgetLeft, Expansion, SearchStrategy, segment_length, shortest_segment
-from engine.search.curriculum import Curriculum, difficulty
+from engine.search.curriculum import Curriculum
 from engine.search.lineage import Lineage, place, score_at, scores_along
 from engine.search.race import RootRace, standing
 from engine.search.uct import UCTBounds
@@ -56,9 +56,10 @@ class LLMZero(SearchStrategy):
         self.segment_steps = segment_steps
         self.settings = settings or LLMZeroSettings()
         self.roots = roots
-        moved = difficulty(space) if space is not None and self.settings.curriculum_rate else None
-        self.curriculum = moved and Curriculum(
-            moved, self.settings.curriculum_target, self.settings.curriculum_rate, sensitivity=CURRICULUM_SENSITIVITY
+        self.curriculum = (
+            Curriculum(space, self.settings.curriculum_target, self.settings.curriculum_rate, CURRICULUM_SENSITIVITY)
+            if space is not None and self.settings.curriculum_rate
+            else None
         )
 
     def ask(self, tree: Tree, budget: BudgetLeft) -> Expansion | None:

@@ -13,7 +13,7 @@ from engine.domain.space import Configuration, Intent, Space
 from engine.domain.tree import Node, NodeState
 from engine.run.strategies import AdaRFTSettings
 from engine.search.base import Expansion
-from engine.search.curriculum import Curriculum, difficulty
+from engine.search.curriculum import Curriculum
 from engine.search.lineage import place
 from engine.search.peer import Peer, SearchSituation
 
@@ -59,11 +59,10 @@ class AdaRFT(SingleBranch):
 
     def __init__(self, segment_steps: int, space: Space, settings: AdaRFTSettings) -> None:
         super().__init__(segment_steps)
-        moved = difficulty(space)
-        self._curriculum = moved and Curriculum(moved, settings.target, settings.rate, settings.sensitivity, falls=True)
+        self._curriculum = Curriculum(space, settings.target, settings.rate, settings.sensitivity, falls=True)
 
     def change(self, tip: Node) -> tuple[Configuration | None, str] | None:
-        return self._curriculum.next(tip) if self._curriculum else None
+        return self._curriculum.next(tip)
 
 
 class SkillOptimization(SingleBranch):

@@ -58,6 +58,20 @@ def test_prompts_get_easier_where_the_space_allows_it_and_hardly_any_are_solved(
     assert asked(trained(0.0), space=free).changes == {"difficulty": 4}
 
 
+@pytest.mark.parametrize("strategy", ["llmzero", "adarft"])
+def test_a_range_that_a_human_narrowed_holds_from_then_on(strategy: str) -> None:
+    space = Space.build({}, get("ladder").space(), batch_size=32)
+    search = make(strategy, seed=0, segment_steps=50, **({"roots": 1} if strategy == "llmzero" else {}), space=space)
+    tree = trained(0.9, level=8)
+    wished = search.ask(tree.tree, BudgetLeft(STEPS - tree.spent, tree.spent / STEPS))
+    assert wished is not None
+    assert wished.changes
+    space.become(Space.build({"difficulty": {"high": 8}}, get("ladder").space(), batch_size=32))
+    held = search.ask(tree.tree, BudgetLeft(STEPS - tree.spent, tree.spent / STEPS))
+    assert held is not None
+    assert not held.changes
+
+
 def test_a_rate_of_zero_and_the_nulls_have_no_curriculum() -> None:
     assert asked(trained(0.9), curriculum_rate=0).intent is Intent.KEEP
     assert asked(trained(0.9), "keep-only").intent is Intent.KEEP
