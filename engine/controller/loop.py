@@ -299,7 +299,11 @@ class Controller:
     # ---- commands -------------------------------------------------------------------------------------------------
 
     async def _take_commands(self) -> None:
-        for row in self._inbox.unseen():
+        try:
+            unseen = self._inbox.unseen()
+        except StoreFault:  # what cannot be read now is read later
+            return
+        for row in unseen:
             self._inbox.taken(row["command_id"])
             try:
                 asked = commands.parse(row)

@@ -180,7 +180,25 @@ class Writer:
             yield
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """What the engine asks its own database, from any thread; sees what is committed (`flush` first)."""
+        """What the engine asks its own database, from any thread; sees what is committed (`flush` first).
+
+        Raises:
+            StoreFault: the database cannot be read now.
+        """
+        try:
+            return self._asked(sql, params)
+        except duckdb.Error as error:
+            if not (is_fault(error) or isinstance(error, duckdb.InterruptException)):
+                raise
+        with self.still():  # after a fatal error the thread has ended what ran and opened it anew by then, if it opens
+            try:
+                return self._asked(sql, params)
+            except duckdb.Error as error:
+                if not is_fault(error):
+                    raise
+                raise StoreFault(f"{self.path.name} cannot be read: {one_line(error)}") from error
+
+    def _asked(self, sql: str, params: Sequence[object]) -> list[dict[str, Any]]:
         cursor = self.cursor()
         try:
             cursor.execute(sql, list(params))
@@ -299,6 +317,8 @@ class Writer:
         # DuckDB refuses a database in which a fatal error happened until it is opened anew.
         fatal = duckdb.FatalException | duckdb.InternalException | duckdb.ConnectionException
         self._broken = self._broken or isinstance(error, fatal)
+        with suppress(duckdb.Error, StoreFault):
+            self._mend()  # at once: the engine goes on reading while nothing can be written
         with self._changed:
             self._fault = StoreFault(
                 f"{self.path.name} cannot be written, {len(self._queue)} rows wait: {one_line(error)}"

@@ -300,7 +300,7 @@ def test_a_full_disk_is_a_fault_that_loses_nothing(tmp_path: Path, end: str) -> 
 
 
 CHECKPOINT_FAILS = """
-import os, resource, signal, sys
+import os, resource, signal, sys, threading
 from pathlib import Path
 from engine.store.changes import NoSuchRow
 from engine.store.errors import StoreFault
@@ -309,7 +309,19 @@ from engine.store.writer import Writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 writer = Writer(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (24 << 20, resource.RLIM_INFINITY))
-written, faults = 0, []
+written, faults, answers, wrong, over = 0, [], [], [], threading.Event()
+
+def ask():
+    while not over.is_set():
+        try:
+            answers.append(writer.rows("SELECT count(*) AS n FROM completions")[0]["n"])
+        except StoreFault:
+            pass
+        except BaseException as error:
+            wrong.append(error)
+
+asking = threading.Thread(target=ask)
+asking.start()
 while not faults:
     for _ in range(500):
         writer.insert("completions", node_id=1, step=1, prompt=os.urandom(1000).hex(), completion="", answer="",
@@ -320,8 +332,12 @@ while not faults:
     except StoreFault as error:
         faults.append(str(error))
 assert "checkpoint" in faults[0], faults
+writer.rows("SELECT 1")  # while nothing can be written, what is there is read
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 writer.flush()
+over.set()
+asking.join()
+assert answers and not wrong, wrong
 writer.close()
 print(written)
 """
