@@ -55,12 +55,14 @@ class RunPause:
     async def begin(self, reason: str, cause: PauseCause = PauseCause.HUMAN) -> None:
         """Hold every worker before its next step."""
         self._cause, self._reason = cause, reason
+        self._segments.clock.hold()
         await self._executor.pause()
         self._run.record.set_state("paused", reason)
 
     async def end(self) -> None:
         """Let the workers go on."""
         self._cause, self._reason = None, ""
+        self._segments.clock.release()
         await self._executor.unpause()
         self._run.record.set_state("training", "")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from engine.controller import recovery, retention
 from engine.controller.advisor_reviews import AdvisorReviews
 from engine.controller.job_builder import JobBuilder
 from engine.controller.run_state import RunState
+from engine.controller.work_clock import WorkClock
 from engine.domain.score import Score
 from engine.domain.tree import Node, NodeState
 from engine.executors.base import Executor
@@ -62,7 +62,8 @@ class RunningSegments:
         self._run = run
         self._executor = executor
         self._jobs = jobs
-        self._running: dict[int, float] = {}  # node id → monotonic second of its submission
+        self.clock = WorkClock()
+        self._running: dict[int, float] = {}  # node id → second of its submission, by the clock
         self._begun_with: dict[int, tuple[int, float]] = {}  # node id → steps and trainer's seconds of earlier workers
         self._lost_workers: Counter[int] = Counter()
         self._failed_starts: list[str] = []  # why, since the last segment that began
@@ -91,7 +92,8 @@ class RunningSegments:
 
     @property
     def seconds_per_step(self) -> float:
-        """Wall seconds of a worker per GRPO step, evaluation and set-up included; 0 until a segment has ended."""
+        """Seconds of a worker per GRPO step, evaluation and set-up included, pauses left out; 0 until a segment has
+        ended."""
         return self._busy_seconds / self._busy_steps if self._busy_steps else 0.0
 
     def hopeless(self, limit: int) -> str:
@@ -117,7 +119,7 @@ class RunningSegments:
             node = self._run.tree[node_id]
             spec = self._jobs.segment(node, self._run.seeds[node_id])
             Path(spec.directory).mkdir(parents=True, exist_ok=True)
-            self._running[node_id] = time.monotonic()
+            self._running[node_id] = self.clock.read()
             self._begun_with[node_id] = (node.steps, self._seconds.get(node_id, 0.0) if node.steps else 0.0)
             self._seconds[node_id] = self._begun_with[node_id][1]
             self._run.set_state(node_id, NodeState.RUNNING)
@@ -257,7 +259,7 @@ class RunningSegments:
         self._seconds[node_id] = seconds + event.trainer_seconds
         state = NodeState(event.end.value)
         if event.steps > done:
-            self._busy_seconds += time.monotonic() - begun
+            self._busy_seconds += self.clock.read() - begun
             self._busy_steps += event.steps - done
         self._run.progress(node_id, event.steps, self._seconds[node_id])
         reason = self._reasons.pop(node_id, "")
@@ -299,8 +301,11 @@ class RunningSegments:
         return int(rows[0]["bytes"] or 0)
 
     def _earlier_pace(self) -> tuple[float, int]:
-        rows = self._run.rows(
-            "SELECT sum(epoch(ended - started)) AS seconds, sum(trained_steps) AS steps FROM nodes "
+        """From first to last row of each segment, pauses among it: but together no more than the run has worked."""
+        (row,) = self._run.rows(
+            "SELECT sum(epoch(ended - started)) AS seconds, sum(trained_steps) AS steps, "
+            "(SELECT max(wall_seconds) FROM budget) AS worked FROM nodes "
             "WHERE started IS NOT NULL AND ended IS NOT NULL AND trained_steps > 0"
         )
-        return float(rows[0]["seconds"] or 0.0), int(rows[0]["steps"] or 0)
+        most = float(row["worked"] or 0.0) * self._executor.capacity
+        return min(float(row["seconds"] or 0.0), most), int(row["steps"] or 0)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import duckdb
+import pytest
+
+from engine.controller import work_clock
 from engine.run.config import BudgetSection
 from engine.run.rundir import RunDirectory
 from llmzero_tui.feeds.run import RunFeed
@@ -61,3 +67,29 @@ def test_a_pause_is_not_counted_and_stands_between_two_rows(tmp_path: Path) -> N
         await hand.until("SELECT 1 FROM budget HAVING count(*) > ?", before)
 
     assert steer(config("nodes = 2"), tmp_path, pauses, SimulatedExecutor(0.6)) == "finished"
+
+
+def test_a_long_pause_does_not_make_steps_look_slow_neither_live_nor_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift = [0.0]
+    monkeypatch.setattr(work_clock, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + shift[0]))
+
+    async def pauses(hand: Hand) -> None:
+        await hand.until("SELECT 1 FROM nodes WHERE node_id = 1 AND state = 'running' AND trained_steps > 0")
+        assert (await hand.ask("pause"))[0] == "done"
+        shift[0] += 3600  # a weekend
+        assert (await hand.ask("resume"))[0] == "done"
+
+    limits = "minutes = 2\nnodes = {}"
+    assert steer(config(limits.format(3)), tmp_path, pauses, SimulatedExecutor(0.6)) == "finished"
+    ended = "SELECT count(*) AS n FROM nodes WHERE state = 'finished' AND parent_id IS NOT NULL"
+    assert live.rows(RunDirectory(tmp_path), ended) == [{"n": 3}]
+    with duckdb.connect(str(RunDirectory(tmp_path).database)) as connection:  # as the rows of such a segment are
+        connection.execute("UPDATE nodes SET started = started - INTERVAL 1 HOUR WHERE node_id = 1")
+
+    async def goes_on(hand: Hand) -> None:
+        await hand.until("SELECT 1 FROM runs WHERE state = 'finished'")
+
+    assert steer(config(limits.format(5)), tmp_path, goes_on, SimulatedExecutor(0.6)) == "finished"
+    assert live.rows(RunDirectory(tmp_path), ended) == [{"n": 5}]
