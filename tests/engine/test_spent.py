@@ -79,10 +79,11 @@ def test_a_long_pause_does_not_make_steps_look_slow_neither_live_nor_after_a_res
         await hand.until("SELECT 1 FROM nodes WHERE node_id = 1 AND state = 'running' AND trained_steps > 0")
         assert (await hand.ask("pause"))[0] == "done"
         shift[0] += 3600  # a weekend
+        assert hand.rows("SELECT state FROM nodes WHERE node_id = 1") == [{"state": "running"}]
         assert (await hand.ask("resume"))[0] == "done"
 
     limits = "minutes = 2\nnodes = {}"
-    assert steer(config(limits.format(3)), tmp_path, pauses, SimulatedExecutor(0.6)) == "finished"
+    assert steer(config(limits.format(3)), tmp_path, pauses, SimulatedExecutor(2.0)) == "finished"
     ended = "SELECT count(*) AS n FROM nodes WHERE state = 'finished' AND parent_id IS NOT NULL"
     assert live.rows(RunDirectory(tmp_path), ended) == [{"n": 3}]
     with duckdb.connect(str(RunDirectory(tmp_path).database)) as connection:  # as the rows of such a segment are
@@ -91,5 +92,5 @@ def test_a_long_pause_does_not_make_steps_look_slow_neither_live_nor_after_a_res
     async def goes_on(hand: Hand) -> None:
         await hand.until("SELECT 1 FROM runs WHERE state = 'finished'")
 
-    assert steer(config(limits.format(5)), tmp_path, goes_on, SimulatedExecutor(0.6)) == "finished"
+    assert steer(config(limits.format(5)), tmp_path, goes_on, SimulatedExecutor(2.0)) == "finished"
     assert live.rows(RunDirectory(tmp_path), ended) == [{"n": 5}]
