@@ -49,6 +49,8 @@ def whole(output: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # or after a loss of power the new name may stand for an empty file
         _permissions(partial, status, mode)
         partial.replace(target)
     finally:

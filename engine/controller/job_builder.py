@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +74,7 @@ class JobBuilder:
         self._space = space
         self._run = run
         self._threads = worker_threads(config, run.base)
+        self._micro_batches = self._earlier_micro_batches()
 
     @property
     def checkpoints(self) -> int:
@@ -91,6 +92,7 @@ class JobBuilder:
             parent = run.checkpoint_path(node.id, node.steps)
             seed = zlib.crc32(f"{seed}/from {node.steps}".encode()) & 0x7FFFFFFF
         reference = run.tree.reference(node.id)
+        self._micro_batches[node.id] = self.micro_batch(node)
         carries = transition.optimizer is OptimizerState.KEEP and transition.parent != run.tree.root.id
         return SegmentSpec(
             job=str(node.id),
@@ -111,7 +113,7 @@ class JobBuilder:
             checkpoint_every=max(1, -(-node.planned_steps // config.evaluation.checkpoints)),
             **self._scoring(transition),
             batch_size=step_completions(node.configuration, config.training.batch_size),
-            micro_batch=self.micro_batch(node),
+            micro_batch=self._micro_batches[node.id],
             precision=config.training.precision,
             dtype=config.training.dtype,
             optim=OPTIMIZERS[config.training.optimizer],
@@ -165,12 +167,26 @@ class JobBuilder:
 
         Gradients are accumulated to the same batch, so the training itself does not change.
         """
-        training, limit = self._config.training, self._config.training.micro_batch
-        for failed in self._run.tree:
-            if failed.state is NodeState.OUT_OF_MEMORY:
-                had = micro_batch(step_completions(failed.configuration, training.batch_size), limit)
-                limit = max(1, had // 2)
+        failed = (each.id for each in self._run.tree if each.state is NodeState.OUT_OF_MEMORY)
+        return self._fitting(node, [self._micro_batches[each] for each in failed if each in self._micro_batches])
+
+    def _fitting(self, node: Node, failed: Iterable[int]) -> int:
+        """What a segment of the node may have after segments with so many completions ran out of memory."""
+        training = self._config.training
+        limit = min((max(1, had // 2) for had in failed), default=training.micro_batch)
         return micro_batch(step_completions(node.configuration, training.batch_size), limit)
+
+    def _earlier_micro_batches(self) -> dict[int, int]:
+        """What the segments had that ran out of memory under an earlier engine: by what had failed when they began."""
+        told = self._run.rows(
+            "SELECT node_id, started, ended FROM nodes WHERE state = ? AND started IS NOT NULL ORDER BY started",
+            (NodeState.OUT_OF_MEMORY.value,),
+        )
+        had: dict[int, int] = {}
+        for row in told:
+            before = [had[each["node_id"]] for each in told if each["ended"] and each["ended"] <= row["started"]]
+            had[row["node_id"]] = self._fitting(self._run.tree[row["node_id"]], before)
+        return had
 
     def evaluate(
         self, job: str, directories: Sequence[Path], spec: EvaluationSpec, save_to: Path | None = None

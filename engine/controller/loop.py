@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -289,7 +288,7 @@ class Controller:
                 continue
             self._run.forget_files(node_id, step)
             self._run.event("info", "checkpoint deleted", f"#{node_id} step {step}", node_id)
-            shutil.rmtree(self._run.checkpoint_path(node_id, step), ignore_errors=True)
+            retention.discard(self._run.checkpoint_path(node_id, step))
         for node_id, step in set(retention.policies_only(tree)) - set(self._proposals.points()):
             try:
                 self._run.drop_optimizer(node_id, step)

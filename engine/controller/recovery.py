@@ -7,10 +7,11 @@ when; nothing is trained twice under two numbers.
 from __future__ import annotations
 
 import json
-import shutil
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from engine.controller import retention
 from engine.domain.proposals import ProposalGate
 from engine.domain.tree import Node, NodeState
 from engine.run.config import GateSection
@@ -18,6 +19,8 @@ from engine.training.events import MANIFEST
 
 if TYPE_CHECKING:
     from engine.controller.run_state import RunState
+
+_log = logging.getLogger(__name__)
 
 RUN_STOPPED = "the run was stopped"
 """How the reason of a segment begins that a stop of the run cut off: a resume takes it up."""
@@ -60,7 +63,11 @@ def take_up(run: RunState, node_id: int, why: str) -> None:
 def _unscored(run: RunState, node: Node) -> Iterator[int]:
     """Steps of checkpoints that a worker has saved when it was asked to end, without scoring them."""
     for manifest in run.directory.segment(node.id).glob(f"checkpoint-*/{MANIFEST}"):
-        record = json.loads(manifest.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(manifest.read_text(encoding="utf-8"))
+        except ValueError as error:  # as after a loss of power: it is no checkpoint
+            _log.warning("%s is damaged: %s", manifest, error)
+            continue
         if record.get("evaluation", True) is None:
             yield int(record["step"])
 
@@ -69,7 +76,7 @@ def drop_unscored(run: RunState, node_id: int) -> None:
     """Delete what lies in the directory of a segment that has ended and is none of its checkpoints."""
     for step in list(_unscored(run, run.tree[node_id])):
         if all(checkpoint.step != step for checkpoint in run.tree[node_id].checkpoints):
-            shutil.rmtree(run.checkpoint_path(node_id, step), ignore_errors=True)
+            retention.discard(run.checkpoint_path(node_id, step))
 
 
 def _settle_proposals(run: RunState) -> None:

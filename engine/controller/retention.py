@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from engine.domain.tree import Node, NodeState, Tree
@@ -40,6 +41,13 @@ def policies_only(tree: Tree) -> list[tuple[int, int]]:
     starts = {(n.transition.parent, n.transition.step) for n in tree if n.transition and n.state.in_flight}
     closed = [n for n in tree if n.pruned and not n.state.in_flight]
     return [(n.id, c.step) for n in closed for c in n.checkpoints if c.kept and (n.id, c.step) not in starts]
+
+
+def discard(checkpoint: Path) -> None:
+    """Delete a checkpoint as far as that is possible, its manifest first: half of it never passes for a whole one."""
+    with suppress(OSError):
+        (checkpoint / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def drop_optimizer(checkpoint: Path) -> int:

@@ -27,6 +27,8 @@ OWNED: Mapping[str, str] = {
     "fp16": "training.precision sets it",
     "optim": "training.optimizer sets it",
     "use_cpu": _RUN,
+    "use_transformers_continuous_batching": "it would turn the weights that are trained into bf16",
+    "use_transformers_paged": "it would turn the weights that are trained into bf16",
     "use_vllm": "training.vllm.mode sets it",
     "vllm_mode": "training.vllm.mode sets it",
     "vllm_gpu_memory_utilization": "training.vllm.memory_share sets it",

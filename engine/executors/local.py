@@ -22,6 +22,9 @@ from engine.host import devices, machine, threads
 from engine.training import events
 from engine.training.events import Evaluate, Event, SegmentEnd, SegmentSpec
 
+LATE_SECONDS = 2.0
+"""Who wakes up so much later than asked was not run: the machine, or all of its processes, stood still."""
+
 
 class LocalExecutor(Executor):
     """Runs jobs on `capacity` worker processes of this machine.
@@ -171,8 +174,13 @@ class LocalExecutor(Executor):
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(min(1.0, self.hang_seconds / 4))
+            pause, before = min(1.0, self.hang_seconds / 4), time.monotonic()
+            await asyncio.sleep(pause)
+            late = time.monotonic() - before - pause
             for slot in self._slots:
+                if late > LATE_SECONDS:
+                    slot.forgive(late)
+                slot.look_at_memory()
                 slot.end_orphans()
                 slot.kill_if_overdue()
                 if not self.paused:

@@ -12,6 +12,7 @@ import math
 import signal
 import subprocess
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,9 @@ _GOODBYE_SECONDS = 10.0
 _TELL_SECONDS = 0.5
 _LAST_MOMENTS = 5.0
 _UNKILLABLE_SECONDS = 15.0
+OOM_LOOKS = 5
+"""The kernel's count of kills for lack of memory is read about once a second; a worker's death is held against as many
+counts, so that what it killed long before is not taken for the cause."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +83,7 @@ class WorkerSlot:
         self._stop_by = math.inf  # monotonic second by which the job is to be over
         self._stop_asked = 0.0
         self._overdue = False
-        self._oom_kills: int | None = None
+        self._oom_kills: deque[int | None] = deque([None], maxlen=OOM_LOOKS)
 
     async def serve(self) -> None:
         """Keep a worker alive until cancelled. Deaths before Ready are answered by longer and longer pauses."""
@@ -88,7 +92,8 @@ class WorkerSlot:
             self._ready, self._phase = False, "starting a worker"
             self._hung_after = 0.0
             self.tell_phase()
-            self._oom_kills = oom_kills()
+            self._oom_kills.clear()
+            self.look_at_memory()
             log_start = self.log.stat().st_size if self.log.exists() else 0
             try:
                 self.process = self._executor.spawn(self)
@@ -242,6 +247,16 @@ class WorkerSlot:
         self.job = self.stop = None
         self._stop_by, self._overdue = math.inf, False
 
+    def look_at_memory(self) -> None:
+        """Remember how often the kernel has killed for lack of memory by now."""
+        self._oom_kills.append(oom_kills())
+
+    def forgive(self, seconds: float) -> None:
+        """So many seconds nobody could run, this process neither: the job is not to blame for them."""
+        self._stop_by += seconds
+        if self.job is not None:
+            self.job.heard += seconds
+
     def end_orphans(self) -> None:
         """A dead worker's children keep its pipe open, and its death would go unheard: kill them."""
         if self.process is not None and self.process.poll() is not None:
@@ -296,9 +311,9 @@ class WorkerSlot:
         self._end_job(end, f"{cause}; last line of {self.log.name}: {last}" if last else cause, worker_lost=True)
 
     def _killed_for_memory(self) -> bool:
-        """Whether the kernel has killed in this control group for lack of memory since this worker was started."""
-        now = oom_kills()
-        return now is not None and self._oom_kills is not None and now > self._oom_kills
+        """Whether the kernel has killed in this control group for lack of memory within the last looks."""
+        before, now = self._oom_kills[0], oom_kills()
+        return now is not None and before is not None and now > before
 
     def _end_job(self, end: SegmentEnd, detail: str, *, worker_lost: bool = False) -> None:
         job = self.job

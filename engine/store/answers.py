@@ -86,10 +86,9 @@ class RequestHandler:
         if not isinstance(params, list) or len(params) != 6 or params[0] not in COMMAND_KINDS:
             raise QueryError(f"a command takes six parameters, the first one of {', '.join(COMMAND_KINDS)}")
         kind, node_id, proposal_id, revision, payload, author = params
-        command_id = self._writer.next_id("commands")
         try:
-            self._writer.insert(
-                "commands", command_id=command_id, kind=kind, node_id=node_id, proposal_id=proposal_id,
+            command_id = self._writer.insert_new(
+                "commands", kind=kind, node_id=node_id, proposal_id=proposal_id,
                 revision=revision, payload=payload, author=author,
             )  # fmt: skip
         except (TypeError, ValueError) as error:

@@ -104,6 +104,19 @@ class Writer:
                 self._ids[table] = max(self._ids[table], int(numbers[IDENTIFIERS[table][0]]))  # type: ignore[arg-type]
         return seq
 
+    def insert_new(self, table: str, /, **row: object) -> int:
+        """Queues one row under the next unused id of its table, so that rows come in the order of their ids.
+
+        Returns:
+            The id.
+
+        Raises as `insert` does.
+        """
+        with self._changed:
+            number = self.next_id(table)
+            self.insert(table, **{IDENTIFIERS[table][0]: number}, **row)
+        return number
+
     def update(self, table: str, key: Mapping[str, object], /, **values: object) -> None:
         """Queues setting `values` in the rows of `table` that match `key`, in order with the inserts.
 

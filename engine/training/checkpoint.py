@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,19 @@ from engine.training.events import MANIFEST, OPTIMIZER
 
 
 def write_checkpoint(
-    directory: Path, model: Any, tokenizer: Any, optimizer: Mapping[str, Any] | None, record: Mapping[str, Any]
+    directory: Path,
+    model: Any,
+    tokenizer: Any,
+    optimizer: Mapping[str, Any] | None,
+    record: Mapping[str, Any],
+    beat: Callable[[], None] = lambda: None,
 ) -> int:
     """Write a complete checkpoint and return its size in bytes. What lay there from a lost attempt is replaced.
 
     Args:
         optimizer: state of the torch optimizer, whole, or None (a soup has none).
         record: JSON values for the manifest (job, step, configuration, evaluation …).
+        beat: called after each part: on a slow disk some gigabytes take minutes.
 
     Raises:
         OSError: the disk is full or the directory is not writable; no manifest is left then.
@@ -41,11 +47,14 @@ def write_checkpoint(
     else:
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    beat()
     if optimizer is not None:
         torch.save(optimizer, directory / OPTIMIZER)
+        beat()
     files = {path.name: path.stat().st_size for path in sorted(directory.iterdir())}
     for name in files:
         _sync(directory / name)
+        beat()
     _write_manifest(directory, {**record, "files": files})
     return sum(files.values()) + (directory / MANIFEST).stat().st_size
 

@@ -116,6 +116,14 @@ def read_adapter(directory: str) -> State:
     return state
 
 
+def keep_float32(model: Any) -> None:
+    """The trainable weights in float32 again, before the optimizer is made: TRL turns those of a quantized base into
+    bf16, in which most steps of a usual learning rate are less than the distance of two numbers."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+
+
 def save_adapter(model: Any, directory: Path) -> None:
     """Write the active adapter into `directory` as peft has it, in float32.
 

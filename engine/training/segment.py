@@ -158,6 +158,8 @@ class SegmentTraining:
         arguments |= self._rewarding(practice, longest)
         trainer = self._trainer_of(RefillingTrainer if spec.dynamic_sampling else GRPOTrainer, arguments)
         trainer.remove_callback(PrinterCallback)
+        if spec.lora is not None and spec.lora.four_bit:
+            lora.keep_float32(model)
         settings.schedule(trainer, spec)
         if spec.lora is not None and chosen.get("beta", 0.0):
             lora.set_reference(model, spec.reference, spec.base, spec.parent)
@@ -292,7 +294,9 @@ class SegmentTraining:
         )
         scored = evaluation.model_dump(mode="json", exclude={"samples"}) if evaluation else None
         record |= {"step": step, "evaluation": scored}
-        size = write_checkpoint(directory, model, self._tokenizer, state, record)
+        size = write_checkpoint(
+            directory, model, self._tokenizer, state, record, lambda: self._beat("saving the checkpoint")
+        )
         self._tell_checkpoint(step, str(directory), size, evaluation)
 
     def _evaluation(self, model: Any, *, ends: bool) -> events.Evaluation | None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 
 import psutil
 import torch
 
 GB = 1e9
-_UNTOLD = (RuntimeError, ModuleNotFoundError, OSError)
-"""What torch raises where nvidia-ml-py is not installed, or the driver does not tell."""
 
 
 def device_name() -> str:
@@ -53,10 +52,17 @@ class UsageMeter:
         return values
 
     def _gpus(self) -> dict[str, float]:
-        devices = range(torch.cuda.device_count())
-        try:
-            busy = [torch.cuda.utilization(device) / 100 for device in devices]
-            taken = [torch.cuda.device_memory_used(device) / GB for device in devices]
-        except _UNTOLD:
-            return {}
-        return {"device/utilization": sum(busy) / len(busy), "device/memory_gb": sum(taken)}
+        values = {}
+        if busy := _told(torch.cuda.utilization):
+            values["device/utilization"] = sum(busy) / len(busy) / 100
+        if taken := _told(torch.cuda.device_memory_used):
+            values["device/memory_gb"] = sum(taken) / GB
+        return values
+
+
+def _told(ask: Callable[[int], int]) -> list[int]:
+    """The answer of each GPU; none where one does not tell, as a MIG slice its utilization."""
+    try:
+        return [ask(device) for device in range(torch.cuda.device_count())]
+    except Exception:  # noqa: BLE001  NVML has errors of its own, and what is only shown must not end a segment
+        return []

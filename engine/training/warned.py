@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -60,7 +61,8 @@ class WarningCollector(logging.Handler):
         file: TextIO | None = None, line: str | None = None,
     ) -> None:  # fmt: skip
         """In the place of warnings.showwarning."""
-        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+        with suppress(OSError):  # the log's disk is full
+            sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
         if not issubclass(category, _DEPRECATIONS):
             self.tell(_package(filename), str(message))
 

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import pytest_asyncio
 
+from engine.executors import local, slot
 from engine.executors.local import LocalExecutor
 from engine.testing.executors import LONG, ExecutorConformance, events_of_job, events_until
 from engine.training.events import SegmentEnd
@@ -97,6 +99,46 @@ async def test_a_stopped_worker_is_a_hung_segment_and_the_next_runs(
     assert not psutil.pid_exists(pid)
     await executor.submit(make_spec(job="i", steps=1))
     assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
+
+
+async def test_who_was_not_run_himself_kills_no_worker(
+    executor: LocalExecutor, make_spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine, or all of its processes, that stood still for an hour: the workers are no more to blame than we."""
+    await executor.submit(make_spec(job="h", steps=LONG))
+    await events_until(executor, "metrics", step=2)
+    [pid] = executor.pids
+    os.kill(pid, signal.SIGSTOP)
+    stood_still = [0.0]
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + stood_still[0]))
+    monkeypatch.setattr(slot, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + stood_still[0]))
+    stood_still[0] = 3600.0
+    looked: list[None] = []
+    monkeypatch.setattr(slot.WorkerSlot, "end_orphans", lambda _: looked.append(None))
+    await until(lambda: len(looked) > 1)  # the watch has
+    monkeypatch.undo()
+    os.kill(pid, signal.SIGCONT)
+    await executor.stop("h", SegmentEnd.STOPPED)
+    assert (await events_of_job(executor))[-1].end is SegmentEnd.STOPPED
+
+
+@pytest.mark.parametrize("long_ago", [True, False])
+async def test_a_kill_for_lack_of_memory_is_the_cause_of_a_death_that_follows_at_once(
+    executor: LocalExecutor, make_spec: Spec, monkeypatch: pytest.MonkeyPatch, long_ago: bool
+) -> None:
+    kills = [5]
+    monkeypatch.setattr(slot, "oom_kills", lambda: kills[0])
+    [its] = executor._slots
+    for _ in range(slot.OOM_LOOKS):
+        its.look_at_memory()
+    await executor.submit(make_spec(job="m", steps=LONG))
+    await events_until(executor, "metrics", step=1)
+    kills[0] = 6  # some process of the control group
+    for _ in range(slot.OOM_LOOKS if long_ago else 1):
+        its.look_at_memory()
+    os.kill(executor.pids[0], signal.SIGKILL)
+    ended = (await events_of_job(executor))[-1]
+    assert ended.end is (SegmentEnd.CRASHED if long_ago else SegmentEnd.OUT_OF_MEMORY)
 
 
 async def test_a_score_that_never_returns_is_a_hung_segment(

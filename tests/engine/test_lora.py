@@ -73,6 +73,27 @@ def test_a_checkpoint_is_an_adapter_with_optimizer_tokenizer_and_manifest(adapte
     assert any(bool(delta.any()) for delta in deltas(directory).values())
 
 
+def test_on_a_quantized_base_the_adapter_is_trained_in_float32(
+    make_spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As float32 and no coarser: TRL turns the adapter of a model that says it is quantized into bf16. Only the word of
+    the base is false here; bitsandbytes needs a GPU."""
+    load, seen = lora.load_policy, []
+
+    def says_it_is_quantized(base: str, spec: LoraSpec, source: str, dtype: torch.dtype) -> Any:
+        model = load(base, spec.model_copy(update={"four_bit": False}), source, dtype)
+        monkeypatch.setattr(model, "is_loaded_in_4bit", True, raising=False)
+        seen.append(model)
+        return model
+
+    monkeypatch.setattr(lora, "load_policy", says_it_is_quantized)
+    spec = make_spec(lora=LORA.model_copy(update={"four_bit": True}), configuration={"learning_rate": 1e-5})
+    [saved] = checkpoints(finished(run(spec)))
+    assert {weight.dtype for weight in seen[0].parameters() if weight.requires_grad} == {torch.float32}
+    moved = [weight for name, weight in adapter(saved.directory).items() if "lora_B" in name]
+    assert all(not torch.equal(weight, weight.bfloat16().float()) for weight in moved)
+
+
 def test_the_base_is_loaded_once_and_its_weights_never_change(
     adapted: Build, tiny_base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,18 @@ def told() -> Iterator[list[events.LibraryWarning]]:
         warnings.showwarning = show
         for logger in (logging.getLogger(), library):
             logger.removeHandler(handler)
+
+
+def test_a_warning_that_the_full_disk_of_the_log_does_not_take_disturbs_nobody(
+    told: list[events.LibraryWarning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        warnings.warn("overflow", RuntimeWarning, stacklevel=1)
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
+    assert [each.text for each in told] == ["overflow"]
 
 
 def test_the_first_warning_of_each_kind_is_told(told: list[events.LibraryWarning]) -> None:

@@ -123,6 +123,26 @@ def test_out_of_memory_halves_what_the_failed_segment_had(tmp_path: Path) -> Non
     run.close()
 
 
+def test_segments_that_ran_out_of_memory_beside_each_other_halve_it_once_after_a_resume_as_well(tmp_path: Path) -> None:
+    run, builder = jobs(tmp_path, "[training]\nmicro_batch = 16\n")
+    beside = [segment(run, builder, prompts_per_step=2) for _ in range(4)]
+    for spec in beside:
+        run.set_state(int(spec.job), NodeState.RUNNING)
+    for spec in beside:
+        run.set_state(int(spec.job), NodeState.OUT_OF_MEMORY)
+    assert segment(run, builder, prompts_per_step=2).micro_batch == 8
+    run.flush()
+    again = JobBuilder(builder._config, builder._space, run)
+    after = segment(run, again, prompts_per_step=2)
+    assert after.micro_batch == 8
+    run.set_state(int(after.job), NodeState.RUNNING)
+    run.set_state(int(after.job), NodeState.OUT_OF_MEMORY)
+    run.flush()
+    assert segment(run, again, prompts_per_step=2).micro_batch == 4
+    assert segment(run, JobBuilder(builder._config, builder._space, run), prompts_per_step=2).micro_batch == 4
+    run.close()
+
+
 def test_tokens_of_a_run_count_the_batch_of_every_node(tmp_path: Path) -> None:
     run, builder = jobs(tmp_path, "")
     plain = {"prompts_per_step": 4}  # 32 completions

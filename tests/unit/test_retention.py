@@ -1,14 +1,17 @@
 """Checkpoints on disk: what can still be branched from stays, the rest goes."""
 
+import shutil
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.controller.retention import SPARE_BYTES, missing_bytes, policies_only, superfluous
+from engine.controller.retention import SPARE_BYTES, discard, missing_bytes, policies_only, superfluous
 from engine.domain.score import Score
 from engine.domain.space import Intent, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
+from engine.training.events import MANIFEST
 
 
 def tree_of(parents: list[int], scores: list[int], states: list[NodeState] | None = None) -> Tree:
@@ -26,6 +29,21 @@ def test_the_incumbents_line_and_live_leaves_stay() -> None:
     tree = tree_of([0, 1, 0], [50, 80, 30])
     gone = superfluous(tree, keep=1)
     assert gone == [(3, 5)]  # node 3 is a leaf: its end may be trained on, its middle may not
+
+
+def test_a_checkpoint_that_cannot_be_deleted_whole_is_none_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (MANIFEST, "model.safetensors"):
+        (tmp_path / "checkpoint-5" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "checkpoint-5" / name).write_text("x")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # the engine is killed before it begins
+    discard(tmp_path / "checkpoint-5")
+    assert [each.name for each in (tmp_path / "checkpoint-5").iterdir()] == ["model.safetensors"]
+    monkeypatch.undo()
+    discard(tmp_path / "checkpoint-5")
+    discard(tmp_path / "checkpoint-5")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_middle_of_a_dead_branch_goes_and_its_end_stays_only_as_a_leaf() -> None:

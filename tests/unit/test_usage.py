@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from engine.analysis.summary import summarise
 from engine.run.rundir import RunDirectory
@@ -31,6 +32,20 @@ def test_a_cpu_is_busy_while_it_computes_and_idle_while_it_waits() -> None:
     assert busy["tokens_per_second"] == pytest.approx(1000)
     assert 0.01 < busy["device/memory_gb"] < 100
     assert meter.read(1000.0, None)["device/utilization"] < busy["device/utilization"]
+
+
+def test_a_gpu_that_does_not_tell_how_busy_it_is_trains_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NotSupported(Exception):
+        """As NVML raises where MIG is on."""
+
+    def refuse(device: int) -> int:
+        raise NotSupported(device)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "utilization", refuse)
+    monkeypatch.setattr(torch.cuda, "device_memory_used", lambda device: (device + 1) * 10**9)
+    assert UsageMeter().read(1.0, None) == {"device/memory_gb": 3.0}
 
 
 def test_a_device_is_named_with_its_machine() -> None:
