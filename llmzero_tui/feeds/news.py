@@ -33,6 +33,10 @@ class _WatchedRun:
     over: bool = False
 
 
+SocketMark = tuple[int, int] | None
+"""Inode and time of a socket; None where there is none."""
+
+
 @dataclass
 class NewsFeed:
     """News of all live runs of a directory and of one more run, which may lie elsewhere."""
@@ -40,7 +44,7 @@ class NewsFeed:
     directory: Path
     opener: OpenRun = open_run
     _watched: dict[Path, _WatchedRun] = field(default_factory=dict)
-    _dead: dict[Path, int] = field(default_factory=dict)
+    _dead: dict[Path, SocketMark] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, also: Path | None = None) -> tuple[News, ...]:
@@ -111,9 +115,10 @@ def _told(path: Path, watched: _WatchedRun, row: Row, live: bool) -> list[News]:
     return news
 
 
-def _socket(path: Path) -> int:
-    """Tells an engine's socket from that of the engine before; 0 where there is none."""
+def _socket(path: Path) -> SocketMark:
+    """Tells an engine's socket from that of the engine before, whose inode it may have been given again."""
     try:
-        return (path / "engine.sock").stat().st_ino
+        status = (path / "engine.sock").stat()
     except OSError:
-        return 0
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from llmzero_tui.app import LLMZeroApp
-from llmzero_tui.feeds.news import NewsFeed
+from llmzero_tui.feeds.news import NewsFeed, _socket
 from llmzero_tui.screens.run import RunScreen
 from llmzero_tui.screens.sql import SqlScreen
 from llmzero_tui.user.preferences import TerminalSettings
@@ -95,6 +96,18 @@ def test_an_engine_that_goes_is_lost_unless_it_said_how_the_run_ended(runs: Path
     with live(runs / "knights-01"):
         assert feed.read() == (), "it lives again, and that is no news"
         feed.close()
+
+
+def test_a_new_engines_socket_is_not_that_of_the_dead_one_whatever_its_inode(tmp_path: Path) -> None:
+    marks, inodes = [], []
+    for _ in range(2):  # most file systems give away first the number of what was removed last
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.bind(str(tmp_path / "engine.sock"))
+        marks.append(_socket(tmp_path))
+        inodes.append((tmp_path / "engine.sock").stat().st_ino)
+        (tmp_path / "engine.sock").unlink()
+    assert marks[0] != marks[1], inodes
+    assert _socket(tmp_path) is None
 
 
 def test_a_run_that_lies_elsewhere_is_watched_when_it_is_open(runs: Path, tmp_path: Path, engine: Engine) -> None:
