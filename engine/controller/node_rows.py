@@ -93,15 +93,11 @@ def tree(nodes: Sequence[Mapping[str, Any]], checkpoints: Iterable[Mapping[str, 
     scored: dict[int, dict[int, Checkpoint]] = {row["node_id"]: {} for row in nodes}
     for row in checkpoints:
         scored[row["node_id"]].setdefault(row["step"], checkpoint(row))
-    whole = (  # a tree backs up each node that it takes: with its checkpoints at once that is once
+    return Tree.of(
         replace(node(row), checkpoints=tuple(by_step[step] for step in sorted(by_step)))
         for row in nodes
         for by_step in [scored[row["node_id"]]]
     )
-    grown = Tree(next(whole))
-    for each in whole:
-        grown.add(each)
-    return grown
 
 
 def proposals(rows: Iterable[Mapping[str, Any]]) -> dict[int, Proposal]:

@@ -8,6 +8,7 @@ a tree rebuilt from the database has the same to the last bit. Written by `engin
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from copy import copy
 from typing import Final, NamedTuple
 
@@ -112,6 +113,22 @@ class Subtrees:
                 insort(self.values, value)
             self._renew_highest(node_id)
         self._renew_living(node_id)
+
+    def fill(self, shares: Mapping[int, Share]) -> None:
+        """Back up the shares of all nodes at once, from the leaves to the root, in place of all that was backed up."""
+        self.shares, self.living = dict(shares), set()
+        for sums in self._sums():
+            sums.update(dict.fromkeys(sums, 0))
+        self.values = sorted(value for share in shares.values() for value in share.values)
+        for node_id in reversed(self.parents):  # children were added after their parents
+            parent, share = self.parents[node_id], self.shares[node_id]
+            for sums, own in zip(self._sums(), share[:SUMMED], strict=True):
+                sums[node_id] += own
+                if parent is not None:
+                    sums[parent] += sums[node_id]
+            self.highest[node_id] = self._highest(node_id)
+            if share.lives or (share.passes and not self.living.isdisjoint(self.children[node_id])):
+                self.living.add(node_id)
 
     def _begin(self, node_id: int, parent: int | None, depth: int, root_run: int) -> None:
         self.parents[node_id], self.children[node_id] = parent, ()

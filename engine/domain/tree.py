@@ -6,7 +6,7 @@ equals the one that was killed, so a strategy asks the same question again after
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -176,6 +176,25 @@ class Tree:
         self._put(root)
         self._consider(root)
 
+    @classmethod
+    def of(cls, nodes: Iterable[Node]) -> Tree:
+        """The tree of all these nodes, the root first and parents before children, in a time that grows with their
+        number alone; added one by one each would be backed up along its whole branch.
+
+        Raises ValueError as `add` does, and without any node.
+        """
+        given = iter(nodes)
+        root = next(given, None)
+        if root is None:
+            raise ValueError("a tree has a root")
+        tree = cls(root)
+        for node in given:
+            tree._place(node)
+            tree._hold(node)
+            tree._consider(node)
+        tree.subtrees.fill({node.id: node.share for node in tree})
+        return tree
+
     def __len__(self) -> int:
         return len(self._nodes)
 
@@ -199,13 +218,16 @@ class Tree:
 
     def add(self, node: Node) -> None:
         """Add a node below its parent. Raises ValueError for an id taken or a parent unknown."""
+        self._place(node)
+        self._put(node)
+        self._consider(node)
+
+    def _place(self, node: Node) -> None:
         if node.id in self._nodes:
             raise ValueError(f"node {node.id} is in the tree already")
         if node.parent is None or node.parent not in self._nodes:
             raise ValueError(f"node {node.id}: parent {node.parent} is not in the tree")
         self.subtrees.add(node.id, node.parent)
-        self._put(node)
-        self._consider(node)
 
     def copy(self) -> Tree:
         """An independent tree of the same (frozen) nodes, for a reader in another thread."""
@@ -351,10 +373,13 @@ class Tree:
 
     def _put(self, node: Node) -> None:
         """Take a node in place of the one before, and back up what that changes; every change comes through here."""
+        self._hold(node)
+        self.subtrees.put(node.id, node.share)
+
+    def _hold(self, node: Node) -> None:
         self._nodes[node.id] = node
         for mark, bears in MARKS.items():
             (self._marked[mark].add if bears(node) else self._marked[mark].discard)(node.id)
-        self.subtrees.put(node.id, node.share)
 
     def _with(self, mark: str) -> list[Node]:
         return [self._nodes[node_id] for node_id in sorted(self._marked[mark])]

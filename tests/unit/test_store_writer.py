@@ -78,6 +78,26 @@ def test_ids_are_given_once_to_many_threads(writer: Writer) -> None:
     assert sorted(given_out) == list(range(1, 1601))
 
 
+def test_rows_that_many_threads_number_come_in_the_order_of_their_numbers(writer: Writer) -> None:
+    usual = {"kind": "pause", "payload": "{}", "author": "me"}
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [
+            threading.Thread(target=lambda: [writer.insert_new("commands", **usual) for _ in range(100)])
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    writer.flush()
+    numbers = [row["command_id"] for row in writer.rows("SELECT command_id FROM commands ORDER BY rowid")]
+    assert numbers == list(range(1, 801))
+
+
 @pytest.mark.parametrize(
     ("table", "row", "error"),
     [

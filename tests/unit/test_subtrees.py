@@ -106,6 +106,7 @@ def test_whatever_happens_to_a_tree_all_that_is_backed_up_equals_a_plain_recursi
 ) -> None:
     assert_backed_up(tree)
     assert_same(tree, rebuilt(tree))
+    assert_same(tree, Tree.of(tree))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
