@@ -147,10 +147,15 @@ class BudgetTracker:
         names = [name for name in given if getattr(before, name) != getattr(limits, name)]
         change = ", ".join(f"{name} {_limit(before, name)} → {_limit(limits, name)}" for name in names)
         self._run.event("info", "budget", f"{change} (by {author})", author=author)
+        return f"budget {change}; {self._left_in_words()}"
+
+    def _left_in_words(self) -> str:
+        """What is spent, or how the run ends."""
+        if self.out_of_time:
+            return "its time is spent: the segments in flight stop after their step and the run ends"
         spent = self._sums.fraction(self.spent)
         room = spent < 1 and self.left(()).steps > 0
-        left = f"{spent:.0%} of it is spent" if room else "it is spent: the run ends after the segments in flight"
-        return f"budget {change}; {left}"
+        return f"{spent:.0%} of it is spent" if room else "it is spent: the run ends after the segments in flight"
 
     def _limits_at_start(self) -> BudgetSection:
         """The limits at the start of this engine: the rows', and what was edited in the run file since it was read."""

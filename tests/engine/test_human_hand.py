@@ -63,6 +63,19 @@ def test_a_budget_below_what_is_spent_ends_the_run_after_what_is_in_flight(tmp_p
     assert live.rows(run, "SELECT kind FROM evaluations WHERE split = 'test'")
 
 
+def test_a_limit_in_time_below_what_is_spent_stops_what_is_in_flight(tmp_path: Path) -> None:
+    async def lowers(hand: Hand) -> None:
+        await hand.until("SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0")
+        said = "budget minutes no limit → 0.001; its time is spent: the segments in flight stop after their step"
+        assert await hand.ask("budget", minutes=0.001) == ("done", f"{said} and the run ends")
+
+    assert steer(config("nodes = 4"), tmp_path, lowers, SimulatedExecutor(6.0)) == "finished"
+    trained = live.rows(RunDirectory(tmp_path), "SELECT state, trained_steps FROM nodes WHERE started IS NOT NULL")
+    stopped = [row["trained_steps"] for row in trained if row["state"] == "stopped"]
+    assert stopped
+    assert max(stopped) < 6
+
+
 def test_what_waits_and_finds_no_room_in_a_lower_budget_is_withdrawn(tmp_path: Path) -> None:
     async def lowers(hand: Hand) -> None:
         parent = (await hand.until(DONE))[0]["node_id"]
