@@ -82,7 +82,7 @@ class BudgetSection(RunFileSection):
     steps: int = Field(default=2000, ge=0, le=MOST)
     """GRPO steps over the whole tree; without this line 0 where another limit is set."""
     gpu_hours: float = Field(default=0, ge=0, le=MOST)
-    """Hours of trainer time, summed over workers."""
+    """Hours of training of each worker, summed; scoring and set-up not counted, whatever number of GPUs it has."""
     minutes: float = Field(default=0, ge=0, le=MOST)
     """Wall-clock minutes since the engine began, excluding pauses and downtime."""
     nodes: int = Field(default=0, ge=0, le=MOST)
@@ -114,7 +114,9 @@ class SearchSection(RunFileSection):
     """GRPO steps of one segment. The last one of a budget also takes what is left where that is too little for another:
     less than a quarter of a segment, or fewer than eight steps."""
     roots: int = Field(default=4, ge=1, le=16)
-    """Diverse first segments that race from the base; where there are more workers, one for each, unless it is 1."""
+    """Diverse first segments that race from the base, at most: a budget has one for every seven of its segments, two at
+    least, and below six only one. Free workers then begin more, unless it is 1: up to one for each worker and for every
+    four segments."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of every random draw of the run; the same seed gives the same prompts and the same first segments."""
     settings: dict[str, Any] = Field(default_factory=dict)

@@ -143,7 +143,8 @@ class TrainingSection(RunFileSection):
     """CPU threads of one worker; 0 gives a model of less than 20M parameters one, and shares the cores among the
     workers for a larger one."""
     keep_checkpoints: int = Field(default=8, ge=1)
-    """Scored checkpoints kept on disk beside the incumbent's path and what is in flight; others are deleted."""
+    """Scored checkpoints kept on disk, the best. Kept beside them: the incumbent's path, what is in flight, the last
+    checkpoint of every unpruned leaf, and of up to four ends that only changes were tried from. Others are deleted."""
     lora: LoraSection = LoraSection()
     """An adapter instead of all weights; see [training.lora]."""
     vllm: VllmSection = VllmSection()

@@ -77,7 +77,8 @@ class RandomSearch(RootRuns):
 
 
 class GridSearch(RootRuns):
-    """The corners and the middle of the `searched` parameters, the others at their default; the middle first."""
+    """Up to three values of each of `searched`, around its default, in all combinations, the default first; the others
+    stay at their default."""
 
     def __init__(
         self,
