@@ -140,7 +140,7 @@ COMMENT ON COLUMN checkpoints.path IS 'Directory of the policy, relative to the 
 COMMENT ON COLUMN checkpoints.bytes IS 'Size of that directory, in bytes.';
 COMMENT ON COLUMN checkpoints.n IS 'Validation prompts it was scored on.';
 COMMENT ON COLUMN checkpoints.greedy IS 'Correct completions out of n, greedy decoding.';
-COMMENT ON COLUMN checkpoints.sampled IS 'Correct completions out of n, one sample per prompt at temperature 1.';
+COMMENT ON COLUMN checkpoints.sampled IS 'Correct completions out of n, one sample per prompt, as [evaluation] says.';
 COMMENT ON COLUMN checkpoints.value IS 'Score that steers the search, in [0, 1]: (greedy + 2 sampled) / 3n.';
 COMMENT ON COLUMN checkpoints.kept IS 'Whether its files still exist; the score stays when they are deleted.';
 COMMENT ON COLUMN checkpoints.ts IS 'When it was scored (UTC).';
@@ -178,7 +178,7 @@ COMMENT ON COLUMN evaluations.split IS 'validation or test. A policy is measured
 COMMENT ON COLUMN evaluations.seed IS 'Seed of the prompt set and of sampling.';
 COMMENT ON COLUMN evaluations.n IS 'Prompts.';
 COMMENT ON COLUMN evaluations.greedy IS 'Correct completions out of n, greedy decoding.';
-COMMENT ON COLUMN evaluations.sampled IS 'Correct completions out of n, one sample per prompt at temperature 1.';
+COMMENT ON COLUMN evaluations.sampled IS 'Correct completions out of n, one sample per prompt, as [evaluation] says.';
 COMMENT ON COLUMN evaluations.seconds IS 'Time the evaluation took, in seconds.';
 COMMENT ON COLUMN evaluations.ts IS 'When it ended (UTC).';
 COMMENT ON COLUMN evaluations.outcomes IS 'A digit for each prompt in order, as in checkpoints; evaluations with the same split, seed and n answer the same prompts. NULL in runs of version 1 and 2.';
