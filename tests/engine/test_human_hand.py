@@ -65,11 +65,11 @@ def test_a_budget_below_what_is_spent_ends_the_run_after_what_is_in_flight(tmp_p
 
 def test_a_limit_in_time_below_what_is_spent_stops_what_is_in_flight(tmp_path: Path) -> None:
     async def lowers(hand: Hand) -> None:
-        await hand.until("SELECT 1 FROM nodes WHERE state = 'running' AND trained_steps > 0")
+        await hand.until(RUNNING)
         said = "budget minutes no limit → 0.001; its time is spent: the segments in flight stop after their step"
         assert await hand.ask("budget", minutes=0.001) == ("done", f"{said} and the run ends")
 
-    assert steer(config("nodes = 4"), tmp_path, lowers, SimulatedExecutor(6.0)) == "finished"
+    assert steer(config("nodes = 4"), tmp_path, lowers, SimulatedExecutor(12.0)) == "finished"
     trained = live.rows(RunDirectory(tmp_path), "SELECT state, trained_steps FROM nodes WHERE started IS NOT NULL")
     stopped = [row["trained_steps"] for row in trained if row["state"] == "stopped"]
     assert stopped
