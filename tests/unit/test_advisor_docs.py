@@ -14,7 +14,7 @@ from engine.advisors.prompts import read
 
 DIGESTS = {
     "analyst/3": "57d9f92c94179145",
-    "strategist/2": "2c3c350b33ff3eb8",
+    "strategist/3": "5290518d255806cd",
     "selector/2": "4e86e2433f906663",
     "watcher/2": "a934ccf2068451e6",
     "prior/1": "0baddbddd75d3ee9",
