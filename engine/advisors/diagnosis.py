@@ -44,6 +44,7 @@ class Thresholds:
     entropy_drop: float = 0.5
     spike: float = 3.0  # multiple of the 90th percentile of kl or grad_norm: their tails are heavy
     kl_growth: float = 2.5
+    kl_moved: float = 1e-3  # nats a token below which the policy has hardly moved, however KL, 0 at first, grows
     kl_share: float = 0.1  # beta * kl as a share of the reward's spread: the penalty binds
     dead_groups: float = 0.5
     truncated: float = 0.2
@@ -231,6 +232,8 @@ def _entropy_collapse(segment: SegmentCurves) -> Diagnosis | None:
 def _kl_spike(segment: SegmentCurves) -> Diagnosis | None:
     curve = segment.curve("kl")
     if curve is None or (segment.gain or 0) > LIMITS.errors:  # a policy that moves and gains is well
+        return None
+    if max(curve.values) < LIMITS.kl_moved:
         return None
     spike = _spike(curve)
     if spike is not None:

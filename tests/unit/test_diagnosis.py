@@ -192,6 +192,11 @@ def test_kl_that_grows_from_nothing_while_validation_rises_is_no_spike() -> None
     assert [d.pathology for d in found(rising)] == ["healthy"]
 
 
+def test_kl_of_a_policy_that_has_hardly_moved_is_no_spike_however_it_grows() -> None:
+    for kl in (ramp(0.0, 5e-5), spiked(flat(1e-5), 40, 5e-4)):
+        assert "kl spike" not in {d.pathology for d in found(variant(FLAT | {"kl": kl}))}
+
+
 def test_the_worst_comes_first() -> None:
     severities = [d.severity for d in found(variant({"checkpoints": scores(0.1, 0.01), "entropy": ramp(1.8, 0.5)}))]
     assert len(severities) > 1
