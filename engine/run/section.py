@@ -7,7 +7,7 @@ pydantic's own are for programmers.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, time
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -37,7 +37,8 @@ class RunFileSection(BaseModel):
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first error of validating a file as `model`, in one line: key, value, what is allowed; and how many more."""
+    """The first error of validating a file as `model`, in one line: key, value, what is allowed; and which other keys
+    are wrong."""
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
     parts = place(first)
@@ -53,9 +54,17 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     else:
         value = "" if isinstance(first["input"], dict | BaseModel) else f" = {given(first['input'])}"
         line = f"{key}{value}: {must_be(first, _field(parts, model))}" if key else must_be(first)
-    others = len({place(each) for each in errors}) - 1
-    more = f" (and {others} more)" if others else ""
-    return one_line(line) + more
+    return one_line(line) + _others([".".join(map(short_name, place(each))) for each in errors], key)
+
+
+def _others(keys: Iterable[str], told: str) -> str:
+    """Which keys are wrong besides the one that is told; of many the first."""
+    others = [key for key in dict.fromkeys(keys) if key != told]
+    if not others:
+        return ""
+    shown = ", ".join(key or "the file" for key in others[:MOST_NAMED])
+    more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+    return f" (also wrong: {one_line(shown)}{more})"
 
 
 def given(value: object) -> str:
@@ -70,6 +79,9 @@ def _of_name(error: ErrorDetails) -> str:
     most = int(str(error["ctx"]["pattern"]).rpartition(",")[2].partition("}")[0]) + 1
     return f"letters, digits, '.', '_' and '-' are allowed, the first a letter or a digit, at most {most}"
 
+
+MOST_NAMED = 8
+"""Keys that are named besides the first that is wrong."""
 
 _ANY = "a number, a text, true or false"
 _KINDS = {

@@ -7,13 +7,13 @@ from the machine. It must never overwrite a file, nor leave half a copy under th
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from engine.errors import UserError, short
+from engine.errors import UserError, short, short_path
 from engine.run.rundir import refuse_files_of_runs
 from engine.store.database import HERE, create_views, open_database
 from engine.store.errors import StoreFault, one_line
@@ -46,6 +46,13 @@ def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY
     """
     if storage_version not in STORAGE_VERSIONS:
         raise UserError(f"storage version {short(storage_version)} is unknown: one of {', '.join(STORAGE_VERSIONS)}")
+    try:
+        return _checked_copy(source, target, storage_version)
+    except OSError as error:
+        raise UserError(f"{short_path(target)} cannot be written: {error.strerror}") from error
+
+
+def _checked_copy(source: Reader | Path, target: Path, storage_version: str) -> SnapshotInfo:
     refuse_files_of_runs(target)
     if target.exists() or target.is_symlink():
         raise UserError(f"{target} exists and is not overwritten: choose another name")
@@ -57,20 +64,18 @@ def snapshot(source: Reader | Path, target: Path, storage_version: str = READ_BY
 
 
 def _write(reader: Reader, target: Path, storage_version: str) -> SnapshotInfo:
-    partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
-    copy = open_database(partial, read_only=False, storage_version=storage_version)
+    partial = target.with_name(target.name[:200] + ".partial")
     try:
-        copied = SnapshotInfo(_copy(reader, copy), _storage_version(copy))
-        copy.close()
+        partial.unlink(missing_ok=True)
+        with closing(open_database(partial, read_only=False, storage_version=storage_version)) as copy:
+            copied = SnapshotInfo(_copy(reader, copy), _storage_version(copy))
         partial.rename(target)
     except duckdb.Error as error:
         raise StoreFault(f"{target} cannot be written: {one_line(error)}") from error
     finally:
-        with suppress(duckdb.Error):
-            copy.close()
-        for leftover in (partial, partial.with_name(partial.name + ".wal")):
-            leftover.unlink(missing_ok=True)
+        with suppress(OSError):
+            for leftover in (partial, partial.with_name(partial.name + ".wal")):
+                leftover.unlink(missing_ok=True)
     return copied
 
 

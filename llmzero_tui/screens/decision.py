@@ -285,7 +285,7 @@ def _waits(standing: ProposalRecord, now: datetime, screen: DecisionScreen) -> T
         return text.append(f" · {plain(standing.state, 14)} by {_decider(standing)}", colours.muted)
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
-        words = f"starts by itself in {duration(left)}" if left > 0 else "starts now"
+        words = f"starts by itself in {duration(left)}" if left > 0 else "starts when the search wants it"
         return Text(words, style=f"bold {colours.warn if left < 15 else colours.wait}")
     if not proposal.waits:
         return Text("starts when a worker is free", style=colours.muted)

@@ -126,6 +126,6 @@ def _waits(proposal: ProposalRow, now: datetime) -> str:
         return "starts by itself"
     if proposal.deadline is not None:
         left = (proposal.deadline - now).total_seconds()
-        return f"starts in {duration(left)}" if left > 0 else "starts now"
+        return f"starts in {duration(left)}" if left > 0 else "starts when wanted"
     minutes = int((now - proposal.created).total_seconds()) // 60
     return f"waits {duration(60 * minutes).removesuffix('00s')}" if minutes else "new"

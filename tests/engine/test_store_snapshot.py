@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.store.server import StoreServer
 from engine.store.snapshot import snapshot
 from engine.store.writer import Writer
 from tests.engine.store_engine import engine_process, small_search
+from tests.unit.cli_process import finished_run
 
 
 def contents(path: Path) -> dict[str, list[str]]:
@@ -133,3 +135,22 @@ def test_an_engine_that_dies_leaves_no_half_copy(tmp_path: Path) -> None:
             snapshot(reader, tmp_path / "copy.duckdb")
         reader.close()
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
+
+
+def test_a_directory_that_takes_nothing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished_run(tmp_path / "runs", "one").path
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UserError, match=r"copy.duckdb cannot be written: Read-only file system"):
+        snapshot(run, tmp_path / "copy.duckdb")
+
+
+def test_a_name_as_long_as_a_file_system_takes_is_written(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "runs", "one").path
+    assert snapshot(run, tmp_path / ("y" * 244 + ".duckdb")).rows > 0
+    assert [each.name for each in tmp_path.iterdir() if each.suffix == ".partial"] == []
+    with pytest.raises(UserError, match="File name too long"):
+        snapshot(run, tmp_path / ("y" * 300 + ".duckdb"))

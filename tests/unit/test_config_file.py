@@ -89,7 +89,7 @@ def test_a_name_that_is_no_directory_name_is_refused(name: str) -> None:
         (LEAST + "[advisor.options]\nstop = ['x']\n", ["stop = ['x']", "allowed: a number, a text, true or false"]),
         ("task = 'knights'\n", ["task = 'knights'", "must be a table, [task]"]),
         (LEAST + "[space]\nbeta = 3\n", ["space.beta = 3", "must be a table"]),
-        (LEAST + "[gate]\nmode = 'x'\n[search]\nseed = -1\n", ["(and 1 more)"]),
+        (LEAST + "[gate]\nmode = 'x'\n[search]\nseed = -1\n", ["(also wrong: gate.mode)"]),
         (LEAST + f"[advisor]\nmodel = {'9' * 5000}\n", ["not TOML"]),
         (LEAST + f"[gate]\nmode = '{'y' * 500}'\n", ["gate.mode", "…"]),
     ],
