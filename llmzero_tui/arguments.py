@@ -25,7 +25,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     common(parser, defaults=True)
-    parser.add_argument("--ascii", action="store_true", help="use ASCII characters only")
     parser.set_defaults(handler="look:terminal", watch=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     starting = (_starting, _comparing, _replaying)
@@ -83,7 +82,6 @@ def _comparing(commands: Any) -> None:
     compare.add_argument(
         "--screen", action="store_true", help="how far it is, tables and curves in the terminal, live; runs nothing"
     )
-    compare.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
 
 
 def _replaying(commands: Any) -> None:
@@ -136,7 +134,6 @@ def _attaching(commands: Any) -> None:
     doing = attach.add_mutually_exclusive_group()
     doing.add_argument("--watch", action="store_true", default=argparse.SUPPRESS, help="only look: change nothing")
     doing.add_argument("--steer", action="store_true", help="with --web: whoever has the address steers the run")
-    attach.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")
     stop_text = "stop a run cleanly; `llmzero resume` continues it"
     for word, text in (("pause", "pause training after the current step"), ("stop", stop_text)):
         each = command(commands, word, f"control:{word}", text)
@@ -314,4 +311,3 @@ def _attachment(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--headless", action="store_true", help="progress as text instead of the terminal")
     how.add_argument("--detach", action="store_true", help="start in the background and return")
-    parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="use ASCII characters only")

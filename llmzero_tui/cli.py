@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser.parse_args(arguments)
         verbose = options.verbose
+        if options.ascii and not options.json:
+            streams.only_ascii()
         _here(options)
         module, _, function = options.handler.partition(":")
         with _ended_by_signals():

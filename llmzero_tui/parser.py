@@ -79,6 +79,9 @@ def common(parser: argparse.ArgumentParser, *, defaults: bool) -> None:
     parser.add_argument("--runs-dir", type=Path, default=default(runs), metavar="DIR", help=where)
     parser.add_argument("--json", action="store_true", default=default(False), help="output as JSON")
     parser.add_argument(
+        "--ascii", action="store_true", default=default(False), help="ASCII characters only, but in data"
+    )
+    parser.add_argument(
         "-v", "--verbose", action="store_true", default=default(False), help="print more about an error"
     )
 

@@ -6,6 +6,7 @@ and what is meant for the terminal would be written into it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -25,9 +26,25 @@ def prepare() -> None:
             os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)  # takes the lowest free number
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+    codecs.register_error("glyphs", _without_glyphs)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without the glyphs is no reason to fail
+            stream.reconfigure(errors="glyphs")  # a locale without the glyphs is no reason to fail
+
+
+def only_ascii() -> None:
+    """From now on what is written has ASCII characters only: known glyphs replaced, the rest a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="ascii", errors="glyphs")
+
+
+def _without_glyphs(error: UnicodeError) -> tuple[str, int]:
+    from llmzero_tui.format import to_ascii  # most streams take everything
+
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return to_ascii(error.object[error.start : error.end]), error.end
 
 
 def is_output_error(error: OSError) -> bool:

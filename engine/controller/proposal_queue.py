@@ -310,8 +310,8 @@ class ProposalQueue:
         return False
 
     def _lose_patience(self, left: BudgetLeft) -> None:
-        """A worker is free: where the advisor has not answered in time the rules stand in, and its answer is stock."""
-        for planning in list(self._planning):
+        """A worker is free: where a model has not answered in time the rules stand in, and its answer is stock."""
+        for planning in list(self._planning) if self._slow else ():
             waited = time.monotonic() - planning.since
             if not planning.state.may_be_late or waited < self._patience():
                 continue

@@ -17,7 +17,7 @@ from engine.run import launch
 from engine.run.rundir import RunDirectory
 from engine.store import queries
 from engine.store.reader import Reader
-from llmzero_tui.format import mark, plain, to_ascii
+from llmzero_tui.format import mark, plain
 from llmzero_tui.text.facts import RunFacts, RunningNode, headline, read_facts, running_words, state_words, status_line
 from llmzero_tui.text.following import LongPhases, RunWatch
 from llmzero_tui.text.output import emit
@@ -103,7 +103,7 @@ class TailPrinter:
         if self.as_json:
             emit(to_json(facts, indent=None))
         else:
-            emit(to_ascii(line) if _lacks_glyphs() else line)
+            emit(line)
 
 
 def _event_line(row: Row) -> str:
@@ -111,7 +111,3 @@ def _event_line(row: Row) -> str:
     text = plain(row["message"], 400)
     words = text if text.startswith(node.strip() or " ") else f"{node}{text}"
     return f"{row['ts']:%m-%d %H:%M:%S} {LEVELS.get(row['level'], ' ')} {plain(row['kind'], 30)}: {words}"
-
-
-def _lacks_glyphs() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

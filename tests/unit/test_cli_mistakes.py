@@ -279,6 +279,20 @@ def test_a_terminal_without_the_glyphs_gets_other_ones(tmp_path: Path) -> None:
     assert json.loads(asked.stdout)["tree"][1]["label"] == "lr↑"
 
 
+@pytest.mark.parametrize("where", [("--ascii", "show"), ("show", "--ascii")])
+def test_ascii_holds_for_what_commands_print_but_not_for_data(tmp_path: Path, where: tuple[str, str]) -> None:
+    finished_run(tmp_path / "runs", "one")
+    plain = llmzero("show", "one", cwd=tmp_path).stdout
+    assert not plain.isascii()
+    done = llmzero(*where, "one", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert len(done.stdout.splitlines()) == len(plain.splitlines())
+    assert json.loads(llmzero(*where, "one", "--json", cwd=tmp_path).stdout)["tree"][1]["label"] == "lr↑"
+    old = llmzero("show", "one", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert old.stdout == done.stdout
+
+
 def test_sql_in_too_many_words(tmp_path: Path) -> None:
     refused(called("sql", "SELECT", "1", "FROM nodes", cwd=tmp_path), "quotes")
 
