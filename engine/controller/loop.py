@@ -298,11 +298,7 @@ class Controller:
     # ---- commands -------------------------------------------------------------------------------------------------
 
     async def _take_commands(self) -> None:
-        try:
-            unseen = self._inbox.unseen()
-        except StoreFault:  # what cannot be read now is read later
-            return
-        for row in unseen:
+        for row in self._inbox.unseen():
             self._inbox.taken(row["command_id"])
             try:
                 asked = commands.parse(row)

@@ -7,11 +7,13 @@ RunState owns one; the daemon has its own for the moments in which there is no R
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.analysis.summary import FINAL_STATES
 from engine.domain.policy import Policy
+from engine.store.errors import StoreFault
 from engine.store.writer import Writer
 
 
@@ -123,8 +125,10 @@ class CommandInbox:
         self._seen = max((r["command_id"] for r in self._writer.rows("SELECT command_id FROM commands")), default=0)
 
     def unseen(self) -> list[dict[str, Any]]:
-        """The rows that have come since the last one that was taken, oldest first."""
-        return self._writer.rows("SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen,))
+        """The rows that have come since the last one that was taken, oldest first; none while they cannot be read."""
+        with suppress(StoreFault):
+            return self._writer.rows("SELECT * FROM commands WHERE command_id > ? ORDER BY command_id", (self._seen,))
+        return []
 
     def taken(self, command_id: int) -> None:
         """It is being carried out."""

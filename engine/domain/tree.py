@@ -183,12 +183,9 @@ class Tree:
 
         Raises ValueError as `add` does, and without any node.
         """
-        given = iter(nodes)
-        root = next(given, None)
-        if root is None:
-            raise ValueError("a tree has a root")
+        root, *others = nodes
         tree = cls(root)
-        for node in given:
+        for node in others:
             tree._place(node)
             tree._hold(node)
             tree._consider(node)

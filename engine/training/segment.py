@@ -158,12 +158,17 @@ class SegmentTraining:
         arguments |= self._rewarding(practice, longest)
         trainer = self._trainer_of(RefillingTrainer if spec.dynamic_sampling else GRPOTrainer, arguments)
         trainer.remove_callback(PrinterCallback)
-        if spec.lora is not None and spec.lora.four_bit:
-            lora.keep_float32(model)
         settings.schedule(trainer, spec)
-        if spec.lora is not None and chosen.get("beta", 0.0):
-            lora.set_reference(model, spec.reference, spec.base, spec.parent)
+        if spec.lora is not None:
+            self._settle_adapter(model, four_bit=spec.lora.four_bit, penalized=bool(chosen.get("beta", 0.0)))
         return trainer
+
+    def _settle_adapter(self, model: Any, *, four_bit: bool, penalized: bool) -> None:
+        """The adapter as we train it, after TRL has had its way with it."""
+        if four_bit:
+            lora.keep_float32(model)
+        if penalized:
+            lora.set_reference(model, self.spec.reference, self.spec.base, self.spec.parent)
 
     def _rewarding(self, practice: Task, longest: int) -> dict[str, Any]:
         """The trainer's arguments about rewards."""
