@@ -7,7 +7,9 @@ must never change or drop what is there.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 
@@ -46,6 +48,7 @@ def upgrade(connection: duckdb.DuckDBPyConnection, version: int) -> None:
     for table, columns in missing(version).items():
         for column, kind in columns.items():
             connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
+    _explain(connection, version)
     if version < SCHEMA_VERSION:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
 
@@ -68,12 +71,24 @@ def as_of_now(
         (database,) = cursor.execute("SELECT current_database()").fetchone() or ("run",)
         for table, columns in shown.items():
             cursor.execute(f'CREATE TEMP VIEW "{table}" AS SELECT {columns} FROM "{database}".main."{table}"')  # noqa: S608
+        _explain(cursor, version)
         for statement in cursor.extract_statements(views) if shown else ():
             if statement.type == duckdb.StatementType.CREATE:
                 cursor.execute(statement.query.replace("CREATE OR REPLACE", "CREATE OR REPLACE TEMP", 1))
+            elif statement.type == duckdb.StatementType.ALTER:  # a comment; it goes to the temporary view
+                cursor.execute(statement.query)
         return cursor
 
     return connected
+
+
+def _explain(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Says of the columns that were added after `version` what schema.sql says of them."""
+    if added := missing(version):
+        schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+        for comment, table, column in re.findall(r"^(COMMENT ON COLUMN (\w+)\.(\w+) IS .*;)$", schema, re.MULTILINE):
+            if column in added.get(table, {}):
+                connection.execute(comment)
 
 
 def _named(name: str) -> str:

@@ -194,10 +194,156 @@ CREATE OR REPLACE VIEW current_state AS SELECT * EXCLUDE (config, space, budget,
     reranked_outcomes, leader_outcomes)
 FROM run_header;
 
+-- What the columns mean that views compute themselves: after [view.column] in that view, after [column] in any.
+CREATE OR REPLACE MACRO meaning(name) AS nullif(regexp_extract(split_part($$
+[total_steps] GRPO steps from the base model to this point of training.
+[end_steps] GRPO steps from the base model to the last one trained in this segment.
+[value_low] Lower end of the 95% interval of value, clustered by prompt, in [0, 1].
+[value_high] Upper end of the 95% interval of value, clustered by prompt, in [0, 1].
+[scores.value][best_trajectory.value] Validation score that steers the search, in [0, 1]: (greedy + 2 sampled) / 3.
+[scores.greedy][best_trajectory.greedy] Accuracy of greedy decoding, in [0, 1].
+[greedy_low] Lower end of the 95% Wilson interval of greedy, in [0, 1].
+[greedy_high] Upper end of the 95% Wilson interval of greedy, in [0, 1].
+[scores.sampled][best_trajectory.sampled] Accuracy of one sample per prompt, in [0, 1].
+[sampled_low] Lower end of the 95% Wilson interval of sampled, in [0, 1].
+[sampled_high] Upper end of the 95% Wilson interval of sampled, in [0, 1].
+[node_scores.step] Step of the best checkpoint, in GRPO steps into the node's segment.
+[first_look] Whether the node was asked fewer prompts than others in the run.
+[policy_evaluations.policy] Policy that was measured, in words: base, #12 step 50, soup of …, or in runs of version 1 and 2 soup ending at …
+[policy_key] What identifies the policy: rows with equal keys measured the same one.
+
+[reported_policy.policy][best_policy] Policy that the run reports, in words: base, #12 step 50, or soup of … NULL while nothing is scored.
+[reported_policy.kind][best_kind] base, checkpoint or soup.
+[reported_policy.members][best_members] The policy as a JSON list of [node_id, step]: one checkpoint, or the members of a soup, the newest first. NULL for a soup in runs of version 1 and 2.
+[picked][best_picked] Whether it was picked at the end; else it is the best checkpoint so far by validation.
+[reported_policy.node_id][best_node] Node of the reported policy; of a soup, its newest member.
+[reported_policy.step][best_step] Step of the reported policy within its node, in GRPO steps.
+[reported_policy.path][best_path] Directory of the reported policy, relative to the run.
+[reported_policy.n][best_n] Validation prompts of the steering set that the reported policy was scored on.
+[reported_policy.greedy][best_greedy] Correct completions of the reported policy out of those prompts, greedy decoding.
+[reported_policy.sampled][best_sampled] Correct completions of the reported policy out of those prompts, one sample per prompt.
+[reported_policy.outcomes][best_outcomes] A digit for each of those prompts in order, as in checkpoints. NULL in runs of version 1 and 2.
+[reported_policy.effective_n][best_effective_n] Prompts scored 0 or 1 that would make the score as sure, as in checkpoints. NULL in runs of version 1 and 2: n.
+[best_value] Validation score of the reported policy, in [0, 1]: (greedy + 2 sampled) / 3n.
+[best_low] Lower end of the 95% interval of best_value, clustered by prompt, in [0, 1].
+[best_high] Upper end of the 95% interval of best_value, clustered by prompt, in [0, 1].
+[test_value] Score of the reported policy on the test prompts, in [0, 1]: (greedy + 2 sampled) / 3n. NULL while it was not measured on them.
+[test_low] Lower end of the 95% interval of test_value, clustered by prompt, in [0, 1].
+[test_high] Upper end of the 95% interval of test_value, clustered by prompt, in [0, 1].
+[test_n] Test prompts that the reported policy was measured on. NULL while it was not.
+[test_greedy] Correct completions of the reported policy out of test_n, greedy decoding.
+[test_sampled] Correct completions of the reported policy out of test_n, one sample per prompt.
+[test_outcomes] A digit for each test prompt in order, as in checkpoints, of the reported policy.
+[test_effective_n] Prompts scored 0 or 1 that would make test_value as sure, as in checkpoints. NULL in runs of version 1 and 2: test_n.
+[test_seed] Seed of those test prompts and of sampling.
+[tests] Every measurement of a candidate on the test prompts, as a JSON list of {policy, n, ts}, the first one first; [] for none.
+[base_n] Validation prompts of the steering set that the base model was scored on.
+[base_greedy] Correct completions of the base model out of base_n, greedy decoding.
+[base_sampled] Correct completions of the base model out of base_n, one sample per prompt.
+[base_outcomes] A digit for each of those prompts in order, as in checkpoints, of the base model.
+[base_effective_n] Prompts scored 0 or 1 that would make the base model's score as sure, as in checkpoints. NULL in runs of version 1 and 2: base_n.
+[base_test_n] Test prompts that the base model was measured on. NULL while it was not.
+[base_test_greedy] Correct completions of the base model out of base_test_n, greedy decoding.
+[base_test_sampled] Correct completions of the base model out of base_test_n, one sample per prompt.
+[base_test_outcomes] A digit for each test prompt in order, as in checkpoints, of the base model.
+[base_test_effective_n] Prompts scored 0 or 1 that would make the base model's test score as sure, as in checkpoints. NULL in runs of version 1 and 2: base_test_n.
+[base_test_seed] Seed of the test prompts of the base model and of sampling.
+[reranked_n] Steering and fresh validation prompts together that the picked policy was scored on. NULL unless it was picked and scored on fresh ones.
+[reranked_greedy] Correct completions of the picked policy out of reranked_n, greedy decoding.
+[reranked_sampled] Correct completions of the picked policy out of reranked_n, one sample per prompt.
+[reranked_outcomes] A digit for each of those prompts, as in checkpoints, the steering set first.
+[leader_policy] Best checkpoint on the steering prompts alone, in words. NULL unless another policy was picked and this one scored on fresh prompts.
+[leader_n] Steering and fresh validation prompts together that leader_policy was scored on.
+[leader_greedy] Correct completions of leader_policy out of leader_n, greedy decoding.
+[leader_sampled] Correct completions of leader_policy out of leader_n, one sample per prompt.
+[leader_outcomes] A digit for each of those prompts, as in checkpoints, the steering set first.
+
+[stage] Place on the way from the base model, 0, to the reported policy. NULL for a node off it.
+[best_trajectory.steps] GRPO steps of this segment that are on the way: up to where the next one starts, or to the reported policy.
+[best_trajectory.n] Validation prompts that the policy at the end of the stage was scored on.
+[parameter] Name of the hyperparameter; runs.space has its unit and range.
+[trajectory_parameters.value] Value of the hyperparameter in this segment. NULL for a category.
+[parameter_moves.value] Value after the change, in the unit of the hyperparameter.
+[parent_value] Value of the hyperparameter at the parent. NULL for a category, and for the root.
+[text] Value of the hyperparameter in this segment as text: of a category its name.
+[parent_text] Value of the hyperparameter at the parent as text. NULL for the root.
+[changed] Whether the transition from the parent set this hyperparameter anew.
+[on_best_trajectory] Whether the node is on the way from the base model to the reported policy.
+[parameter_moves.intent] Why the search made the node: change or anneal.
+[direction] 1 where the value went up, -1 where it went down.
+[parameter_dynamics.changes] How often the hyperparameter was changed.
+[ups] How many of the changes went up.
+[downs] How many of the changes went down.
+[up_share] Share of the changes that went up, in [0, 1].
+[up_low] Lower end of the 95% Wilson interval of up_share, in [0, 1].
+[up_high] Upper end of the 95% Wilson interval of up_share, in [0, 1].
+[best_from] Value before its first change along the best trajectory. NULL where it is not changed there.
+[best_to] Value after its last change along the best trajectory. NULL where it is not changed there.
+
+[first_node] First node of the branch that is forecast.
+[forecasts.node_id] Last node of the branch that is forecast.
+[best] Whether it is the branch of the best policy.
+[forecasts.steps] GRPO steps from the base model at which the score is forecast.
+[mean] Validation score that is forecast, in [0, 1].
+[low] Lower end of the 90% interval of the forecast, in [0, 1].
+[high] Upper end of the 90% interval of the forecast, in [0, 1].
+[at_end] Whether it is the last point of the branch, where the budget ends.
+
+[calls] Number of calls.
+[errors] Calls with an error, unfinished ones among them.
+[cost.prompt_tokens] Tokens read by the model, over all calls.
+[cost.completion_tokens] Tokens written by the model, over all calls.
+[cost.seconds] Time from request to answer, over all calls, in seconds.
+[milliseconds_per_call] Mean time from request to answer, in milliseconds.
+[advisor_record.advisor] Who proposed the changes, as in nodes, or was called, as in agent_calls.
+[trained] Changes of theirs that were trained and scored.
+[gain] Mean validation score at the end of such a segment less that at its start, in [-1, 1]. NULL for none.
+[gain_error] Standard error of gain. NULL for fewer than two.
+[answers] Answers of a model, usable or not; calls that got none are left out.
+[valid] Answers of a model that could be used.
+[repaired_by] First later node that repairs from the same parent. NULL for none.
+
+[nodes] Segments in the tree, failed ones included, without proposed and rejected ones.
+[running] Nodes in training now, as a list of node_id. NULL for none.
+[queued] Nodes that wait for a worker.
+[failed] Segments that ended by a fault: out-of-memory, nan, crashed or hung.
+[pending_proposals] Proposals that wait for a decision.
+[evaluation_seconds] Time that scoring checkpoints and evaluations took, in seconds, where it was recorded.
+[budget_fraction] Share of the budget that is spent, of the limit that is nearest: 0 to 1.
+[run_header.budget] Limits of now as a JSON object {steps, nodes, minutes, gpu_hours}, 0 is no limit.
+[spent_ts] When what is spent was last recorded (UTC).
+[last_event] Latest message of events. May quote foreign text.
+[last_event_ts] When that was logged (UTC).
+[last_ts] Latest time of an event, a score or a record of what is spent (UTC).
+[advisor_answered] When the model that advises last answered without error (UTC). NULL: not yet, or rules advise.
+[advisor_failing] First call of the model that failed since its last answer (UTC). NULL while none has.
+
+[documentation.table] Name of the table or view.
+[documentation.column] Name of the column; empty for the table or view itself.
+[type] Type of the column in SQL; of a view the word view, of a table empty.
+[comment] What it means, with unit and range.
+[position] Place of the column among those of its table or view, from 1; 0 for the table or view itself.
+$$, '[' || name || ']', 2), '^\S* (.*)', 1), '');
+
+-- A column that a view passes through from the table `source` means what it means there. Where a reader shows an older or renamed run by
+-- temporary views (upgrade.py), those are told, not what they hide.
 CREATE OR REPLACE VIEW documentation AS
-SELECT table_name AS "table", '' AS "column", '' AS type, comment, 0 AS position FROM duckdb_tables() WHERE NOT internal
-UNION ALL SELECT view_name, '', 'view', comment, 0 FROM duckdb_views() WHERE NOT internal
-UNION ALL SELECT c.table_name, c.column_name, c.data_type, c.comment, c.column_index FROM duckdb_columns() c WHERE NOT internal
+WITH columns AS (SELECT *, database_name = 'temp' AS shown, CASE
+        WHEN table_name IN ('scores', 'node_scores') THEN 'checkpoints'
+        WHEN table_name = 'policy_evaluations' THEN 'evaluations'
+        WHEN table_name IN ('best_trajectory', 'trajectory_parameters', 'parameter_moves', 'failures', 'visible_nodes') THEN 'nodes'
+        WHEN table_name = 'current_diagnoses' THEN 'diagnoses'
+        WHEN table_name = 'cost' THEN 'agent_calls'
+        WHEN table_name NOT IN ('run_header', 'current_state') THEN table_name
+        WHEN column_name IN ('steps', 'trainer_seconds', 'wall_seconds', 'waiting_seconds') THEN 'budget'
+        WHEN column_name NOT LIKE 'best_%' THEN 'runs' END AS source
+    FROM duckdb_columns() WHERE NOT internal)
+SELECT name AS "table", '' AS "column", min(type) AS type, arg_max(comment, shown) AS comment, 0 AS position
+FROM (SELECT table_name AS name, '' AS type, comment, temporary AS shown FROM duckdb_tables() WHERE NOT internal
+    UNION ALL SELECT view_name, 'view', comment, temporary FROM duckdb_views() WHERE NOT internal) GROUP BY name
+UNION ALL SELECT table_name, column_name, data_type,
+    coalesce(meaning(table_name || '.' || column_name), max(comment) OVER (PARTITION BY source, column_name), meaning(column_name)), column_index
+FROM columns QUALIFY shown = max(shown) OVER (PARTITION BY table_name)
 ORDER BY "table", position;
 
 CREATE OR REPLACE VIEW current_diagnoses AS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -65,12 +66,39 @@ def test_a_difference_of_times_reads_as_in_the_shell(writer: Writer) -> None:
 
 
 def test_every_table_view_and_column_is_documented(writer: Writer) -> None:
-    rows = writer.rows("""
-        SELECT * FROM documentation WHERE comment IS NULL AND "table" IN (SELECT table_name FROM duckdb_tables())
+    found = writer.rows('SELECT "table", "column", comment FROM documentation')
+    assert [row for row in found if not row["comment"]] == []
+    catalog = """
+        SELECT table_name, '' FROM duckdb_tables() WHERE NOT internal
+        UNION ALL SELECT view_name, '' FROM duckdb_views() WHERE NOT internal
+        UNION ALL SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal
+    """
+    documented = [(row["table"], row["column"]) for row in found]
+    assert sorted(documented) == sorted(tuple(row.values()) for row in writer.rows(catalog))
+
+
+def test_what_is_said_of_columns_of_views_is_said_of_columns_that_there_are(writer: Writer) -> None:
+    """And nothing of a table's columns: those have comments of their own."""
+    views = (Path(queries.__file__).parents[1] / "views.sql").read_text(encoding="utf-8")
+    said = re.findall(r"\[([\w.]+)\](?=\[| \S)", views.split("$$")[1])
+    columns = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+    of_views = writer.rows(f"{columns} AND table_name IN (SELECT view_name FROM duckdb_views())")  # noqa: S608
+    known = {f"{row['table_name']}.{row['column_name']}" for row in of_views} | {row["column_name"] for row in of_views}
+    assert len(said) == len(set(said)) > 100
+    assert set(said) - known == set()
+
+
+def test_a_column_of_a_view_with_the_comment_of_a_tables_column_passes_it_through(writer: Writer) -> None:
+    inherited = writer.rows("""
+        SELECT v."table" AS view, v."column", list(t."table") AS tables
+        FROM documentation v JOIN documentation t USING ("column", comment)
+        WHERE v."column" <> '' AND v."table" IN (SELECT view_name FROM duckdb_views())
+            AND t."table" IN (SELECT table_name FROM duckdb_tables()) GROUP BY ALL
     """)
-    assert rows == []
-    views = writer.rows("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL")
-    assert views == []
+    assert len(inherited) > 100
+    for view, column, tables in (row.values() for row in inherited):
+        there = " UNION ALL ".join(f'SELECT "{column}" FROM "{table}"' for table in tables)  # noqa: S608
+        assert writer.rows(f'SELECT "{column}" FROM "{view}" WHERE "{column}" IS NOT NULL EXCEPT ({there})') == []  # noqa: S608
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (3, 10), (81, 263), (0.5, 7), (511.7, 512)])
