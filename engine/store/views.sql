@@ -236,7 +236,7 @@ CREATE OR REPLACE MACRO meaning(name) AS nullif(regexp_extract(split_part($$
 [test_outcomes] A digit for each test prompt in order, as in checkpoints, of the reported policy.
 [test_effective_n] Prompts scored 0 or 1 that would make test_value as sure, as in checkpoints. NULL in runs of version 1 and 2: test_n.
 [test_seed] Seed of those test prompts and of sampling.
-[tests] Every measurement of a candidate on the test prompts, as a JSON list of {policy, n, ts}, the first one first; [] for none.
+[tests] Every measurement of a candidate on the test prompts, as a JSON list of {policy, n, ts}, the oldest first; [] for none.
 [base_n] Validation prompts of the steering set that the base model was scored on.
 [base_greedy] Correct completions of the base model out of base_n, greedy decoding.
 [base_sampled] Correct completions of the base model out of base_n, one sample per prompt.

@@ -26,7 +26,11 @@ from llmzero_tui.values.answers import to_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DOCUMENTED = 'SELECT "table", "column", type, comment FROM documentation WHERE "table" <> \'documentation\''
+DOCUMENTED = """
+    SELECT "table", "column", type, comment FROM documentation WHERE "table" <> 'documentation'
+    ORDER BY max(type = 'view') OVER (PARTITION BY "table"), "table", position
+"""
+"""The tables first, for what is passed through by views is said of them."""
 COMMENT = 90
 """Characters of a column's meaning that a model is told."""
 ROWS_TOLD, CELL, CHARACTERS = 30, 200, 8000
@@ -120,13 +124,16 @@ def _asked(model: AskedModel, **request: Any) -> str:
 
 
 def _documentation(reader: Reader) -> str:
-    """Every table with its columns and what they mean, a line a table."""
-    tables: dict[str, list[str]] = {}
+    """Every table with its columns and what they mean, a line each. Of columns of one name and meaning the first one
+    has it: it must all fit into the model's context."""
+    lines: dict[str, list[str]] = {}
+    told: set[tuple[str, str]] = set()
     for row in reader.rows(DOCUMENTED):
-        about = (row["comment"] or "").partition(". ")[0][:COMMENT]
-        lines = tables.setdefault(row["table"], [])
-        lines.append(f"  {row['column']} {row['type']}: {about}" if row["column"] else f"{row['table']}: {about}")
-    return "\n".join("\n".join(lines) for lines in tables.values())
+        name, about = row["column"], (row["comment"] or "").partition(". ")[0][:COMMENT]
+        meaning = "" if name and (name, about) in told else f": {about}"
+        told.add((name, about))
+        lines.setdefault(row["table"], []).append((f"  {name} {row['type']}" if name else row["table"]) + meaning)
+    return "\n".join("\n".join(each) for each in lines.values())
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

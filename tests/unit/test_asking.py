@@ -46,6 +46,9 @@ def test_the_query_is_shown_run_and_its_rows_are_told(capsys: pytest.CaptureFixt
     assert said.rstrip().endswith("Node 1 scored 0.75 [row 2].")
     assert "checkpoints" in write.text
     assert "value DOUBLE" in write.text
+    assert "  repaired_by INTEGER: First later node" in write.text
+    assert write.text.count("  depth INTEGER: ") == 1 < write.text.count("  depth INTEGER")  # of nodes and a view
+    assert len(write.text) < 32_000  # some 10,000 tokens of the 16,384 that are asked for
     assert '[row 2] {"node_id": 1, "value": 0.75}' in tell.text
 
 
