@@ -77,9 +77,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _here(options: argparse.Namespace) -> None:
-    """Raises UserError where a path was given that means nothing, because the working directory was deleted."""
+    """Raises UserError where a path was given that means nothing, because the working directory was deleted, and where
+    what holds the runs is a file."""
     if _cwd_is_gone() and any(isinstance(each, Path) and not each.is_absolute() for each in vars(options).values()):
         raise _nowhere()
+    if options.runs_dir.is_file():
+        raise UserError(f"--runs-dir {short_path(options.runs_dir)}: must be a directory, is a file")
 
 
 def _cwd_is_gone() -> bool:

@@ -40,7 +40,8 @@ def without_training(snapshot: RunSnapshot, node: NodeRow | None) -> str:
     if node.state == "queued":
         return "not started: waits for a worker"
     if node.state == "running":
-        return f"before the first step: {snapshot.run.doing(node.id) or 'starting'}"
+        doing = snapshot.run.doing(node.id) or "starting"
+        return "in its first step" if doing == "first step" else f"before the first step: {doing}"
     if node.state == "interrupted":
         return "its engine ended before the first step: resume continues it"
     return "it ended before its first step"

@@ -293,6 +293,11 @@ def test_ascii_holds_for_what_commands_print_but_not_for_data(tmp_path: Path, wh
     assert old.stdout == done.stdout
 
 
+def test_a_file_holds_no_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    refused(called("--runs-dir", "file", "ls", cwd=tmp_path), "--runs-dir file: must be a directory, is a file")
+
+
 def test_sql_in_too_many_words(tmp_path: Path) -> None:
     refused(called("sql", "SELECT", "1", "FROM nodes", cwd=tmp_path), "quotes")
 
