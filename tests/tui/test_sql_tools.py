@@ -194,12 +194,12 @@ async def test_tables_and_columns_are_explained_and_their_names_inserted(run: Pa
         screen.editor.move_cursor((0, 7))
         await pilot.press("f4")
         await modal(pilot, Finder)
-        await pilot.press(*"validation prompts scored")
+        await pilot.press(*"size directory bytes")
         await until(pilot, lambda: pilot.app.screen.query_one(OptionList).option_count == 1, "one entry")
-        assert "checkpoints.n" in str(pilot.app.screen.query_one("#shown").render())
+        assert "checkpoints.bytes" in str(pilot.app.screen.query_one("#shown").render())
         await pilot.press("enter")
         await back(pilot, screen)
-        assert screen.editor.text == "SELECT n"
+        assert screen.editor.text == "SELECT bytes"
         assert not screen.busy
 
 
