@@ -22,7 +22,6 @@ class Carrier:
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
-        self._arrived: dict[str, str] = {}  # path there → here
 
     async def send(self, request: str) -> None:
         """Have all that a job reads on the other machine. Raises Fault and OSError."""
@@ -50,13 +49,10 @@ class Carrier:
         await self._actor.complete.remote(content, [file.model_dump() for file in files], stands_for)
 
     async def fetched(self, event: Event) -> Event:
-        """The event, once all that it speaks of lies here, under the path that it has here."""
-        if not isinstance(event, events.CheckpointSaved | events.SegmentEnded | events.EvaluationResult):
-            return event
-        for source, target, files in await self._actor.results.remote():
-            await self._fetch(source, Path(target), [MovedFile.model_validate(file) for file in files])
-        if isinstance(event, events.CheckpointSaved):
-            return event.model_copy(update={"directory": self._arrived.get(event.directory, event.directory)})
+        """The event, once all that it speaks of lies here."""
+        if isinstance(event, events.CheckpointSaved | events.SegmentEnded | events.EvaluationResult):
+            for source, target, files in await self._actor.results.remote():
+                await self._fetch(source, Path(target), [MovedFile.model_validate(file) for file in files])
         return event
 
     async def _fetch(self, source: str, target: Path, files: list[MovedFile]) -> None:
@@ -67,7 +63,6 @@ class Carrier:
         moving.remove(target)  # of an earlier try
         await moving.bring(files, read, target)
         await self._actor.taken.remote(source, str(target))
-        self._arrived[source] = str(target)
 
 
 def _paths(job: SegmentSpec | Evaluate) -> Iterator[str]:

@@ -1,17 +1,17 @@
 """What runs on a machine of a Ray cluster: an actor that keeps one worker by a local executor of its own.
 
 Made by the Ray executor, one for each worker, in its process on that machine. Jobs come in as JSON and events go out as
-JSON, numbered, until they were taken. Paths that mean nothing on this machine are replaced by copies.
+JSON, numbered, until they were taken. Paths that mean nothing on this machine are replaced by copies: those that the
+job at hand reads, and a few more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ from engine.executors import moving
 from engine.executors.lease import GrantedLease
 from engine.executors.local import LocalExecutor
 from engine.executors.moving import MovedFile
+from engine.executors.scratch import Scratch
 from engine.training import events
-from engine.training.events import MANIFEST, Evaluate, SegmentEnd, SegmentSpec
+from engine.training.events import MANIFEST, Evaluate, Event, SegmentEnd, SegmentSpec
 
 JOB: TypeAdapter[events.Train | Evaluate] = TypeAdapter(events.Train | Evaluate)
 INPUTS = ("base", "parent", "optimizer", "reference")
 """Fields of a segment that name a directory it reads."""
+SPARE = 2
+"""Copies that are kept besides what the job at hand reads: a segment often begins where the last one ended."""
 
 
 class RayWorker:
@@ -37,17 +40,18 @@ class RayWorker:
         self._told: list[tuple[int, str]] = []
         self._count = 0
         self._news = asyncio.Event()
-        self._moved: dict[str, str] = {}  # path on the engine's machine → copy here
-        self._outputs: dict[str, str] = {}  # directory of results here → the one on the engine's machine
-        self._sent: dict[str, int] = {}  # checkpoint here → when it was written, as last sent
+        self._moved: dict[str, str] = {}  # path on the engine's machine → copy here, the last used last
+        self._wanted: set[str] = set()  # those that the job at hand reads
+        self._finished: dict[str, str] = {}  # result that was not taken yet → its path on the engine's machine
 
     async def start(self, logs: str, number: int, options: dict[str, Any]) -> tuple[str, str]:
         """Start the worker; the name of this machine, and Ray's for it. `logs`: the run's directory, used where it
         exists here."""
         run = hashlib.sha256(logs.encode()).hexdigest()[:12]
-        self._scratch = Path(tempfile.gettempdir()) / f"llmzero-{os.getuid()}-{run}-{number}"
-        self._scratch.mkdir(mode=0o700, exist_ok=True)
-        place = Path(logs) if Path(logs).is_dir() else self._scratch
+        self._scratch = await asyncio.to_thread(Scratch, run, number)
+        self._copies, self._results = self._scratch.path / "copies", self._scratch.path / "results"
+        self._copies.mkdir()
+        place = Path(logs) if Path(logs).is_dir() else self._scratch.path
         self._executor = LocalExecutor(1, place, first=number, **options)
         await self._executor.start()
         self._lease = GrantedLease(lambda: self._executor.pids)
@@ -62,7 +66,7 @@ class RayWorker:
         while True:
             event = await self._executor.next_event()
             self._count += 1
-            self._told.append((self._count, event.model_dump_json()))
+            self._told.append((self._count, self._noted(event).model_dump_json()))
             self._news.set()
 
     async def events(self, after: int) -> list[tuple[int, str]]:
@@ -79,7 +83,9 @@ class RayWorker:
     async def submit(self, request: str) -> None:
         """Take a job: a Train or an Evaluate, whose paths are those of the engine's machine."""
         job = JOB.validate_json(request)
+        moving.remove(self._results)  # of the job before
         await self._executor.submit(self._segment(job.segment) if isinstance(job, events.Train) else self._scoring(job))
+        self._tidy()
 
     async def stop(self, job: str, end: str, within: float | None) -> None:
         await self._executor.stop(job, SegmentEnd(end), within)
@@ -94,24 +100,28 @@ class RayWorker:
         """End the worker; the actor may go then."""
         self._listening.cancel()
         await self._executor.close()
-        moving.remove(self._scratch)
+        self._scratch.remove()
 
     # ---- files ----------------------------------------------------------------------------------------------------
 
     async def lacking(self, paths: Sequence[str]) -> list[str]:
-        """Which of these absolute paths are not here, and have no copy yet."""
+        """Which of these absolute paths, all that the next job reads, are not here, and have no copy yet."""
+        self._wanted = set(paths)
+        for path in paths:
+            if path in self._moved:
+                self._moved[path] = self._moved.pop(path)
         return [path for path in paths if path not in self._moved and not Path(path).exists()]
 
     async def begun(self, content: str) -> dict[str, int] | None:
         """Bytes of each file that an earlier try has brought of a directory; None when it is whole."""
-        if (self._scratch / content).is_dir():
+        if (self._copies / content).is_dir():
             return None
-        partial = self._scratch / f"{content}.partial"
+        partial = self._copies / f"{content}.partial"
         return {path.name: path.stat().st_size for path in partial.iterdir()} if partial.is_dir() else {}
 
     async def write(self, content: str, name: str, offset: int, piece: bytes) -> None:
         """Put a piece of a file of a directory that is on its way."""
-        partial = self._scratch / f"{content}.partial"
+        partial = self._copies / f"{content}.partial"
         partial.mkdir(exist_ok=True)
         with (partial / name).open("r+b" if offset else "wb") as file:
             file.seek(offset)
@@ -120,7 +130,7 @@ class RayWorker:
     async def complete(self, content: str, files: list[dict[str, Any]], stands_for: dict[str, str]) -> None:
         """All of a directory was written: verify it. `stands_for`: path on the engine's machine → name in it, or ""."""
         listed = [MovedFile.model_validate(file) for file in files]
-        target = self._scratch / content
+        target = self._copies / content
 
         async def nothing(name: str, offset: int) -> bytes:
             return b""
@@ -131,12 +141,9 @@ class RayWorker:
     async def results(self) -> list[tuple[str, str, list[dict[str, Any]]]]:
         """Complete directories of results that only this machine has: path here, path there, files."""
         copies = []
-        for here, there in self._outputs.items():
-            for source, written in _checkpoints(Path(here)).items():
-                if self._sent.get(source) != written:
-                    files = await asyncio.to_thread(moving.listing, Path(source))
-                    target = Path(there) / Path(source).relative_to(here)
-                    copies.append((source, str(target), [file.model_dump() for file in files]))
+        for here, there in list(self._finished.items()):
+            files = await asyncio.to_thread(moving.listing, Path(here))
+            copies.append((here, there, [file.model_dump() for file in files]))
         return copies
 
     async def read(self, source: str, name: str, offset: int) -> bytes:
@@ -144,9 +151,20 @@ class RayWorker:
         return await asyncio.to_thread(moving.read, Path(source), name, offset)
 
     async def taken(self, source: str, target: str) -> None:
-        """A result has arrived as `target`: this copy serves where that one is read later."""
-        self._sent[source] = _checkpoints(Path(source)).get(source, 0)
-        self._moved[target] = source
+        """A result has arrived as `target`: this one serves as its copy."""
+        self._moved.pop(target, None)
+        self._moved[target] = str(Path(source).replace(tempfile.mkdtemp(dir=self._copies)))
+        del self._finished[source]
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the copies that were used least recently; what the job at hand reads stays."""
+        for path in [path for path in self._moved if path not in self._wanted][:-SPARE]:
+            del self._moved[path]
+        kept = [Path(copy) for copy in self._moved.values()]
+        for each in self._copies.iterdir():
+            if not any(copy.is_relative_to(each) for copy in kept):
+                moving.remove(each)
 
     # ---- paths ----------------------------------------------------------------------------------------------------
 
@@ -157,11 +175,25 @@ class RayWorker:
         """Where results are written: there, if the engine's directory is here too."""
         if Path(there).parent.is_dir():
             return there
-        here = self._scratch / "results" / there.strip("/")
-        here.mkdir(parents=True, exist_ok=True)
-        self._sent |= _checkpoints(here)  # of an earlier try
-        self._outputs[str(here)] = there
+        here = self._results / there.strip("/")
+        here.mkdir(parents=True)
         return str(here)
+
+    def _noted(self, event: Event) -> Event:
+        """The event, its path that of the engine's machine. Results that the worker is through with are to go there."""
+        if isinstance(event, events.CheckpointSaved):
+            told = event.directory
+            self._finish([told])
+            inputs = (path for path, copy in reversed(self._moved.items()) if copy == told)
+            return event.model_copy(update={"directory": self._finished.get(told) or next(inputs, told)})
+        if isinstance(event, events.SegmentEnded | events.EvaluationResult):
+            self._finish(str(manifest.parent) for manifest in self._results.rglob(MANIFEST))
+        return event
+
+    def _finish(self, results: Iterable[str]) -> None:
+        for each in map(Path, results):
+            if each.is_relative_to(self._results):
+                self._finished[str(each)] = str("/" / each.relative_to(self._results))
 
     def _task(self, name: str) -> str:
         return ":".join(self._here(part) for part in name.split(":"))
@@ -181,8 +213,3 @@ class RayWorker:
                 "save_to": job.save_to and self._output(job.save_to),
             }
         )
-
-
-def _checkpoints(directory: Path) -> dict[str, int]:
-    """Complete checkpoints in a directory, itself among them, and when each was written."""
-    return {str(manifest.parent): manifest.stat().st_mtime_ns for manifest in sorted(directory.rglob(MANIFEST))}

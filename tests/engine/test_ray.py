@@ -4,11 +4,13 @@ lost and join, and files where machines share none."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -191,6 +193,66 @@ async def test_files_travel_where_machines_share_no_directory(
         assert not list(tmp_path.glob("worker-*.log")), "the machine saw the run's directory after all"
     finally:
         await executor.close()
+
+
+def copies_of(executor: Any) -> list[Path]:
+    """Scratch directories of an executor with one worker; this machine and the one elsewhere share /tmp."""
+    run = hashlib.sha256(str(executor.logs).encode()).hexdigest()[:12]
+    return list(Path(tempfile.gettempdir()).glob(f"llmzero-{os.getuid()}-{run}-0-*"))
+
+
+@in_one_loop
+@pytest.mark.timeout(600)
+async def test_a_machine_that_shares_no_directory_keeps_a_few_copies_and_none_of_a_dead_actor(
+    cluster: Any, elsewhere: subprocess.Popen[bytes], make_spec: Spec, tiny_base: str, tmp_path: Path
+) -> None:
+    """Six checkpoints come back; what is no longer there is sent again; a killed actor's directory goes."""
+    base = str(shutil.copytree(tiny_base, tmp_path / "base"))
+    task = f"{shutil.copy(LETTERS, tmp_path / 'mine.py')}:Letters"
+    executor = await started(1, tmp_path)
+    executor.bundle["far"] = 1.0
+    try:
+        here = {"task": task, "base": base, "reference": base}
+        spec = make_spec(job="a", steps=6, checkpoint_every=1).model_copy(update={**here, "parent": base})
+        await executor.submit(spec)
+        told = await events_of_job(executor)
+        assert told[-1].end is SegmentEnd.FINISHED, told[-1]
+        saved = [event.directory for event in told if event.kind == "checkpoint"]
+        assert saved == [f"{spec.directory}/checkpoint-{step}" for step in range(1, 7)]
+        assert all((Path(each) / "optimizer.pt").is_file() for each in saved)
+        [scratch] = copies_of(executor)
+        copies = list((scratch / "copies").iterdir())
+        assert len(copies) == 4, "the base, the task, and the last two checkpoints"
+        assert not list((scratch / "results").rglob("manifest.json"))
+
+        first = {**here, "parent": saved[0], "optimizer": saved[0]}
+        await executor.submit(make_spec(job="b", steps=1).model_copy(update=first))
+        assert (await events_of_job(executor))[-1].end is SegmentEnd.FINISHED
+        scored = {**here, "parent": saved[-1], "optimizer": saved[-1], "directory": spec.directory, "done": 6}
+        await executor.submit(make_spec(job="c", steps=6).model_copy(update=scored))
+        told = await events_of_job(executor)
+        assert [event.directory for event in told if event.kind == "checkpoint"] == [saved[-1]]
+
+        os.kill(holder_of(scratch), signal.SIGKILL)
+        await events_until(executor, "ready")
+        [anew] = copies_of(executor)
+        assert anew != scratch
+    finally:
+        await executor.close()
+    assert copies_of(executor) == []
+
+
+def holder_of(scratch: Path) -> int:
+    """The process that holds a scratch directory."""
+    [pid] = [each.pid for each in psutil.process_iter() if holds(each, scratch)]
+    return pid
+
+
+def holds(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return any(each.readlink() == directory for each in Path(f"/proc/{process.pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 def test_a_run_outlives_a_lost_machine_and_a_killed_engine(cluster: Any, tmp_path: Path) -> None:
