@@ -1,12 +1,14 @@
 """`python -m engine.tracking.follow RUN_DIR TRACKER`: tells a tracker what the run stores, until no engine holds it.
 
 Started by the daemon, once for each tracker, and never waited for: it reads through the run's socket as a viewer does,
-and may fail, hang or be killed at any time. How far it came is in a file, so that a resume goes on from there.
+and may fail, hang or be killed at any time. How far it came is in a file, so that a resume goes on from there; of
+a run and a tracker there is one such process at a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import logging
 import math
@@ -22,7 +24,7 @@ from engine import own_packages
 from engine.errors import Fault, UserError
 from engine.files import whole
 from engine.run.config import load
-from engine.run.rundir import RunDirectory
+from engine.run.rundir import Holder, RunDirectory
 from engine.store.reader import Reader, ask_run
 from engine.tracking.trackers import TRACKERS, TrackedNode, Tracker
 
@@ -31,6 +33,8 @@ _log = logging.getLogger("tracking")
 POLL_SECONDS = 2.0
 AT_ONCE = 20_000
 """Rows of one look."""
+OPEN_FOR_EACH_WORKER = 2
+"""Nodes that a tracker holds open, those told last: the one that a worker trains, and some room for slow ones."""
 REPORT_SECONDS = 300.0
 
 NEWS = """
@@ -50,29 +54,37 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     directory = RunDirectory(options.run_dir.resolve())
-    section = load(directory.config).tracking
+    config = load(directory.config)
+    engine = directory.holder()
     place = directory.path / "tracking" / options.tracker
     place.mkdir(parents=True, exist_ok=True)
-    tracker = TRACKERS[options.tracker](section, directory.name, place)
-    RunTeller(directory, tracker, place).follow()
+    with (place / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the one before may still tell the rest; however it ends, the kernel frees it
+        tracker = TRACKERS[options.tracker](config.tracking, directory.name, place)
+        at_once = OPEN_FOR_EACH_WORKER * config.executor.workers
+        RunTeller(directory, tracker, place, at_once).follow(engine)
     return 0
 
 
 class RunTeller:
-    """From the rows of a run to one tracker."""
+    """From the rows of a run to one tracker, which holds so many nodes open at once."""
 
-    def __init__(self, directory: RunDirectory, tracker: Tracker, place: Path) -> None:
+    def __init__(self, directory: RunDirectory, tracker: Tracker, place: Path, at_once: int) -> None:
         self._directory = directory
         self._tracker = tracker
         self._mark = place / "told.json"
         self._told = int(json.loads(self._mark.read_text())["seq"]) if self._mark.is_file() else 0
         self._nodes: dict[int, TrackedNode] = {}
+        self._open: dict[int, None] = {}  # the one told last is the last
+        self._at_once = at_once
 
-    def follow(self) -> None:
-        """Tell what is new, look by look; after the engine has gone what is left, and the artifacts."""
+    def follow(self, engine: Holder | None) -> None:
+        """Tell what is new, look by look; after the engine has gone, or another has come, what is left, and the
+        artifacts."""
         pause = threading.Event()
         while True:
-            alive = self._directory.holder() is not None
+            holder = self._directory.holder()
+            alive = holder is not None and (holder == engine or not holder.pid)  # without a name: it goes or comes
             more = self._tell()
             if not more and not alive:
                 break
@@ -91,12 +103,21 @@ class RunTeller:
         for (node, step), values in groupby(rows, key=lambda row: (row["node_id"], row["step"])):
             finite = {row["name"]: row["value"] for row in values if math.isfinite(row["value"])}
             if finite and node in self._nodes:
-                self._tracker.log(self._nodes[node], step, finite)
+                self._log(self._nodes[node], step, finite)
         if rows:
             self._told = rows[-1]["seq"]
             with whole(self._mark) as file:
                 file.write(json.dumps({"seq": self._told}).encode())
         return len(rows) == AT_ONCE
+
+    def _log(self, node: TrackedNode, step: int, values: dict[str, float]) -> None:
+        self._open.pop(node.id, None)
+        if len(self._open) == self._at_once:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            self._tracker.leave(self._nodes[oldest])
+        self._open[node.id] = None
+        self._tracker.log(node, step, values)
 
     def _read(self, reader: Reader) -> list[dict[str, Any]]:
         rows = reader.rows(NEWS, (self._told, self._told, AT_ONCE), lane="long")

@@ -37,6 +37,9 @@ class TensorBoard:
             writer.add_scalar(name, value, step)
         writer.flush()
 
+    def leave(self, node: TrackedNode) -> None:
+        self._writers.pop(node.id).close()
+
     def close(self, files: Sequence[Path]) -> None:
         for writer in self._writers.values():
             writer.close()
@@ -67,6 +70,9 @@ class WeightsAndBiases:
         if node.id not in self._runs:
             self._runs[node.id] = self._begin(node.name, str(node.id), node.facts)
         self._runs[node.id].log(dict(values), step=step)
+
+    def leave(self, node: TrackedNode) -> None:
+        self._runs.pop(node.id).finish()
 
     def close(self, files: Sequence[Path]) -> None:
         for run in self._runs.values():
@@ -112,6 +118,9 @@ class MLflow:
         for name, value in values.items():
             self._client.log_metric(self._nodes[node.id], name, value, step=step)
 
+    def leave(self, node: TrackedNode) -> None:
+        self._client.set_terminated(self._nodes.pop(node.id))
+
     def close(self, files: Sequence[Path]) -> None:
         for file in files:
             self._client.log_artifact(self._whole, str(file))
@@ -143,6 +152,9 @@ class Trackio:
                 self._open.finish()
             self._open, self._node = self._begin(node.name, node.facts), node.id
         self._open.log(dict(values), step=step)
+
+    def leave(self, node: TrackedNode) -> None:
+        """Its run was finished when another was begun."""
 
     def close(self, files: Sequence[Path]) -> None:
         if self._open is not None:
@@ -184,6 +196,9 @@ class Tracker(Protocol):
 
     def log(self, node: TrackedNode, step: int, values: Mapping[str, float]) -> None:
         """Finite metrics of one GRPO step of a node, counted from the beginning of its segment."""
+
+    def leave(self, node: TrackedNode) -> None:
+        """Nothing was told of this node for some time: what is held open for it ends. `log` may begin it again."""
 
     def close(self, files: Sequence[Path]) -> None:
         """The run is over for now: the files (strategy, report) are its artifacts."""

@@ -5,21 +5,25 @@ Each test of a library skips where that is not installed (docs/tracking.md).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import struct
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from engine import own_packages
 from engine.run.config import RunConfig, load
 from engine.run.rundir import RunDirectory
 from engine.run.tracking_section import lacking
+from engine.tracking.trackers import TrackedNode
 from tests.engine import live
 from tests.engine.steered import config as small
 from tests.tui.sample_run import build
@@ -85,6 +89,100 @@ def test_tensorboard_holds_the_last_reward_of_every_node_and_is_not_told_twice(
     assert {each.name for each in place.iterdir() if each.is_file()} == {"strategy.toml", "report.html"}
 
 
+def rewards(place: Path) -> dict[str, list[int]]:
+    """Steps of the rewards in each directory of event files, in the order of TensorBoard."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    steps = {}
+    for each in (path for path in place.iterdir() if path.is_dir()):
+        events = EventAccumulator(str(each))
+        events.Reload()
+        if "reward" in events.Tags()["tensors"]:
+            steps[each.name] = [event.step for event in events.Tensors("reward")]
+    return steps
+
+
+def test_tensorboard_has_no_more_threads_than_nodes_are_held_open(run: RunDirectory, tmp_path: Path) -> None:
+    needs("tensorboard")
+    from engine.tracking.follow import RunTeller
+    from engine.tracking.trackers import TensorBoard
+
+    most = 0
+
+    class Counted(TensorBoard):
+        def log(self, node: TrackedNode, step: int, values: Mapping[str, float]) -> None:
+            nonlocal most
+            super().log(node, step, values)
+            most = max(most, threading.active_count())
+
+    before, place = threading.active_count(), tmp_path / "told"
+    place.mkdir()
+    RunTeller(run, Counted(load(run.config).tracking, run.name, place), place, 2).follow(None)
+    assert len(rewards(place / "told")) == len(stored(run)) > 10
+    assert most - before <= 2
+
+
+def test_a_node_that_was_left_is_gone_on_with(tmp_path: Path) -> None:
+    """It has another event file then."""
+    needs("tensorboard")
+    from engine.tracking.trackers import TensorBoard
+
+    tracker = TensorBoard(small().tracking, "told", tmp_path)
+    a, b = (TrackedNode(number, None, "", {}) for number in (1, 2))
+    for node, step in ((a, 1), (b, 1), (a, 2)):
+        tracker.log(node, step, {"reward": 0.5})
+    tracker.leave(a)
+    tracker.log(b, 2, {"reward": 0.5})
+    tracker.log(a, 3, {"reward": 0.5})
+    tracker.close([])
+    assert rewards(tmp_path / "told") == {"001": [1, 2, 3], "002": [1, 2]}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_follower_that_is_slow_to_see_a_resume_ends_and_nothing_is_told_twice(tmp_path: Path) -> None:
+    """It is held up while its engine goes and another comes; the new engine's follower waits for it."""
+    needs("tensorboard")
+    directory = live.create(tmp_path / "runs", nodes=2, segment_steps=4)
+    asked = load(directory.config).model_dump(mode="json")
+    asked["tracking"] = {"to": ["tensorboard"]}
+    directory.config.write_text(RunConfig.model_validate(asked).to_toml(), encoding="utf-8")
+    place = directory.path / "tracking" / "tensorboard"
+    live.start(directory)
+    try:
+        live.wait_for("something to be told", (place / "told.json").is_file)
+        [old] = followers(directory)
+        old.suspend()
+        live.kill(directory)
+        live.start(directory)
+        live.wait_for("the new follower", lambda: len(followers(directory)) == 2)
+        old.resume()
+        live.wait_for("the old one to go", lambda: old not in followers(directory))
+        assert live.wait_for_end(directory) == "finished"
+        live.wait_for("the new one to go", lambda: not followers(directory))
+    finally:
+        live.kill(directory)
+        for each in followers(directory):
+            each.kill()
+    told = rewards(place / directory.name)
+    again = {
+        f"{row['node_id']:03d}": row["steps"]
+        for row in live.rows(directory, "SELECT node_id, list(step ORDER BY seq) AS steps FROM metrics "
+                             "WHERE name = 'reward' GROUP BY node_id")
+    }  # fmt: skip
+    assert {name[:3]: steps for name, steps in told.items()} == again
+
+
+def followers(directory: RunDirectory) -> list[psutil.Process]:
+    """The living processes that tell trackers of a run."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "engine.tracking.follow" in (line := process.cmdline()) and str(directory.path) in line:
+                found.append(process)
+    return found
+
+
 def test_trackio_holds_the_last_reward_of_every_node(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +225,34 @@ def test_weights_and_biases_offline_holds_the_last_reward_of_every_node(run: Run
     assert last == pytest.approx(stored(run), rel=1e-6)
     assert groups == {"told"}
     assert parents[10] == 5
+
+
+def test_a_run_of_weights_and_biases_that_was_left_is_gone_on_with(tmp_path: Path) -> None:
+    """Offline: in another directory, as the same run."""
+    needs("wandb")
+    from wandb.proto import wandb_internal_pb2
+
+    from engine.tracking.trackers import WeightsAndBiases
+
+    tracker = WeightsAndBiases(small().tracking, "told", tmp_path)
+    a, b = (TrackedNode(number, None, "", {"node": number}) for number in (1, 2))
+    for node, step in ((a, 1), (b, 1)):
+        tracker.log(node, step, {"reward": step / 10})
+    tracker.leave(a)
+    tracker.log(b, 2, {"reward": 0.2})
+    tracker.log(a, 2, {"reward": 0.2})
+    tracker.close([])
+    told: dict[str, list[float]] = {}
+    for file in sorted((tmp_path / "wandb").glob("offline-run-*/*.wandb")):
+        run_id = ""
+        for data in offline_records(file.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            run_id = record.run.run_id if record.HasField("run") else run_id
+            for item in record.history.item:
+                if "reward" in (item.key, *item.nested_key):
+                    told.setdefault(run_id, []).append(json.loads(item.value_json))
+    assert told == {"told-1": [0.1, 0.2], "told-2": [0.1, 0.2]}
 
 
 def offline_records(data: bytes) -> Iterator[bytes]:
