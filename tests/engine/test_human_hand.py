@@ -37,7 +37,7 @@ def test_a_budget_that_is_raised_lets_the_search_go_on(tmp_path: Path) -> None:
         assert json.loads(row["budget"])["nodes"] == 5
         assert json.loads(row["config"])["budget"]["nodes"] == 2
 
-    assert steer(config("nodes = 2"), tmp_path, raises) == "finished"
+    assert steer(config("nodes = 2"), tmp_path, raises, SimulatedExecutor(1.5)) == "finished"
     assert len(live.rows(RunDirectory(tmp_path), DONE)) == 5
     assert live.rows(RunDirectory(tmp_path), "SELECT max(fraction) AS f FROM budget") == [{"f": 1.0}]
     event = live.rows(RunDirectory(tmp_path), "SELECT message, detail FROM events WHERE kind = 'budget'")[0]
@@ -142,7 +142,7 @@ def test_a_resume_goes_on_with_the_budget_of_now_and_with_what_was_edited_in_the
         assert (await hand.ask("stop"))[0] == "done"
 
     run = RunDirectory(tmp_path)
-    assert steer(config("nodes = 9"), tmp_path, raises_and_stops) == "stopped"
+    assert steer(config("nodes = 9"), tmp_path, raises_and_stops, SimulatedExecutor(3.0)) == "stopped"
     assert steer(config("nodes = 9"), tmp_path, nothing) == "finished"
     assert live.rows(run, "SELECT count(*) AS n FROM nodes WHERE started IS NOT NULL") == [{"n": 4}]
     assert steer(config("nodes = 6"), tmp_path, nothing) == "finished"
