@@ -13,7 +13,7 @@ from typing import Any
 from engine.domain.policy import steering_prompts
 from engine.domain.proposals import Proposal
 from engine.domain.score import Score
-from engine.domain.space import Intent, OptimizerState, Transition, recorded_reference
+from engine.domain.space import Intent, KLReference, OptimizerState, Transition, recorded_reference
 from engine.domain.tree import REWARD_STEPS, Checkpoint, Node, NodeState, Tree
 from engine.store.writer import Writer
 
@@ -59,7 +59,7 @@ def transition(row: Mapping[str, Any]) -> Transition:
         intent=Intent(row["intent"]),
         changes=json.loads(row["changes"]),
         optimizer=OptimizerState(row["optimizer"]),
-        reference=recorded_reference(row["reference"], row["intent"]),
+        reference=KLReference(recorded_reference(row["reference"], row["intent"])),
         label=row["label"],
         rationale=row["rationale"],
         expected=row["expected"],

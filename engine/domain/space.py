@@ -67,11 +67,11 @@ class Intent(StrEnum):
         return self in CONTINUING
 
 
-def recorded_reference(reference: str, intent: str) -> KLReference:
-    """The reference of a recorded segment. Before "keep" was a word of its own, a segment that only went on kept its
-    parent's reference by repeating "branch point"."""
-    goes_on = Intent(intent).continues or intent == Intent.ANNEAL
-    return KLReference.KEEP if goes_on and reference == KLReference.BRANCH else KLReference(reference)
+def recorded_reference(reference: str, intent: str) -> str:
+    """The reference of a recorded segment, whatever stands there. Before "keep" was a word of its own, a segment that
+    only went on kept its parent's reference by repeating "branch point"."""
+    goes_on = intent in (*CONTINUING, Intent.ANNEAL)
+    return KLReference.KEEP if goes_on and reference == KLReference.BRANCH else reference
 
 
 @dataclass(frozen=True, slots=True)

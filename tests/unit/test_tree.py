@@ -153,7 +153,8 @@ def test_the_reference_of_a_line_of_thousands_is_found() -> None:
 @pytest.mark.parametrize("intent", Intent)
 def test_a_segment_that_went_on_before_keep_was_a_word_moved_nothing(intent: Intent) -> None:
     goes_on = intent in (Intent.KEEP, Intent.CURRICULUM, Intent.ANNEAL)
-    assert recorded_reference("branch point", intent) is (KEEP if goes_on else BRANCH)
+    assert recorded_reference("branch point", intent) == (KEEP if goes_on else BRANCH)
+    assert recorded_reference("foreign \x1b", "words") == "foreign \x1b"
     assert [recorded_reference(each, intent) for each in ("base", "keep")] == [BASE, KEEP]
 
 
