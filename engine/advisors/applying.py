@@ -40,7 +40,9 @@ FILLERS = (
 """Added when a plan could move fewer than `COORDINATED` parameters: a change is coordinated."""
 
 EXPLORING_FILLERS = tuple(
-    step for step in FILLERS if (step.name, step.by) not in (("learning_rate", 0.7), ("beta", 1.5))
+    step
+    for step in FILLERS
+    if not (step.name == "learning_rate" and step.by < 1) and not (step.name == "beta" and step.by > 1)
 )
 """Of these none lowers the learning rate or raises beta, as in `engine.advisors.moves.EXPLORE`."""
 

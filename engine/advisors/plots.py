@@ -10,15 +10,16 @@ import io
 import itertools
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.advisors.base import Evidence
 from engine.advisors.diagnosis import short
 from engine.advisors.evidence import best_path, compared, place
+from engine.domain.branch import checkpoints_along
 from engine.domain.space import format_value
-from engine.domain.tree import Checkpoint, Node
+from engine.domain.tree import Node
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,26 +151,18 @@ def validation_panel(evidence: Evidence) -> EvidencePanel:
         for node in tree
         if node.id not in drawn and node.checkpoints and node.parent is not None
     ]
-    bars = [(total, *c.score.interval) for total, c in _on_path(path, evidence.step)]
+    bars = [(node.start_steps + c.step, *c.score.interval) for node, c in checkpoints_along(path, evidence.step)]
     total = evidence.parent.start_steps + evidence.step
     return EvidencePanel("validation score (bars: 95%)", tuple(lines), "total steps", legend=True, bars=tuple(bars),
                  marked=total)  # fmt: skip
 
 
 def _scores(path: Sequence[Node], last_step: int | None) -> list[tuple[int, float | None]]:
-    """Scores along a path by total steps, each node's up to where the next one branches off."""
-    scores: dict[int, float | None] = {total: c.score.value for total, c in _on_path(path, last_step)}
+    """Scores along a path by total steps, see `checkpoints_along`."""
+    scores: dict[int, float | None] = {
+        node.start_steps + c.step: c.score.value for node, c in checkpoints_along(path, last_step)
+    }
     return sorted(scores.items())
-
-
-def _on_path(path: Sequence[Node], last_step: int | None) -> Iterator[tuple[int, Checkpoint]]:
-    """The checkpoints of a path with their total steps, each node's up to where the next one branches off."""
-    for i, node in enumerate(path):
-        below = path[i + 1].transition if i + 1 < len(path) else None
-        until = below.step if below else last_step
-        for c in node.checkpoints:
-            if until is None or c.step <= until:
-                yield node.start_steps + c.step, c
 
 
 def parameter_panels(evidence: Evidence) -> list[EvidencePanel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.domain.branch import checkpoints_along
 from engine.domain.score import Score
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
 
@@ -42,12 +43,5 @@ def soup(
 
 def _snapshots(tree: Tree, node_id: int) -> list[tuple[tuple[int, int], Score]]:
     """Every snapshot of the branch with files, newest first."""
-    snapshots: list[tuple[tuple[int, int], Score]] = []
-    limit: int | None = None
-    for node in reversed(tree.path(node_id)):
-        if node.transition is None:
-            break
-        on_branch = [c for c in node.checkpoints if c.kept and (limit is None or c.step <= limit)]
-        snapshots += [((node.id, c.step), c.score) for c in reversed(on_branch)]
-        limit = node.transition.step
-    return snapshots
+    trained = reversed(checkpoints_along(tree.path(node_id)))
+    return [((node.id, c.step), c.score) for node, c in trained if c.kept and node.transition is not None]

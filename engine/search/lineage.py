@@ -6,10 +6,10 @@ asked, and at no node twice. Reads the tree, never changes it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from engine.domain.branch import checkpoints_along
 from engine.domain.score import Score, difference
 from engine.domain.space import Intent, Transition
 from engine.domain.tree import Checkpoint, Node, NodeState, Tree
@@ -27,15 +27,8 @@ def place(node: Node) -> Checkpoint | None:
 
 
 def scores_along(branch: Iterable[Node]) -> Curve:
-    """The scores on a branch. Of a node that was left before its end, only those up to where the next one begins."""
-    nodes = list(branch)
-    begins = [next_one.start_steps for next_one in nodes[1:]]
-    return [
-        (total, checkpoint.score)
-        for node, left in zip(nodes, (*begins, math.inf), strict=True)
-        for checkpoint in node.checkpoints
-        if (total := node.start_steps + checkpoint.step) <= left
-    ]
+    """The scores on a branch, see `checkpoints_along`."""
+    return [(node.start_steps + checkpoint.step, checkpoint.score) for node, checkpoint in checkpoints_along(branch)]
 
 
 def score_at(branch: Sequence[Node], total_steps: int) -> Score | None:

@@ -48,6 +48,15 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
+async def frozen(executor: LocalExecutor, make_spec: Spec) -> int:
+    """A worker that was stopped in the middle of segment "h"; its process id."""
+    await executor.submit(make_spec(job="h", steps=LONG))
+    await events_until(executor, "metrics", step=2)
+    [pid] = executor.pids
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
 def cpu_seconds(pid: int) -> float:
     used = psutil.Process(pid).cpu_times()
     return used.user + used.system
@@ -87,10 +96,7 @@ async def test_a_killed_worker_is_a_crashed_segment_and_the_next_runs(executor: 
 async def test_a_stopped_worker_is_a_hung_segment_and_the_next_runs(
     executor: LocalExecutor, make_spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await executor.submit(make_spec(job="h", steps=LONG))
-    await events_until(executor, "metrics", step=2)
-    [pid] = executor.pids
-    os.kill(pid, signal.SIGSTOP)
+    pid = await frozen(executor, make_spec)
     monkeypatch.setattr(executor, "hang_seconds", 1.0)
     ended = (await events_of_job(executor))[-1]
     monkeypatch.undo()
@@ -105,10 +111,7 @@ async def test_who_was_not_run_himself_kills_no_worker(
     executor: LocalExecutor, make_spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine, or all of its processes, that stood still for an hour: the workers are no more to blame than we."""
-    await executor.submit(make_spec(job="h", steps=LONG))
-    await events_until(executor, "metrics", step=2)
-    [pid] = executor.pids
-    os.kill(pid, signal.SIGSTOP)
+    pid = await frozen(executor, make_spec)
     stood_still = [0.0]
     monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + stood_still[0]))
     monkeypatch.setattr(slot, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + stood_still[0]))
