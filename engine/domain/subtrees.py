@@ -127,7 +127,7 @@ class Subtrees:
                 if parent is not None:
                     sums[parent] += sums[node_id]
             self.highest[node_id] = self._highest(node_id)
-            if share.lives or (share.passes and not self.living.isdisjoint(self.children[node_id])):
+            if self._lives(node_id):
                 self.living.add(node_id)
 
     def _begin(self, node_id: int, parent: int | None, depth: int, root_run: int) -> None:
@@ -173,9 +173,12 @@ class Subtrees:
         """Upwards as long as it becomes another."""
         current: int | None = node_id
         while current is not None:
-            share = self.shares[current]
-            lives = share.lives or (share.passes and not self.living.isdisjoint(self.children[current]))
+            lives = self._lives(current)
             if lives == (current in self.living):
                 return
             (self.living.add if lives else self.living.discard)(current)
             current = self.parents[current]
+
+    def _lives(self, node_id: int) -> bool:
+        share = self.shares[node_id]
+        return share.lives or (share.passes and not self.living.isdisjoint(self.children[node_id]))
